@@ -1,0 +1,110 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# `make` says what there is. All that is made comes to lie in .build, apart from Debian packages and container images.
+
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+
+PYTHON ?= /usr/bin/python3
+NAME ?= web
+HOSTS ?= 5
+IMAGE ?= bookworm
+SCENARIO ?=
+
+VENV := .build/venv
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+SCENARIOS := $(sort $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
+
+# The containers of the fleet (podman and what it runs with, mmdebstrap for their images), clients to look at them with
+# (curl, openssl, ssh), load (wrk), and what checks this repository.
+PACKAGES := aardvark-dns ca-certificates curl iproute2 iptables mmdebstrap netavark nftables openssh-client openssl \
+	podman python3-venv runc shellcheck strace wrk
+
+.PHONY: help setup packages venv collections fleet fleet-down images demo \
+	unit unit-edges lint format molecule install-test bench build test clean
+
+help: ## What there is
+	@echo 'make TARGET, on Debian 12 or later, as root or as a user who can sudo:'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s%s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo 'Each target installs what it needs and is missing: Python tools in $(VENV), and of'
+	@echo 'Debian $(PACKAGES)'
+
+setup: venv collections ## Install what everything else needs, and say what that is
+
+packages: .build/packages
+.build/packages: Makefile
+	@command -v apt-get > /dev/null || { echo 'There is no apt-get here; run this on Debian 12 or later.' >&2; exit 1; }
+	@mkdir -p .build
+	@missing=$$(for package in $(PACKAGES); do \
+		dpkg-query --show --showformat '$${Status}' $$package 2> /dev/null | grep -q 'ok installed' || echo $$package; \
+	done | xargs); \
+	if [ -n "$$missing" ]; then \
+		echo "Installing Debian packages: $$missing"; \
+		$(SUDO) apt-get update -qq; `# a list that has expired may still do` \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $$missing > .build/apt.log \
+			|| { cat .build/apt.log; exit 1; }; \
+	fi
+	@touch $@
+
+venv: $(VENV)/complete
+$(VENV)/complete: requirements.txt dev/requirements.txt .build/packages
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		f"{sys.executable} is older than Python 3.11; say PYTHON=… with a newer one")'
+	@echo 'Installing the Python tools of dev/requirements.txt into $(VENV)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement dev/requirements.txt
+	@touch $@
+
+collections: ## Let Ansible find this checkout: ANSIBLE_COLLECTIONS_PATH=.build/collections
+	@mkdir -p .build/collections/ansible_collections/evergreen
+	@ln -sfn ../../../.. .build/collections/ansible_collections/evergreen/tls
+
+fleet: setup ## Start servers in containers: HOSTS=5 IMAGE=bookworm,trixie NAME=web
+	@dev/fleet up $(NAME) --hosts $(HOSTS) --image $(IMAGE)
+
+fleet-down: setup ## Remove them: NAME=web
+	@dev/fleet down $(NAME)
+
+images: setup ## Build the images of the four Debian releases, where they are missing
+	@dev/fleet image bullseye bookworm trixie sid
+
+demo: setup ## See it work: five servers, from bare nginx to HTTPS and through a renewal under load
+	@dev/demo
+
+test: setup ## Everything below that checks, one after the other, with a summary
+	@set -- 'make unit' 'make unit-edges'; \
+	for check in $$(dev/lint --list); do set -- "$$@" "dev/lint $$check"; done; \
+	for scenario in $(SCENARIOS); do set -- "$$@" "dev/molecule test $$scenario"; done; \
+	dev/run-steps "$$@" 'make install-test'
+
+unit: setup ## Unit tests, with the newest libraries
+	@$(VENV)/bin/pytest --quiet
+
+unit-edges: setup ## Unit tests of what runs on hosts, in the oldest and the newest Debian
+	@dev/unit-edges bullseye sid
+
+lint: setup ## The form of code, documentation and configuration; `dev/lint --list` names the checks
+	@dev/lint
+
+format: setup ## Put Python files into the form that lint wants
+	@$(VENV)/bin/ruff check --quiet --fix && $(VENV)/bin/ruff format --quiet
+
+molecule: setup ## Behaviour on real servers: all scenarios, or SCENARIO=deploy
+	@dev/run-steps $(foreach scenario,$(or $(SCENARIO),$(SCENARIOS)),'dev/molecule test $(scenario)')
+
+install-test: build ## Install the tarball into an empty folder and use it from there
+	@dev/install-test
+
+bench: setup ## Compare with other ways to the same end: a table of ratios
+	@dev/bench
+
+build: setup ## The tarball for Galaxy, in .build
+	@$(VENV)/bin/ansible-galaxy collection build --force --output-path .build
+
+clean: ## Remove all containers of this checkout, and .build; images and Debian packages stay
+	@if [ -d .build/fleets ]; then dev/fleet down --all; fi
+	@$(SUDO) rm -rf .build

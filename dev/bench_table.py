@@ -1,0 +1,135 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From measurements to a page: medians, ratios, and whether the goals are kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import typing as t
+
+KIB = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """A figure, and how large it may be."""
+
+    what: str
+    found: float
+    limit: float
+    form: str  # how both are written, as a format string
+    beside: str = ""  # the same in processor time, which other people's work on the machine does not stretch
+
+    @property
+    def kept(self) -> bool:
+        return self.found <= self.limit
+
+    def row(self) -> list[str]:
+        """Return the figure, the goal and the verdict as people read them."""
+        return [
+            self.what,
+            self.form.format(self.found),
+            f"≤ {self.form.format(self.limit)}",
+            "kept" if self.kept else "**missed**",
+            self.beside,
+        ]
+
+
+def ratio(times: list[float], others: list[float]) -> float:
+    """Return how the median of some times compares to that of others."""
+    return statistics.median(times) / statistics.median(others)
+
+
+def spread(times: list[float]) -> str:
+    """Return the median of some seconds, with the least and the most beside it.
+
+    >>> spread([3.0, 2.0, 9.5])
+    '3.0 s (2.0 – 9.5)'
+    """
+    return f"{statistics.median(times):.1f} s ({min(times):.1f} – {max(times):.1f})"
+
+
+def processor_time(found: dict[str, list[float]]) -> list[float]:
+    """Return the processor time of each run, here and on the hosts."""
+    return [here + there for here, there in zip(found["here"], found["there"])]
+
+
+def goals(results: dict[str, t.Any]) -> list[Goal]:
+    """Return what is promised, with what was found."""
+    seconds = {run: found["seconds"] for run, found in results["times"].items()}
+    busy = {run: processor_time(found) for run, found in results["times"].items()}
+    over = {name: size - results["payloads"]["ansible.builtin.ping"] for name, size in results["payloads"].items()}
+    heaviest = max((name for name in over if name.startswith("evergreen.")), key=over.__getitem__)
+    return [
+        Goal(
+            "first deployment, against community.crypto",
+            ratio(seconds["deploy"], seconds["peer"]),
+            1 / 2,
+            "{:.2f} of its time",
+            f"{ratio(busy['deploy'], busy['peer']):.2f}",
+        ),
+        Goal(
+            "nothing to do: `renew`, against community.crypto",
+            ratio(seconds["renew"], seconds["peer again"]),
+            1 / 3,
+            "{:.2f} of its time",
+            f"{ratio(busy['renew'], busy['peer again']):.2f}",
+        ),
+        Goal("trips to a host for one renewal", results["trips"]["renewal"]["commands"], 3, "{:.0f}"),
+        Goal(f"payload over `ping`, the heaviest: `{heaviest}`", over[heaviest] / KIB, 15, "{:+.1f} KiB"),
+    ]
+
+
+def page(results: dict[str, t.Any], titles: dict[str, str]) -> str:
+    """Return the results in Markdown; *titles* says what each run is."""
+    times, trips, payloads = results["times"], results["trips"], results["payloads"]
+    ping, ping_size = times["ping"]["seconds"], payloads["ansible.builtin.ping"]
+    parts = [
+        f"# evergreen.tls beside other ways to the same end, {results['taken']}",
+        ", ".join(f"{name} {value}" for name, value in results["conditions"].items()),
+        table(["goal", "found", "wanted", "", "in processor time"], [goal.row() for goal in goals(results)]),
+        table(
+            [
+                f"run on {results['hosts']} hosts",
+                "median (least – most)",
+                "against ping",
+                "processor time: here",
+                "on the hosts",
+            ],
+            [
+                [
+                    titles[run],
+                    spread(found["seconds"]),
+                    f"{ratio(found['seconds'], ping):.1f} ×",
+                    spread(found["here"]),
+                    spread(found["there"]),
+                ]
+                for run, found in times.items()
+            ],
+        ),
+        table(
+            ["for each host", "modules run on it", "SSH commands", "modules run here", "task results"],
+            [
+                [titles[run], *(f"{found[key]:g}" for key in ("modules", "commands", "here", "results"))]
+                for run, found in trips.items()
+            ],
+        ),
+        table(
+            ["module", "payload", "over `ping`"],
+            [
+                [f"`{name}`", f"{size / KIB:.1f} KiB", f"{(size - ping_size) / KIB:+.1f} KiB"]
+                for name, size in payloads.items()
+            ],
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(columns: list[str], rows: list[list[str]]) -> str:
+    """Return a table in Markdown that also reads well as it is."""
+    widths = [max(len(line[index]) for line in [columns, *rows]) for index in range(len(columns))]
+    lines = [columns, ["-" * width for width in widths], *rows]
+    return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines)

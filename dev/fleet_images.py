@@ -1,0 +1,138 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The images that the hosts of a fleet start from: Debian servers with nginx as Debian installs it.
+
+They are built by mmdebstrap from the Debian source of this machine, or from deb.debian.org where the machine has none.
+An image carries the hash of the recipe that made it, and is built again when the recipe has changed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import time
+
+from fleet_podman import BUILD, FleetError, as_root, podman, try_podman
+
+SUITES = ("bullseye", "bookworm", "trixie", "sid")
+NGINX = {"bullseye": "nginx-light", "bookworm": "nginx-light"}  # since trixie this is just nginx
+
+PACKAGES = (
+    "systemd systemd-sysv dbus netbase iproute2 procps ca-certificates curl openssl strace "
+    "openssh-server sudo python3 python3-cryptography python3-pytest "
+    "nftables iptables ufw firewalld"
+)
+
+# Each of the first two would hold two of the 128 inotify instances that all containers of a machine share.
+MASKED = (
+    "systemd-ask-password-wall.path systemd-ask-password-console.path "
+    "getty.target console-getty.service apt-daily.timer apt-daily-upgrade.timer"
+)
+
+HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
+
+SETUP = f"""
+set -eu
+systemctl mask {MASKED}
+systemctl disable firewalld.service nftables.service
+systemctl enable nginx.service ssh.service
+useradd --create-home --shell /bin/bash ops
+install -d -m 0700 -o ops -g ops /home/ops/.ssh
+echo "ops ALL=(ALL) NOPASSWD: ALL" > /etc/sudoers.d/ops
+chmod 0440 /etc/sudoers.d/ops
+# Each host makes its own key when it first starts, as if it had been installed.
+rm -f /etc/ssh/ssh_host_*
+install -d /etc/systemd/system/ssh.service.d
+cat > /etc/systemd/system/ssh.service.d/host-key.conf <<'END'
+[Service]
+ExecStartPre=
+ExecStartPre=/bin/sh -c 'test -e {HOST_KEY} || ssh-keygen -q -t ed25519 -N "" -f {HOST_KEY}'
+ExecStartPre=/usr/sbin/sshd -t
+END
+"""
+
+IMPORT = ['CMD ["/lib/systemd/systemd"]', "STOPSIGNAL SIGRTMIN+3"]
+
+
+def image_name(suite: str) -> str:
+    """Return what podman calls the image of a suite."""
+    return f"localhost/evergreen-{suite}"
+
+
+def debian_source(folder: pathlib.Path = pathlib.Path("/etc/apt")) -> str:
+    """Return the address that this machine gets its Debian packages from.
+
+    Both forms are read: "URIs: http://…" and "deb http://… bookworm main".
+    """
+    for path in (folder / "sources.list.d/debian.sources", folder / "sources.list"):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError:
+            continue
+        for address in re.findall(r"^(?:URIs:|deb\s+(?:\[[^\]]*\]\s+)?)\s*(\S+)", text, re.MULTILINE):
+            if re.search(r"/debian/?$", address):
+                return address
+    return "http://deb.debian.org/debian"
+
+
+def recipe(suite: str) -> list[str]:
+    """Return the words for mmdebstrap that make the file system of a suite."""
+    return [
+        "--variant=minbase",
+        f"--include={PACKAGES} {NGINX.get(suite, 'nginx')}",
+        # A mirror that stands still for a while is as good as any for a test.
+        '--aptopt=Acquire::Check-Valid-Until "false"',
+        *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale")),
+        f"--customize-hook=chroot \"$1\" sh -c '{quoted(SETUP)}'",
+        suite,
+        "-",
+        f"deb {debian_source()} {suite} main",
+    ]
+
+
+def quoted(script: str) -> str:
+    """Return a script as it is written between the single quotes of a shell."""
+    return script.replace("'", "'\\''")
+
+
+def ensure_image(suite: str) -> bool:
+    """Build the image of a suite unless it is there already; return whether it had to be built."""
+    words = recipe(suite)
+    fingerprint = hashlib.sha256(json.dumps([words, IMPORT]).encode()).hexdigest()[:16]
+    folder = BUILD / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / f"{suite}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        status, found, _ = try_podman("image", "inspect", image_name(suite))
+        old = json.loads(found)[0] if status == 0 else {}
+        if (old.get("Labels") or {}).get("evergreen.recipe") == fingerprint:
+            return False
+        build(suite, words, fingerprint, folder)
+        if old:
+            try_podman("image", "rm", old["Id"])  # which is refused, rightly, while a host still uses it
+    return True
+
+
+def build(suite: str, words: list[str], fingerprint: str, folder: pathlib.Path) -> None:
+    """Make the image of a suite, which takes about a minute."""
+    start = time.monotonic()
+    print(f"Building {image_name(suite)} from {debian_source()} …", flush=True)
+    with tempfile.TemporaryDirectory(prefix=f"{suite}.", dir=folder) as temporary:
+        archive = os.path.join(temporary, "root.tar")
+        log = folder / f"{suite}.log"
+        with open(archive, "wb") as stream, open(log, "w", encoding="utf-8") as complaints:
+            argv = [*as_root("mmdebstrap"), *words]
+            made = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=stream, stderr=complaints, check=False)
+        if made.returncode:
+            raise FleetError(f"mmdebstrap could not build {suite}; read {log}, put that right and run this again")
+        changes = [*IMPORT, f"LABEL evergreen.recipe={fingerprint}"]
+        podman("import", "--quiet", *(f"--change={change}" for change in changes), archive, image_name(suite))
+    print(f"Built {image_name(suite)} in {time.monotonic() - start:.0f} s.", flush=True)

@@ -1,0 +1,53 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer, check_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
+
+
+class ActionModule(TlsAction):
+    """Have a signing request signed, believing neither the host nor the CA."""
+
+    _requires_connection = False
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+        "request": REQUEST,
+        "csr": {"type": "str"},
+        "issuers": {"type": "dict", "default": {}, "no_log": True},
+    }
+
+    def decide(self, arguments, task_vars):
+        wanted = complete_request(arguments["request"])
+        issuer = open_issuer(wanted["issuer"], arguments["issuers"])
+        what = f"the certificate of {wanted['name']}"
+        if self._task.check_mode:
+            sentence = f"would have {what} issued by {wanted['issuer']}"
+            return {"changed": True, "msg": sentence, "diff": {"before": "", "after": f"{sentence}\n"}}
+        if not arguments["csr"]:
+            raise TlsError(f"there is no signing request for {what}; pass the csr that certificate_request returned")
+        csr = arguments["csr"].encode()
+        public_key = check_request(csr, wanted)
+        answer = issuer.issue(wanted, csr, task_vars.get("inventory_hostname", ""))
+        roots = issuer.roots()
+        try:
+            chain = check_answer(answer, public_key, wanted, roots, datetime.datetime.now(datetime.timezone.utc))
+        except TlsError as error:
+            raise TlsError(
+                f"the answer of {wanted['issuer']} for {what} is refused, and nothing is changed: {error}"
+            ) from error
+        return {
+            "changed": True,
+            "chain": to_pem(chain).decode(),
+            "roots": roots.decode() if roots else None,
+            "certificate": describe_chain(chain),
+            "msg": f"{wanted['issuer']} issued {what}",
+        }

@@ -1,0 +1,64 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
+
+
+class ActionModule(TlsAction):
+    """Check the request on the controller, add what the issuer knows, and ask the host."""
+
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+        "request": REQUEST,
+        "directory": {"type": "path", "default": "/etc/evergreen"},
+        "issuers": {"type": "dict", "default": {}, "no_log": True},
+        "roots": {"type": "str"},
+        "force": {"type": "bool", "default": False},
+        "host": {"type": "str"},
+    }
+
+    def decide(self, arguments, task_vars):
+        request = complete_request(arguments["request"])
+        roots = open_issuer(request["issuer"], arguments.pop("issuers")).roots()
+        arguments = {
+            **arguments,
+            "request": request,
+            "roots": arguments["roots"] or (roots.decode() if roots else None),
+            "host": arguments["host"] or task_vars.get("inventory_hostname", ""),
+        }
+        result = self._ask_host(arguments, task_vars)
+        if not result.get("missing"):
+            return result
+        return self._install(result["missing"], task_vars) or self._ask_host(arguments, task_vars)
+
+    def _ask_host(self, arguments, task_vars):
+        return self._execute_module("evergreen.tls.certificate_request", module_args=arguments, task_vars=task_vars)
+
+    def _install(self, package, task_vars):
+        """Install a package on the host; return a result only where that settles the matter."""
+        task = self._task.copy()
+        task.args = {"name": package, "state": "present", "update_cache": True}
+        installed = self._shared_loader_obj.action_loader.get(
+            "ansible.builtin.package",
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        ).run(task_vars=task_vars)
+        if installed.get("failed"):
+            return {
+                "failed": True,
+                "msg": f"Python's cryptography library is not on this host, and its package {package} cannot be installed: "
+                f"{installed.get('msg', 'no reason given')}; install it for the Python interpreter of this host",
+            }
+        if self._task.check_mode:
+            return {"changed": True, "due": True, "reason": f"the package {package} would be installed first"}
+        return None

@@ -1,0 +1,94 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import shutil
+import typing as t
+
+from ansible.utils.display import Display
+
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.targets import replace_file
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import (
+    AT_ONCE,
+    Progress,
+    count,
+    summary,
+    survey,
+    table,
+)
+
+try:
+    import jmespath
+except ImportError:
+    jmespath = None
+
+display = Display()
+WHOLE_LINES = 10_000  # where there is no terminal, as in the mail of a scheduler
+WORTH_FAILING = {"never": (), "due": ("due", "expired"), "expired": ("expired",)}
+
+
+class ActionModule(TlsAction):
+    """Look at all endpoints of the hosts of a play, from the controller."""
+
+    _requires_connection = False
+    BYPASS_HOST_LOOP = True
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+        "query": {"type": "str"},
+        "inspect": {"type": "bool", "default": False},
+        "path": {"type": "path"},
+        "fail_when": {"type": "str", "choices": sorted(WORTH_FAILING), "default": "never"},
+        "most": {"type": "int", "default": 100},
+        "at_once": {"type": "int", "default": AT_ONCE},
+    }
+
+    def decide(self, arguments, task_vars):
+        choose = compiled(arguments["query"])
+        hosts = task_vars["ansible_play_hosts_all"]
+        variables, progress = task_vars["hostvars"].__getitem__, Progress(display.display)
+        findings = survey(hosts, variables, progress, arguments["inspect"], arguments["at_once"])
+        display.display(table(findings, shutil.get_terminal_size((WHOLE_LINES, 24)).columns, arguments["most"]))
+        chosen = choose([finding._asdict() for finding in findings])
+        if arguments["path"]:
+            self._write(arguments["path"], chosen)
+        found = {"changed": False, "counts": count(findings), "endpoints": chosen}
+        worth = [finding for finding in findings if finding.state in WORTH_FAILING[arguments["fail_when"]]]
+        if worth:
+            raise TlsError(f"{summary(findings)}; run evergreen.tls.renew", **found)
+        return {**found, "msg": summary(findings)}
+
+    def _write(self, path, chosen):
+        if self._task.check_mode:
+            return
+        try:
+            replace_file(path, json.dumps(chosen, indent=2).encode() + b"\n")
+        except OSError as error:
+            display.warning(f"the survey is not written to {path}: {error.strerror}; correct the path")
+
+
+def compiled(query):
+    """Return what chooses from the endpoints. Raises TlsError when the JMESPath expression makes no sense."""
+    if not query:
+        return lambda rows: rows
+    if jmespath is None:
+        raise TlsError("a survey_query needs the library jmespath on the controller; pip install -r requirements.txt")
+    try:
+        expression = jmespath.compile(query)
+    except jmespath.exceptions.JMESPathError as error:
+        raise TlsError(
+            f"survey_query {query!r} is no JMESPath expression: {error}; see https://jmespath.org/"
+        ) from error
+
+    def search(rows):
+        try:
+            return expression.search(
+                json.loads(json.dumps(rows))
+            )  # functions of JMESPath refuse what is a str of Ansible's
+        except jmespath.exceptions.JMESPathError as error:
+            raise TlsError(f"survey_query {query!r} cannot be answered: {error}; see https://jmespath.org/") from error
+
+    return search

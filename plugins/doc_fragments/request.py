@@ -1,0 +1,145 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    # The option that every module and action shares that is about one certificate (module_utils/requests.py).
+    DOCUMENTATION = r"""
+options:
+  request:
+    description:
+      - What the certificate is to be, as an entry of C(certificate_requests) says it.
+    type: dict
+    required: true
+    suboptions:
+      name:
+        description:
+          - The name of the request, and of its folder on the host.
+          - Letters, digits, dots, hyphens and underscores; 128 characters at most.
+        type: str
+        required: true
+      domains:
+        description:
+          - The DNS names and IP addresses that the certificate covers; at least one.
+          - Wildcards such as V(*.example.org), internationalised names and IPv6 addresses are brought into the form that
+            certificates hold.
+        type: list
+        elements: str
+        required: true
+      issuer:
+        description: The name of the issuer, a key of C(certificate_issuers).
+        type: str
+        default: local
+      type:
+        description: The type of the private key.
+        type: str
+        choices: [RSA, ECC, Ed25519]
+        default: ECC
+      size:
+        description: The size of an RSA key in bits.
+        type: int
+        choices: [2048, 3072, 4096]
+        default: 2048
+      curve:
+        description: The curve of an ECC key.
+        type: str
+        choices: [secp256r1, secp384r1, secp521r1]
+        default: secp256r1
+      country_name:
+        description: The country in the subject, two letters (ISO 3166).
+        type: str
+      state_or_province_name:
+        description: The state or province in the subject.
+        type: str
+      locality_name:
+        description: The locality in the subject.
+        type: str
+      organization_name:
+        description: The organization in the subject.
+        type: str
+      organizational_unit_name:
+        description: The organizational unit in the subject.
+        type: str
+      email_address:
+        description: The email address in the subject.
+        type: str
+      common_name:
+        description:
+          - The common name in the subject, 64 characters at most (RFC 5280).
+          - By default the first of the O(request.domains) that fits.
+        type: str
+      lifetime:
+        description:
+          - How long the certificate is to live, where the issuer lets the applicant choose; a number and a unit
+            (V(s), V(m), V(h), V(d), V(w)) such as V(47d).
+          - By default what the issuer is configured for.
+        type: str
+      renew_before:
+        description:
+          - How much of the lifetime has to be left; with less the certificate is due.
+          - A share such as V(1/3) or V(33%), or a duration such as V(30d).
+          - By default V(1/3), and V(1/2) for certificates that live less than 10 days. So too where a duration is no shorter than
+            the lifetime, which would have the certificate renewed on every run.
+          - The renewals of a fleet are spread over a thirtieth of the lifetime before that moment, by host and name.
+        type: str
+      reuse_key:
+        description: Whether renewals keep the private key. By default each renewal has a new one.
+        type: bool
+        default: false
+      owner:
+        description: The owner of the private key's file. By default the user that the module runs as.
+        type: str
+      group:
+        description: The group of the private key's file. By default the group of the user that the module runs as.
+        type: str
+      mode:
+        description: The mode of the private key's file; closed to others, at most readable by the group.
+        type: str
+        default: "0600"
+      keep:
+        description: How many earlier versions are kept as a way back.
+        type: int
+        default: 3
+      links:
+        description:
+          - Further paths for programs that expect certificates elsewhere, each with the file that it leads to,
+            V(privkey.pem), V(cert.pem), V(chain.pem) or V(fullchain.pem).
+          - They become symbolic links into the current version.
+        type: dict
+        default: {}
+      validate:
+        description:
+          - A command that must succeed once the new version is in place, such as V(nginx -t). If it fails, the earlier
+            version is put back.
+          - It runs without a shell.
+        type: str
+      port:
+        description: The TCP port on which the certificate is served.
+        type: int
+        default: 443
+"""
+
+    # The folder of all certificates of a host.
+    DIRECTORY = r"""
+options:
+  directory:
+    description: The folder of all certificates of the host.
+    type: path
+    default: /etc/evergreen
+"""
+
+    # Where certificates come from (plugin_utils/issuers.py).
+    ISSUERS = r"""
+options:
+  issuers:
+    description:
+      - The issuers by name, each a dictionary with a C(type) and the settings of that type, as in C(certificate_issuers).
+      - The issuer V(local) is there without being configured, a private CA in C(~/.evergreen/ca) on the controller.
+      - "C(type=local_ca) is a private CA that is made on first use. Its settings: C(directory), C(name), C(lifetime),
+        C(passphrase), C(crl_url)."
+    type: dict
+    default: {}
+"""

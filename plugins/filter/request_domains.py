@@ -1,0 +1,35 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.names import normal_names
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import check_distinct
+
+
+def request_domains(requests):
+    """Return the domains of each request in their normal form, by its name; none for a request that makes no sense."""
+    try:
+        check_distinct(requests)
+    except TlsError as error:
+        raise AnsibleFilterError(str(error)) from error
+    return {request["name"]: _domains(request) for request in requests if "name" in request}
+
+
+def _domains(request):
+    try:
+        return normal_names(request["domains"])
+    except (TlsError, KeyError, TypeError):  # certificate_request says what is wrong with it
+        return []
+
+
+class FilterModule:
+    """The filter of this file, for Ansible."""
+
+    def filters(self):
+        """Return the filters by name."""
+        return {"request_domains": request_domains}

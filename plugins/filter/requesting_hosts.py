@@ -1,0 +1,27 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+
+def requesting_hosts(hostvars):
+    """Return the names of the hosts that have certificate requests, or variables for them that cannot be read."""
+    return [host for host in hostvars if _requests(hostvars[host])]
+
+
+def _requests(variables):
+    if "certificate_requests" not in variables:
+        return False
+    try:
+        return bool(variables["certificate_requests"])
+    except Exception:  # an undefined variable, say; the role fails on that host, and says so
+        return True
+
+
+class FilterModule:
+    """The filter of this file, for Ansible."""
+
+    def filters(self):
+        """Return the filters by name."""
+        return {"requesting_hosts": requesting_hosts}

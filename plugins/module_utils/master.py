@@ -1,0 +1,108 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The nginx that runs on a host: its master process, what it was told, and what it says."""
+
+from __future__ import annotations
+
+import glob
+import os
+import signal
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils.configurations import Server, load, servers, setting
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.nginx import Nginx, first_error, parse_nginx
+from ansible_collections.evergreen.tls.plugins.module_utils.processes import children, program, started, title
+from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file, run
+
+FOLDERS = ["/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin", "/opt/nginx/sbin"]
+
+
+class Master:
+    """The nginx of the host that a module runs on. Raises TlsError when it is not installed."""
+
+    def __init__(self, module) -> None:
+        self.module = module
+        self.program = module.get_bin_path("nginx", opt_dirs=FOLDERS)
+        if not self.program:
+            raise TlsError(
+                "nginx is not installed on this host; install it, for example with apt install nginx, and run this again"
+            )
+        self.nginx: Nginx = parse_nginx(run([self.program, "-V"])[1])
+
+    def files(self) -> dict[str, str]:
+        """Return the configuration, each file's text by its path."""
+        return load(self.nginx.configuration, read_file, lambda pattern: sorted(glob.glob(pattern)))
+
+    def complaint(self, configuration: str | None = None) -> str | None:
+        """Return what nginx has against its configuration, or against another main file, or None."""
+        status, output = run([self.program, "-t", "-c", configuration or self.nginx.configuration])
+        return (first_error(output) or output) if status else None
+
+    def process(self) -> int | None:
+        """Return the process that the pid file names, if that is an nginx."""
+        words = (read_file(self._path("pid", self.nginx.pid_path)) or b"").split()
+        pid = int(words[0]) if words and words[0].isdigit() else None
+        return pid if pid and program(pid) == "nginx" else None
+
+    def is_newer(self, path: str) -> bool:
+        """Say whether a file or link is newer than what nginx runs with; not where nginx does not run.
+
+        A worker that died and was replaced has the old configuration in spite of its age, so all of them have to be younger.
+        """
+        process = self.process()
+        if process is None or not os.path.lexists(path):
+            return False
+        workers = [pid for pid in children(process) if title(pid).startswith("nginx: worker process")]
+        working = [pid for pid in workers if "shutting down" not in title(pid)]
+        begun = [started(pid) for pid in working or [process]]
+        return any(moment is not None and moment < os.lstat(path).st_ctime for moment in begun)
+
+    def start(self) -> None:
+        """Start nginx, by systemd where that runs."""
+        argv = ["systemctl", "start", "nginx"] if os.path.isdir("/run/systemd/system") else [self.program]
+        status, output = run(argv)
+        if status:
+            raise TlsError(
+                f"nginx does not start: {output}; see its error log and systemctl status nginx, then run this again"
+            )
+
+    def reload(self) -> None:
+        """Have the master process load its configuration; it does so some time after this returns.
+
+        The signal needs neither systemd nor the name of a unit.
+        """
+        process = self.process()
+        if process is None:
+            raise TlsError("nginx does not run on this host; start it, with systemctl start nginx, and run this again")
+        os.kill(process, signal.SIGHUP)
+
+    def error_log(self) -> str:
+        """Return the path of the error log of the master process."""
+        return self._path("error_log", self.nginx.error_log)
+
+    def log_end(self) -> int:
+        """Return how long the error log is now, for logged()."""
+        path = self.error_log()
+        return os.path.getsize(path) if os.path.isfile(path) else 0
+
+    def logged(self, since: int) -> str:
+        """Return what the error log has gained since log_end()."""
+        return (read_file(self.error_log()) or b"")[since:].decode(errors="replace")
+
+    def blocks_for(self, name: str, port: int) -> list[Server]:
+        """Return the server blocks that answer to a name on a port, in the order in which nginx reads them."""
+        found = servers(self.files(), self.nginx.configuration)
+        return [server for server in found if _answers(server, name, port)]
+
+    def _path(self, name: str, default: str) -> str:
+        """Return a path that a directive of the main level may set; relative ones begin at nginx's prefix."""
+        path = setting(self.files(), self.nginx.configuration, name) or default
+        return os.path.join(self.nginx.prefix, path)
+
+
+def _answers(server: Server, name: str, port: int) -> bool:
+    wildcards: t.Iterable[str] = (name, f".{name}", f"*.{name.partition('.')[2]}", f".{name.partition('.')[2]}")
+    return any(listen.port == port for listen in server.listens) and any(wanted in server.names for wanted in wildcards)

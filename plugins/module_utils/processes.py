@@ -1,0 +1,103 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The programs that run on this machine, as /proc tells of them."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import struct
+import time
+import typing as t
+
+LISTENING = "0A"
+
+
+class Listener(t.NamedTuple):
+    """A socket that waits for connections."""
+
+    address: str
+    port: int
+    inode: str
+
+
+def program(pid: int) -> str:
+    """Return the name of the program that a process runs, or nothing when the process is gone."""
+    return _read(f"/proc/{pid}/comm").strip()
+
+
+def title(pid: int) -> str:
+    """Return the command line of a process, which some programs use to say what they are doing."""
+    return _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
+
+
+def started(pid: int) -> float | None:
+    """Return the time at which a process started, in seconds since 1970, or None when it is gone.
+
+    The kernel counts in hundredths of a second since boot and rounds down. The sum follows the clock of the machine
+    when somebody sets it, as the times of files do not.
+    """
+    fields = _fields(pid)
+    if not fields:
+        return None
+    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return boot + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that *pid* has started and that still run."""
+    return [child for child in _processes() if _fields(child)[1:2] == [str(pid)]]
+
+
+def listeners() -> list[Listener]:
+    """Return the TCP sockets that wait for connections."""
+    found = []
+    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in _read(path).splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == LISTENING:
+                address, port = fields[1].split(":")
+                found.append(Listener(_address(address), int(port, 16), fields[9]))
+    return found
+
+
+def owners(inode: str) -> list[int]:
+    """Return the processes that hold a socket."""
+    return [pid for pid in _processes() if f"socket:[{inode}]" in _descriptors(pid)]
+
+
+def _processes() -> list[int]:
+    return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def _fields(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat behind the name, which may hold blanks and parentheses itself."""
+    return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+
+
+def _descriptors(pid: int) -> list[str]:
+    found = []
+    try:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+    except OSError:  # it ended, or belongs to somebody else
+        pass
+    return found
+
+
+def _address(text: str) -> str:
+    """Return an address from the kernel's hexadecimal words, each in the byte order of the machine."""
+    words = [int(text[at : at + 8], 16) for at in range(0, len(text), 8)]
+    packed = struct.pack(f"={len(words)}I", *words)
+    return socket.inet_ntoa(packed) if len(words) == 1 else ipaddress.IPv6Address(packed).compressed
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except OSError:  # a process may end between two looks
+        return ""

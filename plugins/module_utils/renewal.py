@@ -1,0 +1,96 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Renewal: whether a certificate is due, and why."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import (
+    check_chain,
+    not_after,
+    not_before,
+    parse_chain,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils.durations import share_or_duration
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import describe_key, load_key, wanted_kind
+
+# The share of the lifetime that has to be left, where the request does not say.
+DEFAULT = 1 / 3
+DEFAULT_OF_SHORT = 1 / 2
+SHORT = datetime.timedelta(days=10)
+
+
+def renewal_time(
+    start: datetime.datetime, end: datetime.datetime, renew_before: str | None, seed: str
+) -> datetime.datetime:
+    """Return the moment from which a certificate that lives from *start* to *end* is due.
+
+    *renew_before* is what has to be left: a share of the lifetime (C(1/3), C(33%)) or a duration (C(30d)). By default,
+    and for a duration that is no shorter than the lifetime, a third of the lifetime, or half of it for certificates that live
+    less than 10 days. *seed* (host and name) spreads
+    the renewals of a fleet over a thirtieth of the lifetime before that moment, the same for each run.
+    """
+    lifetime = end - start
+    left = _left(renew_before, lifetime)
+    spread = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big") / 2**32
+    return max(start, end - left - lifetime / 30 * spread)
+
+
+def why_renew(
+    key: bytes | None,
+    chain: bytes | None,
+    issuer: str | None,
+    wanted: dict,
+    now: datetime.datetime,
+    roots: list | None = None,
+) -> str | None:
+    """Say why the certificate in *chain* with the private *key* (both PEM) is due, or return None while it is not.
+
+    It is due when certificate_install would refuse it, when the request wants another key or issuer, or when less of
+    its lifetime is left than it should be. *wanted* is a complete request with names in their normal form.
+    """
+    if chain is None:
+        return "there is no certificate yet"
+    if key is None:
+        return "its private key is missing"
+    try:
+        certificates = parse_chain(chain)
+        public_key = load_key(key, "its private key file").public_key()
+    except TlsError as error:
+        return str(error)
+    return why_replace(certificates, public_key, issuer, wanted, now, roots)
+
+
+def why_replace(
+    chain: list, public_key, issuer: str | None, wanted: dict, now: datetime.datetime, roots: list | None = None
+) -> str | None:
+    """Say why a chain that is installed beside *public_key*, or served, is due, or return None while it is not."""
+    try:
+        check_chain(chain, public_key, wanted["domains"], now, roots)
+    except TlsError as error:
+        return str(error)
+    if describe_key(public_key) != wanted_kind(wanted):
+        return f"its key is {describe_key(public_key)}, and {wanted_kind(wanted)} is wanted"
+    if issuer is not None and issuer != wanted["issuer"]:
+        return f"it was issued by {issuer}, and {wanted['issuer']} is wanted"
+    start, end = not_before(chain[0]), not_after(chain[0])
+    if now >= renewal_time(start, end, wanted.get("renew_before"), f"{wanted.get('host')}/{wanted['name']}"):
+        return (
+            f"it expires on {end:%Y-%m-%d %H:%M:%S} UTC, and {(end - now) / (end - start):.0%} of its lifetime is left"
+        )
+    return None
+
+
+def _left(renew_before: str | None, lifetime: datetime.timedelta) -> datetime.timedelta:
+    """Return what has to be left of a certificate of this lifetime."""
+    wanted = share_or_duration(renew_before) if renew_before else None
+    if isinstance(wanted, datetime.timedelta):
+        if wanted < lifetime:
+            return wanted
+        wanted = None  # it would be due for ever
+    return lifetime * (wanted or (DEFAULT_OF_SHORT if lifetime < SHORT else DEFAULT))

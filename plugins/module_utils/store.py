@@ -1,0 +1,315 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The folder of one certificate on a host, in which one symbolic link is all that is ever switched.
+
+www.example.org/
+├── current -> v0003        key and chain together, in one rename
+├── v0003/  privkey.pem  cert.pem  chain.pem  fullchain.pem  issuer
+├── v0002/  …               the way back
+├── next/   privkey.pem  request.csr  issuer      waiting for its certificate
+└── lock                    held by whoever changes anything here
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import grp
+import os
+import pwd
+import re
+import secrets
+import shutil
+import stat
+
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, names_of, parse_chain, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key
+from ansible_collections.evergreen.tls.plugins.module_utils.names import check_request_name
+from ansible_collections.evergreen.tls.plugins.module_utils.renewal import why_renew
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import key_mode
+from ansible_collections.evergreen.tls.plugins.module_utils.targets import (
+    create_file,
+    locked,
+    read_file,
+    replace_file,
+    replace_link,
+    sync_folder,
+)
+
+VERSION = re.compile(r"v([0-9]{4,9})")
+
+
+class Store:
+    """What is there of one certificate, and the few ways in which it may change.
+
+    *directory* is the folder of all certificates, *name* the name of the request. Reading needs no lock; whatever
+    changes something is called within lock().
+    """
+
+    def __init__(self, directory: str, name: str) -> None:
+        self.path = os.path.join(directory, check_request_name(name))
+        self.next = os.path.join(self.path, "next")
+
+    @contextlib.contextmanager
+    def lock(self):
+        """Make the folder where it is missing, and be the only process that works on it."""
+        self._make_folders()
+        with locked(os.path.join(self.path, "lock")):
+            yield
+
+    def current(self) -> str | None:
+        """Return the name of the version that is in use, such as C(v0003)."""
+        try:
+            target = os.readlink(os.path.join(self.path, "current"))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise TlsError(f"{self.path}/current is not a symbolic link; move it away and run this again") from error
+        return target
+
+    def versions(self) -> list[str]:
+        """Return the names of all versions, the oldest first."""
+        try:
+            names = os.listdir(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(filter(VERSION.fullmatch, names), key=_number)
+
+    def file(self, version: str, name: str) -> bytes | None:
+        """Return the content of a file of a version (or of C(next)), or None where it is missing."""
+        return read_file(os.path.join(self.path, version, name))
+
+    def why_renew(self, version: str | None, wanted: dict, now: datetime.datetime, roots: list | None) -> str | None:
+        """Say why this version does not do, or return None when it does."""
+        if version is None:
+            return "there is no certificate yet"
+        issuer = self.file(version, "issuer")
+        return why_renew(
+            self.file(version, "privkey.pem"),
+            self.file(version, "fullchain.pem"),
+            issuer.decode(errors="replace").strip() if issuer is not None else None,
+            wanted,
+            now,
+            roots,
+        )
+
+    def ready(self, wanted: dict, now: datetime.datetime, roots: list | None) -> str | None:
+        """Return what a run that was killed left ready: a newer version than the current one, or C(next) with its chain."""
+        current = self.current()
+        newer = [version for version in self.versions() if current is None or _number(version) > _number(current)]
+        for version in [*reversed(newer), "next"]:
+            whole = self.file(version, "cert.pem") and self.file(version, "chain.pem") is not None
+            if whole and self.why_renew(version, wanted, now, roots) is None:
+                return version
+        return None
+
+    def previous(self, now: datetime.datetime) -> str | None:
+        """Return the newest version before the current one that can still be served."""
+        current = self.current()
+        for version in reversed(self.versions()):
+            if current is not None and _number(version) < _number(current) and self._is_whole(version, now):
+                return version
+        return None
+
+    def check_private(self, version: str, request: dict) -> None:
+        """Make sure that nobody but those whom the request names can read the private key of a version."""
+        path = os.path.join(self.path, version, "privkey.pem")
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            return
+        if not stat.S_ISREG(found.st_mode):
+            raise TlsError(f"{path} is not a regular file; move it away to have a new key made")
+        if stat.S_IMODE(found.st_mode) & 0o077 & ~key_mode(request):
+            raise TlsError(
+                f"{path} can be read by others (mode {stat.S_IMODE(found.st_mode):04o}): whoever did may hold a copy of the key. "
+                f"Have a new key made with certificate_force: true, or run chmod {request['mode']} on it if nobody else was on this host"
+            )
+
+    def prepare(self, files: dict[str, bytes], request: dict) -> None:
+        """Put a new key and its request into C(next), in one rename, in the place of what was waiting there."""
+        staged = self._hidden("next")
+        os.mkdir(staged, 0o700)
+        try:
+            for name, content in files.items():
+                create_file(os.path.join(staged, name), content, *_attributes(name, request))
+            sync_folder(staged)
+            self.discard("next")
+            os.rename(staged, self.next)
+        except BaseException:
+            shutil.rmtree(staged, ignore_errors=True)
+            raise
+        sync_folder(self.path)
+
+    def complete(self, chain: list, request: dict) -> str:
+        """Put the chain beside the key in C(next), and make both a version; return its name."""
+        for name, certificates in (("cert.pem", chain[:1]), ("chain.pem", chain[1:]), ("fullchain.pem", chain)):
+            replace_file(os.path.join(self.next, name), to_pem(certificates), *_attributes(name, request))
+        return self.promote(request)
+
+    def promote(self, request: dict) -> str:
+        """Make C(next), which is complete, a version; return its name."""
+        version = f"v{max([_number(name) for name in self.versions()], default=0) + 1:04d}"
+        for name in os.listdir(self.next):
+            if name == "request.csr" or name.startswith("."):  # what a killed run left half written
+                os.unlink(os.path.join(self.next, name))
+        os.chmod(self.next, 0o755)
+        sync_folder(self.next)
+        os.rename(self.next, os.path.join(self.path, version))
+        sync_folder(self.path)
+        return version
+
+    def switch(self, version: str | None) -> None:
+        """Make a version the current one; with None, let there be no current one."""
+        path = os.path.join(self.path, "current")
+        if version is not None:
+            replace_link(version, path)
+        else:
+            os.unlink(path)
+            sync_folder(self.path)
+
+    def prune(self, keep: int) -> list[str]:
+        """Remove versions older than the current one, but for the *keep* newest of them; return their names."""
+        current = self.current()
+        older = [version for version in self.versions() if current is not None and _number(version) < _number(current)]
+        gone = older[: max(0, len(older) - keep)]
+        for version in gone:
+            self.discard(version)
+        return gone
+
+    def discard(self, version: str) -> None:
+        """Remove a version, or C(next): out of sight in one rename, then file by file."""
+        hidden = self._hidden(version)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(os.path.join(self.path, version), hidden)
+            shutil.rmtree(hidden)
+
+    def sweep(self) -> None:
+        """Remove what killed runs left half made: hidden folders and files, which nothing refers to."""
+        for name in os.listdir(self.path):
+            path = os.path.join(self.path, name)
+            if name.startswith(".") and os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            elif name.startswith("."):
+                os.unlink(path)
+
+    def unsettled(self, version: str, request: dict) -> list[str]:
+        """Return the paths around a version that are not as the request wants them: its links, and the private key's file."""
+        paths = [path for path, file in request["links"].items() if not self._is_linked(path, file)]
+        key = os.path.join(self.path, version, "privkey.pem")
+        return paths if self._attributes_are_right(key, request) else [*paths, key]
+
+    def check_links(self, request: dict) -> None:
+        """Make sure that settle() takes the place of nothing but symbolic links."""
+        for path in request["links"]:
+            if os.path.commonpath([path, os.path.dirname(self.path)]) == os.path.dirname(self.path):
+                raise TlsError(f"links: {path} lies among the certificates themselves; choose a path outside")
+            if os.path.lexists(path) and not os.path.islink(path):
+                raise TlsError(f"links: {path} is there and is not a symbolic link; move it away and run this again")
+            if os.path.isdir(path):
+                raise TlsError(f"links: {path} leads to a folder; choose another path, or remove it")
+            if not os.path.isdir(os.path.dirname(path)):
+                raise TlsError(f"links: the folder of {path} does not exist; create it or correct the path")
+
+    def settle(self, version: str, request: dict) -> None:
+        """Make what unsettled() names as the request wants it."""
+        for path, file in request["links"].items():
+            if not self._is_linked(path, file):
+                replace_link(os.path.join(self.path, "current", file), path)
+        mode, owner, group = _attributes("privkey.pem", request)
+        key = os.path.join(self.path, version, "privkey.pem")
+        if not self._attributes_are_right(key, request):
+            os.chown(key, owner, group, follow_symlinks=False)
+            os.chmod(key, mode)
+
+    def links(self, request: dict) -> dict[str, str | None]:
+        """Return where the links of a request lead, None for those that are not there; for restore_links()."""
+        return {path: os.readlink(path) if os.path.islink(path) else None for path in request["links"]}
+
+    def restore_links(self, links: dict[str, str | None]) -> None:
+        """Have links lead where they led when links() was asked."""
+        for path, target in links.items():
+            if target is not None:
+                replace_link(target, path)
+            elif os.path.islink(path):
+                os.unlink(path)
+
+    def unlink(self, request: dict) -> None:
+        """Remove the links of a request that lead here."""
+        for path, file in request["links"].items():
+            if self._is_linked(path, file):
+                os.unlink(path)
+
+    def _is_linked(self, path: str, file: str) -> bool:
+        return os.path.islink(path) and os.readlink(path) == os.path.join(self.path, "current", file)
+
+    def _attributes_are_right(self, key: str, request: dict) -> bool:
+        mode, owner, group = _attributes("privkey.pem", request)
+        try:
+            found = os.lstat(key)
+        except FileNotFoundError:
+            return True
+        return (
+            stat.S_IMODE(found.st_mode) == mode
+            and (owner == -1 or found.st_uid == owner)
+            and (group == -1 or found.st_gid == group)
+        )
+
+    def _is_whole(self, version: str, now: datetime.datetime) -> bool:
+        """Say whether a version holds a pair that belongs together and has not expired, for whatever names."""
+        try:
+            chain = parse_chain(self.file(version, "fullchain.pem") or b"")
+            key = load_key(self.file(version, "privkey.pem") or b"")
+            check_chain(chain, key.public_key(), sorted(names_of(chain[0])), now)
+        except TlsError:
+            return False
+        return True
+
+    def _make_folders(self) -> None:
+        os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(self.path, 0o755)
+            sync_folder(os.path.dirname(self.path))
+        found = os.lstat(self.path)
+        if not stat.S_ISDIR(found.st_mode):
+            raise TlsError(f"{self.path} is not a folder; move it away and run this again")
+        if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            raise TlsError(
+                f"{self.path} belongs to somebody else or can be written by others; run chown {os.geteuid()} and chmod 0755 on it, "
+                "after a look at what is in it"
+            )
+
+    def _hidden(self, name: str) -> str:
+        return os.path.join(self.path, f".{name}.{secrets.token_hex(4)}")
+
+
+def _number(version: str) -> int:
+    match = VERSION.fullmatch(version)
+    return int(match[1]) if match else 0
+
+
+def _attributes(name: str, request: dict) -> tuple[int, int, int]:
+    """Return mode, owner and group of a file: the key is for those whom the request names, the rest for all to read."""
+    if name != "privkey.pem":
+        return 0o644, -1, -1
+    return key_mode(request), _user(request.get("owner")), _group(request.get("group"))
+
+
+def _user(name: str | None) -> int:
+    try:
+        return pwd.getpwnam(name).pw_uid if name else -1
+    except KeyError as error:
+        raise TlsError(f"owner: there is no user {name} on this host; create it or correct the request") from error
+
+
+def _group(name: str | None) -> int:
+    try:
+        return grp.getgrnam(name).gr_gid if name else -1
+    except KeyError as error:
+        raise TlsError(f"group: there is no group {name} on this host; create it or correct the request") from error

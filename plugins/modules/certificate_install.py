@@ -1,0 +1,300 @@
+#!/usr/bin/python
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificate_install
+short_description: Install a certificate beside its key, as one unit
+version_added: 0.1.0
+description:
+  - Puts a chain beside the private key that M(evergreen.tls.certificate_request) made, once it has proved to belong to the key,
+    to cover the names, to be valid now and to be in order; a chain that fails any of this changes nothing.
+  - Key and chain become a numbered version, and one rename of one symbolic link, C(current), puts them in use together.
+    Servers refer to C(DIRECTORY/NAME/current/fullchain.pem) and C(DIRECTORY/NAME/current/privkey.pem).
+  - Nothing is reloaded; that is what M(evergreen.tls.nginx_reload) is for.
+author:
+  - Evergreen contributors (@evergreen)
+extends_documentation_fragment:
+  - evergreen.tls.attributes
+  - evergreen.tls.request
+  - evergreen.tls.request.directory
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details:
+      - Shows certificates as people read them, never keys.
+  idempotent:
+    support: full
+options:
+  state:
+    description:
+      - V(present) installs O(chain), or what an earlier run left complete but not in use.
+      - V(previous) goes back to the newest earlier version that has not expired; nothing is removed.
+      - V(absent) removes the certificate with its keys, all versions and its links. With O(request.validate), only if the
+        command succeeds without them.
+    type: str
+    choices: [present, previous, absent]
+    default: present
+  chain:
+    description: The chain in PEM, leaf first, without the root.
+    type: str
+  roots:
+    description: The roots of the issuer in PEM, to which the chain has to lead.
+    type: str
+seealso:
+  - module: evergreen.tls.certificate_issue
+  - module: evergreen.tls.nginx_reload
+"""
+
+EXAMPLES = r"""
+- name: Install what the issuer returned
+  evergreen.tls.certificate_install:
+    request:
+      name: www.example.org
+      domains: [www.example.org, example.org]
+      links:
+        /etc/nginx/server.pem: fullchain.pem
+        /etc/nginx/server.key: privkey.pem
+      validate: nginx -t
+    chain: "{{ issued.chain }}"
+
+- name: Go back to the certificate before
+  evergreen.tls.certificate_install:
+    request:
+      name: www.example.org
+      domains: [www.example.org, example.org]
+    state: previous
+"""
+
+RETURN = r"""
+version:
+  description: The version that is in use now.
+  returned: when there is one
+  type: str
+  sample: v0003
+certificate:
+  description: The certificate that is in use now.
+  returned: when there is one that can be read
+  type: dict
+  sample:
+    names: [example.org, www.example.org]
+    not_after: "2027-01-07T10:00:00+00:00"
+put_back:
+  description: The earlier version that is in use again.
+  returned: when O(state=previous) found one
+  type: str
+  sample: v0002
+pruned:
+  description: The earlier versions that were removed, since there were more than O(request.keep).
+  returned: when there are any
+  type: list
+  elements: str
+  sample: [v0001]
+msg:
+  description: What was done, in a sentence.
+  returned: success
+  type: str
+  sample: v0003 is in use
+"""
+
+import contextlib
+import datetime
+import os
+import shlex
+import shutil
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, describe_chain, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, complete_request
+from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
+from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, require_cryptography, run
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "request": REQUEST,
+            "directory": {"type": "path", "default": "/etc/evergreen"},
+            "state": {"type": "str", "choices": ["present", "previous", "absent"], "default": "present"},
+            "chain": {"type": "str"},
+            "roots": {"type": "str"},
+        },
+        supports_check_mode=True,
+    )
+    answer(module, decide)
+
+
+def decide(module):
+    require_cryptography()
+    wanted = complete_request(module.params["request"])
+    store = Store(module.params["directory"], wanted["name"])
+    if not module.check_mode and os.path.isdir(out_of_sight(store)) and not os.path.lexists(store.path):
+        os.rename(out_of_sight(store), store.path)  # by a removal that was killed before it knew whether it may
+    if not os.path.isdir(store.path):
+        return nothing_there(module, wanted, store)
+    before = describe(store)
+    change = {"present": install, "previous": go_back, "absent": remove}[module.params["state"]]
+    if module.check_mode:
+        result = change(module, wanted, store)
+    else:
+        with store.lock():
+            result = change(module, wanted, store)
+    after = describe(store)
+    if module.check_mode and "chain" in result:
+        after = f"{as_text(describe_chain(result['chain']))}"
+    result.pop("chain", None)
+    if result["changed"]:
+        result["diff"] = {"before": before, "after": after}
+    if os.path.isdir(store.path) and store.current():
+        result["version"] = store.current()
+        with contextlib.suppress(TlsError):  # what cannot be read is told of by certificate_info
+            chain = parse_chain(store.file(store.current(), "fullchain.pem") or b"")
+            result["certificate"] = describe_chain(chain)
+    return result
+
+
+def nothing_there(module, wanted, store):
+    """Answer for a host on which nothing was ever requested."""
+    if module.params["state"] == "absent":
+        if os.path.isdir(out_of_sight(store)):
+            return {"changed": True, "msg": f"{store.path} is removed"}
+        return {"changed": False, "msg": f"there is nothing at {store.path}"}
+    if module.check_mode:
+        sentence = f"would install the certificate of {', '.join(wanted['domains'])} at {store.path}"
+        return {"changed": True, "msg": sentence, "diff": {"before": "", "after": f"{sentence}\n"}}
+    raise TlsError(f"{store.path} does not exist; request the certificate on this host first, with certificate_request")
+
+
+def install(module, wanted, store):
+    """Make the chain, or what was left ready, the current version."""
+    store.check_links(wanted)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    roots = parse_chain(module.params["roots"].encode()) if module.params["roots"] else None
+    current = store.current()
+    if not module.params["chain"]:
+        ready = store.ready(wanted, now, roots)
+        if ready is not None:
+            return put_in_use(module, wanted, store, lambda: store.promote(wanted) if ready == "next" else ready)
+        if store.why_renew(current, wanted, now, roots) is None:
+            return settle(module, wanted, store)
+        if module.check_mode:
+            return {"changed": True, "msg": "would install the certificate that the issuer returns"}
+        raise TlsError(f"no certificate is ready in {store.path}; pass the chain that certificate_issue returned")
+
+    if current and module.params["chain"].split() == (store.file(current, "fullchain.pem") or b"").decode().split():
+        return settle(module, wanted, store)
+    key = store.file("next", "privkey.pem")
+    if key is None:
+        raise TlsError(
+            f"no key is waiting in {store.next}; request the certificate on this host first, with certificate_request"
+        )
+    try:
+        chain = parse_chain(module.params["chain"].encode())
+        check_chain(chain, load_key(key, f"{store.next}/privkey.pem").public_key(), wanted["domains"], now, roots)
+    except TlsError as error:
+        raise TlsError(f"the chain for {wanted['name']} is refused: {error}") from error
+    return {"chain": chain, **put_in_use(module, wanted, store, lambda: store.complete(chain, wanted))}
+
+
+def put_in_use(module, wanted, store, make_version):
+    """Switch to the version that *make_version* makes, and back again if the command of the request refuses it."""
+    if module.check_mode:
+        return {"changed": True, "msg": f"would put a new version of {wanted['name']} in use"}
+    before, links = store.current(), store.links(wanted)
+    version = make_version()
+    store.switch(version)
+    store.settle(version, wanted)
+    refusal = complaint(module, wanted)
+    if refusal:
+        store.switch(before)
+        store.restore_links(links)
+        raise TlsError(
+            f"{version} of {wanted['name']} was refused by {wanted['validate']!r}, and {before or 'nothing'} is in use as before: "
+            f"{refusal}; put that right and run this again, the certificate is kept"
+        )
+    return {
+        "changed": True,
+        "pruned": store.prune(wanted["keep"]),
+        "msg": f"{version} of {wanted['name']} is in use",
+    }
+
+
+def go_back(module, wanted, store):
+    """Make the newest earlier version that can still be served the current one."""
+    version = store.previous(datetime.datetime.now(datetime.timezone.utc))
+    if version is None:
+        return {"changed": False, "msg": f"{wanted['name']} has no earlier version that could be served"}
+    if not module.check_mode:
+        store.switch(version)
+    return {"changed": True, "put_back": version, "msg": f"{version} of {wanted['name']} is in use again"}
+
+
+def remove(module, wanted, store):
+    """Take everything away, if the command of the request can do without it."""
+    if not module.check_mode:
+        store.unlink(wanted)
+        hidden = out_of_sight(store)
+        shutil.rmtree(hidden, ignore_errors=True)
+        os.rename(store.path, hidden)
+        refusal = complaint(module, wanted)
+        if refusal:
+            os.rename(hidden, store.path)
+            if store.current():
+                store.settle(store.current(), wanted)
+            raise TlsError(
+                f"{wanted['name']} is still in use, and is kept: {wanted['validate']!r} says {refusal}; "
+                "take it out of the configuration first"
+            )
+        shutil.rmtree(hidden)
+    return {"changed": True, "msg": f"{store.path} is removed"}
+
+
+def out_of_sight(store):
+    """Return where a certificate is put while it is removed."""
+    directory, name = os.path.split(store.path)
+    return os.path.join(directory, f".{name}.removed")
+
+
+def settle(module, wanted, store):
+    """Leave the current version in use, with links and the attributes of its key as the request wants them."""
+    paths = store.unsettled(store.current(), wanted)
+    if paths and not module.check_mode:
+        store.settle(store.current(), wanted)
+    return {"changed": bool(paths), "msg": f"{', '.join(paths)} set right" if paths else f"{wanted['name']} is in use"}
+
+
+def complaint(module, wanted):
+    """Run the command of the request; return what it complains of, or None."""
+    if not wanted["validate"]:
+        return None
+    status, output = run(shlex.split(wanted["validate"]))
+    return (output or f"exit status {status}") if status else None
+
+
+def describe(store):
+    """Return the current version as people read it."""
+    if not os.path.isdir(store.path) or not store.current():
+        return ""
+    try:
+        return as_text(describe_chain(parse_chain(store.file(store.current(), "fullchain.pem") or b"")))
+    except TlsError as error:
+        return f"{error}\n"
+
+
+def as_text(description):
+    """Return the description of a certificate as lines."""
+    return "".join(
+        f"{field}: {', '.join(value) if isinstance(value, list) else value}\n" for field, value in description.items()
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+#!/usr/bin/python
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificate_issue
+short_description: Have a signing request signed by an issuer, on the controller
+version_added: 0.1.0
+description:
+  - Passes a signing request that M(evergreen.tls.certificate_request) returned to its issuer, and returns the chain for
+    M(evergreen.tls.certificate_install). Runs on the controller; nothing is sent to the host.
+  - The host is not believed. The request must prove possession of its key, and its names and type of key must be those that
+    the inventory says; nothing else in it is taken over.
+  - The issuer is not believed either. Its answer must belong to the key, cover exactly the names, be valid now, be for servers,
+    and lead to the issuer's roots; it is put in order, and duplicates, strangers and the root are dropped. A wrong answer
+    changes nothing.
+author:
+  - Evergreen contributors (@evergreen)
+extends_documentation_fragment:
+  - evergreen.tls.attributes
+  - evergreen.tls.request
+  - evergreen.tls.request.issuers
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Says who would issue; asks no issuer, and so returns no RV(chain).
+  diff_mode:
+    support: none
+  idempotent:
+    support: none
+    details:
+      - Each run issues a certificate. Run it only where M(evergreen.tls.certificate_request) returned a request.
+options:
+  csr:
+    description: The signing request in PEM. Needed but for check mode.
+    type: str
+seealso:
+  - module: evergreen.tls.certificate_request
+  - module: evergreen.tls.certificate_install
+"""
+
+EXAMPLES = r"""
+- name: Have it issued by the corporate CA
+  evergreen.tls.certificate_issue:
+    request:
+      name: www.example.org
+      domains: [www.example.org, example.org]
+      issuer: corporate
+    issuers:
+      corporate:
+        type: local_ca
+        directory: ~/pki
+        lifetime: 47d
+    csr: "{{ requested.csr }}"
+  register: issued
+"""
+
+RETURN = r"""
+chain:
+  description: The chain in PEM, leaf first, without the root.
+  returned: success, but not in check mode
+  type: str
+  sample: "-----BEGIN CERTIFICATE-----\\n..."
+roots:
+  description: The roots that clients of the issuer trust, in PEM.
+  returned: success, but not in check mode
+  type: str
+  sample: "-----BEGIN CERTIFICATE-----\\n..."
+certificate:
+  description: The certificate, as people read it.
+  returned: success, but not in check mode
+  type: dict
+  sample:
+    names: [example.org, www.example.org]
+    not_after: "2027-01-07T10:00:00+00:00"
+msg:
+  description: What was done, in a sentence.
+  returned: success
+  type: str
+  sample: corporate issued the certificate of www.example.org
+"""

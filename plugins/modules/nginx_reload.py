@@ -1,0 +1,258 @@
+#!/usr/bin/python
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: nginx_reload
+short_description: Have nginx present the certificate that is installed
+version_added: 0.1.0
+description:
+  - Compares the certificate that nginx presents, on each local address that listens on the port and for each of the domains, with
+    the one that is installed. If they are the same, nothing happens.
+  - If not, the configuration is tested, nginx is reloaded, and looked at until it presents what is installed. What is served is
+    compared, not what a task remembers, so an interrupted run is completed by the next.
+  - When nginx never presents it, the module says why. A configuration that nginx refuses is not loaded, and nginx goes on serving
+    what it has.
+author:
+  - Evergreen contributors (@evergreen)
+extends_documentation_fragment:
+  - evergreen.tls.attributes
+  - evergreen.tls.request
+  - evergreen.tls.request.directory
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Says whether nginx would be reloaded and why; does not fail where nothing is installed yet.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  addresses:
+    description:
+      - The local addresses to look at.
+      - By default all on which something listens on the port, with the loopback address for those that listen everywhere.
+    type: list
+    elements: str
+    default: []
+  fingerprint:
+    description:
+      - The SHA-256 fingerprint of the installed certificate, if the caller knows it.
+      - The controller looks first then, where M(evergreen.tls.handshake_verify) would.
+      - Where it sees that certificate for each domain, the host is not logged in to.
+    type: str
+  started:
+    description: Whether nginx is started where it does not run. By default that is an error, since somebody may have stopped it.
+    type: bool
+    default: false
+  timeout:
+    description: For how many seconds nginx is looked at after a reload until it presents the certificate.
+    type: float
+    default: 30
+seealso:
+  - module: evergreen.tls.certificate_install
+  - module: evergreen.tls.handshake_verify
+"""
+
+EXAMPLES = r"""
+- name: Serve what is installed
+  evergreen.tls.nginx_reload:
+    request:
+      name: www.example.org
+      domains: [www.example.org, example.org]
+"""
+
+RETURN = r"""
+fingerprint:
+  description: The SHA-256 fingerprint of the certificate that is installed and presented.
+  returned: when a certificate is installed
+  type: str
+  sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+addresses:
+  description: The addresses that were looked at.
+  returned: when a certificate is installed
+  type: list
+  elements: str
+  sample: [127.0.0.1, "::1"]
+fresh:
+  description: Whether the certificate was put in use after nginx loaded its configuration last, and so may be the cause of a failure.
+  returned: when nginx refuses its configuration, or does not present the certificate after a reload
+  type: bool
+  sample: true
+reason:
+  description: Why nginx was reloaded.
+  returned: changed
+  type: str
+  sample: "www.example.org at 127.0.0.1 port 443 presents another certificate"
+msg:
+  description: What was done, in a sentence.
+  returned: success
+  type: str
+  sample: nginx presents the installed certificate of www.example.org
+"""
+
+import os
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.handshakes import handshake
+from ansible_collections.evergreen.tls.plugins.module_utils.master import Master
+from ansible_collections.evergreen.tls.plugins.module_utils.names import probe_name
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, identity
+from ansible_collections.evergreen.tls.plugins.module_utils.processes import listeners
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, complete_request
+from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, read_file, require_cryptography
+
+try:
+    from cryptography import x509
+except ImportError:  # reported by require_cryptography() before anything here is called
+    pass
+
+IN_A_ROW = 3  # looks that have to agree, since workers that are going away may still answer
+LAST_WORDS = 2000  # characters of the error log that are worth a person's time
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "request": REQUEST,
+            "directory": {"type": "path", "default": "/etc/evergreen"},
+            "addresses": {"type": "list", "elements": "str", "default": []},
+            "fingerprint": {"type": "str"},
+            "started": {"type": "bool", "default": False},
+            "timeout": {"type": "float", "default": 30},
+        },
+        supports_check_mode=True,
+    )
+    answer(module, decide)
+
+
+def decide(module):
+    require_cryptography()
+    wanted = complete_request(module.params["request"])
+    current = os.path.join(module.params["directory"], wanted["name"], "current")
+    installed = installed_certificate(os.path.join(current, "fullchain.pem"))
+    if installed is None and module.check_mode:
+        return {"changed": False, "msg": f"{wanted['name']} is not installed yet"}
+    if installed is None:
+        raise TlsError(f"no certificate of {wanted['name']} is installed; install it first, with certificate_install")
+
+    addresses, differences = differing(module, wanted, installed)
+    result = {"changed": False, "fingerprint": fingerprint(installed), "addresses": addresses}
+    if not differences:
+        return {**result, "msg": f"nginx presents the installed certificate of {wanted['name']}"}
+    reason = ". ".join(difference.sentence for difference in differences)
+    result.update(
+        changed=True, reason=reason, diff={"before": f"{reason}\n", "after": f"presented: {identity(installed)}\n"}
+    )
+    if module.check_mode:
+        return {**result, "msg": f"nginx would be reloaded: {reason}"}
+
+    master = Master(module)
+    fresh = master.is_newer(current)
+    refused = master.complaint()
+    if refused:
+        raise TlsError(
+            f"nginx refuses its configuration, and goes on with what it has loaded: {refused}; repair that, then run this again",
+            fresh=fresh,
+        )
+    end = master.log_end()
+    if master.process() or not module.params["started"]:
+        master.reload()
+    else:
+        master.start()
+    remaining = wait(module, wanted, installed)
+    if remaining:
+        sentences = [explain(master, wanted, difference) for difference in remaining]
+        errors = [line for line in master.logged(end).splitlines() if "[notice]" not in line]
+        if errors:
+            sentences.append(f"The error log says: {' '.join(errors)[-LAST_WORDS:]}")
+        raise TlsError(
+            f"nginx was reloaded and does not present {identity(installed)}. {'. '.join(sentences)}", fresh=fresh
+        )
+    return {
+        **result,
+        "addresses": differing(module, wanted, installed)[0],
+        "msg": f"nginx presents the certificate of {wanted['name']} now",
+    }
+
+
+def installed_certificate(path):
+    """Return the certificate that is in use, or None where there is none."""
+    pem = read_file(path)
+    try:
+        return x509.load_pem_x509_certificate(pem) if pem is not None else None
+    except ValueError as error:
+        raise TlsError(
+            f"{path} holds no certificate that can be read; have it issued again, with certificate_force: true"
+        ) from error
+
+
+class Difference:
+    """A domain that is not served as it should be, and what was seen in its place."""
+
+    def __init__(self, domain, sentence, seen):
+        self.domain, self.sentence, self.seen = domain, sentence, seen
+
+
+def differing(module, wanted, installed):
+    """Return the addresses that were looked at, and where another certificate than the installed one is presented."""
+    listening = sorted({listener.address for listener in listeners() if listener.port == wanted["port"]})
+    addresses = (
+        module.params["addresses"] or [EVERYWHERE.get(address, address) for address in listening] or ["127.0.0.1"]
+    )
+    differences = []
+    for address in addresses:
+        for domain in wanted["domains"]:
+            try:
+                chain, _protocol = handshake(address, wanted["port"], domain)
+            except TlsError as error:
+                differences.append(Difference(domain, str(error), error.details.get("seen")))
+                continue
+            if fingerprint(chain[0]) != fingerprint(installed):
+                where = f"{probe_name(domain)} at {address} port {wanted['port']}"
+                sentence = f"{where} presents another certificate: {identity(chain[0])}"
+                differences.append(Difference(domain, sentence, "another"))
+    return addresses, differences
+
+
+def wait(module, wanted, installed):
+    """Look until the installed certificate is presented everywhere, a few times in a row; return what remains to differ."""
+    deadline = time.monotonic() + module.params["timeout"]
+    agreed, delay = 0, 0.02
+    while True:
+        _addresses, differences = differing(module, wanted, installed)
+        agreed = 0 if differences else agreed + 1
+        if agreed == IN_A_ROW:
+            return []
+        if differences and time.monotonic() > deadline:
+            return differences
+        time.sleep(delay)
+        delay = min(delay * 1.5, 0.5) if differences else 0.01
+
+
+def explain(master, wanted, difference):
+    """Say what stands between the installed certificate and the client."""
+    blocks = master.blocks_for(difference.domain, wanted["port"])
+    if difference.seen == "nothing" or (not blocks and difference.seen != "another"):
+        return difference.sentence
+    if not blocks:
+        return f"{difference.sentence}: no server block of nginx has that name on that port; add a site for it to nginx_sites"
+    first = blocks[0]
+    if first.certificate and f"/{wanted['name']}/current/" not in first.certificate:
+        return (
+            f"{difference.sentence}: the server block at {first.place} answers to that name, with the certificate "
+            f"{first.certificate}; remove it, or let it refer to the installed one"
+        )
+    return f"{difference.sentence}: the server block at {first.place} answers to that name; see whether another process has its port"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,624 @@
+#!/usr/bin/python
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: nginx_sites
+short_description: Have nginx serve sites over HTTPS
+version_added: 0.1.0
+description:
+  - Writes the configuration of all O(sites) into one file that nginx includes, and has a running nginx load it. Sites that other
+    files define stay as they are.
+  - The new configuration is tested by nginx before it takes the place of the old one, in one rename. When nginx refuses it, nothing
+    has changed.
+  - The TLS directives are those of Mozilla's guideline 6.0, in the words that the version of nginx and OpenSSL on the host
+    understands.
+  - A site whose certificate is not there yet gets its HTTP side only, and is listed in RV(waiting). Run the module again once the
+    certificate is installed.
+  - A running nginx whose workers are older than the file is told to load it, also when an earlier run was interrupted before it
+    could.
+author:
+  - Evergreen contributors (@evergreen)
+extends_documentation_fragment:
+  - evergreen.tls.attributes
+options:
+  sites:
+    description:
+      - The sites of the host. Without any the file is removed.
+      - Each site says how to answer, by one of O(sites[].root), O(sites[].proxy_pass), O(sites[].redirect) and
+        O(sites[].return_code), or by O(sites[].extra).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name of the site.
+        type: str
+        required: true
+      certificate:
+        description: The name of its certificate below O(store). By default the name of the site.
+        type: str
+      server_names:
+        description:
+          - The DNS names, wildcards and IP addresses that the site answers to. By default those that O(domains) has for its
+            certificate, or else the name of the site.
+          - Clients that ask for an IP address send no name. A site with an address therefore answers everybody on its
+            O(sites[].https_port) who asks for no known name, and O(reject_unknown) has no effect on that port.
+        type: list
+        elements: str
+      root:
+        description: Serve the files of this folder. C($host) and C($server_name) may be part of it.
+        type: str
+      proxy_pass:
+        description: Pass requests on to this URL.
+        type: str
+      redirect:
+        description:
+          - Send clients to this URL, for good and with their method (308). A URL without a path gets the path that was asked for.
+          - C($host), C($server_name), C($request_uri) and C($args) may be part of it.
+        type: str
+      return_code:
+        description: Answer with this status. V(444) closes the connection without an answer.
+        type: int
+      websocket:
+        description: Let O(sites[].proxy_pass) carry WebSocket connections.
+        type: bool
+        default: false
+      force_https:
+        description: Send clients that come by HTTP to HTTPS (308). Otherwise both give the same answer.
+        type: bool
+        default: true
+      hsts:
+        description:
+          - Tell browsers to use HTTPS only (RFC 6797). V(false), or the number of seconds for which they remember it, or a dictionary
+            with C(max_age), C(include_subdomains) and C(preload). V(true) stands for the two years that Mozilla recommends.
+          - Browsers hold the site to it until the time is over, so begin with a short one.
+        type: raw
+        default: false
+      profile:
+        description: The Mozilla profile of this site. By default O(profile).
+        type: str
+        choices: [modern, intermediate]
+      http2:
+        description: Speak HTTP/2. Before nginx 1.25.1 this holds for all sites of a port as soon as one of them has it.
+        type: bool
+        default: true
+      http_port:
+        description: The port for HTTP.
+        type: int
+        default: 80
+      https_port:
+        description: The port for HTTPS.
+        type: int
+        default: 443
+      extra:
+        description:
+          - Directives of nginx that are put into the HTTPS server block as they are.
+          - A block in which C(add_header) stands does not inherit the header of O(sites[].hsts).
+        type: str
+  domains:
+    description: The names that each certificate covers, by the name of the certificate. They are the default of O(sites[].server_names).
+    type: dict
+    default: {}
+  profile:
+    description:
+      - The Mozilla profile. V(modern) is TLS 1.3 only, V(intermediate) is TLS 1.2 as well.
+      - Before nginx 1.29.2 all sites of a port need the same one.
+    type: str
+    choices: [modern, intermediate]
+    default: intermediate
+  reject_unknown:
+    description:
+      - End the handshake of clients that ask for a name which no site has, without showing them a certificate.
+      - Left out on ports for which somebody else's configuration has a default server.
+    type: bool
+    default: true
+  session_timeout:
+    description: For how long clients may resume a TLS session.
+    type: str
+    default: 1d
+  session_cache:
+    description: Where TLS sessions are kept.
+    type: str
+    default: shared:evergreen:10m
+  session_tickets:
+    description: Use session tickets. By default only from nginx 1.23.2 on, which changes their key regularly.
+    type: bool
+  ipv6:
+    description: Listen on IPv6. V(auto) does so where the host has it.
+    type: str
+    choices: [auto, 'true', 'false']
+    default: auto
+  store:
+    description: The folder that holds the certificates.
+    type: path
+    default: /etc/evergreen
+  path:
+    description: The file to write. The http block of nginx has to include it.
+    type: path
+    default: /etc/nginx/conf.d/evergreen.conf
+  reload:
+    description: Have a running nginx load the configuration when it has not yet.
+    type: bool
+    default: true
+  state:
+    description: V(absent) removes the file, as an empty list of O(sites) does.
+    type: str
+    choices: [present, absent]
+    default: present
+seealso:
+  - module: evergreen.tls.nginx_reload
+    description: Makes sure that nginx presents the certificates that are installed.
+"""
+
+EXAMPLES = r"""
+- name: Serve an application and send its old name to the new one
+  evergreen.tls.nginx_sites:
+    sites:
+      - name: www.example.org
+        proxy_pass: http://127.0.0.1:8080
+        websocket: true
+        hsts: 86400
+      - name: example.com
+        server_names: [example.com, www.example.com]
+        redirect: https://www.example.org
+
+- name: Serve no site any more
+  evergreen.tls.nginx_sites:
+    state: absent
+"""
+
+RETURN = r"""
+msg:
+  description: What was done, or would be.
+  returned: always
+  type: str
+  sample: wrote /etc/nginx/conf.d/evergreen.conf with 2 sites, and nginx has loaded it
+path:
+  description: The file of the sites.
+  returned: success
+  type: str
+  sample: /etc/nginx/conf.d/evergreen.conf
+loaded:
+  description: The certificates that were put in use since nginx loaded them last, and that it has loaded now.
+  returned: success
+  type: list
+  elements: str
+  sample: [www.example.org]
+fingerprints:
+  description: The SHA-256 fingerprint of each installed certificate that the sites use, by the name of the certificate.
+  returned: success
+  type: dict
+  sample:
+    www.example.org: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+waiting:
+  description: The sites whose certificate is not installed yet.
+  returned: success
+  type: list
+  elements: str
+  sample: [www.example.org]
+running:
+  description: Whether nginx runs.
+  returned: success
+  type: bool
+  sample: true
+nginx_version:
+  description: The version of nginx, or nothing where it is not installed.
+  returned: success
+  type: str
+  sample: 1.22.1
+openssl_version:
+  description: The version of OpenSSL that nginx runs with, or nothing where it does not say.
+  returned: success
+  type: str
+  sample: 3.0.20
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import ssl
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.evergreen.tls.plugins.module_utils.configurations import (
+    http_includes,
+    is_included,
+    rehearsal,
+    servers,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.master import FOLDERS, Master
+from ansible_collections.evergreen.tls.plugins.module_utils.nginx import dotted, first_error
+from ansible_collections.evergreen.tls.plugins.module_utils.processes import (
+    listeners,
+    owners,
+    program,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils.sites import (
+    HEADER,
+    Host,
+    check_session,
+    check_sites,
+    check_store,
+    conflicts,
+    foreign_defaults,
+    normal_site,
+    render,
+    site_at,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils.targets import (
+    answer,
+    create_file,
+    locked,
+    read_file,
+    replace_file,
+    sync_folder,
+)
+
+TEST = "evergreen-test"  # how the files end that nginx tests before they go live
+RELOAD_PATIENCE = 30.0
+BIND_PATIENCE = 3.0  # nginx tries five times in two and a half seconds
+
+
+def main():
+    site = {
+        "name": {"type": "str", "required": True},
+        "certificate": {"type": "str"},
+        "server_names": {"type": "list", "elements": "str"},
+        "root": {"type": "str"},
+        "proxy_pass": {"type": "str", "no_log": False},
+        "redirect": {"type": "str"},
+        "return_code": {"type": "int"},
+        "websocket": {"type": "bool", "default": False},
+        "force_https": {"type": "bool", "default": True},
+        "hsts": {"type": "raw", "default": False},
+        "profile": {"type": "str", "choices": ["modern", "intermediate"]},
+        "http2": {"type": "bool", "default": True},
+        "http_port": {"type": "int", "default": 80},
+        "https_port": {"type": "int", "default": 443},
+        "extra": {"type": "str"},
+    }
+    answer(
+        AnsibleModule(
+            argument_spec={
+                "sites": {"type": "list", "elements": "dict", "default": [], "options": site},
+                "domains": {"type": "dict", "default": {}},
+                "profile": {"type": "str", "choices": ["modern", "intermediate"], "default": "intermediate"},
+                "reject_unknown": {"type": "bool", "default": True},
+                "session_timeout": {"type": "str", "default": "1d"},
+                "session_cache": {"type": "str", "default": "shared:evergreen:10m"},
+                "session_tickets": {"type": "bool"},
+                "ipv6": {"type": "str", "choices": ["auto", "true", "false"], "default": "auto"},
+                "store": {"type": "path", "default": "/etc/evergreen"},
+                "path": {"type": "path", "default": "/etc/nginx/conf.d/evergreen.conf"},
+                "reload": {"type": "bool", "default": True},
+                "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            },
+            supports_check_mode=True,
+        ),
+        decide,
+    )
+
+
+def decide(module):
+    params = module.params
+    described = params["sites"] if params["state"] == "present" else []
+    check_certificates(described, params["domains"], params["store"])
+    sites = [normal_site(site, params["profile"], params["domains"]) for site in described]
+    if not module.get_bin_path("nginx", opt_dirs=FOLDERS):
+        return without_nginx(module, sites)
+    master = Master(module)
+    check_sites(sites, master.nginx)
+    nothing_to_do = not sites and not os.path.lexists(params["path"])
+    with contextlib.nullcontext() if module.check_mode or nothing_to_do else locked(hidden(params["path"], "lock")):
+        return Transaction(module, master, sites).converge()
+
+
+def check_certificates(sites, domains, store):
+    """Make sure that each site has a certificate, or a request for one, so that no slip of the pen takes a site off HTTPS."""
+    for site in sites:
+        name = site["certificate"] or site["name"]
+        if domains and name not in domains and not os.path.lexists(os.path.join(store, name)):
+            raise TlsError(
+                f"the site {site['name']} has no certificate: there is no certificate request named {name}, only "
+                f"{', '.join(sorted(domains))}; correct the name, or say which certificate it has"
+            )
+
+
+def without_nginx(module, sites):
+    """Say what follows from nginx not being installed."""
+    path = module.params["path"]
+    if sites and not module.check_mode:
+        raise TlsError("nginx is not installed on this host; install it, then run this again")
+    is_left_over = not sites and os.path.lexists(path)
+    if is_left_over and not module.check_mode:
+        remove_file(path)
+    would = f"would write {path} with {len(sites)} sites" if sites else f"{path} is not needed" if is_left_over else ""
+    return {
+        "changed": bool(sites) or is_left_over,
+        "msg": ", and ".join(part for part in ("nginx is not installed", would) if part),
+        "path": path,
+        "waiting": [],
+        "fingerprints": {},
+        "loaded": [],
+        "running": False,
+        "nginx_version": None,
+        "openssl_version": None,
+    }
+
+
+class Transaction:
+    """One change of nginx's configuration: tested beside the old one, put in its place, loaded."""
+
+    def __init__(self, module, master, sites):
+        self.module = module
+        self.master = master
+        self.nginx = master.nginx
+        self.process = master.process()
+        self.sites = sites
+        self.path = module.params["path"]
+        self.main = master.nginx.configuration
+        self.files = master.files()
+        if self.main not in self.files:
+            raise TlsError(
+                f"{self.main} does not exist, so nginx has no configuration; install nginx again and run this again"
+            )
+        self.strangers = servers({path: text for path, text in self.files.items() if path != self.path}, self.main)
+        self.defaults = foreign_defaults(sites, self.strangers)
+        self.waiting = waiting_sites(sites, module.params["store"])
+        self.has_ipv6 = has_ipv6(module.params["ipv6"])
+
+    def converge(self):
+        """Bring the file and the running nginx to what is described; return the result of the module."""
+        before = read_file(self.path)
+        text = self.wanted_text()
+        # A file that goes is emptied, loaded and then removed, so that a run in between leaves something to compare with.
+        after = text.encode() if self.sites or before is not None else None
+        rewritten = after != before
+        stale = bool(self.process and (rewritten or self.is_outdated()))
+        reloaded = stale and self.module.params["reload"]
+        loaded = [name for name in self.certificates() if reloaded and self.master.is_newer(self.current(name))]
+        removed = not self.sites and before is not None
+        if rewritten or reloaded or not self.process:
+            check_ports(self.sites, self.has_ipv6)
+        if self.module.check_mode:
+            if self.process and after is not None:
+                self.test()
+        elif after is not None:
+            self.warn(text)
+            self.sweep()
+            if rewritten:
+                self.write(text)
+            else:
+                self.test()
+            if reloaded:
+                self.reload(rewritten, before)
+            if removed:
+                remove_file(self.path)
+        return {
+            "changed": rewritten or reloaded or removed,
+            "msg": self.message(rewritten, removed, stale),
+            "path": self.path,
+            "waiting": self.waiting,
+            "fingerprints": self.fingerprints(),
+            "loaded": loaded,
+            "running": self.process is not None,
+            "nginx_version": dotted(self.nginx.version),
+            "openssl_version": dotted(self.nginx.openssl) or None,
+            "diff": {
+                "before_header": self.path,
+                "after_header": self.path,
+                "before": (before or b"").decode("utf-8", "replace"),
+                "after": text if self.sites else "",
+            },
+        }
+
+    def wanted_text(self):
+        """Return the configuration of the sites, once it is sure that nginx would read it."""
+        if not self.sites:
+            return HEADER
+        if not is_included(self.files, self.main, self.path):
+            included = ", ".join(http_includes(self.files, self.main)) or "nothing"
+            raise TlsError(
+                f"nginx does not read {self.path}: the http block of {self.main} includes {included}; add "
+                f"'include {os.path.dirname(self.path)}/*.conf;' to it, or let path name a file that it includes"
+            )
+        params = self.module.params
+        session = {name: params[f"session_{name}"] for name in ("timeout", "cache", "tickets")}
+        host = Host(
+            nginx=self.nginx,
+            store=check_store(params["store"]),
+            session=check_session(session),
+            has_ipv6=self.has_ipv6,
+            reject_unknown=params["reject_unknown"],
+            taken_ports=self.defaults,
+        )
+        # A dry run shows the sites as they will be, since it comes before their certificates.
+        return render(self.sites, () if self.module.check_mode else self.waiting, host)
+
+    def warn(self, text):
+        """Tell what is not an error but will surprise."""
+        for name in self.waiting:
+            self.module.warn(
+                f"the site {name} waits for its certificate, and answers on HTTP only until that is installed"
+            )
+        if self.module.params["reject_unknown"]:
+            for port, place in self.defaults.items():
+                self.module.warn(
+                    f"unknown names on port {port} are not rejected, since {place} is the default server there; "
+                    "take default_server away there to have them rejected"
+                )
+        for sentence in conflicts(servers({**self.files, self.path: text}, self.main), self.path):
+            self.module.warn(sentence)
+
+    def test(self):
+        """Make sure that nginx accepts its configuration as it is."""
+        refused = self.master.complaint()
+        if refused:
+            raise TlsError(
+                f"nginx refuses its configuration as it was before anything was changed: {refused}; "
+                "repair that, then run this again"
+            )
+
+    def write(self, text):
+        """Put the configuration in its place, once nginx has accepted it there."""
+        refused = self.rehearse(text)
+        if refused:
+            self.test()  # if it was broken before, that is what has to be said
+            line = re.search(rf"{re.escape(self.path)}:(\d+)", refused)
+            site = site_at(text, int(line.group(1))) if line else None
+            raise TlsError(
+                f"nginx refuses the new configuration{f' at the site {site}' if site else ''}: {refused}; "
+                "nothing was changed, correct the sites and run this again"
+            )
+        replace_file(self.path, text.encode())
+        if self.process:
+            # The kernel rounds the start of a process down to 10 ms: a worker that comes now must not look older than the file.
+            time.sleep(0.05)
+
+    def sweep(self):
+        """Remove what a run that was killed has left: nobody else can be here, since this one holds the lock."""
+        for path in {self.path, *self.files}:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(hidden(path, TEST))
+        folder, name = os.path.split(self.path)
+        for entry in os.listdir(folder):
+            if re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}", entry):
+                os.unlink(os.path.join(folder, entry))
+
+    def rehearse(self, text):
+        """Return what nginx has against *text* in the place of the file, or None."""
+        staged = hidden(self.path, TEST)
+        copies = rehearsal(self.files, self.main, self.path, staged, lambda path: hidden(path, TEST))
+        if not copies:  # nginx does not read the file
+            return None
+        try:
+            for path, content in {staged: text, **copies}.items():
+                create_file(path, content.encode("utf-8", "surrogateescape"), mode=0o600)
+            refused = self.master.complaint(hidden(self.main, TEST))
+        finally:
+            for path in (staged, *copies):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+        for path in (self.path, *self.files):
+            refused = refused and refused.replace(hidden(path, TEST), path)
+        return refused
+
+    def is_outdated(self):
+        """Say whether nginx runs with workers from before the file was written, or a certificate of its sites was put in use."""
+        return self.master.is_newer(self.path) or any(map(self.master.is_newer, map(self.current, self.certificates())))
+
+    def current(self, name):
+        """Return the link that says which version of a certificate is in use."""
+        return os.path.join(self.module.params["store"], name, "current")
+
+    def certificates(self):
+        """Return the names of the certificates of the sites that have them."""
+        return sorted({site["certificate"] for site in self.sites if site["name"] not in self.waiting})
+
+    def fingerprints(self):
+        """Return the SHA-256 fingerprint of each certificate that the sites use."""
+        return {name: leaf_fingerprint(os.path.join(self.module.params["store"], name)) for name in self.certificates()}
+
+    def reload(self, rewritten, before):
+        """Have nginx load its configuration; where it cannot, put back what was there *before* it was rewritten.
+
+        The age of the workers tells when it has done so.
+        """
+        end = self.master.log_end()
+        self.master.reload()
+        begun = time.monotonic()
+        while self.is_outdated():
+            time.sleep(0.05)
+            waited = time.monotonic() - begun
+            error = first_error(self.master.logged(end)) if waited > BIND_PATIENCE else None
+            if error or waited > RELOAD_PATIENCE:
+                if rewritten and before is None:
+                    remove_file(self.path)
+                elif rewritten:
+                    replace_file(self.path, before)
+                raise TlsError(
+                    f"nginx did not load {self.path}: {error or f'see {self.master.error_log()}'}; "
+                    f"{'its content from before is in place again, ' if rewritten else ''}remove the cause and run this again"
+                )
+
+    def message(self, rewritten, removed, stale):
+        """Say in one sentence what was done, or would be."""
+        check_mode = self.module.check_mode
+        count = f"{len(self.sites)} site{'' if len(self.sites) == 1 else 's'}"
+        if removed:
+            done = [f"{'would remove' if check_mode else 'removed'} {self.path}"]
+            loaded = "nginx would go on without it" if check_mode else "nginx goes on without it"
+        else:
+            done = [f"{'would write' if check_mode else 'wrote'} {self.path} with {count}"] if rewritten else []
+            loaded = "nginx would load it" if check_mode else "nginx has loaded it"
+        if stale:
+            done = done or [f"{self.path} or a certificate of its sites is newer than what nginx runs with"]
+            done.append(loaded if self.module.params["reload"] else "nginx has not loaded that yet")
+        if not self.process:
+            done.append("nginx is not running")
+        if not done:
+            done = [f"nginx has loaded {self.path} with {count}" if self.sites else f"there is no {self.path}"]
+        return ", and ".join(done)
+
+
+def waiting_sites(sites, store):
+    """Return the names of the sites whose certificate is not installed."""
+    return [
+        site["name"]
+        for site in sites
+        if not all(
+            os.path.exists(os.path.join(store, site["certificate"], "current", name))
+            for name in ("fullchain.pem", "privkey.pem")
+        )
+    ]
+
+
+def leaf_fingerprint(folder):
+    """Return the SHA-256 fingerprint of the certificate in use, or nothing where it cannot be read."""
+    pem = (read_file(os.path.join(folder, "current", "cert.pem")) or b"").decode(errors="replace")
+    try:
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+    except ValueError:
+        return ""
+
+
+def has_ipv6(wanted):
+    """Say whether to listen on IPv6."""
+    return os.path.exists("/proc/net/if_inet6") if wanted == "auto" else wanted == "true"
+
+
+def check_ports(sites, ipv6):
+    """Make sure that no other program has a port of the sites: nginx -t does not look, and a reload fails."""
+    wanted = {site[option]: option for site in sites for option in ("http_port", "https_port")}
+    for listener in listeners():
+        if listener.port in wanted and (ipv6 or ":" not in listener.address or listener.address == "::"):
+            holders = owners(listener.inode)
+            if not any(program(pid) == "nginx" for pid in holders):
+                seen = [f"{program(pid)} (pid {pid})" for pid in holders]
+                who = seen[0] if seen else "a program that cannot be seen from here"
+                raise TlsError(
+                    f"port {listener.port} is already taken by {who}; stop it, or choose another {wanted[listener.port]}"
+                )
+
+
+def hidden(path, suffix):
+    """Return a name beside *path* that no include with an asterisk finds."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name}.{suffix}")
+
+
+def remove_file(path):
+    """Remove a file, for good."""
+    os.unlink(path)
+    sync_folder(os.path.dirname(path))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+#!/usr/bin/python
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: survey
+short_description: Look at what every server of a fleet serves, without logging in
+version_added: 0.1.0
+description:
+  - Makes a handshake with every endpoint of all hosts of the play, hundreds at a time, and compares what is served with what
+    C(certificate_requests) wants, by the rules that decide on a host whether a certificate is due.
+  - An endpoint is a domain of a request at an address. The address is C(certificate_endpoint), an address or a list of them,
+    with or without a port; by default C(ansible_host), and the port of the request.
+  - Runs once for the whole play, on the controller. Prints a table with the worst first.
+  - What a handshake does not show stays unseen, such as a key that was deleted while nginx still serves it.
+author:
+  - Evergreen contributors (@evergreen)
+extends_documentation_fragment:
+  - evergreen.tls.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Looks as ever, and writes no file.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+options:
+  query:
+    description: A JMESPath expression that chooses what is returned and written, such as V([?state != 'fine']).
+    type: str
+  path:
+    description: The file on the controller into which the chosen endpoints are written, in JSON. One that cannot be written is a warning.
+    type: path
+  fail_when:
+    description:
+      - From which state of an endpoint on the survey fails, for monitoring.
+      - V(due) includes V(expired).
+    type: str
+    choices: [due, expired, never]
+    default: never
+  inspect:
+    description: Whether every host with requests counts as due, so that its disk is looked at as well.
+    type: bool
+    default: false
+  most:
+    description: How many endpoints the table shows. If there are more, those that are fine are left out.
+    type: int
+    default: 100
+  at_once:
+    description: How many handshakes are made at a time.
+    type: int
+    default: 200
+seealso:
+  - module: evergreen.tls.handshake_verify
+"""
+
+EXAMPLES = r"""
+- name: Look at what the fleet serves
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Find what is due
+      evergreen.tls.survey:
+        query: "[?state != 'fine'].{host: host, name: name, reason: reason}"
+        fail_when: expired
+      register: found
+"""
+
+RETURN = r"""
+endpoints:
+  description: What was found, the worst first, as far as O(query) chooses it.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    host:
+      description: The name of the host in the inventory.
+      type: str
+    request:
+      description: The name of the request.
+      type: str
+    name:
+      description: The domain.
+      type: str
+    address:
+      description: The address that was connected to.
+      type: str
+    port:
+      description: The port that was connected to.
+      type: int
+    state:
+      description: V(fine), V(due), V(expired), or V(unknown) where there was no handshake.
+      type: str
+    reason:
+      description: Why it is not fine.
+      type: str
+    protocol:
+      description: The version of TLS.
+      type: str
+    days_left:
+      description: How many days the certificate is valid for; negative once it has expired.
+      type: float
+    certificate:
+      description: The certificate that is served, as M(evergreen.tls.certificate_info) describes it.
+      type: dict
+counts:
+  description: How many endpoints are in each state.
+  returned: always
+  type: dict
+  sample: {expired: 0, unknown: 1, due: 2, fine: 997}
+msg:
+  description: What was found, in a sentence.
+  returned: always
+  type: str
+  sample: "1000 endpoints of 1000 hosts: 1 unknown, 2 due, 997 fine"
+"""

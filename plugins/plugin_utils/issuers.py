@@ -1,0 +1,83 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Issuers: whatever turns a signing request into a chain. A further one is one file, and one line in ISSUERS."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
+
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import LocalCa
+
+
+class Issuer(t.Protocol):
+    """A CA, as it is configured in the inventory."""
+
+    SETTINGS: dict[str, t.Any]  # the argument spec of the settings
+
+    def __init__(self, **settings: t.Any) -> None:
+        """Be ready to work; nothing is asked or made yet."""
+
+    def roots(self) -> bytes | None:
+        """Return the roots that clients of this issuer trust, in PEM; None for those of the system, or not known yet."""
+
+    def issue(self, request: dict, csr: bytes, host: str) -> bytes:
+        """Return what the CA answers to a signing request, in PEM. The request is complete, and the CSR was checked against it."""
+
+    def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
+        """Have a certificate revoked, for one of the reasons of RFC 5280, section 5.3.1; say whether that is new."""
+
+
+ISSUERS: dict[str, type[Issuer]] = {
+    "local_ca": LocalCa,
+}
+
+# What is there without being configured.
+PRESENT = {"local": {"type": "local_ca"}}
+
+
+def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
+    """Return the issuer of this name, once its settings make sense."""
+    configured = {**PRESENT, **issuers}
+    if name not in configured:
+        raise TlsError(
+            f"there is no issuer named {name}, only {', '.join(sorted(configured))}; add it to certificate_issuers or correct the request"
+        )
+    settings = configured[name]
+    if not isinstance(settings, dict):
+        raise TlsError(
+            f"issuer {name}: its settings are no dictionary; write {name}: {{type: local_ca}} in certificate_issuers"
+        )
+    if str(settings.get("type")) not in ISSUERS:
+        raise TlsError(
+            f"issuer {name}: there is no type {settings.get('type')!r}, only {', '.join(sorted(ISSUERS))}; correct certificate_issuers"
+        )
+    issuer = ISSUERS[settings["type"]]
+    checked = ArgumentSpecValidator(issuer.SETTINGS).validate(
+        {key: value for key, value in settings.items() if key != "type"}
+    )
+    if checked.error_messages:
+        raise TlsError(f"issuer {name}: {complaints(checked)}; correct certificate_issuers")
+    try:
+        return issuer(**checked.validated_parameters)
+    except TlsError as error:
+        raise TlsError(f"issuer {name}: {error}", **error.details) from error
+
+
+def complaints(checked: t.Any) -> str:
+    """Return what an ArgumentSpecValidator found, in words."""
+    said = []
+    for error in checked.errors:
+        if isinstance(error, UnsupportedError):
+            words = [word if isinstance(word, str) else ".".join(word) for word in checked.unsupported_parameters]
+            said.append(
+                f"there is no {', '.join(sorted(words))}, but {str(error).partition('include: ')[2].rstrip('.')}"
+            )
+        else:
+            said.append(str(error).rstrip(". "))
+    return "; ".join(said)

@@ -1,0 +1,226 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The survey: what every endpoint of a fleet serves, against what it should, by handshakes from the controller alone."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import datetime
+import time
+import typing as t
+
+from ansible.errors import AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.parsing.convert_bool import boolean
+
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
+from ansible_collections.evergreen.tls.plugins.module_utils.handshakes import handshake
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not_after
+from ansible_collections.evergreen.tls.plugins.module_utils.renewal import why_replace
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, check_distinct, complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
+
+AT_ONCE = 200  # handshakes
+# What is found of an endpoint, the worst first.
+STATES = ("expired", "unknown", "due", "fine")
+
+# The variables of the inventory that say what a host has to serve.
+SPEC = {
+    "certificate_requests": {**REQUEST, "type": "list", "elements": "dict", "required": False, "default": []},
+    "certificate_issuers": {"type": "dict", "default": {}},
+}
+VALIDATOR = ArgumentSpecValidator(SPEC)
+
+
+class Endpoint(t.NamedTuple):
+    """A name that a host has to answer to, at an address and port."""
+
+    host: str
+    request: dict
+    domain: str
+    address: str
+    port: int
+    roots: list | None
+
+
+class Finding(t.NamedTuple):
+    """What was found of an endpoint, or of a host whose endpoints cannot be told."""
+
+    host: str
+    state: str
+    reason: str
+    request: str = ""
+    name: str = ""
+    address: str = ""
+    port: int = 0
+    protocol: str = ""
+    certificate: dict | None = None
+    days_left: float | None = None
+
+
+def survey(
+    hosts: list[str],
+    variables_of: t.Callable[[str], t.Mapping[str, t.Any]],
+    progress: t.Callable[[int, int], None],
+    inspect: bool = False,
+    at_once: int = AT_ONCE,
+) -> list[Finding]:
+    """Return what is found of all endpoints of *hosts*, the worst first.
+
+    *variables_of* returns the inventory variables of a host; *progress* is told how many endpoints of how many are done.
+    With *inspect*, every host with requests has something due: a look at its disk.
+    """
+    roots: dict[tuple[str, str], list | None] = {}
+    findings, waiting = [], []
+    for host in hosts:
+        try:
+            variables = variables_of(host)
+            found = endpoints(host, variables, roots)
+            if found and (inspect or _is_true(variables.get("certificate_force"))):
+                findings.append(Finding(host, "due", "its disk is inspected" if inspect else "it is forced"))
+            waiting += found
+        except TlsError as error:
+            findings.append(Finding(host, "unknown", str(error)))
+        except OSError as error:
+            findings.append(Finding(host, "unknown", str(system_error(error))))
+        except AnsibleError as error:
+            why = f"its variables cannot be read: {' '.join(str(error).split())}; correct the inventory"
+            findings.append(Finding(host, "unknown", why))
+    with concurrent.futures.ThreadPoolExecutor(max(1, min(at_once, len(waiting)))) as pool:
+        futures = [pool.submit(look, endpoint) for endpoint in waiting]
+        for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
+            findings.append(future.result())
+            progress(done, len(futures))
+    return sorted(
+        findings, key=lambda finding: (STATES.index(finding.state), finding.days_left or 0, finding[:1] + finding[3:7])
+    )
+
+
+def endpoints(host: str, variables: t.Mapping[str, t.Any], known_roots: dict) -> list[Endpoint]:
+    """Return the endpoints at which a host has to serve its certificates. Raises TlsError when they cannot be told."""
+    said = _validated({name: value for name in SPEC if (value := variables.get(name)) is not None})
+    requests = [complete_request(request) for request in said["certificate_requests"]]
+    if requests and variables.get("certificate_verify_from") == "host":
+        raise TlsError(
+            "it cannot be seen from here, as certificate_verify_from says; renew looks at it on the host itself"
+        )
+    check_distinct(requests)
+    found = []
+    for request in requests:
+        wanted = {**request, "host": host}
+        roots = _roots(wanted["issuer"], said["certificate_issuers"], known_roots)
+        for address, port in addresses(variables, host, wanted["port"]):
+            found += [Endpoint(host, wanted, domain, address, port, roots) for domain in wanted["domains"]]
+    return found
+
+
+def look(endpoint: Endpoint) -> Finding:
+    """Return what is found of one endpoint."""
+    host, wanted, domain, address, port, roots = endpoint
+    place = {"host": host, "request": wanted["name"], "name": domain, "address": address, "port": port}
+    try:
+        chain, protocol, distrust = _seen(address, port, domain, trust=roots is None)
+        now = datetime.datetime.now(datetime.timezone.utc)
+        reason = why_replace(chain, chain[0].public_key(), None, wanted, now, roots) or distrust
+        left = (not_after(chain[0]) - now).total_seconds() / 86400
+        return Finding(
+            **place,
+            state="expired" if left <= 0 else "due" if reason else "fine",
+            reason=reason or "",
+            protocol=protocol or "",
+            certificate=describe_chain(chain),
+            days_left=round(left, 3),
+        )
+    except TlsError as error:
+        return Finding(**place, state="unknown", reason=str(error))
+
+
+def count(findings: list[Finding]) -> dict[str, int]:
+    """Return how many findings there are of each state, the worst first."""
+    return {state: sum(finding.state == state for finding in findings) for state in STATES}
+
+
+def summary(findings: list[Finding]) -> str:
+    """Return the findings in one sentence."""
+    said = [f"{number} {state}" for state, number in count(findings).items() if number]
+    return f"{len(findings)} endpoints of {len({finding.host for finding in findings})} hosts: {', '.join(said) or 'nothing to see'}"
+
+
+def table(findings: list[Finding], width: int, most: int) -> str:
+    """Return a table that people read: one line an endpoint, *width* characters at the most, and a sum.
+
+    Of more than *most* findings only those that are not fine are shown, and of these *most*.
+    """
+    shown = findings if len(findings) <= most else [finding for finding in findings if finding.state != "fine"][:most]
+    lines = [("host", "name", "address", "left", "state")] if shown else []
+    for finding in shown:
+        place = f"{finding.address} {finding.port}" if finding.address else "-"
+        left = "-" if finding.days_left is None else _readable(finding.days_left)
+        state = f"{finding.state}: {_without_place(finding)}" if finding.reason else finding.state
+        lines.append((finding.host, finding.name or "-", place, left, state))
+    widths = [max(len(line[column]) for line in lines) for column in range(4)] if lines else []
+    rows = ["  ".join([*(cell.ljust(size) for cell, size in zip(line, widths)), line[4]]) for line in lines]
+    left_out = [f"… and {len(findings) - len(shown)} more"] if len(shown) < len(findings) else []
+    return "\n".join([*(_printable(row)[:width] for row in rows), *left_out, summary(findings)])
+
+
+class Progress:
+    """Tells now and then how far the survey has come, once it takes longer than a few seconds."""
+
+    def __init__(self, tell: t.Callable[[str], None], every: float = 3.0) -> None:
+        self.tell = tell
+        self.every = every
+        self.next = time.monotonic() + every
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() >= self.next and done < total:
+            self.tell(f"surveyed {done} of {total} endpoints")
+            self.next = time.monotonic() + self.every
+
+
+def _seen(address: str, port: int, domain: str, trust: bool) -> tuple[list, str | None, str | None]:
+    """Return the chain, the version of TLS and, where *trust* is asked for and denied, why."""
+    try:
+        return (*handshake(address, port, domain, trust=trust), None)
+    except TlsError as error:
+        if error.details["seen"] != "untrusted":
+            raise
+        return (*handshake(address, port, domain), str(error))
+
+
+def _is_true(value: t.Any) -> bool:
+    """Return what a variable of the inventory says, in whatever words."""
+    return boolean(value, strict=False)
+
+
+def _validated(variables: dict) -> dict:
+    checked = VALIDATOR.validate(variables)
+    if checked.error_messages:
+        raise TlsError(f"{'; '.join(checked.error_messages)}; correct the inventory")
+    return checked.validated_parameters
+
+
+def _roots(issuer: str, issuers: dict, known: dict) -> list | None:
+    key = (issuer, repr(issuers.get(issuer)))
+    if key not in known:
+        pem = open_issuer(issuer, issuers).roots()
+        known[key] = parse_chain(pem) if pem else None
+    return known[key]
+
+
+def _without_place(finding: Finding) -> str:
+    """Return the reason without the name and address that stand in front of it in the table."""
+    return finding.reason.split(f"at {finding.address} port {finding.port}: ", 1)[-1]
+
+
+def _printable(text: str) -> str:
+    """Return the text without what a server may have put into its certificate to play with the terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _readable(days: float) -> str:
+    return f"{days:.0f} d" if abs(days) >= 2 else f"{days * 24:.0f} h" if abs(days) >= 0.1 else f"{days * 1440:.0f} min"

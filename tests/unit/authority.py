@@ -1,0 +1,154 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A CA for tests that signs whatever it is told to: good certificates, and each kind of bad one."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import functools
+import subprocess
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import general_names, load_key, make_key
+
+NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+DAY = datetime.timedelta(days=1)
+SERVER = (ExtendedKeyUsageOID.SERVER_AUTH,)
+USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
+
+
+def new_key(kind="ECC"):
+    """Return a new private key: ECC, RSA or Ed25519."""
+    return load_key(make_key({"type": kind, "size": 2048, "curve": "secp256r1"}))
+
+
+def some_key(number=0, kind="ECC"):
+    """Return a private key that is the same for the same number; making keys takes its time."""
+    return _remembered_key(number, kind)
+
+
+def key_pem(key):
+    """Return a private key in PEM (PKCS #8)."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def named(common_name):
+    """Return a subject with a common name."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+class Authority:
+    """A root, or with *above* an intermediate CA. *days* are the first and the last of its life, counted from now."""
+
+    def __init__(self, name="Test Root CA", above=None, key=None, days=(-1, 3650)):
+        self.key = key or new_key()
+        self.certificate = (above or self).sign(
+            named(name), self.key.public_key(), days, x509.BasicConstraints(True, None), issuer=above or self, name=name
+        )
+        self.above = above
+
+    def leaf(self, names, key, days=(-1, 90), usage=SERVER, is_authority=False, subject=None, **options):
+        """Return the certificate of a server, good unless it is told otherwise."""
+        constraints = x509.BasicConstraints(is_authority, None)
+        subject = named(names[0]) if subject is None else subject
+        return self.sign(subject, key.public_key(), days, constraints, names=names, usage=usage, **options)
+
+    def sign(
+        self, subject, public_key, days, constraints, issuer=None, names=(), usage=(), name="", extensions=(), **options
+    ):
+        """Return a certificate that the key of this CA has signed."""
+        upper = (issuer or self).certificate.subject if hasattr(issuer or self, "certificate") else named(name)
+        allowed = ("key_cert_sign", "crl_sign") if constraints.ca else ("digital_signature",)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(upper)
+            .public_key(public_key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(NOW + days[0] * DAY)
+            .not_valid_after(NOW + days[1] * DAY)
+            .add_extension(constraints, critical=True)
+            .add_extension(x509.KeyUsage(**{one: one in allowed for one in USAGES}), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+        )
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(general_names(names)), critical=False)
+        if usage:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(usage), critical=False)
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=False)
+        return builder.sign(self.key, digest_for(self.key), **options)
+
+    def chain(self, names, key, **options):
+        """Return the leaf with the CAs above it, but for the root."""
+        chain, upper = [self.leaf(names, key, **options)], self
+        while upper.above:
+            chain.append(upper.certificate)
+            upper = upper.above
+        return chain
+
+    @property
+    def pem(self):
+        """Return the certificate in PEM."""
+        return to_pem([self.certificate])
+
+
+def digest_for(key):
+    """Return what a signature with this key is made over."""
+    return None if isinstance(key, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)) else hashes.SHA256()
+
+
+def garbled_pem(certificate, old, new):
+    """Return a certificate in PEM in which some bytes are others."""
+    content = certificate.public_bytes(serialization.Encoding.DER)
+    assert old in content
+    body = base64.encodebytes(content.replace(old, new))
+    return b"-----BEGIN CERTIFICATE-----\n" + body + b"-----END CERTIFICATE-----\n"
+
+
+def signed_by_openssl(folder, authority, names, key, *options):
+    """Return a leaf that the openssl command signed with an authority's RSA key: with SHA-1, MD5 or RSA-PSS, say."""
+    alternative_names = ",".join(f"DNS:{name}" for name in names)
+    (folder / "ca.pem").write_bytes(authority.pem)
+    (folder / "ca.key").write_bytes(key_pem(authority.key))
+    (folder / "extensions").write_text(f"subjectAltName={alternative_names}\nbasicConstraints=CA:FALSE\n")
+    (folder / "leaf.key").write_bytes(key_pem(key))
+    openssl(folder, "req", "-new", "-key", "leaf.key", "-subj", f"/CN={names[0]}", "-out", "leaf.csr")
+    openssl(
+        folder,
+        *("x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-set_serial", "77", "-days", "90"),
+        *("-extfile", "extensions", "-out", "leaf.pem", *options),
+    )
+    return parse_chain((folder / "leaf.pem").read_bytes())[0]
+
+
+def openssl(folder, *arguments):
+    """Run the openssl command in a folder; return what it printed."""
+    command = ["openssl", *arguments]
+    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True).stdout
+
+
+@functools.lru_cache(maxsize=None)
+def _remembered_key(_number, kind):
+    return new_key(kind)

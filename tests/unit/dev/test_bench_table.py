@@ -1,0 +1,90 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the benchmark makes of its figures."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.append(str(pathlib.Path(__file__).parents[3] / "dev"))
+
+from bench_table import KIB, goals, page, ratio, spread, table
+
+TITLES = {run: f"the run {run}" for run in ("ping", "deploy", "renew", "peer", "peer again", "renewal")}
+
+
+def results(deploy=4.0, renew=2.0, commands=3, payload=115):
+    seconds = {"ping": 1.0, "deploy": deploy, "renew": renew, "peer": 8.0, "peer again": 6.0}
+    trip = {"modules": 3, "commands": commands, "here": 0.0, "results": 12}
+    return {
+        "taken": "2026-11-21 10:00 UTC",
+        "hosts": 10,
+        "conditions": {"forks": 10},
+        "times": {
+            run: {"seconds": [time] * 3, "here": [time / 4] * 3, "there": [time / 2] * 3}
+            for run, time in seconds.items()
+        },
+        "trips": {"renewal": trip},
+        "payloads": {
+            "ansible.builtin.ping": 100 * KIB,
+            "community.crypto.openssl_csr": 180 * KIB,
+            "evergreen.tls.certificate_info": 110 * KIB,
+            "evergreen.tls.nginx_reload": payload * KIB,
+        },
+    }
+
+
+def test_a_ratio_is_that_of_the_medians():
+    assert ratio([1.0, 2.0, 90.0], [4.0, 0.1, 70.0]) == 0.5
+
+
+def test_a_spread_names_the_median_the_least_and_the_most():
+    assert spread([3.0, 2.0, 9.5]) == "3.0 s (2.0 – 9.5)"
+
+
+def test_goals_are_kept_up_to_their_very_limit():
+    assert [goal.kept for goal in goals(results())] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("worse", "row"),
+    [
+        (
+            {"deploy": 6.0},
+            ["first deployment, against community.crypto", "0.75 of its time", "≤ 0.50 of its time", "0.75"],
+        ),
+        (
+            {"renew": 3.0},
+            ["nothing to do: `renew`, against community.crypto", "0.50 of its time", "≤ 0.33 of its time", "0.50"],
+        ),
+        ({"commands": 4}, ["trips to a host for one renewal", "4", "≤ 3", ""]),
+        (
+            {"payload": 130},
+            ["payload over `ping`, the heaviest: `evergreen.tls.nginx_reload`", "+30.0 KiB", "≤ +15.0 KiB", ""],
+        ),
+    ],
+)
+def test_a_missed_goal_says_what_was_found_and_wanted(worse, row):
+    assert [goal.row() for goal in goals(results(**worse)) if not goal.kept] == [[*row[:3], "**missed**", row[3]]]
+
+
+def test_a_table_has_columns_of_one_width():
+    assert table(["what", "n"], [["deploy", "14"]]).splitlines() == [
+        "| what   | n  |",
+        "| ------ | -- |",
+        "| deploy | 14 |",
+    ]
+
+
+def test_the_page_compares_every_run_with_ping_and_every_payload_with_that_of_ping():
+    text = page(results(), TITLES)
+    assert (
+        "| the run peer       | 8.0 s (8.0 – 8.0)     | 8.0 ×        | 2.0 s (2.0 – 2.0)    | 4.0 s (4.0 – 4.0) |"
+        in text
+    )
+    assert "| `community.crypto.openssl_csr`   | 180.0 KiB | +80.0 KiB   |" in text

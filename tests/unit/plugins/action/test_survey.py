@@ -1,0 +1,166 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the survey answers, prints and writes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.playbook.play_context import PlayContext
+from ansible.playbook.task import Task
+from ansible.plugins.loader import connection_loader
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
+
+from ansible_collections.evergreen.tls.plugins.action import survey
+from ansible_collections.evergreen.tls.plugins.action.survey import ActionModule, compiled
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.tests.unit.authority import Authority, some_key
+from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
+
+ROOT = Authority("Survey Root CA")
+NAME = "www.example.org"
+NO_FLEET = {"ansible_play_hosts_all": [], "hostvars": {}}
+
+
+@pytest.fixture
+def fleet(start, tmp_path):
+    """Return the variables of a play on hosts of which one is fine, one due, one expired, and one is not there."""
+
+    def serve(days):
+        return start().present(ROOT.chain([NAME], some_key(), days=days)).port
+
+    ports = {"fine": serve((-1, 90)), "due": serve((-90, 9)), "expired": serve((-90, -1)), "unknown": closed_port()}
+    hosts = "\n".join(f"    {host}: {{listening: {port}}}" for host, port in ports.items())
+    (tmp_path / "root.pem").write_bytes(ROOT.pem)
+    (tmp_path / "inventory.yml").write_text(f"""
+web:
+  vars:
+    ansible_host: 127.0.0.1
+    certificate_issuers: {{local: {{type: local_ca, directory: {tmp_path}}}}}
+    certificate_requests: [{{name: www, domains: [{NAME}], port: "{{{{ listening }}}}"}}]
+  hosts:
+{hosts}
+""")
+    loader = DataLoader()
+    inventory = InventoryManager(loader, [str(tmp_path / "inventory.yml")])
+    hosts = [host.name for host in inventory.get_hosts()]
+    return {
+        "ansible_play_hosts_all": hosts,
+        "hostvars": HostVars(inventory, VariableManager(loader, inventory), loader),
+    }
+
+
+def run(task_vars, check_mode=False, **arguments):
+    """Return what the action answers."""
+    task = Task()
+    task.args = arguments
+    task.check_mode = check_mode
+    connection = connection_loader.get("local", PlayContext())
+    return ActionModule(task, connection, None, None, None).run(task_vars=task_vars)
+
+
+def test_the_endpoints_are_returned_and_printed(fleet, capsys):
+    result = run(fleet)
+    assert [row["host"] for row in result["endpoints"]] == ["expired", "unknown", "due", "fine"]
+    assert [row["state"] for row in result["endpoints"]] == ["expired", "unknown", "due", "fine"]
+    assert result["endpoints"][3]["certificate"]["names"] == [NAME]
+    assert result["counts"] == {"expired": 1, "unknown": 1, "due": 1, "fine": 1}
+    assert result["msg"] == "4 endpoints of 4 hosts: 1 expired, 1 unknown, 1 due, 1 fine"
+    assert not result["changed"] and "failed" not in result
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in printed] == ["host", "expired", "unknown", "due", "fine", "4"]
+
+
+def test_only_the_worst_are_printed(fleet, capsys):
+    assert len(run(fleet, most=1)["endpoints"]) == 4
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["host", "expired", "…", "4"]
+
+
+def test_a_query_chooses_what_is_returned_and_written(fleet, tmp_path):
+    path = tmp_path / "survey.json"
+    result = run(fleet, query="[?state != 'fine' && starts_with(host, 'd')].{host: host, port: port}", path=str(path))
+    (chosen,) = result["endpoints"]
+    assert chosen["host"] == "due" and set(chosen) == {"host", "port"}
+    assert json.loads(path.read_text()) == [chosen]
+    assert sum(result["counts"].values()) == 4
+
+
+def test_nothing_is_written_in_check_mode(fleet, tmp_path):
+    run(fleet, check_mode=True, path=str(tmp_path / "survey.json"))
+    assert not (tmp_path / "survey.json").exists()
+
+
+def test_a_path_that_cannot_be_written_is_a_warning(fleet, tmp_path, capsys):
+    path = tmp_path / "missing" / "survey.json"
+    assert len(run(fleet, path=str(path))["endpoints"]) == 4
+    said = " ".join(capsys.readouterr().err.split())
+    assert "No such file or directory; correct the path" in said
+
+
+@pytest.mark.parametrize(
+    ("fail_when", "left_out", "fails"),
+    [
+        ("never", [], False),
+        ("due", [], True),
+        ("due", ["expired"], True),
+        ("due", ["due"], True),
+        ("due", ["due", "expired"], False),
+        ("expired", [], True),
+        ("expired", ["due"], True),
+        ("expired", ["expired"], False),
+    ],
+)
+def test_a_survey_fails_from_a_state_on(fleet, fail_when, left_out, fails):
+    fleet["ansible_play_hosts_all"] = [host for host in fleet["ansible_play_hosts_all"] if host not in left_out]
+    result = run(fleet, fail_when=fail_when)
+    assert result.get("failed", False) is fails
+    assert result["msg"].endswith("; run evergreen.tls.renew") is fails
+    assert len(result["endpoints"]) == sum(result["counts"].values()) == 4 - len(left_out)
+
+
+def test_hosts_that_are_inspected_are_due(fleet):
+    due = [row for row in run(fleet, inspect=True)["endpoints"] if row["reason"] == "its disk is inspected"]
+    assert sorted(row["host"] for row in due) == ["due", "expired", "fine", "unknown"]
+
+
+def test_a_fleet_without_hosts_has_nothing_to_see():
+    assert run(NO_FLEET)["msg"] == "0 endpoints of 0 hosts: nothing to see"
+
+
+def test_a_query_that_makes_no_sense_is_refused_before_the_survey():
+    result = run({}, query="[?state ==")
+    assert result["failed"]
+    assert result["msg"].startswith("survey_query '[?state ==' is no JMESPath expression: ")
+    assert result["msg"].endswith("; see https://jmespath.org/")
+
+
+@pytest.mark.parametrize("query", ["worst(@)", "[].host | sum(@)", "[?starts_with(port, '4')]", "max(@)"])
+def test_a_query_that_cannot_be_answered_says_why(query):
+    with pytest.raises(TlsError) as caught:
+        compiled(query)([{"host": "web1", "port": 443}])
+    assert str(caught.value).startswith(f"survey_query {query!r} cannot be answered: ")
+    assert str(caught.value).endswith("; see https://jmespath.org/")
+
+
+def test_a_query_may_answer_anything():
+    rows = [{"host": "web1", "days_left": 3.5}, {"host": "web2", "days_left": None}]
+    assert compiled(None)(rows) == compiled("")(rows) == rows
+    assert compiled("[?days_left < `5`].host")(rows) == ["web1"]
+    assert compiled("length(@)")(rows) == 2
+    assert compiled("nothing")(rows) is None
+
+
+def test_a_query_needs_its_library(monkeypatch):
+    monkeypatch.setattr(survey, "jmespath", None)
+    assert compiled(None)([]) == []
+    with pytest.raises(TlsError) as caught:
+        compiled("[]")
+    assert str(caught.value) == (
+        "a survey_query needs the library jmespath on the controller; pip install -r requirements.txt"
+    )

@@ -1,0 +1,50 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Errors are sentences that end in what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import REMEDIES, TlsError, system_error
+
+
+def test_an_error_is_its_sentence_and_keeps_details_beside_it():
+    error = TlsError("nginx is not installed; install it", missing="nginx")
+    assert str(error) == "nginx is not installed; install it"
+    assert error.details == {"missing": "nginx"}
+
+
+def test_an_error_without_details_has_none():
+    assert TlsError("something; do something").details == {}
+
+
+@pytest.mark.parametrize("number", sorted(REMEDIES))
+def test_what_the_system_refuses_is_said_with_its_place_and_a_remedy(number):
+    sentence = str(system_error(OSError(number, os.strerror(number), "/etc/evergreen")))
+    assert sentence == f"/etc/evergreen: {os.strerror(number)}; {REMEDIES[number]}"
+
+
+def test_what_no_remedy_is_known_for_still_ends_in_what_to_do():
+    error = OSError(errno.EXDEV, "Invalid cross-device link", "/a")
+    assert str(system_error(error)) == "/a: Invalid cross-device link; put that right and run this again"
+
+
+def test_an_error_without_a_file_or_a_number_is_a_sentence_too():
+    assert str(system_error(OSError(errno.ENOSPC, "No space left on device"))) == (
+        "No space left on device; free some space there and run this again"
+    )
+    assert str(system_error(OSError("timed out"))) == "timed out; put that right and run this again"
+
+
+def test_a_real_refusal_names_the_file(tmp_path):
+    with pytest.raises(OSError) as caught:
+        (tmp_path / "missing/file").write_bytes(b"")
+    assert str(system_error(caught.value)) == (
+        f"{tmp_path}/missing/file: No such file or directory; create what is missing and run this again"
+    )

@@ -1,0 +1,55 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The processes of this machine; those looked at are the test's own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+
+from ansible_collections.evergreen.tls.plugins.module_utils.processes import (
+    children,
+    listeners,
+    owners,
+    program,
+    started,
+    title,
+)
+
+
+def test_a_child_is_found_with_its_start_its_program_and_its_title():
+    before = time.time()
+    child = subprocess.Popen(["sleep", "30"])
+    try:
+        assert child.pid in children(os.getpid())
+        assert program(child.pid) == "sleep"
+        assert title(child.pid) == "sleep 30"
+        assert before - 0.05 <= started(child.pid) <= time.time() + 0.05
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_process_that_is_gone_is_nothing():
+    child = subprocess.Popen(["true"])
+    child.wait()
+    assert started(child.pid) is None
+    assert program(child.pid) == ""
+    assert children(child.pid) == []
+
+
+def test_a_listening_socket_is_found_with_its_owner():
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        if family == socket.AF_INET6 and not os.path.exists("/proc/net/if_inet6"):
+            continue
+        with socket.socket(family) as listening:
+            listening.bind((address, 0))
+            listening.listen()
+            port = listening.getsockname()[1]
+            (found,) = [listener for listener in listeners() if listener.port == port]
+            assert found.address == address
+            assert owners(found.inode) == [os.getpid()]

@@ -1,0 +1,243 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a request may say, and what it says when it says nothing."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import (
+    FILES,
+    REQUEST,
+    SUBJECT,
+    check_distinct,
+    complete_request,
+    key_mode,
+)
+
+LEAST = {"name": "web", "domains": ["www.example.org"]}
+
+
+def parsed(request):
+    """Return a request as a module gets it from Ansible, and the messages of Ansible."""
+    result = ArgumentSpecValidator({"request": REQUEST}).validate({"request": request})
+    return result.validated_parameters["request"], result.error_messages
+
+
+def completed(**changes):
+    request, messages = parsed({**LEAST, **changes})
+    assert messages == []
+    return complete_request(request)
+
+
+def test_a_request_needs_a_name_and_domains_alone():
+    assert completed() == {
+        **dict.fromkeys(SUBJECT),
+        "name": "web",
+        "domains": ["www.example.org"],
+        "issuer": "local",
+        "type": "ECC",
+        "size": 2048,
+        "curve": "secp256r1",
+        "lifetime": None,
+        "renew_before": None,
+        "reuse_key": False,
+        "owner": None,
+        "group": None,
+        "mode": "0600",
+        "keep": 3,
+        "links": {},
+        "validate": None,
+        "port": 443,
+    }
+
+
+def test_a_complete_request_is_complete():
+    request = completed(domains=["WWW.Example.org.", "www.example.org", "0::1"])
+    assert request["domains"] == ["www.example.org", "::1"]
+    assert complete_request(request) == request
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"domains": ["a.example"]}, "missing required arguments: name found in request"),
+        ({"name": "web"}, "missing required arguments: domains found in request"),
+        ({**LEAST, "type": "DSA"}, "value of type must be one of: RSA, ECC, Ed25519, got: DSA found in request"),
+        ({**LEAST, "size": 1024}, "value of size must be one of: 2048, 3072, 4096, got: 1024 found in request"),
+        ({**LEAST, "curve": "P-256"}, "value of curve must be one of: secp256r1, secp384r1, secp521r1, got: P-256"),
+        ({**LEAST, "keep": "many"}, "'keep' is of type str"),
+        ({**LEAST, "domain": "a.example"}, "request.domain. Supported parameters include: "),
+    ],
+)
+def test_ansible_refuses_what_the_options_do_not_allow(request_, message):
+    _request, messages = parsed(request_)
+    assert message in "".join(messages)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"domains": []}, "the list of domains is empty; name at least one DNS name or IP address"),
+        (
+            {"domains": ["a b"]},
+            (
+                "'a b' is not a DNS name: the part 'a b' has characters other than letters, digits, "
+                "hyphens and underscores; correct it"
+            ),
+        ),
+        (
+            {"lifetime": "a year"},
+            "'a year' is not a length of time; write a number and a unit, such as 90d, 12h or 30m",
+        ),
+        (
+            {"renew_before": "soon"},
+            (
+                "renew_before: 'soon' is not a length of time; write a number and a unit, such as 90d, "
+                "12h or 30m, or a share such as 1/3"
+            ),
+        ),
+        (
+            {"renew_before": "3/3"},
+            "renew_before: 3/3 is no share of a lifetime; write a smaller one, such as 1/3, or a duration such as 30d",
+        ),
+        ({"keep": 0}, "keep is 0, and a way back needs at least one earlier version; write 1 or more"),
+        ({"port": 0}, "port is 0, and ports are 1 to 65535; correct it"),
+        ({"port": 65536}, "port is 65536, and ports are 1 to 65535; correct it"),
+        ({"country_name": "DEU"}, "country_name is 'DEU', and a country has two letters (ISO 3166); correct it"),
+        ({"country_name": "ÄÖ"}, "country_name is 'ÄÖ', and a country has two letters (ISO 3166); correct it"),
+        (
+            {"common_name": "a" * 65},
+            (
+                "common_name has 65 bytes, and 64 are allowed; shorten it, or leave it out: "
+                "clients look at domains alone"
+            ),
+        ),
+        (
+            {"email_address": "öps@example.org"},
+            "email_address is 'öps@example.org', and certificates hold it in ASCII; correct it or leave it out",
+        ),
+        *(
+            (
+                {field: value},
+                f"{field} is {value!r}, and a subject field holds printable text; correct it or leave it out",
+            )
+            for field in SUBJECT
+            for value in ("", " ", "a\nb", "a\0", "\x1b[2J", "a\x7f", "a\ud800")
+        ),
+        *(
+            (
+                {"mode": mode},
+                (
+                    f"mode is {mode}, and the private key's file must be readable by its owner, at most readable "
+                    'by its group, and closed to all others; write "0600" or "0640"'
+                ),
+            )
+            for mode in (
+                "0644",
+                "0777",
+                "0660",
+                "0650",
+                "0000",
+                "0200",
+                "0604",
+                "600o",
+                "u=rw",
+                "",
+                "384",
+                "4600",
+                "01600",
+            )
+        ),
+        ({"validate": "nginx -t '"}, 'validate: "nginx -t \'" is no command: No closing quotation; correct its quotes'),
+        ({"validate": "  "}, "validate is empty; write a command such as nginx -t, or leave it out"),
+        (
+            {"links": {"server.pem": "fullchain.pem"}},
+            "links: 'server.pem' is not an absolute path in its plain form; correct it",
+        ),
+        *(
+            (
+                {"links": {path: "fullchain.pem"}},
+                f"links: {path!r} is not an absolute path in its plain form; correct it",
+            )
+            for path in ("", "/etc/../root/a", "/etc//a", "/etc/a/", "~/a", "/etc/a\0")
+        ),
+        (
+            {"links": {"/etc/a": "key.pem"}},
+            (
+                "links: /etc/a leads to 'key.pem', and a certificate has privkey.pem, cert.pem, "
+                "chain.pem, fullchain.pem; choose one of these"
+            ),
+        ),
+        ({"links": {"/etc/a": None}}, "links: /etc/a leads to None, and a certificate has"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_the_name_of_the_request(changes, sentence):
+    with pytest.raises(TlsError) as caught:
+        completed(**changes)
+    assert str(caught.value).startswith(f"certificate request web: {sentence}")
+
+
+def test_a_name_that_is_no_folder_is_refused():
+    with pytest.raises(TlsError, match=r"^'\.\./web' cannot name a request, since it names a folder on the host"):
+        completed(name="../web")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"country_name": "de"},
+        {"organization_name": "常青有限公司", "locality_name": "北京\u3000东城"},
+        {"organizational_unit_name": 'R&D "+,;<>'},
+        {"common_name": "a" * 64},
+        {"common_name": "常" * 21},
+        {"lifetime": "47d"},
+        {"renew_before": "33%"},
+        {"renew_before": "30d"},
+        {"validate": "nginx -t -c '/etc/nginx/a b.conf'"},
+        {"keep": 1},
+        {"port": 65535},
+        {"links": {f"/etc/{file}": file for file in FILES}},
+    ],
+)
+def test_what_makes_sense_is_taken_as_it_is(changes):
+    request = completed(**changes)
+    assert {field: request[field] for field in changes} == changes
+
+
+@pytest.mark.parametrize(
+    ("mode", "number"), [("0600", 0o600), ("600", 0o600), ("0640", 0o640), ("0400", 0o400), ("440", 0o440)]
+)
+def test_the_mode_of_the_key_is_octal(mode, number):
+    assert key_mode(completed(mode=mode)) == number
+
+
+def test_requests_of_a_host_have_names_of_their_own():
+    check_distinct([])
+    check_distinct([{"name": "a"}, {"name": "b"}])
+    with pytest.raises(TlsError) as caught:
+        check_distinct([{"name": name} for name in ("b", "a", "c", "b", "a", "b")])
+    assert str(caught.value) == (
+        "two certificate requests are named a, b; give each request of a host a name of its own"
+    )
+
+
+def test_requests_of_a_host_have_links_of_their_own():
+    with pytest.raises(TlsError) as caught:
+        check_distinct([{"name": name, "links": {"/etc/server.pem": "fullchain.pem"}} for name in ("a", "b")])
+    assert str(caught.value) == "two certificate requests have a link at /etc/server.pem; give it to one of them"
+
+
+@pytest.mark.parametrize("requests", [{"name": "a"}, "a", ["a"], [None]])
+def test_requests_are_a_list_of_dictionaries(requests):
+    with pytest.raises(TlsError, match="certificate_requests is no list of dictionaries; write - name: "):
+        check_distinct(requests)
+
+
+def test_a_name_may_be_a_number_in_yaml():
+    with pytest.raises(TlsError, match="two certificate requests are named 7;"):
+        check_distinct([{"name": 7}, {"name": "7"}])

@@ -1,0 +1,350 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Sites as people describe them, and the configuration that serves them."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils.configurations import Listen, Server, parse, servers
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.nginx import Nginx
+from ansible_collections.evergreen.tls.plugins.module_utils.sites import (
+    Host,
+    check_session,
+    check_sites,
+    check_store,
+    conflicts,
+    foreign_defaults,
+    hsts_header,
+    normal_site,
+    render,
+    site_at,
+)
+
+NEW = Nginx(
+    (1, 30, 6), (3, 6, 5), "/usr", "/etc/nginx/nginx.conf", "/run/nginx.pid", "/var/log/nginx/error.log", True, True
+)
+OLD = NEW._replace(version=(1, 18, 0), openssl=(1, 1, 1))
+SESSION = {"timeout": "1d", "cache": "shared:evergreen:10m", "tickets": None}
+PATH = "/etc/nginx/conf.d/evergreen.conf"
+
+
+def site(name="www.example.org", profile="intermediate", domains=None, **options):
+    """Return a site as the module hands it over, checked."""
+    answers = {"root", "proxy_pass", "redirect", "return_code", "extra"} & set(options)
+    defaults = {
+        "websocket": False,
+        "force_https": True,
+        "http2": True,
+        "http_port": 80,
+        "https_port": 443,
+        "hsts": False,
+    }
+    wanted = {**defaults, **({} if answers else {"return_code": 404}), **options, "name": name}
+    return normal_site(wanted, profile, domains or {})
+
+
+def host(nginx=NEW, **options):
+    wanted = {"store": "/etc/evergreen", "session": SESSION, "has_ipv6": False, "reject_unknown": True, **options}
+    return Host(nginx=nginx, **wanted)
+
+
+def blocks(text):
+    """Return the directives of each server block of a configuration."""
+    found = [statement for statement in parse(text) if statement.words == ["server"]]
+    return [[" ".join(inner.words) for inner in statement.block if not inner.block] for statement in found]
+
+
+def locations(text):
+    found = [inner for statement in parse(text) for inner in statement.block if inner.words[0] == "location"]
+    return [[" ".join(line.words) for line in location.block] for location in found]
+
+
+def test_a_site_is_a_plain_side_that_redirects_and_a_secure_side_that_answers():
+    text = render([site(root="/srv/www")], [], host())
+    _reject, plain, secure = blocks(text)
+    assert plain == ["listen 80", "server_name www.example.org"]
+    assert locations(text) == [["return 308 https://$host$request_uri"]]
+    assert secure[:3] == ["listen 443 ssl", "http2 on", "server_name www.example.org"]
+    assert "ssl_certificate /etc/evergreen/www.example.org/current/fullchain.pem" in secure
+    assert "ssl_certificate_key /etc/evergreen/www.example.org/current/privkey.pem" in secure
+    assert "root /srv/www" in secure
+    assert "Strict-Transport-Security" not in text
+
+
+def test_a_site_that_waits_for_its_certificate_has_its_plain_side_only():
+    text = render([site()], ["www.example.org"], host())
+    assert blocks(text) == [["listen 80", "server_name www.example.org"]]
+
+
+def test_without_a_forced_redirect_both_sides_answer_alike():
+    _reject, plain, secure = blocks(render([site(root="/srv/www", force_https=False)], [], host()))
+    assert "root /srv/www" in plain
+    assert "root /srv/www" in secure
+
+
+def test_http2_is_written_as_this_nginx_knows_it():
+    old = render([site()], [], host(OLD))
+    assert "listen 443 ssl http2;" in old
+    assert "http2 on" not in old
+    assert "http2" not in render([site(http2=False)], [], host(OLD))
+    assert "http2" not in render([site(http2=False)], [], host(NEW))
+    assert "http2" not in render([site()], [], host(NEW._replace(has_http2=False)))
+
+
+def test_unknown_names_are_rejected_as_this_nginx_can():
+    new, old = (blocks(render([site()], [], host(nginx)))[0] for nginx in (NEW, OLD))
+    assert new[0] == "listen 443 ssl default_server"
+    assert "ssl_reject_handshake on" in new
+    assert old[0] == "listen 443 ssl http2 default_server"
+    assert "ssl_certificate data:$evergreen_nothing" in old
+    assert 'map "" $evergreen_nothing {' in render([site()], [], host(OLD))
+
+
+def test_each_port_has_its_own_default_server():
+    text = render([site(), site("b.example.org", https_port=8443)], [], host())
+    assert [block[0] for block in blocks(text)[:2]] == [
+        "listen 443 ssl default_server",
+        "listen 8443 ssl default_server",
+    ]
+    assert "return 308 https://$host:8443$request_uri;" in text
+
+
+@pytest.mark.parametrize("options", [{"reject_unknown": False}, {"taken_ports": {443: "/etc/nginx/other:1"}}])
+def test_no_default_server_is_ours_where_it_is_not_wanted_or_taken(options):
+    assert "default_server" not in render([site()], [], host(**options))
+
+
+def test_a_site_with_an_address_is_the_default_server():
+    text = render([site(server_names=["192.0.2.1", "2001:DB8::1"]), site("b.example.org")], [], host())
+    assert "ssl_reject_handshake" not in text
+    assert "listen 443 ssl default_server" in blocks(text)[1]
+    assert "server_name 192.0.2.1 [2001:db8::1]" in blocks(text)[1]
+
+
+def test_ipv6_has_its_own_listen_lines():
+    text = render([site()], [], host(has_ipv6=True))
+    assert "listen [::]:80;" in text
+    assert "listen [::]:443 ssl default_server;" in text
+
+
+def test_a_proxy_gets_the_usual_headers():
+    (_redirect, proxy) = locations(render([site(proxy_pass="http://127.0.0.1:8080")], [], host()))
+    assert proxy[:2] == ["proxy_pass http://127.0.0.1:8080", "proxy_http_version 1.1"]
+    for header in (
+        "Host $host",
+        "X-Real-IP $remote_addr",
+        "X-Forwarded-For $proxy_add_x_forwarded_for",
+        "X-Forwarded-Proto $scheme",
+    ):
+        assert f"proxy_set_header {header}" in proxy
+
+
+def test_websocket_carries_the_upgrade():
+    text = render([site(proxy_pass="http://127.0.0.1:8080", websocket=True)], [], host())
+    assert "map $http_upgrade $evergreen_connection {" in text
+    assert "proxy_set_header Upgrade $http_upgrade;" in text
+    assert "proxy_set_header Connection $evergreen_connection;" in text
+
+
+@pytest.mark.parametrize(
+    ("url", "answer"),
+    [
+        ("https://www.example.org", "return 308 https://www.example.org$request_uri"),
+        ("https://$host", "return 308 https://$host$request_uri"),
+        ("https://www.example.org/", "return 308 https://www.example.org/"),
+        ("https://www.example.org$request_uri", "return 308 https://www.example.org$request_uri"),
+        ("https://www.example.org/new?from=$host", "return 308 https://www.example.org/new?from=$host"),
+    ],
+)
+def test_a_redirect_without_a_path_keeps_the_path(url, answer):
+    assert locations(render([site(redirect=url)], [], host()))[1] == [answer]
+
+
+def test_extra_directives_stand_in_the_secure_side_as_they_are():
+    text = render([site(extra="client_max_body_size 1m;\n  # two;\n")], [], host())
+    assert "\nclient_max_body_size 1m;\n  # two;\n}\n" in text
+    assert text.count("client_max_body_size") == 1
+
+
+def test_server_names_default_to_the_domains_of_the_certificate():
+    domains = {"shop": ["Shop.example.org", "*.example.org"]}
+    assert site("shop", domains=domains)["server_names"] == ["shop.example.org", "*.example.org"]
+    assert site("b.example.org", certificate="shop", domains=domains)["server_names"] == [
+        "shop.example.org",
+        "*.example.org",
+    ]
+    assert site("b.example.org", domains=domains)["server_names"] == ["b.example.org"]
+
+
+@pytest.mark.parametrize(
+    ("value", "header"),
+    [
+        (False, None),
+        (None, None),
+        ("false", None),
+        (True, "max-age=63072000"),
+        (86400, "max-age=86400"),
+        ("300", "max-age=300"),
+        (0, "max-age=0"),
+        (
+            {"max_age": 31536000, "include_subdomains": True, "preload": "yes"},
+            "max-age=31536000; includeSubDomains; preload",
+        ),
+        ({}, "max-age=63072000"),
+    ],
+)
+def test_hsts_is_what_was_asked_for(value, header):
+    assert hsts_header(value) == header
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("1y", "hsts is '1y'; write false, a number of seconds"),
+        (-1, "hsts is -1; write false"),
+        ('1" always; evil "', "write false, a number of seconds"),
+        ({"maxage": 1}, "hsts has no 'maxage'; it takes max_age"),
+        ({"max_age": 300, "preload": True}, "needs include_subdomains and a max_age of at least 31536000"),
+        ({"preload": True}, "needs include_subdomains"),
+        ({"include_subdomains": "perhaps"}, "write true or false"),
+    ],
+)
+def test_an_hsts_that_means_nothing_is_refused(value, sentence):
+    with pytest.raises(TlsError, match=sentence):
+        hsts_header(value)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"name": "../x"}, "cannot name a request"),
+        ({"name": "a;b"}, "cannot name a request"),
+        ({"certificate": "a b"}, "the site www.example.org cannot be configured: 'a b' cannot name a request"),
+        ({"server_names": ["a;return 200"]}, "is not a DNS name"),
+        ({"server_names": ["a\n}"]}, "is not a DNS name"),
+        ({"server_names": ["$host"]}, "is not a DNS name"),
+        ({"root": "srv"}, "root is 'srv'; write an absolute path"),
+        ({"root": "/srv; evil on"}, "write an absolute path without blanks"),
+        ({"root": "/srv\n"}, "write an absolute path"),
+        ({"root": "/srv/${host}"}, "has a variable that does not belong there; it takes"),
+        ({"root": "/srv/$uri"}, r"it takes \$host, \$server_name; use extra for more"),
+        ({"proxy_pass": "127.0.0.1:8080"}, "proxy_pass is '127.0.0.1:8080'; write a URL such as http://127.0.0.1:8080"),
+        ({"proxy_pass": "http://a;}"}, "write a URL"),
+        ({"proxy_pass": "http://$host"}, "has a variable that does not belong there; use extra"),
+        ({"redirect": "http://a b"}, "write a URL"),
+        ({"redirect": 'https://a"'}, "write a URL"),
+        ({"redirect": "https://a/{}"}, "write a URL"),
+        ({"redirect": "https://a/$hostile"}, "has a variable that does not belong there"),
+        ({"return_code": 301}, "return_code is 301; choose one such as 404 or 444, and redirect for another address"),
+        ({"return_code": 1000}, "return_code is 1000"),
+        ({"return_code": 404, "root": "/srv"}, "it has both root and return_code; keep one"),
+        ({"return_code": None}, "does not say what to answer; give it one of root, proxy_pass, redirect, return_code"),
+        ({"root": "/srv", "websocket": True}, "websocket is for sites with proxy_pass"),
+        ({"https_port": 0}, "https_port is 0; choose one from 1 to 65535"),
+        ({"http_port": 65536}, "http_port is 65536"),
+    ],
+)
+def test_a_word_that_could_end_a_directive_is_refused(options, sentence):
+    with pytest.raises(TlsError, match=sentence):
+        site(**options)
+
+
+@pytest.mark.parametrize(
+    ("sites", "nginx", "sentence"),
+    [
+        ([site(), site()], NEW, "2 sites are called www.example.org; give each its own name"),
+        (
+            [site(), site("b.example.org", server_names=["WWW.example.org"])],
+            NEW,
+            "the sites www.example.org and b.example.org both answer to www.example.org on port 80; take the name from one",
+        ),
+        (
+            [site(), site("b.example.org", http_port=443, https_port=444)],
+            NEW,
+            "b.example.org has port 443 as its http_port, and",
+        ),
+        ([site(https_port=80)], NEW, "has port 80 as its http_port, and www.example.org as its https_port"),
+        (
+            [site(server_names=["192.0.2.1"]), site("b.example.org", server_names=["192.0.2.2"])],
+            NEW,
+            "both have an IP address on port 443, and clients that ask for an address send no name",
+        ),
+        (
+            [site(), site("b.example.org", profile="modern")],
+            OLD,
+            "on port 443 www.example.org wants the profile intermediate and b.example.org wants the profile modern, but nginx 1.18.0",
+        ),
+    ],
+)
+def test_sites_that_cannot_stand_beside_each_other_are_refused(sites, nginx, sentence):
+    with pytest.raises(TlsError, match=sentence):
+        check_sites(sites, nginx)
+
+
+def test_sites_may_share_a_port_a_certificate_and_an_address_on_other_ports():
+    check_sites(
+        [
+            site(server_names=["192.0.2.1"]),
+            site("b.example.org", certificate="www.example.org"),
+            site("c.example.org", server_names=["192.0.2.1"], http_port=8080, https_port=8443, profile="modern"),
+        ],
+        OLD,
+    )
+
+
+def test_profiles_may_differ_where_nginx_keeps_them_apart():
+    sites = [site(), site("b.example.org", profile="modern")]
+    check_sites(sites, NEW)
+    reject, _plain, first, _plain, second = blocks(render(sites, [], host()))
+    assert "ssl_protocols TLSv1.2 TLSv1.3" in reject
+    assert "ssl_protocols TLSv1.2 TLSv1.3" in first
+    assert "ssl_protocols TLSv1.3" in second
+
+
+@pytest.mark.parametrize(
+    ("timeout", "cache"), [("1d; evil", "off"), ("1d", "shared:x:1m; evil"), ("", "off"), ("1d", "on")]
+)
+def test_session_settings_that_nginx_does_not_have_are_refused(timeout, cache):
+    with pytest.raises(TlsError, match="write one such as"):
+        check_session({"timeout": timeout, "cache": cache, "tickets": None})
+
+
+def test_a_store_that_would_end_a_directive_is_refused():
+    with pytest.raises(TlsError, match="use an absolute path without blanks and quotes"):
+        check_store("/etc/ever green;")
+
+
+def test_the_default_server_of_somebody_else_is_seen():
+    stranger = Server("/etc/nginx/sites-enabled/x", 3, [Listen("*", 443, True), Listen("*", 80, True)], ["x"], None)
+    elsewhere = Server("/etc/nginx/sites-enabled/y", 1, [Listen("192.0.2.1", 443, True)], ["y"], None)
+    assert foreign_defaults([site()], [elsewhere]) == {}
+    assert foreign_defaults([site()], [elsewhere, stranger]) == {443: "/etc/nginx/sites-enabled/x:3"}
+    with pytest.raises(
+        TlsError, match="must be the default server of port 443, but /etc/nginx/sites-enabled/x:3 is that"
+    ):
+        foreign_defaults([site(server_names=["192.0.2.1"])], [stranger])
+
+
+def test_a_name_that_somebody_else_has_too_is_told_with_both_places():
+    main = "/etc/nginx/nginx.conf"
+    files = {
+        main: "http { include conf.d/*.conf; include sites-enabled/*; }",
+        PATH: render([site()], [], host()),
+        "/etc/nginx/sites-enabled/x": "server { listen 443 ssl; server_name www.example.org _; }",
+    }
+    (sentence,) = conflicts(servers(files, main), PATH)
+    assert sentence.startswith(
+        "www.example.org on port 443 is also defined in /etc/nginx/sites-enabled/x:1, and nginx answers"
+    )
+    assert f"with {PATH}:" in sentence
+
+
+def test_a_line_of_the_configuration_leads_to_its_site():
+    text = render([site(), site("b.example.org", extra="nonsense on;")], [], host())
+    line = text.splitlines().index("nonsense on;") + 1
+    assert site_at(text, line) == "b.example.org"
+    assert site_at(text, 1) is None

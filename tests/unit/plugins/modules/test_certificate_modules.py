@@ -1,0 +1,648 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The modules on a host, each run as a program of its own, from a first request to the removal of it all."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key, load_request, requested_names
+from ansible_collections.evergreen.tls.tests.unit.authority import Authority
+
+MODULES = "ansible_collections.evergreen.tls.plugins.modules"
+NAMES = ["www.example.org", "example.org"]
+ROOT = Authority("Module Root CA")
+ISSUING = Authority("Module Issuing CA", above=ROOT)
+ROOTS = ROOT.pem.decode()
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONWARNINGS": "ignore"}
+
+# Runs modules as programs, each in a process of its own that already has what takes long to import.
+RUNNER = f"""
+import json, os, runpy, sys
+from ansible.module_utils import basic
+from {MODULES} import certificate_info, certificate_install, certificate_request
+for line in sys.stdin:
+    name, arguments, output = json.loads(line)
+    process = os.fork()
+    if not process:
+        os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 1)
+        os.dup2(1, 2)
+        basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE = json.dumps(arguments).encode(), "legacy"
+        sys.argv = [name]
+        del sys.modules["{MODULES}." + name]
+        runpy.run_module("{MODULES}." + name, run_name="__main__")
+    print(os.waitpid(process, 0)[1] >> 8, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def runner():
+    with subprocess.Popen(
+        [sys.executable, "-c", RUNNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT, cwd="/"
+    ) as process:
+        yield process
+
+
+class Host:
+    """A host with a folder for certificates, on which modules run."""
+
+    def __init__(self, folder, runner):
+        self.runner = runner
+        self.output = folder / "output"
+        self.directory = folder / "evergreen"
+        self.path = self.directory / "web"
+
+    def run(self, module, check=False, **arguments):
+        """Return what a module answers. It is one line of JSON, whatever happens, and never holds a key."""
+        internal = {"_ansible_check_mode": check, "_ansible_diff": True, "_ansible_remote_tmp": str(self.directory)}
+        arguments = {"directory": str(self.directory), **arguments, **internal}
+        job = [module, {"ANSIBLE_MODULE_ARGS": arguments}, str(self.output)]
+        self.runner.stdin.write(json.dumps(job).encode() + b"\n")
+        self.runner.stdin.flush()
+        status = int(self.runner.stdout.readline())
+        output = self.output.read_text()
+        assert "Traceback" not in output and "PRIVATE KEY" not in output
+        answer = json.loads(output)
+        assert status == int(bool(answer.get("failed")))
+        answer.pop("invocation", None)
+        return answer
+
+    def ask(self, check=False, roots=ROOTS, force=False, **request):
+        """Run certificate_request."""
+        return self.run("certificate_request", check, request=wanted(**request), roots=roots, force=force, host="web1")
+
+    def install(self, chain=None, check=False, roots=ROOTS, state="present", **request):
+        """Run certificate_install."""
+        chain = to_pem(chain).decode() if chain else None
+        arguments = {"request": wanted(**request), "chain": chain, "roots": roots, "state": state}
+        return self.run("certificate_install", check, **arguments)
+
+    def info(self, **arguments):
+        """Run certificate_info."""
+        return self.run("certificate_info", **arguments)
+
+    def renew(self, days=(-1, 90), authority=ISSUING, **request):
+        """Have a new certificate requested, issued and installed; return what the last step answered."""
+        csr = load_request(self.ask(force=self.path.exists(), **request)["csr"].encode())
+        chain = authority.leaf(request.get("domains", NAMES), PublicKey(csr), days=days)
+        return self.install([chain, authority.certificate], **request)
+
+    def picture(self):
+        """Return all that there is, with contents and modes, to compare with later."""
+        picture = {}
+        for folder, folders, files in os.walk(self.directory):
+            for name in [*folders, *files]:
+                path = os.path.join(folder, name)
+                found = os.lstat(path)
+                content = os.readlink(path) if stat.S_ISLNK(found.st_mode) else None
+                if stat.S_ISREG(found.st_mode):
+                    with open(path, "rb") as stream:
+                        content = stream.read()
+                picture[path] = (found.st_ino, stat.S_IMODE(found.st_mode), content)
+        return picture
+
+
+class PublicKey:
+    """The key of a signing request, for an authority that only asks for its public part."""
+
+    def __init__(self, csr):
+        self.csr = csr
+
+    def public_key(self):
+        return self.csr.public_key()
+
+
+def wanted(**changes):
+    return {"name": "web", "domains": NAMES, **changes}
+
+
+def signed(answer, authority=ISSUING, names=tuple(NAMES), **options):
+    """Return the chain that an authority issues for the signing request in an answer."""
+    key = PublicKey(load_request(answer["csr"].encode()))
+    return [authority.leaf(names, key, **options), authority.certificate]
+
+
+@pytest.fixture
+def host(tmp_path, runner):
+    return Host(tmp_path, runner)
+
+
+def test_a_certificate_is_requested_installed_and_then_not_due(host):
+    asked = host.ask()
+    assert (asked["changed"], asked["due"], asked["reason"]) == (True, True, "there is no certificate yet")
+    assert requested_names(load_request(asked["csr"].encode())) == set(NAMES)
+    assert asked["diff"] == {"before": "", "after": "due: there is no certificate yet\n"}
+
+    chain = signed(asked)
+    installed = host.install(chain)
+    assert (installed["changed"], installed["version"], installed["pruned"]) == (True, "v0001", [])
+    assert installed["msg"] == "v0001 of web is in use"
+    assert installed["certificate"]["names"] == sorted(NAMES)
+    assert installed["diff"]["before"] == ""
+    assert "issuer: Module Issuing CA\n" in installed["diff"]["after"]
+    assert (host.path / "current/fullchain.pem").read_bytes() == to_pem(chain)
+
+    before = host.picture()
+    assert host.ask() == {"changed": False, "due": False}
+    again = host.install(chain)
+    assert (again["changed"], again["msg"], again["version"]) == (False, "web is in use", "v0001")
+    assert "diff" not in again
+    assert host.install()["changed"] is False
+    assert host.picture() == before
+
+
+def test_check_mode_says_it_all_and_writes_nothing(host):
+    asked = host.ask(check=True)
+    assert (asked["changed"], asked["due"], asked["reason"]) == (True, True, "there is no certificate yet")
+    assert "csr" not in asked
+    installed = host.install(check=True)
+    assert (installed["changed"], installed["msg"]) == (
+        True,
+        f"would install the certificate of www.example.org, example.org at {host.path}",
+    )
+    assert host.install(check=True, state="absent")["changed"] is False
+    assert host.info() == {"changed": False, "certificates": []}
+    assert not host.directory.exists()
+
+    chain = signed(host.ask())
+    before = host.picture()
+    asked = host.ask(check=True)
+    assert asked["due"] and "csr" not in asked
+    installed = host.install(chain, check=True)
+    assert (installed["changed"], installed["msg"]) == (True, "would put a new version of web in use")
+    assert "common_name: www.example.org\n" in installed["diff"]["after"]
+    installed = host.install(check=True)
+    assert installed["msg"] == "would install the certificate that the issuer returns"
+    assert host.picture() == before
+
+    host.install(chain)
+    host.renew()
+    before = host.picture()
+    assert host.ask(check=True, force=True)["reason"] == "it is forced"
+    assert host.install(check=True, state="previous")["msg"] == "v0001 of web is in use again"
+    assert host.install(check=True, state="absent")["msg"] == f"{host.path} is removed"
+    assert host.picture() == before
+
+
+def test_a_request_that_waits_is_kept_as_long_as_it_fits(host):
+    asked = host.ask()
+    before = host.picture()
+    again = host.ask()
+    assert (again["changed"], again["csr"]) == (False, asked["csr"])
+    assert host.picture() == before
+    for changes in (
+        {"domains": [*NAMES, "new.example.org"]},
+        {"type": "Ed25519"},
+        {"type": "ECC", "organization_name": "Beispiel AG"},
+        {"issuer": "corporate"},
+    ):
+        other = host.ask(**changes)
+        assert other["changed"] and other["csr"] != asked["csr"]
+        assert host.ask(**changes)["csr"] == other["csr"]
+    assert sorted(os.listdir(host.path)) == ["lock", "next"]
+
+
+@pytest.mark.parametrize("name", ["privkey.pem", "request.csr", "issuer"])
+@pytest.mark.parametrize("content", [None, b"", b"garbage"])
+def test_a_request_that_waits_broken_is_made_anew(host, name, content):
+    asked = host.ask()
+    (host.path / "next" / name).unlink()
+    if content is not None:
+        (host.path / "next" / name).write_bytes(content)
+        (host.path / "next" / name).chmod(0o600)
+    again = host.ask()
+    assert again["changed"] and again["csr"] != asked["csr"]
+
+
+def test_a_key_that_waits_open_to_others_is_made_anew(host):
+    asked = host.ask()
+    (host.path / "next/privkey.pem").chmod(0o644)
+    again = host.ask()
+    assert again["changed"] and again["csr"] != asked["csr"]
+    assert stat.S_IMODE((host.path / "next/privkey.pem").stat().st_mode) == 0o600
+
+
+def test_a_key_in_use_that_is_open_to_others_fails_until_force_replaces_it(host):
+    host.renew()
+    path = host.path / "current/privkey.pem"
+    path.chmod(0o644)
+    asked = host.ask()
+    assert asked["failed"] and asked["msg"].startswith(
+        f"{host.path}/v0001/privkey.pem can be read by others (mode 0644)"
+    )
+    chain = signed(host.ask(force=True))
+    assert host.install(chain)["version"] == "v0002"
+    assert host.ask()["due"] is False
+
+
+@pytest.mark.parametrize("in_use", ["next", "v0001"])
+def test_what_a_killed_run_left_ready_is_finished_and_not_issued_again(host, in_use):
+    chain = signed(host.ask())
+    host.install(chain)
+    (host.path / "current").unlink()
+    if in_use == "next":
+        (host.path / "v0001").rename(host.path / "next")
+    asked = host.ask()
+    assert (asked["changed"], asked["due"], asked["ready"]) == (False, True, in_use)
+    assert "csr" not in asked
+    installed = host.install()
+    assert (installed["changed"], installed["version"]) == (True, "v0001")
+    assert host.ask() == {"changed": False, "due": False}
+
+
+def test_what_a_killed_run_left_half_made_is_swept_away(host):
+    host.renew()
+    (host.path / ".next.0badcafe").mkdir()
+    (host.path / ".next.0badcafe/privkey.pem").write_bytes(b"")
+    host.ask(force=True)
+    assert sorted(os.listdir(host.path)) == ["current", "lock", "next", "v0001"]
+
+
+def public_key(host, version="current"):
+    return load_key((host.path / version / "privkey.pem").read_bytes()).public_key().public_numbers()
+
+
+def test_a_renewal_has_a_new_key_unless_the_old_one_is_to_be_kept(host):
+    host.renew()
+    host.renew()
+    assert public_key(host, "v0001") != public_key(host, "v0002")
+    host.renew(reuse_key=True)
+    assert public_key(host, "v0003") == public_key(host, "v0002")
+    host.renew(reuse_key=True, curve="secp384r1")
+    assert public_key(host, "v0004").curve.name == "secp384r1"
+
+
+def test_a_key_that_cannot_be_read_is_not_kept(host):
+    host.renew()
+    (host.path / "current/privkey.pem").write_bytes(b"garbage")
+    assert host.renew(reuse_key=True)["version"] == "v0002"
+
+
+def test_a_key_that_others_could_read_is_not_kept(host):
+    host.renew()
+    (host.path / "current/privkey.pem").chmod(0o644)
+    host.renew(reuse_key=True)
+    assert public_key(host, "v0001") != public_key(host, "v0002")
+
+
+def test_force_makes_it_due_whatever_its_state_is(host):
+    host.renew()
+    asked = host.ask(force=True)
+    assert (asked["changed"], asked["due"], asked["reason"]) == (True, True, "it is forced")
+    again = host.ask(force=True)
+    assert (again["changed"], again["csr"]) == (False, asked["csr"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"domains": [*NAMES, "new.example.org"]},
+            "the certificate does not cover new.example.org; have it issued for ",
+        ),
+        ({"domains": NAMES[:1]}, "the certificate covers example.org, which nobody asked for; have it issued for "),
+        ({"type": "RSA"}, "its key is ECC secp256r1, and RSA 2048 is wanted"),
+        ({"issuer": "corporate"}, "it was issued by local, and corporate is wanted"),
+        ({"renew_before": "99%"}, "it expires on "),
+        (
+            {"roots": Authority("Another").pem.decode()},
+            "the chain ends at Module Root CA, which is not a root of the issuer",
+        ),
+    ],
+)
+def test_a_certificate_is_due_for_a_reason(host, changes, reason):
+    host.renew()
+    asked = host.ask(**changes)
+    assert asked["due"] and asked["reason"].startswith(reason)
+    assert "csr" in asked and "ready" not in asked
+
+
+def test_names_are_compared_in_their_normal_form(host):
+    host.renew()
+    assert host.ask(domains=["EXAMPLE.org.", " www.example.org", "example.org"])["due"] is False
+
+
+@pytest.mark.parametrize(
+    ("request_", "sentence"),
+    [
+        (
+            {"domains": []},
+            "certificate request web: the list of domains is empty; name at least one DNS name or IP address",
+        ),
+        ({"domains": ["a b"]}, "certificate request web: 'a b' is not a DNS name: the part 'a b' has characters other"),
+        ({"name": "../web"}, "'../web' cannot name a request, since it names a folder on the host; use letters"),
+        ({"mode": "0644"}, "certificate request web: mode is 0644, and the private key's file must be readable by its"),
+        ({"links": {"a": "cert.pem"}}, "certificate request web: links: 'a' is not an absolute path in its plain form"),
+        ({"keep": 0}, "certificate request web: keep is 0, and a way back needs at least one earlier version; write 1"),
+        ({"validate": "'"}, 'certificate request web: validate: "\'" is no command: No closing quotation; correct its'),
+        (
+            {"renew_before": "soon"},
+            "certificate request web: renew_before: 'soon' is not a length of time; write a number",
+        ),
+        ({"type": "DSA"}, "value of type must be one of: RSA, ECC, Ed25519, got: DSA found in request"),
+        ({"domain": "a.example"}, "Unsupported parameters for "),
+    ],
+)
+@pytest.mark.parametrize("module", ["certificate_request", "certificate_install"])
+def test_a_request_that_makes_no_sense_fails_with_one_sentence_and_changes_nothing(host, module, request_, sentence):
+    answer = host.run(module, request=wanted(**request_))
+    assert answer["failed"] and answer["msg"].startswith(sentence)
+    assert not host.directory.exists()
+
+
+def test_roots_that_cannot_be_read_fail(host):
+    host.ask()
+    assert host.ask(roots="garbage")["failed"]
+    assert host.install(roots="garbage")["failed"]
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (
+            lambda asked: signed(asked, names=["other.example"]),
+            "the certificate does not cover example.org, www.example",
+        ),
+        (lambda asked: signed(asked, days=(-9, -1)), "the certificate expired on "),
+        (lambda asked: signed(asked, days=(1, 9)), "the certificate is valid only from "),
+        (lambda asked: signed(asked, is_authority=True), "the certificate is one of a CA, not of a server; have it"),
+        (lambda asked: signed(asked)[::-1], "the certificate belongs to another private key; have the request of"),
+        (lambda asked: signed(asked)[:1], "the chain ends at Module Issuing CA, which is not a root of the issuer ("),
+        (
+            lambda asked: [*signed(asked)[:1], ROOT.certificate],
+            "Module Root CA did not sign the certificate before it;",
+        ),
+        (lambda asked: signed(asked, Authority("Stranger")), "the chain ends at Stranger, which is not a root of"),
+    ],
+)
+def test_a_chain_that_does_not_do_is_refused_and_changes_nothing(host, make, sentence):
+    host.renew()
+    chain = make(host.ask(force=True))
+    before = host.picture()
+    for check in (True, False):
+        answer = host.install(chain, check=check)
+        assert answer["failed"] and answer["msg"].startswith(f"the chain for web is refused: {sentence}")
+    assert host.picture() == before
+
+
+@pytest.mark.parametrize("chain", ["garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_what_is_no_chain_is_refused(host, chain):
+    host.ask()
+    before = host.picture()
+    answer = host.run("certificate_install", request=wanted(), chain=chain)
+    assert answer["failed"] and answer["msg"].endswith("; have it issued again")
+    assert host.picture() == before
+
+
+def test_installing_needs_a_request_before(host):
+    chain = ISSUING.chain(NAMES, Authority().key)
+    answer = host.install(chain)
+    assert answer["failed"] and answer["msg"] == (
+        f"{host.path} does not exist; request the certificate on this host first, with certificate_request"
+    )
+    host.renew()
+    answer = host.install(chain)
+    assert answer["failed"] and answer["msg"] == (
+        f"no key is waiting in {host.path}/next; request the certificate on this host first, with certificate_request"
+    )
+
+
+def test_installing_needs_a_chain(host):
+    host.ask()
+    answer = host.install()
+    assert answer["failed"] and answer["msg"] == (
+        f"no certificate is ready in {host.path}; pass the chain that certificate_issue returned"
+    )
+
+
+def test_a_version_that_the_command_refuses_is_taken_back_and_kept(host, tmp_path):
+    host.renew()
+    script = tmp_path / "check"
+    script.write_text(f"#!/bin/sh\nreadlink {host.path}/current\necho not that one >&2\nexit 1\n")
+    script.chmod(0o755)
+    answer = host.renew(validate=f"{script} a b")
+    assert answer["failed"]
+    assert answer["msg"].startswith(
+        f"v0002 of web was refused by '{script} a b', and v0001 is in use as before: v0002\nnot that one; "
+    )
+    assert os.readlink(host.path / "current") == "v0001"
+    asked = host.ask(domains=NAMES, renew_before="99%")
+    assert asked["due"]
+    installed = host.install()
+    assert (installed["changed"], installed["version"]) == (True, "v0002")
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        ("false", "exit status 1"),
+        ("/no/such/program -t", "/no/such/program: No such file or directory"),
+        ("sh -c 'echo it is broken; exit 3'", "it is broken"),
+    ],
+)
+def test_a_first_version_that_is_refused_is_in_use_nowhere(host, command, complaint):
+    answer = host.renew(validate=command)
+    assert answer["failed"]
+    assert f"was refused by {command!r}, and nothing is in use as before: {complaint}; " in answer["msg"]
+    assert not (host.path / "current").is_symlink()
+    assert host.ask()["ready"] == "v0001"
+
+
+def test_links_that_were_there_before_are_put_back_when_the_command_refuses(host, tmp_path):
+    """Else a server that was moved here from elsewhere could not start any more."""
+    (tmp_path / "old.pem").write_bytes(b"old")
+    link, new = tmp_path / "server.pem", tmp_path / "server.key"
+    link.symlink_to("old.pem")
+    links = {str(link): "fullchain.pem", str(new): "privkey.pem"}
+    assert host.renew(links=links, validate="false")["failed"]
+    assert os.readlink(link) == "old.pem"
+    assert not new.is_symlink()
+    assert host.install(links=links, validate="true")["changed"]
+    assert os.readlink(link) == f"{host.path}/current/fullchain.pem"
+    assert host.renew(links=links, validate="false")["failed"]
+    assert os.readlink(link) == f"{host.path}/current/fullchain.pem"
+
+
+def test_links_and_attributes_of_the_key_are_settled_without_a_new_certificate(host, tmp_path):
+    host.renew()
+    link = tmp_path / "server.pem"
+    changes = {"links": {str(link): "fullchain.pem"}, "mode": "0640"}
+    assert host.ask(**changes) == {"changed": False, "due": False, "ready": "v0001"}
+    tried = host.install(check=True, **changes)
+    assert tried["changed"] and not link.exists()
+    settled = host.install(**changes)
+    assert settled["changed"]
+    assert settled["msg"] == f"{link}, {host.path}/v0001/privkey.pem set right"
+    assert link.resolve() == (host.path / "v0001/fullchain.pem").resolve()
+    assert stat.S_IMODE((host.path / "v0001/privkey.pem").stat().st_mode) == 0o640
+    assert host.ask(**changes) == {"changed": False, "due": False}
+    assert host.install(**changes)["changed"] is False
+
+
+def test_a_link_takes_the_place_of_no_folder_and_of_nothing_among_the_certificates(host, tmp_path):
+    folder = tmp_path / "folder"
+    folder.symlink_to(tmp_path)
+    for path, reason in (
+        (folder, "leads to a folder; choose another path, or remove it"),
+        (host.path / "current", "lies among the certificates themselves; choose a path outside"),
+    ):
+        answer = host.renew(links={str(path): "fullchain.pem"})
+        assert answer["failed"] and answer["msg"] == f"links: {path} {reason}"
+    assert not (host.path / "current").is_symlink()
+
+
+@pytest.mark.parametrize("change", ["file", "folder"])
+def test_what_stands_in_the_place_of_a_link_stops_the_installation(host, tmp_path, change):
+    path = tmp_path / "server.pem"
+    if change == "file":
+        path.write_bytes(b"kept")
+    else:
+        path.mkdir()
+    answer = host.renew(links={str(path): "fullchain.pem"})
+    assert answer["failed"] and answer["msg"] == (
+        f"links: {path} is there and is not a symbolic link; move it away and run this again"
+    )
+    assert not (host.path / "current").is_symlink()
+
+
+def test_an_owner_that_is_not_there_stops_the_request(host):
+    answer = host.ask(owner="nobody-of-that-name")
+    assert answer["failed"] and answer["msg"] == (
+        "owner: there is no user nobody-of-that-name on this host; create it or correct the request"
+    )
+    assert os.listdir(host.path) == ["lock"]
+
+
+def test_earlier_versions_are_kept_as_far_as_the_request_says(host):
+    pruned = [host.renew(keep=2)["pruned"] for _time in range(4)]
+    assert pruned == [[], [], [], ["v0001"]]
+    assert sorted(os.listdir(host.path)) == ["current", "lock", "v0002", "v0003", "v0004"]
+
+
+def test_going_back_takes_the_newest_earlier_version_that_can_be_served(host):
+    assert host.renew(days=(-9, 90))["version"] == "v0001"
+    answer = host.install(state="previous")
+    assert (answer["changed"], answer["msg"]) == (False, "web has no earlier version that could be served")
+    host.renew()
+    host.renew()
+    (host.path / "v0002/privkey.pem").write_bytes(b"garbage")
+    answer = host.install(state="previous")
+    assert (answer["changed"], answer["version"], answer["msg"]) == (True, "v0001", "v0001 of web is in use again")
+    assert host.install(state="previous")["changed"] is False
+
+
+def test_going_back_needs_something_to_go_back_to(host):
+    answer = host.install(state="previous")
+    assert answer["failed"] and "request the certificate on this host first" in answer["msg"]
+
+
+def test_removing_takes_keys_versions_and_links_away_and_is_done_once(host, tmp_path):
+    link, foreign = tmp_path / "server.pem", tmp_path / "foreign.pem"
+    links = {str(link): "fullchain.pem", str(foreign): "cert.pem"}
+    host.renew(links=links)
+    foreign.unlink()
+    foreign.symlink_to("elsewhere")
+    answer = host.install(state="absent", links=links, validate="true")
+    assert (answer["changed"], answer["msg"]) == (True, f"{host.path} is removed")
+    assert "common_name: www.example.org" in answer["diff"]["before"] and answer["diff"]["after"] == ""
+    assert os.listdir(host.directory) == []
+    assert not link.is_symlink() and os.readlink(foreign) == "elsewhere"
+    answer = host.install(state="absent", links=links)
+    assert (answer["changed"], answer["msg"]) == (False, f"there is nothing at {host.path}")
+
+
+def test_what_the_configuration_still_needs_is_not_removed(host, tmp_path):
+    link = tmp_path / "server.pem"
+    changes = {"links": {str(link): "fullchain.pem"}}
+    host.renew(**changes)
+    before = host.picture()
+    command = f"test -e {host.path}/current/fullchain.pem -a -e {link}"
+    answer = host.install(state="absent", validate=command, **changes)
+    assert answer["failed"] and answer["msg"] == (
+        f"web is still in use, and is kept: {command!r} says exit status 1; take it out of the configuration first"
+    )
+    assert host.picture() == before
+    assert link.resolve() == (host.path / "v0001/fullchain.pem").resolve()
+
+
+def test_keys_that_a_killed_removal_left_are_removed_by_the_next(host):
+    host.renew()
+    host.path.rename(host.directory / ".web.removed")
+    assert host.install(state="absent", check=True)["changed"]
+    answer = host.install(state="absent")
+    assert (answer["changed"], answer["msg"]) == (True, f"{host.path} is removed")
+    assert os.listdir(host.directory) == []
+
+
+@pytest.mark.parametrize("broken", ["missing version", "missing chain", "garbage"])
+def test_a_certificate_in_use_that_is_broken_is_told_of_and_replaced(host, broken):
+    host.renew()
+    if broken == "missing version":
+        (host.path / "v0001").rename(host.path / "elsewhere")
+    elif broken == "missing chain":
+        (host.path / "v0001/fullchain.pem").unlink()
+    else:
+        (host.path / "v0001/fullchain.pem").write_bytes(b"garbage")
+    assert host.info()["certificates"][0]["problem"] == "it holds no PEM certificate; have it issued again"
+    asked = host.ask(check=True)
+    assert asked["due"]
+    tried = host.install(check=True)
+    assert tried["changed"] and "certificate" not in tried
+    assert host.install(state="previous", check=True)["changed"] is False
+    assert host.renew()["changed"]
+    assert host.ask()["due"] is False
+
+
+def test_a_folder_that_is_none_is_named(host, tmp_path):
+    host.directory.mkdir()
+    host.path.write_bytes(b"")
+    answer = host.ask()
+    assert answer["failed"] and "Not a directory; move away what stands in the place of a folder" in answer["msg"]
+    (host.path).unlink()
+    host.path.symlink_to(tmp_path)
+    answer = host.ask()
+    assert answer["failed"] and answer["msg"] == f"{host.path} is not a folder; move it away and run this again"
+
+
+def test_information_tells_of_all_that_is_there(host):
+    host.renew()
+    host.renew()
+    host.ask(name="shop", domains=["shop.example"])
+    for name in (".hidden", "lost+found", "a b"):
+        (host.directory / name).mkdir()
+    (host.directory / "file").write_bytes(b"")
+    before = host.picture()
+    shop, web = host.info()["certificates"]
+    assert (shop["name"], shop["version"], shop["versions"], shop["certificate"]) == ("shop", None, [], None)
+    assert shop["waiting_since"].endswith("+00:00")
+    assert (web["name"], web["path"], web["issuer"]) == ("web", str(host.path), "local")
+    assert (web["version"], web["versions"], web["problem"]) == ("v0002", ["v0001", "v0002"], None)
+    assert 89 < web["days_left"] <= 90
+    assert web["waiting_since"] is None
+    assert web["certificate"]["chain"] == ["www.example.org", "Module Issuing CA"]
+    assert [found["name"] for found in host.info(name="web")["certificates"]] == ["web"]
+    assert host.picture() == before
+
+
+def test_information_about_what_is_not_there_is_no_error(host):
+    found = host.info(name="web")["certificates"][0]
+    assert (found["version"], found["versions"], found["waiting_since"]) == (None, [], None)
+    answer = host.info(name="../web")
+    assert answer["failed"] and answer["msg"].startswith("'../web' cannot name a request")
+
+
+def test_information_tells_what_is_wrong(host):
+    host.renew(days=(-9, 90))
+    (host.path / "v0001/privkey.pem").write_bytes(b"garbage")
+    found = host.info()["certificates"][0]
+    assert found["problem"].startswith("its private key file holds no private key that can be read")
+    assert found["certificate"]["names"] == sorted(NAMES)

@@ -1,0 +1,108 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Servers on the loopback address for tests: good ones, and those that are wrong in one way each."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import to_pem
+from ansible_collections.evergreen.tls.tests.unit.authority import key_pem, some_key
+
+
+class Server:
+    """A server on a port of the loopback address, whose chain may be changed while it runs."""
+
+    def __init__(self, folder, listener, answer):
+        self.folder, self.listener, self.answer = folder, listener, answer
+        self.port = listener.getsockname()[1]
+        self.asked_for = []
+        self.reject = set()
+        self.connections = 0
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def present(self, chain, key=None):
+        """Have connections from now on see this chain."""
+        return self.present_pem(to_pem(chain), key)
+
+    def present_pem(self, chain, key=None):
+        """Have connections from now on see this chain in PEM, which need not make sense behind its leaf."""
+        (self.folder / "server.pem").write_bytes(chain + key_pem(key or some_key()))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.set_ciphers("ALL:@SECLEVEL=0")  # whatever it is told to present
+        context.load_cert_chain(str(self.folder / "server.pem"))
+        context.sni_callback = self.choose
+        self.context = context
+        return self
+
+    def choose(self, _socket, name, _context):
+        self.asked_for.append(name)
+        return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME if name in self.reject else None
+
+    def run(self):
+        while True:
+            try:
+                connection, _address = self.listener.accept()
+            except OSError:  # the test is over
+                return
+            self.connections += 1
+            with connection, contextlib.suppress(OSError):
+                self.answer(self, connection)
+
+
+def handshake(server, connection):
+    with server.context.wrap_socket(connection, server_side=True) as tls:
+        tls.recv(1)
+
+
+def plain_http(_server, connection):
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def hang_up(_server, connection):
+    connection.recv(65536)
+
+
+def keep_silent(_server, connection):
+    while connection.recv(65536):
+        pass
+
+
+def reset(_server, connection):
+    connection.recv(65536)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def send_garbage(_server, connection):
+    connection.recv(65536)
+    connection.sendall(bytes(range(256)) * 64)
+    keep_silent(_server, connection)
+
+
+@contextlib.contextmanager
+def servers(folder):
+    """Give a function that starts a server; all are gone in the end."""
+    with contextlib.ExitStack() as stack:
+
+        def started(answer=handshake, family=socket.AF_INET):
+            listener = stack.enter_context(socket.socket(family))
+            listener.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
+            listener.listen(50)
+            stack.callback(listener.shutdown, socket.SHUT_RDWR)  # ends accept(), as close() does not
+            return Server(folder, listener, answer)
+
+        yield started
+
+
+def closed_port():
+    """Return a port of the loopback address on which nothing listens."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return unused.getsockname()[1]

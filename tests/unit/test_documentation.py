@@ -1,0 +1,104 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is written down twice agrees."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import subprocess
+
+import pytest
+import yaml
+
+ROOT = pathlib.Path(__file__).parents[2]
+ROLES = sorted(path for path in ROOT.glob("roles/*") if path.is_dir())
+HEADER = [
+    "Copyright (c) Evergreen contributors",
+    "GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)",
+    "SPDX-License-Identifier: GPL-3.0-or-later",
+]
+
+
+def read_yaml(path):
+    return yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
+
+
+def tracked_files(*patterns):
+    """Return the files of the repository, committed or not, that git does not ignore."""
+    command = ["git", "ls-files", "-co", "--exclude-standard", "-z", "--", *patterns]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return sorted({ROOT / name for name in names.split("\0") if (ROOT / name).is_file()})
+
+
+def role_options(role):
+    """Return the options of all entry points of a role, which agree where they have the same name."""
+    options = {}
+    for entry_point in read_yaml(role / "meta/argument_specs.yml")["argument_specs"].values():
+        for name, option in entry_point.get("options", {}).items():
+            assert options.setdefault(name, option) == option
+    return options
+
+
+def of_role(test):
+    return pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)(test)
+
+
+@of_role
+def test_a_role_describes_its_defaults(role):
+    path = role / "defaults/main.yml"
+    defaults = (read_yaml(path) or {}) if path.exists() else {}
+    options = role_options(role)
+    assert set(defaults) <= set(options)
+    described = {name: option["default"] for name, option in options.items() if "default" in option}
+    computed = {name for name, value in defaults.items() if "{{" in str(value) and name not in described}
+    assert {name: value for name, value in defaults.items() if name not in computed} == described
+
+
+@of_role
+def test_a_role_says_for_whom_it_is(role):
+    assert (role / "README.md").is_file()
+
+
+@of_role
+def test_only_renew_and_deploy_know_other_roles(role):
+    if role.name not in {"renew", "deploy"}:
+        for path in role.rglob("*.yml"):
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"\b(include_role|import_role):|^dependencies: *(?!\[\])\S*$", text, re.MULTILINE), (
+                path
+            )
+
+
+def test_the_action_group_holds_every_module():
+    modules = sorted(path.stem for path in ROOT.glob("plugins/modules/*.py"))
+    assert read_yaml("meta/runtime.yml")["action_groups"]["all"] == modules
+
+
+def test_an_action_has_the_documentation_of_a_module():
+    actions = {path.stem for path in ROOT.glob("plugins/action/*.py")}
+    assert actions <= {path.stem for path in ROOT.glob("plugins/modules/*.py")}
+
+
+def test_the_libraries_of_the_controller_are_named_once():
+    assert read_yaml("meta/execution-environment.yml")["dependencies"] == {"python": "requirements.txt"}
+    assert "-r ../requirements.txt" in (ROOT / "dev/requirements.txt").read_text(encoding="utf-8").splitlines()
+
+
+def test_what_people_read_is_named_as_it_is_called():
+    """Each evergreen.tls.NAME in a text is a playbook, role, module or other plugin."""
+    there = {path.stem for path in [*ROOT.glob("plugins/*/*"), *ROOT.glob("playbooks/*"), *ROLES]}
+    for path in tracked_files("*.md", "*.yml", "changelogs/fragments"):
+        named = re.findall(r"\bevergreen\.tls\.([a-z_]+)", path.read_text(encoding="utf-8"))
+        assert set(named) - {"all", "git", "plugins"} <= there, path
+
+
+@pytest.mark.parametrize(
+    "path", tracked_files("*.py", "*.yml", "*.yaml", "*.j2", "dev", ".ci"), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_a_file_begins_with_its_licence(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    begin = 1 if lines[0].startswith("#!") else 0
+    assert [re.sub(r"^(#|\{#-?|//)? ?| ?-?#\}$", "", line) for line in lines[begin : begin + 3]] == HEADER
