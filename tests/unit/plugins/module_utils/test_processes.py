@@ -25,6 +25,8 @@ def test_a_child_is_found_with_its_start_its_program_and_its_title():
     before = time.time()
     child = subprocess.Popen(["sleep", "30"])
     try:
+        while not title(child.pid):  # the kernel sets it some time after the program has begun
+            time.sleep(0.001)
         assert child.pid in children(os.getpid())
         assert program(child.pid) == "sleep"
         assert title(child.pid) == "sleep 30"
