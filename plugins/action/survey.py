@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
 import typing as t
@@ -17,6 +18,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import (
     AT_ONCE,
     Progress,
     count,
+    order,
     summary,
     survey,
     table,
@@ -55,7 +57,8 @@ class ActionModule(TlsAction):
         chosen = choose([finding._asdict() for finding in findings])
         if arguments["path"]:
             self._write(arguments["path"], chosen)
-        found = {"changed": False, "counts": count(findings), "endpoints": chosen}
+        today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+        found = {"changed": False, "counts": count(findings), "endpoints": chosen, "hosts": order(findings, today)}
         worth = [finding for finding in findings if finding.state in WORTH_FAILING[arguments["fail_when"]]]
         if worth:
             raise TlsError(f"{summary(findings)}; run evergreen.tls.renew", **found)
