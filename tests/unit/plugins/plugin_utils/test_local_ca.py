@@ -263,6 +263,7 @@ def test_keys_are_closed_to_others(folder):
         "root.pem": 0o644,
         "crl.pem": 0o644,
         "issued": 0o700,
+        "answered": 0o700,
     }
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
