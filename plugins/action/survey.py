@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
 import typing as t
@@ -17,6 +18,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import (
     AT_ONCE,
     Progress,
     count,
+    fine_requests,
     summary,
     survey,
     table,
@@ -47,6 +49,7 @@ class ActionModule(TlsAction):
     }
 
     def decide(self, arguments, task_vars):
+        started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         choose = compiled(arguments["query"])
         hosts = task_vars["ansible_play_hosts_all"]
         variables, progress = task_vars["hostvars"].__getitem__, Progress(display.display)
@@ -55,7 +58,13 @@ class ActionModule(TlsAction):
         chosen = choose([finding._asdict() for finding in findings])
         if arguments["path"]:
             self._write(arguments["path"], chosen)
-        found = {"changed": False, "counts": count(findings), "endpoints": chosen}
+        found = {
+            "changed": False,
+            "started": started,
+            "counts": count(findings),
+            "fine_requests": fine_requests(findings),
+            "endpoints": chosen,
+        }
         worth = [finding for finding in findings if finding.state in WORTH_FAILING[arguments["fail_when"]]]
         if worth:
             raise TlsError(f"{summary(findings)}; run evergreen.tls.renew", **found)
