@@ -18,6 +18,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import (
     AT_ONCE,
     Progress,
     count,
+    fine_requests,
     order,
     summary,
     survey,
@@ -49,6 +50,7 @@ class ActionModule(TlsAction):
     }
 
     def decide(self, arguments, task_vars):
+        started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         choose = compiled(arguments["query"])
         hosts = task_vars["ansible_play_hosts_all"]
         variables, progress = task_vars["hostvars"].__getitem__, Progress(display.display)
@@ -57,8 +59,14 @@ class ActionModule(TlsAction):
         chosen = choose([finding._asdict() for finding in findings])
         if arguments["path"]:
             self._write(arguments["path"], chosen)
-        today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-        found = {"changed": False, "counts": count(findings), "endpoints": chosen, "hosts": order(findings, today)}
+        found = {
+            "changed": False,
+            "started": started,
+            "counts": count(findings),
+            "fine_requests": fine_requests(findings),
+            "endpoints": chosen,
+            "hosts": order(findings, started[: len("2026-11-21")]),
+        }
         worth = [finding for finding in findings if finding.state in WORTH_FAILING[arguments["fail_when"]]]
         if worth:
             raise TlsError(f"{summary(findings)}; run evergreen.tls.renew", **found)

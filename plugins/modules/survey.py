@@ -122,6 +122,16 @@ counts:
   returned: always
   type: dict
   sample: {expired: 0, unknown: 1, due: 2, fine: 997}
+fine_requests:
+  description: How many requests of hosts are fine, each at all of its endpoints.
+  returned: always
+  type: int
+  sample: 997
+started:
+  description: When the survey began, in UTC.
+  returned: always
+  type: str
+  sample: "2026-11-21T12:30:05+00:00"
 msg:
   description: What was found, in a sentence.
   returned: always

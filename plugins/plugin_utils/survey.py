@@ -156,6 +156,12 @@ def count(findings: list[Finding]) -> dict[str, int]:
     return {state: sum(finding.state == state for finding in findings) for state in STATES}
 
 
+def fine_requests(findings: list[Finding]) -> int:
+    """Return how many requests of hosts are fine at every endpoint."""
+    fine = {(finding.host, finding.request) for finding in findings if finding.state == "fine"}
+    return len(fine - {(finding.host, finding.request) for finding in findings if finding.state != "fine"})
+
+
 def summary(findings: list[Finding]) -> str:
     """Return the findings in one sentence."""
     said = [f"{number} {state}" for state, number in count(findings).items() if number]
@@ -177,7 +183,12 @@ def table(findings: list[Finding], width: int, most: int) -> str:
     widths = [max(len(line[column]) for line in lines) for column in range(4)] if lines else []
     rows = ["  ".join([*(cell.ljust(size) for cell, size in zip(line, widths)), line[4]]) for line in lines]
     left_out = [f"… and {len(findings) - len(shown)} more"] if len(shown) < len(findings) else []
-    return "\n".join([*(_printable(row)[:width] for row in rows), *left_out, summary(findings)])
+    return "\n".join([*(printable(row)[:width] for row in rows), *left_out, summary(findings)])
+
+
+def printable(text: str) -> str:
+    """Return the text without what a server may have put into its certificate to play with the terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 class Progress:
@@ -227,11 +238,6 @@ def _roots(issuer: str, issuers: dict, known: dict) -> list | None:
 def _without_place(finding: Finding) -> str:
     """Return the reason without the name and address that stand in front of it in the table."""
     return finding.reason.split(f"at {finding.address} port {finding.port}: ", 1)[-1]
-
-
-def _printable(text: str) -> str:
-    """Return the text without what a server may have put into its certificate to play with the terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _readable(days: float) -> str:

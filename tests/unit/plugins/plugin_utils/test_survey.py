@@ -24,6 +24,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import (
     Finding,
     Progress,
     count,
+    fine_requests,
     order,
     summary,
     survey,
@@ -443,6 +444,22 @@ def test_the_hosts_that_answered_are_renewed_first_in_an_order_that_changes_with
 def test_findings_are_counted_the_worst_first():
     assert list(count(FINDINGS).items()) == [("expired", 1), ("unknown", 2), ("due", 2), ("fine", 1)]
     assert count([]) == {"expired": 0, "unknown": 0, "due": 0, "fine": 0}
+
+
+def test_a_request_is_fine_when_all_of_its_endpoints_are():
+    def found(host, request, address, state="fine"):
+        return Finding(host, state, "", request, NAME, address, 443)
+
+    findings = [
+        *(found("web1", "www", address) for address in ("192.0.2.1", "192.0.2.2")),
+        found("web1", "shop", "192.0.2.1"),
+        found("web2", "www", "192.0.2.3"),
+        found("web2", "www", "192.0.2.4", "unknown"),
+        Finding("web1", "due", "its disk is inspected"),
+        Finding("web3", "unknown", "two certificate requests are named www"),
+    ]
+    assert fine_requests(findings) == 2
+    assert fine_requests([]) == 0
 
 
 def test_findings_are_said_in_a_sentence():
