@@ -10,6 +10,7 @@ A report has to come whatever the run ended in. So everything here takes variabl
 from __future__ import annotations
 
 import collections.abc
+import contextlib
 import datetime
 import typing as t
 
@@ -52,7 +53,7 @@ class Report(t.NamedTuple):
 def surveyed(hosts: list[str], variables_of: t.Callable[[str], t.Any]) -> t.Any:
     """Return what the survey found. Ansible registers it for one host, which may have failed since."""
     for host in hosts:
-        found = _left(variables_of, host, "renew_found")
+        found = _left(variables_of, host, ["renew_found"])["renew_found"]
         if isinstance(found, collections.abc.Mapping) and "endpoints" in found:
             return found
     raise TlsError(
@@ -68,7 +69,7 @@ def report(found: t.Any, variables_of: t.Callable[[str], t.Any], check_mode: boo
     due = _due(found)
     outcomes = []
     for host, rows in due.items():
-        outcomes += _outcomes(host, rows, {name: _left(variables_of, host, name) for name in LEFT_BY_A_RUN}, check_mode)
+        outcomes += _outcomes(host, rows, _left(variables_of, host, LEFT_BY_A_RUN), check_mode)
     stopped_by = _stopped_by(outcomes)
     why = f"{_unproved_or_failed(outcomes)}, which stopped the run" if stopped_by else ""
     outcomes = [_explained(outcome, why) if outcome.state == "untouched" else outcome for outcome in outcomes]
@@ -104,12 +105,15 @@ def _due(found: t.Any) -> dict[str, dict[str, list]]:
     return due
 
 
-def _left(variables_of: t.Callable[[str], t.Any], host: str, name: str) -> t.Any:
-    """Return a variable of a host, or None where it has none or it cannot be read."""
-    try:
-        return variables_of(host).get(name)
-    except Exception:  # whatever a template or an inventory plugin raises; the report has to come
-        return None
+def _left(variables_of: t.Callable[[str], t.Any], host: str, names: t.Iterable[str]) -> dict[str, t.Any]:
+    """Return variables of a host, with None for those that it does not have or that cannot be read."""
+    left: dict[str, t.Any] = dict.fromkeys(names)
+    with contextlib.suppress(Exception):  # whatever an inventory plugin raises; the report has to come
+        variables = variables_of(host)
+        for name in left:
+            with contextlib.suppress(Exception):  # whatever a template raises
+                left[name] = variables.get(name)
+    return left
 
 
 def _outcomes(host: str, rows: dict[str, list], left: dict[str, t.Any], check_mode: bool) -> list[Outcome]:
