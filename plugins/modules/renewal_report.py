@@ -178,7 +178,7 @@ failed_hosts:
 record:
   description: The path of the record of this run.
   returned: when a record was written
-  type: path
+  type: str
   sample: /var/lib/evergreen/runs/2026-11-21T12-30-41Z-5f0c9a1be2d37748.json
 msg:
   description: What became of it all, in a sentence.
