@@ -19,6 +19,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import (
     Progress,
     count,
     fine_requests,
+    order,
     summary,
     survey,
     table,
@@ -64,6 +65,7 @@ class ActionModule(TlsAction):
             "counts": count(findings),
             "fine_requests": fine_requests(findings),
             "endpoints": chosen,
+            "hosts": order(findings, started[: len("2026-11-21")]),
         }
         worth = [finding for finding in findings if finding.state in WORTH_FAILING[arguments["fail_when"]]]
         if worth:

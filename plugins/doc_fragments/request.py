@@ -4,17 +4,8 @@
 
 from __future__ import annotations
 
-
-class ModuleDocFragment:
-    # The option that every module and action shares that is about one certificate (module_utils/requests.py).
-    DOCUMENTATION = r"""
-options:
-  request:
-    description:
-      - What the certificate is to be, as an entry of C(certificate_requests) says it.
-    type: dict
-    required: true
-    suboptions:
+# What a request says (module_utils/requests.py).
+SUBOPTIONS = r"""
       name:
         description:
           - The name of the request, and of its folder on the host.
@@ -121,6 +112,33 @@ options:
         type: int
         default: 443
 """
+
+
+class ModuleDocFragment:  # The option that every module and action shares that is about one certificate.
+    DOCUMENTATION = (
+        r"""
+options:
+  request:
+    description:
+      - What the certificate is to be, as an entry of C(certificate_requests) says it.
+    type: dict
+    required: true
+    suboptions:
+"""
+        + SUBOPTIONS
+    )
+
+    # The same for all certificates of a host.
+    REQUESTS = r"""
+options:
+  requests:
+    description:
+      - What the certificates of the host are to be, as C(certificate_requests) says it.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+""" + SUBOPTIONS.replace("O(request.", "O(requests[].")
 
     # The folder of all certificates of a host.
     DIRECTORY = r"""

@@ -86,6 +86,11 @@ csr:
   returned: when the certificate is due and has to be issued
   type: str
   sample: "-----BEGIN CERTIFICATE REQUEST-----\\n..."
+fingerprint:
+  description: The SHA-256 fingerprint of the certificate that is in use.
+  returned: when it is not due
+  type: str
+  sample: 6b5c1f0e...
 ready:
   description:
     - The version with which M(evergreen.tls.certificate_install) has work to do without a chain; nothing has to be issued.
@@ -113,6 +118,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     subject_name,
     wanted_kind,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, complete_request
 from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, require_cryptography
@@ -142,15 +148,14 @@ def decide(module):
 
     reason = why_due(store, wanted, now, roots, module.params["force"])
     if reason is None:
-        unsettled = store.unsettled(store.current(), wanted)
-        return {"changed": False, "due": False, **({"ready": store.current()} if unsettled else {})}
+        return not_due(store, wanted)
     diff = {"before": "", "after": f"due: {reason}\n"}
     if module.check_mode:
         return {"changed": True, "due": True, "reason": reason, "diff": diff}
     with store.lock():
         reason = why_due(store, wanted, now, roots, module.params["force"])
         if reason is None:  # another run was faster
-            return {"changed": False, "due": False}
+            return not_due(store, wanted)
         store.sweep()
         ready = None if module.params["force"] else store.ready(wanted, now, roots)
         if ready is not None:
@@ -169,6 +174,14 @@ def why_due(store, wanted, now, roots, force):
         store.check_private(current, wanted)
     reason = store.why_renew(current, wanted, now, roots)
     return "it is forced" if force and current is not None else reason
+
+
+def not_due(store, wanted):
+    """Say what is in use, and whether it has to be put right."""
+    current = store.current()
+    leaf = parse_chain(store.file(current, "fullchain.pem"))[0]
+    unsettled = {"ready": current} if store.unsettled(current, wanted) else {}
+    return {"changed": False, "due": False, "fingerprint": fingerprint(leaf), **unsettled}
 
 
 def waiting_request(store, wanted):

@@ -39,12 +39,6 @@ options:
     type: list
     elements: str
     default: []
-  fingerprint:
-    description:
-      - The SHA-256 fingerprint of the installed certificate, if the caller knows it.
-      - The controller looks first then, where M(evergreen.tls.handshake_verify) would.
-      - Where it sees that certificate for each domain, the host is not logged in to.
-    type: str
   started:
     description: Whether nginx is started where it does not run. By default that is an error, since somebody may have stopped it.
     type: bool
@@ -125,7 +119,6 @@ def main():
             "request": REQUEST,
             "directory": {"type": "path", "default": "/etc/evergreen"},
             "addresses": {"type": "list", "elements": "str", "default": []},
-            "fingerprint": {"type": "str"},
             "started": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 30},
         },

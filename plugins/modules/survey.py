@@ -108,6 +108,15 @@ endpoints:
     certificate:
       description: The certificate that is served, as M(evergreen.tls.certificate_info) describes it.
       type: dict
+hosts:
+  description:
+    - The hosts of which something is not fine, in the order in which C(evergreen.tls.renew) takes them.
+    - Those that answered come first. Among them the date decides by lot, so that a host that is broken does not stand before the others
+      for ever.
+  returned: always
+  type: list
+  elements: str
+  sample: [web7, web2]
 counts:
   description: How many endpoints are in each state.
   returned: always

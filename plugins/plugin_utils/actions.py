@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
@@ -16,6 +17,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils.names import normal_
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import require_cryptography
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import complaints
+
+PASSED_ON = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
 
 
 class TlsAction(ActionBase):
@@ -57,17 +60,69 @@ class HostAction(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         arguments = {**self._task.args, "request": _encoded(self._task.args.get("request"))}
-        settled = self.settled(arguments, task_vars)
-        if settled:
-            return settled
         result = self._execute_module(module_args=arguments, task_vars=task_vars)
         if result.get("missing") and self._task.check_mode:
             return {"changed": True, "msg": f"the package {result['missing']} would be installed first"}
         return result
 
-    def settled(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any] | None:
-        """Return the result where it is clear without asking the host, else None."""
-        return None
+
+class ChainAction(TlsAction):
+    """An action that walks each request of a host through other actions, and returns what became of all of them."""
+
+    def each(
+        self, requests: list[dict[str, t.Any]], walk: t.Callable[[dict[str, t.Any]], dict[str, t.Any]]
+    ) -> dict[str, t.Any]:
+        """Return the results of *walk* for each request, as one.
+
+        One request that fails keeps none of the others back, but a host that cannot be reached is tried once only.
+        """
+        lost = None
+        certificates = []
+        for request in requests:
+            if lost is None:
+                try:
+                    certificates.append({"name": request["name"], "changed": False, "failed": False, **walk(request)})
+                    continue
+                except AnsibleConnectionFailure as error:
+                    lost = f"the host cannot be reached: {_last_line(error)}; see that it runs, and that ansible_host is right"
+            certificates.append({"name": request["name"], "changed": False, "failed": True, "msg": lost})
+        return together(certificates)
+
+    def step(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the result of another action of the collection, which is done within this task."""
+        task = self._task.copy()
+        task.action = f"evergreen.tls.{name}"
+        task.args = arguments
+        action = self._shared_loader_obj.action_loader.get(
+            task.action,
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
+        return action.run(task_vars=task_vars)
+
+
+def together(certificates: list[dict[str, t.Any]]) -> dict[str, t.Any]:
+    """Return what became of all certificates of a host as one result; what failed is told before all else."""
+    told = [certificate for certificate in certificates if certificate["failed"]] or certificates
+    bare = [{key: certificate[key] for key in certificate if key not in PASSED_ON} for certificate in certificates]
+    shown = {key: [item for certificate in certificates for item in certificate.get(key, [])] for key in PASSED_ON}
+    return {
+        "changed": any(certificate["changed"] for certificate in certificates),
+        "failed": any(certificate["failed"] for certificate in certificates),
+        "msg": " · ".join(f"{certificate['name']}: {certificate['msg']}" for certificate in told),
+        "certificates": bare,
+        **{key: found for key, found in shown.items() if found},
+    }
+
+
+def passed_on(steps: list[dict[str, t.Any]]) -> dict[str, t.Any]:
+    """Return the diffs and warnings of the steps that were taken for a certificate."""
+    diffs = [step["diff"] for step in steps if "diff" in step]
+    return {"diff": diffs, "warnings": [warning for step in steps for warning in step.get("warnings", [])]}
 
 
 def places(task_vars: dict[str, t.Any], port: int) -> list[tuple[str, int]]:
@@ -75,6 +130,11 @@ def places(task_vars: dict[str, t.Any], port: int) -> list[tuple[str, int]]:
     host = task_vars["inventory_hostname"]
     variables = task_vars.get("hostvars", {}).get(host) or task_vars  # where templates are resolved
     return addresses(variables, host, port)
+
+
+def _last_line(error: Exception) -> str:
+    """Return the last of what a program said, without the full stop."""
+    return (str(error).strip().splitlines() or ["no reason given"])[-1].strip().rstrip(".")
 
 
 def _encoded(request: t.Any) -> t.Any:

@@ -169,23 +169,17 @@ def _outcome(host: str, request: str, obtained: t.Any, served: t.Any, rows: list
 
 
 def _items(registered: t.Any) -> dict[str | int, t.Any]:
-    """Return the results of a loop by the names of their requests, or by their places where they have none."""
+    """Return what became of each request by its name, or by its place where it has none."""
     items: dict[str | int, t.Any] = {}
-    for place, item in enumerate(_list(_get(registered, "results"))):
-        if isinstance(item, collections.abc.Mapping) and _get(item, "skipped") is not True:
-            items[_said(_get(item, "name")) or _looped_over(item) or place] = item
+    for place, item in enumerate(_list(_get(registered, "certificates"))):
+        if isinstance(item, collections.abc.Mapping):
+            items[_said(_get(item, "name")) or place] = item
     return items
 
 
 def _is_put_in_place(obtained: t.Any) -> bool:
     """Say whether something is on the disk that has to be served now."""
     return _is(obtained, "changed") and not _has_failed(obtained) and not _get(obtained, "waiting")
-
-
-def _looped_over(item: t.Any) -> str:
-    """Return the name of the request that a result is of, where its module ended without giving it."""
-    subject = _get(item, _said(_get(item, "ansible_loop_var")) or "item")
-    return _said(subject if isinstance(subject, str) else _get(subject, "name"))
 
 
 def _trouble(registered: t.Any) -> str:

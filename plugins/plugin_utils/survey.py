@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import datetime
+import hashlib
 import time
 import typing as t
 
@@ -137,6 +138,17 @@ def look(endpoint: Endpoint) -> Finding:
         )
     except TlsError as error:
         return Finding(**place, state="unknown", reason=str(error))
+
+
+def order(findings: list[Finding], lot: str) -> list[str]:
+    """Return the hosts of which something is not fine, in the order in which they are to be renewed.
+
+    Those that answered come first, since the first of all has to show that renewals work. Among them *lot* (the date, say)
+    decides: the same lot gives the same order, and another one keeps a broken host from standing before the others for ever.
+    """
+    silent = {finding.host for finding in findings if finding.state == "unknown"}
+    hosts = {finding.host for finding in findings if finding.state != "fine"}
+    return sorted(hosts, key=lambda host: (host in silent, hashlib.sha256(f"{lot}/{host}".encode()).digest()))
 
 
 def count(findings: list[Finding]) -> dict[str, int]:

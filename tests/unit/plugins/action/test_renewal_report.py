@@ -107,7 +107,7 @@ def stopped(start, tmp_path):
     served = {"name": "www", "changed": True, "failed": False, "msg": "proved"}
     unproved = {**served, "failed": True, "msg": UNPROVED, "put_back": "v0001"}
     for host, item in {"web1": served, "web2": unproved}.items():
-        run.leave(host, certificate_obtained={"results": [issued]}, certificate_served={"results": [item]})
+        run.leave(host, certificate_obtained={"certificates": [issued]}, certificate_served={"certificates": [item]})
     run.old, run.new, run.reason = not_after(old[0]).isoformat(), not_after(new[0]).isoformat(), reason
     return run
 

@@ -80,6 +80,12 @@ class Host:
         """Run certificate_request."""
         return self.run("certificate_request", check, request=wanted(**request), roots=roots, force=force, host="web1")
 
+    def in_use(self):
+        """Return the fingerprint of the certificate that is in use, as openssl tells it."""
+        argv = ["openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", self.directory / "web/current/cert.pem"]
+        printed = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+        return printed.strip().partition("=")[2].replace(":", "").lower()
+
     def install(self, chain=None, check=False, roots=ROOTS, state="present", **request):
         """Run certificate_install."""
         chain = to_pem(chain).decode() if chain else None
@@ -152,11 +158,21 @@ def test_a_certificate_is_requested_installed_and_then_not_due(host):
     assert (host.path / "current/fullchain.pem").read_bytes() == to_pem(chain)
 
     before = host.picture()
-    assert host.ask() == {"changed": False, "due": False}
+    assert host.ask() == {"changed": False, "due": False, "fingerprint": host.in_use()}
     again = host.install(chain)
     assert (again["changed"], again["msg"], again["version"]) == (False, "web is in use", "v0001")
     assert "diff" not in again
     assert host.install()["changed"] is False
+    assert host.picture() == before
+
+
+def test_of_two_runs_at_once_the_second_leaves_what_the_first_installed(host):
+    asked, again = host.ask(), host.ask()
+    assert asked["csr"] == again["csr"]
+    host.install(signed(asked))
+    before = host.picture()
+    second = host.install(signed(again))
+    assert (second["changed"], second["msg"], second["version"]) == (False, "web is in use", "v0001")
     assert host.picture() == before
 
 
@@ -256,7 +272,7 @@ def test_what_a_killed_run_left_ready_is_finished_and_not_issued_again(host, in_
     assert "csr" not in asked
     installed = host.install()
     assert (installed["changed"], installed["version"]) == (True, "v0001")
-    assert host.ask() == {"changed": False, "due": False}
+    assert host.ask() == {"changed": False, "due": False, "fingerprint": host.in_use()}
 
 
 def test_what_a_killed_run_left_half_made_is_swept_away(host):
@@ -476,7 +492,12 @@ def test_links_and_attributes_of_the_key_are_settled_without_a_new_certificate(h
     host.renew()
     link = tmp_path / "server.pem"
     changes = {"links": {str(link): "fullchain.pem"}, "mode": "0640"}
-    assert host.ask(**changes) == {"changed": False, "due": False, "ready": "v0001"}
+    assert host.ask(**changes) == {
+        "changed": False,
+        "due": False,
+        "fingerprint": host.in_use(),
+        "ready": "v0001",
+    }
     tried = host.install(check=True, **changes)
     assert tried["changed"] and not link.exists()
     settled = host.install(**changes)
@@ -484,7 +505,7 @@ def test_links_and_attributes_of_the_key_are_settled_without_a_new_certificate(h
     assert settled["msg"] == f"{link}, {host.path}/v0001/privkey.pem set right"
     assert link.resolve() == (host.path / "v0001/fullchain.pem").resolve()
     assert stat.S_IMODE((host.path / "v0001/privkey.pem").stat().st_mode) == 0o640
-    assert host.ask(**changes) == {"changed": False, "due": False}
+    assert host.ask(**changes) == {"changed": False, "due": False, "fingerprint": host.in_use()}
     assert host.install(**changes)["changed"] is False
 
 

@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import places
+from ansible.errors import AnsibleConnectionFailure
+from ansible.playbook.task import Task
+
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import ChainAction, passed_on, places
 
 
 def test_a_host_is_reached_where_its_resolved_variables_say():
@@ -26,3 +29,54 @@ def test_an_endpoint_says_otherwise():
 
 def test_a_host_without_addresses_is_reached_by_its_name():
     assert places({"inventory_hostname": "web1.example.org"}, 8443) == [("web1.example.org", 8443)]
+
+
+def chain(walk, *names):
+    """Return what a chain of actions answers for requests of these names."""
+    return ChainAction(Task(), None, None, None, None).each([{"name": name} for name in names], walk)
+
+
+def test_the_certificates_of_a_host_are_told_of_together():
+    answers = {"www": {"changed": True, "msg": "renewed", "diff": [{"after": "new"}]}, "mail": {"msg": "not due"}}
+    assert chain(lambda request: answers[request["name"]], "www", "mail") == {
+        "changed": True,
+        "failed": False,
+        "msg": "www: renewed · mail: not due",
+        "certificates": [
+            {"name": "www", "changed": True, "failed": False, "msg": "renewed"},
+            {"name": "mail", "changed": False, "failed": False, "msg": "not due"},
+        ],
+        "diff": [{"after": "new"}],
+    }
+
+
+def test_a_certificate_that_fails_keeps_none_of_the_others_back_and_is_told_of_alone():
+    answers = {"www": {"failed": True, "msg": "correct it"}, "mail": {"changed": True, "msg": "renewed"}}
+    result = chain(lambda request: answers[request["name"]], "www", "mail")
+    assert result["failed"] and result["changed"]
+    assert result["msg"] == "www: correct it"
+    assert [certificate["failed"] for certificate in result["certificates"]] == [True, False]
+
+
+def test_a_host_that_cannot_be_reached_is_tried_once_for_all_its_certificates():
+    tried = []
+
+    def walk(request):
+        tried.append(request["name"])
+        raise AnsibleConnectionFailure(
+            "Failed to connect to the host via ssh: ssh: connect to host web1: No route to host.\n"
+        )
+
+    result = chain(walk, "www", "mail")
+    sentence = (
+        "the host cannot be reached: Failed to connect to the host via ssh: ssh: connect to host web1: No route to host; "
+        "see that it runs, and that ansible_host is right"
+    )
+    assert tried == ["www"]
+    assert result["failed"] and not result["changed"]
+    assert result["msg"] == f"www: {sentence} · mail: {sentence}"
+
+
+def test_diffs_and_warnings_of_all_steps_are_passed_on():
+    steps = [{"diff": {"after": "a"}}, {"changed": True}, {"diff": {"after": "b"}, "warnings": ["beware"]}]
+    assert passed_on(steps) == {"diff": [{"after": "a"}, {"after": "b"}], "warnings": ["beware"]}

@@ -20,7 +20,20 @@ UNPROVED = "www at 192.0.2.7 port 443: another certificate is presented; see whi
 FINE = {"name": "www", "changed": False, "failed": False, "due": False, "msg": "www is in use"}
 SERVED = {"name": "www", "changed": False, "failed": False, "msg": "www proved from the controller"}
 ISSUED = {**FINE, "changed": True, "due": True, "reason": WHY, "certificate": {"not_after": NEW}}
-ODD = [None, True, 7, "text", b"bytes", [], ["text"], [None, 3], {}, {"results": None}, {"results": "text"}, object()]
+ODD = [
+    None,
+    True,
+    7,
+    "text",
+    b"bytes",
+    [],
+    ["text"],
+    [None, 3],
+    {},
+    {"certificates": None},
+    {"certificates": "text"},
+    object(),
+]
 
 
 def row(host="web1", request="www", state="due", not_after=OLD):
@@ -30,12 +43,12 @@ def row(host="web1", request="www", state="due", not_after=OLD):
 
 
 def looked_at(*items):
-    return {"certificate_obtained": {"results": list(items), "changed": True}}
+    return {"certificate_obtained": {"certificates": list(items), "changed": True}}
 
 
 def dealt_with(obtained, served):
     """Return what a run leaves on a host whose requests were obtained and proved."""
-    return {**looked_at(*obtained), "certificate_served": {"results": list(served)}}
+    return {**looked_at(*obtained), "certificate_served": {"certificates": list(served)}}
 
 
 def made(hosts, fine=0, rows=None, check_mode=False):
@@ -47,7 +60,7 @@ def made(hosts, fine=0, rows=None, check_mode=False):
 def outcome(obtained=None, served=None, check_mode=False, **left):
     """Return what became of the only request of the only host."""
     items = {
-        name: {"results": [item]}
+        name: {"certificates": [item]}
         for name, item in {"certificate_obtained": obtained, "certificate_served": served}.items()
         if item is not None
     }
@@ -131,9 +144,6 @@ def test_a_host_that_cannot_be_logged_in_to_has_failed():
     lost = {"unreachable": True, "msg": "Failed to connect to the host via ssh"}
     sentence = "it cannot be logged in to: Failed to connect to the host via ssh; put that right and run evergreen.tls.renew again"
     assert outcome(certificate_obtained=lost) == Outcome("web1", "failed", sentence, until=OLD)
-    assert outcome({**lost, "ansible_loop_var": "request", "request": {"name": "www"}}) == Outcome(
-        "web1", "failed", sentence, "www", until=OLD
-    )
     assert outcome(ISSUED, certificate_served=lost) == Outcome(
         "web1", "failed", sentence, "www", until=OLD, unproved=True
     )
@@ -330,7 +340,7 @@ def test_nothing_can_play_with_the_terminal():
 @pytest.mark.parametrize("name", ["certificate_obtained", "certificate_served", "renew_failed"])
 def test_odd_variables_hide_neither_their_host_nor_others(name, odd):
     good = dealt_with([ISSUED], [SERVED])
-    hosts = {"bad": {name: odd}, "worse": odd, "worst": {"certificate_obtained": {"results": [odd]}}, "good": good}
+    hosts = {"bad": {name: odd}, "worse": odd, "worst": {"certificate_obtained": {"certificates": [odd]}}, "good": good}
     told = made(hosts)
     assert {item.state for item in told.outcomes if item.host != "good"} <= {"failed", "untouched"}
     assert {item.host for item in told.outcomes} == set(hosts)
@@ -352,7 +362,6 @@ def test_odd_fields_of_results_make_no_traceback(odd):
         "certificate",
         "waiting",
         "put_back",
-        "ansible_loop_var",
     )
     for field in fields:
         for item in (ISSUED, {**ISSUED, "failed": True}, {**FINE, "changed": True}, FINE):
@@ -382,13 +391,6 @@ def test_results_without_names_are_told_one_by_one():
     lost = {"failed": True, "msg": "MODULE FAILURE"}
     told = made({"web1": looked_at(lost, lost)}, rows=[row("web1", "", "due", None)])
     assert [(item.request, item.reason) for item in told.outcomes] == [("", "MODULE FAILURE")] * 2
-
-
-@pytest.mark.parametrize("subject", ["www", {"name": "www"}])
-@pytest.mark.parametrize("variable", ["item", "certificate_wanted"])
-def test_a_result_without_a_name_is_of_what_the_loop_was_over(subject, variable):
-    told = outcome({"failed": True, "msg": "no; do", "ansible_loop_var": variable, variable: subject})
-    assert told == Outcome("web1", "failed", "no; do", "www", until=OLD)
 
 
 def test_what_is_served_until_is_the_first_end_of_several_endpoints():

@@ -25,6 +25,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import (
     Progress,
     count,
     fine_requests,
+    order,
     summary,
     survey,
     table,
@@ -427,6 +428,17 @@ FINDINGS = [
     Finding("web6", "due", "it expires on …", "www", NAME, "192.0.2.6", 443, days_left=0.05),
     Finding("web7", "fine", "", "www", NAME, "192.0.2.7", 443, days_left=60.2),
 ]
+
+
+def test_the_hosts_that_answered_are_renewed_first_in_an_order_that_changes_with_the_lot():
+    findings = [Finding(f"web{number}", "due", "it is forced") for number in range(9)]
+    findings += [Finding("silent", "unknown", "no answer"), Finding("silent", "due", "it is forced")]
+    findings += [Finding("fine", "fine", ""), Finding("web3", "fine", "")]
+    first = order(findings, "2026-11-21")
+    assert first == order(list(reversed(findings)), "2026-11-21")
+    assert sorted(first[:9]) == [f"web{number}" for number in range(9)]
+    assert first[9:] == ["silent"]
+    assert len({order(findings, f"2026-11-{day}")[0] for day in range(10, 31)}) > 3
 
 
 def test_findings_are_counted_the_worst_first():

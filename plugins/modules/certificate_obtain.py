@@ -1,0 +1,106 @@
+#!/usr/bin/python
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificate_obtain
+short_description: Have every certificate of a host valid and installed
+version_added: 0.1.0
+description:
+  - Walks each of O(requests) through M(evergreen.tls.certificate_request), M(evergreen.tls.certificate_issue) and
+    M(evergreen.tls.certificate_install), as far as it is due. Where nothing is due, the host is asked once for each, and nothing
+    changes.
+  - One certificate that cannot be had keeps none of the others back. The task fails in the end, with a sentence for each.
+  - What is installed is not served yet; that is what M(evergreen.tls.certificate_serve) is for.
+  - Runs on the controller, and logs in to the host for the parts that are done there.
+author:
+  - Evergreen contributors (@evergreen)
+extends_documentation_fragment:
+  - evergreen.tls.attributes
+  - evergreen.tls.request.requests
+  - evergreen.tls.request.directory
+  - evergreen.tls.request.issuers
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details:
+      - Shows certificates as people read them, never keys.
+  idempotent:
+    support: full
+options:
+  force:
+    description: Whether the certificates are due whatever their state is.
+    type: bool
+    default: false
+seealso:
+  - module: evergreen.tls.certificate_serve
+"""
+
+EXAMPLES = r"""
+- name: Have the certificates of the host valid
+  evergreen.tls.certificate_obtain:
+    requests:
+      - name: www.example.org
+        domains: [www.example.org, example.org]
+      - name: mail.example.org
+        domains: [mail.example.org]
+        type: RSA
+"""
+
+RETURN = r"""
+certificates:
+  description: What became of each request.
+  returned: when the requests make sense
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name of the request.
+      type: str
+      returned: always
+    changed:
+      description: Whether anything was changed for it.
+      type: bool
+      returned: always
+    failed:
+      description: Whether it could not be had.
+      type: bool
+      returned: always
+    msg:
+      description: What was done, or why it could not be had and what to do about it.
+      type: str
+      returned: always
+    due:
+      description: Whether the certificate was due.
+      type: bool
+      returned: when the host could be asked
+    reason:
+      description: Why it was due.
+      type: str
+      returned: when it was due
+    certificate:
+      description: The certificate that is installed now, as people read it.
+      type: dict
+      returned: when one was installed
+    fingerprint:
+      description: The SHA-256 fingerprint of the certificate that is in use.
+      type: str
+      returned: when there is one
+  sample:
+    - name: www.example.org
+      changed: true
+      failed: false
+      due: true
+      reason: it expires on 2026-12-04 10:00:00 UTC, and 32% of its lifetime is left
+      msg: corporate issued the certificate of www.example.org, v0002 of www.example.org is in use
+msg:
+  description: The sentences for all requests, or for those that failed.
+  returned: always
+  type: str
+  sample: "www.example.org: it is not due"
+"""

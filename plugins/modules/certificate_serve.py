@@ -1,0 +1,117 @@
+#!/usr/bin/python
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificate_serve
+short_description: Have every installed certificate of a host served, and prove it
+version_added: 0.1.0
+description:
+  - Has nginx present each installed certificate, as M(evergreen.tls.nginx_reload) does, and sees it from outside as a client does, as
+    M(evergreen.tls.handshake_verify) does.
+  - Where that fails, and the certificate was put in use after nginx had loaded the one before, the version before is put back and
+    served again. The task fails with the reason, when all certificates have been looked at.
+  - Runs on the controller. The host is not logged in to where O(fingerprints) are what clients see.
+author:
+  - Evergreen contributors (@evergreen)
+extends_documentation_fragment:
+  - evergreen.tls.attributes
+  - evergreen.tls.request.requests
+  - evergreen.tls.request.directory
+  - evergreen.tls.request.issuers
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Says what is not served yet, and does not fail for it.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  fingerprints:
+    description: The SHA-256 fingerprints of installed certificates by the names of their requests, where the caller knows them.
+    type: dict
+    default: {}
+  loaded:
+    description: The names of requests whose certificates nginx has loaded in this run already. If the proof fails, the version before is put back.
+    type: list
+    elements: str
+    default: []
+  started:
+    description: Whether nginx is started where it does not run. By default that is an error, since somebody may have stopped it.
+    type: bool
+    default: false
+  timeout:
+    description: For how many seconds a handshake that fails is tried again.
+    type: float
+    default: 10
+  verify_from:
+    description: From where the proof by handshake is made; V(host) where the controller cannot reach the port.
+    type: str
+    choices: [controller, host]
+    default: controller
+seealso:
+  - module: evergreen.tls.certificate_obtain
+  - module: evergreen.tls.nginx_reload
+  - module: evergreen.tls.handshake_verify
+"""
+
+EXAMPLES = r"""
+- name: Have the certificates of the host valid
+  evergreen.tls.certificate_obtain:
+    requests: "{{ certificate_requests }}"
+  register: obtained
+
+- name: Have them served, and prove it
+  evergreen.tls.certificate_serve:
+    requests: "{{ certificate_requests }}"
+    fingerprints: "{{ obtained.certificates | items2dict('name', 'fingerprint') }}"
+"""
+
+RETURN = r"""
+certificates:
+  description: What became of each request.
+  returned: when the requests make sense
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name of the request.
+      type: str
+      returned: always
+    changed:
+      description: Whether nginx was reloaded for it, or the version before put back.
+      type: bool
+      returned: always
+    failed:
+      description: Whether clients could not be seen to get the installed certificate.
+      type: bool
+      returned: always
+    msg:
+      description: What was proved, or why it could not be proved, what was done about it and what to do.
+      type: str
+      returned: always
+    reason:
+      description: Why nginx was reloaded.
+      type: str
+      returned: when it was
+    put_back:
+      description: The earlier version that is in use again.
+      type: str
+      returned: when the proof failed and there was one
+  sample:
+    - name: www.example.org
+      changed: true
+      failed: false
+      reason: www.example.org at 127.0.0.1 port 443 presents another certificate
+      msg: www.example.org proved from the controller
+msg:
+  description: The sentences for all requests, or for those that failed.
+  returned: always
+  type: str
+  sample: "www.example.org: www.example.org proved from the controller"
+"""
