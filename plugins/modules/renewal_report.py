@@ -13,8 +13,9 @@ description:
   - The last look back of C(evergreen.tls.renew). Reads what M(evergreen.tls.survey) found (registered as C(renew_found) for any host of the play), and for
     each host of which something was not fine what the run left in its variables; prints a line for each outcome, the worst
     first, and a sentence that sums them up.
-  - Reads C(certificate_obtained) and C(certificate_served), the registered loops over the requests of a host, and C(renew_failed), the
-    sentence with which a host failed before. A host without any of them was not touched.
+  - Reads C(certificate_obtained) and C(certificate_served), what the tasks of the role P(evergreen.tls.certificate#role) registered, with a
+    result for each request in C(certificates); and C(renew_failed), the sentence with which a host failed as a whole. A host
+    without any of them was not touched.
   - Runs once for the whole play, on the controller, and never fails because of what it reports. RV(failed_hosts) says which
     hosts to fail.
   - Writes a JSON file for each run, also for one in which nothing was due. It holds what is returned and when the run began and
@@ -178,7 +179,7 @@ failed_hosts:
 record:
   description: The path of the record of this run.
   returned: when a record was written
-  type: path
+  type: str
   sample: /var/lib/evergreen/runs/2026-11-21T12-30-41Z-5f0c9a1be2d37748.json
 msg:
   description: What became of it all, in a sentence.

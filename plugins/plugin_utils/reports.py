@@ -244,9 +244,8 @@ def _fine(found: t.Any, due: dict[str, dict[str, list]], outcomes: list[Outcome]
 
 def _sentence(outcomes: list[Outcome], counts: dict[str, int], why_stopped: str, check_mode: bool) -> str:
     if not outcomes:
-        return (
-            f"nothing was due: {f'{number} fine' if (number := counts['fine']) else 'no host has certificate requests'}"
-        )
+        fine = f"{counts['fine']} fine" if counts["fine"] else "no host has certificate requests"
+        return f"nothing was due: {fine}"
     said = ", ".join(f"{number} {_word(state, check_mode)}" for state, number in counts.items() if number)
     wrong = why_stopped or _unproved_or_failed(outcomes)
     return f"{said}; {wrong}: correct it and {AGAIN}" if wrong else said

@@ -59,7 +59,7 @@ class Run:
         task.check_mode = check_mode
         connection = connection_loader.get("local", PlayContext())
         task_vars = {"ansible_play_hosts_all": self.hosts, "hostvars": self.hostvars, **(variables or {})}
-        return action.ActionModule(task, connection, None, None, None).run(task_vars=task_vars)
+        return action.ActionModule(task, connection, None, None, None, None).run(task_vars=task_vars)
 
     def report(self, directory="", **options):
         return self.act(renewal_report, directory=str(directory), **options)

@@ -63,7 +63,7 @@ def run(task_vars, check_mode=False, **arguments):
     task.args = arguments
     task.check_mode = check_mode
     connection = connection_loader.get("local", PlayContext())
-    return ActionModule(task, connection, None, None, None).run(task_vars=task_vars)
+    return ActionModule(task, connection, None, None, None, None).run(task_vars=task_vars)
 
 
 def test_the_endpoints_are_returned_and_printed(fleet, capsys):

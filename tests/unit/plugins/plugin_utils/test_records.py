@@ -126,6 +126,6 @@ def test_controllers_that_share_a_folder_may_clear_it_at_once(tmp_path):
     for second in range(200):
         write_record(str(tmp_path), {}, NOW - 10 * DAY + second * datetime.timedelta(seconds=1))
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        for cleared in [pool.submit(remove_old_records, str(tmp_path), DAY, NOW) for _ in range(8)]:
+        for cleared in [pool.submit(remove_old_records, str(tmp_path), DAY, NOW) for number in range(8)]:
             cleared.result()
     assert os.listdir(tmp_path) == []
