@@ -55,9 +55,9 @@ class ActionModule(TlsAction):
         chosen = choose([finding._asdict() for finding in findings])
         if arguments["path"]:
             self._write(arguments["path"], chosen)
-        found = {"changed": False, "counts": count(findings), "endpoints": chosen}
-        worth = [finding for finding in findings if finding.state in WORTH_FAILING[arguments["fail_when"]]]
-        if worth:
+        counts = count(findings)
+        found = {"changed": False, "counts": counts, "endpoints": chosen}
+        if any(counts[state] for state in WORTH_FAILING[arguments["fail_when"]]):
             raise TlsError(f"{summary(findings)}; run evergreen.tls.renew", **found)
         return {**found, "msg": summary(findings)}
 
