@@ -59,16 +59,16 @@ class ActionModule(TlsAction):
         chosen = choose([finding._asdict() for finding in findings])
         if arguments["path"]:
             self._write(arguments["path"], chosen)
+        counts = count(findings)
         found = {
             "changed": False,
             "started": started,
-            "counts": count(findings),
+            "counts": counts,
             "fine_requests": fine_requests(findings),
             "endpoints": chosen,
             "hosts": order(findings, started[: len("2026-11-21")]),
         }
-        worth = [finding for finding in findings if finding.state in WORTH_FAILING[arguments["fail_when"]]]
-        if worth:
+        if any(counts[state] for state in WORTH_FAILING[arguments["fail_when"]]):
             raise TlsError(f"{summary(findings)}; run evergreen.tls.renew", **found)
         return {**found, "msg": summary(findings)}
 

@@ -14,6 +14,8 @@ description:
     C(certificate_requests) wants, by the rules that decide on a host whether a certificate is due.
   - An endpoint is a domain of a request at an address. The address is C(certificate_endpoint), an address or a list of them,
     with or without a port; by default C(ansible_host), and the port of the request.
+  - No endpoint is waited for longer than five seconds, and none keeps another waiting. Each that cannot be seen is one line with
+    its reason.
   - Runs once for the whole play, on the controller. Prints a table with the worst first.
   - What a handshake does not show stays unseen, such as a key that was deleted while nginx still serves it.
 author:
@@ -44,7 +46,9 @@ options:
     choices: [due, expired, never]
     default: never
   inspect:
-    description: Whether every host with requests counts as due, so that its disk is looked at as well.
+    description:
+      - Whether every host with requests is due, so that its disk is looked at as well. So is one with C(certificate_force).
+      - Such a host is one more of the RV(endpoints), without an address, and in none of the RV(counts).
     type: bool
     default: false
   most:
@@ -52,9 +56,11 @@ options:
     type: int
     default: 100
   at_once:
-    description: How many handshakes are made at a time.
+    description:
+      - How many handshakes are made at a time; at the most half as many as the limit of open files allows.
+      - An endpoint that does not answer costs five seconds, and so do as many of them as are looked at at a time.
     type: int
-    default: 200
+    default: 500
 seealso:
   - module: evergreen.tls.handshake_verify
 """
