@@ -15,7 +15,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.firewalls import (
     first_looks,
     make_doors,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils.transcripts import Look, Transcript, think
+from ansible_collections.evergreen.tls.plugins.plugin_utils.transcripts import Look, Transcript, think, to_wire
 
 ATTEMPTS = 3  # at a change between two looks of somebody else
 
@@ -38,7 +38,7 @@ class ActionModule(TlsAction):
             return no_change(wanted)
 
         def ask(looks):
-            return self._visit({"looks": [look._asdict() for look in looks]}, task_vars)["answers"]
+            return self._visit({"looks": [look.on_wire() for look in looks]}, task_vars)["answers"]
 
         transcript = Transcript(ask(first_looks(wanted["backend"])))
         for _attempt in range(ATTEMPTS):
@@ -74,8 +74,9 @@ def _plan(change, transcript):
     """Return what the host is to do as long as it is what it was, and what to answer then."""
     return {
         "unless_changed": [
-            [question, transcript.answers[question]] for question in change.firewall.basis(change.steps)
+            [list(map(to_wire, question)), transcript.answers[question]]
+            for question in change.firewall.basis(change.steps)
         ],
-        "steps": [{"argv": step.argv, "stdin": step.stdin, "path": step.path} for step in change.steps],
-        "looks": [Look((), list(transcript.answers))._asdict()],
+        "steps": [step.on_wire() for step in change.steps],
+        "looks": [Look((), list(transcript.answers)).on_wire()],
     }

@@ -13,6 +13,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, read_file, replace_file, run
 
+WIRE = "latin-1"  # a character for each byte: Ansible carries nothing that is not UTF-8, and files hold what they hold
+
 
 def main():
     module = AnsibleModule(
@@ -69,7 +71,7 @@ class ThisHost:
 
     def tell(self, question):
         """Return the answer to a question."""
-        kind, *words = question
+        kind, *words = map(from_wire, question)
         return {"has": self.has, "run": self.run, "read": self.read}[kind](*words)
 
     def has(self, program):
@@ -78,12 +80,23 @@ class ThisHost:
 
     def run(self, *argv, stdin=None):
         """Return the exit status of a program and what it printed."""
-        return list(run([self.module.get_bin_path(argv[0]) or argv[0], *argv[1:]], stdin))
+        status, output = run([self.module.get_bin_path(argv[0]) or argv[0], *argv[1:]], stdin)
+        return [status, to_wire(output)]
 
     def read(self, pattern):
         """Return the texts of the files that fit a pattern, by their paths."""
         contents = {path: read_file(path) for path in sorted(glob.glob(pattern)) if os.path.isfile(path)}
-        return {path: (content or b"").decode(errors="surrogateescape") for path, content in contents.items()}
+        return {to_wire(path): (content or b"").decode(WIRE) for path, content in contents.items()}
+
+
+def to_wire(text):
+    """Return text as it travels."""
+    return text.encode(errors="surrogateescape").decode(WIRE)
+
+
+def from_wire(text):
+    """Return text that has travelled."""
+    return text.encode(WIRE).decode(errors="surrogateescape")
 
 
 def note(host, question, answers):
@@ -95,14 +108,14 @@ def note(host, question, answers):
 
 def take(host, argv, stdin, path):
     """Do one step; a file is replaced only when the firewall's own program accepts its new content."""
-    status, output = host.run(*argv, stdin=stdin)
+    status, output = host.run(*map(from_wire, argv), stdin=None if stdin is None else from_wire(stdin))
     if status:
         subject = f"the new content of {path}, and the old one is still in place" if path else "this"
-        raise TlsError(f"`{' '.join(argv)}` refused {subject}: {output}; put that right and run this again")
+        raise TlsError(f"`{' '.join(argv)}` refused {subject}: {from_wire(output)}; put that right and run this again")
     if path:
-        path = os.path.realpath(path)
+        path = os.path.realpath(from_wire(path))
         old = os.stat(path)
-        replace_file(path, stdin.encode(errors="surrogateescape"), old.st_mode & 0o7777, old.st_uid, old.st_gid)
+        replace_file(path, stdin.encode(WIRE), old.st_mode & 0o7777, old.st_uid, old.st_gid)
 
 
 if __name__ == "__main__":

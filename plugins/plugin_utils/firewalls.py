@@ -37,7 +37,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.rulesets import (
     parse_nftables,
     port_ranges,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils.transcripts import Look, Question, Transcript
+from ansible_collections.evergreen.tls.plugins.plugin_utils.transcripts import Look, Question, Transcript, to_wire
 
 
 class Step(t.NamedTuple):
@@ -48,6 +48,11 @@ class Step(t.NamedTuple):
     path: str | None = None
     adds: tuple[str, ...] = ()
     removes: tuple[str, ...] = ()
+
+    def on_wire(self) -> dict[str, t.Any]:
+        """Return the step as an argument of firewall_transcript."""
+        texts = {"stdin": self.stdin, "path": self.path}
+        return {"argv": list(map(to_wire, self.argv)), **{name: text and to_wire(text) for name, text in texts.items()}}
 
 
 class Layer(t.NamedTuple):

@@ -22,11 +22,25 @@ Answers = t.Iterable[tuple[t.Iterable[str], t.Any]]
 Thought = t.TypeVar("Thought")
 
 
+def to_wire(text: str) -> str:
+    """Return text as it travels: a character for each byte, since Ansible carries nothing that is not UTF-8."""
+    return text.encode(errors="surrogateescape").decode("latin-1")
+
+
+def from_wire(text: str) -> str:
+    """Return text that has travelled."""
+    return text.encode("latin-1").decode(errors="surrogateescape")
+
+
 class Look(t.NamedTuple):
     """One look at a host: where *needs* hold, one after the other, it also answers what the look *asks*, and no later look is taken."""
 
     needs: t.Sequence[Question]
     asks: t.Sequence[Question]
+
+    def on_wire(self) -> dict[str, list[list[str]]]:
+        """Return the look as an argument of firewall_transcript."""
+        return {name: [list(map(to_wire, question)) for question in getattr(self, name)] for name in self._fields}
 
 
 class Unanswered(Exception):
@@ -46,7 +60,7 @@ class Transcript:
 
     def add(self, answers: Answers) -> None:
         """Add answers of the host."""
-        self.answers.update({tuple(question): answer for question, answer in answers})
+        self.answers.update({tuple(map(from_wire, question)): answer for question, answer in answers})
 
     def tell(self, questions: t.Sequence[Question]) -> list[t.Any]:
         """Return the answers to questions. What is asked together takes one visit to the host."""
@@ -65,7 +79,7 @@ class Transcript:
 
     def run_each(self, argvs: list[list[str]]) -> list[tuple[int, str]]:
         """Return the same for several programs."""
-        return [(status, output) for status, output in self.tell([("run", *argv) for argv in argvs])]
+        return [(status, from_wire(output)) for status, output in self.tell([("run", *argv) for argv in argvs])]
 
     def read(self, path: str) -> str | None:
         """Return the text of a file, or None where there is none."""
@@ -73,7 +87,8 @@ class Transcript:
 
     def find_each(self, patterns: list[str]) -> list[dict[str, str]]:
         """Return the texts of the files that fit each pattern, by their paths."""
-        return self.tell([("read", pattern) for pattern in patterns])
+        found = self.tell([("read", pattern) for pattern in patterns])
+        return [{from_wire(path): from_wire(text) for path, text in files.items()} for files in found]
 
 
 def think(

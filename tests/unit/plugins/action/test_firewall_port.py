@@ -79,6 +79,13 @@ def test_what_is_shut_takes_two_visits_and_is_proved():
     assert result["diff"]["after"] == f"iptables now: {OPEN}{PATH}: {OPEN}"
 
 
+def test_what_is_no_text_comes_through_as_it_is():
+    host = Host(LISTED, LISTED, LISTED + OPEN)
+    host.files[PATH] = f"# M\xfcnchen\n{FILE}"  # a character for each byte, as it travels
+    assert run(host.execute)["changed"]
+    assert host.files[PATH] == f"# M\xfcnchen\n{FILE}".replace("COMMIT", f"{OPEN}COMMIT")
+
+
 def test_check_mode_looks_only():
     host = Host(LISTED)
     result = run(host.execute, check_mode=True)

@@ -63,7 +63,7 @@ def test_questions_have_answers(tmp_path):
             [questions[1], False],
             [questions[2], [3, "out\nmore"]],
             [questions[3], [127, "no-such-program: No such file or directory"]],
-            [questions[4], {f"{tmp_path}/a.nft": "a.nft\udcff", f"{tmp_path}/b.nft": "b.nft\udcff"}],
+            [questions[4], {f"{tmp_path}/a.nft": "a.nft\xff", f"{tmp_path}/b.nft": "b.nft\xff"}],
             [questions[5], {}],
         ],
     }
@@ -85,10 +85,10 @@ def test_steps_come_before_answers(tmp_path):
     file = tmp_path / "rules"
     file.write_text("old\n")
     file.chmod(0o640)
-    steps = [step("grep", "-q", "new", stdin="new \udcff\n", path=file), step("mkdir", str(tmp_path / "made"))]
+    steps = [step("grep", "-q", "new", stdin="new \xff\n", path=file), step("mkdir", str(tmp_path / "made"))]
     answers = decide(steps=steps, looks=[look(["read", str(file)], ["run", "ls", str(tmp_path)])])
     assert answers["changed"]
-    assert [told for _question, told in answers["answers"]] == [{str(file): "new \udcff\n"}, [0, "made\nrules"]]
+    assert [told for _question, told in answers["answers"]] == [{str(file): "new \xff\n"}, [0, "made\nrules"]]
     assert (file.read_bytes(), file.stat().st_mode & 0o777) == (b"new \xff\n", 0o640)
 
 
