@@ -12,6 +12,7 @@ NAME ?= web
 HOSTS ?= 5
 IMAGE ?= bookworm
 SCENARIO ?=
+PART ?=
 
 VENV := .build/venv
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -99,8 +100,8 @@ molecule: setup ## Behaviour on real servers: all scenarios, or SCENARIO=deploy
 install-test: build ## Install the tarball into an empty folder and use it from there
 	@dev/install-test
 
-bench: setup ## Compare with other ways to the same end: a table of ratios
-	@dev/bench
+bench: setup ## Compare with other ways to the same end, and grow to thousands; or one of them, PART=scale
+	@dev/bench $(PART)
 
 build: setup ## The tarball for Galaxy, in .build
 	@$(VENV)/bin/ansible-galaxy collection build --force --output-path .build

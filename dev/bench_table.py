@@ -58,7 +58,15 @@ def processor_time(found: dict[str, list[float]]) -> list[float]:
 
 
 def goals(results: dict[str, t.Any]) -> list[Goal]:
-    """Return what is promised, with what was found."""
+    """Return what is promised of the parts that were measured, with what was found."""
+    return [
+        *(goals_of_comparison(results) if "times" in results else []),
+        *(goals_of_growth(results["scale"]) if "scale" in results else []),
+    ]
+
+
+def goals_of_comparison(results: dict[str, t.Any]) -> list[Goal]:
+    """Return what is promised beside other ways."""
     seconds = {run: found["seconds"] for run, found in results["times"].items()}
     busy = {run: processor_time(found) for run, found in results["times"].items()}
     over = {name: size - results["payloads"]["ansible.builtin.ping"] for name, size in results["payloads"].items()}
@@ -74,23 +82,64 @@ def goals(results: dict[str, t.Any]) -> list[Goal]:
         Goal(
             "nothing to do: `renew`, against community.crypto",
             ratio(seconds["renew"], seconds["peer again"]),
-            1 / 3,
-            "{:.2f} of its time",
-            f"{ratio(busy['renew'], busy['peer again']):.2f}",
+            1 / 8,
+            "{:.3f} of its time",
+            f"{ratio(busy['renew'], busy['peer again']):.3f}",
         ),
         Goal("trips to a host for one renewal", results["trips"]["renewal"]["commands"], 3, "{:.0f}"),
         Goal(f"payload over `ping`, the heaviest: `{heaviest}`", over[heaviest] / KIB, 15, "{:+.1f} KiB"),
     ]
 
 
+def goals_of_growth(scale: dict[str, t.Any]) -> list[Goal]:
+    """Return what is promised of large inventories with nothing to do."""
+    runs = {run["endpoints"]: run for run in scale["runs"]}
+    ping = scale["ping"]
+    same = runs[ping["endpoints"]]
+    smaller, larger = sorted(runs)[-2:]
+    times = larger / smaller
+    return [
+        Goal(
+            f"nothing to do on {ping['endpoints']}: `renew`, against ping",
+            ratio(same["seconds"], ping["seconds"]),
+            1 / 50,
+            "{:.4f} of its time",
+            f"{ratio(same['here'], ping['here']):.4f}",
+        ),
+        Goal("logins, nothing to do", sum(run["logins"] for run in scale["runs"]), 0, "{:.0f}"),
+        Goal(
+            f"time for {larger}, against {smaller}",
+            ratio(runs[larger]["seconds"], runs[smaller]["seconds"]),
+            times,
+            "{:.1f} ×",
+            f"{ratio(runs[larger]['here'], runs[smaller]['here']):.1f} ×",
+        ),
+        Goal(
+            f"memory for {larger}, against {smaller}",
+            ratio(runs[larger]["memory"], runs[smaller]["memory"]),
+            times,
+            "{:.1f} ×",
+        ),
+    ]
+
+
 def page(results: dict[str, t.Any], titles: dict[str, str]) -> str:
     """Return the results in Markdown; *titles* says what each run is."""
-    times, trips, payloads = results["times"], results["trips"], results["payloads"]
-    ping, ping_size = times["ping"]["seconds"], payloads["ansible.builtin.ping"]
     parts = [
         f"# evergreen.tls beside other ways to the same end, {results['taken']}",
         ", ".join(f"{name} {value}" for name, value in results["conditions"].items()),
         table(["goal", "found", "wanted", "", "in processor time"], [goal.row() for goal in goals(results)]),
+        *(comparison(results, titles) if "times" in results else []),
+        *([growth(results["scale"])] if "scale" in results else []),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def comparison(results: dict[str, t.Any], titles: dict[str, str]) -> list[str]:
+    """Return the tables of the ways to HTTPS: times, trips, payloads."""
+    times, trips, payloads = results["times"], results["trips"], results["payloads"]
+    ping, ping_size = times["ping"]["seconds"], payloads["ansible.builtin.ping"]
+    return [
         table(
             [
                 f"run on {results['hosts']} hosts",
@@ -125,7 +174,27 @@ def page(results: dict[str, t.Any], titles: dict[str, str]) -> str:
             ],
         ),
     ]
-    return "\n\n".join(parts) + "\n"
+
+
+def growth(scale: dict[str, t.Any]) -> str:
+    """Return the table of inventories that grow."""
+    runs = [("`renew`, nothing to do", run) for run in scale["runs"]]
+    rows = [
+        [
+            title,
+            str(run["endpoints"]),
+            spread(run["seconds"]),
+            f"{statistics.median(run['seconds']) / run['endpoints'] * 1000:.1f} ms",
+            spread(run["here"]),
+            f"{statistics.median(run['memory']):.0f} MiB" if "memory" in run else "",
+            str(run["logins"]),
+        ]
+        for title, run in [*runs, ("`ansible web -m ping`, once", scale["ping"])]
+    ]
+    return table(
+        ["run", "names", "median (least – most)", "for each", "processor time here", "its largest process", "logins"],
+        rows,
+    )
 
 
 def table(columns: list[str], rows: list[list[str]]) -> str:

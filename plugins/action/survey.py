@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
 import typing as t
@@ -17,6 +18,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import (
     AT_ONCE,
     Progress,
     count,
+    fine_requests,
+    order,
     summary,
     survey,
     table,
@@ -47,6 +50,7 @@ class ActionModule(TlsAction):
     }
 
     def decide(self, arguments, task_vars):
+        started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         choose = compiled(arguments["query"])
         hosts = task_vars["ansible_play_hosts_all"]
         variables, progress = task_vars["hostvars"].__getitem__, Progress(display.display)
@@ -55,9 +59,16 @@ class ActionModule(TlsAction):
         chosen = choose([finding._asdict() for finding in findings])
         if arguments["path"]:
             self._write(arguments["path"], chosen)
-        found = {"changed": False, "counts": count(findings), "endpoints": chosen}
-        worth = [finding for finding in findings if finding.state in WORTH_FAILING[arguments["fail_when"]]]
-        if worth:
+        counts = count(findings)
+        found = {
+            "changed": False,
+            "started": started,
+            "counts": counts,
+            "fine_requests": fine_requests(findings),
+            "endpoints": chosen,
+            "hosts": order(findings, started[: len("2026-11-21")]),
+        }
+        if any(counts[state] for state in WORTH_FAILING[arguments["fail_when"]]):
             raise TlsError(f"{summary(findings)}; run evergreen.tls.renew", **found)
         return {**found, "msg": summary(findings)}
 

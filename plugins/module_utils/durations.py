@@ -48,9 +48,9 @@ def share_or_duration(renew_before: str) -> float | datetime.timedelta:
         share = int(match[1]) / int(match[2]) if int(match[2]) else 1.0
     else:
         share = int(match[3]) / 100 if match[3] else float(match[4])
-    if share >= 1:
+    if not 0 < share < 1:
         raise TlsError(
-            f"renew_before: {renew_before} is no share of a lifetime; write a smaller one, such as 1/3, "
+            f"renew_before: {renew_before} is no share of a lifetime; write one between none and all of it, such as 1/3, "
             "or a duration such as 30d"
         )
     return share

@@ -10,15 +10,20 @@ Each look is a new connection without session resumption: what is seen is what a
 from __future__ import annotations
 
 import _ssl
+import functools
+import queue
 import socket
 import ssl
+import threading
+import time
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.names import is_address, probe_name
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import parse_certificate
 
-PATIENCE = 5.0  # seconds for one connection
+PATIENCE = 5.0  # seconds for one look: finding the address, connecting, and the handshake
+BUILDING = threading.Lock()  # of contexts; without it, all threads would build the first one
 
 
 def handshake(
@@ -32,9 +37,13 @@ def handshake(
     """
     name = probe_name(domain)
     where = f"{name} at {address} port {port}"
+    connected = False
     try:
-        with socket.create_connection((address, port), timeout=PATIENCE) as connection:
-            with _context(roots, trust).wrap_socket(connection, server_hostname=_server_name(name, trust)) as tls:
+        context, deadline = _context(roots, trust), time.monotonic() + PATIENCE
+        with _connection(address, port, deadline) as connection:
+            connected = True
+            connection.settimeout(_left(deadline))  # for the handshake as a whole, however slowly its bytes come
+            with context.wrap_socket(connection, server_hostname=_server_name(name, trust)) as tls:
                 return [parse_certificate(der) for der in _presented(tls)], tls.version()
     except ssl.SSLCertVerificationError as error:
         raise TlsError(f"{where}: {_untrusted(error, name)}", seen="untrusted") from error
@@ -45,10 +54,12 @@ def handshake(
             f"{where}: nothing listens there; start nginx with a site on that port", seen="nothing"
         ) from error
     except (TimeoutError, socket.timeout) as error:
-        raise TlsError(
-            f"{where}: no answer within {PATIENCE:.0f} seconds; open the port on every firewall on the way",
-            seen="nothing",
-        ) from error
+        remedy = (
+            f"what listens there has not finished a handshake within {PATIENCE:.0f} seconds; see which program it is, and its load"
+            if connected
+            else f"no answer within {PATIENCE:.0f} seconds; open the port on every firewall on the way"
+        )
+        raise TlsError(f"{where}: {remedy}", seen="nothing") from error
     except (socket.gaierror, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise TlsError(
@@ -64,6 +75,45 @@ def handshake(
         ) from error
 
 
+def _connection(address: str, port: int, deadline: float) -> socket.socket:
+    """Return a connection to the first place that answers; each has its share of the time that is left."""
+    places = _places(address, deadline)
+    while True:
+        place = places.pop(0)
+        try:
+            return socket.create_connection((place, port), timeout=_left(deadline) / (len(places) + 1))
+        except OSError:
+            if not places:
+                raise
+
+
+def _places(address: str, deadline: float) -> list[str]:
+    """Return the addresses that a name stands for, within the time that is left: getaddrinfo() itself may take longer."""
+    if is_address(address):
+        return [address]
+    answers: queue.SimpleQueue = queue.SimpleQueue()
+    threading.Thread(target=_ask, args=(address, answers), daemon=True).start()
+    try:
+        answer = answers.get(timeout=_left(deadline))
+    except queue.Empty:
+        raise socket.gaierror(socket.EAI_AGAIN, f"no answer within {PATIENCE:.0f} seconds") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return [place[0] for *_kind, place in answer]
+
+
+def _ask(name: str, answers: queue.SimpleQueue) -> None:
+    try:
+        answers.put(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM))
+    except (OSError, ValueError) as error:
+        answers.put(error)
+
+
+def _left(deadline: float) -> float:
+    """Return how many seconds are left, of which none would mean for ever."""
+    return max(deadline - time.monotonic(), 0.001)
+
+
 def _presented(tls: ssl.SSLSocket) -> list[bytes]:
     """Return the certificates that the server sent, in DER, the leaf first."""
     if hasattr(tls, "get_unverified_chain"):  # Python 3.13
@@ -75,7 +125,14 @@ def _presented(tls: ssl.SSLSocket) -> list[bytes]:
 
 
 def _context(roots: str | None, trust: bool) -> ssl.SSLContext:
-    if not trust:  # and without the system's roots, which take longer to load than the handshake
+    with BUILDING:
+        return _built_context(roots, trust, ssl.get_default_verify_paths() if trust and not roots else None)
+
+
+@functools.lru_cache(maxsize=16)
+def _built_context(roots: str | None, trust: bool, _of_system: tuple | None) -> ssl.SSLContext:
+    """Return what connections share. The system's roots alone take longer to load than many handshakes."""
+    if not trust:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -15,20 +15,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils.names import probe_n
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, identity
 
 
-def look(address: str, port: int, domain: str, roots: str | None = None, trust: bool = False) -> dict:
-    """Return what a client sees, as results tell it: C(name), C(address), C(port), C(protocol) and C(certificate).
-
-    The arguments and errors are those of handshake().
-    """
-    chain, protocol = handshake(address, port, domain, roots, trust)
-    return _as_result(address, port, domain, chain, protocol)
-
-
 def prove(address: str, port: int, domain: str, roots: str | None, expected: str | None, timeout: float) -> dict:
-    """Return what look() sees with trust, once it is the very certificate with the fingerprint that is *expected*.
+    """Return what a client sees who trusts *roots*, once it is the very certificate with the fingerprint that is *expected*.
 
-    Tries again for *timeout* seconds, since workers of nginx that are going away may still answer. Raises TlsError with
-    the last reason.
+    It is told as results tell it: C(name), C(address), C(port), C(protocol) and C(certificate). Tries again for
+    *timeout* seconds, since workers of nginx that are going away may still answer. Raises TlsError with the last reason.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -40,7 +31,13 @@ def prove(address: str, port: int, domain: str, roots: str | None, expected: str
                     f"{identity(chain[0])}; see which server answers there",
                     seen="another",
                 )
-            return _as_result(address, port, domain, chain, protocol)
+            return {
+                "name": probe_name(domain),
+                "address": address,
+                "port": port,
+                "protocol": protocol,
+                "certificate": describe_chain(chain),
+            }
         except TlsError:
             if time.monotonic() >= deadline:
                 raise
@@ -65,13 +62,3 @@ def prove_all(request: dict, places: list, arguments: dict, observer: str, check
         raise TlsError(f"seen from the {observer}: {'. '.join(problems)}", **result)
     proved = f"{', '.join(dict.fromkeys(handshake['name'] for handshake in seen))} proved from the {observer}"
     return {**result, "msg": f"not served yet: {'. '.join(problems)}" if problems else proved}
-
-
-def _as_result(address: str, port: int, domain: str, chain: list, protocol: str | None) -> dict:
-    return {
-        "name": probe_name(domain),
-        "address": address,
-        "port": port,
-        "protocol": protocol,
-        "certificate": describe_chain(chain),
-    }

@@ -15,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, describe_chain, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key, public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, complete_request
 from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, require_cryptography, run
@@ -95,6 +95,12 @@ def install(module, wanted, store):
     if current and module.params["chain"].split() == (store.file(current, "fullchain.pem") or b"").decode().split():
         return settle(module, wanted, store)
     key = store.file("next", "privkey.pem")
+    if (
+        key is None
+        and belongs_to(module.params["chain"], store, current)
+        and store.why_renew(current, wanted, now, roots) is None
+    ):
+        return settle(module, wanted, store)  # another run was faster, and had the same key certified
     if key is None:
         raise TlsError(
             f"no key is waiting in {store.next}; request the certificate on this host first, with certificate_request"
@@ -105,6 +111,17 @@ def install(module, wanted, store):
     except TlsError as error:
         raise TlsError(f"the chain for {wanted['name']} is refused: {error}") from error
     return {"chain": chain, **put_in_use(module, wanted, store, lambda: store.complete(chain, wanted))}
+
+
+def belongs_to(chain, store, version):
+    """Say whether a chain is for the key of a version."""
+    try:
+        key = load_key(store.file(version, "privkey.pem") or b"") if version else None
+        return key is not None and public_bytes(key.public_key()) == public_bytes(
+            parse_chain(chain.encode())[0].public_key()
+        )
+    except TlsError:
+        return False
 
 
 def put_in_use(module, wanted, store, make_version):

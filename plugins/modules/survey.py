@@ -14,6 +14,8 @@ description:
     C(certificate_requests) wants, by the rules that decide on a host whether a certificate is due.
   - An endpoint is a domain of a request at an address. The address is C(certificate_endpoint), an address or a list of them,
     with or without a port; by default C(ansible_host), and the port of the request.
+  - No endpoint is waited for longer than five seconds, and none keeps another waiting. Each that cannot be seen is one line with
+    its reason.
   - Runs once for the whole play, on the controller. Prints a table with the worst first.
   - What a handshake does not show stays unseen, such as a key that was deleted while nginx still serves it.
 author:
@@ -44,7 +46,9 @@ options:
     choices: [due, expired, never]
     default: never
   inspect:
-    description: Whether every host with requests counts as due, so that its disk is looked at as well.
+    description:
+      - Whether every host with requests is due, so that its disk is looked at as well. So is one with C(certificate_force).
+      - Such a host is one more of the RV(endpoints), without an address, and in none of the RV(counts).
     type: bool
     default: false
   most:
@@ -52,9 +56,11 @@ options:
     type: int
     default: 100
   at_once:
-    description: How many handshakes are made at a time.
+    description:
+      - How many handshakes are made at a time; at the most half as many as the limit of open files allows.
+      - An endpoint that does not answer costs five seconds, and so do as many of them as are looked at at a time.
     type: int
-    default: 200
+    default: 500
 seealso:
   - module: evergreen.tls.handshake_verify
 """
@@ -108,11 +114,30 @@ endpoints:
     certificate:
       description: The certificate that is served, as M(evergreen.tls.certificate_info) describes it.
       type: dict
+hosts:
+  description:
+    - The hosts of which something is not fine, in the order in which C(evergreen.tls.renew) takes them.
+    - Those that answered come first. Among them the date decides by lot, so that a host that is broken does not stand before the others
+      for ever.
+  returned: always
+  type: list
+  elements: str
+  sample: [web7, web2]
 counts:
   description: How many endpoints are in each state.
   returned: always
   type: dict
   sample: {expired: 0, unknown: 1, due: 2, fine: 997}
+fine_requests:
+  description: How many requests of hosts are fine, each at all of its endpoints.
+  returned: always
+  type: int
+  sample: 997
+started:
+  description: When the survey began, in UTC.
+  returned: always
+  type: str
+  sample: "2026-11-21T12:30:05+00:00"
 msg:
   description: What was found, in a sentence.
   returned: always

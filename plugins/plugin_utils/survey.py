@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import concurrent.futures
 import datetime
+import hashlib
+import resource
 import time
 import typing as t
 
@@ -24,7 +26,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQU
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
 
-AT_ONCE = 200  # handshakes
+AT_ONCE = 500  # handshakes, so that hundreds of dead hosts cost one timeout
 # What is found of an endpoint, the worst first.
 STATES = ("expired", "unknown", "due", "fine")
 
@@ -34,6 +36,7 @@ SPEC = {
     "certificate_issuers": {"type": "dict", "default": {}},
 }
 VALIDATOR = ArgumentSpecValidator(SPEC)
+READ = (*SPEC, "certificate_verify_from", "certificate_endpoint", "ansible_host")
 
 
 class Endpoint(t.NamedTuple):
@@ -61,22 +64,27 @@ class Finding(t.NamedTuple):
     certificate: dict | None = None
     days_left: float | None = None
 
+    @property
+    def is_wish(self) -> bool:
+        """Say whether this is nothing that was seen, and the host is due since somebody wants it to be."""
+        return self.state == "due" and not self.address
+
 
 def survey(
     hosts: list[str],
     variables_of: t.Callable[[str], t.Mapping[str, t.Any]],
-    progress: t.Callable[[int, int], None],
+    progress: t.Callable[[str, int, int], None],
     inspect: bool = False,
     at_once: int = AT_ONCE,
 ) -> list[Finding]:
     """Return what is found of all endpoints of *hosts*, the worst first.
 
-    *variables_of* returns the inventory variables of a host; *progress* is told how many endpoints of how many are done.
+    *variables_of* returns the inventory variables of a host; *progress* is told what is done, how often of how often.
     With *inspect*, every host with requests has something due: a look at its disk.
     """
     roots: dict[tuple[str, str], list | None] = {}
     findings, waiting = [], []
-    for host in hosts:
+    for number, host in enumerate(hosts, 1):
         try:
             variables = variables_of(host)
             found = endpoints(host, variables, roots)
@@ -90,11 +98,12 @@ def survey(
         except AnsibleError as error:
             why = f"its variables cannot be read: {' '.join(str(error).split())}; correct the inventory"
             findings.append(Finding(host, "unknown", why))
-    with concurrent.futures.ThreadPoolExecutor(max(1, min(at_once, len(waiting)))) as pool:
+        progress("hosts whose variables are read", number, len(hosts))
+    with concurrent.futures.ThreadPoolExecutor(_threads(at_once, len(waiting))) as pool:
         futures = [pool.submit(look, endpoint) for endpoint in waiting]
-        for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
+        for number, future in enumerate(concurrent.futures.as_completed(futures), 1):
             findings.append(future.result())
-            progress(done, len(futures))
+            progress("endpoints looked at", number, len(futures))
     return sorted(
         findings, key=lambda finding: (STATES.index(finding.state), finding.days_left or 0, finding[:1] + finding[3:7])
     )
@@ -102,9 +111,16 @@ def survey(
 
 def endpoints(host: str, variables: t.Mapping[str, t.Any], known_roots: dict) -> list[Endpoint]:
     """Return the endpoints at which a host has to serve its certificates. Raises TlsError when they cannot be told."""
-    said = _validated({name: value for name in SPEC if (value := variables.get(name)) is not None})
-    requests = [complete_request(request) for request in said["certificate_requests"]]
-    if requests and variables.get("certificate_verify_from") == "host":
+    said = {}
+    for name in READ:  # each once, since Ansible works out their templates each time, which takes longer than the rest
+        value = variables.get(name)
+        if value is not None:
+            said[name] = _plain(value)
+        elif name == "certificate_requests":
+            return []
+    checked = _validated({name: said[name] for name in SPEC if name in said})
+    requests = [complete_request(request) for request in checked["certificate_requests"]]
+    if requests and said.get("certificate_verify_from") == "host":
         raise TlsError(
             "it cannot be seen from here, as certificate_verify_from says; renew looks at it on the host itself"
         )
@@ -112,8 +128,8 @@ def endpoints(host: str, variables: t.Mapping[str, t.Any], known_roots: dict) ->
     found = []
     for request in requests:
         wanted = {**request, "host": host}
-        roots = _roots(wanted["issuer"], said["certificate_issuers"], known_roots)
-        for address, port in addresses(variables, host, wanted["port"]):
+        roots = _roots(wanted["issuer"], checked["certificate_issuers"], known_roots)
+        for address, port in addresses(said, host, wanted["port"]):
             found += [Endpoint(host, wanted, domain, address, port, roots) for domain in wanted["domains"]]
     return found
 
@@ -139,23 +155,49 @@ def look(endpoint: Endpoint) -> Finding:
         return Finding(**place, state="unknown", reason=str(error))
 
 
+def order(findings: list[Finding], lot: str) -> list[str]:
+    """Return the hosts of which something is not fine, in the order in which they are to be renewed.
+
+    Those that answered come first, since the first of all has to show that renewals work. Among them *lot* (the date, say)
+    decides: the same lot gives the same order, and another one keeps a broken host from standing before the others for ever.
+    """
+    silent = {finding.host for finding in findings if finding.state == "unknown"}
+    hosts = {finding.host for finding in findings if finding.state != "fine"}
+    return sorted(hosts, key=lambda host: (host in silent, hashlib.sha256(f"{lot}/{host}".encode()).digest()))
+
+
 def count(findings: list[Finding]) -> dict[str, int]:
-    """Return how many findings there are of each state, the worst first."""
-    return {state: sum(finding.state == state for finding in findings) for state in STATES}
+    """Return how many findings there are of each state, the worst first, without what is a mere wish."""
+    return {state: sum(finding.state == state and not finding.is_wish for finding in findings) for state in STATES}
+
+
+def fine_requests(findings: list[Finding]) -> int:
+    """Return how many requests of hosts are fine at every endpoint."""
+    fine = {(finding.host, finding.request) for finding in findings if finding.state == "fine"}
+    return len(fine - {(finding.host, finding.request) for finding in findings if finding.state != "fine"})
 
 
 def summary(findings: list[Finding]) -> str:
     """Return the findings in one sentence."""
+    seen = [finding for finding in findings if not finding.is_wish]
+    hosts = len({finding.host for finding in seen})
     said = [f"{number} {state}" for state, number in count(findings).items() if number]
-    return f"{len(findings)} endpoints of {len({finding.host for finding in findings})} hosts: {', '.join(said) or 'nothing to see'}"
+    wishes = [f"; {_counted(len(findings) - len(seen), 'host')} due as asked for"] if len(findings) > len(seen) else []
+    return "".join(
+        [
+            f"{_counted(len(seen), 'endpoint')} of {_counted(hosts, 'host')}: {', '.join(said) or 'nothing to see'}",
+            *wishes,
+        ]
+    )
 
 
 def table(findings: list[Finding], width: int, most: int) -> str:
     """Return a table that people read: one line an endpoint, *width* characters at the most, and a sum.
 
-    Of more than *most* findings only those that are not fine are shown, and of these *most*.
+    Of more than *most* findings only those that are not fine are shown, and of these *most*. Wishes are in the sum alone.
     """
-    shown = findings if len(findings) <= most else [finding for finding in findings if finding.state != "fine"][:most]
+    seen = [finding for finding in findings if not finding.is_wish]
+    shown = seen if len(seen) <= most else [finding for finding in seen if finding.state != "fine"][:most]
     lines = [("host", "name", "address", "left", "state")] if shown else []
     for finding in shown:
         place = f"{finding.address} {finding.port}" if finding.address else "-"
@@ -164,8 +206,13 @@ def table(findings: list[Finding], width: int, most: int) -> str:
         lines.append((finding.host, finding.name or "-", place, left, state))
     widths = [max(len(line[column]) for line in lines) for column in range(4)] if lines else []
     rows = ["  ".join([*(cell.ljust(size) for cell, size in zip(line, widths)), line[4]]) for line in lines]
-    left_out = [f"… and {len(findings) - len(shown)} more"] if len(shown) < len(findings) else []
-    return "\n".join([*(_printable(row)[:width] for row in rows), *left_out, summary(findings)])
+    left_out = [f"… and {len(seen) - len(shown)} more"] if len(shown) < len(seen) else []
+    return "\n".join([*(printable(row)[:width] for row in rows), *left_out, summary(findings)])
+
+
+def printable(text: str) -> str:
+    """Return the text without what a server may have put into its certificate to play with the terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 class Progress:
@@ -176,9 +223,9 @@ class Progress:
         self.every = every
         self.next = time.monotonic() + every
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, what: str, done: int, total: int) -> None:
         if time.monotonic() >= self.next and done < total:
-            self.tell(f"surveyed {done} of {total} endpoints")
+            self.tell(f"{what}: {done} of {total}")
             self.next = time.monotonic() + self.every
 
 
@@ -192,6 +239,13 @@ def _seen(address: str, port: int, domain: str, trust: bool) -> tuple[list, str 
         return (*handshake(address, port, domain), str(error))
 
 
+def _threads(at_once: int, endpoints: int) -> int:
+    """Return how many handshakes are made at a time: no more than half of the files that may be open."""
+    files, _most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = endpoints if files == resource.RLIM_INFINITY else files // 2
+    return max(1, min(at_once, endpoints, allowed))
+
+
 def _is_true(value: t.Any) -> bool:
     """Return what a variable of the inventory says, in whatever words."""
     return boolean(value, strict=False)
@@ -202,6 +256,15 @@ def _validated(variables: dict) -> dict:
     if checked.error_messages:
         raise TlsError(f"{'; '.join(checked.error_messages)}; correct the inventory")
     return checked.validated_parameters
+
+
+def _plain(value: t.Any) -> t.Any:
+    """Return a variable without the tags and templates of Ansible, with which each further copy would take ten times as long."""
+    if isinstance(value, dict):
+        return {_plain(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, str) else value
 
 
 def _roots(issuer: str, issuers: dict, known: dict) -> list | None:
@@ -217,9 +280,8 @@ def _without_place(finding: Finding) -> str:
     return finding.reason.split(f"at {finding.address} port {finding.port}: ", 1)[-1]
 
 
-def _printable(text: str) -> str:
-    """Return the text without what a server may have put into its certificate to play with the terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _readable(days: float) -> str:

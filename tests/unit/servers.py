@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import struct
 import threading
+import time
 
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import to_pem
 from ansible_collections.evergreen.tls.tests.unit.authority import key_pem, some_key
@@ -75,6 +77,33 @@ def keep_silent(_server, connection):
         pass
 
 
+def drip(_server, connection):
+    """Send a large message of the handshake in single bytes, and something else in the end."""
+    connection.recv(65536)
+    connection.sendall(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc")  # the header of a ServerHello of 16 KiB
+    for _ in range(100):
+        time.sleep(0.05)
+        connection.sendall(b"\x03")
+
+
+def answer_together(count):
+    """Return an answer that leaves everybody waiting until so many are connected, and then hangs up on them.
+
+    In C(others) of the server it says whether even more wanted to connect.
+    """
+    waiting = []
+
+    def answer(server, connection):
+        waiting.append(connection.dup())
+        if len(waiting) == count:
+            server.others = bool(select.select([server.listener], [], [], 0.2)[0])
+            while waiting:
+                with waiting.pop() as one:
+                    one.shutdown(socket.SHUT_RDWR)
+
+    return answer
+
+
 def reset(_server, connection):
     connection.recv(65536)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -99,6 +128,20 @@ def servers(folder):
             return Server(folder, listener, answer)
 
         yield started
+
+
+@contextlib.contextmanager
+def full_port():
+    """Give a port of the loopback address where connections are neither accepted nor refused, as behind a firewall."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):  # one more than there is room for
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
 
 
 def closed_port():

@@ -18,7 +18,7 @@ from bench_table import KIB, goals, page, ratio, spread, table
 TITLES = {run: f"the run {run}" for run in ("ping", "deploy", "renew", "peer", "peer again", "renewal")}
 
 
-def results(deploy=4.0, renew=2.0, commands=3, payload=115):
+def results(deploy=4.0, renew=0.75, commands=3, payload=115):
     seconds = {"ping": 1.0, "deploy": deploy, "renew": renew, "peer": 8.0, "peer again": 6.0}
     trip = {"modules": 3, "commands": commands, "here": 0.0, "results": 12}
     return {
@@ -36,6 +36,20 @@ def results(deploy=4.0, renew=2.0, commands=3, payload=115):
             "evergreen.tls.certificate_info": 110 * KIB,
             "evergreen.tls.nginx_reload": payload * KIB,
         },
+    }
+
+
+def grown(seconds=(1.0, 4.0, 20.0), memory=(50, 60, 300), logins=0):
+    runs = [
+        {"endpoints": size, "seconds": [time] * 3, "here": [time / 2] * 3, "memory": [use] * 3, "logins": logins}
+        for size, time, use in zip((100, 1000, 5000), seconds, memory)
+    ]
+    ping = {"endpoints": 1000, "seconds": [200.0], "here": [50.0], "logins": 10}
+    return {
+        "taken": "2026-11-21 10:00 UTC",
+        "hosts": 10,
+        "conditions": {"forks": 10},
+        "scale": {"runs": runs, "ping": ping},
     }
 
 
@@ -60,7 +74,7 @@ def test_goals_are_kept_up_to_their_very_limit():
         ),
         (
             {"renew": 3.0},
-            ["nothing to do: `renew`, against community.crypto", "0.50 of its time", "≤ 0.33 of its time", "0.50"],
+            ["nothing to do: `renew`, against community.crypto", "0.500 of its time", "≤ 0.125 of its time", "0.500"],
         ),
         ({"commands": 4}, ["trips to a host for one renewal", "4", "≤ 3", ""]),
         (
@@ -71,6 +85,44 @@ def test_goals_are_kept_up_to_their_very_limit():
 )
 def test_a_missed_goal_says_what_was_found_and_wanted(worse, row):
     assert [goal.row() for goal in goals(results(**worse)) if not goal.kept] == [[*row[:3], "**missed**", row[3]]]
+
+
+def test_growth_is_measured_against_one_ping_and_against_itself():
+    assert [goal.kept for goal in goals(grown())] == [True] * 4
+    assert [goal.kept for goal in goals({**results(), **grown()})] == [True] * 8
+
+
+@pytest.mark.parametrize(
+    ("worse", "row"),
+    [
+        (
+            {"seconds": (1.0, 5.0, 20.0)},
+            ["nothing to do on 1000: `renew`, against ping", "0.0250 of its time", "≤ 0.0200 of its time", "0.0500"],
+        ),
+        ({"logins": 1}, ["logins, nothing to do", "3", "≤ 0", ""]),
+        ({"seconds": (1.0, 3.0, 30.0)}, ["time for 5000, against 1000", "10.0 ×", "≤ 5.0 ×", "10.0 ×"]),
+        ({"memory": (50, 60, 360)}, ["memory for 5000, against 1000", "6.0 ×", "≤ 5.0 ×", ""]),
+    ],
+)
+def test_growth_that_is_too_much_says_what_was_found_and_wanted(worse, row):
+    assert [goal.row() for goal in goals(grown(**worse)) if not goal.kept] == [[*row[:3], "**missed**", row[3]]]
+
+
+def test_the_page_of_growth_has_a_line_for_each_inventory_and_one_for_ping():
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page(grown(), {}).splitlines()]
+    assert rows[-3:] == [
+        ["`renew`, nothing to do", "1000", "4.0 s (4.0 – 4.0)", "4.0 ms", "2.0 s (2.0 – 2.0)", "60 MiB", "0"],
+        ["`renew`, nothing to do", "5000", "20.0 s (20.0 – 20.0)", "4.0 ms", "10.0 s (10.0 – 10.0)", "300 MiB", "0"],
+        [
+            "`ansible web -m ping`, once",
+            "1000",
+            "200.0 s (200.0 – 200.0)",
+            "200.0 ms",
+            "50.0 s (50.0 – 50.0)",
+            "",
+            "10",
+        ],
+    ]
 
 
 def test_a_table_has_columns_of_one_width():

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 
 import pytest
@@ -62,7 +63,7 @@ def run(task_vars, check_mode=False, **arguments):
     task.args = arguments
     task.check_mode = check_mode
     connection = connection_loader.get("local", PlayContext())
-    return ActionModule(task, connection, None, None, None).run(task_vars=task_vars)
+    return ActionModule(task, connection, None, None, None, None).run(task_vars=task_vars)
 
 
 def test_the_endpoints_are_returned_and_printed(fleet, capsys):
@@ -71,10 +72,17 @@ def test_the_endpoints_are_returned_and_printed(fleet, capsys):
     assert [row["state"] for row in result["endpoints"]] == ["expired", "unknown", "due", "fine"]
     assert result["endpoints"][3]["certificate"]["names"] == [NAME]
     assert result["counts"] == {"expired": 1, "unknown": 1, "due": 1, "fine": 1}
+    assert result["fine_requests"] == 1
     assert result["msg"] == "4 endpoints of 4 hosts: 1 expired, 1 unknown, 1 due, 1 fine"
     assert not result["changed"] and "failed" not in result
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in printed] == ["host", "expired", "unknown", "due", "fine", "4"]
+
+
+def test_a_survey_says_when_it_began(fleet):
+    before = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    started = datetime.datetime.fromisoformat(run(fleet)["started"])
+    assert before <= started <= datetime.datetime.now(datetime.timezone.utc)
 
 
 def test_only_the_worst_are_printed(fleet, capsys):

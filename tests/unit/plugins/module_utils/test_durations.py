@@ -59,7 +59,7 @@ def test_more_than_a_hundred_years_is_refused(text):
         (" 2 / 3 ", 2 / 3),
         ("33%", 0.33),
         ("50 %", 0.5),
-        ("0%", 0),
+        ("1%", 0.01),
         ("0.25", 0.25),
         (".5", 0.5),
         ("30d", 30 * DAY),
@@ -70,12 +70,13 @@ def test_what_has_to_be_left_is_a_share_or_a_length_of_time(text, left):
     assert share_or_duration(text) == left
 
 
-@pytest.mark.parametrize("text", ["1/1", "3/2", "1/0", "100%", "999%"])
-def test_a_share_is_less_than_the_whole(text):
+@pytest.mark.parametrize("text", ["1/1", "3/2", "1/0", "100%", "999%", "0%", "0/3", "0.0", ".000"])
+def test_a_share_is_more_than_nothing_and_less_than_the_whole(text):
     with pytest.raises(TlsError) as caught:
         share_or_duration(text)
     assert str(caught.value) == (
-        f"renew_before: {text} is no share of a lifetime; write a smaller one, such as 1/3, or a duration such as 30d"
+        f"renew_before: {text} is no share of a lifetime; write one between none and all of it, such as 1/3, "
+        "or a duration such as 30d"
     )
 
 

@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import socket
 import ssl
 import sys
-import time
+import threading
 
 import pytest
 from cryptography import x509
@@ -22,6 +23,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils.handshakes import ha
 from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, garbled_pem, named, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import (
     closed_port,
+    drip,
+    full_port,
     hang_up,
     keep_silent,
     plain_http,
@@ -181,13 +184,73 @@ def test_a_port_on_which_nothing_listens_is_told_apart():
     assert refusal(closed_port()) == ("nothing listens there; start nginx with a site on that port", "nothing")
 
 
-def test_a_port_that_keeps_silent_is_not_waited_for_for_ever(start, monkeypatch):
-    monkeypatch.setattr(handshakes, "PATIENCE", 0.3)
-    begin = time.monotonic()
-    sentence, seen = refusal(start(keep_silent).port)
-    assert sentence == "no answer within 0 seconds; open the port on every firewall on the way"
-    assert seen == "nothing"
-    assert time.monotonic() - begin < 3
+@pytest.mark.parametrize("answer", [keep_silent, drip])
+def test_a_handshake_that_does_not_come_to_an_end_is_not_waited_for(start, monkeypatch, answer):
+    """Whatever comes, and however slowly: the time is one for the whole of it."""
+    monkeypatch.setattr(handshakes, "PATIENCE", 0.6)
+    assert refusal(start(answer).port) == (
+        "what listens there has not finished a handshake within 1 seconds; see which program it is, and its load",
+        "nothing",
+    )
+
+
+def test_a_port_that_neither_accepts_nor_refuses_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(handshakes, "PATIENCE", 0.6)
+    with full_port() as port:
+        assert refusal(port) == (
+            "no answer within 1 seconds; open the port on every firewall on the way",
+            "nothing",
+        )
+
+
+def test_a_name_is_looked_at_where_it_first_answers(start, monkeypatch):
+    """An address that is dead leaves time for the next."""
+    port = start().present(CHAIN).port
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in ("127.0.0.2", "127.0.0.1")]
+    monkeypatch.setattr(socket, "getaddrinfo", answering(socket.getaddrinfo, "two.example", lambda: found))
+    assert handshake("two.example", port, "www.example.org")[0][0] == CHAIN[0]
+    monkeypatch.setattr(handshakes, "PATIENCE", 4.0)
+    with full_port() as dead:
+        monkeypatch.setattr(socket, "create_connection", diverting(socket.create_connection, "127.0.0.2", dead))
+        assert handshake("two.example", port, "www.example.org")[0][0] == CHAIN[0]
+
+
+def test_name_servers_that_keep_silent_are_not_waited_for(monkeypatch):
+    """They cannot be told to hurry, so this one waits for the end of the test."""
+    over = threading.Event()
+    monkeypatch.setattr(handshakes, "PATIENCE", 0.6)
+    monkeypatch.setattr(socket, "getaddrinfo", answering(socket.getaddrinfo, "slow.example", over.wait))
+    try:
+        assert refusal(443, address="slow.example") == (
+            "the address cannot be resolved (no answer within 1 seconds); correct ansible_host",
+            "nothing",
+        )
+    finally:
+        over.set()
+
+
+def answering(getaddrinfo, name, answer):
+    """Return a getaddrinfo() that has an answer of its own for one name."""
+    return lambda host, *rest, **more: answer() if host == name else getaddrinfo(host, *rest, **more)
+
+
+def diverting(create_connection, address, port):
+    """Return a create_connection() that goes to another port for one address."""
+    return lambda place, **more: create_connection(("127.0.0.1", port) if place[0] == address else place, **more)
+
+
+def test_connections_share_what_takes_long_to_load(start, tmp_path, monkeypatch):
+    """The roots of the system are read once, and again where they are to be found elsewhere."""
+    server, loaded = start().present(CHAIN), []
+    create = ssl.create_default_context
+    monkeypatch.setattr(ssl, "create_default_context", lambda **given: loaded.append(given) or create(**given))
+    for number in range(2):
+        (tmp_path / f"system{number}.pem").write_bytes(ROOT.pem)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / f"system{number}.pem"))
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            looks = [pool.submit(handshake, "127.0.0.1", server.port, "www.example.org", trust=True) for _ in range(16)]
+        assert all(look.result()[0][0] == CHAIN[0] for look in looks)
+    assert loaded == [{}, {}]
 
 
 def test_a_server_that_answers_to_no_such_name_is_told_apart(start):

@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, identity
-from ansible_collections.evergreen.tls.plugins.module_utils.proofs import look, prove, prove_all
+from ansible_collections.evergreen.tls.plugins.module_utils.proofs import prove, prove_all
 from ansible_collections.evergreen.tls.tests.unit.authority import Authority, some_key
 
 NAMES = ["www.example.org", "*.shop.example"]
@@ -24,22 +24,15 @@ CHAIN = ROOT.chain(NAMES, KEY)
 ROOTS = ROOT.pem.decode()
 
 
-def test_a_look_tells_what_is_seen_and_where(start):
+def test_a_proof_tells_what_is_seen_and_where(start):
     server = start().present(CHAIN)
-    assert look("127.0.0.1", server.port, "*.shop.example") == {
+    assert prove("127.0.0.1", server.port, "*.shop.example", ROOTS, None, 0) == {
         "name": "evergreen-probe.shop.example",
         "address": "127.0.0.1",
         "port": server.port,
         "protocol": "TLSv1.3",
         "certificate": describe_chain(CHAIN),
     }
-
-
-def test_a_look_trusts_only_when_it_is_told_to(start):
-    server = start().present(Authority("Unknown root").chain(NAMES, KEY))
-    assert look("127.0.0.1", server.port, "www.example.org", ROOTS)["certificate"]["issuer"] == "Unknown root"
-    with pytest.raises(TlsError, match="clients cannot trust the certificate"):
-        look("127.0.0.1", server.port, "www.example.org", ROOTS, trust=True)
 
 
 def test_what_is_proved_is_the_very_certificate(start):

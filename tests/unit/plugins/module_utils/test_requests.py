@@ -103,7 +103,7 @@ def test_ansible_refuses_what_the_options_do_not_allow(request_, message):
         ),
         (
             {"renew_before": "3/3"},
-            "renew_before: 3/3 is no share of a lifetime; write a smaller one, such as 1/3, or a duration such as 30d",
+            "renew_before: 3/3 is no share of a lifetime; write one between none and all of it, such as 1/3, or a duration",
         ),
         ({"keep": 0}, "keep is 0, and a way back needs at least one earlier version; write 1 or more"),
         ({"port": 0}, "port is 0, and ports are 1 to 65535; correct it"),

@@ -166,6 +166,16 @@ def test_a_certificate_is_requested_installed_and_then_not_due(host):
     assert host.picture() == before
 
 
+def test_of_two_runs_at_once_the_second_leaves_what_the_first_installed(host):
+    asked, again = host.ask(), host.ask()
+    assert asked["csr"] == again["csr"]
+    host.install(signed(asked))
+    before = host.picture()
+    second = host.install(signed(again))
+    assert (second["changed"], second["msg"], second["version"]) == (False, "web is in use", "v0001")
+    assert host.picture() == before
+
+
 def test_check_mode_says_it_all_and_writes_nothing(host):
     asked = host.ask(check=True)
     assert (asked["changed"], asked["due"], asked["reason"]) == (True, True, "there is no certificate yet")

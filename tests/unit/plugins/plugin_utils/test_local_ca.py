@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import os
 import pathlib
@@ -22,6 +23,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.chains import not_af
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request, public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import locked
+from ansible_collections.evergreen.tls.plugins.plugin_utils import local_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import LocalCa
 from ansible_collections.evergreen.tls.tests.unit.authority import openssl, some_key
 
@@ -31,6 +33,7 @@ DAY = datetime.timedelta(days=1)
 ISSUE = """
 import sys
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key, make_key, make_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils import local_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import LocalCa
 key = load_key(make_key({"type": "Ed25519"}))
 ca = LocalCa(sys.argv[1], "Evergreen", "90d", None, None)
@@ -201,6 +204,51 @@ def test_every_certificate_is_recorded(folder):
     assert (folder / "issued" / f"{serial(leaf)}.json").exists()
 
 
+def test_a_request_that_comes_again_gets_the_certificate_that_was_issued_for_it(folder):
+    csr = make_request(some_key(), NAMES, {})
+    answers = {opened(folder).issue(request_for(), csr, host) for host in ("web1", "web1", "web2")}
+    assert len(answers) == len(records(folder)) == 1
+    issue(opened(folder))
+    assert len(records(folder)) == 2
+
+
+@pytest.mark.parametrize(
+    "changes", [{"domains": NAMES[:1]}, {"lifetime": "47d"}, {"name": "other"}, {"organization_name": "Example"}]
+)
+def test_a_request_that_wants_something_else_by_now_gets_another_certificate(folder, changes):
+    csr = make_request(some_key(), NAMES, {})
+    first = opened(folder).issue(request_for(), csr, "web1")
+    assert opened(folder).issue(request_for(**changes), csr, "web1") != first
+    assert len(records(folder)) == 2
+
+
+def test_a_request_whose_certificate_was_revoked_gets_another_one(folder):
+    csr = make_request(some_key(), NAMES, {})
+    first = opened(folder).issue(request_for(), csr, "web1")
+    opened(folder).revoke(serial(parse_chain(first)[0]), "key_compromise")
+    assert opened(folder).issue(request_for(), csr, "web1") != first
+
+
+@pytest.mark.parametrize(("lifetime", "later"), [("90d", DAY), ("1h", datetime.timedelta(minutes=6))])
+def test_a_request_that_comes_again_much_later_gets_another_certificate(folder, monkeypatch, lifetime, later):
+    csr = make_request(some_key(), NAMES, {})
+    first = opened(folder).issue(request_for(lifetime=lifetime), csr, "web1")
+    now = local_ca._now()
+    monkeypatch.setattr(local_ca, "_now", lambda: now + later * 0.9)
+    assert opened(folder).issue(request_for(lifetime=lifetime), csr, "web1") == first
+    monkeypatch.setattr(local_ca, "_now", lambda: now + later)
+    assert opened(folder).issue(request_for(lifetime=lifetime), csr, "web1") != first
+
+
+def test_answers_are_forgotten_after_a_day(folder):
+    issue(opened(folder))
+    (old,) = (folder / "answered").iterdir()
+    os.utime(old, (1, 1))
+    csr = make_request(some_key(1), NAMES, {})
+    opened(folder).issue(request_for(), csr, "web1")
+    assert [path.name for path in (folder / "answered").iterdir()] == [hashlib.sha256(csr).hexdigest()]
+
+
 def test_keys_are_closed_to_others(folder):
     before = os.umask(0)
     try:
@@ -215,6 +263,7 @@ def test_keys_are_closed_to_others(folder):
         "root.pem": 0o644,
         "crl.pem": 0o644,
         "issued": 0o700,
+        "answered": 0o700,
     }
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
 import time
 
@@ -24,13 +26,18 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import (
     Finding,
     Progress,
     count,
+    fine_requests,
+    order,
     summary,
     survey,
     table,
 )
 from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, garbled_pem, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import (
+    answer_together,
     closed_port,
+    drip,
+    full_port,
     hang_up,
     keep_silent,
     plain_http,
@@ -63,7 +70,7 @@ class Fleet:
         }
         return self
 
-    def findings(self, progress=lambda done, total: None, **options):
+    def findings(self, progress=lambda what, done, total: None, **options):
         """Return what is found."""
         return survey(list(self.hosts), self.hosts.__getitem__, progress, **options)
 
@@ -83,7 +90,7 @@ def fleet(tmp_path):
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch):
-    monkeypatch.setattr(handshakes, "PATIENCE", 0.5)
+    monkeypatch.setattr(handshakes, "PATIENCE", 3.0)
 
 
 def test_an_endpoint_that_serves_what_it_should_is_fine(start, fleet):
@@ -211,13 +218,11 @@ def test_what_the_system_trusts_is_fine(start, fleet, tmp_path, monkeypatch):
     assert server.connections == 1
 
 
-def test_bad_endpoints_are_one_finding_each_and_none_delays_or_hides_another(start, fleet):
+def test_bad_endpoints_are_one_finding_each_and_hide_no_other(start, fleet):
     huge = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), bytes(1000000))
     garbled = garbled_pem(ISSUING.certificate, b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x06")  # version 7
-    begin = time.monotonic()
-    silent = start(keep_silent).port
-    for number in range(20):
-        fleet.add(f"silent{number}", silent)
+    fleet.add("silent", start(keep_silent).port)
+    fleet.add("drips", start(drip).port)
     fleet.add("http", start(plain_http).port)
     fleet.add("reset", start(reset).port)
     fleet.add("hangs-up", start(hang_up).port)
@@ -229,16 +234,19 @@ def test_bad_endpoints_are_one_finding_each_and_none_delays_or_hides_another(sta
     fleet.add("no-address.invalid", 443, variables={"ansible_host": None})
     fleet.add("closed", closed_port())
     fleet.add("good", start().present(CHAIN).port)
-    findings = fleet.findings()
-    assert time.monotonic() - begin < 2.5
+    with full_port() as full:
+        findings = fleet.add("dropped", full).findings()
     reasons = {finding.host: finding.reason.partition(f" port {finding.port}: ")[2] for finding in findings}
     assert len(findings) == len(reasons) == len(fleet.hosts)
+    assert len(table(findings, 10_000, 100).splitlines()) == 1 + len(fleet.hosts) + 1
     assert {finding.host for finding in findings if finding.state != "unknown"} == {"good"}
     not_tls = "what answers does not speak TLS; see which program or server block listens there"
-    silence = "no answer within 0 seconds; open the port on every firewall on the way"
+    endless = "what listens there has not finished a handshake within 3 seconds; see which program it is, and its load"
     unresolved = {host: reasons.pop(host) for host in ("unresolved", "unspeakable", "no-address.invalid")}
     assert reasons == {
-        **{f"silent{number}": silence for number in range(20)},
+        "silent": endless,
+        "drips": endless,
+        "dropped": "no answer within 3 seconds; open the port on every firewall on the way",
         "http": not_tls,
         "reset": "Connection reset by peer; see that the server runs and can be reached",
         "hangs-up": "the server closed the connection in the middle of the handshake; see its error log",
@@ -253,13 +261,44 @@ def test_bad_endpoints_are_one_finding_each_and_none_delays_or_hides_another(sta
     assert {finding.host: finding.address for finding in findings}["no-address.invalid"] == "no-address.invalid"
 
 
-def test_only_so_many_handshakes_are_made_at_once(start, fleet):
-    silent = start(keep_silent).port
+def test_dead_endpoints_cost_their_timeout_once_and_not_in_series(start, fleet, monkeypatch):
+    """All are connected before the first is answered, and a good one has been seen meanwhile."""
+    monkeypatch.setattr(handshakes, "PATIENCE", 60.0)
+    server = start(answer_together(40))
+    for number in range(40):
+        fleet.add(f"web{number}", server.port)
+    fleet.add("good", start().present(CHAIN).port)
+    *dead, good = fleet.findings()
+    assert good.state == "fine"
+    assert {finding.reason.partition(": ")[2] for finding in dead} == {
+        "the server closed the connection in the middle of the handshake; see its error log"
+    }
+    assert server.connections == 40
+
+
+def test_only_so_many_handshakes_are_made_at_once(start, fleet, monkeypatch):
+    monkeypatch.setattr(handshakes, "PATIENCE", 60.0)
+    server = start(answer_together(2))
     for number in range(4):
-        fleet.add(f"web{number}", silent)
-    begin = time.monotonic()
-    fleet.findings(at_once=2)
-    assert 1 <= time.monotonic() - begin < 1.5
+        fleet.add(f"web{number}", server.port)
+    assert {finding.reason.partition(": ")[2] for finding in fleet.findings(at_once=2)} == {
+        "the server closed the connection in the middle of the handshake; see its error log"
+    }
+    assert server.connections == 4 and not server.others
+
+
+def test_no_more_handshakes_are_made_at_once_than_files_may_be_open(start, fleet):
+    there = len(os.listdir("/proc/self/fd"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    port = start().present(CHAIN).port
+    for number in range(200):
+        fleet.add(f"web{number}", port)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2 * there + 20, hard))
+    try:
+        findings = fleet.findings()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert {finding.state for finding in findings} == {"fine"}
 
 
 @pytest.mark.parametrize(
@@ -343,7 +382,7 @@ web:
     loader = DataLoader()
     inventory = InventoryManager(loader, [str(tmp_path / "inventory.yml")])
     variables = HostVars(inventory, VariableManager(loader, inventory), loader)
-    bad, good, worse = survey(["bad", "worse", "good"], variables.__getitem__, lambda done, total: None)
+    bad, good, worse = survey(["bad", "worse", "good"], variables.__getitem__, lambda what, done, total: None)
     assert good.reason.endswith("nothing listens there; start nginx with a site on that port")
     for host, finding, name in (("bad", bad, "domain"), ("worse", worse, "address")):
         assert finding == Finding(host, "unknown", finding.reason)
@@ -359,7 +398,7 @@ def test_a_host_without_requests_has_nothing_to_serve(fleet, variables):
 
 
 def test_a_host_without_any_variables_has_nothing_to_serve():
-    assert survey(["web1"], {"web1": {}}.__getitem__, lambda done, total: None) == []
+    assert survey(["web1"], {"web1": {}}.__getitem__, lambda what, done, total: None) == []
 
 
 @pytest.mark.parametrize(
@@ -394,26 +433,22 @@ def test_the_worst_comes_first(start, fleet):
     ]
 
 
-def test_progress_is_told_of_each_endpoint(start, fleet):
+def test_progress_is_told_of_each_host_and_each_endpoint(start, fleet):
     fleet.add("web1", start().present(CHAIN).port).add("web2", closed_port()).add("web3", 443, type="DSA")
     told = []
-    fleet.findings(progress=lambda done, total: told.append((done, total)))
-    assert told == [(1, 2), (2, 2)]
+    fleet.findings(progress=lambda *news: told.append(news))
+    read, seen = "hosts whose variables are read", "endpoints looked at"
+    assert told == [(read, 1, 3), (read, 2, 3), (read, 3, 3), (seen, 1, 2), (seen, 2, 2)]
 
 
-def test_progress_is_said_only_when_it_takes_long():
-    said = []
-    for done in range(1, 6):
-        Progress(said.append, every=60)(done, 5)
-    assert said == []
-    progress = Progress(said.append, every=0.1)
-    progress(1, 5)
-    time.sleep(0.11)
-    progress(2, 5)
-    progress(3, 5)
-    time.sleep(0.11)
-    progress(5, 5)
-    assert said == ["surveyed 2 of 5 endpoints"]
+def test_progress_is_said_only_when_it_takes_long(monkeypatch):
+    said, clock = [], [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    progress = Progress(said.append, every=3.0)
+    for done, seconds in ((1, 0), (2, 2.9), (3, 0.2), (4, 2.9), (5, 3)):
+        clock[0] += seconds
+        progress("endpoints looked at", done, 5)
+    assert said == ["endpoints looked at: 3 of 5"]
 
 
 FINDINGS = [
@@ -428,15 +463,56 @@ FINDINGS = [
 ]
 
 
+def test_the_hosts_that_answered_are_renewed_first_in_an_order_that_changes_with_the_lot():
+    findings = [Finding(f"web{number}", "due", "it is forced") for number in range(9)]
+    findings += [Finding("silent", "unknown", "no answer"), Finding("silent", "due", "it is forced")]
+    findings += [Finding("fine", "fine", ""), Finding("web3", "fine", "")]
+    first = order(findings, "2026-11-21")
+    assert first == order(list(reversed(findings)), "2026-11-21")
+    assert sorted(first[:9]) == [f"web{number}" for number in range(9)]
+    assert first[9:] == ["silent"]
+    assert len({order(findings, f"2026-11-{day}")[0] for day in range(10, 31)}) > 3
+
+
 def test_findings_are_counted_the_worst_first():
     assert list(count(FINDINGS).items()) == [("expired", 1), ("unknown", 2), ("due", 2), ("fine", 1)]
     assert count([]) == {"expired": 0, "unknown": 0, "due": 0, "fine": 0}
 
 
+def test_a_request_is_fine_when_all_of_its_endpoints_are():
+    def found(host, request, address, state="fine"):
+        return Finding(host, state, "", request, NAME, address, 443)
+
+    findings = [
+        *(found("web1", "www", address) for address in ("192.0.2.1", "192.0.2.2")),
+        found("web1", "shop", "192.0.2.1"),
+        found("web2", "www", "192.0.2.3"),
+        found("web2", "www", "192.0.2.4", "unknown"),
+        Finding("web1", "due", "its disk is inspected"),
+        Finding("web3", "unknown", "two certificate requests are named www"),
+    ]
+    assert fine_requests(findings) == 2
+    assert fine_requests([]) == 0
+
+
 def test_findings_are_said_in_a_sentence():
     assert summary(FINDINGS) == "6 endpoints of 6 hosts: 1 expired, 2 unknown, 2 due, 1 fine"
-    assert summary(FINDINGS[-1:] * 3) == "3 endpoints of 1 hosts: 3 fine"
+    assert summary(FINDINGS[-1:]) == "1 endpoint of 1 host: 1 fine"
+    assert summary(FINDINGS[-1:] * 3) == "3 endpoints of 1 host: 3 fine"
     assert summary([]) == "0 endpoints of 0 hosts: nothing to see"
+
+
+def test_what_somebody_asked_for_is_no_endpoint_that_was_seen():
+    wishes = [Finding(f"web{number}", "due", "its disk is inspected") for number in (7, 8)]
+    findings = [*wishes, FINDINGS[-1]]
+    assert count(findings) == {"expired": 0, "unknown": 0, "due": 0, "fine": 1}
+    assert summary(findings) == "1 endpoint of 1 host: 1 fine; 2 hosts due as asked for"
+    assert summary(findings[1:]) == "1 endpoint of 1 host: 1 fine; 1 host due as asked for"
+    assert table(findings, 160, 1).splitlines() == [
+        "host  name             address        left  state",
+        "web7  www.example.org  192.0.2.7 443  60 d  fine",
+        "1 endpoint of 1 host: 1 fine; 2 hosts due as asked for",
+    ]
 
 
 def test_a_table_has_a_line_for_each_endpoint_and_a_sum():
@@ -472,7 +548,7 @@ def test_a_table_of_very_many_shows_the_worst():
 
 
 def test_a_table_of_many_that_are_fine_is_a_sum():
-    assert table(FINDINGS[-1:] * 7, 160, 6) == "… and 7 more\n7 endpoints of 1 hosts: 7 fine"
+    assert table(FINDINGS[-1:] * 7, 160, 6) == "… and 7 more\n7 endpoints of 1 host: 7 fine"
     assert table([], 160, 6) == "0 endpoints of 0 hosts: nothing to see"
 
 
@@ -483,4 +559,4 @@ def test_a_certificate_cannot_play_with_the_terminal(start, fleet):
     assert row.endswith(
         "Evil?[2J?web9  fine did not sign the certificate before it; order the chain leaf first, without strangers"
     )
-    assert (header.split()[0], total) == ("host", "1 endpoints of 1 hosts: 1 due")
+    assert (header.split()[0], total) == ("host", "1 endpoint of 1 host: 1 due")

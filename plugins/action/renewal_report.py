@@ -1,0 +1,106 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import collections.abc
+import datetime
+import os
+import pwd
+import socket
+import typing as t
+
+from ansible import context
+from ansible.release import __version__ as ansible_version
+from ansible.utils.display import Display
+
+from ansible_collections.evergreen.tls.plugins.module_utils.durations import duration
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils.records import remove_old_records, write_record
+from ansible_collections.evergreen.tls.plugins.plugin_utils.reports import report, surveyed, text
+
+display = Display()
+
+
+class ActionModule(TlsAction):
+    """Say what became of everything that was due, and keep a record of the run, on the controller."""
+
+    _requires_connection = False
+    BYPASS_HOST_LOOP = True
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+        "directory": {"type": "path", "default": "~/.evergreen/runs"},
+        "keep": {"type": "str", "default": "400d"},
+        "most": {"type": "int", "default": 100},
+    }
+
+    def decide(self, arguments, task_vars):
+        variables_of = task_vars["hostvars"].__getitem__
+        found = surveyed(task_vars["ansible_play_hosts_all"], variables_of)
+        check_mode = self._task.check_mode
+        told = report(found, variables_of, check_mode)
+        display.display(text(told, arguments["most"], check_mode))
+        outcomes = {
+            "counts": told.counts,
+            "stopped_by": told.stopped_by,
+            "outcomes": [outcome._asdict() for outcome in told.outcomes],
+            "msg": told.sentence,
+        }
+        recorded = {}
+        if arguments["directory"] and arguments["keep"] and not check_mode:
+            now = datetime.datetime.now(datetime.timezone.utc)
+            recorded = keep_record(
+                arguments["directory"], arguments["keep"], {**run_of(found, task_vars, now), **outcomes}, now
+            )
+        return {"changed": False, **outcomes, "failed_hosts": told.failed_hosts, **recorded}
+
+
+def keep_record(directory, keep, content, now):
+    """Write the record of a run and remove the old ones; warn of what cannot be done."""
+    try:
+        path = write_record(directory, content, now)
+    except OSError as error:
+        display.warning(
+            f"no record of this run is written to {directory}: {error.strerror}; correct that folder, or renew_records"
+        )
+        return {}
+    try:
+        remove_old_records(os.path.dirname(path), duration(keep), now)
+    except TlsError as error:
+        display.warning(f"no old records of runs are removed, since renew_records_kept makes no sense: {error}")
+    except OSError as error:
+        display.warning(f"old records of runs are not removed: {system_error(error)}")
+    return {"record": path}
+
+
+def run_of(found, task_vars, now):
+    """Return what is known of a run that ended *now*."""
+    started, counts = found.get("started"), found.get("counts")
+    counts = counts if isinstance(counts, collections.abc.Mapping) else {}
+    return {
+        "started": started if isinstance(started, str) else None,
+        "finished": now.isoformat(timespec="seconds"),
+        "check_mode": False,  # in which nothing is recorded
+        "controller": socket.gethostname(),
+        "user": user(),
+        "ansible": ansible_version,
+        "playbooks": playbooks(),
+        "play": task_vars.get("ansible_play_name"),
+        "limit": task_vars.get("ansible_limit"),
+        "survey": {str(state): number for state, number in counts.items() if isinstance(number, int)},
+    }
+
+
+def playbooks():
+    """Return the playbooks that this run was started with."""
+    named = context.CLIARGS.get("args")
+    return list(named) if isinstance(named, (list, tuple)) else []
+
+
+def user():
+    """Return the name of the user who runs this, or the number of one without a name."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
