@@ -16,7 +16,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, describe_chain, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key, public_bytes
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, complete_request
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, require_cryptography, run
 
@@ -37,7 +37,7 @@ def main():
 
 def decide(module):
     require_cryptography()
-    wanted = complete_request(module.params["request"])
+    wanted = module.params["request"]
     store = Store(module.params["directory"], wanted["name"])
     if not module.check_mode and os.path.isdir(out_of_sight(store)) and not os.path.lexists(store.path):
         os.rename(out_of_sight(store), store.path)  # by a removal that was killed before it knew whether it may

@@ -23,7 +23,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     wanted_kind,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, complete_request
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, require_cryptography
 
@@ -45,7 +45,7 @@ def main():
 
 def decide(module):
     require_cryptography()
-    wanted = {**complete_request(module.params["request"]), "host": module.params["host"]}
+    wanted = {**module.params["request"], "host": module.params["host"]}
     roots = parse_chain(module.params["roots"].encode()) if module.params["roots"] else None
     store = Store(module.params["directory"], wanted["name"])
     now = datetime.datetime.now(datetime.timezone.utc)

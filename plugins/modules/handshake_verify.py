@@ -8,7 +8,7 @@ from __future__ import annotations
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.evergreen.tls.plugins.module_utils.proofs import prove_all
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, complete_request
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, require_cryptography
 
 
@@ -30,7 +30,7 @@ def main():
 
 def decide(module):
     require_cryptography()
-    request = complete_request(module.params["request"])
+    request = module.params["request"]
     places = [(module.params["address"] or "127.0.0.1", request["port"])]
     return prove_all(request, places, module.params, "host", module.check_mode)
 

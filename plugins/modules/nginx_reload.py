@@ -16,7 +16,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.master import Master
 from ansible_collections.evergreen.tls.plugins.module_utils.names import probe_name
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, identity
 from ansible_collections.evergreen.tls.plugins.module_utils.processes import listeners
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, complete_request
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, read_file, require_cryptography
 
 try:
@@ -45,7 +45,7 @@ def main():
 
 def decide(module):
     require_cryptography()
-    wanted = complete_request(module.params["request"])
+    wanted = module.params["request"]
     current = os.path.join(module.params["directory"], wanted["name"], "current")
     installed = installed_certificate(os.path.join(current, "fullchain.pem"))
     if installed is None and module.check_mode:

@@ -30,13 +30,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils.processes import (
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.sites import (
     HEADER,
+    OPTIONS,
     Host,
-    check_session,
-    check_sites,
-    check_store,
+    check_profiles,
     conflicts,
     foreign_defaults,
-    normal_site,
     render,
     site_at,
 )
@@ -55,54 +53,17 @@ BIND_PATIENCE = 3.0  # nginx tries five times in two and a half seconds
 
 
 def main():
-    site = {
-        "name": {"type": "str", "required": True},
-        "certificate": {"type": "str"},
-        "server_names": {"type": "list", "elements": "str"},
-        "root": {"type": "str"},
-        "proxy_pass": {"type": "str", "no_log": False},
-        "redirect": {"type": "str"},
-        "return_code": {"type": "int"},
-        "websocket": {"type": "bool", "default": False},
-        "force_https": {"type": "bool", "default": True},
-        "hsts": {"type": "raw", "default": False},
-        "profile": {"type": "str", "choices": ["modern", "intermediate"]},
-        "http2": {"type": "bool", "default": True},
-        "http_port": {"type": "int", "default": 80},
-        "https_port": {"type": "int", "default": 443},
-        "extra": {"type": "str"},
-    }
-    answer(
-        AnsibleModule(
-            argument_spec={
-                "sites": {"type": "list", "elements": "dict", "default": [], "options": site},
-                "domains": {"type": "dict", "default": {}},
-                "profile": {"type": "str", "choices": ["modern", "intermediate"], "default": "intermediate"},
-                "reject_unknown": {"type": "bool", "default": True},
-                "session_timeout": {"type": "str", "default": "1d"},
-                "session_cache": {"type": "str", "default": "shared:evergreen:10m"},
-                "session_tickets": {"type": "bool"},
-                "ipv6": {"type": "str", "choices": ["auto", "true", "false"], "default": "auto"},
-                "store": {"type": "path", "default": "/etc/evergreen"},
-                "path": {"type": "path", "default": "/etc/nginx/conf.d/evergreen.conf"},
-                "reload": {"type": "bool", "default": True},
-                "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            },
-            supports_check_mode=True,
-        ),
-        decide,
-    )
+    answer(AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True), decide)
 
 
 def decide(module):
     params = module.params
-    described = params["sites"] if params["state"] == "present" else []
-    check_certificates(described, params["domains"], params["store"])
-    sites = [normal_site(site, params["profile"], params["domains"]) for site in described]
+    sites = params["sites"] if params["state"] == "present" else []
+    check_certificates(sites, params["domains"], params["store"])
     if not module.get_bin_path("nginx", opt_dirs=FOLDERS):
         return without_nginx(module, sites)
     master = Master(module)
-    check_sites(sites, master.nginx)
+    check_profiles(sites, master.nginx)
     nothing_to_do = not sites and not os.path.lexists(params["path"])
     with contextlib.nullcontext() if module.check_mode or nothing_to_do else locked(hidden(params["path"], "lock")):
         return Transaction(module, master, sites).converge()
@@ -111,7 +72,7 @@ def decide(module):
 def check_certificates(sites, domains, store):
     """Make sure that each site has a certificate, or a request for one, so that no slip of the pen takes a site off HTTPS."""
     for site in sites:
-        name = site["certificate"] or site["name"]
+        name = site["certificate"]
         if domains and name not in domains and not os.path.lexists(os.path.join(store, name)):
             raise TlsError(
                 f"the site {site['name']} has no certificate: there is no certificate request named {name}, only "
@@ -221,8 +182,8 @@ class Transaction:
         session = {name: params[f"session_{name}"] for name in ("timeout", "cache", "tickets")}
         host = Host(
             nginx=self.nginx,
-            store=check_store(params["store"]),
-            session=check_session(session),
+            store=params["store"],
+            session=session,
             has_ipv6=self.has_ipv6,
             reject_unknown=params["reject_unknown"],
             taken_ports=self.defaults,

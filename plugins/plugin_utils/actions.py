@@ -13,9 +13,10 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
-from ansible_collections.evergreen.tls.plugins.module_utils.names import normal_names
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import require_cryptography
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
+from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import complaints
 
 PASSED_ON = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
@@ -43,7 +44,10 @@ class TlsAction(ActionBase):
 
     def _arguments(self) -> dict[str, t.Any]:
         """Return the arguments of the task, once they are what ARGUMENTS says."""
-        checked = ArgumentSpecValidator(self.ARGUMENTS).validate(self._task.args)
+        return self._checked(self._task.args)
+
+    def _checked(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        checked = ArgumentSpecValidator(self.ARGUMENTS).validate(arguments)
         if checked.error_messages:
             request = self._task.args.get("request")
             name = request.get("name") if isinstance(request, dict) else None
@@ -52,18 +56,20 @@ class TlsAction(ActionBase):
         return checked.validated_parameters
 
 
-class HostAction(ActionBase):
-    """An action that leaves the work to the module of its name, for a request whose names are encoded: hosts need no idna library."""
+class HostAction(TlsAction):
+    """An action that leaves the work to the module of its name, for a request that is complete."""
 
-    _supports_check_mode = True
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {"request": REQUEST}  # the module checks the others
 
-    def run(self, tmp=None, task_vars=None):
-        super().run(tmp, task_vars)
-        arguments = {**self._task.args, "request": _encoded(self._task.args.get("request"))}
+    def decide(self, arguments, task_vars):
+        arguments = {**self._task.args, "request": complete_request(arguments["request"])}
         result = self._execute_module(module_args=arguments, task_vars=task_vars)
         if result.get("missing") and self._task.check_mode:
             return {"changed": True, "msg": f"the package {result['missing']} would be installed first"}
         return result
+
+    def _arguments(self):
+        return self._checked({name: value for name, value in self._task.args.items() if name in self.ARGUMENTS})
 
 
 class ChainAction(TlsAction):
@@ -135,11 +141,3 @@ def places(task_vars: dict[str, t.Any], port: int) -> list[tuple[str, int]]:
 def _last_line(error: Exception) -> str:
     """Return the last of what a program said, without the full stop."""
     return (str(error).strip().splitlines() or ["no reason given"])[-1].strip().rstrip(".")
-
-
-def _encoded(request: t.Any) -> t.Any:
-    """Return a request with its names in their normal form, or as it is where the module will say what is wrong with it."""
-    try:
-        return {**request, "domains": normal_names(request["domains"])}
-    except (TlsError, KeyError, TypeError):
-        return request

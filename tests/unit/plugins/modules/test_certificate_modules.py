@@ -342,28 +342,10 @@ def test_a_certificate_is_due_for_a_reason(host, changes, reason):
     assert "csr" in asked and "ready" not in asked
 
 
-def test_names_are_compared_in_their_normal_form(host):
-    host.renew()
-    assert host.ask(domains=["EXAMPLE.org.", " www.example.org", "example.org"])["due"] is False
-
-
 @pytest.mark.parametrize(
     ("request_", "sentence"),
     [
-        (
-            {"domains": []},
-            "certificate request web: the list of domains is empty; name at least one DNS name or IP address",
-        ),
-        ({"domains": ["a b"]}, "certificate request web: 'a b' is not a DNS name: the part 'a b' has characters other"),
         ({"name": "../web"}, "'../web' cannot name a request, since it names a folder on the host; use letters"),
-        ({"mode": "0644"}, "certificate request web: mode is 0644, and the private key's file must be readable by its"),
-        ({"links": {"a": "cert.pem"}}, "certificate request web: links: 'a' is not an absolute path in its plain form"),
-        ({"keep": 0}, "certificate request web: keep is 0, and a way back needs at least one earlier version; write 1"),
-        ({"validate": "'"}, 'certificate request web: validate: "\'" is no command: No closing quotation; correct its'),
-        (
-            {"renew_before": "soon"},
-            "certificate request web: renew_before: 'soon' is not a length of time; write a number",
-        ),
         ({"type": "DSA"}, "value of type must be one of: RSA, ECC, Ed25519, got: DSA found in request"),
         ({"domain": "a.example"}, "Unsupported parameters for "),
     ],

@@ -10,14 +10,8 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import (
-    FILES,
-    REQUEST,
-    SUBJECT,
-    check_distinct,
-    complete_request,
-    key_mode,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, SUBJECT, key_mode
+from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import FILES, check_distinct, complete_request
 
 LEAST = {"name": "web", "domains": ["www.example.org"]}
 
