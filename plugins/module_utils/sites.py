@@ -16,7 +16,8 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils.configurations import Server
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.names import is_address
-from ansible_collections.evergreen.tls.plugins.module_utils.nginx import Nginx, dotted, tls_directives
+from ansible_collections.evergreen.tls.plugins.module_utils.nginx import Nginx, dotted
+from ansible_collections.evergreen.tls.plugins.module_utils.profiles import tls_directives
 
 # The one definition of the options of nginx_sites. Described for people in plugins/modules/nginx_sites.yml.
 SITE = {

@@ -27,18 +27,18 @@ import stat
 
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, names_of, parse_chain, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key
-from ansible_collections.evergreen.tls.plugins.module_utils.names import check_request_name
-from ansible_collections.evergreen.tls.plugins.module_utils.renewal import why_renew
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import key_mode
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import (
+from ansible_collections.evergreen.tls.plugins.module_utils.files import (
     create_file,
     locked,
-    read_file,
     replace_file,
     replace_link,
     sync_folder,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key
+from ansible_collections.evergreen.tls.plugins.module_utils.names import check_request_name
+from ansible_collections.evergreen.tls.plugins.module_utils.renewal import why_renew
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import key_mode
+from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 
 VERSION = re.compile(r"v([0-9]{4,9})")
 

@@ -11,7 +11,8 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, read_file, replace_file, run
+from ansible_collections.evergreen.tls.plugins.module_utils.files import replace_file
+from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, read_file, run
 
 WIRE = "latin-1"  # a character for each byte: Ansible carries nothing that is not UTF-8, and files hold what they hold
 

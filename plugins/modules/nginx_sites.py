@@ -21,6 +21,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.configurations impor
     servers,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.files import create_file, locked, replace_file, sync_folder
 from ansible_collections.evergreen.tls.plugins.module_utils.master import FOLDERS, Master
 from ansible_collections.evergreen.tls.plugins.module_utils.nginx import dotted, first_error
 from ansible_collections.evergreen.tls.plugins.module_utils.processes import (
@@ -38,14 +39,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.sites import (
     render,
     site_at,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import (
-    answer,
-    create_file,
-    locked,
-    read_file,
-    replace_file,
-    sync_folder,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, read_file
 
 TEST = "evergreen-test"  # how the files end that nginx tests before they go live
 RELOAD_PATIENCE = 30.0
