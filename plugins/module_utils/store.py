@@ -25,7 +25,7 @@ import secrets
 import shutil
 import stat
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, names_of, parse_chain, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, names_of, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.files import (
     create_file,
@@ -36,6 +36,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.files import (
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key
 from ansible_collections.evergreen.tls.plugins.module_utils.names import check_request_name
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.renewal import why_renew
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import key_mode
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file

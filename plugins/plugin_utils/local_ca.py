@@ -22,7 +22,7 @@ import json
 import os
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import not_after, parse_chain, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import not_after, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.durations import duration
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.files import create_file, locked, replace_file, sync_folder
@@ -32,6 +32,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     public_bytes,
     subject_name,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 
 try:

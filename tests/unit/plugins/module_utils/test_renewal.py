@@ -10,8 +10,8 @@ import datetime
 
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.renewal import renewal_time, why_renew
 from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, key_pem, some_key
 

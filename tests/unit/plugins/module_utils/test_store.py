@@ -14,9 +14,10 @@ import stat
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils import files
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
 from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, key_pem, some_key
 

@@ -14,8 +14,8 @@ import sys
 
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key, load_request, requested_names
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.tests.unit.authority import Authority
 
 MODULES = "ansible_collections.evergreen.tls.plugins.modules"
