@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction, facts_of
 from ansible_collections.evergreen.tls.plugins.plugin_utils.changes import find_change, no_change, prove
 from ansible_collections.evergreen.tls.plugins.plugin_utils.firewalls import (
     BACKENDS,
@@ -37,37 +37,42 @@ class ActionModule(TlsAction):
         if wanted["backend"] == "none":
             return no_change(wanted)
 
-        def ask(looks):
-            return self._visit({"looks": [look.on_wire() for look in looks]}, task_vars)["answers"]
+        self._task_vars, self._facts = task_vars, {}
+        result = self._settle(wanted)
+        return {**result, **self._facts}
 
-        transcript = Transcript(ask(first_looks(wanted["backend"])))
+    def _settle(self, wanted):
+        """Return the result, once the host is as it is wanted, or in check mode, how it would be."""
+        transcript = Transcript(self._ask(first_looks(wanted["backend"])))
         for _attempt in range(ATTEMPTS):
-            change = think(lambda host: find_change(host, wanted), transcript, ask)
+            change = think(lambda host: find_change(host, wanted), transcript, self._ask)
             if change is None:
                 return no_change(wanted)
             if not change.steps or self._task.check_mode:
                 return change.result(change.expected(), change.firewall.warnings, self._task.check_mode)
-            visit = self._visit(_plan(change, transcript), task_vars)
-            transcript = Transcript(visit["answers"])
-            if visit["changed"]:
-                return self._proved(change, transcript, ask)
+            told = self._tell(_plan(change, transcript))
+            transcript = Transcript(told["answers"])
+            if told["changed"]:
+                return self._proved(change, transcript)
         raise TlsError(
             f"{change.firewall.name} changes while it is looked at; see what else changes it, and run this again then"
         )
 
-    def _proved(self, change, transcript, ask):
+    def _proved(self, change, transcript):
         """Return the result, once what was done can be read back."""
         name, doors, wanted = change.firewall.name, change.doors, change.wanted
-        firewall = think(lambda host: find_firewall(host, name, doors, wanted["zone"]), transcript, ask)
+        firewall = think(lambda host: find_firewall(host, name, doors, wanted["zone"]), transcript, self._ask)
         prove(firewall, doors, wanted["state"])
         warnings = list(dict.fromkeys(change.firewall.warnings + firewall.warnings))
         return change.result(firewall.lines(doors), warnings, False)
 
-    def _visit(self, arguments, task_vars):
-        result = self._execute_module("evergreen.tls.firewall_transcript", module_args=arguments, task_vars=task_vars)
-        if result.get("failed"):
-            raise TlsError(result.pop("msg"), **result)
-        return result
+    def _ask(self, looks):
+        return self._tell({"looks": [look.on_wire() for look in looks]})["answers"]
+
+    def _tell(self, arguments):
+        told = self.visit("firewall_transcript", arguments, self._task_vars)
+        self._facts.update(facts_of(told))
+        return told
 
 
 def _plan(change, transcript):

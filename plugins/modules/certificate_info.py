@@ -10,17 +10,11 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import (
-    check_chain,
-    describe_chain,
-    not_after,
-    parse_chain,
-)
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key, public_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.names import REQUEST_NAME
-from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, require_cryptography
+from ansible_collections.evergreen.tls.plugins.module_utils.versions import Versions
 
 
 def main():
@@ -38,7 +32,8 @@ def decide(module):
     require_cryptography()
     directory, name = module.params["directory"], module.params["name"]
     names = [name] if name else sorted(folders(directory))
-    return {"changed": False, "certificates": [describe(Store(directory, name)) for name in names]}
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat()
+    return {"changed": False, "now": now, "certificates": [tell(Versions(directory, name)) for name in names]}
 
 
 def folders(directory):
@@ -52,40 +47,33 @@ def folders(directory):
     ]
 
 
-def describe(store):
-    """Return what is there of one certificate."""
-    version = store.current()
-    description = {
-        "name": os.path.basename(store.path),
-        "path": store.path,
+def tell(versions):
+    """Return what is there of one certificate, for the controller to describe: files, and never more of a key than its public part."""
+    version = versions.current()
+    told = {
+        "name": os.path.basename(versions.path),
+        "path": versions.path,
         "version": version,
-        "versions": store.versions(),
-        "issuer": None,
-        "waiting_since": waiting_since(store),
-        "days_left": None,
-        "problem": None,
-        "certificate": None,
+        "versions": versions.versions(),
+        "waiting_since": waiting_since(versions),
     }
     if version is None:
-        return description
-    issuer = store.file(version, "issuer")
-    description["issuer"] = issuer.decode(errors="replace") if issuer else None
-    now = datetime.datetime.now(datetime.timezone.utc)
+        return told
+    for part, file in (("issuer", "issuer"), ("chain", "fullchain.pem")):
+        content = versions.file(version, file)
+        told[part] = content.decode(errors="replace") if content is not None else None
     try:
-        chain = parse_chain(store.file(version, "fullchain.pem") or b"")
-        description["certificate"] = describe_chain(chain)
-        description["days_left"] = round((not_after(chain[0]) - now).total_seconds() / 86400, 3)
-        key = load_key(store.file(version, "privkey.pem") or b"", "its private key file")
-        check_chain(chain, key.public_key(), description["certificate"]["names"], now)
+        key = load_key(versions.file(version, "privkey.pem") or b"", "its private key file")
+        told["public_key"] = public_pem(key.public_key()).decode()
     except TlsError as error:
-        description["problem"] = str(error)
-    return description
+        told["problem"] = str(error)
+    return told
 
 
-def waiting_since(store):
+def waiting_since(versions):
     """Return since when a request is waiting, in UTC."""
     try:
-        changed = os.stat(os.path.join(store.next, "request.csr")).st_mtime
+        changed = os.stat(os.path.join(versions.next, "request.csr")).st_mtime
     except OSError:
         return None
     return datetime.datetime.fromtimestamp(changed, datetime.timezone.utc).isoformat()

@@ -42,6 +42,13 @@ class TlsAction(ActionBase):
         """Do the work."""
         raise NotImplementedError
 
+    def visit(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return what a module of the collection says on the host. Raises TlsError where it failed."""
+        result = self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
+        if result.get("failed"):
+            raise TlsError(result.pop("msg"), **result)
+        return result
+
     def _arguments(self) -> dict[str, t.Any]:
         """Return the arguments of the task, once they are what ARGUMENTS says."""
         return self._checked(self._task.args)
@@ -109,6 +116,11 @@ class ChainAction(TlsAction):
             shared_loader_obj=self._shared_loader_obj,
         )
         return action.run(task_vars=task_vars)
+
+
+def facts_of(visit: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return what Ansible itself found on a host, such as its Python: without it in the result, the next task would search again."""
+    return {"ansible_facts": visit["ansible_facts"]} if visit.get("ansible_facts") else {}
 
 
 def together(certificates: list[dict[str, t.Any]]) -> dict[str, t.Any]:

@@ -135,6 +135,13 @@ def test_without_a_firewall_there_is_nothing_to_do():
     assert unasked.visits == 0
 
 
+def test_what_ansible_finds_on_the_way_is_kept():
+    host = Host("-P INPUT ACCEPT\n")
+    found = {"discovered_interpreter_python": "/usr/bin/python3"}
+    result = run(lambda *arguments, **more: {**host.execute(*arguments, **more), "ansible_facts": found})
+    assert (result["backend"], result["ansible_facts"]) == ("none", found)
+
+
 def test_what_makes_no_sense_is_refused_before_the_host_is_asked():
     host = Host(LISTED)
     assert run(host.execute, ports=[70000])["msg"] == "70000 is no port; give a number between 1 and 65535"

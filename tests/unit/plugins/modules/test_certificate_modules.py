@@ -16,6 +16,7 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key, load_request, requested_names
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
+from ansible_collections.evergreen.tls.plugins.plugin_utils.exhibits import describe_exhibits
 from ansible_collections.evergreen.tls.tests.unit.authority import Authority
 
 MODULES = "ansible_collections.evergreen.tls.plugins.modules"
@@ -93,8 +94,9 @@ class Host:
         return self.run("certificate_install", check, **arguments)
 
     def info(self, **arguments):
-        """Run certificate_info."""
-        return self.run("certificate_info", **arguments)
+        """Run certificate_info, and describe what it tells."""
+        told = self.run("certificate_info", **arguments)
+        return told if told.get("failed") else describe_exhibits(told)
 
     def renew(self, days=(-1, 90), authority=ISSUING, **request):
         """Have a new certificate requested, issued and installed; return what the last step answered."""
