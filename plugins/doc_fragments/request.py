@@ -4,8 +4,17 @@
 
 from __future__ import annotations
 
-# What a request says (module_utils/requests.py).
-SUBOPTIONS = r"""
+
+class ModuleDocFragment:
+    # The option that every module and action shares that is about one certificate (module_utils/requests.py).
+    DOCUMENTATION = r"""
+options:
+  request:
+    description:
+      - What the certificate is to be, as an entry of C(certificate_requests) says it.
+    type: dict
+    required: true
+    suboptions:
       name:
         description:
           - The name of the request, and of its folder on the host.
@@ -113,33 +122,6 @@ SUBOPTIONS = r"""
         default: 443
 """
 
-
-class ModuleDocFragment:  # The option that every module and action shares that is about one certificate.
-    DOCUMENTATION = (
-        r"""
-options:
-  request:
-    description:
-      - What the certificate is to be, as an entry of C(certificate_requests) says it.
-    type: dict
-    required: true
-    suboptions:
-"""
-        + SUBOPTIONS
-    )
-
-    # The same for all certificates of a host.
-    REQUESTS = r"""
-options:
-  requests:
-    description:
-      - What the certificates of the host are to be, as C(certificate_requests) says it.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-""" + SUBOPTIONS.replace("O(request.", "O(requests[].")
-
     # The folder of all certificates of a host.
     DIRECTORY = r"""
 options:
@@ -161,3 +143,13 @@ options:
     type: dict
     default: {}
 """
+
+
+# The same for all certificates of a host, in a list.
+ModuleDocFragment.REQUESTS = (
+    ModuleDocFragment.DOCUMENTATION.replace("  request:\n", "  requests:\n", 1)
+    .replace("an entry of C(certificate_requests) says it", "C(certificate_requests) says it", 1)
+    .replace("What the certificate is to be", "What the certificates of the host are to be", 1)
+    .replace("    type: dict\n", "    type: list\n    elements: dict\n", 1)
+    .replace("O(request.", "O(requests[].")
+)

@@ -163,7 +163,7 @@ counts:
   type: dict
   sample: {renewed: 2, repaired: 0, waiting: 0, failed: 1, untouched: 3, fine: 994}
 stopped_by:
-  description: The hosts whose failed proof, or else failure, kept others from being touched.
+  description: The hosts whose failed proof kept others from being touched.
   returned: always
   type: list
   elements: str

@@ -196,10 +196,9 @@ def _complaint(item: t.Any) -> str:
 
 
 def _stopped_by(outcomes: list[Outcome]) -> list[str]:
-    """Return the hosts that kept others from being touched: what could not be proved, or else what failed."""
-    if not any(outcome.state == "untouched" for outcome in outcomes):
-        return []
-    return _hosts(outcomes, unproved=True) or _hosts(outcomes)
+    """Return the hosts that kept others from being touched. Only a failed proof does."""
+    untouched = any(outcome.state == "untouched" for outcome in outcomes)
+    return _hosts(outcomes, unproved=True) if untouched else []
 
 
 def _explained(outcome: Outcome, why: str) -> Outcome:

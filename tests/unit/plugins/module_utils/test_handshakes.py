@@ -248,7 +248,9 @@ def test_connections_share_what_takes_long_to_load(start, tmp_path, monkeypatch)
         (tmp_path / f"system{number}.pem").write_bytes(ROOT.pem)
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / f"system{number}.pem"))
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            looks = [pool.submit(handshake, "127.0.0.1", server.port, "www.example.org", trust=True) for _ in range(16)]
+            looks = [
+                pool.submit(handshake, "127.0.0.1", server.port, "www.example.org", trust=True) for _number in range(16)
+            ]
         assert all(look.result()[0][0] == CHAIN[0] for look in looks)
     assert loaded == [{}, {}]
 

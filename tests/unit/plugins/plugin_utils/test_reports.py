@@ -195,20 +195,15 @@ def test_hosts_that_a_failed_proof_kept_from_being_touched_say_so():
     )
 
 
-def test_another_failure_may_have_kept_hosts_from_being_touched():
-    told = made({"web1": {"renew_failed": "no CA; start it"}, "web2": {}})
-    assert told.stopped_by == ["web1"]
-    assert told.outcomes[1].reason == "web1 failed, which stopped the run"
-    assert told.sentence.endswith("; web1 failed, which stopped the run: correct it and run evergreen.tls.renew again")
-
-
 def test_a_host_that_nobody_kept_from_being_touched_has_failed():
-    told = made({"web1": dealt_with([ISSUED], [SERVED]), "web2": {}})
+    """Nor does a failure of another kind keep it."""
+    told = made({"web1": {"renew_failed": "no CA; start it"}, "web2": {}})
     sentence = (
         "nothing was done there, and nothing says why; see what was printed above and run evergreen.tls.renew again"
     )
-    assert told.outcomes[0] == Outcome("web2", "failed", sentence, "www", until=OLD)
-    assert (told.stopped_by, told.failed_hosts) == ([], {"web2": f"www: {sentence}"})
+    assert told.outcomes[1] == Outcome("web2", "failed", sentence, "www", until=OLD)
+    assert (told.stopped_by, told.failed_hosts["web2"]) == ([], f"www: {sentence}")
+    assert told.sentence == "2 failed; web1 and web2 failed: correct it and run evergreen.tls.renew again"
 
 
 def test_a_failed_proof_that_kept_nobody_from_being_touched_stopped_nothing():
@@ -243,7 +238,7 @@ def test_requests_are_counted_once():
     }
     rows = [*(row(host) for host in ("web1", "web2", "web3", "web5")), row("web4", "", "unknown", None)]
     told = made(hosts, fine=104, rows=rows)  # 100 elsewhere, and shop on four of the hosts
-    assert told.counts == {"renewed": 2, "repaired": 0, "waiting": 0, "failed": 1, "untouched": 1, "fine": 106}
+    assert told.counts == {"renewed": 2, "repaired": 0, "waiting": 0, "failed": 2, "untouched": 0, "fine": 106}
     assert sum(told.counts.values()) == 100 + 5 * 2
 
 
@@ -423,7 +418,8 @@ def test_without_a_survey_there_is_nothing_to_report_on():
 
 
 def test_ten_thousand_hosts_are_told_of():
-    hosts = {f"web{number}": {} if number else {"renew_failed": "no; do"} for number in range(10_000)}
+    unproved = dealt_with([ISSUED], [{**SERVED, "failed": True, "msg": UNPROVED}])
+    hosts = {f"web{number}": {} if number else unproved for number in range(10_000)}
     told = made(hosts, fine=5)
     assert told.counts == {"renewed": 0, "repaired": 0, "waiting": 0, "failed": 1, "untouched": 9_999, "fine": 5}
     assert len(text(told, 100).splitlines()) == 1 + 1 + 100 + 1 + 1
