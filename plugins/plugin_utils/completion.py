@@ -14,11 +14,11 @@ import re
 import shlex
 import unicodedata
 
-from ansible_collections.evergreen.tls.plugins.module_utils.durations import duration, share_or_duration
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.names import check_request_name
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import SUBJECT
 from ansible_collections.evergreen.tls.plugins.plugin_utils.domains import normal_names
+from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration, normal_renewal
 
 # What a version of a certificate holds; links may lead to any of them.
 FILES = ("privkey.pem", "cert.pem", "chain.pem", "fullchain.pem")
@@ -28,7 +28,7 @@ LONGEST_COMMON_NAME = 64  # RFC 5280, appendix A.1, ub-common-name
 
 
 def complete_request(request: dict) -> dict:
-    """Return the request with its names in their normal form, once everything in it makes sense."""
+    """Return the request with names and times in their normal form, once everything in it makes sense."""
     name = check_request_name(request["name"])
     try:
         completed = {**request, "domains": normal_names(request["domains"])}
@@ -39,7 +39,7 @@ def complete_request(request: dict) -> dict:
         if request["lifetime"]:
             duration(request["lifetime"])
         if request["renew_before"]:
-            share_or_duration(request["renew_before"])
+            completed["renew_before"] = normal_renewal(request["renew_before"])
         if request["keep"] < 1:
             raise TlsError(
                 f"keep is {request['keep']}, and a way back needs at least one earlier version; write 1 or more"

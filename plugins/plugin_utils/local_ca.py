@@ -23,7 +23,6 @@ import os
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import not_after, parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils.durations import duration
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.files import create_file, locked, replace_file, sync_folder
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
@@ -34,6 +33,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
+from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration
 
 try:
     from cryptography import x509

@@ -368,7 +368,7 @@ def test_what_a_killed_run_left_complete_is_ready(store):
         {"domains": ["other.example"]},
         {"issuer": "corporate"},
         {"type": "RSA"},
-        {"renew_before": "89d"},
+        {"renew_before": f"{89 * 86400}s"},
     ],
 )
 def test_what_does_not_do_is_not_ready(store, changes):

@@ -330,7 +330,7 @@ def test_force_makes_it_due_whatever_its_state_is(host):
         ({"domains": NAMES[:1]}, "the certificate covers example.org, which nobody asked for; have it issued for "),
         ({"type": "RSA"}, "its key is ECC secp256r1, and RSA 2048 is wanted"),
         ({"issuer": "corporate"}, "it was issued by local, and corporate is wanted"),
-        ({"renew_before": "99%"}, "it expires on "),
+        ({"renew_before": "0.99"}, "it expires on "),
         (
             {"roots": Authority("Another").pem.decode()},
             "the chain ends at Module Root CA, which is not a root of the issuer",
@@ -435,7 +435,7 @@ def test_a_version_that_the_command_refuses_is_taken_back_and_kept(host, tmp_pat
         f"v0002 of web was refused by '{script} a b', and v0001 is in use as before: v0002\nnot that one; "
     )
     assert os.readlink(host.path / "current") == "v0001"
-    asked = host.ask(domains=NAMES, renew_before="99%")
+    asked = host.ask(domains=NAMES, renew_before="0.99")
     assert asked["due"]
     installed = host.install()
     assert (installed["changed"], installed["version"]) == (True, "v0002")

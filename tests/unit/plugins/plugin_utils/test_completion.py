@@ -190,8 +190,6 @@ def test_a_name_that_is_no_folder_is_refused():
         {"common_name": "a" * 64},
         {"common_name": "常" * 21},
         {"lifetime": "47d"},
-        {"renew_before": "33%"},
-        {"renew_before": "30d"},
         {"validate": "nginx -t -c '/etc/nginx/a b.conf'"},
         {"keep": 1},
         {"port": 65535},
@@ -201,6 +199,11 @@ def test_a_name_that_is_no_folder_is_refused():
 def test_what_makes_sense_is_taken_as_it_is(changes):
     request = completed(**changes)
     assert {field: request[field] for field in changes} == changes
+
+
+@pytest.mark.parametrize(("said", "normal"), [("33%", "0.330000"), ("30d", "2592000s"), (None, None)])
+def test_what_has_to_be_left_is_completed_to_its_normal_form(said, normal):
+    assert completed(renew_before=said)["renew_before"] == normal
 
 
 @pytest.mark.parametrize(
