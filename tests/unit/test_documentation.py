@@ -101,6 +101,15 @@ def test_what_people_read_is_named_as_it_is_called():
         assert set(named) - {"all", "git", "plugins"} <= there, path
 
 
+def test_what_is_said_of_drift_is_what_the_scenario_sees():
+    rows = re.findall(
+        r"^\| (.+) \| (.+) \| (.+) \| (.+) \|$", (ROOT / "docs/survey.md").read_text("utf-8"), re.MULTILINE
+    )
+    hosts = read_yaml("molecule/drift/inventory.yml")["web"]["hosts"].values()
+    seen = [(host["drift"], host["survey"], host["inspection"], host["renew"]) for host in hosts]
+    assert rows[2 : 2 + len(seen)] == seen
+
+
 @pytest.mark.parametrize(
     "path", tracked_files("*.py", "*.yml", "*.yaml", "*.j2", "dev", ".ci"), ids=lambda path: str(path.relative_to(ROOT))
 )
