@@ -32,13 +32,12 @@ class ActionModule(TlsAction):
         "zone": {"type": "str"},
     }
 
-    def decide(self, wanted, task_vars):
-        make_doors(wanted["ports"], wanted["protocol"], wanted["sources"])
-        if wanted["backend"] == "none":
-            return no_change(wanted)
-
+    def decide(self, arguments, task_vars):
+        make_doors(arguments["ports"], arguments["protocol"], arguments["sources"])
+        if arguments["backend"] == "none":
+            return no_change(arguments)
         self._task_vars, self._facts = task_vars, {}
-        result = self._settle(wanted)
+        result = self._settle(arguments)
         return {**result, **self._facts}
 
     def _settle(self, wanted):
