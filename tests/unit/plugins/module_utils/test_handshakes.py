@@ -17,9 +17,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from ansible_collections.evergreen.tls.plugins.module_utils import handshakes
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.handshakes import handshake
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, garbled_pem, named, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import (
     closed_port,
