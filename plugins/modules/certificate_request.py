@@ -95,7 +95,7 @@ ready:
   description:
     - The version with which M(evergreen.tls.certificate_install) has work to do without a chain; nothing has to be issued.
     - It is what an earlier run left complete but not in use, or the current version if its links, or owner, group or mode of its key
-      are not what the request says.
+      are not what the request says, or if a run that was killed left something to clear away.
   returned: when there is such a version
   type: str
   sample: v0004
@@ -146,6 +146,8 @@ def decide(module):
     store = Store(module.params["directory"], wanted["name"])
     now = datetime.datetime.now(datetime.timezone.utc)
 
+    if not module.check_mode:
+        store.put_back()
     reason = why_due(store, wanted, now, roots, module.params["force"])
     if reason is None:
         return not_due(store, wanted)
@@ -156,7 +158,7 @@ def decide(module):
         reason = why_due(store, wanted, now, roots, module.params["force"])
         if reason is None:  # another run was faster
             return not_due(store, wanted)
-        store.sweep()
+        store.sweep(wanted)
         ready = None if module.params["force"] else store.ready(wanted, now, roots)
         if ready is not None:
             return {"changed": False, "due": True, "reason": reason, "ready": ready}
