@@ -24,7 +24,7 @@ PACKAGES := aardvark-dns ca-certificates curl iproute2 iptables mmdebstrap netav
 	podman python3-venv runc shellcheck strace wrk
 
 .PHONY: help setup packages venv collections fleet fleet-down images demo \
-	unit unit-edges lint format molecule install-test bench build test clean
+	unit unit-edges faults lint format molecule install-test bench build test clean
 
 help: ## What there is
 	@echo 'make TARGET, on Debian 12 or later, as root or as a user who can sudo:'
@@ -87,6 +87,9 @@ unit: setup ## Unit tests, with the newest libraries
 
 unit-edges: setup ## Unit tests of what runs on hosts, in the oldest and the newest Debian
 	@dev/unit-edges bullseye sid
+
+faults: setup ## Kill, full disk, power loss at every system call, and a table of what was tried
+	@$(VENV)/bin/pytest --quiet tests/faults
 
 lint: setup ## The form of code, documentation and configuration; `dev/lint --list` names the checks
 	@dev/lint

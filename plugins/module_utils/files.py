@@ -49,16 +49,30 @@ def replace_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, 
 
 def replace_link(target: str, path: str) -> None:
     """Make *path* a symbolic link to *target*, in the place of the link that was there, in one rename."""
-    folder, name = os.path.split(path)
-    temporary = _unused_name(folder, name)
-    os.symlink(target, temporary)
+    temporary = link_beside(path)
+    try:
+        os.symlink(target, temporary)
+    except FileExistsError:
+        if not os.path.islink(temporary):
+            raise
+        os.unlink(temporary)  # a run that was killed left it
+        os.symlink(target, temporary)
     try:
         os.rename(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    sync_folder(folder)
+    sync_folder(os.path.dirname(path))
+
+
+def link_beside(path: str) -> str:
+    """Return where replace_link() makes a link before it renames it.
+
+    Always the same, so that what a killed run leaves in a folder that is not ours can be found.
+    """
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name}.new")
 
 
 def sync_folder(path: str) -> None:

@@ -19,6 +19,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.files import (
     create_file,
+    link_beside,
     locked,
     replace_file,
     replace_link,
@@ -36,6 +37,11 @@ class Store(Versions):
 
     Reading needs no lock; whatever changes something is called within lock().
     """
+
+    def __init__(self, directory: str, name: str) -> None:
+        super().__init__(directory, name)
+        self.hidden = os.path.join(directory, f".{name}.removed")  # while it is found out whether it may be removed
+        self.gone = os.path.join(directory, f".{name}.gone")
 
     @contextlib.contextmanager
     def lock(self):
@@ -149,20 +155,55 @@ class Store(Versions):
             os.rename(os.path.join(self.path, version), hidden)
             shutil.rmtree(hidden)
 
-    def sweep(self) -> None:
-        """Remove what killed runs left half made: hidden folders and files, which nothing refers to."""
-        for name in os.listdir(self.path):
-            path = os.path.join(self.path, name)
-            if name.startswith(".") and os.path.isdir(path) and not os.path.islink(path):
+    def hide(self) -> None:
+        """Put it all out of sight, to find out whether everything else can do without it."""
+        os.rename(self.path, self.hidden)
+        sync_folder(os.path.dirname(self.path))
+
+    def put_back(self) -> None:
+        """Undo hide(), also for a run that was killed before it found out; one that is still at it is waited for."""
+        if os.path.lexists(self.path) or not os.path.isdir(self.hidden):
+            return
+        with contextlib.suppress(FileNotFoundError):
+            with locked(os.path.join(self.hidden, "lock")):
+                self.show()
+
+    def show(self) -> None:
+        """Undo hide()."""
+        os.rename(self.hidden, self.path)
+        sync_folder(os.path.dirname(self.path))
+
+    def remove(self) -> None:
+        """Remove for good what hide() put out of sight, or what a killed run has left of that."""
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.gone)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(self.hidden, self.gone)
+            sync_folder(os.path.dirname(self.path))
+            shutil.rmtree(self.gone)
+
+    def sweep(self, request: dict) -> None:
+        """Remove what killed runs left half made."""
+        for path in self.left_over(request):
+            if os.path.isdir(path) and not os.path.islink(path):
                 shutil.rmtree(path)
-            elif name.startswith("."):
+            else:
                 os.unlink(path)
 
+    def left_over(self, request: dict) -> list[str]:
+        """Return what killed runs left half made: hidden folders and files, and links without their final name."""
+        hidden = [os.path.join(self.path, name) for name in os.listdir(self.path) if name.startswith(".")]
+        links = filter(os.path.islink, map(link_beside, request["links"]))
+        return [*hidden, *links, *filter(os.path.isdir, [self.gone])]
+
     def unsettled(self, version: str, request: dict) -> list[str]:
-        """Return the paths around a version that are not as the request wants them: its links, and the private key's file."""
+        """Return the paths around a version that are not as the request wants them.
+
+        These are its links, the private key's file, and what killed runs have left.
+        """
         paths = [path for path, file in request["links"].items() if not self._is_linked(path, file)]
         key = os.path.join(self.path, version, "privkey.pem")
-        return paths if self._attributes_are_right(key, request) else [*paths, key]
+        return [*paths, *([] if self._attributes_are_right(key, request) else [key]), *self.left_over(request)]
 
     def check_links(self, request: dict) -> None:
         """Make sure that settle() takes the place of nothing but symbolic links."""
@@ -178,6 +219,7 @@ class Store(Versions):
 
     def settle(self, version: str, request: dict) -> None:
         """Make what unsettled() names as the request wants it."""
+        self.sweep(request)
         for path, file in request["links"].items():
             if not self._is_linked(path, file):
                 replace_link(os.path.join(self.path, "current", file), path)

@@ -9,7 +9,6 @@ import contextlib
 import datetime
 import os
 import shlex
-import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -39,8 +38,8 @@ def decide(module):
     require_cryptography()
     wanted = module.params["request"]
     store = Store(module.params["directory"], wanted["name"])
-    if not module.check_mode and os.path.isdir(out_of_sight(store)) and not os.path.lexists(store.path):
-        os.rename(out_of_sight(store), store.path)  # by a removal that was killed before it knew whether it may
+    if not module.check_mode:
+        store.put_back()
     if not os.path.isdir(store.path):
         return nothing_there(module, wanted, store)
     before = describe(store)
@@ -67,7 +66,9 @@ def decide(module):
 def nothing_there(module, wanted, store):
     """Answer for a host on which nothing was ever requested."""
     if module.params["state"] == "absent":
-        if os.path.isdir(out_of_sight(store)):
+        if os.path.isdir(store.hidden) or os.path.isdir(store.gone):
+            if not module.check_mode:
+                store.remove()
             return {"changed": True, "msg": f"{store.path} is removed"}
         return {"changed": False, "msg": f"there is nothing at {store.path}"}
     if module.check_mode:
@@ -134,8 +135,8 @@ def put_in_use(module, wanted, store, make_version):
     store.settle(version, wanted)
     refusal = complaint(module, wanted)
     if refusal:
+        store.restore_links(links)  # first, as they may lead elsewhere, and there may be nothing to switch back to
         store.switch(before)
-        store.restore_links(links)
         raise TlsError(
             f"{version} of {wanted['name']} was refused by {wanted['validate']!r}, and {before or 'nothing'} is in use as before: "
             f"{refusal}; put that right and run this again, the certificate is kept"
@@ -160,27 +161,18 @@ def go_back(module, wanted, store):
 def remove(module, wanted, store):
     """Take everything away, if the command of the request can do without it."""
     if not module.check_mode:
-        store.unlink(wanted)
-        hidden = out_of_sight(store)
-        shutil.rmtree(hidden, ignore_errors=True)
-        os.rename(store.path, hidden)
+        store.sweep(wanted)
+        store.hide()  # and its links with it, as they lead nowhere then
         refusal = complaint(module, wanted)
         if refusal:
-            os.rename(hidden, store.path)
-            if store.current():
-                store.settle(store.current(), wanted)
+            store.show()
             raise TlsError(
                 f"{wanted['name']} is still in use, and is kept: {wanted['validate']!r} says {refusal}; "
                 "take it out of the configuration first"
             )
-        shutil.rmtree(hidden)
+        store.unlink(wanted)
+        store.remove()
     return {"changed": True, "msg": f"{store.path} is removed"}
-
-
-def out_of_sight(store):
-    """Return where a certificate is put while it is removed."""
-    directory, name = os.path.split(store.path)
-    return os.path.join(directory, f".{name}.removed")
 
 
 def settle(module, wanted, store):

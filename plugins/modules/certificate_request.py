@@ -50,6 +50,8 @@ def decide(module):
     store = Store(module.params["directory"], wanted["name"])
     now = datetime.datetime.now(datetime.timezone.utc)
 
+    if not module.check_mode:
+        store.put_back()
     reason = why_due(store, wanted, now, roots, module.params["force"])
     if reason is None:
         return not_due(store, wanted)
@@ -60,7 +62,7 @@ def decide(module):
         reason = why_due(store, wanted, now, roots, module.params["force"])
         if reason is None:  # another run was faster
             return not_due(store, wanted)
-        store.sweep()
+        store.sweep(wanted)
         ready = None if module.params["force"] else store.ready(wanted, now, roots)
         if ready is not None:
             return {"changed": False, "due": True, "reason": reason, "ready": ready}

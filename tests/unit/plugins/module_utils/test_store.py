@@ -400,7 +400,7 @@ def test_sweeping_removes_what_is_hidden_and_nothing_else(store, tmp_path):
     files.create_file(os.path.join(store.path, ".privkey.pem.1"), b"")
     os.symlink(tmp_path / "elsewhere", os.path.join(store.path, ".current.2"))
     with store.lock():
-        store.sweep()
+        store.sweep(WANTED)
     assert listing(store.path) == before
     assert (tmp_path / "elsewhere/file").read_bytes() == b"kept"
 
@@ -424,7 +424,7 @@ def test_nothing_of_another_name_is_touched(tmp_path):
     prepared(mine)
     with mine.lock():
         mine.prune(1)
-        mine.sweep()
+        mine.sweep(WANTED)
         mine.discard("next")
         mine.switch("v0002")
     assert picture() == before

@@ -579,9 +579,43 @@ def test_what_the_configuration_still_needs_is_not_removed(host, tmp_path):
     assert link.resolve() == (host.path / "v0001/fullchain.pem").resolve()
 
 
-def test_keys_that_a_killed_removal_left_are_removed_by_the_next(host):
+@pytest.mark.parametrize("left", ["web/.next.0badcafe", ".web.gone"])
+def test_what_a_killed_run_left_is_cleared_away_although_nothing_is_due(host, left):
     host.renew()
+    before = host.picture()
+    (host.directory / left).mkdir()
+    (host.directory / left / "privkey.pem").write_bytes(b"")
+    asked = host.ask()
+    assert (asked["due"], asked["ready"]) == (False, "v0001")
+    cleared = host.install()
+    assert (cleared["changed"], cleared["msg"]) == (True, f"{host.directory / left} set right")
+    assert host.picture() == before
+    assert "ready" not in host.ask()
+
+
+def test_a_link_that_a_killed_run_left_without_its_name_is_cleared_away(host, tmp_path):
+    link = tmp_path / "server.pem"
+    changes = {"links": {str(link): "fullchain.pem"}}
+    host.renew(**changes)
+    (tmp_path / ".server.pem.new").symlink_to("elsewhere")
+    assert host.ask(**changes)["ready"] == "v0001"
+    assert host.install(**changes)["changed"]
+    assert not (tmp_path / ".server.pem.new").is_symlink() and link.exists()
+
+
+def test_what_a_killed_removal_put_out_of_sight_is_put_back_and_not_issued_again(host):
+    host.renew()
+    before = host.picture()
     host.path.rename(host.directory / ".web.removed")
+    assert host.ask(check=True)["due"]
+    assert host.ask()["due"] is False
+    assert host.picture() == before
+
+
+@pytest.mark.parametrize("left", [".web.removed", ".web.gone"])
+def test_keys_that_a_killed_removal_left_are_removed_by_the_next(host, left):
+    host.renew()
+    host.path.rename(host.directory / left)
     assert host.install(state="absent", check=True)["changed"]
     answer = host.install(state="absent")
     assert (answer["changed"], answer["msg"]) == (True, f"{host.path} is removed")

@@ -1,0 +1,190 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Faults, one after the other and counted: modules that run in folders of their own, and a table at the end."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import datetime
+import os
+import pathlib
+import queue
+import shutil
+import time
+
+import pytest
+
+PARTS = {
+    "kills": "killed at a system call",
+    "errors": "refused by the system",
+    "states": "rebuilt after a power loss",
+    "file systems": "on a real file system that is full or read-only",
+}
+COLUMNS = ("module", "scene", *PARTS)
+TALLY = pytest.StashKey["Tally"]()
+
+
+class Tally:
+    """What was tried, and how often."""
+
+    def __init__(self):
+        self.counts = {}
+        self.began = time.monotonic()
+
+    def add(self, part, module, scene, count):
+        """Remember that something was tried."""
+        row = self.counts.setdefault((module, scene), dict.fromkeys(PARTS, 0))
+        row[part] += count
+
+    def rows(self):
+        """Return the lines of the table, sums at the end."""
+        rows = [(module, scene, *(row[part] for part in PARTS)) for (module, scene), row in self.counts.items()]
+        return [*rows, ("all", "", *(sum(row[part] for row in self.counts.values()) for part in PARTS))]
+
+    def markdown(self):
+        """Return the table as it stands in the documentation."""
+        lines = [COLUMNS, ("---", "---", *("---:" for _part in PARTS)), *self.rows()]
+        return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+
+
+class Theatre:
+    """A scene that can be played again and again, each time on a host of its own that begins the same."""
+
+    def __init__(self, scene, folder, programs):
+        from ansible_collections.evergreen.tls.tests.faults.invariant import Invariant
+        from ansible_collections.evergreen.tls.tests.faults.scenes import Host
+
+        self.folder = folder
+        self.programs = programs
+        with self.borrowed() as borrowed:
+            self.base = Host(self.new_folder("base"), borrowed)
+            self.base.make()
+            self.chain = scene.prepare(self.base)
+            self.recorded = Host(self.new_folder("recorded"), borrowed)
+            self.recorded.copy_from(self.base)
+            self.run = scene.run(self.recorded, self.chain, [])
+        self.calls = self.run.calls
+        self.invariant = Invariant(scene, self.base, self.recorded)
+
+    def changes(self, call):
+        """Say whether a system call of the recorded run changed something on its host, or was its answer."""
+        is_change = call.name != "openat" or call.makes_file
+        is_answer = call.name == "write" and call.touches(os.path.join(self.recorded.folder, "output"))
+        return is_change and call.error is None and (is_answer or self.touches_host(call))
+
+    def touches_host(self, call):
+        """Say whether a system call of the recorded run was about something on its host."""
+        return call.touches(self.recorded.top)
+
+    def play(self, performance, variations):
+        """Play a performance for each variation, as many at once as there are processors; return the violations."""
+        from ansible_collections.evergreen.tls.tests.faults.scenes import Host
+
+        def once(number):
+            with self.borrowed() as programs:
+                host = Host(self.new_folder(str(number)), programs)
+                host.copy_from(self.base)
+                title = variations[number] if isinstance(variations[number], tuple) else (variations[number],)
+                try:
+                    found = performance(host, *title)
+                except AssertionError as error:
+                    found = [str(error)]
+                if not found:
+                    shutil.rmtree(host.folder)
+                return [f"{self.told(title)}: {violation}" for violation in found]
+
+        with concurrent.futures.ThreadPoolExecutor(self.programs.maxsize) as pool:
+            return [violation for found in pool.map(once, range(len(variations))) for violation in found]
+
+    def told(self, variation):
+        """Return a variation as people read it."""
+        return ", ".join(one.told(self.recorded.top) if hasattr(one, "told") else str(one) for one in variation)
+
+    def new_folder(self, name):
+        """Return a new folder for a host."""
+        path = os.path.join(self.folder, name)
+        os.mkdir(path)
+        return path
+
+    def borrowed(self):
+        """Lend the means to run modules, which serve one host at a time."""
+        return Borrowed(self.programs)
+
+
+class Borrowed:
+    """Something out of a queue, which goes back there."""
+
+    def __init__(self, shelf):
+        self.shelf = shelf
+
+    def __enter__(self):
+        self.thing = self.shelf.get()
+        return self.thing
+
+    def __exit__(self, *_error):
+        self.shelf.put(self.thing)
+
+
+@pytest.fixture(scope="session")
+def programs():
+    from ansible_collections.evergreen.tls.tests.faults.programs import Programs
+
+    shelf = queue.Queue(maxsize=os.cpu_count())
+    everything = [Programs() for _processor in range(shelf.maxsize)]
+    for one in everything:
+        shelf.put(one)
+    yield shelf
+    for one in everything:
+        one.close()
+
+
+@pytest.fixture
+def stage(tmp_path, programs):
+    """Prepare a scene."""
+    return lambda scene: Theatre(scene, str(tmp_path), programs)
+
+
+@pytest.fixture
+def tally(request):
+    """What was tried."""
+    return request.config.stash[TALLY]
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--write", metavar="FILE", help="put the table into this file, in the place of the one that is there"
+    )
+
+
+def pytest_configure(config):
+    config.stash[TALLY] = Tally()
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    tally = config.stash[TALLY]
+    if not tally.counts:
+        return
+    rows = [tuple(str(cell) for cell in row) for row in (COLUMNS, *tally.rows())]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    terminalreporter.section("what was tried")
+    for row in rows:
+        cells = [
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        ]
+        terminalreporter.write_line("  ".join(cells).rstrip())
+    path = config.getoption("--write")
+    if path and exitstatus == 0:
+        write_table(pathlib.Path(path), tally)
+
+
+def write_table(path, tally):
+    """Put the table between the two marks of a file."""
+    begin, end = "<!-- begin of the table -->\n", "<!-- end of the table -->\n"
+    head, _begin, rest = path.read_text(encoding="utf-8").partition(begin)
+    _old, _end, tail = rest.partition(end)
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    said = f"Tried on {today}, in {time.monotonic() - tally.began:.0f} seconds, without a violation:\n\n"
+    path.write_text(f"{head}{begin}{said}{tally.markdown()}{end}{tail}", encoding="utf-8")

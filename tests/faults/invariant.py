@@ -1,0 +1,89 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What holds at any instant of a scene, and once an ordinary run has gone over what was left."""
+
+from __future__ import annotations
+
+import os
+
+from ansible_collections.evergreen.tls.tests.faults import judge
+from ansible_collections.evergreen.tls.tests.faults.scenes import ROOT, Host, Scene
+
+
+class Invariant:
+    """The invariant of one scene, as its base (before) and an undisturbed run of it (after) fix it."""
+
+    def __init__(self, scene: Scene, base: Host, done: Host) -> None:
+        self.scene = scene
+        self.before = judge.fingerprint_in_use(base.store)
+        self.new = judge.fingerprint_in_use(done.store)
+        self.ready = set(judge.complete_folders(done.store, ROOT.pem).values()) - {self.before}
+        self.good = self.ready | ({self.before} if self.before and judge.lasts(base.store, days=60) else set())
+        self.links = {os.path.basename(path): _leads_to(path, base.top) for path in scene.links(base)}
+
+    def violations(self, host: Host) -> list[str]:
+        """Return what does not hold on a host right now."""
+        found = judge.open_keys(host.top, self.scene.key_mode)
+        in_use = judge.fingerprint_in_use(host.store)
+        removed = self.scene.arguments.get("state") == "absent" and not os.path.lexists(host.store)
+        if in_use is not None:
+            broken = judge.why_broken(os.path.join(host.store, "current"), ROOT.pem)
+            found += [f"current: {broken}"] if broken else []
+            found += (
+                []
+                if in_use in {self.before, self.new, *self.ready}
+                else [f"current holds a strange certificate, {in_use}"]
+            )
+        elif self.before and not removed:
+            found.append("there is no current any more")
+        hidden = os.path.join(host.directory, ".web.removed")
+        if removed and os.path.isdir(hidden):
+            broken = judge.why_broken(os.path.join(hidden, "current"), ROOT.pem)
+            found += [f"what was put out of sight: {broken}"] if broken else []
+        for path, wanted in self.scene.links(host).items():
+            leads, before = _leads_to(path, host.top), self.links[os.path.basename(path)]
+            if leads not in (before, os.path.relpath(wanted, host.top)) and not (removed and leads is None):
+                found.append(f"{path} leads to {leads}")
+            elif before is not None and not os.path.exists(path) and not removed:
+                found.append(f"{path} leads to nothing any more")
+        return found
+
+    def violations_after_all(self, host: Host) -> list[str]:
+        """Do an ordinary run and return what does not hold then: all is done, nothing lies about, nothing was bought twice."""
+        stores = (host.store, os.path.join(host.directory, ".web.removed"))
+        whole = {found for store in stores for found in judge.complete_folders(store, ROOT.pem).values()}
+        issued = host.issued
+        answer = self.scene.ordinary(host)
+        if answer.get("failed"):
+            return [f"the ordinary run fails: {answer['msg']}"]
+        found = self.violations_when_done(host)
+        if host.issued - issued > (0 if whole & self.good else 1):
+            found.append("a certificate was asked for although a complete one was there")
+        before = judge.picture(host.top)
+        answer = self.scene.ordinary(host)
+        if answer.get("failed") or answer["changed"] or judge.picture(host.top) != before:
+            found.append(f"a further run changes something: {answer.get('msg')}")
+        return found
+
+    def violations_when_done(self, host: Host) -> list[str]:
+        """Return what does not hold once all work is done."""
+        found = judge.open_keys(host.top, self.scene.key_mode)
+        links = self.scene.links(host)
+        found += [f"{path} is left over" for path in judge.left_over(host.directory, also=("next",) * self.scene.waits)]
+        if self.scene.end == "absent":
+            found += [f"{path} is still there" for path in (host.store, *links) if os.path.lexists(path)]
+        else:
+            broken = judge.why_broken(os.path.join(host.store, "current"), ROOT.pem)
+            found += [f"current: {broken}"] if broken else []
+            leads = {path: os.path.islink(path) and os.readlink(path) for path in links}
+            found += [f"{path} leads to {leads[path]}" for path in links if leads[path] != links[path]]
+        strangers = {os.path.join(host.link_folder, name) for name in os.listdir(host.link_folder)} - set(links)
+        return found + [f"{path} is left over" for path in strangers]
+
+
+def _leads_to(path: str, top: str) -> str | None:
+    if not os.path.islink(path):
+        return None
+    return os.path.relpath(os.path.join(os.path.dirname(path), os.readlink(path)), top)

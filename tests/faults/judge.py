@@ -1,0 +1,128 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What has to hold on a disk at any instant, judged by openssl and by nothing of ours."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import stat
+import subprocess
+import tempfile
+
+PAIR = ("privkey.pem", "cert.pem", "chain.pem", "fullchain.pem")
+VERSION_FILES = {*PAIR, "issuer"}
+
+
+def fingerprint_in_use(store: str) -> str | None:
+    """Return the SHA-256 fingerprint of what C(current) holds, or None where there is no C(current)."""
+    current = os.path.join(store, "current")
+    if not os.path.lexists(current):
+        return None
+    return _fingerprint(_read(os.path.join(current, "fullchain.pem")) or b"")
+
+
+def lasts(store: str, days: int) -> bool:
+    """Say whether the certificate in use is valid for some more days."""
+    leaf = _read(os.path.join(store, "current", "cert.pem")) or b""
+    return _openssl("x509", "-noout", "-checkend", str(days * 86400), stdin=leaf) is not None
+
+
+def why_broken(folder: str, root: bytes) -> str | None:
+    """Say what is wrong with a folder that should hold a complete pair, or return None when nothing is."""
+    contents = []
+    for name in PAIR:
+        content = _read(os.path.join(folder, name))
+        if content is None:
+            return f"{name} is missing"
+        contents.append(content)
+    return _why_unmatched(*contents, root)
+
+
+def complete_folders(store: str, root: bytes) -> dict[str, str]:
+    """Return the folders of a store that hold a complete pair, with its fingerprint: versions, and C(next)."""
+    names = os.listdir(store) if os.path.isdir(store) else []
+    return {
+        name: _fingerprint(_read(os.path.join(store, name, "fullchain.pem")))
+        for name in names
+        if re.fullmatch(r"next|v[0-9]+", name) and why_broken(os.path.join(store, name), root) is None
+    }
+
+
+def open_keys(top: str, allowed: int = 0) -> list[str]:
+    """Return the files below a folder that hold a private key and that others can read, or that are somebody else's."""
+    found = []
+    for folder, _folders, files in os.walk(top):
+        for name in files:
+            path = os.path.join(folder, name)
+            status = os.lstat(path)
+            if not stat.S_ISREG(status.st_mode) or (b"PRIVATE KEY" not in _read(path) and "privkey" not in name):
+                continue
+            if stat.S_IMODE(status.st_mode) & 0o077 & ~allowed or status.st_uid != os.geteuid():
+                found.append(f"{path} has mode {stat.S_IMODE(status.st_mode):04o} and owner {status.st_uid}")
+    return found
+
+
+def left_over(directory: str, name: str = "web", also: tuple[str, ...] = ()) -> list[str]:
+    """Return what lies about once all work is done: anything but whole versions, the lock and the link to one of them."""
+    found = [os.path.join(directory, one) for one in os.listdir(directory) if one != name]
+    store = os.path.join(directory, name)
+    for one in os.listdir(store) if os.path.isdir(store) else []:
+        path = os.path.join(store, one)
+        if re.fullmatch(r"v[0-9]+", one):
+            found += [os.path.join(path, file) for file in set(os.listdir(path)) ^ VERSION_FILES]
+        elif one not in ("current", "lock", *also):
+            found.append(path)
+    return found
+
+
+def picture(top: str) -> dict[str, tuple]:
+    """Return all that there is below a folder, with contents, modes and inodes."""
+    found = {}
+    for folder, folders, files in os.walk(top):
+        for name in [*folders, *files]:
+            path = os.path.join(folder, name)
+            status = os.lstat(path)
+            content = os.readlink(path) if stat.S_ISLNK(status.st_mode) else None
+            content = _read(path) if stat.S_ISREG(status.st_mode) else content
+            found[os.path.relpath(path, top)] = (status.st_ino, status.st_mode, status.st_uid, status.st_gid, content)
+    return found
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+@functools.lru_cache(maxsize=None)
+def _why_unmatched(key: bytes, leaf: bytes, chain: bytes, fullchain: bytes, root: bytes) -> str | None:
+    if fullchain != leaf + chain:
+        return "fullchain.pem is not cert.pem with chain.pem"
+    public = _openssl("pkey", "-pubout", stdin=key)
+    if public is None:
+        return "privkey.pem cannot be read"
+    if _openssl("x509", "-noout", "-pubkey", stdin=leaf) != public:
+        return "cert.pem and privkey.pem do not belong together"
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in {"root": root, "chain": chain, "leaf": leaf}.items():
+            with open(os.path.join(folder, name), "wb") as stream:
+                stream.write(content)
+        arguments = ("-CAfile", f"{folder}/root", "-untrusted", f"{folder}/chain", f"{folder}/leaf")
+        return None if _openssl("verify", *arguments) is not None else "the chain does not lead to the root"
+
+
+@functools.lru_cache(maxsize=None)
+def _fingerprint(fullchain: bytes) -> str:
+    printed = _openssl("x509", "-noout", "-fingerprint", "-sha256", stdin=fullchain)
+    return printed.decode().strip().partition("=")[2].replace(":", "").lower() if printed else "unreadable"
+
+
+def _openssl(*arguments: str, stdin: bytes = b"") -> bytes | None:
+    ended = subprocess.run(["openssl", *arguments], input=stdin, capture_output=True)
+    return ended.stdout if ended.returncode == 0 else None

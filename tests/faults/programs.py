@@ -1,0 +1,124 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Modules as programs of their own, under the eyes of strace from their first step on, killed or refused where a test says so."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+
+from ansible_collections.evergreen.tls.tests.faults.calls import TRACED, Call, read_calls
+
+MODULES = "ansible_collections.evergreen.tls.plugins.modules"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONWARNINGS": "ignore"}
+
+# Has imported what takes long, and forks for each module. With *gated*, the new process waits until it is let go, so that
+# strace sees all that it does, and the same calls in the same order each time.
+SERVER = f"""
+import json, os, sys
+from ansible.module_utils import basic
+from {MODULES} import certificate_install, certificate_request
+sys.dont_write_bytecode = True
+modules = {{"certificate_install": certificate_install, "certificate_request": certificate_request}}
+for line in sys.stdin:
+    name, arguments, output = json.loads(line)
+    reader, writer = os.pipe()
+    process = os.fork()
+    if not process:
+        os.close(writer)
+        os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 1)
+        os.dup2(1, 2)
+        basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE = json.dumps(arguments).encode(), "legacy"
+        sys.argv = [name]
+        os.read(reader, 1)
+        os.close(reader)
+        modules[name].main()
+    os.close(reader)
+    print(process, flush=True)
+    sys.stdin.readline()
+    os.write(writer, b"!")
+    os.close(writer)
+    print(os.waitpid(process, 0)[1], flush=True)
+"""
+
+
+class Programs:
+    """Runs modules, one after the other, each in a process of its own."""
+
+    def __init__(self) -> None:
+        self.server = subprocess.Popen(
+            [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT, cwd="/"
+        )
+
+    def close(self) -> None:
+        """End the process that they are forked from."""
+        self.server.stdin.close()
+        self.server.wait()
+        self.server.stdout.close()
+
+    def run(self, module: str, arguments: dict, output: str, strace: list[str] | None = None, log: str = "") -> Run:
+        """Run a module to its end; with *strace*, its options, under it."""
+        self._say(json.dumps([module, {"ANSIBLE_MODULE_ARGS": arguments}, output]))
+        process = self._hear()
+        with watched(process, strace, log) if strace is not None else contextlib.nullcontext():
+            self._say("go")
+            status = self._hear()
+        with open(output, encoding="utf-8") as stream:
+            printed = stream.read()
+        if not log:
+            return Run(status, printed, [])
+        with open(log, encoding="ascii") as stream:
+            return Run(status, printed, read_calls(stream.read()))
+
+    def _say(self, line: str) -> None:
+        self.server.stdin.write(line.encode() + b"\n")
+        self.server.stdin.flush()
+
+    def _hear(self) -> int:
+        return int(self.server.stdout.readline())
+
+
+class Run:
+    """How a module ended, what it printed, and the system calls that it made."""
+
+    def __init__(self, status: int, printed: str, calls: list[Call]) -> None:
+        self.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+        self.printed = printed
+        self.calls = calls
+
+    def answer(self) -> dict:
+        """Return what it answered: one line of JSON, whatever happened, which never holds a key."""
+        assert self.signal is None, f"signal {self.signal}"
+        assert "Traceback" not in self.printed, self.printed
+        assert "PRIVATE KEY" not in self.printed
+        answer = json.loads(self.printed)
+        answer.pop("invocation", None)
+        return answer
+
+
+@contextlib.contextmanager
+def watched(process: int, options: list[str], log: str):
+    """Have strace write down the system calls of a process while this context lasts, and do to it what *options* say."""
+    argv = ["strace", "-y", "-xx", "-s", "1000000", "-o", log, "-e", f"trace={','.join(TRACED)}", *options]
+    with subprocess.Popen([*argv, "-p", str(process)], stderr=subprocess.PIPE, text=True) as strace:
+        first = strace.stderr.readline()
+        assert re.search("attached", first), first + strace.stderr.read()
+        yield
+        strace.stderr.read()
+    assert strace.returncode in (0, 128 + 9, -9, 1), strace.returncode
+
+
+def kill_at(call: Call) -> list[str]:
+    """Return strace's options for a kill at a system call, before it has done anything."""
+    return ["-e", f"inject={call.name}:signal=KILL:when={call.number}"]
+
+
+def refuse(call: Call, error: str, from_then_on: bool = False) -> list[str]:
+    """Return strace's options by which a system call fails, once or with all of its name that come later."""
+    return ["-e", f"inject={call.name}:error={error}:when={call.number}{'+' if from_then_on else ''}"]

@@ -1,0 +1,244 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The scenes in which something breaks: what is on the host before, which module runs, and what an ordinary run is after it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_request
+from ansible_collections.evergreen.tls.tests.faults.programs import Programs, Run
+from ansible_collections.evergreen.tls.tests.unit.authority import Authority
+
+NAMES = ["www.example.org", "example.org"]
+ROOT = Authority("Faults Root CA")
+ISSUING = Authority("Faults Issuing CA", above=ROOT)
+DUE = (-80, 10)
+FRESH = (-1, 90)
+
+
+class Host:
+    """A host in a folder: C(etc/evergreen) with its certificates, C(etc/nginx) with links to them."""
+
+    def __init__(self, folder: str, programs: Programs) -> None:
+        self.folder = folder
+        self.programs = programs
+        self.top = os.path.join(folder, "host")
+        self.directory = os.path.join(self.top, "etc/evergreen")
+        self.store = os.path.join(self.directory, "web")
+        self.link_folder = os.path.join(self.top, "etc/nginx")
+        self.issued = 0
+
+    def make(self) -> None:
+        """Make it, bare."""
+        os.makedirs(self.link_folder)
+
+    def copy_from(self, other: Host) -> None:
+        """Make it the same as another host."""
+        shutil.copytree(other.top, self.top, symlinks=True)
+        for folder, folders, files in os.walk(self.top):
+            for path in (os.path.join(folder, name) for name in [*folders, *files]):
+                if os.path.islink(path) and os.readlink(path).startswith(f"{other.top}/"):
+                    target = self.top + os.readlink(path)[len(other.top) :]
+                    os.unlink(path)
+                    os.symlink(target, path)
+
+    def run(self, module: str, strace: list[str] | None = None, **arguments: t.Any) -> Run:
+        """Run a module; with *strace*, its options, under it."""
+        internal = {"_ansible_diff": True, "_ansible_remote_tmp": self.folder}
+        arguments = {"directory": self.directory, "roots": ROOT.pem.decode(), **arguments, **internal}
+        log = os.path.join(self.folder, "log") if strace is not None else ""
+        return self.programs.run(module, arguments, os.path.join(self.folder, "output"), strace, log)
+
+    def ask(self, request: dict, force: bool = False) -> dict:
+        """Run certificate_request."""
+        return self.run("certificate_request", request=request, force=force, host="web1").answer()
+
+    def install(self, request: dict, chain: str | None = None, state: str = "present") -> dict:
+        """Run certificate_install."""
+        return self.run("certificate_install", request=request, chain=chain, state=state).answer()
+
+    def renew(self, request: dict, days: tuple[int, int] = FRESH) -> None:
+        """Have a new certificate, whatever is there."""
+        asked = self.ask(request, force=os.path.isdir(self.store))
+        answer = self.install(request, self.sign(asked["csr"], request, days))
+        assert not answer.get("failed"), answer
+
+    def sign(self, csr: str, request: dict, days: tuple[int, int] = FRESH) -> str:
+        """Return the chain that the CA issues."""
+        self.issued += 1
+        leaf = ISSUING.leaf(request["domains"], PublicKey(load_request(csr.encode())), days=days)
+        return to_pem([leaf, ISSUING.certificate]).decode()
+
+    def converge(self, request: dict) -> dict:
+        """Do what an ordinary run does: ask, have it issued when there is something to issue, install what is ready."""
+        asked = self.ask(request)
+        if asked.get("failed"):
+            return asked
+        if "csr" in asked:
+            return self.install(request, self.sign(asked["csr"], request))
+        return self.install(request) if "ready" in asked else asked
+
+
+class PublicKey:
+    """The key of a signing request, for an authority that only asks for its public part."""
+
+    def __init__(self, csr) -> None:
+        self.csr = csr
+
+    def public_key(self):
+        return self.csr.public_key()
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """What is there before (*prepare* returns the chain that is to be installed), what runs, and for which request."""
+
+    title: str
+    module: str
+    prepare: t.Callable[[Host], str | None]
+    request: t.Callable[[Host], dict]
+    arguments: dict = dataclasses.field(default_factory=dict)
+    end: str = "in use"  # what there is once all is done: "in use", "absent"
+    after: t.Callable[[Host], dict] | None = None  # the request of the ordinary run, where it is another
+    key_mode: int = 0o600
+    waits: bool = False  # whether a request may go on waiting, since nothing is due without force
+
+    def run(self, host: Host, chain: str | None, strace: list[str] | None = None) -> Run:
+        """Run the module in its scene."""
+        arguments = {"host": "web1"} if self.module == "certificate_request" else {"chain": chain}
+        return host.run(self.module, strace, request=self.request(host), **{**arguments, **self.arguments})
+
+    def ordinary(self, host: Host) -> dict:
+        """Do what an ordinary run does for this scene."""
+        request = (self.after or self.request)(host)
+        return host.install(request, state="absent") if self.end == "absent" else host.converge(request)
+
+    def links(self, host: Host) -> dict[str, str]:
+        """Return the links that the request wants, and where they are to lead."""
+        files = self.request(host).get("links", {})
+        return {path: os.path.join(host.store, "current", file) for path, file in files.items()}
+
+
+def plain(host, **changes):
+    return {"name": "web", "domains": NAMES, "keep": 1, **changes}
+
+
+def kept_key(host):
+    return plain(host, reuse_key=True)
+
+
+def fewer_names(host):
+    return plain(host, domains=NAMES[:1])
+
+
+def linked(host, **changes):
+    links = {"server.pem": "fullchain.pem", "server.key": "privkey.pem"}
+    links = {os.path.join(host.link_folder, name): file for name, file in links.items()}
+    return plain(host, links=links, validate="true", **changes)
+
+
+def refused(host):
+    return linked(host) | {"validate": "false"}
+
+
+def grouped(host):
+    return linked(host, mode="0640", group="adm")
+
+
+def bare(host):
+    return None
+
+
+def due(host):
+    host.renew(plain(host), DUE)
+
+
+def waiting(host):
+    host.ask(plain(host))
+
+
+def first(host):
+    return host.sign(host.ask(plain(host))["csr"], plain(host))
+
+
+def renewal(host):
+    for _time in range(2):
+        host.renew(plain(host), DUE)
+    return first(host)
+
+
+def ready_in_next(host):
+    """A run that was killed just before what it had in C(next) became a version."""
+    due(host)
+    host.install(plain(host), first(host))
+    os.unlink(os.path.join(host.store, "current"))
+    os.symlink("v0001", os.path.join(host.store, "current"))
+    os.rename(os.path.join(host.store, "v0002"), os.path.join(host.store, "next"))
+
+
+def ready_version(host):
+    """A run that was killed just before it put its version in use."""
+    due(host)
+    host.install(plain(host), first(host))
+    os.unlink(os.path.join(host.store, "current"))
+    os.symlink("v0001", os.path.join(host.store, "current"))
+
+
+def linked_renewal(host):
+    host.renew(linked(host), DUE)
+    return host.sign(host.ask(linked(host))["csr"], linked(host))
+
+
+def moved_here(host):
+    """A server that had its certificate elsewhere."""
+    with open(os.path.join(host.top, "old.pem"), "w", encoding="ascii") as stream:
+        stream.write("what it had before\n")
+    for name in ("server.pem", "server.key"):
+        os.symlink("../../old.pem", os.path.join(host.link_folder, name))
+    return first(host)
+
+
+def fresh(host):
+    host.renew(plain(host))
+
+
+def twice(host):
+    host.renew(plain(host))
+    host.renew(plain(host))
+
+
+def linked_twice(host):
+    host.renew(linked(host))
+    host.renew(linked(host))
+
+
+REQUEST, INSTALL = "certificate_request", "certificate_install"
+SCENES = [
+    Scene("a first request", REQUEST, bare, plain),
+    Scene("a request for a renewal", REQUEST, due, plain),
+    Scene("a request that keeps the key", REQUEST, due, kept_key),
+    Scene("a request in the place of another", REQUEST, waiting, fewer_names),
+    Scene("a forced request", REQUEST, fresh, plain, {"force": True}, waits=True),
+    Scene("a first installation", INSTALL, first, plain),
+    Scene("a renewal that prunes", INSTALL, renewal, plain),
+    Scene("a chain that waits in next", INSTALL, ready_in_next, plain),
+    Scene("a version that waits", INSTALL, ready_version, plain),
+    Scene("a first installation with links", INSTALL, first, linked),
+    Scene("a renewal with links", INSTALL, linked_renewal, linked),
+    Scene("links that led elsewhere", INSTALL, moved_here, linked),
+    Scene("a first version that is refused", INSTALL, moved_here, refused, after=linked),
+    Scene("a renewal that is refused", INSTALL, linked_renewal, refused, after=linked),
+    Scene("links and modes set right", INSTALL, fresh, grouped, key_mode=0o640),
+    Scene("the previous version", INSTALL, twice, plain, {"state": "previous"}),
+    Scene("a removal", INSTALL, twice, plain, {"state": "absent"}, end="absent"),
+    Scene("a removal with links", INSTALL, linked_twice, linked, {"state": "absent"}, end="absent"),
+    Scene("a removal, and then it is wanted", INSTALL, linked_twice, linked, {"state": "absent"}),
+    Scene("a removal that is refused", INSTALL, linked_twice, refused, {"state": "absent"}, after=linked),
+]
