@@ -89,6 +89,7 @@ class ChainAction(TlsAction):
 
         One request that fails keeps none of the others back, but a host that cannot be reached is tried once only.
         """
+        self._facts: dict[str, t.Any] = {}
         lost = None
         certificates = []
         for request in requests:
@@ -99,7 +100,7 @@ class ChainAction(TlsAction):
                 except AnsibleConnectionFailure as error:
                     lost = f"the host cannot be reached: {_last_line(error)}; see that it runs, and that ansible_host is right"
             certificates.append({"name": request["name"], "changed": False, "failed": True, "msg": lost})
-        return together(certificates)
+        return {**together(certificates), **facts_of({"ansible_facts": self._facts})}
 
     def step(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result of another action of the collection, which is done within this task."""
@@ -115,7 +116,9 @@ class ChainAction(TlsAction):
             templar=self._templar,
             shared_loader_obj=self._shared_loader_obj,
         )
-        return action.run(task_vars=task_vars)
+        result = action.run(task_vars=task_vars)
+        self._facts.update(facts_of(result).get("ansible_facts", {}))
+        return result
 
 
 def facts_of(visit: dict[str, t.Any]) -> dict[str, t.Any]:
