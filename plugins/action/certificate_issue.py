@@ -7,10 +7,12 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, complete_request
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer, check_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, check_distinct
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import ChainAction, passed_on
+from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct
 
 
 class ActionModule(ChainAction):

@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.proofs import prove_all
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, complete_request
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction, places
+from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
 
 
@@ -32,7 +35,22 @@ class ActionModule(TlsAction):
         arguments["request"] = request
         arguments["roots"] = arguments["roots"] or (roots.decode() if roots else None)
         if arguments["verify_from"] == "host":
-            return self._execute_module("evergreen.tls.handshake_verify", module_args=arguments, task_vars=task_vars)
+            return _described(
+                self._execute_module("evergreen.tls.handshake_verify", module_args=arguments, task_vars=task_vars)
+            )
         address = arguments["address"]
         seen_at = [(address, request["port"])] if address else places(task_vars, request["port"])
-        return prove_all(request, seen_at, arguments, "controller", self._task.check_mode)
+        try:
+            return _described(prove_all(request, seen_at, arguments, "controller", self._task.check_mode))
+        except TlsError as error:
+            raise TlsError(str(error), **_described(error.details)) from error
+
+
+def _described(result):
+    """Return a result with certificates as people read them, in the place of chains."""
+    seen = {"handshakes": [_seen(**seen) for seen in result["handshakes"]]} if "handshakes" in result else {}
+    return {**result, **seen}
+
+
+def _seen(chain, **seen):
+    return {**seen, "certificate": describe_chain(parse_chain(chain.encode()))}

@@ -8,4 +8,4 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import HostA
 
 
 class ActionModule(HostAction):
-    """Encode the names of the request, and have the host look and reload."""
+    """Complete the request, and have the host look and reload."""

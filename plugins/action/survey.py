@@ -12,7 +12,7 @@ import typing as t
 from ansible.utils.display import Display
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import replace_file
+from ansible_collections.evergreen.tls.plugins.module_utils.files import replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import (
     AT_ONCE,

@@ -7,8 +7,8 @@ from __future__ import annotations
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.names import normal_names
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import check_distinct
+from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct
+from ansible_collections.evergreen.tls.plugins.plugin_utils.domains import normal_names
 
 
 def request_domains(requests):

@@ -27,7 +27,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.portraits import (
 try:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID
 except ImportError:  # reported by require_cryptography() before anything here is called
@@ -45,11 +45,6 @@ def parse_chain(pem: bytes) -> list:
         return [parse_certificate(ssl.PEM_cert_to_DER_cert(block.decode())) for block in blocks]
     except (ValueError, TlsError) as error:
         raise TlsError("it holds a PEM certificate that cannot be read; have it issued again") from error
-
-
-def to_pem(certificates: list) -> bytes:
-    """Return the certificates in PEM, in their order."""
-    return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates)
 
 
 def names_of(certificate) -> set[str]:
@@ -117,33 +112,6 @@ def check_chain(chain: list, public_key, names: list[str], now: datetime.datetim
         raise TlsError(
             f"the chain ends at {common_name(chain[-1].issuer)}, which is not a root of the issuer ({wanted}); have it issued again"
         )
-
-
-def order_chain(certificates: list, public_key, roots: list) -> list:
-    """Return the chain of *public_key* out of a pile: leaf first, no duplicates, no strangers, no root.
-
-    Raises TlsError when no certificate belongs to the key.
-    """
-    leaves = [
-        certificate
-        for certificate in certificates
-        if public_bytes(certificate.public_key()) == public_bytes(public_key)
-    ]
-    if not leaves:
-        raise TlsError(
-            "no certificate in the answer belongs to the key of the request; have the same request issued again"
-        )
-    chain = leaves[:1]
-    while True:
-        last = chain[-1]
-        if any(is_signed_by(last, root) for root in roots):
-            return chain
-        above = [
-            other for other in certificates if other not in chain and is_authority(other) and is_signed_by(last, other)
-        ]
-        if not above or above[0].subject == above[0].issuer:
-            return chain
-        chain.append(above[0])
 
 
 def describe_chain(chain: list) -> dict:

@@ -70,6 +70,11 @@ def public_bytes(public_key) -> bytes:
     return public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
+def public_pem(public_key) -> bytes:
+    """Return the same in PEM, to be told."""
+    return public_key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
 def make_request(key, names: list[str], subject: dict) -> bytes:
     """Return a signing request in PEM for *names*, with the subject fields that are set in *subject*."""
     builder = (

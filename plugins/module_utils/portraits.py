@@ -13,7 +13,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsErr
 try:
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives import hashes, serialization
 except ImportError:  # reported by require_cryptography() before anything here is called
     pass
 
@@ -26,6 +26,11 @@ def parse_certificate(der: bytes):
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise TlsError("it is a certificate that cannot be read; have it issued again") from error
     return certificate
+
+
+def to_pem(certificates: list) -> bytes:
+    """Return the certificates in PEM, in their order."""
+    return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates)
 
 
 def identity(certificate) -> str:

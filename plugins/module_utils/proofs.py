@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import time
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.handshakes import handshake
 from ansible_collections.evergreen.tls.plugins.module_utils.names import probe_name
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, identity
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, identity, to_pem
 
 
 def prove(address: str, port: int, domain: str, roots: str | None, expected: str | None, timeout: float) -> dict:
     """Return what a client sees who trusts *roots*, once it is the very certificate with the fingerprint that is *expected*.
 
-    It is told as results tell it: C(name), C(address), C(port), C(protocol) and C(certificate). Tries again for
+    It is told as C(name), C(address), C(port), C(protocol) and C(chain), in PEM. Tries again for
     *timeout* seconds, since workers of nginx that are going away may still answer. Raises TlsError with the last reason.
     """
     deadline = time.monotonic() + timeout
@@ -36,7 +35,7 @@ def prove(address: str, port: int, domain: str, roots: str | None, expected: str
                 "address": address,
                 "port": port,
                 "protocol": protocol,
-                "certificate": describe_chain(chain),
+                "chain": to_pem(chain).decode(),
             }
         except TlsError:
             if time.monotonic() >= deadline:
@@ -45,7 +44,7 @@ def prove(address: str, port: int, domain: str, roots: str | None, expected: str
 
 
 def prove_all(request: dict, places: list, arguments: dict, observer: str, check_mode: bool) -> dict:
-    """Return the result of handshake_verify for each domain of a request, as *observer* (controller or host) sees it.
+    """Return what handshake_verify finds for each domain of a request, as *observer* (controller or host) sees it.
 
     *places* are the addresses and ports to look at, *arguments* those of the module. Raises TlsError when a domain is not proved, but not in check mode.
     """

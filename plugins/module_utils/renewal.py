@@ -15,7 +15,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils.chains import (
     not_before,
     parse_chain,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils.durations import share_or_duration
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import describe_key, load_key, wanted_kind
 
@@ -30,7 +29,7 @@ def renewal_time(
 ) -> datetime.datetime:
     """Return the moment from which a certificate that lives from *start* to *end* is due.
 
-    *renew_before* is what has to be left: a share of the lifetime (C(1/3), C(33%)) or a duration (C(30d)). By default,
+    *renew_before* is what has to be left: a share of the lifetime (C(0.25)) or a duration (C(2592000s)). By default,
     and for a duration that is no shorter than the lifetime, a third of the lifetime, or half of it for certificates that live
     less than 10 days. *seed* (host and name) spreads
     the renewals of a fleet over a thirtieth of the lifetime before that moment, the same for each run.
@@ -87,10 +86,11 @@ def why_replace(
 
 
 def _left(renew_before: str | None, lifetime: datetime.timedelta) -> datetime.timedelta:
-    """Return what has to be left of a certificate of this lifetime."""
-    wanted = share_or_duration(renew_before) if renew_before else None
-    if isinstance(wanted, datetime.timedelta):
+    """Return what has to be left of a certificate of this lifetime; as long as it, and it would be due for ever."""
+    if renew_before and renew_before.endswith("s"):
+        wanted = datetime.timedelta(seconds=int(renew_before[:-1]))
         if wanted < lifetime:
             return wanted
-        wanted = None  # it would be due for ever
-    return lifetime * (wanted or (DEFAULT_OF_SHORT if lifetime < SHORT else DEFAULT))
+    elif renew_before:
+        return lifetime * float(renew_before)
+    return lifetime * (DEFAULT_OF_SHORT if lifetime < SHORT else DEFAULT)

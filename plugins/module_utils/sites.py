@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The sites of a host: what people write about them, checked, and the nginx configuration that serves them.
+"""The sites of a host, and the nginx configuration that serves them.
 
-Every value is checked before it becomes part of the configuration, so that none can end a directive or a block. The one
-exception is O(extra), which is configuration.
+Their descriptions are checked on the controller (plugin_utils/descriptions.py), so that no value can end a directive or a
+block. The one exception is O(extra), which is configuration.
 """
 
 from __future__ import annotations
@@ -15,21 +15,46 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.configurations import Server
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.names import check_request_name, is_address, normal_name
-from ansible_collections.evergreen.tls.plugins.module_utils.nginx import Nginx, dotted, tls_directives
+from ansible_collections.evergreen.tls.plugins.module_utils.names import is_address
+from ansible_collections.evergreen.tls.plugins.module_utils.nginx import Nginx, dotted
+from ansible_collections.evergreen.tls.plugins.module_utils.profiles import tls_directives
+
+# The one definition of the options of nginx_sites. Described for people in plugins/modules/nginx_sites.yml.
+SITE = {
+    "name": {"type": "str", "required": True},
+    "certificate": {"type": "str"},
+    "server_names": {"type": "list", "elements": "str"},
+    "root": {"type": "str"},
+    "proxy_pass": {"type": "str", "no_log": False},
+    "redirect": {"type": "str"},
+    "return_code": {"type": "int"},
+    "websocket": {"type": "bool", "default": False},
+    "force_https": {"type": "bool", "default": True},
+    "hsts": {"type": "raw", "default": False},
+    "profile": {"type": "str", "choices": ["modern", "intermediate"]},
+    "http2": {"type": "bool", "default": True},
+    "http_port": {"type": "int", "default": 80},
+    "https_port": {"type": "int", "default": 443},
+    "extra": {"type": "str"},
+}
+OPTIONS = {
+    "sites": {"type": "list", "elements": "dict", "default": [], "options": SITE},
+    "domains": {"type": "dict", "default": {}},
+    "profile": {"type": "str", "choices": ["modern", "intermediate"], "default": "intermediate"},
+    "reject_unknown": {"type": "bool", "default": True},
+    "session_timeout": {"type": "str", "default": "1d"},
+    "session_cache": {"type": "str", "default": "shared:evergreen:10m"},
+    "session_tickets": {"type": "bool"},
+    "ipv6": {"type": "str", "choices": ["auto", "true", "false"], "default": "auto"},
+    "store": {"type": "path", "default": "/etc/evergreen"},
+    "path": {"type": "path", "default": "/etc/nginx/conf.d/evergreen.conf"},
+    "reload": {"type": "bool", "default": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
 
 HEADER = "# Written by evergreen.tls; changes are overwritten. Describe the sites in nginx_sites instead.\n"
-MOZILLA_MAX_AGE = 63072000
-YEAR = 31536000
-ANSWERS = ("root", "proxy_pass", "redirect", "return_code")
 
-PATH = re.compile(r"/[\w.,:@%+=~/-]*")
-UPSTREAM = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9._~:/@%+,=&?\[\]-]*")
-TARGET = re.compile(r"https?://[A-Za-z0-9\[$][A-Za-z0-9._~:/@%+,=&?\[\]#!*()$-]*")
-VARIABLE = re.compile(r"\$(\w*)")
 BARE_URL = re.compile(r"https?://(?:[^/?#$]|\$host\b|\$server_name\b)+")
-DURATION = re.compile(r"\d+[smhdwMy]?")
-SESSION_CACHE = re.compile(r"off|none|shared:\w+:\d+[kKmM]?")
 
 PROXY = (
     "proxy_http_version 1.1;",
@@ -57,90 +82,18 @@ class Host(t.NamedTuple):
     taken_ports: t.Collection[int] = ()  # their default server is somebody else's
 
 
-def normal_site(site: dict, profile: str, domains: dict[str, list[str]]) -> dict[str, t.Any]:
-    """Return a site with its defaults filled in, once every word of it may stand in a configuration."""
-    name = check_request_name(site["name"])
-    try:
-        certificate = check_request_name(site.get("certificate") or name)
-        normal = {
-            **site,
-            "certificate": certificate,
-            "server_names": _server_names(site.get("server_names") or domains.get(certificate) or [name]),
-            "profile": site.get("profile") or profile,
-            "hsts": hsts_header(site.get("hsts")),
-        }
-        _check_answer(normal)
-        _check_ports(normal)
-    except TlsError as error:
-        raise TlsError(f"the site {name} cannot be configured: {error}", **error.details) from error
-    return normal
-
-
-def check_sites(sites: list[dict], nginx: Nginx) -> None:
-    """Make sure that the sites can stand beside each other."""
-    names = [site["name"] for site in sites]
-    for name in names:
-        if names.count(name) > 1:
-            raise TlsError(f"{names.count(name)} sites are called {name}; give each its own name")
-    answering: dict[tuple[str, int], str] = {}
-    for site in sites:
-        for endpoint in ((name, site[port]) for name in site["server_names"] for port in ("http_port", "https_port")):
-            if answering.setdefault(endpoint, site["name"]) != site["name"]:
-                raise TlsError(
-                    f"the sites {answering[endpoint]} and {site['name']} both answer to {endpoint[0]} on port {endpoint[1]}; "
-                    "take the name from one of them"
-                )
-    for port, here in _by_port(sites).items():
-        _check_one_address_site(here, port)
-        _check_profiles(here, port, nginx)
-        plain = [site["name"] for site in sites if site["http_port"] == port]
-        if plain:
+def check_profiles(sites: list[dict], nginx: Nginx) -> None:
+    """Make sure that this nginx can give each site its profile."""
+    if nginx.keeps_protocols_by_site:
+        return
+    for port, here in by_port(sites).items():
+        profiles = {site["profile"]: site["name"] for site in here}
+        if len(profiles) > 1:
+            pairs = " and ".join(f"{name} wants the profile {profile}" for profile, name in sorted(profiles.items()))
             raise TlsError(
-                f"the site {plain[0]} has port {port} as its http_port, and {here[0]['name']} as its https_port; "
-                "choose another port for one of them"
+                f"on port {port} {pairs}, but nginx {dotted(nginx.version)} has one list of protocols for a port (each site has its "
+                "own from 1.29.2 on); give them the same profile, or one of them another https_port"
             )
-
-
-def check_session(session: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Return the session settings, once they may stand in a configuration."""
-    if not DURATION.fullmatch(session["timeout"]):
-        raise TlsError(f"the session_timeout {session['timeout']!r} is no time for nginx; write one such as 1d or 10m")
-    if not SESSION_CACHE.fullmatch(session["cache"]):
-        raise TlsError(
-            f"the session_cache {session['cache']!r} is none for nginx; write one such as shared:evergreen:10m, or off"
-        )
-    return session
-
-
-def check_store(store: str) -> str:
-    """Return the folder of the certificates, once it may stand in a configuration."""
-    if not PATH.fullmatch(store):
-        raise TlsError(
-            f"the store {store!r} cannot stand in nginx's configuration; use an absolute path without blanks and quotes"
-        )
-    return store
-
-
-def hsts_header(value: t.Any) -> str | None:
-    """Return the value of the header Strict-Transport-Security (RFC 6797), or None where it is not wanted.
-
-    >>> hsts_header({"max_age": 31536000, "include_subdomains": True})
-    'max-age=31536000; includeSubDomains'
-    """
-    wanted = value if isinstance(value, dict) else {"max_age": value}
-    unknown = sorted(set(wanted) - {"max_age", "include_subdomains", "preload"})
-    if unknown:
-        raise TlsError(f"hsts has no {unknown[0]!r}; it takes max_age, include_subdomains and preload")
-    max_age = _seconds(wanted.get("max_age", MOZILLA_MAX_AGE))
-    if max_age is None:
-        return None
-    subdomains, preload = _truth(wanted, "include_subdomains"), _truth(wanted, "preload")
-    if preload and (max_age < YEAR or not subdomains):
-        raise TlsError(
-            f"hsts with preload needs include_subdomains and a max_age of at least {YEAR}, or the preload lists refuse it; "
-            "add these or leave out preload"
-        )
-    return f"max-age={max_age}" + ("; includeSubDomains" if subdomains else "") + ("; preload" if preload else "")
 
 
 def render(sites: list[dict], waiting: t.Collection[str], host: Host) -> str:
@@ -148,8 +101,8 @@ def render(sites: list[dict], waiting: t.Collection[str], host: Host) -> str:
     served = [site for site in sites if site["name"] not in waiting]
     default_servers = [
         _reject_block(here, port, host)
-        for port, here in sorted(_by_port(served).items())
-        if host.reject_unknown and port not in host.taken_ports and not _address_site(here)
+        for port, here in sorted(by_port(served).items())
+        if host.reject_unknown and port not in host.taken_ports and not address_site(here)
     ]
     maps = [
         *([WEBSOCKET_MAP] if any(site["websocket"] for site in sites) else []),
@@ -181,8 +134,8 @@ def foreign_defaults(sites: list[dict], strangers: list[Server]) -> dict[int, st
         for listen in server.listens:
             if listen.default and listen.address == "*" and listen.port in https_ports(sites):
                 found.setdefault(listen.port, server.place)
-    for port, here in _by_port(sites).items():
-        site = _address_site(here)
+    for port, here in by_port(sites).items():
+        site = address_site(here)
         if site and port in found:
             raise TlsError(
                 f"the site {site['name']} has an IP address and so must be the default server of port {port}, but {found[port]} "
@@ -207,70 +160,12 @@ def conflicts(servers: list[Server], path: str) -> list[str]:
     return list(found)
 
 
-def _server_names(names: list[str]) -> list[str]:
-    return list(dict.fromkeys(normal_name(name) for name in names))
-
-
-def _check_answer(site: dict) -> None:
-    answers = [answer for answer in ANSWERS if site.get(answer) is not None]
-    if len(answers) > 1:
-        raise TlsError(f"it has both {' and '.join(answers)}; keep one of them")
-    if not answers and not site.get("extra"):
-        raise TlsError(f"it does not say what to answer; give it one of {', '.join(ANSWERS)}, or extra")
-    if site["websocket"] and "proxy_pass" not in answers:
-        raise TlsError("websocket is for sites with proxy_pass; add that or leave out websocket")
-    if site.get("root") is not None:
-        _check_words(site["root"], PATH, {"host", "server_name"}, "root", "an absolute path without blanks and quotes")
-    if site.get("proxy_pass") is not None:
-        _check_words(site["proxy_pass"], UPSTREAM, set(), "proxy_pass", "a URL such as http://127.0.0.1:8080")
-    if site.get("redirect") is not None:
-        variables = {"host", "server_name", "request_uri", "args"}
-        _check_words(site["redirect"], TARGET, variables, "redirect", "a URL such as https://www.example.org")
-    code = site.get("return_code")
-    if code is not None and (not 200 <= code <= 599 or 300 <= code <= 399):
-        raise TlsError(f"return_code is {code}; choose one such as 404 or 444, and redirect for another address")
-
-
-def _check_words(value: str, pattern: re.Pattern, variables: set[str], option: str, wanted: str) -> None:
-    words = VARIABLE.sub(lambda found: "V" if found.group(1) in variables else found.group(), value)
-    if "$" in words:
-        known = f"; it takes {', '.join('$' + name for name in sorted(variables))}" if variables else ""
-        raise TlsError(f"{option} {value!r} has a variable that does not belong there{known}; use extra for more")
-    if not pattern.fullmatch(words):
-        raise TlsError(f"{option} is {value!r}; write {wanted}, or use extra for more")
-
-
-def _check_ports(site: dict) -> None:
-    for option in ("http_port", "https_port"):
-        if not 1 <= site[option] <= 65535:
-            raise TlsError(f"{option} is {site[option]}; choose one from 1 to 65535")
-
-
-def _check_one_address_site(sites: list[dict], port: int) -> None:
-    addressed = [site["name"] for site in sites if _address_site([site])]
-    if len(addressed) > 1:
-        raise TlsError(
-            f"the sites {' and '.join(addressed)} both have an IP address on port {port}, and clients that ask for an address "
-            "send no name by which to tell them apart; put the addresses into one site, or on another https_port"
-        )
-
-
-def _check_profiles(sites: list[dict], port: int, nginx: Nginx) -> None:
-    profiles = {site["profile"]: site["name"] for site in sites}
-    if len(profiles) > 1 and not nginx.keeps_protocols_by_site:
-        pairs = " and ".join(f"{name} wants the profile {profile}" for profile, name in sorted(profiles.items()))
-        raise TlsError(
-            f"on port {port} {pairs}, but nginx {dotted(nginx.version)} has one list of protocols for a port (each site has its "
-            "own from 1.29.2 on); give them the same profile, or one of them another https_port"
-        )
-
-
-def _address_site(sites: list[dict]) -> dict | None:
+def address_site(sites: list[dict]) -> dict | None:
     """Return the site that answers clients who ask for an IP address: these send no name (RFC 6066, section 3)."""
     return next((site for site in sites if any(is_address(name) for name in site["server_names"])), None)
 
 
-def _by_port(sites: list[dict]) -> dict[int, list[dict]]:
+def by_port(sites: list[dict]) -> dict[int, list[dict]]:
     return {port: [site for site in sites if site["https_port"] == port] for port in https_ports(sites)}
 
 
@@ -297,7 +192,7 @@ def _http_block(site: dict, host: Host) -> list[str]:
 
 def _https_block(site: dict, served: list[dict], host: Host) -> list[str]:
     here = [other for other in served if other["https_port"] == site["https_port"]]
-    is_default = _address_site(here) is site
+    is_default = address_site(here) is site
     current = f"{host.store}/{site['certificate']}/current"
     extra = site.get("extra")
     http2_on = site["http2"] and host.nginx.has_http2 and host.nginx.switches_http2_by_site
@@ -355,22 +250,3 @@ def _block(*lines: str, verbatim: str = "") -> list[str]:
     while indented[-1] == "":
         indented.pop()
     return ["server {", *indented, *(["", verbatim] if verbatim else []), "}"]
-
-
-def _seconds(value: t.Any) -> int | None:
-    """Return a number of seconds; true is what Mozilla recommends, and false is none."""
-    text = str(value).strip().lower()
-    if value is None or text in ("false", "no", "off", ""):
-        return None
-    if text in ("true", "yes", "on"):
-        return MOZILLA_MAX_AGE
-    if not re.fullmatch(r"[0-9]{1,10}", text):
-        raise TlsError(f"hsts is {value!r}; write false, a number of seconds, or a dictionary with max_age")
-    return int(text)
-
-
-def _truth(wanted: dict, option: str) -> bool:
-    text = str(wanted.get(option, False)).strip().lower()
-    if text not in ("true", "yes", "on", "1", "false", "no", "off", "0", "none"):
-        raise TlsError(f"{option} of hsts is {wanted[option]!r}; write true or false")
-    return text in ("true", "yes", "on", "1")

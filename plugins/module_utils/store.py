@@ -2,60 +2,46 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The folder of one certificate on a host, in which one symbolic link is all that is ever switched.
-
-www.example.org/
-├── current -> v0003        key and chain together, in one rename
-├── v0003/  privkey.pem  cert.pem  chain.pem  fullchain.pem  issuer
-├── v0002/  …               the way back
-├── next/   privkey.pem  request.csr  issuer      waiting for its certificate
-└── lock                    held by whoever changes anything here
-"""
+"""What may become of the folder of one certificate on a host (versions.py)."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
-import errno
 import grp
 import os
 import pwd
-import re
 import secrets
 import shutil
 import stat
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, names_of, parse_chain, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, names_of, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key
-from ansible_collections.evergreen.tls.plugins.module_utils.names import check_request_name
-from ansible_collections.evergreen.tls.plugins.module_utils.renewal import why_renew
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import key_mode
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import (
+from ansible_collections.evergreen.tls.plugins.module_utils.files import (
     create_file,
     link_beside,
     locked,
     make_folder,
-    read_file,
     remove_folder,
     replace_file,
     replace_link,
     sync_folder,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.renewal import why_renew
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import key_mode
+from ansible_collections.evergreen.tls.plugins.module_utils.versions import Versions, number
 
-VERSION = re.compile(r"v([0-9]{4,9})")
 
-
-class Store:
+class Store(Versions):
     """What is there of one certificate, and the few ways in which it may change.
 
-    *directory* is the folder of all certificates, *name* the name of the request. Reading needs no lock; whatever
-    changes something is called within lock().
+    Reading needs no lock; whatever changes something is called within lock().
     """
 
     def __init__(self, directory: str, name: str) -> None:
-        self.path = os.path.join(directory, check_request_name(name))
-        self.next = os.path.join(self.path, "next")
+        super().__init__(directory, name)
         self.hidden = os.path.join(directory, f".{name}.removed")  # while it is found out whether it may be removed
         self.gone = os.path.join(directory, f".{name}.gone")
 
@@ -65,30 +51,6 @@ class Store:
         self._make_folders()
         with locked(os.path.join(self.path, "lock")):
             yield
-
-    def current(self) -> str | None:
-        """Return the name of the version that is in use, such as C(v0003)."""
-        try:
-            target = os.readlink(os.path.join(self.path, "current"))
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            raise TlsError(f"{self.path}/current is not a symbolic link; move it away and run this again") from error
-        return target
-
-    def versions(self) -> list[str]:
-        """Return the names of all versions, the oldest first."""
-        try:
-            names = os.listdir(self.path)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        return sorted(filter(VERSION.fullmatch, names), key=_number)
-
-    def file(self, version: str, name: str) -> bytes | None:
-        """Return the content of a file of a version (or of C(next)), or None where it is missing."""
-        return read_file(os.path.join(self.path, version, name))
 
     def why_renew(self, version: str | None, wanted: dict, now: datetime.datetime, roots: list | None) -> str | None:
         """Say why this version does not do, or return None when it does."""
@@ -107,7 +69,7 @@ class Store:
     def ready(self, wanted: dict, now: datetime.datetime, roots: list | None) -> str | None:
         """Return what a run that was killed left ready: a newer version than the current one, or C(next) with its chain."""
         current = self.current()
-        newer = [version for version in self.versions() if current is None or _number(version) > _number(current)]
+        newer = [version for version in self.versions() if current is None or number(version) > number(current)]
         for version in [*reversed(newer), "next"]:
             whole = self.file(version, "cert.pem") and self.file(version, "chain.pem") is not None
             if whole and self.why_renew(version, wanted, now, roots) is None:
@@ -118,7 +80,7 @@ class Store:
         """Return the newest version before the current one that can still be served."""
         current = self.current()
         for version in reversed(self.versions()):
-            if current is not None and _number(version) < _number(current) and self._is_whole(version, now):
+            if current is not None and number(version) < number(current) and self._is_whole(version, now):
                 return version
         return None
 
@@ -160,7 +122,7 @@ class Store:
 
     def promote(self, request: dict) -> str:
         """Make C(next), which is complete, a version; return its name."""
-        version = f"v{max([_number(name) for name in self.versions()], default=0) + 1:04d}"
+        version = f"v{max([number(name) for name in self.versions()], default=0) + 1:04d}"
         for name in os.listdir(self.next):
             if name == "request.csr" or name.startswith("."):  # what a killed run left half written
                 os.unlink(os.path.join(self.next, name))
@@ -182,7 +144,7 @@ class Store:
     def prune(self, keep: int) -> list[str]:
         """Remove versions older than the current one, but for the *keep* newest of them; return their names."""
         current = self.current()
-        older = [version for version in self.versions() if current is not None and _number(version) < _number(current)]
+        older = [version for version in self.versions() if current is not None and number(version) < number(current)]
         gone = older[: max(0, len(older) - keep)]
         for version in gone:
             self.discard(version)
@@ -329,11 +291,6 @@ class Store:
 
     def _hidden(self, name: str) -> str:
         return os.path.join(self.path, f".{name}.{secrets.token_hex(4)}")
-
-
-def _number(version: str) -> int:
-    match = VERSION.fullmatch(version)
-    return int(match[1]) if match else 0
 
 
 def _attributes(name: str, request: dict) -> tuple[int, int, int]:

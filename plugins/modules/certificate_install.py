@@ -5,103 +5,6 @@
 
 from __future__ import annotations
 
-DOCUMENTATION = r"""
-module: certificate_install
-short_description: Install a certificate beside its key, as one unit
-version_added: 0.1.0
-description:
-  - Puts a chain beside the private key that M(evergreen.tls.certificate_request) made, once it has proved to belong to the key,
-    to cover the names, to be valid now and to be in order; a chain that fails any of this changes nothing.
-  - Key and chain become a numbered version, and one rename of one symbolic link, C(current), puts them in use together.
-    Servers refer to C(DIRECTORY/NAME/current/fullchain.pem) and C(DIRECTORY/NAME/current/privkey.pem).
-  - Nothing is reloaded; that is what M(evergreen.tls.nginx_reload) is for.
-author:
-  - Evergreen contributors (@evergreen)
-extends_documentation_fragment:
-  - evergreen.tls.attributes
-  - evergreen.tls.request
-  - evergreen.tls.request.directory
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-    details:
-      - Shows certificates as people read them, never keys.
-  idempotent:
-    support: full
-options:
-  state:
-    description:
-      - V(present) installs O(chain), or what an earlier run left complete but not in use.
-      - V(previous) goes back to the newest earlier version that has not expired; nothing is removed.
-      - V(absent) removes the certificate with its keys, all versions and its links. With O(request.validate), only if the
-        command succeeds without them.
-    type: str
-    choices: [present, previous, absent]
-    default: present
-  chain:
-    description: The chain in PEM, leaf first, without the root.
-    type: str
-  roots:
-    description: The roots of the issuer in PEM, to which the chain has to lead.
-    type: str
-seealso:
-  - module: evergreen.tls.certificate_issue
-  - module: evergreen.tls.nginx_reload
-"""
-
-EXAMPLES = r"""
-- name: Install what the issuer returned
-  evergreen.tls.certificate_install:
-    request:
-      name: www.example.org
-      domains: [www.example.org, example.org]
-      links:
-        /etc/nginx/server.pem: fullchain.pem
-        /etc/nginx/server.key: privkey.pem
-      validate: nginx -t
-    chain: "{{ issued.chain }}"
-
-- name: Go back to the certificate before
-  evergreen.tls.certificate_install:
-    request:
-      name: www.example.org
-      domains: [www.example.org, example.org]
-    state: previous
-"""
-
-RETURN = r"""
-version:
-  description: The version that is in use now.
-  returned: when there is one
-  type: str
-  sample: v0003
-certificate:
-  description: The certificate that is in use now.
-  returned: when there is one that can be read
-  type: dict
-  sample:
-    names: [example.org, www.example.org]
-    not_after: "2027-01-07T10:00:00+00:00"
-put_back:
-  description: The earlier version that is in use again.
-  returned: when O(state=previous) found one
-  type: str
-  sample: v0002
-pruned:
-  description: The earlier versions that were removed, since there were more than O(request.keep).
-  returned: when there are any
-  type: list
-  elements: str
-  sample: [v0001]
-msg:
-  description: What was done, in a sentence.
-  returned: success
-  type: str
-  sample: v0003 is in use
-"""
-
 import contextlib
 import datetime
 import os
@@ -112,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, describe_chain, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key, public_bytes
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, complete_request
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, require_cryptography, run
 
@@ -133,7 +36,7 @@ def main():
 
 def decide(module):
     require_cryptography()
-    wanted = complete_request(module.params["request"])
+    wanted = module.params["request"]
     store = Store(module.params["directory"], wanted["name"])
     if not module.check_mode:
         store.put_back()

@@ -5,102 +5,6 @@
 
 from __future__ import annotations
 
-DOCUMENTATION = r"""
-module: certificate_request
-short_description: Find out whether a certificate is due, and ask for it with a new key
-version_added: 0.1.0
-description:
-  - Says whether a certificate on this host is due, and why. If it is, a private key is made on the host and kept there, and
-    a signing request that proves possession of it is returned, for M(evergreen.tls.certificate_issue).
-  - A certificate is due when there is none, when it cannot be read, when it does not belong to its key, when names, type of
-    key or issuer have changed, when its chain is broken or leads to another root than the issuer's, when its renewal window
-    is open, or when O(force) says so.
-  - A key and a request that are waiting already are used again as long as they fit.
-  - Names are checked and normalised on the controller. If Python's cryptography is missing on the host, its package is
-    installed.
-author:
-  - Evergreen contributors (@evergreen)
-extends_documentation_fragment:
-  - evergreen.tls.attributes
-  - evergreen.tls.request
-  - evergreen.tls.request.directory
-  - evergreen.tls.request.issuers
-attributes:
-  check_mode:
-    support: full
-    details:
-      - Says whether the certificate is due and why; makes no key, and so returns no RV(csr).
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
-options:
-  force:
-    description: Whether the certificate is due whatever its state is.
-    type: bool
-    default: false
-  roots:
-    description:
-      - The roots of the issuer in PEM, to which the chain has to lead. Filled in from O(issuers) where the issuer knows them.
-    type: str
-  host:
-    description: Whose certificate it is; spreads renewals over time. Filled in with the name of the host in the inventory.
-    type: str
-    default: ""
-seealso:
-  - module: evergreen.tls.certificate_issue
-  - module: evergreen.tls.certificate_install
-"""
-
-EXAMPLES = r"""
-- name: Ask for a certificate when one is due
-  evergreen.tls.certificate_request:
-    request:
-      name: www.example.org
-      domains: [www.example.org, example.org]
-  register: requested
-
-- name: Have it issued by a private CA on the controller
-  evergreen.tls.certificate_issue:
-    request:
-      name: www.example.org
-      domains: [www.example.org, example.org]
-    csr: "{{ requested.csr }}"
-  register: issued
-  when: requested.csr is defined
-"""
-
-RETURN = r"""
-due:
-  description: Whether the certificate has to be renewed.
-  returned: success
-  type: bool
-  sample: true
-reason:
-  description: Why it is due.
-  returned: when it is due
-  type: str
-  sample: it expires on 2026-12-04 10:00:00 UTC, and 32% of its lifetime is left
-csr:
-  description: The signing request in PEM. The key that it belongs to never leaves the host.
-  returned: when the certificate is due and has to be issued
-  type: str
-  sample: "-----BEGIN CERTIFICATE REQUEST-----\\n..."
-fingerprint:
-  description: The SHA-256 fingerprint of the certificate that is in use.
-  returned: when it is not due
-  type: str
-  sample: 6b5c1f0e...
-ready:
-  description:
-    - The version with which M(evergreen.tls.certificate_install) has work to do without a chain; nothing has to be issued.
-    - It is what an earlier run left complete but not in use, or the current version if its links, or owner, group or mode of its key
-      are not what the request says, or if a run that was killed left something to clear away.
-  returned: when there is such a version
-  type: str
-  sample: v0004
-"""
-
 import datetime
 
 from ansible.module_utils.basic import AnsibleModule
@@ -119,7 +23,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     wanted_kind,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, complete_request
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, require_cryptography
 
@@ -141,7 +45,7 @@ def main():
 
 def decide(module):
     require_cryptography()
-    wanted = {**complete_request(module.params["request"]), "host": module.params["host"]}
+    wanted = {**module.params["request"], "host": module.params["host"]}
     roots = parse_chain(module.params["roots"].encode()) if module.params["roots"] else None
     store = Store(module.params["directory"], wanted["name"])
     now = datetime.datetime.now(datetime.timezone.utc)

@@ -5,90 +5,6 @@
 
 from __future__ import annotations
 
-DOCUMENTATION = r"""
-module: nginx_reload
-short_description: Have nginx present the certificate that is installed
-version_added: 0.1.0
-description:
-  - Compares the certificate that nginx presents, on each local address that listens on the port and for each of the domains, with
-    the one that is installed. If they are the same, nothing happens.
-  - If not, the configuration is tested, nginx is reloaded, and looked at until it presents what is installed. What is served is
-    compared, not what a task remembers, so an interrupted run is completed by the next.
-  - When nginx never presents it, the module says why. A configuration that nginx refuses is not loaded, and nginx goes on serving
-    what it has.
-author:
-  - Evergreen contributors (@evergreen)
-extends_documentation_fragment:
-  - evergreen.tls.attributes
-  - evergreen.tls.request
-  - evergreen.tls.request.directory
-attributes:
-  check_mode:
-    support: full
-    details:
-      - Says whether nginx would be reloaded and why; does not fail where nothing is installed yet.
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
-options:
-  addresses:
-    description:
-      - The local addresses to look at.
-      - By default all on which something listens on the port, with the loopback address for those that listen everywhere.
-    type: list
-    elements: str
-    default: []
-  started:
-    description: Whether nginx is started where it does not run. By default that is an error, since somebody may have stopped it.
-    type: bool
-    default: false
-  timeout:
-    description: For how many seconds nginx is looked at after a reload until it presents the certificate.
-    type: float
-    default: 30
-seealso:
-  - module: evergreen.tls.certificate_install
-  - module: evergreen.tls.handshake_verify
-"""
-
-EXAMPLES = r"""
-- name: Serve what is installed
-  evergreen.tls.nginx_reload:
-    request:
-      name: www.example.org
-      domains: [www.example.org, example.org]
-"""
-
-RETURN = r"""
-fingerprint:
-  description: The SHA-256 fingerprint of the certificate that is installed and presented.
-  returned: when a certificate is installed
-  type: str
-  sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
-addresses:
-  description: The addresses that were looked at.
-  returned: when a certificate is installed
-  type: list
-  elements: str
-  sample: [127.0.0.1, "::1"]
-fresh:
-  description: Whether the certificate was put in use after nginx loaded its configuration last, and so may be the cause of a failure.
-  returned: when nginx refuses its configuration, or does not present the certificate after a reload
-  type: bool
-  sample: true
-reason:
-  description: Why nginx was reloaded.
-  returned: changed
-  type: str
-  sample: "www.example.org at 127.0.0.1 port 443 presents another certificate"
-msg:
-  description: What was done, in a sentence.
-  returned: success
-  type: str
-  sample: nginx presents the installed certificate of www.example.org
-"""
-
 import os
 import time
 
@@ -100,7 +16,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.master import Master
 from ansible_collections.evergreen.tls.plugins.module_utils.names import probe_name
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, identity
 from ansible_collections.evergreen.tls.plugins.module_utils.processes import listeners
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, complete_request
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, read_file, require_cryptography
 
 try:
@@ -129,7 +45,7 @@ def main():
 
 def decide(module):
     require_cryptography()
-    wanted = complete_request(module.params["request"])
+    wanted = module.params["request"]
     current = os.path.join(module.params["directory"], wanted["name"], "current")
     installed = installed_certificate(os.path.join(current, "fullchain.pem"))
     if installed is None and module.check_mode:

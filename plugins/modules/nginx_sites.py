@@ -5,218 +5,6 @@
 
 from __future__ import annotations
 
-DOCUMENTATION = r"""
-module: nginx_sites
-short_description: Have nginx serve sites over HTTPS
-version_added: 0.1.0
-description:
-  - Writes the configuration of all O(sites) into one file that nginx includes, and has a running nginx load it. Sites that other
-    files define stay as they are.
-  - The new configuration is tested by nginx before it takes the place of the old one, in one rename. When nginx refuses it, nothing
-    has changed.
-  - The TLS directives are those of Mozilla's guideline 6.0, in the words that the version of nginx and OpenSSL on the host
-    understands.
-  - A site whose certificate is not there yet gets its HTTP side only, and is listed in RV(waiting). Run the module again once the
-    certificate is installed.
-  - A running nginx whose workers are older than the file is told to load it, also when an earlier run was interrupted before it
-    could.
-author:
-  - Evergreen contributors (@evergreen)
-extends_documentation_fragment:
-  - evergreen.tls.attributes
-options:
-  sites:
-    description:
-      - The sites of the host. Without any the file is removed.
-      - Each site says how to answer, by one of O(sites[].root), O(sites[].proxy_pass), O(sites[].redirect) and
-        O(sites[].return_code), or by O(sites[].extra).
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: The name of the site.
-        type: str
-        required: true
-      certificate:
-        description: The name of its certificate below O(store). By default the name of the site.
-        type: str
-      server_names:
-        description:
-          - The DNS names, wildcards and IP addresses that the site answers to. By default those that O(domains) has for its
-            certificate, or else the name of the site.
-          - Clients that ask for an IP address send no name. A site with an address therefore answers everybody on its
-            O(sites[].https_port) who asks for no known name, and O(reject_unknown) has no effect on that port.
-        type: list
-        elements: str
-      root:
-        description: Serve the files of this folder. C($host) and C($server_name) may be part of it.
-        type: str
-      proxy_pass:
-        description: Pass requests on to this URL.
-        type: str
-      redirect:
-        description:
-          - Send clients to this URL, for good and with their method (308). A URL without a path gets the path that was asked for.
-          - C($host), C($server_name), C($request_uri) and C($args) may be part of it.
-        type: str
-      return_code:
-        description: Answer with this status. V(444) closes the connection without an answer.
-        type: int
-      websocket:
-        description: Let O(sites[].proxy_pass) carry WebSocket connections.
-        type: bool
-        default: false
-      force_https:
-        description: Send clients that come by HTTP to HTTPS (308). Otherwise both give the same answer.
-        type: bool
-        default: true
-      hsts:
-        description:
-          - Tell browsers to use HTTPS only (RFC 6797). V(false), or the number of seconds for which they remember it, or a dictionary
-            with C(max_age), C(include_subdomains) and C(preload). V(true) stands for the two years that Mozilla recommends.
-          - Browsers hold the site to it until the time is over, so begin with a short one.
-        type: raw
-        default: false
-      profile:
-        description: The Mozilla profile of this site. By default O(profile).
-        type: str
-        choices: [modern, intermediate]
-      http2:
-        description: Speak HTTP/2. Before nginx 1.25.1 this holds for all sites of a port as soon as one of them has it.
-        type: bool
-        default: true
-      http_port:
-        description: The port for HTTP.
-        type: int
-        default: 80
-      https_port:
-        description: The port for HTTPS.
-        type: int
-        default: 443
-      extra:
-        description:
-          - Directives of nginx that are put into the HTTPS server block as they are.
-          - A block in which C(add_header) stands does not inherit the header of O(sites[].hsts).
-        type: str
-  domains:
-    description: The names that each certificate covers, by the name of the certificate. They are the default of O(sites[].server_names).
-    type: dict
-    default: {}
-  profile:
-    description:
-      - The Mozilla profile. V(modern) is TLS 1.3 only, V(intermediate) is TLS 1.2 as well.
-      - Before nginx 1.29.2 all sites of a port need the same one.
-    type: str
-    choices: [modern, intermediate]
-    default: intermediate
-  reject_unknown:
-    description:
-      - End the handshake of clients that ask for a name which no site has, without showing them a certificate.
-      - Left out on ports for which somebody else's configuration has a default server.
-    type: bool
-    default: true
-  session_timeout:
-    description: For how long clients may resume a TLS session.
-    type: str
-    default: 1d
-  session_cache:
-    description: Where TLS sessions are kept.
-    type: str
-    default: shared:evergreen:10m
-  session_tickets:
-    description: Use session tickets. By default only from nginx 1.23.2 on, which changes their key regularly.
-    type: bool
-  ipv6:
-    description: Listen on IPv6. V(auto) does so where the host has it.
-    type: str
-    choices: [auto, 'true', 'false']
-    default: auto
-  store:
-    description: The folder that holds the certificates.
-    type: path
-    default: /etc/evergreen
-  path:
-    description: The file to write. The http block of nginx has to include it.
-    type: path
-    default: /etc/nginx/conf.d/evergreen.conf
-  reload:
-    description: Have a running nginx load the configuration when it has not yet.
-    type: bool
-    default: true
-  state:
-    description: V(absent) removes the file, as an empty list of O(sites) does.
-    type: str
-    choices: [present, absent]
-    default: present
-seealso:
-  - module: evergreen.tls.nginx_reload
-    description: Makes sure that nginx presents the certificates that are installed.
-"""
-
-EXAMPLES = r"""
-- name: Serve an application and send its old name to the new one
-  evergreen.tls.nginx_sites:
-    sites:
-      - name: www.example.org
-        proxy_pass: http://127.0.0.1:8080
-        websocket: true
-        hsts: 86400
-      - name: example.com
-        server_names: [example.com, www.example.com]
-        redirect: https://www.example.org
-
-- name: Serve no site any more
-  evergreen.tls.nginx_sites:
-    state: absent
-"""
-
-RETURN = r"""
-msg:
-  description: What was done, or would be.
-  returned: always
-  type: str
-  sample: wrote /etc/nginx/conf.d/evergreen.conf with 2 sites, and nginx has loaded it
-path:
-  description: The file of the sites.
-  returned: success
-  type: str
-  sample: /etc/nginx/conf.d/evergreen.conf
-loaded:
-  description: The certificates that were put in use since nginx loaded them last, and that it has loaded now.
-  returned: success
-  type: list
-  elements: str
-  sample: [www.example.org]
-fingerprints:
-  description: The SHA-256 fingerprint of each installed certificate that the sites use, by the name of the certificate.
-  returned: success
-  type: dict
-  sample:
-    www.example.org: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
-waiting:
-  description: The sites whose certificate is not installed yet.
-  returned: success
-  type: list
-  elements: str
-  sample: [www.example.org]
-running:
-  description: Whether nginx runs.
-  returned: success
-  type: bool
-  sample: true
-nginx_version:
-  description: The version of nginx, or nothing where it is not installed.
-  returned: success
-  type: str
-  sample: 1.22.1
-openssl_version:
-  description: The version of OpenSSL that nginx runs with, or nothing where it does not say.
-  returned: success
-  type: str
-  sample: 3.0.20
-"""
-
 import contextlib
 import hashlib
 import os
@@ -233,6 +21,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.configurations impor
     servers,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.files import create_file, locked, replace_file, sync_folder
 from ansible_collections.evergreen.tls.plugins.module_utils.master import FOLDERS, Master
 from ansible_collections.evergreen.tls.plugins.module_utils.nginx import dotted, first_error
 from ansible_collections.evergreen.tls.plugins.module_utils.processes import (
@@ -242,24 +31,15 @@ from ansible_collections.evergreen.tls.plugins.module_utils.processes import (
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.sites import (
     HEADER,
+    OPTIONS,
     Host,
-    check_session,
-    check_sites,
-    check_store,
+    check_profiles,
     conflicts,
     foreign_defaults,
-    normal_site,
     render,
     site_at,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import (
-    answer,
-    create_file,
-    locked,
-    read_file,
-    replace_file,
-    sync_folder,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, read_file
 
 TEST = "evergreen-test"  # how the files end that nginx tests before they go live
 RELOAD_PATIENCE = 30.0
@@ -267,54 +47,17 @@ BIND_PATIENCE = 3.0  # nginx tries five times in two and a half seconds
 
 
 def main():
-    site = {
-        "name": {"type": "str", "required": True},
-        "certificate": {"type": "str"},
-        "server_names": {"type": "list", "elements": "str"},
-        "root": {"type": "str"},
-        "proxy_pass": {"type": "str", "no_log": False},
-        "redirect": {"type": "str"},
-        "return_code": {"type": "int"},
-        "websocket": {"type": "bool", "default": False},
-        "force_https": {"type": "bool", "default": True},
-        "hsts": {"type": "raw", "default": False},
-        "profile": {"type": "str", "choices": ["modern", "intermediate"]},
-        "http2": {"type": "bool", "default": True},
-        "http_port": {"type": "int", "default": 80},
-        "https_port": {"type": "int", "default": 443},
-        "extra": {"type": "str"},
-    }
-    answer(
-        AnsibleModule(
-            argument_spec={
-                "sites": {"type": "list", "elements": "dict", "default": [], "options": site},
-                "domains": {"type": "dict", "default": {}},
-                "profile": {"type": "str", "choices": ["modern", "intermediate"], "default": "intermediate"},
-                "reject_unknown": {"type": "bool", "default": True},
-                "session_timeout": {"type": "str", "default": "1d"},
-                "session_cache": {"type": "str", "default": "shared:evergreen:10m"},
-                "session_tickets": {"type": "bool"},
-                "ipv6": {"type": "str", "choices": ["auto", "true", "false"], "default": "auto"},
-                "store": {"type": "path", "default": "/etc/evergreen"},
-                "path": {"type": "path", "default": "/etc/nginx/conf.d/evergreen.conf"},
-                "reload": {"type": "bool", "default": True},
-                "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            },
-            supports_check_mode=True,
-        ),
-        decide,
-    )
+    answer(AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True), decide)
 
 
 def decide(module):
     params = module.params
-    described = params["sites"] if params["state"] == "present" else []
-    check_certificates(described, params["domains"], params["store"])
-    sites = [normal_site(site, params["profile"], params["domains"]) for site in described]
+    sites = params["sites"] if params["state"] == "present" else []
+    check_certificates(sites, params["domains"], params["store"])
     if not module.get_bin_path("nginx", opt_dirs=FOLDERS):
         return without_nginx(module, sites)
     master = Master(module)
-    check_sites(sites, master.nginx)
+    check_profiles(sites, master.nginx)
     nothing_to_do = not sites and not os.path.lexists(params["path"])
     with contextlib.nullcontext() if module.check_mode or nothing_to_do else locked(hidden(params["path"], "lock")):
         return Transaction(module, master, sites).converge()
@@ -323,7 +66,7 @@ def decide(module):
 def check_certificates(sites, domains, store):
     """Make sure that each site has a certificate, or a request for one, so that no slip of the pen takes a site off HTTPS."""
     for site in sites:
-        name = site["certificate"] or site["name"]
+        name = site["certificate"]
         if domains and name not in domains and not os.path.lexists(os.path.join(store, name)):
             raise TlsError(
                 f"the site {site['name']} has no certificate: there is no certificate request named {name}, only "
@@ -433,8 +176,8 @@ class Transaction:
         session = {name: params[f"session_{name}"] for name in ("timeout", "cache", "tickets")}
         host = Host(
             nginx=self.nginx,
-            store=check_store(params["store"]),
-            session=check_session(session),
+            store=params["store"],
+            session=session,
             has_ipv6=self.has_ipv6,
             reject_unknown=params["reject_unknown"],
             taken_ports=self.defaults,

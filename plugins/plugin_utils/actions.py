@@ -13,9 +13,10 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
-from ansible_collections.evergreen.tls.plugins.module_utils.names import normal_names
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import require_cryptography
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
+from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import complaints
 
 PASSED_ON = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
@@ -41,9 +42,19 @@ class TlsAction(ActionBase):
         """Do the work."""
         raise NotImplementedError
 
+    def visit(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return what a module of the collection says on the host. Raises TlsError where it failed."""
+        result = self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
+        if result.get("failed"):
+            raise TlsError(result.pop("msg"), **result)
+        return result
+
     def _arguments(self) -> dict[str, t.Any]:
         """Return the arguments of the task, once they are what ARGUMENTS says."""
-        checked = ArgumentSpecValidator(self.ARGUMENTS).validate(self._task.args)
+        return self._checked(self._task.args)
+
+    def _checked(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        checked = ArgumentSpecValidator(self.ARGUMENTS).validate(arguments)
         if checked.error_messages:
             request = self._task.args.get("request")
             name = request.get("name") if isinstance(request, dict) else None
@@ -52,18 +63,20 @@ class TlsAction(ActionBase):
         return checked.validated_parameters
 
 
-class HostAction(ActionBase):
-    """An action that leaves the work to the module of its name, for a request whose names are encoded: hosts need no idna library."""
+class HostAction(TlsAction):
+    """An action that leaves the work to the module of its name, for a request that is complete."""
 
-    _supports_check_mode = True
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {"request": REQUEST}  # the module checks the others
 
-    def run(self, tmp=None, task_vars=None):
-        super().run(tmp, task_vars)
-        arguments = {**self._task.args, "request": _encoded(self._task.args.get("request"))}
+    def decide(self, arguments, task_vars):
+        arguments = {**self._task.args, "request": complete_request(arguments["request"])}
         result = self._execute_module(module_args=arguments, task_vars=task_vars)
         if result.get("missing") and self._task.check_mode:
             return {"changed": True, "msg": f"the package {result['missing']} would be installed first"}
         return result
+
+    def _arguments(self):
+        return self._checked({name: value for name, value in self._task.args.items() if name in self.ARGUMENTS})
 
 
 class ChainAction(TlsAction):
@@ -76,6 +89,7 @@ class ChainAction(TlsAction):
 
         One request that fails keeps none of the others back, but a host that cannot be reached is tried once only.
         """
+        self._facts: dict[str, t.Any] = {}
         lost = None
         certificates = []
         for request in requests:
@@ -86,7 +100,7 @@ class ChainAction(TlsAction):
                 except AnsibleConnectionFailure as error:
                     lost = f"the host cannot be reached: {_last_line(error)}; see that it runs, and that ansible_host is right"
             certificates.append({"name": request["name"], "changed": False, "failed": True, "msg": lost})
-        return together(certificates)
+        return {**together(certificates), **facts_of({"ansible_facts": self._facts})}
 
     def step(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result of another action of the collection, which is done within this task."""
@@ -102,7 +116,14 @@ class ChainAction(TlsAction):
             templar=self._templar,
             shared_loader_obj=self._shared_loader_obj,
         )
-        return action.run(task_vars=task_vars)
+        result = action.run(task_vars=task_vars)
+        self._facts.update(facts_of(result).get("ansible_facts", {}))
+        return result
+
+
+def facts_of(visit: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return what Ansible itself found on a host, such as its Python: without it in the result, the next task would search again."""
+    return {"ansible_facts": visit["ansible_facts"]} if visit.get("ansible_facts") else {}
 
 
 def together(certificates: list[dict[str, t.Any]]) -> dict[str, t.Any]:
@@ -135,11 +156,3 @@ def places(task_vars: dict[str, t.Any], port: int) -> list[tuple[str, int]]:
 def _last_line(error: Exception) -> str:
     """Return the last of what a program said, without the full stop."""
     return (str(error).strip().splitlines() or ["no reason given"])[-1].strip().rstrip(".")
-
-
-def _encoded(request: t.Any) -> t.Any:
-    """Return a request with its names in their normal form, or as it is where the module will say what is wrong with it."""
-    try:
-        return {**request, "domains": normal_names(request["domains"])}
-    except (TlsError, KeyError, TypeError):
-        return request

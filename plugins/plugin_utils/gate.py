@@ -10,7 +10,7 @@ import datetime
 import ipaddress
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, order_chain, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     describe_key,
@@ -19,6 +19,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     wanted_kind,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.names import is_address, probe_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils.piles import order_chain
 
 try:
     from cryptography import x509

@@ -14,7 +14,7 @@ import re
 import secrets
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import replace_file
+from ansible_collections.evergreen.tls.plugins.module_utils.files import replace_file
 
 FORMAT = 1  # of the content; a field that is added does not change it
 TIME = "%Y-%m-%dT%H-%M-%SZ"

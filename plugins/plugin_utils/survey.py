@@ -22,8 +22,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsErr
 from ansible_collections.evergreen.tls.plugins.module_utils.handshakes import handshake
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not_after
 from ansible_collections.evergreen.tls.plugins.module_utils.renewal import why_replace
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, check_distinct, complete_request
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
+from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct, complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
 
 AT_ONCE = 500  # handshakes, so that hundreds of dead hosts cost one timeout

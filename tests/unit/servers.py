@@ -14,7 +14,7 @@ import struct
 import threading
 import time
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.tests.unit.authority import key_pem, some_key
 
 
@@ -81,7 +81,7 @@ def drip(_server, connection):
     """Send a large message of the handshake in single bytes, and something else in the end."""
     connection.recv(65536)
     connection.sendall(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc")  # the header of a ServerHello of 16 KiB
-    for _ in range(100):
+    for _number in range(100):
         time.sleep(0.05)
         connection.sendall(b"\x03")
 
@@ -137,7 +137,7 @@ def full_port():
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
-        for _ in range(3):  # one more than there is room for
+        for _number in range(3):  # one more than there is room for
             client = stack.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex(listener.getsockname())

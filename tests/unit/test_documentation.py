@@ -77,6 +77,12 @@ def test_the_action_group_holds_every_module():
     assert read_yaml("meta/runtime.yml")["action_groups"]["all"] == modules
 
 
+def test_what_travels_to_hosts_leaves_its_documentation_behind():
+    for path in ROOT.glob("plugins/modules/*.py"):
+        travels = "import " in path.read_text(encoding="utf-8").replace("from __future__ import", "")
+        assert path.with_suffix(".yml").exists() == travels, path
+
+
 def test_an_action_has_the_documentation_of_a_module():
     actions = {path.stem for path in ROOT.glob("plugins/action/*.py")}
     assert actions <= {path.stem for path in ROOT.glob("plugins/modules/*.py")}
@@ -91,8 +97,17 @@ def test_what_people_read_is_named_as_it_is_called():
     """Each evergreen.tls.NAME in a text is a playbook, role, module or other plugin."""
     there = {path.stem for path in [*ROOT.glob("plugins/*/*"), *ROOT.glob("playbooks/*"), *ROLES]}
     for path in tracked_files("*.md", "*.yml", "changelogs/fragments"):
-        named = re.findall(r"\bevergreen\.tls\.([a-z_]+)", path.read_text(encoding="utf-8"))
+        named = re.findall(r"(?<!ansible_collections\.)\bevergreen\.tls\.([a-z_]+)", path.read_text(encoding="utf-8"))
         assert set(named) - {"all", "git", "plugins"} <= there, path
+
+
+def test_what_is_said_of_drift_is_what_the_scenario_sees():
+    rows = re.findall(
+        r"^\| (.+) \| (.+) \| (.+) \| (.+) \|$", (ROOT / "docs/survey.md").read_text("utf-8"), re.MULTILINE
+    )
+    hosts = read_yaml("molecule/drift/inventory.yml")["web"]["hosts"].values()
+    seen = [(host["drift"], host["survey"], host["inspection"], host["renew"]) for host in hosts]
+    assert rows[2 : 2 + len(seen)] == seen
 
 
 @pytest.mark.parametrize(

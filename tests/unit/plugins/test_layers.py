@@ -23,7 +23,6 @@ KNOWS = {
     "doc_fragments": set(),
 }
 ON_HOSTS = {"modules", "module_utils"}
-OPTIONAL = {"module_utils/names.py": "idna"}  # for names that are not ASCII, which the controller encodes
 EVERY = sorted(path for path in PLUGINS.rglob("*.py"))
 
 
@@ -57,8 +56,7 @@ def strangers_of(path):
         elif top == "ansible":
             allowed = name.startswith("ansible.module_utils.") and (layer == "modules" or path.name == "targets.py")
         else:
-            known = {"cryptography", OPTIONAL.get(short_name(path))}
-            allowed = top in known or top in sys.stdlib_module_names
+            allowed = top == "cryptography" or top in sys.stdlib_module_names
         if not allowed:
             strangers.add(name)
     return strangers

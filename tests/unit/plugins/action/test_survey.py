@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import pathlib
+import re
 
 import pytest
 from ansible.inventory.manager import InventoryManager
@@ -20,7 +22,9 @@ from ansible.vars.manager import VariableManager
 
 from ansible_collections.evergreen.tls.plugins.action import survey
 from ansible_collections.evergreen.tls.plugins.action.survey import ActionModule, compiled
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import Finding
 from ansible_collections.evergreen.tls.tests.unit.authority import Authority, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
 
@@ -172,3 +176,49 @@ def test_a_query_needs_its_library(monkeypatch):
     assert str(caught.value) == (
         "a survey_query needs the library jmespath on the controller; pip install -r requirements.txt"
     )
+
+
+ANSWERS = {
+    "[?state != 'fine'].{host: host, name: name, reason: reason}": [
+        {"host": "a", "name": NAME, "reason": "it has expired"},
+        {"host": "b", "name": NAME, "reason": "nothing listens there"},
+        {"host": "c", "name": NAME, "reason": "it expires soon"},
+    ],
+    "[?state == 'unknown'].host": ["b"],
+    "[?days_left < `14`].host": ["a", "c"],
+    "min_by([?days_left], &days_left).{host: host, days_left: days_left}": {"host": "a", "days_left": -2.5},
+    "[?certificate && certificate.key != 'ECC secp256r1'].{host: host, key: certificate.key}": [
+        {"host": "c", "key": "RSA 2048"}
+    ],
+    "[?certificate].{host: host, issuer: certificate.issuer}": [
+        {"host": "a", "issuer": "Old CA"},
+        {"host": "c", "issuer": "CA"},
+        {"host": "d", "issuer": "CA"},
+    ],
+    "length([?protocol == 'TLSv1.2'])": 1,
+}
+
+
+def test_the_queries_that_people_are_told_of_answer_what_they_ask():
+    text = (pathlib.Path(__file__).parents[4] / "docs/survey.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| .+\? \| ``(.+)`` \|$", text, re.MULTILINE) == list(ANSWERS)
+    found = [
+        finding("a", "expired", "it has expired", -2.5, "TLSv1.2", {"key": "ECC secp256r1", "issuer": "Old CA"}),
+        finding("b", "unknown", "nothing listens there"),
+        finding("c", "due", "it expires soon", 9.0, "TLSv1.3", {"key": "RSA 2048", "issuer": "CA"}),
+        finding("d", "fine", "", 60.0, "TLSv1.3", {"key": "ECC secp256r1", "issuer": "CA"}),
+    ]
+    for query, answer in ANSWERS.items():
+        assert compiled(query)([one._asdict() for one in found]) == answer
+
+
+def finding(host, state, reason, days_left=None, protocol="", certificate=None):
+    return Finding(host, state, reason, "www", NAME, "192.0.2.1", 443, protocol, certificate, days_left)
+
+
+def test_the_example_of_the_json_has_the_fields_that_are_written():
+    text = (pathlib.Path(__file__).parents[4] / "docs/survey.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```json\n(.+?)^```$", text, re.MULTILINE | re.DOTALL)
+    described = json.loads(example)
+    assert set(described) == set(Finding._fields)
+    assert set(described["certificate"]) == set(describe_chain(ROOT.chain([NAME], some_key())))

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import datetime
-import itertools
 import subprocess
 
 import pytest
@@ -21,11 +20,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils.chains import (
     is_authority,
     is_signed_by,
     names_of,
-    order_chain,
     parse_chain,
-    to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.tests.unit.authority import (
     DAY,
     NOW,
@@ -309,58 +307,6 @@ def test_a_chain_is_read_past_what_people_write_around_it():
 def test_a_chain_survives_being_written():
     assert parse_chain(to_pem(CHAIN)) == CHAIN
     assert to_pem([]) == b""
-
-
-def piles():
-    """Return chains as CAs have been seen to deliver them."""
-    leaf, lowest, issuing = CHAIN
-    root, stranger = ROOT.certificate, STRANGER.certificate
-    for order in itertools.permutations([leaf, lowest, issuing]):
-        yield list(order)
-    yield [leaf, lowest, issuing, root]
-    yield [root, issuing, lowest, leaf]
-    yield [stranger, issuing, root, leaf, stranger, lowest]
-    yield [leaf, leaf, lowest, issuing, lowest, issuing, root, root]
-    yield [Authority("Test Lowest CA").certificate, leaf, Authority("Test Issuing CA").certificate, lowest, issuing]
-    yield [leaf, lowest, issuing, STRANGER.leaf(NAMES, some_key(5))]
-
-
-@pytest.mark.parametrize("pile", list(piles()))
-def test_a_pile_becomes_a_chain_without_strangers_doubles_and_root(pile):
-    assert order_chain(pile, KEY.public_key(), ROOTS) == CHAIN
-
-
-def test_without_known_roots_a_pile_is_still_put_in_order_and_its_root_left_out():
-    leaf, lowest, issuing = CHAIN
-    assert order_chain([ROOT.certificate, issuing, lowest, leaf], KEY.public_key(), []) == CHAIN
-
-
-def test_a_pile_that_lacks_a_ca_ends_where_it_ends():
-    leaf, lowest, _issuing = CHAIN
-    assert order_chain([lowest, leaf], KEY.public_key(), ROOTS) == [leaf, lowest]
-
-
-def test_a_trusted_intermediate_ends_the_chain():
-    leaf, lowest, issuing = CHAIN
-    assert order_chain([issuing, lowest, leaf], KEY.public_key(), [issuing]) == [leaf, lowest]
-
-
-def test_two_cas_that_signed_each_other_do_not_go_round_for_ever():
-    one, other = Authority("One"), Authority("Other")
-    crossed = [
-        other.sign(named("One"), one.key.public_key(), (-1, 9), x509.BasicConstraints(True, None)),
-        one.sign(named("Other"), other.key.public_key(), (-1, 9), x509.BasicConstraints(True, None)),
-    ]
-    leaf = one.leaf(NAMES, KEY)
-    assert order_chain([leaf, *crossed], KEY.public_key(), []) == [leaf, *crossed]
-
-
-def test_a_pile_without_the_certificate_of_the_key_is_refused():
-    with pytest.raises(TlsError) as caught:
-        order_chain(CHAIN[1:], KEY.public_key(), ROOTS)
-    assert str(caught.value) == (
-        "no certificate in the answer belongs to the key of the request; have the same request issued again"
-    )
 
 
 def test_a_signature_needs_the_key_and_the_name():

@@ -17,9 +17,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from ansible_collections.evergreen.tls.plugins.module_utils import handshakes
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.handshakes import handshake
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, garbled_pem, named, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import (
     closed_port,
@@ -248,7 +248,9 @@ def test_connections_share_what_takes_long_to_load(start, tmp_path, monkeypatch)
         (tmp_path / f"system{number}.pem").write_bytes(ROOT.pem)
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / f"system{number}.pem"))
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            looks = [pool.submit(handshake, "127.0.0.1", server.port, "www.example.org", trust=True) for _ in range(16)]
+            looks = [
+                pool.submit(handshake, "127.0.0.1", server.port, "www.example.org", trust=True) for _number in range(16)
+            ]
         assert all(look.result()[0][0] == CHAIN[0] for look in looks)
     assert loaded == [{}, {}]
 

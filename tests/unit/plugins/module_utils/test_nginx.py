@@ -9,7 +9,8 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.nginx import first_error, parse_nginx, tls_directives
+from ansible_collections.evergreen.tls.plugins.module_utils.nginx import first_error, parse_nginx
+from ansible_collections.evergreen.tls.plugins.module_utils.profiles import tls_directives
 
 SESSION = {"timeout": "1d", "cache": "shared:evergreen:10m", "tickets": None}
 

@@ -14,7 +14,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import (
     common_name,
@@ -23,6 +22,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.portraits import (
     not_after,
     not_before,
     parse_certificate,
+    to_pem,
 )
 from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, garbled_pem, openssl, some_key
 

@@ -11,9 +11,8 @@ import time
 
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, identity
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, identity, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.proofs import prove, prove_all
 from ansible_collections.evergreen.tls.tests.unit.authority import Authority, some_key
 
@@ -31,14 +30,14 @@ def test_a_proof_tells_what_is_seen_and_where(start):
         "address": "127.0.0.1",
         "port": server.port,
         "protocol": "TLSv1.3",
-        "certificate": describe_chain(CHAIN),
+        "chain": to_pem(CHAIN).decode(),
     }
 
 
 def test_what_is_proved_is_the_very_certificate(start):
     server = start().present(CHAIN)
     seen = prove("127.0.0.1", server.port, "www.example.org", ROOTS, fingerprint(CHAIN[0]), 0)
-    assert seen["certificate"]["fingerprint"] == fingerprint(CHAIN[0])
+    assert seen["chain"] == to_pem(CHAIN).decode()
     prove("127.0.0.1", server.port, "www.example.org", ROOTS, None, 0)
     another = ROOT.chain(NAMES, KEY)
     with pytest.raises(TlsError) as caught:
@@ -57,7 +56,7 @@ def test_a_proof_waits_for_workers_that_are_going_away(start):
     begin = time.monotonic()
     seen = prove("127.0.0.1", server.port, "www.example.org", ROOTS, fingerprint(another[0]), 10)
     timer.join()
-    assert seen["certificate"]["fingerprint"] == fingerprint(another[0])
+    assert seen["chain"] == to_pem(another).decode()
     assert 0.4 < time.monotonic() - begin < 5
     assert server.connections > 2
 

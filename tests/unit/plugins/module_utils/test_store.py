@@ -13,10 +13,11 @@ import stat
 
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.module_utils import targets
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils import files
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
 from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, key_pem, some_key
 
@@ -142,8 +143,8 @@ def test_the_key_is_closed_to_others_from_its_first_moment_on(store, monkeypatch
         monkeypatch.setattr(os, name, watched)
 
     def look():
-        for folder, _folders, files in os.walk(store.path):
-            for file in files:
+        for folder, _folders, names in os.walk(store.path):
+            for file in names:
                 if file.lstrip(".").startswith("privkey"):
                     seen.add(mode_of(folder, file))
 
@@ -276,7 +277,7 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path):
 def test_only_one_process_at_a_time_works_on_a_certificate(store, monkeypatch):
     monkeypatch.setattr(
         "ansible_collections.evergreen.tls.plugins.module_utils.store.locked",
-        lambda path: targets.locked(path, patience=0.1),
+        lambda path: files.locked(path, patience=0.1),
     )
     with store.lock():
         with pytest.raises(TlsError, match=r"another process has held .*/web/lock for 0 seconds"):
@@ -330,7 +331,7 @@ def test_a_version_that_is_no_pair_is_no_way_back(store, name, content):
     path = os.path.join(store.path, "v0001", name)
     os.unlink(path)
     if content is not None:
-        targets.create_file(path, content)
+        files.create_file(path, content)
     assert store.previous(NOW) is None
 
 
@@ -350,7 +351,7 @@ def test_what_a_killed_run_left_complete_is_ready(store):
     chain = ISSUING.chain(NAMES, key)
     for name, content in (("cert.pem", chain[:1]), ("chain.pem", chain[1:]), ("fullchain.pem", chain)):
         assert store.ready(WANTED, NOW, None) is None
-        targets.create_file(os.path.join(store.next, name), to_pem(content))
+        files.create_file(os.path.join(store.next, name), to_pem(content))
     assert store.ready(WANTED, NOW, [ROOT.certificate]) == "next"
     with store.lock():
         assert store.promote(WANTED) == "v0002"
@@ -367,7 +368,7 @@ def test_what_a_killed_run_left_complete_is_ready(store):
         {"domains": ["other.example"]},
         {"issuer": "corporate"},
         {"type": "RSA"},
-        {"renew_before": "89d"},
+        {"renew_before": f"{89 * 86400}s"},
     ],
 )
 def test_what_does_not_do_is_not_ready(store, changes):
@@ -395,8 +396,8 @@ def test_sweeping_removes_what_is_hidden_and_nothing_else(store, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/file").write_bytes(b"kept")
     os.makedirs(os.path.join(store.path, ".next.0badcafe"))
-    targets.create_file(os.path.join(store.path, ".next.0badcafe", "privkey.pem"), b"")
-    targets.create_file(os.path.join(store.path, ".privkey.pem.1"), b"")
+    files.create_file(os.path.join(store.path, ".next.0badcafe", "privkey.pem"), b"")
+    files.create_file(os.path.join(store.path, ".privkey.pem.1"), b"")
     os.symlink(tmp_path / "elsewhere", os.path.join(store.path, ".current.2"))
     with store.lock():
         store.sweep(WANTED)

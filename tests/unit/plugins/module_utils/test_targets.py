@@ -2,39 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Files appear whole or not at all, and locks die with their holders."""
+"""What a module finds on its machine."""
 
 from __future__ import annotations
 
-import os
-import stat
-import subprocess
-import sys
-import time
-
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import (
-    create_file,
-    locked,
-    read_file,
-    replace_file,
-    replace_link,
-    sync_folder,
-)
-
-HOLDER = """
-import sys, time
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import locked
-with locked(sys.argv[1]):
-    print("held", flush=True)
-    time.sleep(60)
-"""
-
-
-def mode_of(path):
-    return stat.S_IMODE(os.lstat(path).st_mode)
+from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file, run
 
 
 def test_a_file_is_read_where_there_is_one(tmp_path):
@@ -46,145 +20,9 @@ def test_a_file_is_read_where_there_is_one(tmp_path):
         read_file(str(tmp_path))
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o400])
-def test_a_new_file_has_its_mode_whatever_the_umask_is(tmp_path, mode):
-    path = str(tmp_path / "file")
-    before = os.umask(0o077)
-    try:
-        create_file(path, b"content", mode)
-    finally:
-        os.umask(before)
-    assert mode_of(path) == mode
-    assert read_file(path) == b"content"
+def test_a_program_speaks_english_and_on_both_channels():
+    assert run(["sh", "-c", "echo $LC_ALL; cat; echo more >&2; exit 3"], "stdin\n") == (3, "C\nstdin\nmore")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_a_new_file_has_its_owner(tmp_path):
-    create_file(str(tmp_path / "file"), b"", 0o640, 1, 2)
-    found = os.stat(tmp_path / "file")
-    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (1, 2, 0o640)
-
-
-def test_a_new_file_takes_the_place_of_nothing(tmp_path):
-    (tmp_path / "file").write_bytes(b"kept")
-    (tmp_path / "link").symlink_to(tmp_path / "planted")
-    for name in ("file", "link"):
-        with pytest.raises(FileExistsError):
-            create_file(str(tmp_path / name), b"new")
-    assert (tmp_path / "file").read_bytes() == b"kept"
-    assert not (tmp_path / "planted").exists()
-
-
-def test_a_replaced_file_is_a_new_one_and_readers_keep_the_old(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(b"old content")
-    path.chmod(0o600)
-    before = os.stat(path).st_ino
-    with open(path, "rb") as reader:
-        replace_file(str(path), b"new", 0o640)
-        assert reader.read() == b"old content"
-    assert path.read_bytes() == b"new"
-    assert os.stat(path).st_ino != before
-    assert mode_of(path) == 0o640
-    assert os.listdir(tmp_path) == ["file"]
-
-
-def test_a_replaced_link_is_a_file_and_what_it_led_to_is_left_alone(tmp_path):
-    (tmp_path / "target").write_bytes(b"kept")
-    (tmp_path / "link").symlink_to("target")
-    replace_file(str(tmp_path / "link"), b"new")
-    assert not (tmp_path / "link").is_symlink()
-    assert (tmp_path / "target").read_bytes() == b"kept"
-
-
-def test_what_cannot_be_replaced_leaves_nothing_behind(tmp_path):
-    (tmp_path / "folder/full").mkdir(parents=True)
-    with pytest.raises(OSError):
-        replace_file(str(tmp_path / "folder"), b"new")
-    with pytest.raises(OSError):
-        replace_link("target", str(tmp_path / "folder"))
-    with pytest.raises(FileNotFoundError):
-        replace_file(str(tmp_path / "missing/file"), b"new")
-    assert os.listdir(tmp_path) == ["folder"]
-
-
-def test_a_file_that_cannot_be_written_to_its_end_leaves_nothing_behind(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-    with pytest.raises(TypeError):
-        replace_file(str(path), "text, which has no bytes")
-    assert os.listdir(tmp_path) == ["file"]
-    assert path.read_bytes() == b"old"
-
-
-def test_a_link_is_replaced_in_one_step(tmp_path):
-    link = tmp_path / "current"
-    replace_link("v0001", str(link))
-    assert os.readlink(link) == "v0001"
-    replace_link("v0002", str(link))
-    assert os.readlink(link) == "v0002"
-    assert os.listdir(tmp_path) == ["current"]
-
-
-def test_only_folders_are_synced(tmp_path):
-    sync_folder(str(tmp_path))
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(NotADirectoryError):
-        sync_folder(str(tmp_path / "file"))
-
-
-def test_a_lock_is_made_for_its_owner_alone_and_is_free_afterwards(tmp_path):
-    path = str(tmp_path / "lock")
-    for _time in range(2):
-        with locked(path, patience=0):
-            assert mode_of(path) == 0o600
-
-
-def test_a_lock_is_free_after_an_error(tmp_path):
-    path = str(tmp_path / "lock")
-    with pytest.raises(ZeroDivisionError), locked(path):
-        raise ZeroDivisionError
-    with locked(path, patience=0):
-        pass
-
-
-def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
-    (tmp_path / "lock").symlink_to("planted")
-    with pytest.raises(OSError), locked(str(tmp_path / "lock")):
-        pass
-    assert not (tmp_path / "planted").exists()
-
-
-def hold(path):
-    """Start a process that holds a lock, and return it once it does."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE, env=environment, cwd=os.path.dirname(path)
-    )
-    assert holder.stdout.readline() == b"held\n"
-    return holder
-
-
-def test_a_lock_that_another_process_holds_is_waited_for_and_then_given_up(tmp_path):
-    path = str(tmp_path / "lock")
-    holder = hold(path)
-    try:
-        begin = time.monotonic()
-        with pytest.raises(TlsError) as caught, locked(path, patience=1):
-            pass
-        assert 1 <= time.monotonic() - begin < 10
-        assert str(caught.value) == (f"another process has held {path} for 1 seconds; wait for it, then run this again")
-    finally:
-        holder.kill()
-        holder.communicate()
-
-
-def test_a_lock_is_gone_with_a_holder_that_is_killed(tmp_path):
-    path = str(tmp_path / "lock")
-    holder = hold(path)
-    holder.kill()
-    try:
-        with locked(path, patience=10):
-            pass
-    finally:
-        holder.communicate()
+def test_a_program_that_is_not_there_is_told_of():
+    assert run(["/no/such/program"]) == (127, "/no/such/program: No such file or directory")

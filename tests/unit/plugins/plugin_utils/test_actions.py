@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import types
+
 from ansible.errors import AnsibleConnectionFailure
 from ansible.playbook.task import Task
+from ansible.plugins.action import ActionBase
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import ChainAction, passed_on, places
 
@@ -75,6 +78,27 @@ def test_a_host_that_cannot_be_reached_is_tried_once_for_all_its_certificates():
     assert tried == ["www"]
     assert result["failed"] and not result["changed"]
     assert result["msg"] == f"www: {sentence} · mail: {sentence}"
+
+
+def test_the_python_that_was_found_on_a_host_is_passed_on():
+    found = {"discovered_interpreter_python": "/usr/bin/python3.11"}
+
+    class Step(ActionBase):
+        def run(self, tmp=None, task_vars=None):
+            return {"changed": False, "msg": self._task.action, "ansible_facts": found}
+
+    action = ChainAction(Task(), None, None, None, None)
+    action._shared_loader_obj = types.SimpleNamespace(
+        action_loader=types.SimpleNamespace(
+            get=lambda name, task, connection, play_context, loader, templar, **others: Step(
+                task, connection, play_context, loader, templar
+            )
+        )
+    )
+    result = action.each([{"name": "www"}], lambda request: {"msg": action.step("nginx_reload", {}, {})["msg"]})
+    assert result["msg"] == "www: evergreen.tls.nginx_reload"
+    assert result["ansible_facts"] == found
+    assert "ansible_facts" not in chain(lambda request: {"msg": "not due"}, "www")
 
 
 def test_diffs_and_warnings_of_all_steps_are_passed_on():

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request, public_bytes
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer, check_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import LocalCa
 from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, key_pem, named, some_key

@@ -19,8 +19,8 @@ from ansible.vars.manager import VariableManager
 from cryptography import x509
 
 from ansible_collections.evergreen.tls.plugins.module_utils import handshakes
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain, to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not_after, not_before
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not_after, not_before, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.renewal import renewal_time
 from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import (
     Finding,

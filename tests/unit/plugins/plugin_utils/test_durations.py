@@ -10,8 +10,8 @@ import datetime
 
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.module_utils.durations import duration, share_or_duration
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration, normal_renewal, share_or_duration
 
 SECOND = datetime.timedelta(seconds=1)
 DAY = datetime.timedelta(days=1)
@@ -93,3 +93,24 @@ def test_what_is_neither_a_share_nor_a_length_of_time_is_refused(text):
 def test_a_share_that_is_too_long_a_time_is_refused():
     with pytest.raises(TlsError, match="renew_before: '36501d' is longer than a hundred years"):
         share_or_duration("36501d")
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("1/3", "0.333333"),
+        ("99%", "0.990000"),
+        (".5", "0.500000"),
+        ("30d", "2592000s"),
+        ("1s", "1s"),
+        ("12 h", "43200s"),
+    ],
+)
+def test_what_has_to_be_left_has_one_normal_form(text, normal):
+    assert normal_renewal(text) == normal
+    assert normal_renewal(normal) == normal
+
+
+def test_what_means_nothing_has_no_normal_form():
+    with pytest.raises(TlsError, match="renew_before: 100% is no share of a lifetime"):
+        normal_renewal("100%")

@@ -54,3 +54,13 @@ def share_or_duration(renew_before: str) -> float | datetime.timedelta:
             "or a duration such as 30d"
         )
     return share
+
+
+def normal_renewal(renew_before: str) -> str:
+    """Return C(renew_before) in the one form that hosts read: a decimal share, or seconds.
+
+    >>> normal_renewal("1/4"), normal_renewal("30d")
+    ('0.250000', '2592000s')
+    """
+    wanted = share_or_duration(renew_before)
+    return f"{wanted.total_seconds():.0f}s" if isinstance(wanted, datetime.timedelta) else f"{wanted:.6f}"

@@ -11,7 +11,7 @@ import json
 
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.module_utils.rulesets import (
+from ansible_collections.evergreen.tls.plugins.plugin_utils.rulesets import (
     ANY_IPV4,
     ANY_IPV6,
     Door,

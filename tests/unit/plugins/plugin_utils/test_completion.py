@@ -10,14 +10,8 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import (
-    FILES,
-    REQUEST,
-    SUBJECT,
-    check_distinct,
-    complete_request,
-    key_mode,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, SUBJECT, key_mode
+from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import FILES, check_distinct, complete_request
 
 LEAST = {"name": "web", "domains": ["www.example.org"]}
 
@@ -196,8 +190,6 @@ def test_a_name_that_is_no_folder_is_refused():
         {"common_name": "a" * 64},
         {"common_name": "常" * 21},
         {"lifetime": "47d"},
-        {"renew_before": "33%"},
-        {"renew_before": "30d"},
         {"validate": "nginx -t -c '/etc/nginx/a b.conf'"},
         {"keep": 1},
         {"port": 65535},
@@ -207,6 +199,11 @@ def test_a_name_that_is_no_folder_is_refused():
 def test_what_makes_sense_is_taken_as_it_is(changes):
     request = completed(**changes)
     assert {field: request[field] for field in changes} == changes
+
+
+@pytest.mark.parametrize(("said", "normal"), [("33%", "0.330000"), ("30d", "2592000s"), (None, None)])
+def test_what_has_to_be_left_is_completed_to_its_normal_form(said, normal):
+    assert completed(renew_before=said)["renew_before"] == normal
 
 
 @pytest.mark.parametrize(

@@ -12,44 +12,29 @@ import json
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.firewalls import (
+from ansible_collections.evergreen.tls.plugins.plugin_utils import firewalls
+from ansible_collections.evergreen.tls.plugins.plugin_utils.firewalls import (
     BEGIN,
     END,
     default_interface,
-    find_firewall,
+    first_looks,
     make_doors,
     merge,
     parse_zone,
     rich_rule,
     with_block,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils.rulesets import ANY_IPV4, Door, judge
+from ansible_collections.evergreen.tls.plugins.plugin_utils.rulesets import ANY_IPV4, Door, judge
+from ansible_collections.evergreen.tls.plugins.plugin_utils.transcripts import Transcript, think
+from ansible_collections.evergreen.tls.tests.unit.recordings import RecordedHost
 
 EVERYBODY = make_doors([443], "tcp", [])
 
 
-class RecordedHost:
-    """A host of which it is known what its programs print and what its files hold."""
-
-    def __init__(self, programs=(), prints=(), files=()):
-        self.programs = {"systemctl", *programs, *(words.split()[0] for words in dict(prints))}
-        self.prints = dict(prints)
-        self.files = dict(files)
-        self.asked = []
-
-    def has(self, program):
-        return program in self.programs
-
-    def run(self, argv):
-        self.asked.append(" ".join(argv))
-        printed = self.prints.get(" ".join(argv))
-        return (1, "unknown option") if printed is None else (0, printed)
-
-    def read(self, path):
-        return self.files.get(path)
-
-    def find(self, pattern):
-        return [path for path in self.files if path == pattern]
+def find_firewall(host, backend, doors, zone=None):
+    """Return the firewall of a host that is asked as often as it takes."""
+    transcript = Transcript(host.visit(first_looks(backend)))
+    return think(lambda told: firewalls.find_firewall(told, backend, doors, zone), transcript, host.visit)
 
 
 # -- what is asked for -----------------------------------------------------------------------------------------------
@@ -102,6 +87,8 @@ public
 \trule family="ipv4" source NOT address="10.0.0.0/8" port port="3005" protocol="tcp" accept
 \trule service name="https" log prefix="drop accept" limit value="1/m" accept
 """
+TRUSTED = "trusted\n  target: ACCEPT\n  interfaces:\n  services:\n  ports:\n"
+DROP = "drop (active)\n  target: DROP\n  interfaces: eth1\n  services:\n  ports:\n"
 HTTPS = "https\n  ports: 443/tcp 443/udp\n  protocols:\n  includes:\n"
 
 
@@ -127,17 +114,18 @@ def test_a_zone_lets_in_what_it_lists(port, protocol, network, verdict):
 
 
 def test_a_zone_that_trusts_everybody_needs_no_rule():
-    zone = parse_zone("trusted\n  target: ACCEPT\n  services:\n  ports:\n", {})
+    zone = parse_zone(TRUSTED, {})
     assert judge(zone, "zone", EVERYBODY[0]) == ("accept", None, None)
 
 
 def firewalld(permanent=ZONE, now=ZONE):
     return RecordedHost(
         prints={
+            "systemctl is-active firewalld": "active",
             "firewall-cmd --state": "running",
             "firewall-cmd --get-default-zone": "public",
-            "firewall-cmd --zone=public --list-all": now,
-            "firewall-cmd --permanent --zone=public --list-all": permanent,
+            "firewall-cmd --list-all-zones": f"{TRUSTED}\n{now}\n{DROP}",
+            "firewall-cmd --permanent --list-all-zones": f"{permanent}\n{TRUSTED}",
             "firewall-cmd --info-service=https": HTTPS,
         }
     )
@@ -188,8 +176,35 @@ def test_what_firewalld_refuses_first_is_said_before_anything_is_changed():
 
 
 def test_an_unknown_zone_is_named():
-    with pytest.raises(TlsError, match="firewalld does not answer for its zone dmz .*--get-zones"):
+    with pytest.raises(
+        TlsError, match=r"firewalld does not answer for its zone dmz \(but for trusted, public, drop\).*--get-zones"
+    ):
         find_firewall(firewalld(), "firewalld", EVERYBODY, zone="dmz")
+
+
+def test_a_zone_that_is_new_is_not_there_before_a_reload():
+    with pytest.raises(
+        TlsError, match=r"its zone drop \(but for public, trusted\).*`firewall-cmd --reload` if it is new"
+    ):
+        find_firewall(firewalld(), "firewalld", EVERYBODY, zone="drop")
+
+
+@pytest.mark.parametrize(("interface", "zone"), [("eth1", "drop"), ("eth0", "public")])
+def test_the_zone_is_that_of_the_interface_with_the_default_route(interface, zone):
+    host = firewalld()
+    host.prints["firewall-cmd --permanent --list-all-zones"] += f"\n{DROP}"
+    host.files["/proc/net/route"] = f"Iface\n{interface}\t00000000\t0101A8C0\t0003\t0\t0\t200\t00000000\t0\t0\t0\n"
+    assert find_firewall(host, "auto", EVERYBODY).zone == zone
+
+
+def test_what_services_stand_for_is_asked_only_where_it_may_matter():
+    plain, service = firewalld(), firewalld()
+    find_firewall(plain, "auto", make_doors([80], "tcp", []))
+    find_firewall(service, "auto", EVERYBODY)
+    assert (plain.visits, service.visits) == (1, 2)
+    assert [words for words in service.asked if "--info-service" in words] == [
+        f"firewall-cmd --info-service={name}" for name in ("dhcpv6-client", "https", "ssh")
+    ]
 
 
 def test_the_default_route_tells_the_interface():
@@ -261,11 +276,13 @@ def ufw(rules=UFW_RULES, now=None, settings='IPV6=yes\nDEFAULT_INPUT_POLICY="DRO
     return RecordedHost(
         programs=["firewall-cmd", "nft"],
         prints={
+            "systemctl is-active firewalld": (3, "inactive"),
             "ufw status": "Status: active\n\nTo  Action  From\n",
             "iptables -w -S": now[4],
             "ip6tables -w -S": now[6],
         },
         files={
+            "/etc/ufw/ufw.conf": "ENABLED=yes\n",
             "/etc/default/ufw": settings,
             "/etc/ufw/before.rules": before[4],
             "/etc/ufw/before6.rules": before[6],
@@ -502,6 +519,7 @@ def test_nftables_reads_what_the_file_includes():
         files={"/etc/nftables.d/web.nft": included},
     )
     assert find_firewall(host, "auto", EVERYBODY).opening(EVERYBODY) == []
+    assert host.visits == 2
 
 
 @pytest.mark.parametrize(
@@ -548,11 +566,28 @@ def test_a_host_without_a_firewall_has_none():
         "ufw status": "Status: inactive",
     }
     assert find_firewall(RecordedHost(prints=idle), "auto", EVERYBODY) is None
-    assert find_firewall(ufw(), "none", EVERYBODY) is None
+
+
+def test_a_host_tells_in_one_visit_what_is_wanted():
+    for host in (RecordedHost(), RecordedHost(prints=IDLE), ufw(), nftables(), iptables()):
+        find_firewall(host, "auto", EVERYBODY)
+        assert host.visits == 1
+    odd = ufw()
+    del odd.files["/etc/ufw/ufw.conf"]
+    assert find_firewall(odd, "auto", EVERYBODY).name == "ufw"
+    assert odd.visits == 3  # whether it may be active, whether it is, and its rules
+    for host, backend in (
+        (ufw(), "ufw"),
+        (nftables(), "nftables"),
+        (iptables(), "iptables"),
+        (firewalld(), "firewalld"),
+    ):
+        find_firewall(host, backend, make_doors([80], "tcp", []))
+        assert host.visits == 1
 
 
 IDLE = {
-    "systemctl is-active firewalld": "inactive",
+    "systemctl is-active firewalld": (3, "inactive"),
     "nft -j list ruleset": '{"nftables": []}',
     "iptables -w -S": "-P INPUT ACCEPT\n",
     "ip6tables -w -S": "-P INPUT ACCEPT\n",
@@ -581,7 +616,7 @@ def test_slow_programs_are_not_started_where_their_firewalls_cannot_be_active():
 def test_slow_programs_are_asked_where_their_firewalls_may_be_active(state, settings, asked):
     host = RecordedHost(
         ["firewall-cmd", "ufw"],
-        prints={**IDLE, "systemctl is-active firewalld": state},
+        prints={**IDLE, "systemctl is-active firewalld": (int(state != "active"), state)},
         files={} if settings is None else {"/etc/ufw/ufw.conf": settings},
     )
     assert find_firewall(host, "auto", EVERYBODY) is None
@@ -593,7 +628,7 @@ def test_a_named_firewall_is_asked_itself():
     host.files["/etc/ufw/ufw.conf"] = "ENABLED=no\n"
     assert find_firewall(host, "ufw", EVERYBODY).name == "ufw"
     host = firewalld()
-    host.prints["systemctl is-active firewalld"] = "inactive"
+    host.prints["systemctl is-active firewalld"] = (3, "inactive")
     assert find_firewall(host, "firewalld", EVERYBODY).name == "firewalld"
 
 

@@ -4,7 +4,7 @@
 
 """Which firewall is here, and its words for "open this port".
 
-A firewall is looked at through a host (see Host below), answers questions from what it then knows, and says in steps
+A firewall is looked at through a transcript of its host, answers questions from what it then knows, and says in steps
 what would have to be done. Nothing is done here.
 """
 
@@ -17,7 +17,7 @@ import shlex
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.rulesets import (
+from ansible_collections.evergreen.tls.plugins.plugin_utils.rulesets import (
     ANY,
     ANY_IPV4,
     ANY_IPV6,
@@ -37,22 +37,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.rulesets import (
     parse_nftables,
     port_ranges,
 )
-
-
-class Host(t.Protocol):
-    """What a firewall needs of the machine that it runs on."""
-
-    def has(self, program: str) -> bool:
-        """Say whether a program is installed."""
-
-    def run(self, argv: list[str]) -> tuple[int, str]:
-        """Run a program that only looks; return its exit status and what it printed."""
-
-    def read(self, path: str) -> str | None:
-        """Return the text of a file, or None where there is none."""
-
-    def find(self, pattern: str) -> list[str]:
-        """Return the paths of the files that fit a pattern."""
+from ansible_collections.evergreen.tls.plugins.plugin_utils.transcripts import Look, Question, Transcript, to_wire
 
 
 class Step(t.NamedTuple):
@@ -63,6 +48,11 @@ class Step(t.NamedTuple):
     path: str | None = None
     adds: tuple[str, ...] = ()
     removes: tuple[str, ...] = ()
+
+    def on_wire(self) -> dict[str, t.Any]:
+        """Return the step as an argument of firewall_transcript."""
+        texts = {"stdin": self.stdin, "path": self.path}
+        return {"argv": list(map(to_wire, self.argv)), **{name: text and to_wire(text) for name, text in texts.items()}}
 
 
 class Layer(t.NamedTuple):
@@ -141,6 +131,9 @@ class Firewall:
     name = ""
     program = ""
     start = ""  # how somebody starts it
+    signs: tuple[Question, ...] = ()  # that it may be active; they take no slow program
+    needs: tuple[Question, ...] = ()  # what holds where it is active
+    asks: tuple[Question, ...] = ()  # what look() wants to know
 
     def __init__(self, layers: list[Layer]) -> None:
         self.layers = layers
@@ -148,12 +141,12 @@ class Firewall:
         self.notes: list[str] = []
 
     @classmethod
-    def may_be_active(cls, host: Host) -> bool:
+    def may_be_active(cls, host: Transcript) -> bool:
         """Say, without a slow program, whether it is worth asking is_active()."""
         return True
 
     @classmethod
-    def is_active(cls, host: Host) -> bool:
+    def is_active(cls, host: Transcript) -> bool:
         """Say whether it runs."""
         return True
 
@@ -200,6 +193,10 @@ class Firewall:
         """Return the rules that concern these doors, for people."""
         return [line for layer, rule in self.openings(doors) for line in layer.lines(rule.words)]
 
+    def basis(self, steps: list[Step]) -> list[Question]:
+        """Return what must not have changed when these steps are taken."""
+        return [("read", step.path) for step in steps if step.path]
+
     def opening(self, doors: list[Door]) -> list[Step]:
         """Return what has to be done until the doors are open."""
         raise NotImplementedError
@@ -230,37 +227,49 @@ class Firewalld(Firewall):
     name = "firewalld"
     program = "firewall-cmd"
     start = "systemctl enable --now firewalld"
+    signs = (("run", "systemctl", "is-active", "firewalld"),)
+    needs = (("run", "firewall-cmd", "--state"),)
+    asks = (
+        ("run", "firewall-cmd", "--get-default-zone"),
+        ("run", "firewall-cmd", "--list-all-zones"),
+        ("run", "firewall-cmd", "--permanent", "--list-all-zones"),
+        ("read", "/proc/net/route"),
+        ("read", "/proc/net/ipv6_route"),
+    )
 
     def __init__(self, layers: list[Layer], zone: str) -> None:
         super().__init__(layers)
         self.zone = zone
 
     @classmethod
-    def may_be_active(cls, host: Host) -> bool:
+    def may_be_active(cls, host: Transcript) -> bool:
         """Ask systemd, where there is one: firewall-cmd is a program of Python."""
-        return not host.has("systemctl") or host.run(["systemctl", "is-active", "firewalld"])[1] != "inactive"
+        return host.run(["systemctl", "is-active", "firewalld"])[1] != "inactive"
 
     @classmethod
-    def is_active(cls, host: Host) -> bool:
+    def is_active(cls, host: Transcript) -> bool:
         return host.run(["firewall-cmd", "--state"])[0] == 0
 
     @classmethod
-    def look(cls, host: Host, doors: list[Door], zone: str | None = None) -> Firewalld:
+    def look(cls, host: Transcript, doors: list[Door], zone: str | None = None) -> Firewalld:
         """Read a zone: the one named, else that of the interface with the default route, else the default zone."""
-        zone = zone or firewalld_zone(host)
         listings = {}
         for permanent in ([], ["--permanent"]):
-            status, listing = host.run(["firewall-cmd", *permanent, f"--zone={zone}", "--list-all"])
-            if status:
+            status, text = host.run(["firewall-cmd", *permanent, "--list-all-zones"])
+            zones = zone_listings(text)
+            zone = zone or firewalld_zone(host, zones)
+            if status or zone not in zones:
+                why = text if status else f"but for {', '.join(zones)}"
                 raise TlsError(
-                    f"firewalld does not answer for its zone {zone} ({listing}); "
+                    f"firewalld does not answer for its zone {zone} ({why}); "
                     "choose one that `firewall-cmd --permanent --get-zones` names, and run `firewall-cmd --reload` if it is new"
                 )
-            listings[not permanent] = listing
+            listings[not permanent] = zones[zone]
         firewall = cls(zone_layers(listings, {}), zone)
         if firewall.shut(doors):  # only then what a service stands for may matter: each is a program to start
-            names = {name for listing in listings.values() for name in service_names(listing)}
-            definitions = {name: host.run(["firewall-cmd", f"--info-service={name}"])[1] for name in sorted(names)}
+            names = sorted({name for listing in listings.values() for name in service_names(listing)})
+            told = host.run_each([["firewall-cmd", f"--info-service={name}"] for name in names])
+            definitions = {name: listing for name, (_status, listing) in zip(names, told)}
             firewall.layers = zone_layers(listings, definitions)
         return firewall
 
@@ -306,13 +315,18 @@ def service_names(listing: str) -> list[str]:
     return entries["services"].split() + re.findall(r'service name="([^"]+)"', entries["rich rules"])
 
 
-def firewalld_zone(host: Host) -> str:
+def zone_listings(text: str) -> dict[str, str]:
+    """Return what firewall-cmd lists of each zone, by the name in its first line, which may say more of it behind."""
+    return {
+        listing.split()[0]: listing for listing in re.split(r"^(?=\S)", text, flags=re.MULTILINE) if listing.strip()
+    }
+
+
+def firewalld_zone(host: Transcript, zones: dict[str, str]) -> str:
     """Return the zone of the interface with the default route, or the default zone where no zone is bound to it."""
-    if interface := default_interface(host.read("/proc/net/route") or "", host.read("/proc/net/ipv6_route") or ""):
-        status, zone = host.run(["firewall-cmd", f"--get-zone-of-interface={interface}"])
-        if status == 0 and zone:
-            return zone
-    return host.run(["firewall-cmd", "--get-default-zone"])[1]
+    interface = default_interface(host.read("/proc/net/route") or "", host.read("/proc/net/ipv6_route") or "")
+    bound = [name for name, listing in zones.items() if interface in zone_entries(listing)["interfaces"].split()]
+    return bound[0] if bound else host.run(["firewall-cmd", "--get-default-zone"])[1]
 
 
 def default_interface(route: str, ipv6_route: str) -> str | None:
@@ -337,7 +351,8 @@ def rich_rule(protocol: str, port: int, network: Network) -> str:
 
 def zone_entries(listing: str) -> dict[str, str]:
     """Return what a zone or a service is made of, from firewall-cmd's listing; rich rules stand one on a line."""
-    entries: dict[str, str] = {"services": "", "ports": "", "protocols": "", "rich rules": "", "target": "default"}
+    entries: dict[str, str] = dict.fromkeys(("interfaces", "services", "ports", "protocols", "rich rules"), "")
+    entries["target"] = "default"
     key = ""
     for line in listing.splitlines()[1:]:
         if match := re.match(r"^  ([a-z][a-z -]*):\s*(.*)$", line):
@@ -407,25 +422,35 @@ def _rich_rules(words: str, definitions: dict[str, str]) -> list[Rule]:
 # -- ufw -------------------------------------------------------------------------------------------------------------
 
 
+UFW_IS_ENABLED = ["grep", "-Eiq", "^ENABLED=[\"']?yes", "/etc/ufw/ufw.conf"]
+
+
 class Ufw(Firewall):
     """ufw: its rules as iptables has them now, and as ufw's own files bring them back."""
 
     name = "ufw"
     program = "ufw"
     start = "ufw enable"
+    signs = (("run", *UFW_IS_ENABLED),)
+    needs = (("run", "ufw", "status"),)
+    asks = (
+        ("read", "/etc/default/ufw"),
+        ("run", "iptables", "-w", "-S"),
+        ("run", "ip6tables", "-w", "-S"),
+        *(("read", f"/etc/ufw/{name}{infix}.rules") for infix in ("", "6") for name in ("before", "user")),
+    )
 
     @classmethod
-    def may_be_active(cls, host: Host) -> bool:
-        """Read what ufw itself reads first: it is a program of Python."""
-        settings = host.read("/etc/ufw/ufw.conf")
-        return settings is None or bool(re.search(r"""^ENABLED=["']?yes""", settings, re.MULTILINE | re.IGNORECASE))
+    def may_be_active(cls, host: Transcript) -> bool:
+        """Look at what ufw itself looks at first: it is a program of Python."""
+        return host.run(UFW_IS_ENABLED)[0] != 1
 
     @classmethod
-    def is_active(cls, host: Host) -> bool:
+    def is_active(cls, host: Transcript) -> bool:
         return "Status: active" in host.run(["ufw", "status"])[1]
 
     @classmethod
-    def look(cls, host: Host, doors: list[Door], zone: str | None = None) -> Ufw:
+    def look(cls, host: Transcript, doors: list[Door], zone: str | None = None) -> Ufw:
         """Read the rules of both versions of IP, or of IPv4 where ufw refuses IPv6 as a whole."""
         settings = host.read("/etc/default/ufw") or ""
         policy = re.search(r'^DEFAULT_INPUT_POLICY="?(\w+)', settings, re.MULTILINE)
@@ -537,13 +562,18 @@ class Iptables(Firewall):
 
     name = "iptables"
     program = "iptables"
+    asks = (
+        *(("run", program, "-w", "-S") for program in IPTABLES.values()),
+        *(("has", program) for program, _paths in IPTABLES_FILES),
+        *(("read", path) for _program, paths in IPTABLES_FILES for path in paths.values()),
+    )
 
     def __init__(self, layers: list[Layer], texts: dict[str, str]) -> None:
         super().__init__(layers)
         self.texts = texts  # what was read, by the layer's place
 
     @classmethod
-    def look(cls, host: Host, doors: list[Door], zone: str | None = None) -> Iptables:
+    def look(cls, host: Transcript, doors: list[Door], zone: str | None = None) -> Iptables:
         """Read the rules of both versions of IP; a kernel without IPv6 has none to read."""
         layers, texts, warnings = [], {}, []
         for version, program in IPTABLES.items():
@@ -573,6 +603,12 @@ class Iptables(Firewall):
         firewall = cls(layers, texts)
         firewall.warnings = warnings
         return firewall
+
+    def basis(self, steps: list[Step]) -> list[Question]:
+        # Rules are counted and files are lines: nothing may have moved.
+        return super().basis(steps) + [
+            ("run", IPTABLES[layer.versions[0]], "-w", "-S") for layer in self.layers if layer.now
+        ]
 
     def opening(self, doors: list[Door]) -> list[Step]:
         steps = []
@@ -618,7 +654,7 @@ class Iptables(Firewall):
         return Step(argv, "\n".join(lines) + "\n", layer.where, **changes)
 
 
-def iptables_file(host: Host, version: int) -> tuple[str, str | None]:
+def iptables_file(host: Transcript, version: int) -> tuple[str, str | None]:
     """Return the file that brings the rules back, and its text; no path where nothing does, no text where it is missing."""
     for program, paths in IPTABLES_FILES:
         text = host.read(paths[version])
@@ -661,6 +697,7 @@ class Nftables(Firewall):
 
     name = "nftables"
     program = "nft"
+    asks = (("run", "nft", "-j", "list", "ruleset"), *(("read", path) for path in NFT_FILES))
 
     def __init__(self, bases: list[Base], path: str, texts: dict[str, str]) -> None:
         super().__init__(
@@ -678,7 +715,7 @@ class Nftables(Firewall):
         self.kept = {line: rule for line in self.block if (rule := parse_nft_door(line[2]))}
 
     @classmethod
-    def look(cls, host: Host, doors: list[Door], zone: str | None = None) -> Nftables:
+    def look(cls, host: Transcript, doors: list[Door], zone: str | None = None) -> Nftables:
         """Read the chains that are nobody else's: iptables and firewalld have theirs in nftables, too."""
         status, listing = host.run(["nft", "-j", "list", "ruleset"])
         if status:
@@ -786,16 +823,18 @@ def is_foreign(base: Base) -> bool:
     )
 
 
-def with_includes(host: Host, path: str, depth: int = 5) -> dict[str, str]:
+def with_includes(host: Transcript, path: str, depth: int = 5) -> dict[str, str]:
     """Return the text of a file for nft and of those that it includes, by path."""
     text = host.read(path)
     if text is None:
         return {}
-    texts = {path: text}
-    for pattern in re.findall(r'^\s*include\s+"([^"]+)"', text, re.MULTILINE) if depth else []:
-        for included in host.find(os.path.join("/etc", pattern)):
-            if included not in texts:
-                texts.update(with_includes(host, included, depth - 1))
+    texts, unread = {path: text}, [text]
+    for _round in range(depth):
+        patterns = [one for text in unread for one in re.findall(r'^\s*include\s+"([^"]+)"', text, re.MULTILINE)]
+        included = host.find_each([os.path.join("/etc", pattern) for pattern in patterns])
+        found = {path: text for files in included for path, text in files.items() if path not in texts}
+        texts.update(found)
+        unread = list(found.values())
     return texts
 
 
@@ -826,10 +865,20 @@ def with_block(text: str, block: list[tuple[str, str, str]]) -> str:
 BACKENDS: dict[str, t.Any] = {one.name: one for one in (Firewalld, Ufw, Nftables, Iptables)}
 
 
-def find_firewall(host: Host, backend: str, doors: list[Door], zone: str | None = None) -> Firewall | None:
+def first_looks(backend: str) -> list[Look]:
+    """Return the looks at a host after which find_firewall() can answer, if nothing is out of the ordinary."""
+    if backend != "auto":
+        chosen = BACKENDS[backend]
+        return [Look((("has", chosen.program), *chosen.needs), chosen.asks)]
+    looks = [Look((("has", one.program), *one.signs, *one.needs), one.asks) for one in (Firewalld, Ufw)]
+    return [
+        *looks,
+        Look((), tuple(question for one in (Nftables, Iptables) for question in (("has", one.program), *one.asks))),
+    ]
+
+
+def find_firewall(host: Transcript, backend: str, doors: list[Door], zone: str | None = None) -> Firewall | None:
     """Return the firewall that is named, or the one that is active; None where nothing filters."""
-    if backend == "none":
-        return None
     if backend != "auto":
         chosen = BACKENDS[backend]
         if not host.has(chosen.program):
@@ -838,13 +887,18 @@ def find_firewall(host: Host, backend: str, doors: list[Door], zone: str | None 
             raise TlsError(
                 f"{backend} is not running on this host; start it with `{chosen.start}`, or choose backend: auto"
             )
-        return chosen.look(host, doors, zone)
+        return _look(chosen, host, doors, zone)
     for chosen in (Firewalld, Ufw):
         if host.has(chosen.program) and chosen.may_be_active(host) and chosen.is_active(host):
-            return chosen.look(host, doors, zone)
-    found = [chosen.look(host, doors) for chosen in (Nftables, Iptables) if host.has(chosen.program)]
+            return _look(chosen, host, doors, zone)
+    found = [_look(chosen, host, doors) for chosen in (Nftables, Iptables) if host.has(chosen.program)]
     guards = [firewall for firewall in found if firewall.refuses(doors)]
     active = guards or [firewall for firewall in found if firewall.has_rules]
     if len(guards) > 1:
         guards[0].notes.append("iptables filters on this host besides nftables; run this again with backend: iptables.")
     return active[0] if active else None
+
+
+def _look(chosen: t.Any, host: Transcript, doors: list[Door], zone: str | None = None) -> Firewall:
+    host.tell(chosen.asks)  # all at once
+    return chosen.look(host, doors, zone)

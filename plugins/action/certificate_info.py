@@ -1,0 +1,23 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction, facts_of
+from ansible_collections.evergreen.tls.plugins.plugin_utils.exhibits import describe_exhibits
+
+
+class ActionModule(TlsAction):
+    """Have the host show what it has, and describe that here."""
+
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+        "directory": {"type": "path", "default": "/etc/evergreen"},
+        "name": {"type": "str"},
+    }
+
+    def decide(self, arguments, task_vars):
+        told = self.visit("certificate_info", self._task.args, task_vars)
+        return {**describe_exhibits(told), **facts_of(told)}

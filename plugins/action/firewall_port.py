@@ -1,0 +1,86 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction, facts_of
+from ansible_collections.evergreen.tls.plugins.plugin_utils.changes import find_change, no_change, prove
+from ansible_collections.evergreen.tls.plugins.plugin_utils.firewalls import (
+    BACKENDS,
+    find_firewall,
+    first_looks,
+    make_doors,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils.transcripts import Look, Transcript, think, to_wire
+
+ATTEMPTS = 3  # at a change between two looks of somebody else
+
+
+class ActionModule(TlsAction):
+    """Look at the host, think here, and go there once more where something has to be done; what was done is proved."""
+
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+        "ports": {"type": "list", "elements": "int", "required": True},
+        "protocol": {"type": "str", "choices": ["tcp", "udp"], "default": "tcp"},
+        "sources": {"type": "list", "elements": "str", "default": []},
+        "state": {"type": "str", "choices": ["open", "closed"], "default": "open"},
+        "backend": {"type": "str", "choices": ["auto", *BACKENDS, "none"], "default": "auto"},
+        "zone": {"type": "str"},
+    }
+
+    def decide(self, arguments, task_vars):
+        make_doors(arguments["ports"], arguments["protocol"], arguments["sources"])
+        if arguments["backend"] == "none":
+            return no_change(arguments)
+        self._task_vars, self._facts = task_vars, {}
+        result = self._settle(arguments)
+        return {**result, **self._facts}
+
+    def _settle(self, wanted):
+        """Return the result, once the host is as it is wanted, or in check mode, how it would be."""
+        transcript = Transcript(self._ask(first_looks(wanted["backend"])))
+        for _attempt in range(ATTEMPTS):
+            change = think(lambda host: find_change(host, wanted), transcript, self._ask)
+            if change is None:
+                return no_change(wanted)
+            if not change.steps or self._task.check_mode:
+                return change.result(change.expected(), change.firewall.warnings, self._task.check_mode)
+            told = self._tell(_plan(change, transcript))
+            transcript = Transcript(told["answers"])
+            if told["changed"]:
+                return self._proved(change, transcript)
+        raise TlsError(
+            f"{change.firewall.name} changes while it is looked at; see what else changes it, and run this again then"
+        )
+
+    def _proved(self, change, transcript):
+        """Return the result, once what was done can be read back."""
+        name, doors, wanted = change.firewall.name, change.doors, change.wanted
+        firewall = think(lambda host: find_firewall(host, name, doors, wanted["zone"]), transcript, self._ask)
+        prove(firewall, doors, wanted["state"])
+        warnings = list(dict.fromkeys(change.firewall.warnings + firewall.warnings))
+        return change.result(firewall.lines(doors), warnings, False)
+
+    def _ask(self, looks):
+        return self._tell({"looks": [look.on_wire() for look in looks]})["answers"]
+
+    def _tell(self, arguments):
+        told = self.visit("firewall_transcript", arguments, self._task_vars)
+        self._facts.update(facts_of(told))
+        return told
+
+
+def _plan(change, transcript):
+    """Return what the host is to do as long as it is what it was, and what to answer then."""
+    return {
+        "unless_changed": [
+            [list(map(to_wire, question)), transcript.answers[question]]
+            for question in change.firewall.basis(change.steps)
+        ],
+        "steps": [step.on_wire() for step in change.steps],
+        "looks": [Look((), list(transcript.answers)).on_wire()],
+    }

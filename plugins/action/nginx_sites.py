@@ -1,0 +1,22 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils.sites import OPTIONS
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils.descriptions import normal_sites
+
+
+class ActionModule(TlsAction):
+    """Check what is said about the sites, and have the host serve them."""
+
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = OPTIONS
+
+    def decide(self, arguments, task_vars):
+        return self._execute_module(
+            module_args={**self._task.args, "sites": normal_sites(arguments)}, task_vars=task_vars
+        )

@@ -1,0 +1,144 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Files and links that are never half there: the one place that writes them.
+
+Everything written here is a new inode with its final mode, on the disk before it has its name. nginx 1.27.4 and
+later go on serving the old certificate when inode and mtime of its file are unchanged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import time
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+
+
+def create_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1) -> None:
+    """Write a new file, with its mode and owner from its first byte on, and on the disk when this returns."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with named(path), open(descriptor, "wb") as stream:
+        if (owner, group) != (-1, -1):
+            os.fchown(descriptor, owner, group)
+        os.fchmod(descriptor, mode)
+        stream.write(content)
+        stream.flush()
+        os.fsync(descriptor)
+
+
+def replace_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1) -> None:
+    """Put a new file in the place of *path* in one rename, so that nobody ever reads half of it."""
+    folder, name = os.path.split(path)
+    temporary = _unused_name(folder, name)
+    try:
+        create_file(temporary, content, mode, owner, group)
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    sync_folder(folder)
+
+
+def replace_link(target: str, path: str) -> None:
+    """Make *path* a symbolic link to *target*, in the place of the link that was there, in one rename."""
+    temporary = link_beside(path)
+    if os.path.islink(temporary):
+        os.unlink(temporary)  # a run that was killed left it
+    with named(temporary):
+        os.symlink(target, temporary)
+    try:
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    sync_folder(os.path.dirname(path))
+
+
+def link_beside(path: str) -> str:
+    """Return where replace_link() makes a link before it renames it.
+
+    Always the same, so that what a killed run leaves in a folder that is not ours can be found.
+    """
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name}.new")
+
+
+def make_folder(path: str) -> None:
+    """Make a folder where it is missing, and those above it, all with their names on the disk when this returns."""
+    is_missing = path and not os.path.isdir(path)
+    if is_missing:
+        make_folder(os.path.dirname(path))
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o755)
+    try:
+        sync_folder(os.path.dirname(path))  # also for a run that was killed before it could
+    except PermissionError:
+        if is_missing:
+            raise
+
+
+def remove_folder(path: str) -> None:
+    """Remove a folder with all that is in it."""
+    with named(path):
+        shutil.rmtree(path)
+
+
+def sync_folder(path: str) -> None:
+    """Bring the names in a folder to the disk."""
+    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with named(path):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def named(path: str) -> t.Iterator[None]:
+    """Have an error of the system say where it happened, which one about a descriptor or a link does not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = path
+        raise
+
+
+@contextlib.contextmanager
+def locked(path: str, patience: float = 60.0) -> t.Iterator[None]:
+    """Hold the lock *path* (created where it is missing); the kernel releases it if this process dies.
+
+    Raises TlsError when another process holds it for longer than *patience* seconds.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                with named(path):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN):
+                    raise
+            if time.monotonic() > deadline:
+                raise TlsError(
+                    f"another process has held {path} for {patience:.0f} seconds; wait for it, then run this again"
+                )
+            time.sleep(0.05)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _unused_name(folder: str, name: str) -> str:
+    return os.path.join(folder, f".{name}.{secrets.token_hex(4)}")

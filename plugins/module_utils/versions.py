@@ -1,0 +1,66 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The folder of one certificate on a host, in which one symbolic link is all that is ever switched.
+
+www.example.org/
+├── current -> v0003        key and chain together, in one rename
+├── v0003/  privkey.pem  cert.pem  chain.pem  fullchain.pem  issuer
+├── v0002/  …               the way back
+├── next/   privkey.pem  request.csr  issuer      waiting for its certificate
+└── lock                    held by whoever changes anything here
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.names import check_request_name
+from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
+
+VERSION = re.compile(r"v([0-9]{4,9})")
+
+
+class Versions:
+    """What is there of one certificate.
+
+    *directory* is the folder of all certificates, *name* the name of the request.
+    """
+
+    def __init__(self, directory: str, name: str) -> None:
+        self.path = os.path.join(directory, check_request_name(name))
+        self.next = os.path.join(self.path, "next")
+
+    def current(self) -> str | None:
+        """Return the name of the version that is in use, such as C(v0003)."""
+        try:
+            target = os.readlink(os.path.join(self.path, "current"))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise TlsError(f"{self.path}/current is not a symbolic link; move it away and run this again") from error
+        return target
+
+    def versions(self) -> list[str]:
+        """Return the names of all versions, the oldest first."""
+        try:
+            names = os.listdir(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(filter(VERSION.fullmatch, names), key=number)
+
+    def file(self, version: str, name: str) -> bytes | None:
+        """Return the content of a file of a version (or of C(next)), or None where it is missing."""
+        return read_file(os.path.join(self.path, version, name))
+
+
+def number(version: str) -> int:
+    """Return the number in the name of a version, or 0 for what is none."""
+    match = VERSION.fullmatch(version)
+    return int(match[1]) if match else 0

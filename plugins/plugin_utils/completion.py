@@ -1,0 +1,120 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What makes a request for a certificate complete, as people write it in C(certificate_requests).
+
+Hosts get complete requests only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import unicodedata
+
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.names import check_request_name
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import SUBJECT
+from ansible_collections.evergreen.tls.plugins.plugin_utils.domains import normal_names
+from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration, normal_renewal
+
+# What a version of a certificate holds; links may lead to any of them.
+FILES = ("privkey.pem", "cert.pem", "chain.pem", "fullchain.pem")
+
+UNPRINTABLE = ("Cc", "Cs")  # control characters, and halves of characters
+LONGEST_COMMON_NAME = 64  # RFC 5280, appendix A.1, ub-common-name
+
+
+def complete_request(request: dict) -> dict:
+    """Return the request with names and times in their normal form, once everything in it makes sense."""
+    name = check_request_name(request["name"])
+    try:
+        completed = {**request, "domains": normal_names(request["domains"])}
+        _check_subject(request)
+        _check_mode(request["mode"])
+        _check_links(request["links"])
+        _check_command(request["validate"])
+        if request["lifetime"]:
+            duration(request["lifetime"])
+        if request["renew_before"]:
+            completed["renew_before"] = normal_renewal(request["renew_before"])
+        if request["keep"] < 1:
+            raise TlsError(
+                f"keep is {request['keep']}, and a way back needs at least one earlier version; write 1 or more"
+            )
+        if not 1 <= request["port"] <= 65535:
+            raise TlsError(f"port is {request['port']}, and ports are 1 to 65535; correct it")
+    except TlsError as error:
+        raise TlsError(f"certificate request {name}: {error}", **error.details) from error
+    return completed
+
+
+def check_distinct(requests: list[dict]) -> None:
+    """Make sure that no two requests of a host share a name, and so a folder, or the path of a link."""
+    if not isinstance(requests, list) or not all(isinstance(request, dict) for request in requests):
+        raise TlsError(
+            "certificate_requests is no list of dictionaries; write - name: … and domains: […] for each certificate"
+        )
+    names = _repeated([str(request.get("name")) for request in requests])
+    if names:
+        raise TlsError(f"two certificate requests are named {names}; give each request of a host a name of its own")
+    links = _repeated([path for request in requests for path in request.get("links") or {}])
+    if links:
+        raise TlsError(f"two certificate requests have a link at {links}; give it to one of them")
+
+
+def _repeated(words: list[str]) -> str:
+    return ", ".join(sorted({word for word in words if words.count(word) > 1}))
+
+
+def _check_subject(request: dict) -> None:
+    for field in SUBJECT:
+        value = request.get(field)
+        if value is not None and (
+            not value.strip() or any(unicodedata.category(character) in UNPRINTABLE for character in value)
+        ):
+            raise TlsError(
+                f"{field} is {value!r}, and a subject field holds printable text; correct it or leave it out"
+            )
+    if len((request.get("common_name") or "").encode()) > LONGEST_COMMON_NAME:
+        raise TlsError(
+            f"common_name has {len(request['common_name'].encode())} bytes, and {LONGEST_COMMON_NAME} are allowed; "
+            "shorten it, or leave it out: clients look at domains alone"
+        )
+    if not (request.get("email_address") or "").isascii():
+        raise TlsError(
+            f"email_address is {request['email_address']!r}, and certificates hold it in ASCII; correct it or leave it out"
+        )
+    if request.get("country_name") is not None and not re.fullmatch("[A-Za-z]{2}", request["country_name"]):
+        raise TlsError(
+            f"country_name is {request['country_name']!r}, and a country has two letters (ISO 3166); correct it"
+        )
+
+
+def _check_mode(mode: str) -> None:
+    if not re.fullmatch("0?[0-7]{3}", mode) or int(mode, 8) & 0o037 or not int(mode, 8) & 0o400:
+        raise TlsError(
+            f"mode is {mode}, and the private key's file must be readable by its owner, at most readable by its group, "
+            'and closed to all others; write "0600" or "0640"'
+        )
+
+
+def _check_command(command: str | None) -> None:
+    try:
+        words = shlex.split(command or "true")
+    except ValueError as error:
+        raise TlsError(f"validate: {command!r} is no command: {error}; correct its quotes") from error
+    if not words:
+        raise TlsError("validate is empty; write a command such as nginx -t, or leave it out")
+
+
+def _check_links(links: dict) -> None:
+    for path, file in links.items():
+        if not os.path.isabs(path) or os.path.normpath(path) != path or "\0" in path:
+            raise TlsError(f"links: {path!r} is not an absolute path in its plain form; correct it")
+        if file not in FILES:
+            raise TlsError(
+                f"links: {path} leads to {file!r}, and a certificate has {', '.join(FILES)}; choose one of these"
+            )

@@ -1,0 +1,94 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Hosts get complete requests only, and are left alone with what makes no sense."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.playbook.task import Task
+
+ACTIONS = ["certificate_request", "certificate_install", "nginx_reload", "handshake_verify"]
+REQUEST = {"name": "web", "domains": ["www.example.org"], "issuer": "ours"}
+
+
+@pytest.fixture(autouse=True)
+def bare_action(monkeypatch):
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
+
+
+class Roots:
+    """An issuer of which only the roots are asked for."""
+
+    def roots(self):
+        return b"roots"
+
+
+def run(monkeypatch, name, request, check_mode=False, result=None, **arguments):
+    """Return what an action answers, and the arguments that the host gets."""
+    module = f"ansible_collections.evergreen.tls.plugins.action.{name}"
+    action_class = __import__(module, fromlist=["ActionModule"]).ActionModule
+    for owner in ("certificate_request", "handshake_verify"):
+        monkeypatch.setattr(
+            f"ansible_collections.evergreen.tls.plugins.action.{owner}.open_issuer", lambda *_a: Roots()
+        )
+    task, passed = Task(), []
+    task.action, task.check_mode = f"evergreen.tls.{name}", check_mode
+    task.args = {"request": request, **arguments}
+    action = action_class(task, None, None, None, None, None)
+
+    def execute(*_name, module_args, task_vars):
+        passed.append(module_args)
+        return dict(result or {"changed": False})
+
+    action._execute_module = execute
+    return action.run(task_vars={"inventory_hostname": "web1"}), passed
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_a_host_gets_a_complete_request(monkeypatch, name):
+    domains = ["EXAMPLE.org.", " www.example.org", "bücher.example", "example.org"]
+    options = {"verify_from": "host"} if name == "handshake_verify" else {"directory": "/srv/tls"}
+    result, (passed,) = run(monkeypatch, name, {**REQUEST, "domains": domains}, **options)
+    assert result == {"changed": False}
+    assert passed["request"]["domains"] == ["example.org", "www.example.org", "xn--bcher-kva.example"]
+    assert (passed["request"]["keep"], passed["request"]["mode"], passed["request"]["type"]) == (3, "0600", "ECC")
+    assert options.items() <= passed.items()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"domains": []},
+            "certificate request web: the list of domains is empty; name at least one DNS name or IP address",
+        ),
+        ({"domains": ["a b"]}, "certificate request web: 'a b' is not a DNS name: the part 'a b' has characters other"),
+        ({"mode": "0644"}, "certificate request web: mode is 0644, and the private key's file must be readable by its"),
+        ({"links": {"a": "cert.pem"}}, "certificate request web: links: 'a' is not an absolute path in its plain form"),
+        ({"keep": 0}, "certificate request web: keep is 0, and a way back needs at least one earlier version; write 1"),
+        ({"validate": "'"}, 'certificate request web: validate: "\'" is no command: No closing quotation; correct its'),
+        (
+            {"renew_before": "soon"},
+            "certificate request web: renew_before: 'soon' is not a length of time; write a number",
+        ),
+        ({"type": "DSA"}, "certificate request web: value of type must be one of: RSA, ECC, Ed25519, got: DSA"),
+        ({"domain": "a.example"}, "certificate request web: there is no request.domain"),
+    ],
+)
+@pytest.mark.parametrize("name", ACTIONS)
+def test_a_request_that_makes_no_sense_fails_with_one_sentence_and_reaches_no_host(
+    monkeypatch, name, changes, sentence
+):
+    result, passed = run(monkeypatch, name, {**REQUEST, **changes})
+    assert result["failed"] and result["msg"].startswith(sentence)
+    assert passed == []
+
+
+@pytest.mark.parametrize("name", ["certificate_install", "nginx_reload"])
+def test_check_mode_says_that_a_package_would_be_installed_first(monkeypatch, name):
+    missing = {"failed": True, "missing": "python3-cryptography", "msg": "it is missing"}
+    result, _passed = run(monkeypatch, name, REQUEST, check_mode=True, result=missing)
+    assert result == {"changed": True, "msg": "the package python3-cryptography would be installed first"}
+    assert run(monkeypatch, name, REQUEST, result=missing)[0] == missing

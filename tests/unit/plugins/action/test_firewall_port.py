@@ -1,0 +1,163 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How often firewall_port goes to a host, and what it makes of what it finds there."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.playbook.task import Task
+
+from ansible_collections.evergreen.tls.plugins.action.firewall_port import ActionModule
+from ansible_collections.evergreen.tls.plugins.plugin_utils.transcripts import Look
+from ansible_collections.evergreen.tls.tests.unit.recordings import RecordedHost
+
+LISTED = "-P INPUT DROP\n-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n"
+OPEN = "-A INPUT -s 192.0.2.0/24 -p tcp -m tcp --dport 443 -j ACCEPT\n"
+STRANGER = "-A INPUT -s 198.51.100.7/32 -j DROP\n"
+WALL = "-A INPUT -j REJECT --reject-with icmp-port-unreachable\n"
+FILE = "*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n"
+PATH = "/etc/iptables/rules.v4"
+
+
+class Host(RecordedHost):
+    """A host with iptables that does what firewall_transcript does; *listed* are its rules at each visit in turn."""
+
+    def __init__(self, *listed):
+        super().__init__(["netfilter-persistent"], {"iptables -w -S": listed[0]}, {PATH: FILE})
+        self.listed, self.steps, self.attempts = list(listed), [], 0
+
+    def execute(self, name, module_args, task_vars):
+        assert name == "evergreen.tls.firewall_transcript"
+        steps = module_args.get("steps", [])
+        self.attempts += bool(steps)
+        expected = module_args.get("unless_changed", [])
+        self.prints["iptables -w -S"] = self.listed.pop(0)
+        if any(self.tell(question) != told for question, told in expected):
+            steps = []
+        for step in steps:
+            self.steps.append(" ".join(step["argv"]))
+            if step["path"]:
+                self.files[step["path"]] = step["stdin"]
+            else:
+                self.prints["iptables -w -S"] = self.listed.pop(0)
+        answers = self.visit([Look(**look) for look in module_args["looks"]])
+        return {"changed": bool(steps), "answers": answers}
+
+
+def run(execute, check_mode=False, **arguments):
+    """Return the result of a task."""
+    task = Task()
+    task.action, task.check_mode = "evergreen.tls.firewall_port", check_mode
+    task.args = {"ports": [443], "sources": ["192.0.2.0/24"], **arguments}
+    action = ActionModule(task, None, None, None, None, None)
+    action._execute_module = execute
+    return action.run(task_vars={})
+
+
+@pytest.fixture(autouse=True)
+def bare_action(monkeypatch):
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
+
+
+def test_what_is_open_takes_one_visit():
+    host = Host(LISTED + OPEN)
+    host.files[PATH] = FILE.replace("COMMIT", f"{OPEN}COMMIT")
+    result = run(host.execute)
+    assert (host.visits, host.steps, result["changed"], result["opened"]) == (1, [], False, [])
+    assert result["msg"] == "tcp 443 is open to 192.0.2.0/24 already in iptables."
+
+
+def test_what_is_shut_takes_two_visits_and_is_proved():
+    host = Host(LISTED, LISTED, LISTED + OPEN)
+    result = run(host.execute)
+    assert (host.visits, result["changed"], result["opened"], result["persistent"]) == (2, True, [443], True)
+    assert host.steps == ["iptables-restore --test", f"iptables -w {OPEN.strip()}"]
+    assert host.files[PATH] == FILE.replace("COMMIT", f"{OPEN}COMMIT")
+    assert result["msg"] == "Opened tcp 443 to 192.0.2.0/24 in iptables."
+    assert result["diff"]["after"] == f"iptables now: {OPEN}{PATH}: {OPEN}"
+
+
+def test_what_is_no_text_comes_through_as_it_is():
+    host = Host(LISTED, LISTED, LISTED + OPEN)
+    host.files[PATH] = f"# M\xfcnchen\n{FILE}"  # a character for each byte, as it travels
+    assert run(host.execute)["changed"]
+    assert host.files[PATH] == f"# M\xfcnchen\n{FILE}".replace("COMMIT", f"{OPEN}COMMIT")
+
+
+def test_check_mode_looks_only():
+    host = Host(LISTED)
+    result = run(host.execute, check_mode=True)
+    assert (host.visits, host.steps, host.files[PATH]) == (1, [], FILE)
+    assert (result["changed"], result["msg"]) == (True, "Would open tcp 443 to 192.0.2.0/24 in iptables.")
+    assert result["diff"]["after"] == f"{PATH}: {OPEN}iptables now: {OPEN}"
+
+
+def test_what_changes_in_between_is_thought_over():
+    host = Host(LISTED, STRANGER + LISTED + WALL, STRANGER + LISTED + WALL, STRANGER + LISTED + OPEN + WALL)
+    result = run(host.execute)
+    assert (host.visits, host.attempts, result["changed"]) == (3, 2, True)
+    assert host.steps[-1] == f"iptables -w -I INPUT 4 {OPEN.removeprefix('-A INPUT ').strip()}"
+
+
+def test_what_never_keeps_still_is_given_up_with_the_reason():
+    host = Host(*(LISTED + number * STRANGER for number in range(4)))
+    result = run(host.execute)
+    assert (result["failed"], host.attempts, host.steps) == (True, 3, [])
+    assert result["msg"] == "iptables changes while it is looked at; see what else changes it, and run this again then"
+
+
+def test_what_has_no_effect_is_said():
+    result = run(Host(LISTED, LISTED, LISTED + WALL).execute)
+    assert result["failed"]
+    assert "iptables took the new rules, but iptables now: the rule" in result["msg"]
+    assert result["msg"].endswith("remove what is in the way and run this again")
+
+
+def test_warnings_are_passed_on():
+    host = Host(LISTED, LISTED, LISTED + OPEN)
+    host.files = {}
+    result = run(host.execute)
+    sentence = f"Nothing on this host brings the rules of iptables back after a restart; run `netfilter-persistent save` to make {PATH} and run this again."
+    assert (result["persistent"], result["warnings"]) == (False, [sentence])
+    assert result["msg"] == f"Opened tcp 443 to 192.0.2.0/24 in iptables. {sentence}"
+
+
+def test_without_a_firewall_there_is_nothing_to_do():
+    host = Host("-P INPUT ACCEPT\n")
+    assert run(host.execute)["backend"] == "none"
+    assert host.visits == 1
+    unasked = Host(LISTED)
+    assert (
+        run(unasked.execute, backend="none")["msg"] == "No firewall was asked for, so nothing was done about tcp 443."
+    )
+    assert unasked.visits == 0
+
+
+def test_what_ansible_finds_on_the_way_is_kept():
+    host = Host("-P INPUT ACCEPT\n")
+    found = {"discovered_interpreter_python": "/usr/bin/python3"}
+    result = run(lambda *arguments, **more: {**host.execute(*arguments, **more), "ansible_facts": found})
+    assert (result["backend"], result["ansible_facts"]) == ("none", found)
+
+
+def test_what_makes_no_sense_is_refused_before_the_host_is_asked():
+    host = Host(LISTED)
+    assert run(host.execute, ports=[70000])["msg"] == "70000 is no port; give a number between 1 and 65535"
+    assert "value of state must be one of: open, closed" in run(host.execute, state="ajar")["msg"]
+    assert host.visits == 0
+
+
+def test_what_the_host_complains_of_is_passed_on():
+    sentence = "only root can read and change a firewall; run this with become"
+    result = run(lambda *_arguments, **_more: {"failed": True, "msg": sentence, "exception": "traceback"})
+    assert result == {"failed": True, "msg": sentence, "exception": "traceback"}
+
+
+def test_a_host_that_does_not_answer_is_no_endless_loop():
+    result = run(lambda *_arguments, **_more: {"changed": False, "answers": []})
+    assert (result["failed"], result["msg"]) == (
+        True,
+        "the host does not say what it was asked; look at what it is doing",
+    )

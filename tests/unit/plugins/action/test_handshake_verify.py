@@ -1,0 +1,75 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is seen is told as people read it, from wherever it was seen."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.playbook.task import Task
+
+from ansible_collections.evergreen.tls.plugins.action import handshake_verify
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint
+from ansible_collections.evergreen.tls.plugins.module_utils.proofs import prove
+from ansible_collections.evergreen.tls.tests.unit.authority import Authority, some_key
+
+ROOT = Authority("Seen Root CA")
+NAMES = ["www.example.org", "example.org"]
+CHAIN = ROOT.chain(NAMES, some_key())
+ROOTS = ROOT.pem.decode()
+
+
+class Issuer:
+    """An issuer of which only the roots are asked for."""
+
+    def roots(self):
+        return ROOT.pem
+
+
+@pytest.fixture(autouse=True)
+def bare_action(monkeypatch):
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
+    monkeypatch.setattr(handshake_verify, "open_issuer", lambda *_arguments: Issuer())
+
+
+def run(port, answer=None, **arguments):
+    """Return the result of a task; *answer* is that of the host."""
+    task = Task()
+    task.action = "evergreen.tls.handshake_verify"
+    task.args = {"request": {"name": "www", "domains": NAMES, "port": port}, "timeout": 0, **arguments}
+    action = handshake_verify.ActionModule(task, None, None, None, None, None)
+    action._execute_module = lambda *_arguments, **_more: answer
+    return action.run(task_vars={"inventory_hostname": "127.0.0.1"})
+
+
+def test_what_the_controller_sees_is_told_as_people_read_it(start):
+    result = run(start().present(CHAIN).port)
+    assert [seen["certificate"] for seen in result["handshakes"]] == [describe_chain(CHAIN)] * 2
+    assert (result["verified_from"], result["msg"]) == (
+        "controller",
+        "www.example.org, example.org proved from the controller",
+    )
+    assert "BEGIN CERTIFICATE" not in str(result)
+
+
+def test_what_the_host_sees_is_told_in_the_same_words(start):
+    server = start().present(CHAIN)
+    seen = prove("127.0.0.1", server.port, "example.org", ROOTS, None, 0)
+    result = run(server.port, {"changed": False, "handshakes": [seen], "problems": []}, verify_from="host")
+    assert result["handshakes"][0]["certificate"] == describe_chain(CHAIN)
+    assert "BEGIN CERTIFICATE" not in str(result)
+
+
+def test_what_was_seen_before_something_failed_is_told_too(start):
+    server = start().present(CHAIN)
+    server.reject = {"example.org"}
+    result = run(server.port)
+    assert result["failed"] and len(result["problems"]) == 1
+    assert [seen["certificate"]["fingerprint"] for seen in result["handshakes"]] == [fingerprint(CHAIN[0])]
+
+
+def test_what_keeps_the_host_from_looking_is_passed_on():
+    missing = {"failed": True, "missing": "python3-cryptography", "msg": "it is missing"}
+    assert run(443, missing, verify_from="host") == missing

@@ -1,0 +1,70 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Hosts get sites that have been checked and completed, and nothing where something is wrong with one."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.playbook.task import Task
+
+from ansible_collections.evergreen.tls.plugins.action.nginx_sites import ActionModule
+
+
+@pytest.fixture(autouse=True)
+def bare_action(monkeypatch):
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
+
+
+def run(**arguments):
+    """Return the result of a task, and what the host got."""
+    task, passed = Task(), []
+    task.action, task.args = "evergreen.tls.nginx_sites", arguments
+    action = ActionModule(task, None, None, None, None, None)
+
+    def execute(module_args, task_vars):
+        passed.append(module_args)
+        return {"changed": True}
+
+    action._execute_module = execute
+    return action.run(task_vars={}), passed
+
+
+def test_a_host_gets_complete_sites_and_the_other_arguments_as_they_are():
+    site = {"name": "www.example.org", "server_names": ["WWW.Example.org", "bücher.example"], "return_code": "404"}
+    result, (passed,) = run(sites=[site], store="~/tls", profile="modern")
+    assert result == {"changed": True}
+    (complete,) = passed["sites"]
+    assert complete["server_names"] == ["www.example.org", "xn--bcher-kva.example"]
+    assert (complete["certificate"], complete["profile"], complete["return_code"]) == ("www.example.org", "modern", 404)
+    assert {name: passed[name] for name in passed if name != "sites"} == {"store": "~/tls", "profile": "modern"}
+
+
+def test_no_sites_are_no_sites():
+    assert run(state="absent", sites=[{"name": "www", "root": "/srv"}])[1] == [{"state": "absent", "sites": []}]
+    assert run()[1] == [{"sites": []}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            {"sites": [{"name": "a", "root": "srv"}]},
+            "the site a cannot be configured: root is 'srv'; write an absolute path",
+        ),
+        ({"sites": [{"name": "a", "rot": "/srv"}]}, "evergreen.tls.nginx_sites: there is no sites.rot"),
+        (
+            {"profile": "old"},
+            "evergreen.tls.nginx_sites: value of profile must be one of: modern, intermediate, got: old",
+        ),
+        (
+            {"sites": [{"name": "a", "root": "/srv"}], "session_cache": "on"},
+            "the session_cache 'on' is none for nginx",
+        ),
+    ],
+)
+def test_what_makes_no_sense_reaches_no_host(arguments, sentence):
+    result, passed = run(**arguments)
+    assert result["failed"] and result["msg"].startswith(sentence)
+    assert passed == []

@@ -1,0 +1,304 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Who hears of a failed run, by real mail servers and webhooks, and the sentences where somebody does not."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import http.server
+import importlib.util
+import json
+import pathlib
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult
+
+PROGRAM = pathlib.Path(__file__).parents[3] / "roles/schedule/files/tell.py"
+
+
+def load(path):
+    """Return a program as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+tell = load(PROGRAM)
+REPORT = tell.Report("controller.example.test", "evergreen-renew", "2026-11-21T12:00:00+00:00", "fatal: [wéb1]: gone")
+
+
+class Letters:
+    """Keeps what a mail server takes, but for one recipient that it does not know."""
+
+    def __init__(self):
+        self.taken = []
+
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
+        if address.startswith("nobody@"):
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+        self.taken.append((envelope.rcpt_tos, email.message_from_bytes(envelope.content, policy=email.policy.default)))
+        return "250 OK"
+
+
+class MailServer(Controller):
+    """A mail server on a free port that may ask for encryption and a password."""
+
+    def __init__(self, trust=None):
+        super().__init__(Letters(), hostname="127.0.0.1", port=free_port())
+        self.trust = trust
+
+    def factory(self):
+        locked = {"tls_context": self.trust, "require_starttls": True} if self.trust else {"auth_require_tls": False}
+        return SMTP(self.handler, authenticator=is_known, **locked)
+
+
+def is_known(_server, _session, _envelope, _mechanism, data):
+    return AuthResult(success=(data.login, data.password) == (b"schedule", b"correct horse"), handled=False)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate for localhost, which is its own root."""
+    folder = tmp_path_factory.mktemp("certificate")
+    names = ["-subj", "/CN=mail", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run([*command, *names], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def mail_server(request, certificate):
+    """Start mail servers, which are gone after the test."""
+
+    def start(encrypted=False):
+        trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        trust.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+        server = MailServer(trust if encrypted else None)
+        server.start()
+        request.addfinalizer(server.stop)
+        return server
+
+    return start
+
+
+@pytest.fixture
+def webhook(request):
+    """Start a webhook that answers with a status; return its address, and the requests that it gets."""
+
+    def start(status=200, headers=()):
+        calls = []
+
+        class Answer(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                calls.append((self.path, dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(status)
+                for name, value in headers:
+                    self.send_header(name, value)
+                self.end_headers()
+
+            def log_message(self, *_words):
+                pass
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Answer)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        request.addfinalizer(server.shutdown)
+        return f"http://127.0.0.1:{server.server_port}/hooks/secret", calls
+
+    return start
+
+
+def mail_settings(server, **more):
+    return {"to": "ops@example.test", "host": "127.0.0.1", "port": server.port, **more}
+
+
+def test_a_mail_says_what_failed_where_and_how():
+    letter = tell.letter({"to": ["ops@example.test", "second@example.test"]}, REPORT)
+    assert letter["Subject"] == "evergreen-renew failed on controller.example.test"
+    assert letter["From"] == "evergreen@controller.example.test"
+    assert letter["To"] == "ops@example.test, second@example.test"
+    assert letter["Auto-Submitted"] == "auto-generated"
+    assert "at 2026-11-21T12:00:00+00:00. Its log ends like this:\n\nfatal: [wéb1]: gone" in letter.get_content()
+
+
+def test_a_mail_is_delivered(mail_server):
+    server = mail_server()
+    tell.send_mail(mail_settings(server, **{"from": "schedule@example.test"}), REPORT)
+    [(recipients, letter)] = server.handler.taken
+    assert recipients == ["ops@example.test"]
+    assert letter["From"] == "schedule@example.test"
+    assert "fatal: [wéb1]: gone" in letter.get_content()
+
+
+def test_a_mail_is_delivered_over_an_encrypted_connection_to_who_knows_the_password(
+    mail_server, certificate, monkeypatch
+):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
+    server = mail_server(encrypted=True)
+    tell.send_mail(mail_settings(server, starttls=True, user="schedule", password="correct horse"), REPORT)
+    assert len(server.handler.taken) == 1
+
+
+def test_a_mail_server_that_nobody_vouches_for_is_not_believed(mail_server):
+    server = mail_server(encrypted=True)
+    with pytest.raises(
+        tell.TellError, match=r"did not take the mail: .*certificate.*; correct schedule_on_failure.mail"
+    ):
+        tell.send_mail(mail_settings(server, starttls=True), REPORT)
+    assert not server.handler.taken
+
+
+def test_a_wrong_password_is_called_that_without_being_repeated(mail_server):
+    server = mail_server()
+    with pytest.raises(tell.TellError, match="does not know the user or the password") as refusal:
+        tell.send_mail(mail_settings(server, user="schedule", password="wrong horse"), REPORT)
+    assert "horse" not in str(refusal.value)
+
+
+def test_a_password_goes_nowhere_in_the_clear():
+    mail = {"to": "ops@example.test", "host": "mail.example.test", "user": "schedule", "password": "correct horse"}
+    with pytest.raises(tell.TellError, match=r"would be sent a password in the clear; set .*starttls or tls"):
+        tell.send_mail(mail, REPORT)
+
+
+def test_a_recipient_that_is_not_known_is_named_and_the_others_get_their_mail(mail_server):
+    server = mail_server()
+    with pytest.raises(tell.TellError, match=r"refuses nobody@example.test; correct schedule_on_failure.mail.to"):
+        tell.send_mail({**mail_settings(server), "to": ["nobody@example.test", "ops@example.test"]}, REPORT)
+    assert len(server.handler.taken) == 1
+
+
+def test_a_mail_server_that_does_not_run_is_named():
+    port = free_port()
+    with pytest.raises(
+        tell.TellError, match=f"127.0.0.1, port {port}, did not take the mail: Connection refused; correct"
+    ):
+        tell.send_mail({"to": "ops@example.test", "host": "127.0.0.1", "port": port}, REPORT)
+
+
+def test_a_webhook_gets_json_and_the_headers_that_it_wants(webhook):
+    address, calls = webhook()
+    tell.call_webhook({"url": address, "headers": {"Authorization": "Bearer token"}}, REPORT)
+    [(path, headers, body)] = calls
+    assert path == "/hooks/secret"
+    assert (headers["Authorization"], headers["Content-Type"]) == ("Bearer token", "application/json")
+    assert json.loads(body) == {
+        "host": REPORT.host,
+        "unit": REPORT.unit,
+        "time": REPORT.time,
+        "log": REPORT.log,
+        "text": REPORT.text,
+    }
+
+
+@pytest.mark.parametrize("status", [302, 403, 500])
+def test_a_webhook_that_refuses_is_named_without_its_secret(webhook, status):
+    address, calls = webhook(status, [("Location", "http://127.0.0.1:9/elsewhere")])
+    with pytest.raises(tell.TellError, match=f"the webhook at 127.0.0.1 answered {status} .*; correct") as refusal:
+        tell.call_webhook({"url": address}, REPORT)
+    assert len(calls) == 1
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_webhook_that_does_not_run_is_named_without_its_secret():
+    address = f"http://127.0.0.1:{free_port()}/hooks/secret"
+    with pytest.raises(
+        tell.TellError, match=r"the webhook at 127.0.0.1 was not reached: Connection refused; correct"
+    ) as e:
+        tell.call_webhook({"url": address}, REPORT)
+    assert "secret" not in str(e.value)
+
+
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://example.test/", "hooks/secret", "http:///secret"])
+def test_a_webhook_is_an_address_of_http(address):
+    with pytest.raises(tell.TellError, match="the webhook is no address of http or https; correct"):
+        tell.call_webhook({"url": address}, REPORT)
+
+
+def test_a_command_gets_the_report_and_its_words(tmp_path):
+    script = tmp_path / "command"
+    script.write_text('#!/bin/sh\n{ echo "$1|$EVERGREEN_HOST|$EVERGREEN_UNIT|$EVERGREEN_TIME"; cat; } > "$2"\n')
+    script.chmod(0o755)
+    tell.run_command(f"{script} 'two words; $HOME' {tmp_path}/told", REPORT)
+    first, *text = (tmp_path / "told").read_text().splitlines()
+    assert first == f"two words; $HOME|{REPORT.host}|{REPORT.unit}|{REPORT.time}"
+    assert text == REPORT.text.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        ("false", "ended with status 1; run it by hand"),
+        ("/nowhere/command", "cannot be run: No such file or directory; correct schedule_on_failure.command"),
+        ("command 'unfinished", "cannot be run: No closing quotation; correct schedule_on_failure.command"),
+    ],
+)
+def test_a_command_that_fails_is_reported(command, sentence):
+    with pytest.raises(tell.TellError, match=sentence):
+        tell.run_command(command, REPORT)
+
+
+def test_who_cannot_be_told_does_not_keep_the_others_from_being_told(webhook):
+    address, calls = webhook()
+    complaints = tell.tell({"command": "false", "webhook": {"url": address}}, REPORT)
+    assert len(calls) == 1
+    assert complaints == ["the command ended with status 1; run it by hand to see what it lacks"]
+
+
+def run(tmp_path, settings, *words):
+    """Run the program as the schedule does."""
+    (tmp_path / "settings.json").write_text(settings)
+    command = [sys.executable, str(PROGRAM), "--settings", str(tmp_path / "settings.json"), *words, "evergreen-renew"]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_the_program_reads_the_end_of_a_log(tmp_path, webhook):
+    address, calls = webhook()
+    log = tmp_path / "renew.log"
+    log.write_bytes(b"\xff first\n" + b"".join(b"line %d\n" % number for number in range(tell.MOST_LINES)))
+    done = run(tmp_path, json.dumps({"webhook": {"url": address}}), "--log", str(log))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"evergreen-renew failed on {socket.gethostname()}; told by webhook.\n"
+    lines = json.loads(calls[0][2])["log"].splitlines()
+    assert (lines[0], lines[-1], len(lines)) == ("line 0", f"line {tell.MOST_LINES - 1}", tell.MOST_LINES)
+
+
+def test_the_program_says_that_nobody_is_to_be_told(tmp_path):
+    done = run(tmp_path, "{}", "--log", "/dev/null")
+    assert done.returncode == 0
+    assert "nobody is told, since schedule_on_failure is empty" in done.stdout
+
+
+def test_the_program_fails_with_sentences_where_somebody_is_not_told(tmp_path):
+    done = run(tmp_path, '{"command": "false", "webhook": {"url": "file:///x"}}', "--log", "/dev/null")
+    assert done.returncode == 1
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["Not everybody was told"] * 2
+
+
+@pytest.mark.parametrize("settings", ["", "{", '{"mail":'])
+def test_the_program_says_that_its_settings_are_broken(tmp_path, settings):
+    done = run(tmp_path, settings, "--log", "/dev/null")
+    assert done.returncode == 1
+    assert "Nobody was told, since" in done.stderr
+    assert done.stderr.rstrip().endswith("run evergreen.tls.schedule again")
+    assert "Traceback" not in done.stderr
