@@ -15,6 +15,7 @@ import errno
 import fcntl
 import os
 import secrets
+import shutil
 import time
 import typing as t
 
@@ -24,7 +25,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsErr
 def create_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1) -> None:
     """Write a new file, with its mode and owner from its first byte on, and on the disk when this returns."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as stream:
+    with named(path), open(descriptor, "wb") as stream:
         if (owner, group) != (-1, -1):
             os.fchown(descriptor, owner, group)
         os.fchmod(descriptor, mode)
@@ -50,12 +51,9 @@ def replace_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, 
 def replace_link(target: str, path: str) -> None:
     """Make *path* a symbolic link to *target*, in the place of the link that was there, in one rename."""
     temporary = link_beside(path)
-    try:
-        os.symlink(target, temporary)
-    except FileExistsError:
-        if not os.path.islink(temporary):
-            raise
+    if os.path.islink(temporary):
         os.unlink(temporary)  # a run that was killed left it
+    with named(temporary):
         os.symlink(target, temporary)
     try:
         os.rename(temporary, path)
@@ -75,13 +73,44 @@ def link_beside(path: str) -> str:
     return os.path.join(folder, f".{name}.new")
 
 
+def make_folder(path: str) -> None:
+    """Make a folder where it is missing, and those above it, all with their names on the disk when this returns."""
+    is_missing = path and not os.path.isdir(path)
+    if is_missing:
+        make_folder(os.path.dirname(path))
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o755)
+    try:
+        sync_folder(os.path.dirname(path))  # also for a run that was killed before it could
+    except PermissionError:
+        if is_missing:
+            raise
+
+
+def remove_folder(path: str) -> None:
+    """Remove a folder with all that is in it."""
+    with named(path):
+        shutil.rmtree(path)
+
+
 def sync_folder(path: str) -> None:
     """Bring the names in a folder to the disk."""
     descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        with named(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def named(path: str) -> t.Iterator[None]:
+    """Have an error of the system say where it happened, which one about a descriptor or a link does not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = path
+        raise
 
 
 @contextlib.contextmanager
@@ -95,7 +124,8 @@ def locked(path: str, patience: float = 60.0) -> t.Iterator[None]:
         deadline = time.monotonic() + patience
         while True:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with named(path):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except OSError as error:
                 if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN):

@@ -21,6 +21,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils.files import (
     create_file,
     link_beside,
     locked,
+    make_folder,
+    remove_folder,
     replace_file,
     replace_link,
     sync_folder,
@@ -153,7 +155,8 @@ class Store(Versions):
         hidden = self._hidden(version)
         with contextlib.suppress(FileNotFoundError):
             os.rename(os.path.join(self.path, version), hidden)
-            shutil.rmtree(hidden)
+            sync_folder(self.path)  # or half of it may be there under its name after a power loss
+            remove_folder(hidden)
 
     def hide(self) -> None:
         """Put it all out of sight, to find out whether everything else can do without it."""
@@ -176,17 +179,17 @@ class Store(Versions):
     def remove(self) -> None:
         """Remove for good what hide() put out of sight, or what a killed run has left of that."""
         with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self.gone)
+            remove_folder(self.gone)
         with contextlib.suppress(FileNotFoundError):
             os.rename(self.hidden, self.gone)
             sync_folder(os.path.dirname(self.path))
-            shutil.rmtree(self.gone)
+            remove_folder(self.gone)
 
     def sweep(self, request: dict) -> None:
         """Remove what killed runs left half made."""
         for path in self.left_over(request):
             if os.path.isdir(path) and not os.path.islink(path):
-                shutil.rmtree(path)
+                remove_folder(path)
             else:
                 os.unlink(path)
 
@@ -246,6 +249,7 @@ class Store(Versions):
         for path, file in request["links"].items():
             if self._is_linked(path, file):
                 os.unlink(path)
+                sync_folder(os.path.dirname(path))  # before what would remind of it is gone
 
     def _is_linked(self, path: str, file: str) -> bool:
         return os.path.islink(path) and os.readlink(path) == os.path.join(self.path, "current", file)
@@ -273,10 +277,9 @@ class Store(Versions):
         return True
 
     def _make_folders(self) -> None:
-        os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(self.path, 0o755)
-            sync_folder(os.path.dirname(self.path))
+        if not os.path.lexists(os.path.join(self.path, "lock")):  # which is made once the folders are on the disk
+            make_folder(os.path.dirname(self.path))
+            make_folder(self.path)
         found = os.lstat(self.path)
         if not stat.S_ISDIR(found.st_mode):
             raise TlsError(f"{self.path} is not a folder; move it away and run this again")

@@ -78,27 +78,43 @@ class Theatre:
         """Say whether a system call of the recorded run was about something on its host."""
         return call.touches(self.recorded.top)
 
-    def play(self, performance, variations):
-        """Play a performance for each variation, as many at once as there are processors; return the violations."""
+    def play(self, performance, variations, told=None, is_bare=False):
+        """Play a performance for each variation, as many at once as there are processors; return the violations.
+
+        Each has a host that begins as the scene does, or with *is_bare* makes all of it.
+        """
         from ansible_collections.evergreen.tls.tests.faults.scenes import Host
 
         def once(number):
             with self.borrowed() as programs:
                 host = Host(self.new_folder(str(number)), programs)
-                host.copy_from(self.base)
-                title = variations[number] if isinstance(variations[number], tuple) else (variations[number],)
+                if not is_bare:
+                    host.copy_from(self.base)
+                variation = variations[number] if isinstance(variations[number], tuple) else (variations[number],)
                 try:
-                    found = performance(host, *title)
+                    found = performance(host, *variation)
                 except AssertionError as error:
                     found = [str(error)]
                 if not found:
                     shutil.rmtree(host.folder)
-                return [f"{self.told(title)}: {violation}" for violation in found]
+                title = (told or self.told)(*variation) if found else ""
+                return [f"{title}: {violation}" for violation in found]
 
         with concurrent.futures.ThreadPoolExecutor(self.programs.maxsize) as pool:
             return [violation for found in pool.map(once, range(len(variations))) for violation in found]
 
-    def told(self, variation):
+    def likeness(self, host):
+        """Return what a host looks like: the same for hosts on which an ordinary run finds the same work to do."""
+        from ansible_collections.evergreen.tls.tests.faults import judge
+
+        return judge.likeness(host.top, self.base.top)
+
+    def unfinished(self, host):
+        """Say whether a run that calls itself successful left something else than an undisturbed one."""
+        alike = self.likeness(host) == self.likeness(self.recorded)
+        return [] if alike else ["it says that all went well, and left something else than usual"]
+
+    def told(self, *variation):
         """Return a variation as people read it."""
         return ", ".join(one.told(self.recorded.top) if hasattr(one, "told") else str(one) for one in variation)
 
@@ -152,7 +168,14 @@ def tally(request):
     return request.config.stash[TALLY]
 
 
+@pytest.fixture
+def is_sample(request):
+    """Whether a sample is enough."""
+    return request.config.getoption("--sample")
+
+
 def pytest_addoption(parser):
+    parser.addoption("--sample", action="store_true", help="be content with a sample of the errors")
     parser.addoption(
         "--write", metavar="FILE", help="put the table into this file, in the place of the one that is there"
     )

@@ -23,6 +23,10 @@ class Invariant:
         self.good = self.ready | ({self.before} if self.before and judge.lasts(base.store, days=60) else set())
         self.links = {os.path.basename(path): _leads_to(path, base.top) for path in scene.links(base)}
 
+    def in_use(self, host: Host) -> str | None:
+        """Return the fingerprint of what is in use on a host."""
+        return judge.fingerprint_in_use(host.store)
+
     def violations(self, host: Host) -> list[str]:
         """Return what does not hold on a host right now."""
         found = judge.open_keys(host.top, self.scene.key_mode)

@@ -13,6 +13,8 @@ import stat
 import subprocess
 import tempfile
 
+from ansible_collections.evergreen.tls.tests.faults.calls import RANDOM
+
 PAIR = ("privkey.pem", "cert.pem", "chain.pem", "fullchain.pem")
 VERSION_FILES = {*PAIR, "issuer"}
 
@@ -22,7 +24,7 @@ def fingerprint_in_use(store: str) -> str | None:
     current = os.path.join(store, "current")
     if not os.path.lexists(current):
         return None
-    return _fingerprint(_read(os.path.join(current, "fullchain.pem")) or b"")
+    return _described(_read(os.path.join(current, "fullchain.pem")) or b"")[1]
 
 
 def lasts(store: str, days: int) -> bool:
@@ -46,7 +48,7 @@ def complete_folders(store: str, root: bytes) -> dict[str, str]:
     """Return the folders of a store that hold a complete pair, with its fingerprint: versions, and C(next)."""
     names = os.listdir(store) if os.path.isdir(store) else []
     return {
-        name: _fingerprint(_read(os.path.join(store, name, "fullchain.pem")))
+        name: _described(_read(os.path.join(store, name, "fullchain.pem")))[1]
         for name in names
         if re.fullmatch(r"next|v[0-9]+", name) and why_broken(os.path.join(store, name), root) is None
     }
@@ -92,6 +94,22 @@ def picture(top: str) -> dict[str, tuple]:
     return found
 
 
+def likeness(top: str, base: str) -> frozenset:
+    """Return all that there is below a folder, without what is random in it: names of hidden things, and new keys."""
+    known = {found[-1] for found in picture(base).values()}
+    return frozenset(
+        (RANDOM.sub("", path), *status, _alike(path, content, known, top))
+        for path, (_inode, *status, content) in picture(top).items()
+    )
+
+
+def _alike(path: str, content: str | bytes | None, known: set, top: str) -> str | bytes | None:
+    if isinstance(content, str):
+        return content.replace(top, "")
+    is_random = content and content not in known and os.path.basename(path) in ("privkey.pem", "request.csr")
+    return (content.count(b"-----END"), content.endswith(b"\n")) if is_random else content
+
+
 def _read(path: str) -> bytes | None:
     try:
         with open(path, "rb") as stream:
@@ -107,7 +125,7 @@ def _why_unmatched(key: bytes, leaf: bytes, chain: bytes, fullchain: bytes, root
     public = _openssl("pkey", "-pubout", stdin=key)
     if public is None:
         return "privkey.pem cannot be read"
-    if _openssl("x509", "-noout", "-pubkey", stdin=leaf) != public:
+    if _described(fullchain)[0] != public:
         return "cert.pem and privkey.pem do not belong together"
     with tempfile.TemporaryDirectory() as folder:
         for name, content in {"root": root, "chain": chain, "leaf": leaf}.items():
@@ -118,9 +136,13 @@ def _why_unmatched(key: bytes, leaf: bytes, chain: bytes, fullchain: bytes, root
 
 
 @functools.lru_cache(maxsize=None)
-def _fingerprint(fullchain: bytes) -> str:
-    printed = _openssl("x509", "-noout", "-fingerprint", "-sha256", stdin=fullchain)
-    return printed.decode().strip().partition("=")[2].replace(":", "").lower() if printed else "unreadable"
+def _described(fullchain: bytes) -> tuple[bytes, str]:
+    """Return the public key of the first certificate, and its fingerprint."""
+    printed = _openssl("x509", "-noout", "-pubkey", "-fingerprint", "-sha256", stdin=fullchain)
+    if printed is None:
+        return b"", "unreadable"
+    public, _mark, fingerprint = printed.rpartition(b"sha256 Fingerprint=")
+    return public, fingerprint.decode().strip().replace(":", "").lower()
 
 
 def _openssl(*arguments: str, stdin: bytes = b"") -> bytes | None:

@@ -18,28 +18,46 @@ from ansible_collections.evergreen.tls.tests.faults.calls import TRACED, Call, r
 MODULES = "ansible_collections.evergreen.tls.plugins.modules"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONWARNINGS": "ignore"}
 
-# Has imported what takes long, and forks for each module. With *gated*, the new process waits until it is let go, so that
+# Has imported all that a module needs, also what it would import only when it is needed, and forks for each module. With *gated*, the new process waits until it is let go, so that
 # strace sees all that it does, and the same calls in the same order each time.
 SERVER = f"""
-import json, os, sys
+import gc, importlib, json, locale, os, sys, traceback
 from ansible.module_utils import basic
 from {MODULES} import certificate_install, certificate_request
 sys.dont_write_bytecode = True
+locale.setlocale(locale.LC_ALL, "")
+importlib.import_module("cryptography.hazmat.backends.openssl.backend")
+for profile in ("_module_legacy_c2m", "_module_legacy_m2c"):  # ansible-core 2.19 and later
+    try:
+        importlib.import_module("ansible.module_utils._internal._json._profiles." + profile)
+    except ImportError:
+        pass
 modules = {{"certificate_install": certificate_install, "certificate_request": certificate_request}}
+gc.freeze()
 for line in sys.stdin:
     name, arguments, output = json.loads(line)
     reader, writer = os.pipe()
+    target = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # here, as strace may already be there later
     process = os.fork()
     if not process:
         os.close(writer)
-        os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 1)
-        os.dup2(1, 2)
+        os.dup2(target, 1)
+        os.dup2(target, 2)
         basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE = json.dumps(arguments).encode(), "legacy"
         sys.argv = [name]
         os.read(reader, 1)
         os.close(reader)
-        modules[name].main()
+        status = 1
+        try:
+            modules[name].main()
+        except SystemExit as ended:
+            status = ended.code
+        except BaseException:
+            traceback.print_exc()
+        sys.stdout.flush()
+        os._exit(status)  # to tidy up all that was imported takes longer than everything before
     os.close(reader)
+    os.close(target)
     print(process, flush=True)
     sys.stdin.readline()
     os.write(writer, b"!")
@@ -95,7 +113,7 @@ class Run:
     def answer(self) -> dict:
         """Return what it answered: one line of JSON, whatever happened, which never holds a key."""
         assert self.signal is None, f"signal {self.signal}"
-        assert "Traceback" not in self.printed, self.printed
+        assert self.printed.lstrip().startswith("{") and "Traceback" not in self.printed, self.printed
         assert "PRIVATE KEY" not in self.printed
         answer = json.loads(self.printed)
         answer.pop("invocation", None)

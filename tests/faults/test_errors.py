@@ -1,0 +1,65 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Refused by the system at each system call: a sentence says what to do, what is served stays whole, the next run finishes."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.evergreen.tls.tests.faults.programs import refuse
+from ansible_collections.evergreen.tls.tests.faults.scenes import SCENES
+
+# What the sentence has to end in.
+ERRORS = {
+    "ENOSPC": "free some space there and run this again",
+    "EIO": "look after that disk, then run this again",
+    "EROFS": "mount that file system writable and run this again",
+    "EDQUOT": "free some space there, or raise the quota, and run this again",
+    "EACCES": "run this as a user who may, or with become",
+    "EMFILE": "raise the limit of open files and run this again",
+    "ENOMEM": "free some memory and run this again",
+}
+LASTING = ("ENOSPC", "EIO")  # also for all calls of that name that come later, but for the one that writes the answer
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
+def test_an_error_at_any_system_call_is_told_in_a_sentence_and_the_next_run_finishes(scene, stage, tally, is_sample):
+    theatre = stage(scene)
+    calls = [call for call in theatre.calls if call.error is None and theatre.touches_host(call)]
+    kinds = [(error, False) for error in ERRORS] + [(error, True) for error in LASTING]
+    variations = [(call, *kind) for call in calls for kind in kinds]
+    if is_sample:  # each call once, each error as often as the others
+        variations = [(call, *kinds[number % len(kinds)]) for number, call in enumerate(calls)]
+    variations = [(call, *kind) for call, *kind in variations if not (kind[1] and call.name == "write")]
+    usual = theatre.run.answer()
+    seen = set()
+
+    def fail(host, call, error, lasting):
+        run = scene.run(host, theatre.chain, refuse(call, error, lasting))
+        hit = [one for one in run.calls if one.error == error]
+        assert hit and hit[0].told(host.folder) == call.told(theatre.recorded.folder), "another call was hit"
+        found = theatre.invariant.violations(host)
+        answer = run.answer()
+        if not answer.get("failed"):
+            found += theatre.unfinished(host)
+        elif not (usual.get("failed") and is_alike(answer, usual)):
+            sentence = answer["msg"]
+            found += [] if sentence.endswith(f"; {ERRORS[error]}") else [f"it says {sentence!r}"]
+            found += [] if sentence.startswith(host.top) else [f"it does not say where: {sentence!r}"]
+        state = theatre.likeness(host)
+        if state in seen:  # an ordinary run has finished from here before
+            return found
+        seen.add(state)
+        return found + theatre.invariant.violations_after_all(host)
+
+    found = theatre.play(fail, variations)
+    tally.add("errors", scene.module, scene.title, len(variations))
+    assert not found, "\n".join(found)
+
+
+def is_alike(answer, usual):
+    """Say whether an answer is the one that is usual in the scene, the refusal of the request's own command."""
+    refusal = "'false'"
+    return refusal in usual["msg"] and refusal in answer["msg"]

@@ -1,0 +1,100 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""File systems that are really full, or really read-only: a sentence says what to do, and the next run finishes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+
+import pytest
+
+from ansible_collections.evergreen.tls.tests.faults.scenes import SCENES
+
+PAGE = 4096
+FREE_PAGES = range(10)  # no scene needs more
+
+
+@pytest.fixture(scope="session", autouse=True)
+def may_mount(tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("mount"))
+    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("mounting a file system needs root")
+    subprocess.run(["umount", folder], check=True)
+
+
+@contextlib.contextmanager
+def mounted(theatre, host):
+    """Give the host's folder a file system of its own, with all that is there."""
+    os.rename(host.top, f"{host.top}.before")
+    os.mkdir(host.top)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", host.top], check=True)
+    try:
+        subprocess.run(["cp", "-a", f"{host.top}.before/.", host.top], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", host.top], check=True)
+
+
+def fill(host, free):
+    """Leave no more than some pages free; return the file that takes the rest."""
+    path = os.path.join(host.folder, "host", "filler")
+    with open(path, "wb", buffering=0) as stream:
+        with contextlib.suppress(OSError):
+            while True:
+                stream.write(bytes(PAGE))
+        stream.truncate(max(0, os.fstat(stream.fileno()).st_size - free * PAGE))
+    return path
+
+
+def outcome(theatre, scene, host, run, remedy):
+    """Return what does not hold after a run that may have met its limit."""
+    answer, usual = run.answer(), theatre.run.answer()
+    found = theatre.invariant.violations(host)
+    if not answer.get("failed"):
+        return found + theatre.unfinished(host)
+    if usual.get("failed") and "'false'" in answer["msg"]:
+        return found
+    return found + ([] if answer["msg"].endswith(f"; {remedy}") else [f"it says {answer['msg']!r}"])
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
+def test_a_full_file_system_is_told_of_and_the_next_run_finishes(scene, stage, tally):
+    theatre = stage(scene)
+    failed = []
+
+    def run_out_of_space(host, free):
+        with mounted(theatre, host):
+            filler = fill(host, free)
+            run = scene.run(host, theatre.chain)
+            failed.append(bool(run.answer().get("failed")))
+            os.unlink(filler)
+            found = outcome(theatre, scene, host, run, "free some space there and run this again")
+            return found + theatre.invariant.violations_after_all(host)
+
+    found = theatre.play(run_out_of_space, list(FREE_PAGES))
+    tally.add("file systems", scene.module, scene.title, len(FREE_PAGES))
+    assert not found, "\n".join(found)
+    writes = any(call.name == "write" and theatre.touches_host(call) for call in theatre.calls)
+    assert any(failed) or not writes, "it was never full"
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
+def test_a_read_only_file_system_is_told_of_and_the_next_run_finishes(scene, stage, tally):
+    theatre = stage(scene)
+
+    def run_read_only(host, _state):
+        with mounted(theatre, host):
+            subprocess.run(["mount", "-o", "remount,ro", host.top], check=True)
+            run = scene.run(host, theatre.chain)
+            subprocess.run(["mount", "-o", "remount,rw", host.top], check=True)
+            found = outcome(theatre, scene, host, run, "mount that file system writable and run this again")
+            assert run.answer().get("failed"), "it was not read-only"
+            return found + theatre.invariant.violations_after_all(host)
+
+    found = theatre.play(run_read_only, ["read-only"])
+    tally.add("file systems", scene.module, scene.title, 1)
+    assert not found, "\n".join(found)
