@@ -26,8 +26,11 @@ class Issuer(t.Protocol):
     def roots(self) -> bytes | None:
         """Return the roots that clients of this issuer trust, in PEM; None for those of the system, or not known yet."""
 
-    def issue(self, request: dict, csr: bytes, host: str) -> bytes:
-        """Return what the CA answers to a signing request, in PEM. The request is complete, and the CSR was checked against it."""
+    def issue(self, request: dict, csr: bytes, host: str, fresh: bool) -> bytes:
+        """Return what the CA answers to a signing request, in PEM. The request is complete, and the CSR was checked against it.
+
+        A CSR that is *fresh* was made for this renewal, and must not get an earlier answer again.
+        """
 
     def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
         """Have a certificate revoked, for one of the reasons of RFC 5280, section 5.3.1; say whether that is new."""
