@@ -20,6 +20,7 @@ PARTS = {
     "kills": "killed at a system call",
     "errors": "refused by the system",
     "states": "rebuilt after a power loss",
+    "syncs": "left out of the model, which then finds what is lost",
     "file systems": "on a real file system that is full or read-only",
 }
 COLUMNS = ("module", "scene", *PARTS)
