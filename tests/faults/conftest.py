@@ -158,6 +158,23 @@ def programs():
 
 
 @pytest.fixture
+def saboteur(tmp_path):
+    """Prepare a scene for modules to which something was done."""
+    from ansible_collections.evergreen.tls.tests.faults.programs import Programs
+
+    shelf = queue.Queue(maxsize=os.cpu_count())
+
+    def prepare(scene, sabotage):
+        for _processor in range(shelf.maxsize):
+            shelf.put(Programs(sabotage))
+        return Theatre(scene, str(tmp_path), shelf)
+
+    yield prepare
+    while not shelf.empty():
+        shelf.get().close()
+
+
+@pytest.fixture
 def stage(tmp_path, programs):
     """Prepare a scene."""
     return lambda scene: Theatre(scene, str(tmp_path), programs)
