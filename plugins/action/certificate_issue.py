@@ -24,6 +24,7 @@ class ActionModule(TlsAction):
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "request": REQUEST,
         "csr": {"type": "str"},
+        "fresh": {"type": "bool", "default": False},
         "issuers": {"type": "dict", "default": {}, "no_log": True},
     }
 
@@ -38,7 +39,7 @@ class ActionModule(TlsAction):
             raise TlsError(f"there is no signing request for {what}; pass the csr that certificate_request returned")
         csr = arguments["csr"].encode()
         public_key = check_request(csr, wanted)
-        answer = issuer.issue(wanted, csr, task_vars.get("inventory_hostname", ""))
+        answer = issuer.issue(wanted, csr, task_vars.get("inventory_hostname", ""), arguments["fresh"])
         roots = issuer.roots()
         try:
             chain = check_answer(answer, public_key, wanted, roots, datetime.datetime.now(datetime.timezone.utc))

@@ -33,7 +33,8 @@ class ActionModule(ChainAction):
             return _result([asked], "it is not due")
         steps, issued = [asked], {}
         if "ready" not in asked:
-            issued = self.step("certificate_issue", {"request": request, **issuers, "csr": asked.get("csr")}, task_vars)
+            csr = {"csr": asked.get("csr"), "fresh": asked["changed"] and request["reuse_key"]}
+            issued = self.step("certificate_issue", {"request": request, **issuers, **csr}, task_vars)
             steps.append(issued)
         if not issued.get("failed"):
             answer = {"chain": issued.get("chain"), "roots": issued.get("roots")}

@@ -48,7 +48,7 @@ class ActionModule(TlsAction):
             "msg": told.sentence,
         }
         recorded = {}
-        if arguments["directory"] and arguments["keep"] and not check_mode:
+        if arguments["directory"] and not check_mode:
             now = datetime.datetime.now(datetime.timezone.utc)
             recorded = keep_record(
                 arguments["directory"], arguments["keep"], {**run_of(found, task_vars, now), **outcomes}, now
@@ -65,6 +65,8 @@ def keep_record(directory, keep, content, now):
             f"no record of this run is written to {directory}: {error.strerror}; correct that folder, or renew_records"
         )
         return {}
+    if not keep:
+        return {"record": path}
     try:
         remove_old_records(os.path.dirname(path), duration(keep), now)
     except TlsError as error:

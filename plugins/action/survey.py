@@ -19,6 +19,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import (
     Progress,
     count,
     fine_requests,
+    lot_of,
     order,
     summary,
     survey,
@@ -50,7 +51,7 @@ class ActionModule(TlsAction):
     }
 
     def decide(self, arguments, task_vars):
-        started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        now = datetime.datetime.now(datetime.timezone.utc)
         choose = compiled(arguments["query"])
         hosts = task_vars["ansible_play_hosts_all"]
         variables, progress = task_vars["hostvars"].__getitem__, Progress(display.display)
@@ -62,11 +63,11 @@ class ActionModule(TlsAction):
         counts = count(findings)
         found = {
             "changed": False,
-            "started": started,
+            "started": now.isoformat(timespec="seconds"),
             "counts": counts,
             "fine_requests": fine_requests(findings),
             "endpoints": chosen,
-            "hosts": order(findings, started[: len("2026-11-21")]),
+            "hosts": order(findings, lot_of(now)),
         }
         if any(counts[state] for state in WORTH_FAILING[arguments["fail_when"]]):
             raise TlsError(f"{summary(findings)}; run evergreen.tls.renew", **found)

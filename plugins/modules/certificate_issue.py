@@ -38,6 +38,14 @@ options:
   csr:
     description: The signing request in PEM. Needed but for check mode.
     type: str
+  fresh:
+    description:
+      - Whether the signing request was made for this very renewal.
+      - A private CA gives a request that comes again within a day (or a tenth of a shorter lifetime) the certificate that it got,
+        so that a run that was killed, or two at once, have nothing issued twice. The request for a key that is kept may be equal to
+        an earlier one without being the same.
+    type: bool
+    default: false
 seealso:
   - module: evergreen.tls.certificate_request
   - module: evergreen.tls.certificate_install

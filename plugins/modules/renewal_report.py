@@ -48,7 +48,7 @@ options:
     description:
       - How long records are kept, as a number and a unit, such as V(400d) or V(52w). Older ones are removed; other files in the
         folder are left alone.
-      - If it is empty, there is no record.
+      - If it is empty, none is ever removed.
     type: str
     default: 400d
   most:
@@ -163,7 +163,7 @@ counts:
   type: dict
   sample: {renewed: 2, repaired: 0, waiting: 0, failed: 1, untouched: 3, fine: 994}
 stopped_by:
-  description: The hosts whose failed proof kept others from being touched.
+  description: The hosts whose failed proof, or else failure, kept others from being touched.
   returned: always
   type: list
   elements: str

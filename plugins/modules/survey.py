@@ -117,8 +117,8 @@ endpoints:
 hosts:
   description:
     - The hosts of which something is not fine, in the order in which C(evergreen.tls.renew) takes them.
-    - Those that answered come first. Among them the date decides by lot, so that a host that is broken does not stand before the others
-      for ever.
+    - Those that answered come first. Among them a lot decides, another one every four hours, so that a host that is broken does not
+      stand before the others for ever.
   returned: always
   type: list
   elements: str

@@ -98,7 +98,7 @@ class ChainAction(TlsAction):
                     certificates.append({"name": request["name"], "changed": False, "failed": False, **walk(request)})
                     continue
                 except AnsibleConnectionFailure as error:
-                    lost = f"the host cannot be reached: {_last_line(error)}; see that it runs, and that ansible_host is right"
+                    lost = why_lost(str(error))
             certificates.append({"name": request["name"], "changed": False, "failed": True, "msg": lost})
         return {**together(certificates), **facts_of({"ansible_facts": self._facts})}
 
@@ -153,6 +153,11 @@ def places(task_vars: dict[str, t.Any], port: int) -> list[tuple[str, int]]:
     return addresses(variables, host, port)
 
 
-def _last_line(error: Exception) -> str:
-    """Return the last of what a program said, without the full stop."""
-    return (str(error).strip().splitlines() or ["no reason given"])[-1].strip().rstrip(".")
+def why_lost(complaint: str) -> str:
+    """Return why Ansible could not work on a host, with what to do about it, from what the connection complained of."""
+    last = (complaint.strip().splitlines() or ["no reason given"])[-1].strip().rstrip(".")
+    if "No space left" in complaint:
+        return "the host has no space left for what Ansible puts there; free some, and run this again"
+    if "temporary directory" in complaint:
+        return f"Ansible cannot make its folder on the host: {last}; see who may write to remote_tmp there"
+    return f"the host cannot be reached: {last}; see that it runs, and that ansible_host is right"

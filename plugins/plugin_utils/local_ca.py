@@ -85,11 +85,11 @@ class LocalCa:
         """Return the root in PEM, or None while the CA is not made."""
         return to_pem([self._load_certificate("root.pem")]) if os.path.exists(self._path("root.pem")) else None
 
-    def issue(self, request: dict, csr: bytes, host: str) -> bytes:
+    def issue(self, request: dict, csr: bytes, host: str, fresh: bool = False) -> bytes:
         """Sign for the names of the request, with nothing out of the CSR but its public key.
 
         A CSR that comes a second time, from a run that goes on where another was killed or from two controllers at once, gets
-        the certificate that was issued for it.
+        the certificate that was issued for it, unless it is *fresh*: made anew, and only equal to an earlier one since its key is.
         """
         lifetime = duration(request["lifetime"]) if request.get("lifetime") else self.lifetime
         now = _now()
@@ -99,7 +99,7 @@ class LocalCa:
                     f"the CA in {self.directory} expires on {not_after(issuing):%Y-%m-%d}, before a certificate of {lifetime.days} "
                     "days would; ask for a shorter lifetime, or move the folder away to have a new CA made"
                 )
-            certificate = self._answered(csr, request, now, lifetime)
+            certificate = None if fresh else self._answered(csr, request, now, lifetime)
             if certificate is None:
                 certificate = self._leaf(request, load_request(csr).public_key(), now, lifetime, issuing).sign(
                     key, hashes.SHA256()

@@ -124,6 +124,8 @@ def _outcomes(host: str, rows: dict[str, list], left: dict[str, t.Any], check_mo
         or _trouble(left["certificate_obtained"])
         or _trouble(left["certificate_served"])
     )
+    if left["renew_failed"] and not obtained and (seen := _reason_of_host(rows)):
+        trouble = seen
     passed_over = check_mode or _get(left["certificate_served"], "skipped") is True
     outcomes = []
     for key in {**obtained, **served}:
@@ -177,6 +179,11 @@ def _items(registered: t.Any) -> dict[str | int, t.Any]:
     return items
 
 
+def _reason_of_host(rows: dict[str, list]) -> str:
+    """Return why the survey could not tell what a host has to serve, a better sentence than that of the task that fails for it."""
+    return next((_said(_get(row, "reason")) for row in rows.get("", []) if _get(row, "state") == "unknown"), "")
+
+
 def _is_put_in_place(obtained: t.Any) -> bool:
     """Say whether something is on the disk that has to be served now."""
     return _is(obtained, "changed") and not _has_failed(obtained) and not _get(obtained, "waiting")
@@ -196,9 +203,9 @@ def _complaint(item: t.Any) -> str:
 
 
 def _stopped_by(outcomes: list[Outcome]) -> list[str]:
-    """Return the hosts that kept others from being touched. Only a failed proof does."""
+    """Return the hosts that kept others from being touched: what could not be proved, or else what failed."""
     untouched = any(outcome.state == "untouched" for outcome in outcomes)
-    return _hosts(outcomes, unproved=True) if untouched else []
+    return (_hosts(outcomes, unproved=True) or _hosts(outcomes)) if untouched else []
 
 
 def _explained(outcome: Outcome, why: str) -> Outcome:

@@ -159,12 +159,21 @@ def look(endpoint: Endpoint) -> Finding:
 def order(findings: list[Finding], lot: str) -> list[str]:
     """Return the hosts of which something is not fine, in the order in which they are to be renewed.
 
-    Those that answered come first, since the first of all has to show that renewals work. Among them *lot* (the date, say)
-    decides: the same lot gives the same order, and another one keeps a broken host from standing before the others for ever.
+    Those that answered come first, since the first of all has to show that renewals work. Among them the *lot* decides: the
+    same one gives the same order, and another one keeps a broken host from standing before the others for ever.
     """
     silent = {finding.host for finding in findings if finding.state == "unknown"}
     hosts = {finding.host for finding in findings if finding.state != "fine"}
     return sorted(hosts, key=lambda host: (host in silent, hashlib.sha256(f"{lot}/{host}".encode()).digest()))
+
+
+def lot_of(now: datetime.datetime) -> str:
+    """Return the lot of a moment; it is another one every four hours, as often as the schedule runs.
+
+    >>> lot_of(datetime.datetime(2026, 11, 21, 14, 30))
+    '2026-11-21/3'
+    """
+    return f"{now:%Y-%m-%d}/{now.hour // 4}"
 
 
 def count(findings: list[Finding]) -> dict[str, int]:

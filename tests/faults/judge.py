@@ -146,5 +146,5 @@ def _described(fullchain: bytes) -> tuple[bytes, str]:
 
 
 def _openssl(*arguments: str, stdin: bytes = b"") -> bytes | None:
-    ended = subprocess.run(["openssl", *arguments], input=stdin, capture_output=True)
+    ended = subprocess.run(["openssl", *arguments], input=stdin, capture_output=True, check=False)
     return ended.stdout if ended.returncode == 0 else None

@@ -21,7 +21,7 @@ FREE_PAGES = range(10)  # no scene needs more
 @pytest.fixture(scope="session", autouse=True)
 def may_mount(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("mount"))
-    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], capture_output=True, check=False).returncode:
         pytest.skip("mounting a file system needs root")
     subprocess.run(["umount", folder], check=True)
 

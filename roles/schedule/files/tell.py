@@ -180,10 +180,18 @@ def tell(settings: Settings, report: Report) -> list[str]:
 
 
 def journal_of(unit: str) -> str:
-    """Return what systemd's journal holds of the last run of a service."""
-    identity = output_of("systemctl", "show", "--property=InvocationID", "--value", f"{unit}.service").strip()
+    """Return what systemd's journal holds of the run of a service that failed.
+
+    Since 251 systemd says which run that was; before, it is taken for the last one, though the next may have begun.
+    """
+    identity = os.environ.get("MONITOR_INVOCATION_ID") or last_run_of(unit)
     chosen = [f"_SYSTEMD_INVOCATION_ID={identity}", "+", f"INVOCATION_ID={identity}"]
     return output_of("journalctl", "--quiet", "--no-pager", "--output=cat", f"--lines={MOST_LINES}", *chosen)
+
+
+def last_run_of(unit: str) -> str:
+    """Return how systemd calls the last run of a service."""
+    return output_of("systemctl", "show", "--property=InvocationID", "--value", f"{unit}.service").strip()
 
 
 def output_of(*words: str) -> str:

@@ -269,7 +269,7 @@ def run(tmp_path, settings, *words):
     """Run the program as the schedule does."""
     (tmp_path / "settings.json").write_text(settings)
     command = [sys.executable, str(PROGRAM), "--settings", str(tmp_path / "settings.json"), *words, "evergreen-renew"]
-    return subprocess.run(command, capture_output=True, text=True)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_the_program_reads_the_end_of_a_log(tmp_path, webhook):
@@ -281,6 +281,20 @@ def test_the_program_reads_the_end_of_a_log(tmp_path, webhook):
     assert done.stdout == f"evergreen-renew failed on {socket.gethostname()}; told by webhook.\n"
     lines = json.loads(calls[0][2])["log"].splitlines()
     assert (lines[0], lines[-1], len(lines)) == ("line 0", f"line {tell.MOST_LINES - 1}", tell.MOST_LINES)
+
+
+@pytest.mark.parametrize(("named", "identity"), [("0a0a", "0a0a"), (None, "0b0b")])
+def test_the_journal_is_asked_for_the_run_that_failed(tmp_path, monkeypatch, named, identity):
+    """The next run may have begun meanwhile; systemd names the one that failed, but for old ones."""
+    for name, script in {"systemctl": "echo 0b0b", "journalctl": 'printf "%s\\n" "$@"'}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.delenv("MONITOR_INVOCATION_ID", raising=False)
+    if named:
+        monkeypatch.setenv("MONITOR_INVOCATION_ID", named)
+    asked = tell.journal_of("evergreen-renew").splitlines()
+    assert asked[-3:] == [f"_SYSTEMD_INVOCATION_ID={identity}", "+", f"INVOCATION_ID={identity}"]
 
 
 def test_the_program_says_that_nobody_is_to_be_told(tmp_path):

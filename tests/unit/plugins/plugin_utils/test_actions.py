@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import types
 
+import pytest
 from ansible.errors import AnsibleConnectionFailure
 from ansible.playbook.task import Task
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import ChainAction, passed_on, places
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import ChainAction, passed_on, places, why_lost
 
 
 def test_a_host_is_reached_where_its_resolved_variables_say():
@@ -78,6 +79,30 @@ def test_a_host_that_cannot_be_reached_is_tried_once_for_all_its_certificates():
     assert tried == ["www"]
     assert result["failed"] and not result["changed"]
     assert result["msg"] == f"www: {sentence} · mail: {sentence}"
+
+
+@pytest.mark.parametrize(
+    ("complaint", "sentence"),
+    [
+        (
+            (
+                "Failed to create temporary directory. Failed command was: mkdir, exited with result 1, mkdir: cannot create directory "
+                "'/root/.ansible/tmp': No space left on device"
+            ),
+            "the host has no space left for what Ansible puts there; free some, and run this again",
+        ),
+        (
+            "Failed to create temporary directory.\nmkdir: cannot create directory '/srv': Permission denied",
+            (
+                "Ansible cannot make its folder on the host: mkdir: cannot create directory '/srv': Permission denied; "
+                "see who may write to remote_tmp there"
+            ),
+        ),
+        ("", "the host cannot be reached: no reason given; see that it runs, and that ansible_host is right"),
+    ],
+)
+def test_what_keeps_ansible_from_a_host_is_told_with_its_remedy(complaint, sentence):
+    assert why_lost(complaint) == sentence
 
 
 def test_the_python_that_was_found_on_a_host_is_passed_on():

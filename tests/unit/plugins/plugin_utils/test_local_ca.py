@@ -223,6 +223,16 @@ def test_a_request_that_wants_something_else_by_now_gets_another_certificate(fol
     assert len(records(folder)) == 2
 
 
+@pytest.mark.parametrize("kind", ["RSA", "Ed25519"])
+def test_a_fresh_request_for_a_kept_key_gets_another_certificate_though_it_equals_the_one_before(folder, kind):
+    csr = make_request(some_key(kind=kind), NAMES, {})
+    assert csr == make_request(some_key(kind=kind), NAMES, {})
+    first = opened(folder).issue(request_for(), csr, "web1")
+    second = opened(folder).issue(request_for(), csr, "web1", fresh=True)
+    assert second != first
+    assert opened(folder).issue(request_for(), csr, "web1") == second
+
+
 def test_a_request_whose_certificate_was_revoked_gets_another_one(folder):
     csr = make_request(some_key(), NAMES, {})
     first = opened(folder).issue(request_for(), csr, "web1")

@@ -196,14 +196,28 @@ def test_hosts_that_a_failed_proof_kept_from_being_touched_say_so():
 
 
 def test_a_host_that_nobody_kept_from_being_touched_has_failed():
-    """Nor does a failure of another kind keep it."""
-    told = made({"web1": {"renew_failed": "no CA; start it"}, "web2": {}})
+    told = made({"web1": dealt_with([ISSUED], [SERVED]), "web2": {}})
     sentence = (
         "nothing was done there, and nothing says why; see what was printed above and run evergreen.tls.renew again"
     )
-    assert told.outcomes[1] == Outcome("web2", "failed", sentence, "www", until=OLD)
-    assert (told.stopped_by, told.failed_hosts["web2"]) == ([], f"www: {sentence}")
-    assert told.sentence == "2 failed; web1 and web2 failed: correct it and run evergreen.tls.renew again"
+    assert told.outcomes[0] == Outcome("web2", "failed", sentence, "www", until=OLD)
+    assert (told.stopped_by, told.failed_hosts) == ([], {"web2": f"www: {sentence}"})
+    assert told.sentence == "1 renewed, 1 failed; web2 failed: correct it and run evergreen.tls.renew again"
+
+
+def test_a_wave_of_which_nothing_could_be_had_keeps_the_others_from_being_touched():
+    told = made({"web1": {"renew_failed": "no CA; start it"}, "web2": {}})
+    reason = "web1 failed, which stopped the run"
+    assert told.outcomes[1] == Outcome("web2", "untouched", reason, "www", until=OLD)
+    assert (told.stopped_by, told.failed_hosts) == (["web1"], {"web1": "no CA; start it"})
+    assert told.sentence == f"1 failed, 1 untouched; {reason}: correct it and run evergreen.tls.renew again"
+
+
+def test_a_host_whose_variables_cannot_be_read_fails_with_the_sentence_of_the_survey():
+    sentence = "its variables cannot be read: 'nowhere' is undefined; correct the inventory"
+    rows = [{"host": "web1", "state": "unknown", "reason": sentence}]
+    told = made({"web1": {"renew_failed": "Task failed: 'nowhere' is undefined"}}, rows=rows)
+    assert told.failed_hosts == {"web1": sentence}
 
 
 def test_a_failed_proof_that_kept_nobody_from_being_touched_stopped_nothing():
@@ -238,7 +252,7 @@ def test_requests_are_counted_once():
     }
     rows = [*(row(host) for host in ("web1", "web2", "web3", "web5")), row("web4", "", "unknown", None)]
     told = made(hosts, fine=104, rows=rows)  # 100 elsewhere, and shop on four of the hosts
-    assert told.counts == {"renewed": 2, "repaired": 0, "waiting": 0, "failed": 2, "untouched": 0, "fine": 106}
+    assert told.counts == {"renewed": 2, "repaired": 0, "waiting": 0, "failed": 1, "untouched": 1, "fine": 106}
     assert sum(told.counts.values()) == 100 + 5 * 2
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import resource
 import socket
@@ -27,6 +28,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import (
     Progress,
     count,
     fine_requests,
+    lot_of,
     order,
     summary,
     survey,
@@ -472,6 +474,12 @@ def test_the_hosts_that_answered_are_renewed_first_in_an_order_that_changes_with
     assert sorted(first[:9]) == [f"web{number}" for number in range(9)]
     assert first[9:] == ["silent"]
     assert len({order(findings, f"2026-11-{day}")[0] for day in range(10, 31)}) > 3
+
+
+def test_a_lot_holds_for_four_hours():
+    morning = datetime.datetime(2026, 11, 21, 8, 0, tzinfo=datetime.timezone.utc)
+    lots = [lot_of(morning + datetime.timedelta(hours=hours)) for hours in (0, 3.9, 4, 24)]
+    assert lots == ["2026-11-21/2", "2026-11-21/2", "2026-11-21/3", "2026-11-22/2"]
 
 
 def test_findings_are_counted_the_worst_first():
