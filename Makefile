@@ -13,6 +13,8 @@ HOSTS ?= 5
 IMAGE ?= bookworm
 SCENARIO ?=
 PART ?=
+SAMPLE ?=
+WRITE ?=
 
 VENV := .build/venv
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -77,7 +79,7 @@ demo: setup ## See it work: five servers, from bare nginx to HTTPS and through a
 	@dev/demo
 
 test: setup ## Everything below that checks, one after the other, with a summary
-	@set -- 'make unit' 'make unit-edges'; \
+	@set -- 'make unit' 'make unit-edges' 'make faults SAMPLE=yes'; \
 	for check in $$(dev/lint --list); do set -- "$$@" "dev/lint $$check"; done; \
 	for scenario in $(SCENARIOS); do set -- "$$@" "dev/molecule test $$scenario"; done; \
 	dev/run-steps "$$@" 'make install-test'
@@ -88,8 +90,8 @@ unit: setup ## Unit tests, with the newest libraries
 unit-edges: setup ## Unit tests of what runs on hosts, in the oldest and the newest Debian
 	@dev/unit-edges bullseye sid
 
-faults: setup ## Kill, full disk, power loss at every system call, and a table of what was tried
-	@$(VENV)/bin/pytest --quiet tests/faults
+faults: setup ## Kill, full disk and power loss at every system call, with a table; or a sample, SAMPLE=yes
+	@$(VENV)/bin/pytest --quiet tests/faults $(if $(SAMPLE),--sample) $(if $(WRITE),--write $(WRITE))
 
 lint: setup ## The form of code, documentation and configuration; `dev/lint --list` names the checks
 	@dev/lint

@@ -36,6 +36,12 @@ def create_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, g
 
 def replace_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1) -> None:
     """Put a new file in the place of *path* in one rename, so that nobody ever reads half of it."""
+    put_file(path, content, mode, owner, group)
+    sync_folder(os.path.dirname(path))
+
+
+def put_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1) -> None:
+    """Do what replace_file() does, for several files of a folder that is synced once they are all there."""
     folder, name = os.path.split(path)
     temporary = _unused_name(folder, name)
     try:
@@ -45,7 +51,6 @@ def replace_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, 
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    sync_folder(folder)
 
 
 def replace_link(target: str, path: str) -> None:
@@ -77,7 +82,8 @@ def make_folder(path: str) -> None:
     """Make a folder where it is missing, and those above it, all with their names on the disk when this returns."""
     is_missing = path and not os.path.isdir(path)
     if is_missing:
-        make_folder(os.path.dirname(path))
+        if not os.path.isdir(os.path.dirname(path) or "."):
+            make_folder(os.path.dirname(path))
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o755)
     try:

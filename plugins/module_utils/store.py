@@ -22,8 +22,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils.files import (
     link_beside,
     locked,
     make_folder,
+    put_file,
     remove_folder,
-    replace_file,
     replace_link,
     sync_folder,
 )
@@ -117,7 +117,7 @@ class Store(Versions):
     def complete(self, chain: list, request: dict) -> str:
         """Put the chain beside the key in C(next), and make both a version; return its name."""
         for name, certificates in (("cert.pem", chain[:1]), ("chain.pem", chain[1:]), ("fullchain.pem", chain)):
-            replace_file(os.path.join(self.next, name), to_pem(certificates), *_attributes(name, request))
+            put_file(os.path.join(self.next, name), to_pem(certificates), *_attributes(name, request))
         return self.promote(request)
 
     def promote(self, request: dict) -> str:
@@ -278,7 +278,8 @@ class Store(Versions):
 
     def _make_folders(self) -> None:
         if not os.path.lexists(os.path.join(self.path, "lock")):  # which is made once the folders are on the disk
-            make_folder(os.path.dirname(self.path))
+            if os.path.isdir(os.path.dirname(self.path)):
+                make_folder(os.path.dirname(self.path))
             make_folder(self.path)
         found = os.lstat(self.path)
         if not stat.S_ISDIR(found.st_mode):

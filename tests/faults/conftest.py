@@ -20,6 +20,7 @@ PARTS = {
     "kills": "killed at a system call",
     "errors": "refused by the system",
     "states": "rebuilt after a power loss",
+    "syncs": "left out of the model, which then finds what is lost",
     "file systems": "on a real file system that is full or read-only",
 }
 COLUMNS = ("module", "scene", *PARTS)
@@ -154,6 +155,23 @@ def programs():
     yield shelf
     for one in everything:
         one.close()
+
+
+@pytest.fixture
+def saboteur(tmp_path):
+    """Prepare a scene for modules to which something was done."""
+    from ansible_collections.evergreen.tls.tests.faults.programs import Programs
+
+    shelf = queue.Queue(maxsize=os.cpu_count())
+
+    def prepare(scene, sabotage):
+        for _processor in range(shelf.maxsize):
+            shelf.put(Programs(sabotage))
+        return Theatre(scene, str(tmp_path), shelf)
+
+    yield prepare
+    while not shelf.empty():
+        shelf.get().close()
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ for profile in ("_module_legacy_c2m", "_module_legacy_m2c"):  # ansible-core 2.1
     except ImportError:
         pass
 modules = {{"certificate_install": certificate_install, "certificate_request": certificate_request}}
+exec(sys.argv[1])
 gc.freeze()
 for line in sys.stdin:
     name, arguments, output = json.loads(line)
@@ -69,9 +70,14 @@ for line in sys.stdin:
 class Programs:
     """Runs modules, one after the other, each in a process of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, sabotage: str = "") -> None:
+        """*sabotage* is what is done to the modules before they run."""
         self.server = subprocess.Popen(
-            [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT, cwd="/"
+            [sys.executable, "-c", SERVER, sabotage],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=ENVIRONMENT,
+            cwd="/",
         )
 
     def close(self) -> None:

@@ -13,22 +13,79 @@ import pytest
 from ansible_collections.evergreen.tls.tests.faults.programs import kill_at
 from ansible_collections.evergreen.tls.tests.faults.scenes import SCENES
 
+# What was done to the modules, the scene in which it has to be found, and how it shows.
+MODULE_UTILS = "from ansible_collections.evergreen.tls.plugins.module_utils import store"
+SABOTAGE = {
+    "a link is switched in two steps": (
+        """
+def replace_link(target, path):
+    if os.path.lexists(path):
+        os.unlink(path)
+    os.symlink(target, path)
+store.replace_link = replace_link
+""",
+        "a renewal that prunes",
+        "there is no current any more",
+    ),
+    "a file has its mode only once it is written": (
+        """
+def create_file(path, content, mode=0o644, owner=-1, group=-1):
+    with open(path, "wb") as stream:
+        stream.write(content)
+    os.chmod(path, mode)
+store.create_file = create_file
+""",
+        "a first request",
+        "privkey.pem has mode 0644",
+    ),
+    "a version is in use before its chain is there": (
+        """
+store.Store.complete = lambda self, chain, request: self.promote(request)
+""",
+        "a first installation",
+        "current: cert.pem is missing",
+    ),
+    "nothing is swept": (
+        """
+store.Store.left_over = lambda self, request: []
+""",
+        "a renewal that prunes",
+        "is left over",
+    ),
+    "what waits is not used": (
+        """
+store.Store.ready = lambda self, wanted, now, roots: None
+""",
+        "a first installation",
+        "a certificate was asked for although a complete one was there",
+    ),
+}
+
+
+def killed(theatre, scene, host, call):
+    """Kill a module at a system call; return what does not hold then, and after an ordinary run."""
+    run = scene.run(host, theatre.chain, kill_at(call))
+    assert run.signal == signal.SIGKILL, f"{call.name} {call.number} was not reached"
+    hit = run.calls[-1]
+    assert (hit.number, hit.told(host.folder)) == (call.number, call.told(theatre.recorded.folder)), "another was hit"
+    return theatre.invariant.violations(host) + theatre.invariant.violations_after_all(host)
+
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
 def test_a_kill_at_any_system_call_leaves_old_or_new_and_the_next_run_finishes(scene, stage, tally):
     theatre = stage(scene)
     points = [call for call in theatre.calls if theatre.changes(call)]
     assert points, "nothing was recorded"
-
-    def kill(host, call):
-        run = scene.run(host, theatre.chain, kill_at(call))
-        assert run.signal == signal.SIGKILL, f"{call.name} {call.number} was not reached"
-        hit = run.calls[-1]
-        assert (hit.number, hit.told(host.folder)) == (call.number, call.told(theatre.recorded.folder)), (
-            "another call was hit"
-        )
-        return theatre.invariant.violations(host) + theatre.invariant.violations_after_all(host)
-
-    found = theatre.play(kill, points)
+    found = theatre.play(lambda host, call: killed(theatre, scene, host, call), points)
     tally.add("kills", scene.module, scene.title, len(points))
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGE)
+def test_what_would_break_the_promise_is_found(sabotage, saboteur):
+    code, title, sign = SABOTAGE[sabotage]
+    scene = next(scene for scene in SCENES if scene.title == title)
+    theatre = saboteur(scene, f"{MODULE_UTILS}\n{code}")
+    points = [call for call in theatre.calls if theatre.changes(call)]
+    found = theatre.play(lambda host, call: killed(theatre, scene, host, call), points)
+    assert any(sign in violation for violation in found), found

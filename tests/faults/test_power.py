@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -16,22 +17,40 @@ from ansible_collections.evergreen.tls.tests.faults.scenes import SCENES
 
 
 def why_answer_is_lost(scene, theatre, host):
-    """Say what of an answer a disk does not hold, or return None: the key of a request, or the certificate in use."""
+    """Say what of an answer a disk does not hold, or return None.
+
+    A request that was handed out waits with its key; a certificate that was said to be in use is, with its links.
+    """
     answer = theatre.run.answer()
     if "csr" in answer:
-        key = subprocess.run(
-            ["openssl", "pkey", "-pubout", "-in", os.path.join(host.store, "next/privkey.pem")],
-            capture_output=True,
-            check=False,
-        )
-        asked = subprocess.run(
-            ["openssl", "req", "-noout", "-pubkey"], input=answer["csr"].encode(), capture_output=True, check=True
-        )
-        return None if key.stdout == asked.stdout else "the key of the request that was handed out is lost"
-    if scene.end == "absent" or scene.arguments.get("state") == "absent" or answer.get("failed"):
+        return why_request_is_lost(answer["csr"], os.path.join(host.store, "next"))
+    if scene.arguments.get("state") == "absent" and not answer.get("failed"):
         return None
-    in_use = theatre.invariant.in_use(host)
-    return None if in_use == theatre.invariant.new else "what was said to be in use is not"
+    if theatre.invariant.in_use(host) != theatre.invariant.new:
+        return "what was said to be in use is not"
+    lost = [path for path, target in scene.links(host).items() if not is_link(path, target)]
+    return None if answer.get("failed") or not lost else f"{lost[0]} is no link any more"
+
+
+def why_request_is_lost(csr, folder):
+    """Say why a request would be made anew, though it was handed out, or return None."""
+    asked = openssl("req", "-noout", "-pubkey", stdin=csr.encode())
+    if openssl("pkey", "-pubout", "-in", os.path.join(folder, "privkey.pem")) != asked:
+        return "the key of the request that was handed out is lost"
+    if openssl("req", "-noout", "-pubkey", "-in", os.path.join(folder, "request.csr")) != asked:
+        return "the request that was handed out is lost"
+    with open(os.path.join(folder, "issuer"), "rb") as stream:
+        return None if stream.read() == b"local" else "the issuer of the request that was handed out is lost"
+
+
+def openssl(*arguments, stdin=b""):
+    """Return what openssl prints."""
+    return subprocess.run(["openssl", *arguments], input=stdin, capture_output=True, check=False).stdout
+
+
+def is_link(path, target):
+    """Say whether a symbolic link leads somewhere."""
+    return os.path.islink(path) and os.readlink(path) == target
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
@@ -63,3 +82,37 @@ def judge_state(film, scene, theatre, host, state):
     film.build(survivors, variants, host.top)
     lost = why_answer_is_lost(scene, theatre, host) if is_end else None
     return theatre.invariant.violations(host) + ([lost] if lost else [])
+
+
+# The model has to find what it is there for: each sync is needed, but for those that another one follows.
+FOLLOWED = {
+    "a first request": [],
+    "a request for a renewal": [],
+    "a first installation with links": ["fsync etc/nginx"],  # one for each link, and both are there
+    "a removal that is refused": ["fsync etc/evergreen"],  # needed when it is not refused
+}
+
+
+@pytest.mark.parametrize("scene", [scene for scene in SCENES if scene.title in FOLLOWED], ids=lambda scene: scene.title)
+def test_a_sync_that_is_left_out_is_found(scene, stage, tally):
+    theatre = stage(scene)
+    film = Film(theatre.base.top, theatre.recorded.top, theatre.calls)
+    known = {told(state) for state in film.states()}
+
+    def leave_out(host, number):
+        states = sorted(film.states(without=number), key=lambda state: not state[2])
+        for state in (state for state in states if told(state) not in known):
+            if judge_state(film, scene, theatre, host, state):
+                return []
+            shutil.rmtree(host.top)
+        return [film.steps[number].told]
+
+    syncs = [number for number, step in enumerate(film.steps) if step.kind == "sync"]
+    found = theatre.play(leave_out, syncs, lambda number: f"without step {number}", is_bare=True)
+    tally.add("syncs", scene.module, scene.title, len(syncs))
+    assert [one.split(": ")[1] for one in found] == FOLLOWED[scene.title]
+
+
+def told(state):
+    """Return a state as something that can be compared."""
+    return state[0], tuple(sorted(state[1].items())), state[2]

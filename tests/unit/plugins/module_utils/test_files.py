@@ -18,6 +18,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsErr
 from ansible_collections.evergreen.tls.plugins.module_utils.files import (
     create_file,
     locked,
+    make_folder,
+    put_file,
+    remove_folder,
     replace_file,
     replace_link,
     sync_folder,
@@ -179,3 +182,49 @@ def test_a_lock_is_gone_with_a_holder_that_is_killed(tmp_path):
             pass
     finally:
         holder.communicate()
+
+
+def test_a_folder_is_made_with_those_above_it_and_only_once(tmp_path):
+    path = tmp_path / "one/two/three"
+    make_folder(str(path))
+    found = path.stat()
+    make_folder(str(path))
+    assert path.stat().st_ino == found.st_ino and stat.S_IMODE(found.st_mode) == 0o755
+
+
+def test_a_folder_with_a_relative_path_is_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_folder("one")
+    make_folder("two/three")
+    assert (tmp_path / "one").is_dir() and (tmp_path / "two/three").is_dir()
+
+
+def test_a_file_in_the_place_of_a_folder_is_told_of_by_what_comes_next(tmp_path):
+    (tmp_path / "file").write_bytes(b"kept")
+    make_folder(str(tmp_path / "file"))
+    with pytest.raises(NotADirectoryError):
+        make_folder(str(tmp_path / "file/folder"))
+    assert (tmp_path / "file").read_bytes() == b"kept"
+
+
+@pytest.mark.parametrize("function", [replace_file, put_file])
+def test_files_that_are_put_replace_each_other(tmp_path, function):
+    for content in (b"old", b"new"):
+        function(str(tmp_path / "file"), content, 0o600)
+    assert (tmp_path / "file").read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: create_file(path, b"much"),
+        lambda path: replace_link("v0001", os.path.join(path, "link")),
+        lambda path: remove_folder(os.path.join(path, "missing")),
+    ],
+)
+def test_an_error_says_where_it_happened(change):
+    """Nothing can be made or removed below /proc."""
+    with pytest.raises(OSError) as caught:
+        change("/proc/self")
+    assert str(caught.value.filename).startswith("/proc/self")
