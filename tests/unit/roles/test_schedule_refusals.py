@@ -1,0 +1,94 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the role schedule refuses before it installs anything, and what it has the jobs run, by Ansible itself."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROLE = pathlib.Path(__file__).parents[3] / "roles/schedule"
+
+
+@pytest.fixture
+def ansible(tmp_path):
+    """Run tasks of the role on this machine, with variables of the inventory; return what Ansible says."""
+
+    def run(tasks_from, *more, hosts=None, **variables):
+        role = {"ansible.builtin.include_role": {"name": str(ROLE), "tasks_from": tasks_from, "public": True}}
+        playbook = [{"hosts": "here", "gather_facts": False, "tasks": [role, *more]}]
+        (tmp_path / "playbook.yml").write_text(json.dumps(playbook))
+        here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, **variables}
+        inventory = {"all": {"hosts": {"here": here, "localhost": {"ansible_connection": "local"}, **(hosts or {})}}}
+        inventory["all"]["hosts"]["localhost"]["ansible_python_interpreter"] = sys.executable
+        (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+        (tmp_path / "home").mkdir(exist_ok=True)
+        environment = {
+            **os.environ,
+            "HOME": str(tmp_path / "home"),
+            "ANSIBLE_NOCOLOR": "true",
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
+            "ANSIBLE_INVENTORY": str(tmp_path / "inventory.json"),
+        }
+        command = [str(pathlib.Path(sys.executable).with_name("ansible-playbook")), "playbook.yml"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stdout + done.stderr
+        return done
+
+    return run
+
+
+REQUESTS = [{"name": "site", "domains": ["site.example.test"]}]
+
+
+def with_ca(directory):
+    return {
+        "certificate_issuers": {"local": {"type": "local_ca", "directory": directory}},
+        "certificate_requests": REQUESTS,
+    }
+
+
+@pytest.mark.parametrize("directory", ["~/pki", "$HOME/pki", "${HOME}/pki"])
+def test_a_private_ca_below_the_home_of_whoever_sets_this_up_is_not_made_anew_for_the_schedule(
+    ansible, tmp_path, directory
+):
+    (tmp_path / "home/pki").mkdir(parents=True)
+    done = ansible("authorities", schedule_directory=str(tmp_path / "schedule"), **with_ca(directory))
+    assert done.returncode == 2
+    assert f"The private CA in {directory} is {tmp_path}/home/pki for you" in done.stdout
+    assert f"it would be a new one in {tmp_path}/schedule/pki, which no client trusts; move the folder" in done.stdout
+
+
+@pytest.mark.parametrize("directory", ["~/pki", "$HOME/pki"])
+def test_a_private_ca_that_the_schedule_has_too_is_left_to_it(ansible, tmp_path, directory):
+    (tmp_path / "home/pki").mkdir(parents=True)
+    (tmp_path / "schedule/pki").mkdir(parents=True)
+    done = ansible("authorities", schedule_directory=str(tmp_path / "schedule"), **with_ca(directory))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("directory", ["pki", "./pki", "$SITE/pki", "/srv/$SITE/pki"])
+def test_a_private_ca_that_lies_elsewhere_in_another_folder_is_refused(ansible, directory):
+    done = ansible("authorities", **with_ca(directory))
+    assert done.returncode == 2
+    assert f"The private CA in {directory} is another one for whoever works elsewhere" in done.stdout
+    assert "give local_ca an absolute path" in done.stdout
+
+
+def test_a_private_ca_with_an_absolute_path_is_the_same_for_all(ansible):
+    done = ansible("authorities", **with_ca("/srv/pki"))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_hosts_that_say_nothing_of_issuers_and_certificates_are_passed_over(ansible):
+    nothing = {"certificate_issuers": None, "certificate_requests": None}
+    done = ansible("authorities", hosts={"other": nothing}, **with_ca("/srv/pki"))
+    assert done.returncode == 0, done.stdout + done.stderr
