@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import pathlib
@@ -22,9 +21,10 @@ ROLE = pathlib.Path(__file__).parents[3] / "roles/schedule"
 def ansible(tmp_path):
     """Run tasks of the role on this machine, with variables of the inventory; return what Ansible says."""
 
-    def run(tasks_from, *more, hosts=None, **variables):
+    def run(tasks_from, hosts=None, **variables):
+        account = {"ansible.builtin.getent": {"database": "passwd", "key": getpass.getuser()}}
         role = {"ansible.builtin.include_role": {"name": str(ROLE), "tasks_from": tasks_from, "public": True}}
-        playbook = [{"hosts": "here", "gather_facts": False, "tasks": [role, *more]}]
+        playbook = [{"hosts": "here", "gather_facts": False, "tasks": [account, role]}]
         (tmp_path / "playbook.yml").write_text(json.dumps(playbook))
         here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, **variables}
         inventory = {"all": {"hosts": {"here": here, "localhost": {"ansible_connection": "local"}, **(hosts or {})}}}
@@ -92,3 +92,13 @@ def test_hosts_that_say_nothing_of_issuers_and_certificates_are_passed_over(ansi
     nothing = {"certificate_issuers": None, "certificate_requests": None}
     done = ansible("authorities", hosts={"other": nothing}, **with_ca("/srv/pki"))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("requests", [{}, {"certificate_requests": []}, {"certificate_requests": None}])
+def test_a_host_that_would_renew_itself_and_has_nothing_to_renew_is_refused(ansible, requests):
+    done = ansible("present", schedule_mode="pull", **requests)
+    assert done.returncode == 2
+    assert (
+        "here would renew itself, and has no certificate_requests; say which hosts do with -e schedule_hosts="
+        in done.stdout
+    )
