@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import pathlib
@@ -21,10 +22,11 @@ ROLE = pathlib.Path(__file__).parents[3] / "roles/schedule"
 def ansible(tmp_path):
     """Run tasks of the role on this machine, with variables of the inventory; return what Ansible says."""
 
-    def run(tasks_from, hosts=None, **variables):
+    def run(tasks_from, hosts=None, show="", **variables):
         account = {"ansible.builtin.getent": {"database": "passwd", "key": getpass.getuser()}}
         role = {"ansible.builtin.include_role": {"name": str(ROLE), "tasks_from": tasks_from, "public": True}}
-        playbook = [{"hosts": "here", "gather_facts": False, "tasks": [account, role]}]
+        write = {"ansible.builtin.copy": {"content": show, "dest": str(tmp_path / "shown")}, "when": bool(show)}
+        playbook = [{"hosts": "here", "gather_facts": False, "tasks": [account, role, write]}]
         (tmp_path / "playbook.yml").write_text(json.dumps(playbook))
         here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, **variables}
         inventory = {"all": {"hosts": {"here": here, "localhost": {"ansible_connection": "local"}, **(hosts or {})}}}
@@ -101,4 +103,78 @@ def test_a_host_that_would_renew_itself_and_has_nothing_to_renew_is_refused(ansi
     assert (
         "here would renew itself, and has no certificate_requests; say which hosts do with -e schedule_hosts="
         in done.stdout
+    )
+
+
+@pytest.fixture
+def program(tmp_path):
+    """A program in a folder to which nobody else can write."""
+    path = tmp_path / "bin/ansible-playbook"
+    path.parent.mkdir(mode=0o755)
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return path
+
+
+def prove_program(ansible, program, **variables):
+    return ansible("program", schedule_ansible=str(program), schedule_user=getpass.getuser(), **variables)
+
+
+def test_a_host_runs_an_ansible_that_nobody_else_can_write_to(ansible, program):
+    done = prove_program(ansible, program, schedule_mode="pull")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("where", ["bin", "bin/ansible-playbook"])
+def test_a_host_does_not_run_an_ansible_that_somebody_else_could_replace(ansible, program, where):
+    (program.parents[1] / where).chmod(0o777)
+    done = prove_program(ansible, program, schedule_mode="pull")
+    assert done.returncode == 2
+    assert f"root can write to {program.parents[1] / where}; correct that, or give schedule_ansible" in done.stdout
+
+
+def test_a_link_to_an_ansible_that_somebody_else_could_replace_is_seen_through(ansible, program, tmp_path):
+    program.chmod(0o777)
+    (tmp_path / "link").symlink_to(program)
+    assert (
+        f"root can write to {tmp_path}/link, {program};"
+        in prove_program(ansible, tmp_path / "link", schedule_mode="pull").stdout
+    )
+
+
+def environment_of(ansible, tmp_path, **variables):
+    """Return the program that jobs run, and the path that they have."""
+    show = "{{ [schedule_command[0], schedule_variables.PATH] | to_json }}"
+    done = ansible("program", show=show, **variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads((tmp_path / "shown").read_text())
+
+
+SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def test_the_folder_of_ansible_does_not_stand_before_those_of_the_system(ansible, program, tmp_path):
+    shown = environment_of(ansible, tmp_path, schedule_ansible=str(program))
+    assert shown == [str(program), f"{SYSTEM}:{program.parent}"]
+
+
+def test_a_folder_that_somebody_could_make_later_is_not_looked_in(ansible, tmp_path):
+    shown = environment_of(ansible, tmp_path, schedule_ansible=str(tmp_path / "nowhere/ansible-playbook"))
+    assert shown == ["ansible-playbook", SYSTEM]
+
+
+def test_a_host_that_renews_itself_does_not_look_where_the_controller_has_ansible(ansible, tmp_path):
+    program, path = environment_of(ansible, tmp_path, schedule_mode="pull")
+    assert program in ("ansible-playbook", "/usr/bin/ansible-playbook")
+    assert str(pathlib.Path(sys.executable).parent) not in path
+
+
+def test_a_repository_is_pulled_by_the_same_ansible(ansible, program, tmp_path):
+    pull = {
+        "schedule_mode": "pull",
+        "schedule_user": getpass.getuser(),
+        "schedule_repository": "https://git.example.test/site",
+    }
+    assert (
+        environment_of(ansible, tmp_path, schedule_ansible=str(program), **pull)[0] == f"{program.parent}/ansible-pull"
     )
