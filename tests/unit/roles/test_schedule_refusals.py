@@ -24,9 +24,12 @@ def ansible(tmp_path):
 
     def run(tasks_from, hosts=None, show="", **variables):
         account = {"ansible.builtin.getent": {"database": "passwd", "key": getpass.getuser()}}
-        role = {"ansible.builtin.include_role": {"name": str(ROLE), "tasks_from": tasks_from, "public": True}}
+        names = [tasks_from] if isinstance(tasks_from, str) else tasks_from
+        role = [
+            {"ansible.builtin.include_role": {"name": str(ROLE), "tasks_from": name, "public": True}} for name in names
+        ]
         write = {"ansible.builtin.copy": {"content": show, "dest": str(tmp_path / "shown")}, "when": bool(show)}
-        playbook = [{"hosts": "here", "gather_facts": False, "tasks": [account, role, write]}]
+        playbook = [{"hosts": "here", "gather_facts": False, "tasks": [account, *role, write]}]
         (tmp_path / "playbook.yml").write_text(json.dumps(playbook))
         here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, **variables}
         inventory = {"all": {"hosts": {"here": here, "localhost": {"ansible_connection": "local"}, **(hosts or {})}}}
@@ -178,3 +181,59 @@ def test_a_repository_is_pulled_by_the_same_ansible(ansible, program, tmp_path):
     assert (
         environment_of(ansible, tmp_path, schedule_ansible=str(program), **pull)[0] == f"{program.parent}/ansible-pull"
     )
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A playbook, and an inventory whose variables are in a vault of which the password is beside it."""
+    (tmp_path / "site/group_vars").mkdir(parents=True)
+    (tmp_path / "site/hosts").write_text("web1.example.test\n")
+    (tmp_path / "site/renew.yml").write_text('[{"hosts": "all", "gather_facts": false, "tasks": []}]')
+    (tmp_path / "site/password").write_text("correct horse\n")
+    (tmp_path / "site/group_vars/all.yml").write_text("token: Token-Secret\n")
+    vault = str(pathlib.Path(sys.executable).with_name("ansible-vault"))
+    command = [vault, "encrypt", "--vault-password-file", "password", "group_vars/all.yml"]
+    subprocess.run(command, cwd=tmp_path / "site", check=True, capture_output=True)
+    return tmp_path / "site"
+
+
+def prove_site(ansible, site, *arguments):
+    (site.parent / "proof").mkdir(exist_ok=True)
+    program = pathlib.Path(sys.executable).with_name("ansible-playbook")
+    return ansible(
+        ["program", "prove"],
+        schedule_ansible=str(program),
+        schedule_user="root",
+        schedule_directory=str(site.parent / "proof"),
+        schedule_playbook=str(site / "renew.yml"),
+        schedule_inventory=[str(site / "hosts")],
+        schedule_extra_arguments=list(arguments),
+    )
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+
+
+@as_root
+def test_variables_that_the_schedule_could_not_read_are_refused(ansible, site):
+    done = prove_site(ansible, site)
+    assert done.returncode == 2
+    sentence = (
+        "Attempting to decrypt but no vault secrets found; nothing was scheduled, put that right and run this again"
+    )
+    assert sentence in done.stdout
+
+
+@as_root
+def test_variables_that_the_schedule_can_read_are_not_shown(ansible, site):
+    done = prove_site(ansible, site, f"--vault-password-file={site}/password")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Token-Secret" not in done.stdout
+
+
+@as_root
+@pytest.mark.parametrize("argument", ["--nonsense", "--vault-password-file=/nowhere/password"])
+def test_further_arguments_are_proved_too(ansible, site, argument):
+    done = prove_site(ansible, site, argument)
+    assert done.returncode == 2
+    assert "nothing was scheduled, put that right and run this again" in done.stdout
