@@ -176,6 +176,8 @@ def tell(settings: Settings, report: Report) -> list[str]:
                 channel(settings[name], report)
             except TellError as error:
                 complaints.append(str(error))
+            except Exception as error:  # Settings can be wrong in ways that only a library below knows.
+                complaints.append(f"{name} met {type(error).__name__}; correct schedule_on_failure.{name}")
     return complaints
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import json
+import os
 import pathlib
 import shlex
 import shutil
@@ -138,23 +140,75 @@ def test_it_knows_two_jobs(program, words):
     assert done.stderr.endswith("renew|inspect\n")
 
 
-def test_cron_hands_a_failure_over_with_the_log_of_the_run(program):
+@pytest.fixture
+def by_cron(program):
+    """What cron starts, with a stand-in for logger that keeps what it is given, and a command that keeps what it is told."""
     folder = program.parent
-    (folder / "behaviour").write_text("echo fatal; exit 4\n")
-    shutil.copy(TEMPLATES.parent / "files/tell.py", folder / "tell.py")
-    (folder / "on_failure.json").write_text('{"command": "tee told"}')
-    (folder / "run_by_cron").write_text(
-        render(
-            "run_by_cron.j2",
-            schedule_name="evergreen",
-            schedule_directory=str(folder),
-            schedule_programs=str(folder),
-            schedule_delay=0,
-        )
+    programs = folder / "programs"
+    programs.mkdir()
+    shutil.copy(TEMPLATES.parent / "files/tell.py", programs / "tell.py")
+    shutil.copy(program, programs / "run")
+    (folder / "on_failure.json").write_text(json.dumps({"command": f"tee {programs}/told"}))
+    logger = '#!/bin/sh\nshift 2\ncase $1 in --file) cat "$2" ;; "") cat ;; *) echo "$1" ;; esac >> "$0.log"\n'
+    (programs / "logger").write_text(logger)
+    (programs / "logger").chmod(0o755)
+    (programs / "logger.log").touch()
+    text = render(
+        "run_by_cron.j2",
+        schedule_name="evergreen",
+        schedule_directory=str(folder),
+        schedule_programs=str(programs),
+        schedule_delay=0,
     )
-    done = subprocess.run(["sh", folder / "run_by_cron", "renew"], capture_output=True, text=True, check=False)
-    assert done.returncode == 4
-    assert (folder / "renew.log").read_text() == "fatal\n"
-    told = (folder / "told").read_text()
+    (programs / "run_by_cron").write_text(text)
+    return programs / "run_by_cron"
+
+
+def run_by_cron(path):
+    environment = {**os.environ, "PATH": f"{path.parent}:{os.environ['PATH']}"}
+    return subprocess.run(["sh", path, "renew"], capture_output=True, text=True, check=False, env=environment)
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
+def test_what_cron_starts_is_a_shell_script_that_nobody_complains_about(by_cron):
+    subprocess.run(["shellcheck", "--severity=warning", str(by_cron)], check=True)
+
+
+def test_cron_hands_a_failure_over_with_the_log_of_the_run(program, by_cron):
+    (program.parent / "behaviour").write_text("echo fatal; exit 4\n")
+    assert run_by_cron(by_cron).returncode == 4
+    assert (program.parent / "renew.log").read_text() == "fatal\n"
+    told = (by_cron.parent / "told").read_text()
     assert told.startswith("evergreen-renew failed on ")
     assert told.endswith("\nfatal\n")
+    log = (by_cron.parent / "logger.log").read_text()
+    assert log.startswith("fatal\n")
+    assert log.endswith("; told by command.\n")
+
+
+def test_cron_names_whom_it_could_not_tell_in_the_log_of_the_machine(program, by_cron):
+    (program.parent / "behaviour").write_text("exit 4\n")
+    (program.parent / "on_failure.json").write_text('{"command": "false"}')
+    assert run_by_cron(by_cron).returncode == 4
+    assert "Not everybody was told: the command ended with status 1" in (by_cron.parent / "logger.log").read_text()
+
+
+def test_cron_has_people_told_when_nothing_can_be_written(by_cron):
+    (by_cron.parent / "mktemp").write_text("#!/bin/sh\nexit 1\n")
+    (by_cron.parent / "mktemp").chmod(0o755)
+    done = run_by_cron(by_cron)
+    assert done.returncode == 1
+    sentence = f"Nothing was run, since nothing can be written to {by_cron.parents[1]}; see whether the disk is full."
+    assert (by_cron.parent / "logger.log").read_text().splitlines()[0] == sentence
+    assert (by_cron.parent / "told").read_text().endswith(f"\n{sentence}\n")
+
+
+def test_cron_says_in_the_log_of_the_machine_that_the_folder_is_gone(by_cron):
+    path = by_cron.parents[1] / "gone"
+    by_cron.write_text(
+        by_cron.read_text().replace(str(path.parent), str(path)).replace(f"{path}/programs", str(by_cron.parent))
+    )
+    assert run_by_cron(by_cron).returncode == 1
+    first, second = (by_cron.parent / "logger.log").read_text().splitlines()
+    assert first == f"Nothing was run, since the folder {path} cannot be entered; run evergreen.tls.schedule again."
+    assert second.startswith(f"Nobody was told, since {path}/on_failure.json")

@@ -265,6 +265,24 @@ def test_who_cannot_be_told_does_not_keep_the_others_from_being_told(webhook):
     assert complaints == ["the command ended with status 1; run it by hand to see what it lacks"]
 
 
+def test_settings_that_nobody_thought_of_do_not_keep_the_others_from_being_told(mail_server, webhook):
+    """A password that SMTP cannot carry, a port that is none, nobody to write to: libraries raise what they like."""
+    server, (address, calls) = mail_server(), webhook()
+    for wrong in ({"user": "schedule", "password": "pässwörd"}, {"port": "smtp"}, {"to": None}):
+        mail = {**mail_settings(server), **wrong}
+        [complaint] = tell.tell({"command": "true", "mail": mail, "webhook": {"url": address}}, REPORT)
+        assert complaint.endswith("; correct schedule_on_failure.mail")
+        assert "pässwörd" not in complaint
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("webhook", [{"url": "http://[::1/secret"}, {"headers": {}}, "http://127.0.0.1/secret"])
+def test_a_webhook_that_cannot_be_read_is_told_to_the_log_without_its_secret(webhook):
+    [complaint] = tell.tell({"webhook": webhook}, REPORT)
+    assert complaint.endswith("; correct schedule_on_failure.webhook")
+    assert "secret" not in complaint
+
+
 def run(tmp_path, settings, *words):
     """Run the program as the schedule does."""
     (tmp_path / "settings.json").write_text(settings)

@@ -1,0 +1,239 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the role schedule refuses before it installs anything, and what it has the jobs run, by Ansible itself."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROLE = pathlib.Path(__file__).parents[3] / "roles/schedule"
+
+
+@pytest.fixture
+def ansible(tmp_path):
+    """Run tasks of the role on this machine, with variables of the inventory; return what Ansible says."""
+
+    def run(tasks_from, hosts=None, show="", **variables):
+        account = {"ansible.builtin.getent": {"database": "passwd", "key": getpass.getuser()}}
+        names = [tasks_from] if isinstance(tasks_from, str) else tasks_from
+        role = [
+            {"ansible.builtin.include_role": {"name": str(ROLE), "tasks_from": name, "public": True}} for name in names
+        ]
+        write = {"ansible.builtin.copy": {"content": show, "dest": str(tmp_path / "shown")}, "when": bool(show)}
+        playbook = [{"hosts": "here", "gather_facts": False, "tasks": [account, *role, write]}]
+        (tmp_path / "playbook.yml").write_text(json.dumps(playbook))
+        here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, **variables}
+        inventory = {"all": {"hosts": {"here": here, "localhost": {"ansible_connection": "local"}, **(hosts or {})}}}
+        inventory["all"]["hosts"]["localhost"]["ansible_python_interpreter"] = sys.executable
+        (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+        (tmp_path / "home").mkdir(exist_ok=True)
+        environment = {
+            **os.environ,
+            "HOME": str(tmp_path / "home"),
+            "ANSIBLE_NOCOLOR": "true",
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
+            "ANSIBLE_INVENTORY": str(tmp_path / "inventory.json"),
+        }
+        command = [str(pathlib.Path(sys.executable).with_name("ansible-playbook")), "playbook.yml"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stdout + done.stderr
+        return done
+
+    return run
+
+
+REQUESTS = [{"name": "site", "domains": ["site.example.test"]}]
+
+
+def with_ca(directory):
+    return {
+        "certificate_issuers": {"local": {"type": "local_ca", "directory": directory}},
+        "certificate_requests": REQUESTS,
+    }
+
+
+@pytest.mark.parametrize("directory", ["~/pki", "$HOME/pki", "${HOME}/pki"])
+def test_a_private_ca_below_the_home_of_whoever_sets_this_up_is_not_made_anew_for_the_schedule(
+    ansible, tmp_path, directory
+):
+    (tmp_path / "home/pki").mkdir(parents=True)
+    done = ansible("authorities", schedule_directory=str(tmp_path / "schedule"), **with_ca(directory))
+    assert done.returncode == 2
+    assert f"The private CA in {directory} is {tmp_path}/home/pki for you" in done.stdout
+    assert f"it would be a new one in {tmp_path}/schedule/pki, which no client trusts; move the folder" in done.stdout
+
+
+@pytest.mark.parametrize("directory", ["~/pki", "$HOME/pki"])
+def test_a_private_ca_that_the_schedule_has_too_is_left_to_it(ansible, tmp_path, directory):
+    (tmp_path / "home/pki").mkdir(parents=True)
+    (tmp_path / "schedule/pki").mkdir(parents=True)
+    done = ansible("authorities", schedule_directory=str(tmp_path / "schedule"), **with_ca(directory))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("directory", ["pki", "./pki", "$SITE/pki", "/srv/$SITE/pki"])
+def test_a_private_ca_that_lies_elsewhere_in_another_folder_is_refused(ansible, directory):
+    done = ansible("authorities", **with_ca(directory))
+    assert done.returncode == 2
+    assert f"The private CA in {directory} is another one for whoever works elsewhere" in done.stdout
+    assert "give local_ca an absolute path" in done.stdout
+
+
+def test_a_private_ca_with_an_absolute_path_is_the_same_for_all(ansible):
+    done = ansible("authorities", **with_ca("/srv/pki"))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_hosts_that_say_nothing_of_issuers_and_certificates_are_passed_over(ansible):
+    nothing = {"certificate_issuers": None, "certificate_requests": None}
+    done = ansible("authorities", hosts={"other": nothing}, **with_ca("/srv/pki"))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("requests", [{}, {"certificate_requests": []}, {"certificate_requests": None}])
+def test_a_host_that_would_renew_itself_and_has_nothing_to_renew_is_refused(ansible, requests):
+    done = ansible("present", schedule_mode="pull", **requests)
+    assert done.returncode == 2
+    assert (
+        "here would renew itself, and has no certificate_requests; say which hosts do with -e schedule_hosts="
+        in done.stdout
+    )
+
+
+@pytest.fixture
+def program(tmp_path):
+    """A program in a folder to which nobody else can write."""
+    path = tmp_path / "bin/ansible-playbook"
+    path.parent.mkdir(mode=0o755)
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return path
+
+
+def prove_program(ansible, program, **variables):
+    return ansible("program", schedule_ansible=str(program), schedule_user=getpass.getuser(), **variables)
+
+
+def test_a_host_runs_an_ansible_that_nobody_else_can_write_to(ansible, program):
+    done = prove_program(ansible, program, schedule_mode="pull")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("where", ["bin", "bin/ansible-playbook"])
+def test_a_host_does_not_run_an_ansible_that_somebody_else_could_replace(ansible, program, where):
+    (program.parents[1] / where).chmod(0o777)
+    done = prove_program(ansible, program, schedule_mode="pull")
+    assert done.returncode == 2
+    assert f"root can write to {program.parents[1] / where}; correct that, or give schedule_ansible" in done.stdout
+
+
+def test_a_link_to_an_ansible_that_somebody_else_could_replace_is_seen_through(ansible, program, tmp_path):
+    program.chmod(0o777)
+    (tmp_path / "link").symlink_to(program)
+    assert (
+        f"root can write to {tmp_path}/link, {program};"
+        in prove_program(ansible, tmp_path / "link", schedule_mode="pull").stdout
+    )
+
+
+def environment_of(ansible, tmp_path, **variables):
+    """Return the program that jobs run, and the path that they have."""
+    show = "{{ [schedule_command[0], schedule_variables.PATH] | to_json }}"
+    done = ansible("program", show=show, **variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads((tmp_path / "shown").read_text())
+
+
+SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def test_the_folder_of_ansible_does_not_stand_before_those_of_the_system(ansible, program, tmp_path):
+    shown = environment_of(ansible, tmp_path, schedule_ansible=str(program))
+    assert shown == [str(program), f"{SYSTEM}:{program.parent}"]
+
+
+def test_a_folder_that_somebody_could_make_later_is_not_looked_in(ansible, tmp_path):
+    shown = environment_of(ansible, tmp_path, schedule_ansible=str(tmp_path / "nowhere/ansible-playbook"))
+    assert shown == ["ansible-playbook", SYSTEM]
+
+
+def test_a_host_that_renews_itself_does_not_look_where_the_controller_has_ansible(ansible, tmp_path):
+    program, path = environment_of(ansible, tmp_path, schedule_mode="pull")
+    assert program in ("ansible-playbook", "/usr/bin/ansible-playbook")
+    assert str(pathlib.Path(sys.executable).parent) not in path
+
+
+def test_a_repository_is_pulled_by_the_same_ansible(ansible, program, tmp_path):
+    pull = {
+        "schedule_mode": "pull",
+        "schedule_user": getpass.getuser(),
+        "schedule_repository": "https://git.example.test/site",
+    }
+    assert (
+        environment_of(ansible, tmp_path, schedule_ansible=str(program), **pull)[0] == f"{program.parent}/ansible-pull"
+    )
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A playbook, and an inventory whose variables are in a vault of which the password is beside it."""
+    (tmp_path / "site/group_vars").mkdir(parents=True)
+    (tmp_path / "site/hosts").write_text("web1.example.test\n")
+    (tmp_path / "site/renew.yml").write_text('[{"hosts": "all", "gather_facts": false, "tasks": []}]')
+    (tmp_path / "site/password").write_text("correct horse\n")
+    (tmp_path / "site/group_vars/all.yml").write_text("token: Token-Secret\n")
+    vault = str(pathlib.Path(sys.executable).with_name("ansible-vault"))
+    command = [vault, "encrypt", "--vault-password-file", "password", "group_vars/all.yml"]
+    subprocess.run(command, cwd=tmp_path / "site", check=True, capture_output=True)
+    return tmp_path / "site"
+
+
+def prove_site(ansible, site, *arguments):
+    (site.parent / "proof").mkdir(exist_ok=True)
+    program = pathlib.Path(sys.executable).with_name("ansible-playbook")
+    return ansible(
+        ["program", "prove"],
+        schedule_ansible=str(program),
+        schedule_user="root",
+        schedule_directory=str(site.parent / "proof"),
+        schedule_playbook=str(site / "renew.yml"),
+        schedule_inventory=[str(site / "hosts")],
+        schedule_extra_arguments=list(arguments),
+    )
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+
+
+@as_root
+def test_variables_that_the_schedule_could_not_read_are_refused(ansible, site):
+    done = prove_site(ansible, site)
+    assert done.returncode == 2
+    sentence = (
+        "Attempting to decrypt but no vault secrets found; nothing was scheduled, put that right and run this again"
+    )
+    assert sentence in done.stdout
+
+
+@as_root
+def test_variables_that_the_schedule_can_read_are_not_shown(ansible, site):
+    done = prove_site(ansible, site, f"--vault-password-file={site}/password")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Token-Secret" not in done.stdout
+
+
+@as_root
+@pytest.mark.parametrize("argument", ["--nonsense", "--vault-password-file=/nowhere/password"])
+def test_further_arguments_are_proved_too(ansible, site, argument):
+    done = prove_site(ansible, site, argument)
+    assert done.returncode == 2
+    assert "nothing was scheduled, put that right and run this again" in done.stdout
