@@ -18,8 +18,9 @@ from ansible_collections.evergreen.tls.tests.faults.calls import TRACED, Call, r
 MODULES = "ansible_collections.evergreen.tls.plugins.modules"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONWARNINGS": "ignore"}
 
-# Has imported all that a module needs, also what it would import only when it is needed, and forks for each module. With *gated*, the new process waits until it is let go, so that
-# strace sees all that it does, and the same calls in the same order each time.
+# Has imported all that a module needs, also what it would import only when it is needed, and forks for each module. With
+# *gated*, the new process waits until it is let go, so that strace sees all that it does, and the same calls in the same
+# order each time.
 SERVER = f"""
 import gc, importlib, json, locale, os, sys, traceback
 from ansible.module_utils import basic
