@@ -32,6 +32,7 @@ import urllib.request
 PATIENCE = 30.0  # seconds for each answer of a server
 COMMAND_PATIENCE = 300.0
 MOST_LINES = 200
+FAILURE = "d9b373ed55a64feb8242e02dbe79a49c"  # what systemd says when a unit has failed (sd-messages.h)
 Settings = dict[str, t.Any]
 
 
@@ -182,18 +183,20 @@ def tell(settings: Settings, report: Report) -> list[str]:
 
 
 def journal_of(unit: str) -> str:
-    """Return what systemd's journal holds of the run of a service that failed.
-
-    Since 251 systemd says which run that was; before, it is taken for the last one, though the next may have begun.
-    """
-    identity = os.environ.get("MONITOR_INVOCATION_ID") or last_run_of(unit)
+    """Return what systemd's journal holds of the run of a service that failed."""
+    identity = failed_run_of(unit)
     chosen = [f"_SYSTEMD_INVOCATION_ID={identity}", "+", f"INVOCATION_ID={identity}"]
     return output_of("journalctl", "--quiet", "--no-pager", "--output=cat", f"--lines={MOST_LINES}", *chosen)
 
 
-def last_run_of(unit: str) -> str:
-    """Return how systemd calls the last run of a service."""
-    return output_of("systemctl", "show", "--property=InvocationID", "--value", f"{unit}.service").strip()
+def failed_run_of(unit: str) -> str:
+    """Return how systemd calls the last run of a service that it has said to have failed; the next may have begun meanwhile."""
+    chosen = [f"MESSAGE_ID={FAILURE}", f"UNIT={unit}.service"]
+    try:
+        entry = json.loads(output_of("journalctl", "--quiet", "--no-pager", "--output=json", "--lines=1", *chosen))
+        return str(entry["INVOCATION_ID"])
+    except (ValueError, KeyError, TypeError):  # the journal is of an older systemd, or of somebody else
+        return output_of("systemctl", "show", "--property=InvocationID", "--value", f"{unit}.service").strip()
 
 
 def output_of(*words: str) -> str:
