@@ -43,17 +43,8 @@ class ActionModule(TlsAction):
 
     def _install(self, package, task_vars):
         """Install a package on the host; return a result only where that settles the matter."""
-        task = self._task.copy()
-        task.args = {"name": package, "state": "present", "update_cache": True}
-        installed = self._shared_loader_obj.action_loader.get(
-            "ansible.builtin.package",
-            task=task,
-            connection=self._connection,
-            play_context=self._play_context,
-            loader=self._loader,
-            templar=self._templar,
-            shared_loader_obj=self._shared_loader_obj,
-        ).run(task_vars=task_vars)
+        wanted = {"name": package, "state": "present", "update_cache": True}
+        installed = self.perform("ansible.builtin.package", wanted, task_vars)
         if installed.get("failed"):
             return {
                 "failed": True,

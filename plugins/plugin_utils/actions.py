@@ -49,6 +49,21 @@ class TlsAction(ActionBase):
             raise TlsError(result.pop("msg"), **result)
         return result
 
+    def perform(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the result of another action, which is done within this task."""
+        task = self._task.copy()
+        task.action, task.args = name, arguments
+        action = self._shared_loader_obj.action_loader.get(
+            name,
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
+        return action.run(task_vars=task_vars)
+
     def _arguments(self) -> dict[str, t.Any]:
         """Return the arguments of the task, once they are what ARGUMENTS says."""
         return self._checked(self._task.args)
@@ -103,20 +118,8 @@ class ChainAction(TlsAction):
         return {**together(certificates), **facts_of({"ansible_facts": self._facts})}
 
     def step(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Return the result of another action of the collection, which is done within this task."""
-        task = self._task.copy()
-        task.action = f"evergreen.tls.{name}"
-        task.args = arguments
-        action = self._shared_loader_obj.action_loader.get(
-            task.action,
-            task=task,
-            connection=self._connection,
-            play_context=self._play_context,
-            loader=self._loader,
-            templar=self._templar,
-            shared_loader_obj=self._shared_loader_obj,
-        )
-        result = action.run(task_vars=task_vars)
+        """Return the result of another action of the collection, and remember what Ansible found out on the way."""
+        result = self.perform(f"evergreen.tls.{name}", arguments, task_vars)
         self._facts.update(facts_of(result).get("ansible_facts", {}))
         return result
 

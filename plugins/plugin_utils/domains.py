@@ -64,7 +64,7 @@ def normal_names(texts: list[str] | str) -> list[str]:
         texts = texts.split(",")
     if not texts:
         raise TlsError("the list of domains is empty; name at least one DNS name or IP address")
-    return list(dict.fromkeys(normal_name(text) for text in (texts.split(",") if isinstance(texts, str) else texts)))
+    return list(dict.fromkeys(normal_name(text) for text in texts))
 
 
 def _encoded(text: str, host: str) -> str:
