@@ -115,8 +115,13 @@ def container_of(record: Record, host_name: str) -> str:
 
 def container_id(record: Record, host: Host) -> str | None:
     """Return the id that podman wrote down when it made the container of a host, or None."""
+    return id_of(record["name"], host["name"])
+
+
+def id_of(fleet: str, part: str) -> str | None:
+    """Return the id of a container that belongs to a fleet, or None."""
     try:
-        return id_file_of(record, host).read_text(encoding="utf-8").strip() or None
+        return (folder_of(fleet) / f"{part}.id").read_text(encoding="utf-8").strip() or None
     except FileNotFoundError:
         return None
 
@@ -232,13 +237,17 @@ def given(record: Record) -> dict[str, t.Any]:
 
 def refuse_too_many(record: Record, before: dict[str, str]) -> None:
     """Raise FleetError where this fleet would be one too many for the machine."""
-    own = {container_id(record, host) for host in record["hosts"]}
+    hosts = record["hosts"]
+    refuse_too_many_containers([container_id(record, host) for host in hosts], len(hosts), before, record["name"])
+
+
+def refuse_too_many_containers(own: list[str | None], count: int, before: dict[str, str], what: str) -> None:
+    """Raise FleetError where so many containers would be too many, beside those of others."""
     others = sum(1 for key, state in before.items() if key not in own and state in ("running", "created", "paused"))
-    total = others + len(record["hosts"])
-    if total > MOST_CONTAINERS:
+    if others + count > MOST_CONTAINERS:
         raise FleetError(
-            f"with {len(record['hosts'])} hosts of {record['name']} this machine would have {total} containers, and "
-            f"above {MOST_CONTAINERS} systemd finds no inotify instances; see `dev/fleet list` for what can go down"
+            f"with {count} of {what} this machine would have {others + count} containers, and above {MOST_CONTAINERS} systemd finds "
+            "no inotify instances; see `dev/fleet list` for what can go down"
         )
 
 
@@ -370,7 +379,9 @@ def down(name: str) -> bool:
             return False
         for socket in pathlib.Path(record["sockets"]).glob("*"):
             run("ssh", "-F", "none", "-o", f"ControlPath={socket}", "-O", "exit", "fleet")
-        containers = [found for host in record["hosts"] if (found := container_id(record, host))]
+        containers = [
+            found for path in folder.glob("*.id") if (found := id_of(name, path.stem))
+        ]  # those of its lab, too
         if containers:
             podman("rm", "--force", "--time", "0", "--ignore", *containers)
         status, found, _ = try_podman("network", "inspect", "--format", "{{json .Labels}}", record["network"])

@@ -17,6 +17,5 @@ class ActionModule(TlsAction):
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = OPTIONS
 
     def decide(self, arguments, task_vars):
-        return self._execute_module(
-            module_args={**self._task.args, "sites": normal_sites(arguments)}, task_vars=task_vars
-        )
+        passed = {name: value for name, value in self._task.args.items() if name not in ("requests", "issuers")}
+        return self._execute_module(module_args={**passed, "sites": normal_sites(arguments)}, task_vars=task_vars)

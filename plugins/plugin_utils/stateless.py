@@ -74,7 +74,7 @@ class Stateless:
                 self._visit(domain, address)
             except OSError as error:
                 said = (
-                    f"port {PORTS['http']} of {domain} cannot be reached at {address} ({_why(error)}); open it to the world and see "
+                    f"port {PORTS['http']} of {_at(domain, address)} cannot be reached ({_why(error)}); open it to the world and see "
                     f"that nginx runs there, or {ELSEWHERE}"
                 )
                 if error.errno not in NO_WAY:
@@ -82,7 +82,7 @@ class Stateless:
                 out_of_reach.append(said)
             except http.client.HTTPException:
                 return (
-                    f"port {PORTS['http']} of {domain} at {address} does not speak HTTP; let nginx answer there, or correct the DNS "
+                    f"port {PORTS['http']} of {_at(domain, address)} does not speak HTTP; let nginx answer there, or correct the DNS "
                     "record"
                 )
             except TlsError as error:
@@ -105,7 +105,7 @@ class Stateless:
                 name, asked = left, left if is_address(left) else self.name_servers.addresses(left)[0]
         else:
             raise TlsError(
-                f"{domain} redirects in a circle at {address}; correct what answers there on port {PORTS['http']}"
+                f"{_at(domain, address)} redirects in a circle; correct what answers there on port {PORTS['http']}"
             )
         if status == 200 and body.strip() == f"{token}.{self.thumbprint}".encode():
             return
@@ -131,17 +131,17 @@ class Stateless:
     ) -> None:
         if came_by:
             raise TlsError(
-                f"{domain} redirects to {came_by.partition('/.well-known')[0]} at {address}, and no host of ours answers there; let the "
+                f"{_at(domain, address)} redirects to {came_by.partition('/.well-known')[0]}, and no host of ours answers there; let the "
                 "redirect leave out /.well-known/acme-challenge/"
             )
         if body.startswith(f"{token}.".encode()):
             raise TlsError(
-                f"{domain} answers for another ACME account at {address}, as if that host were of another fleet or its nginx had the "
+                f"{_at(domain, address)} answers for another ACME account, as if that host were of another fleet or its nginx had the "
                 "location of an earlier key; run evergreen.tls.deploy on it, or correct the DNS record"
             )
         seen = f"{status} {http.client.responses.get(status, '')}".strip() + (f" from {server[:40]}" if server else "")
         raise TlsError(
-            f"{domain} does not answer challenges at {address} ({seen}): run evergreen.tls.deploy on the host whose address that is, "
+            f"{_at(domain, address)} does not answer challenges ({seen}): run evergreen.tls.deploy on the host whose address that is, "
             "or correct the DNS record; where nginx is configured by others, have it answer "
             f"/.well-known/acme-challenge/TOKEN with TOKEN.{self.thumbprint}"
         )
@@ -166,6 +166,10 @@ class Stateless:
             return response.status, response.headers, response.read(LONGEST)
         finally:
             connection.close()
+
+
+def _at(domain: str, address: str) -> str:
+    return domain if domain == address else f"{domain} at {address}"
 
 
 def _bracketed(name: str) -> str:
