@@ -9,9 +9,9 @@ from __future__ import annotations
 import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.errors import UnsupportedError
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils.complaints import complaints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import LocalCa
 
 
@@ -70,17 +70,3 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
         return issuer(**checked.validated_parameters)
     except TlsError as error:
         raise TlsError(f"issuer {name}: {error}", **error.details) from error
-
-
-def complaints(checked: t.Any) -> str:
-    """Return what an ArgumentSpecValidator found, in words."""
-    said = []
-    for error in checked.errors:
-        if isinstance(error, UnsupportedError):
-            words = [word if isinstance(word, str) else ".".join(word) for word in checked.unsupported_parameters]
-            said.append(
-                f"there is no {', '.join(sorted(words))}, but {str(error).partition('include: ')[2].rstrip('.')}"
-            )
-        else:
-            said.append(str(error).rstrip(". "))
-    return "; ".join(said)
