@@ -28,6 +28,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_account import 
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_keys import base64url, thumbprint
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_problems import Problem, printable, problem
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_state import State, file_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import Answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer
 
 display = Display()
@@ -38,7 +39,13 @@ FIRST_LOOK, LONGEST_WAIT = 0.25, 15.0  # seconds between two looks at what the C
 FRESH = 1 / 3  # of a certificate's lifetime: for so long a signing request that comes again gets the same one
 OPEN = ("pending", "ready", "processing", "valid")
 FORGOTTEN = (403, 404, 410)  # how servers answer to orders that they have forgotten
-SPOILT = ("", "compound", "malformed", "orderNotReady", "accountDoesNotExist")  # what an old order may end in and a new one not
+SPOILT = (
+    "",
+    "compound",
+    "malformed",
+    "orderNotReady",
+    "accountDoesNotExist",
+)  # what an old order may end in and a new one not
 
 
 class Wanted(t.NamedTuple):
@@ -54,14 +61,13 @@ class Wanted(t.NamedTuple):
 class Orders:
     """The orders of an account."""
 
-    def __init__(self, state: State, account: Account, solver: t.Any, answer: t.Any, timeout: float = TIMEOUT) -> None:
-        """Work for an account. *answer* makes what the *solver* presents, out of the keywords of solvers.Answer."""
-        self.state, self.account, self.solver, self.answer, self.timeout = state, account, solver, answer, timeout
+    def __init__(self, state: State, account: Account, solver: t.Any, timeout: float = TIMEOUT) -> None:
+        self.state, self.account, self.solver, self.timeout = state, account, solver, timeout
         self.url = account.network.url
 
     def obtain(self, wanted: Wanted, fresh: bool = False) -> bytes:
         """Return the chain in PEM for a signing request; if it was ordered before, and it is not *fresh*, out of that order."""
-        name = file_name(self.url, hashlib.sha256(wanted.csr).hexdigest(), wanted.names[0].replace("*.", ""))
+        name = order_name(self.url, wanted.csr, wanted.names)
         with self.state.locked(name, patience=2 * self.timeout):
             order = Order(self, name, wanted, {} if fresh else self.state.read(name))
             return order.finish()
@@ -196,7 +202,9 @@ class Order:
             check_answer(chain, public_key, {"domains": self.wanted.names}, None, now)
         except TlsError as error:
             self.orders.state.remove(self.name)
-            raise Problem(f"{self.about}: the answer of the CA is refused, and nothing is changed: {error}", "wrongAnswer") from error
+            raise Problem(
+                f"{self.about}: the answer of the CA is refused, and nothing is changed: {error}", "wrongAnswer"
+            ) from error
 
     def _validate(self, order: dict[str, t.Any]) -> None:
         """Show the CA that the names are ours, those that it does not believe already."""
@@ -259,13 +267,13 @@ class Order:
             f"{self.about}: for {name} the CA accepts {kinds}, and the solver of the issuer does {kind}; choose another solver"
         )
 
-    def _answer(self, authorization: dict[str, t.Any]) -> t.Any:
+    def _answer(self, authorization: dict[str, t.Any]) -> Answer:
         challenge = self._challenge(authorization)
         token = str(challenge.get("token", ""))
         if not re.fullmatch(r"[A-Za-z0-9_-]*", token):
             raise TlsError(f"{self.about}: the CA's token for {_name(authorization)} is no token; see its status page")
         key_authorization = f"{token}.{thumbprint(self.orders.account.signer().key.key)}"
-        return self.orders.answer(
+        return Answer(
             domain=_identifier(authorization),
             is_wildcard=bool(authorization.get("wildcard")),
             challenge=challenge["type"],
@@ -327,6 +335,11 @@ class Order:
 
 
 _WITHOUT = ("alreadyReplaced", "malformed", "serverInternal", "conflict", "")
+
+
+def order_name(url: str, csr: bytes, names: list[str]) -> str:
+    """Return the name of the record of an order."""
+    return file_name(url, hashlib.sha256(csr).hexdigest(), names[0].replace("*.", ""))
 
 
 def identifiers(names: list[str]) -> list[dict[str, str]]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import os
 import random
 import re
@@ -36,7 +35,10 @@ try:
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
-SOONEST, LATEST = datetime.timedelta(minutes=1), datetime.timedelta(days=1)  # when a CA is asked again, RFC 9773, section 4.3
+SOONEST, LATEST = (
+    datetime.timedelta(minutes=1),
+    datetime.timedelta(days=1),
+)  # when a CA is asked again, RFC 9773, section 4.3
 UNTOLD = datetime.timedelta(hours=6)
 MOST = 10  # certificates of one request that are remembered
 
@@ -95,7 +97,9 @@ class Renewals:
             if not (entry.get("replaced") or entry.get("revoked"))
         }
 
-    def predecessor(self, host: str, request: str, directory: str, domains: list[str], now: datetime.datetime) -> str | None:
+    def predecessor(
+        self, host: str, request: str, directory: str, domains: list[str], now: datetime.datetime
+    ) -> str | None:
         """Return the certificate that a new order replaces: of the same CA, valid still, and for some of the same names."""
         fits = [
             (entry["not_before"], name)
@@ -111,17 +115,18 @@ class Renewals:
         entry = self._entries(host, request).get(name)
         if entry is None:
             return
-        told: dict[str, t.Any] = {"next": (now + UNTOLD).isoformat()}
-        failures = 0
-        for network in [network for network in networks if network.url == entry.get("directory")] or networks:
+        issuer = entry.get("directory")
+        candidates = [network for network in networks if network.url == issuer] if issuer else networks
+        failures = 0 if candidates else entry.get("failures", 0) + 1  # nobody to be asked: all are out of reach
+        told: dict[str, t.Any] = {"next": (now + (_pause(failures) if failures else UNTOLD)).isoformat()}
+        for network in candidates:
             try:
                 told = self._asked(entry, name, network, now)
                 break
             except (Unreachable, Problem) as error:
-                if isinstance(error, Unreachable) or error.status >= 500 or error.status == 429:
+                if isinstance(error, Unreachable) or error.status >= 500 or error.code == "rateLimited":
                     failures = entry.get("failures", 0) + 1
-                    wait = min(SOONEST * 2 ** min(failures - 1, 10), UNTOLD)
-                    told = {"next": (now + max(wait, _seconds(error))).isoformat()}
+                    told = {"next": (now + max(_pause(failures), _seconds(error))).isoformat()}
             except TlsError:  # this one does not know, and somebody else may
                 continue
         with self._changed(host, request) as entries:
@@ -149,7 +154,9 @@ class Renewals:
         """Return what the CA says about a certificate, as it is written down."""
         if "renewalInfo" not in network.directory():
             return {"directory": entry.get("directory"), "next": (now + LATEST).isoformat()}
-        reply = network.get(f"{network.address('renewalInfo').rstrip('/')}/{name}", f"asking {network.url} about a renewal")
+        reply = network.get(
+            f"{network.address('renewalInfo').rstrip('/')}/{name}", f"asking {network.url} about a renewal"
+        )
         wait = reply.wait()
         again = UNTOLD if wait is None else min(max(datetime.timedelta(seconds=wait), SOONEST), LATEST)
         document = reply.json()
@@ -212,9 +219,9 @@ def reason(entry: dict[str, t.Any]) -> str:
     return f"{host} wants it renewed from {chosen:%Y-%m-%d %H:%M:%S} UTC on{page}"
 
 
-def advice_for(advice: t.Any) -> dict[str, dict[str, str]]:
-    """Return advice as it travels to a host: plain words and nothing else."""
-    return json.loads(json.dumps(advice))
+def _pause(failures: int) -> datetime.timedelta:
+    """Return when to ask again after so many failures in a row."""
+    return min(SOONEST * 2 ** min(failures - 1, 10), UNTOLD)
 
 
 def _seconds(error: t.Any) -> datetime.timedelta:
