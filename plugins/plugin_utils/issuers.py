@@ -11,6 +11,7 @@ import typing as t
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils.acme import Acme
 from ansible_collections.evergreen.tls.plugins.plugin_utils.complaints import complaints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import LocalCa
 
@@ -37,6 +38,7 @@ class Issuer(t.Protocol):
 
 
 ISSUERS: dict[str, type[Issuer]] = {
+    "acme": Acme,
     "local_ca": LocalCa,
 }
 
