@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import DEFAULT
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
-
-DEFAULT = "http"  # the solver that counts on it
 
 
 def challenge_thumbprints(requests: list[dict[str, t.Any]], issuers: dict[str, t.Any]) -> dict[str, str]:

@@ -15,7 +15,6 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.names import check_request_name
 from ansible_collections.evergreen.tls.plugins.module_utils.sites import address_site, by_port
-from ansible_collections.evergreen.tls.plugins.plugin_utils.challenges import challenge_thumbprints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.domains import normal_name
 
 MOZILLA_MAX_AGE = 63072000
@@ -31,11 +30,13 @@ DURATION = re.compile(r"\d+[smhdwMy]?")
 SESSION_CACHE = re.compile(r"off|none|shared:\w+:\d+[kKmM]?")
 
 
-def normal_sites(arguments: dict[str, t.Any]) -> list[dict[str, t.Any]]:
-    """Return the sites that the arguments of nginx_sites describe, once all of it may stand in a configuration."""
+def normal_sites(arguments: dict[str, t.Any], thumbprints: dict[str, str] | None = None) -> list[dict[str, t.Any]]:
+    """Return the sites that the arguments of nginx_sites describe, once all of it may stand in a configuration.
+
+    Those whose certificate has one of the *thumbprints* answer challenges with it.
+    """
     if arguments["state"] == "absent":
         return []
-    thumbprints = challenge_thumbprints(arguments["requests"], arguments["issuers"])
     sites = [normal_site(site, arguments["profile"], arguments["domains"], thumbprints) for site in arguments["sites"]]
     check_sites(sites)
     if sites:
