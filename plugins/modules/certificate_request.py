@@ -37,6 +37,7 @@ def main():
             "roots": {"type": "str"},
             "force": {"type": "bool", "default": False},
             "host": {"type": "str", "default": ""},
+            "renewals": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
@@ -45,7 +46,7 @@ def main():
 
 def decide(module):
     require_cryptography()
-    wanted = {**module.params["request"], "host": module.params["host"]}
+    wanted = {**module.params["request"], "host": module.params["host"], "renewals": module.params["renewals"]}
     roots = parse_chain(module.params["roots"].encode()) if module.params["roots"] else None
     store = Store(module.params["directory"], wanted["name"])
     now = datetime.datetime.now(datetime.timezone.utc)

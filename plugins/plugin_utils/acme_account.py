@@ -124,12 +124,15 @@ class Account:
 
     def _made(self) -> Signer:
         signer = _signing(self.keys.current())
-        reply = self.network.post(
-            self.network.address("newAccount"),
-            self._application(signer),
-            signer,
-            f"making an account at {self.network.url}",
-        )
+        url, what = self.network.address("newAccount"), f"making an account at {self.network.url}"
+        try:
+            reply = self.network.post(url, self._application(signer), signer, what)
+        except Problem as refusal:
+            if refusal.code not in ("unauthorized", "malformed") or not self.registration.eab_kid:
+                raise
+            raise refusal.advising(
+                "correct eab_kid and eab_hmac of the issuer, or have the CA give out new ones"
+            ) from refusal
         address = reply.headers.get("Location")
         if not address:
             raise TlsError(

@@ -99,7 +99,7 @@ def base64url(content: bytes) -> str:
 
 def _public(key: t.Any) -> dict[str, str]:
     numbers = key.public_key().public_numbers()
-    if isinstance(key, rsa.RSAPrivateKey):
+    if hasattr(numbers, "n"):
         return {"e": _number(numbers.e), "kty": "RSA", "n": _number(numbers.n)}
     name, size = CURVES[key.curve.name]
     return {"crv": name, "kty": "EC", "x": _number(numbers.x, size), "y": _number(numbers.y, size)}

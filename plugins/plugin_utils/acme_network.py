@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import ssl
 import time
 import typing as t
@@ -311,4 +312,4 @@ def _why(error: BaseException) -> str:
         if isinstance(reason, OSError) and reason.strerror:
             return reason.strerror
         words = printable(reason.args[-1] if getattr(reason, "args", ()) else reason)
-        return words.split(">: ")[-1].removeprefix("Failed to establish a new connection: ")
+        return re.sub(r"^.*(\[Errno -?[0-9]+\] |\): )", "", words).rstrip(")")

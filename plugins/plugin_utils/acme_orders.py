@@ -225,7 +225,8 @@ class Order:
                 if (
                     challenge.get("status") == "pending"
                 ):  # not one that an earlier run has already asked to be looked at
-                    self.post(challenge["url"], {}, self.about)
+                    self.patience = self.post(challenge["url"], {}, self.about).wait()
+            self._pause(FIRST_LOOK)
             self._await([url for url, _challenge, _answer in pending])
         finally:
             self._clean_up(answers)

@@ -51,6 +51,11 @@ class Problem(TlsError):
         super().__init__(sentence)
         self.code, self.status, self.wait, self.words = code, status, wait, words
 
+    def advising(self, remedy: str) -> Problem:
+        """Return the same refusal with something else to do about it."""
+        sentence = str(self).partition(self.words)[0] + f"{self.words}; {remedy}"
+        return Problem(sentence, self.code, self.status, self.wait, self.words)
+
 
 class Unreachable(TlsError):
     """The CA cannot be asked at all."""

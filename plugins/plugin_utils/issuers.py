@@ -37,6 +37,18 @@ class Issuer(t.Protocol):
         """Have a certificate revoked, for one of the reasons of RFC 5280, section 5.3.1; say whether that is new."""
 
 
+def advice(issuer: t.Any, host: str, request: str, leaf: t.Any = None) -> dict[str, dict[str, str]]:
+    """Return when the CA wants the certificates of a request renewed: by serial number, C(at) which instant and the C(reason).
+
+    *leaf* is one that was seen on the host. Most CAs want nothing; who cannot be asked does not keep anybody from a renewal.
+    """
+    ask = getattr(issuer, "advice", None)
+    try:
+        return ask(host, request, leaf) if ask else {}
+    except (TlsError, OSError):
+        return {}
+
+
 ISSUERS: dict[str, type[Issuer]] = {
     "acme": Acme,
     "local_ca": LocalCa,
