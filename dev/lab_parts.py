@@ -29,7 +29,7 @@ import urllib.error
 import urllib.request
 
 import lab_files
-from fleet_hosts import FLEETS, Record, folder_of, id_of, known_record, locked, refuse_too_many_containers, states
+from fleet_hosts import FLEETS, LAB_LABEL, Record, folder_of, id_of, known_record, locked, states
 from fleet_images import LAB, ensure_image, image_name
 from fleet_podman import FleetError, podman, run, try_podman
 
@@ -85,12 +85,6 @@ def up(wish: Wish) -> list[str]:
         with locked(FLEETS / "create.lock"):
             before = states()
             made = [part for part in wish.parts if not is_up_to_date(wish, part, addresses, before)]
-            refuse_too_many_containers(
-                [id_of(wish.fleet, f"lab-{part}") for part in PARTS],
-                len(wish.parts),
-                before,
-                f"the lab of {wish.fleet}",
-            )
             for part in made:
                 create(wish, record, part, addresses)
         for part in made:
@@ -109,7 +103,8 @@ def addresses_of(record: Record) -> dict[str, str]:
 
 def write_files(wish: Wish, record: Record, addresses: dict[str, str], folder: pathlib.Path) -> None:
     """Write what the programs read. Secrets and keys are made once."""
-    zones = lab_files.zones_of(record["hosts"], list(wish.records))
+    known = {**addresses, **{host["name"]: host["address"] for host in record["hosts"]}}
+    zones = lab_files.zones_of(record["hosts"], [text.format(**known) for text in wish.records])
     files = lab_files.name_server_files(addresses, zones, secrets_of(folder))
     files["pebble.json"] = lab_files.pebble_file(wish)
     files["Caddyfile"] = lab_files.CADDYFILE.format(address=addresses["caddy"])
@@ -207,6 +202,7 @@ def create(wish: Wish, record: Record, part: str, addresses: dict[str, str]) -> 
         "--name", f"{wish.fleet}-lab-{part}",
         "--network", f"{record['network']}:ip={address},mac={mac}",
         "--label", f"evergreen.fleet={folder_of(wish.fleet)}",
+        "--label", f"{LAB_LABEL}={part}",
         "--label", f"evergreen.recipe={fingerprint_of(wish, part, addresses)}",
         *words_for(wish, part, addresses),
     )  # fmt: skip

@@ -236,6 +236,7 @@ def _challenges(site: dict) -> list[str]:
         "    default_type text/plain;",
         f'    return 200 "$1.{site["acme_thumbprint"]}";',
         "}",
+        "",
     ]
 
 
