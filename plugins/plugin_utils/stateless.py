@@ -107,16 +107,14 @@ class Stateless:
         for _redirect in range(MOST_REDIRECTS):
             if answer.status not in REDIRECTS:
                 break
-            url = urllib.parse.urljoin(url, answer.headers.get("Location", ""))
-            scheme, name, path = self._parts(domain, url)
+            url, scheme, name, path = _followed(domain, url, answer.headers.get("Location", ""))
             try:
                 if name != here[1]:
                     here = (name if is_address(name) else self.name_servers.addresses(name)[0], name)
                 answer = self._get(scheme, *here, path)
             except (OSError, http.client.HTTPException, TlsError) as error:
-                if name == domain and isinstance(error, OSError):
-                    raise
-                raise TlsError(_gone_astray(domain, address, url)) from error
+                why = _why(error) if isinstance(error, OSError) else ""
+                raise TlsError(_gone_astray(domain, address, url, why)) from error
         if answer.status in REDIRECTS:
             raise TlsError(f"{_at(domain, address)} redirects in a circle; correct what answers there on port 80")
         if answer.status == 200 and answer.body.strip() == f"{token}.{self.thumbprint}".encode():
@@ -125,23 +123,8 @@ class Stateless:
             raise TlsError(_gone_astray(domain, address, url))
         self._refuse(domain, address, answer, token)
 
-    def _parts(self, domain: str, url: str) -> tuple[str, str, str]:
-        """Return the scheme, name and path that a redirect leads to, if CAs follow it."""
-        try:
-            parts = urllib.parse.urlsplit(url)
-            leads_on = parts.scheme in PORTS and parts.hostname and parts.port in (None, PORTS[parts.scheme])
-        except ValueError:
-            leads_on = False
-        if not leads_on:
-            raise TlsError(
-                f"{domain} redirects to {url}, and CAs follow to ports 80 and 443 only; correct the redirect, or let it leave out "
-                "/.well-known/acme-challenge/"
-            )
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return parts.scheme, str(parts.hostname), urllib.parse.quote(path, safe="/?&=%:@+,;~-._!$'()*")
-
     def _refuse(self, domain: str, address: str, answer: Seen, token: str) -> None:
-        if answer.body.startswith(f"{token}.".encode()):
+        if answer.status == 200 and answer.body.startswith(f"{token}.".encode()):
             raise TlsError(
                 f"{_at(domain, address)} answers for another ACME account, as if that host were of another fleet or its nginx had "
                 "the location of an earlier key; run evergreen.tls.deploy on it, or correct the DNS record"
@@ -180,10 +163,27 @@ class Stateless:
             connection.close()
 
 
-def _gone_astray(domain: str, address: str, url: str) -> str:
+def _followed(domain: str, url: str, location: str) -> tuple[str, str, str, str]:
+    """Return the URL that a redirect leads to, and its scheme, name and path, if CAs follow it."""
+    try:
+        target = urllib.parse.urljoin(url, location)
+        parts = urllib.parse.urlsplit(target)
+        leads_on = parts.scheme in PORTS and parts.hostname and parts.port in (None, PORTS[parts.scheme])
+    except ValueError:
+        leads_on = False
+    if not leads_on:
+        raise TlsError(
+            f"{domain} redirects to {location!r}, and CAs follow to ports 80 and 443 only; correct the redirect, or let it leave out "
+            "/.well-known/acme-challenge/"
+        )
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return target, parts.scheme, str(parts.hostname), urllib.parse.quote(path, safe="/?&=%:@+,;~-._!$'()*")
+
+
+def _gone_astray(domain: str, address: str, url: str, why: str = "") -> str:
     return (
-        f"{_at(domain, address)} redirects to {url.partition('/.well-known')[0]}, and no host of ours answers there; let the redirect "
-        "leave out /.well-known/acme-challenge/"
+        f"{_at(domain, address)} redirects to {url.partition('/.well-known')[0]}, and no host of ours answers there"
+        f"{f' ({why})' if why else ''}; let the redirect leave out /.well-known/acme-challenge/"
     )
 
 
