@@ -14,14 +14,18 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_
 
 def challenge_thumbprints(requests: list[dict[str, t.Any]], issuers: dict[str, t.Any]) -> dict[str, str]:
     """Return the thumbprint with which hosts answer challenges, by the name of each request for which they do."""
-    answering = {request["name"]: request["issuer"] for request in requests if hosts_answer(request, issuers)}
+    answering = {
+        request["name"]: request["issuer"]
+        for request in requests
+        if hosts_answer(request, issuers) and request.get("name")
+    }
     thumbprints = {name: open_issuer(name, issuers).thumbprint() for name in set(answering.values())}
     return {name: thumbprints[issuer] for name, issuer in answering.items()}
 
 
 def hosts_answer(request: dict[str, t.Any], issuers: dict[str, t.Any]) -> bool:
     """Say whether hosts answer challenges for a request by themselves, with the thumbprint of the account's key."""
-    issuer = issuers.get(request.get("issuer"))
+    issuer = issuers.get(str(request.get("issuer")))
     if not isinstance(issuer, dict) or issuer.get("type") != "acme":
         return False
     solver = issuer.get("solver") or DEFAULT
