@@ -39,6 +39,7 @@ class Server:
         self.asked, self.orders, self.certificates = [], [], []
         self.nonces, self.accounts, self.odd = set(), {}, collections.defaultdict(list)
         self.status, self.challenges, self.meta, self.extra = "valid", ["http-01"], {}, {}
+        self.renewal = None
         self.ca_file = str(folder / "acme-ca.pem")
         (folder / "acme-ca.pem").write_bytes(OWN_ROOT.pem)
         (folder / "acme.pem").write_bytes(to_pem([OWN_ROOT.leaf(["127.0.0.1"], some_key())]) + key_pem(some_key()))
@@ -61,9 +62,14 @@ class Server:
         problem = {"type": ERROR + code, "detail": detail, **more}
         self.answer(path, status, problem, {"Content-Type": "application/problem+json", **(headers or {})}, times)
 
+    def suggest(self, start, end, **more):
+        """Have renewals be suggested between two moments."""
+        self.extra = {"renewalInfo": f"{self.base}/renewal"}
+        self.renewal = {"suggestedWindow": {"start": start.isoformat(), "end": end.isoformat()}, **more}
+
     def count(self, path):
-        """Return how often a path was asked for."""
-        return self.asked.count(path)
+        """Return how often a path, or what is below it, was asked for."""
+        return sum(asked == path or (path.endswith("/") and asked.startswith(path)) for asked in self.asked)
 
     def nonce(self):
         nonce = secrets.token_urlsafe(16)
@@ -85,6 +91,8 @@ class Server:
                 {},
                 {**{name: f"{self.base}/{at}" for name, at in names.items()}, **self.extra, "meta": self.meta},
             )
+        if path.startswith("/renewal/") and self.renewal:
+            return 200, {"Retry-After": "21600"}, self.renewal
         if path == "/nonce":
             return 200, {}, b""
         if method == "GET":
