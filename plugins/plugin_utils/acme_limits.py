@@ -113,7 +113,7 @@ class Places:
                     return
             if time.monotonic() > deadline:
                 raise TlsError(
-                    f"{self.count} orders have been worked on for {patience:.0f} seconds; wait for them, then run this again"
+                    f"the places for orders, {self.count} of them, have been taken for {patience:.0f} seconds; wait, then run this again"
                 )
             time.sleep(0.1)
 

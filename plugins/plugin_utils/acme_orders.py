@@ -26,7 +26,12 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_req
 from ansible_collections.evergreen.tls.plugins.module_utils.names import is_address
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_account import Account
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_keys import base64url, thumbprint
-from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_problems import Problem, printable, problem
+from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_problems import (
+    REMEDIES,
+    Problem,
+    printable,
+    problem,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_state import State, file_name
 from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import Answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer
@@ -37,6 +42,8 @@ CHAIN = "application/pem-certificate-chain"
 TIMEOUT = 300.0  # seconds for one order
 FIRST_LOOK, LONGEST_WAIT = 0.25, 15.0  # seconds between two looks at what the CA is doing
 FRESH = 1 / 3  # of a certificate's lifetime: for so long a signing request that comes again gets the same one
+# Refusals that tell what is wrong with an order. Of its predecessor CAs say alreadyReplaced, unauthorized, malformed, or what they like.
+OF_THE_ORDER = set(REMEDIES) - {"alreadyReplaced", "unauthorized", "malformed", "serverInternal"}
 OPEN = ("pending", "ready", "processing", "valid")
 FORGOTTEN = (403, 404, 410)  # how servers answer to orders that they have forgotten
 SPOILT = (
@@ -128,8 +135,7 @@ class Order:
         try:
             reply = self.post(url, {**order, **successor}, self.about, self.wanted.names)
         except Problem as refusal:
-            # Not all CAs say alreadyReplaced; some call an unknown predecessor malformed, or fail over it.
-            if not successor or refusal.status in (429, 503) or refusal.code not in _WITHOUT:
+            if not successor or refusal.status in (429, 503) or refusal.code in OF_THE_ORDER:
                 raise
             reply = self.post(url, order, self.about, self.wanted.names)
         placed, address = reply.json(), reply.headers.get("Location")
@@ -333,9 +339,6 @@ class Order:
         record = {**self.record, **changes, "directory": self.orders.url, "names": self.wanted.names}
         self.record = {key: value for key, value in record.items() if value is not None}
         self.orders.state.write(self.name, self.record)
-
-
-_WITHOUT = ("alreadyReplaced", "malformed", "serverInternal", "conflict", "")
 
 
 def order_name(url: str, csr: bytes, names: list[str]) -> str:
