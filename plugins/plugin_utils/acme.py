@@ -168,6 +168,7 @@ class Acme:
                 raise
             is_new = False
         self.renewals.revoke(host, request, serial_number)
+        self._forget_orders(entry["certificate"])
         return is_new
 
     def advice(self, host: str, request: str, leaf: t.Any = None) -> dict[str, dict[str, str]]:
@@ -256,6 +257,13 @@ class Acme:
         new = self.renewals.add(host, request["name"], leaf, directory=directory.url, replaced=False)
         self.renewals.replace(host, request["name"], [name for name in before if name != new])
         self.state.within("succeeded").write(self._success(request), {"at": _now().isoformat()})
+
+    def _forget_orders(self, certificate: str) -> None:
+        """Have nobody get a certificate again that is revoked."""
+        orders = self.state.within("orders")
+        for name in orders.names():
+            if certificate.strip() in orders.read(name).get("chain", ""):
+                orders.remove(name)
 
     def _tidy(self) -> None:
         """Remove once a day what nobody asks for again."""

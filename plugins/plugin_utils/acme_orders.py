@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import datetime
 import hashlib
+import ipaddress
 import random
 import re
 import time
@@ -380,11 +381,19 @@ def _pauses() -> t.Iterator[float]:
 def _values(order: dict[str, t.Any]) -> list[str]:
     """Return the names of an order."""
     found = [one.get("value") for one in order.get("identifiers") or [] if isinstance(one, dict)]
-    return [printable(value).lower() for value in found]
+    return [_normal(value) for value in found]
 
 
 def _identifier(authorization: dict[str, t.Any]) -> str:
-    return printable((authorization.get("identifier") or {}).get("value", "")).lower()
+    return _normal((authorization.get("identifier") or {}).get("value", ""))
+
+
+def _normal(value: t.Any) -> str:
+    """Return a name as requests have it, however the CA writes it."""
+    try:
+        return ipaddress.ip_address(value).compressed
+    except ValueError:
+        return printable(value).lower()
 
 
 def _name(authorization: dict[str, t.Any]) -> str:
