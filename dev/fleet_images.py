@@ -36,7 +36,7 @@ PACKAGES = (
 # Of the suite that has them in the versions that matter: Pebble with ARI and profiles came after bookworm and trixie.
 LAB = "lab"
 LAB_SUITE = "sid"
-LAB_PACKAGES = "ca-certificates pebble caddy knot unbound"
+LAB_PACKAGES = "ca-certificates pebble caddy knot knot-dnsutils unbound"
 
 # Each of the first two would hold two of the 128 inotify instances that all containers of a machine share.
 MASKED = (

@@ -11,6 +11,7 @@ import dataclasses
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.names import is_address
 
+DEFAULT = "http"  # the solver that has hosts answer by themselves
 HTTP, DNS, PERSIST = "http-01", "dns-01", "dns-persist-01"
 
 

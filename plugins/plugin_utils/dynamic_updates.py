@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
+import socket
+import struct
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import DNS, Answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils.dns_answers import WAITING, DnsAnswers
 from ansible_collections.evergreen.tls.plugins.plugin_utils.name_servers import (
-    PATIENCE,
     Place,
     Server,
     require_dnspython,
@@ -23,13 +24,14 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.name_servers import 
 
 try:
     import dns.exception
-    import dns.query
+    import dns.message
     import dns.rcode
     import dns.tsig
     import dns.update
 except ImportError:  # said by require_dnspython(), before anything here is called
     pass
 
+LONGER = 10.0  # seconds for a change
 ALGORITHMS = ["hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-sha224", "hmac-sha1"]
 
 
@@ -77,43 +79,36 @@ class Rfc2136(DnsAnswers):
         change(update)
         server = self.name_servers.server(self.server or place.primary)
         try:
-            status = self._sent(update, server)
-        except dns.tsig.PeerBadKey as error:
-            raise TlsError(
-                f"{server} does not know the key {self.key_name}; correct key_name, or add the key to its configuration"
-            ) from error
-        except (dns.tsig.PeerBadSignature, dns.tsig.BadSignature, dns.tsig.PeerBadTruncation) as error:
-            raise TlsError(
-                f"{server} has another secret for the key {self.key_name}; correct key_secret or key_algorithm"
-            ) from error
-        except (dns.tsig.PeerBadTime, dns.tsig.BadTime) as error:
-            raise TlsError(
-                f"the clocks of {server} and of the controller differ by more than 5 minutes; set them right"
-            ) from error
+            status, complaint = _sent(update, server)
         except (OSError, dns.exception.DNSException) as error:
-            why = (
-                "no answer in time" if isinstance(error, dns.exception.Timeout) else str(error) or type(error).__name__
-            )
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise TlsError(
                 f"{server} takes no changes of the zone {place.zone} ({why}); see that it runs, and that its port {server.port} can be "
                 "reached from the controller by TCP, or name the server that takes them by the solver's server"
             ) from error
         if status != dns.rcode.NOERROR:
-            raise TlsError(self._refusal(place, server, status))
+            raise TlsError(self._refusal(place, server, status, complaint))
 
-    def _sent(self, update: t.Any, server: Server) -> int:
-        return dns.query.tcp(update, server.address, PATIENCE * 3, server.port).rcode()
-
-    def _refusal(self, place: Place, server: Server, status: int) -> str:
+    def _refusal(self, place: Place, server: Server, status: int, complaint: int) -> str:
+        """Return why a server has not changed a zone: the status of its answer, or what it has against the signature."""
+        if complaint == dns.rcode.BADKEY:
+            return (
+                f"{server} does not know the key {self.key_name}, or knows it with another algorithm; correct key_name and "
+                "key_algorithm, or add the key to its configuration"
+            )
+        if complaint == dns.rcode.BADSIG:
+            return f"{server} has another secret for the key {self.key_name}; correct key_secret"
+        if complaint == dns.rcode.BADTIME:
+            return f"the clocks of {server} and of the controller differ by more than 5 minutes; set them right"
         if status == dns.rcode.REFUSED:
             return (
                 f"{server} does not let the key {self.key_name} change the TXT record {place.name}; allow that in its configuration "
                 "(BIND: update-policy, Knot: acl)"
             )
-        if status in (dns.rcode.NOTAUTH, dns.rcode.NOTZONE, dns.rcode.NXDOMAIN):
+        if status in (dns.rcode.NOTAUTH, dns.rcode.NOTZONE):
             return (
-                f"{server} is no primary of the zone {place.zone}, or the key {self.key_name} is not for it; name the server that takes "
-                "changes by the solver's server, or allow the key there"
+                f"{server} takes no changes of the zone {place.zone} from the key {self.key_name}: it is no primary of the zone, or the "
+                "key is unknown there, or not allowed to; name the server that takes them by the solver's server, or allow the key there"
             )
         return f"{server} answers a change of {place.name} with {dns.rcode.to_text(status)}; its log says why, remove the cause there"
 
@@ -130,3 +125,27 @@ def tsig_key(name: str, secret: str, algorithm: str) -> t.Any:
         return dns.tsig.Key(name, raw, f"{algorithm}.")
     except (dns.exception.DNSException, ValueError) as error:
         raise TlsError(f"{name!r} is no name of a key; write it as in the configuration of the name server") from error
+
+
+def _sent(update: t.Any, server: Server) -> tuple[int, int]:
+    """Send an update; return the status of the answer, and what the server has against the signature.
+
+    Servers that do not know who asks cannot sign what they answer. So an answer without a good signature is believed
+    where it is a refusal, and never where it is a consent.
+    """
+    wire = update.to_wire()
+    with socket.create_connection((server.address, server.port), timeout=LONGER) as connection:
+        connection.sendall(struct.pack("!H", len(wire)) + wire)
+        with connection.makefile("rb") as stream:
+            length = stream.read(2)
+            answer = stream.read(struct.unpack("!H", length)[0]) if len(length) == 2 else b""
+    if not answer:
+        raise ConnectionError("it hung up")
+    try:
+        return dns.message.from_wire(answer, keyring=update.keyring, request_mac=update.mac).rcode(), 0
+    except dns.exception.DNSException:
+        unproved = dns.message.from_wire(answer, keyring=False)
+        status, complaint = unproved.rcode(), unproved.tsig_error or 0
+        if unproved.id != update.id or (status == dns.rcode.NOERROR and not complaint):
+            raise
+        return status, complaint

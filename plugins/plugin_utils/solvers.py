@@ -11,7 +11,7 @@ import typing as t
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import Answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import DEFAULT, Answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils.complaints import complaints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.dynamic_updates import Rfc2136
 from ansible_collections.evergreen.tls.plugins.plugin_utils.programs import Command
@@ -42,8 +42,6 @@ SOLVERS: dict[str, t.Any] = {
     "persist": Persist,
 }
 
-DEFAULT = "http"
-
 
 def open_solver(
     wanted: str | dict[str, t.Any] | None,
@@ -72,14 +70,9 @@ def open_solver(
         raise TlsError(f"solver {kind}: {error}", **error.details) from error
 
 
-def hosts_answer(wanted: str | dict[str, t.Any] | None) -> bool:
-    """Say whether a solver counts on hosts that answer challenges by themselves, with the thumbprint of the account's key."""
-    return SOLVERS[_normal(wanted)[0]] is Stateless
-
-
 def _normal(wanted: str | dict[str, t.Any] | None) -> tuple[str, dict[str, t.Any]]:
     """Return the type of a solver and its settings."""
-    settings = dict(wanted) if isinstance(wanted, dict) else {"type": DEFAULT if wanted is None else wanted}
+    settings = dict(wanted) if isinstance(wanted, dict) else {"type": wanted or DEFAULT}
     kind = settings.pop("type", None)
     if not isinstance(kind, str) or kind not in SOLVERS:
         raise TlsError(

@@ -28,8 +28,17 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.name_servers import 
 PORTS = {"http": 80, "https": 443}  # CAs ask no others
 MOST_REDIRECTS = 10
 LONGEST = 4096  # bytes of an answer; a right one has about a hundred
+REDIRECTS = (301, 302, 303, 307, 308)
 NO_WAY = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # there is no IPv6 here, say
 ELSEWHERE = "set check: false in the solver where the controller does not see what the CA sees"
+
+
+class Seen(t.NamedTuple):
+    """What a host answered."""
+
+    status: int
+    headers: t.Any
+    body: bytes
 
 
 class Stateless:
@@ -74,7 +83,7 @@ class Stateless:
                 self._visit(domain, address)
             except OSError as error:
                 said = (
-                    f"port {PORTS['http']} of {domain} cannot be reached at {address} ({_why(error)}); open it to the world and see "
+                    f"port {PORTS['http']} of {_at(domain, address)} cannot be reached ({_why(error)}); open it to the world and see "
                     f"that nginx runs there, or {ELSEWHERE}"
                 )
                 if error.errno not in NO_WAY:
@@ -82,7 +91,7 @@ class Stateless:
                 out_of_reach.append(said)
             except http.client.HTTPException:
                 return (
-                    f"port {PORTS['http']} of {domain} at {address} does not speak HTTP; let nginx answer there, or correct the DNS "
+                    f"port {PORTS['http']} of {_at(domain, address)} does not speak HTTP; let nginx answer there, or correct the DNS "
                     "record"
                 )
             except TlsError as error:
@@ -93,60 +102,42 @@ class Stateless:
         """Ask a host what a CA would ask. Raises TlsError where it gives no right answer."""
         token = secrets.token_urlsafe(32)
         path = f"/.well-known/acme-challenge/{token}"
-        asked, scheme, name = address, "http", domain
-        came_by = ""
-        for _redirect in range(MOST_REDIRECTS + 1):
-            status, headers, body = self._get(scheme, asked, name, path)
-            if status not in (301, 302, 303, 307, 308):
+        answer = self._get("http", address, domain, path)
+        here, url = (address, domain), f"http://{_bracketed(domain)}{path}"
+        for _redirect in range(MOST_REDIRECTS):
+            if answer.status not in REDIRECTS:
                 break
-            url = urllib.parse.urljoin(f"{scheme}://{_bracketed(name)}{path}", headers.get("Location", ""))
-            scheme, left, path, came_by = self._next(domain, url)
-            if left != name:
-                name, asked = left, left if is_address(left) else self.name_servers.addresses(left)[0]
-        else:
-            raise TlsError(
-                f"{domain} redirects in a circle at {address}; correct what answers there on port {PORTS['http']}"
-            )
-        if status == 200 and body.strip() == f"{token}.{self.thumbprint}".encode():
+            url, scheme, name, path = _followed(domain, url, answer.headers.get("Location", ""))
+            try:
+                if name != here[1]:
+                    here = (name if is_address(name) else self.name_servers.addresses(name)[0], name)
+                answer = self._get(scheme, *here, path)
+            except (OSError, http.client.HTTPException, TlsError) as error:
+                why = _why(error) if isinstance(error, OSError) else ""
+                raise TlsError(_gone_astray(domain, address, url, why)) from error
+        if answer.status in REDIRECTS:
+            raise TlsError(f"{_at(domain, address)} redirects in a circle; correct what answers there on port 80")
+        if answer.status == 200 and answer.body.strip() == f"{token}.{self.thumbprint}".encode():
             return
-        self._refuse(domain, address, came_by if name != domain else "", status, headers.get("Server"), body, token)
+        if here[1] != domain:
+            raise TlsError(_gone_astray(domain, address, url))
+        self._refuse(domain, address, answer, token)
 
-    def _next(self, domain: str, url: str) -> tuple[str, str, str, str]:
-        """Return where a redirect leads to, if CAs follow it."""
-        try:
-            parts = urllib.parse.urlsplit(url)
-            port = parts.port
-        except ValueError:
-            parts, port = urllib.parse.urlsplit(""), None
-        if parts.scheme not in PORTS or not parts.hostname or port not in (None, PORTS[parts.scheme]):
+    def _refuse(self, domain: str, address: str, answer: Seen, token: str) -> None:
+        if answer.status == 200 and answer.body.startswith(f"{token}.".encode()):
             raise TlsError(
-                f"{domain} redirects to {url}, and CAs follow to ports 80 and 443 only; correct the redirect, or let it leave out "
-                "/.well-known/acme-challenge/"
+                f"{_at(domain, address)} answers for another ACME account, as if that host were of another fleet or its nginx had "
+                "the location of an earlier key; run evergreen.tls.deploy on it, or correct the DNS record"
             )
-        path = parts.path + (f"?{parts.query}" if parts.query else "")
-        return parts.scheme, parts.hostname, urllib.parse.quote(path or "/", safe="/?&=%:@+,;~-._!$'()*"), url
-
-    def _refuse(
-        self, domain: str, address: str, came_by: str, status: int, server: str | None, body: bytes, token: str
-    ) -> None:
-        if came_by:
-            raise TlsError(
-                f"{domain} redirects to {came_by.partition('/.well-known')[0]} at {address}, and no host of ours answers there; let the "
-                "redirect leave out /.well-known/acme-challenge/"
-            )
-        if body.startswith(f"{token}.".encode()):
-            raise TlsError(
-                f"{domain} answers for another ACME account at {address}, as if that host were of another fleet or its nginx had the "
-                "location of an earlier key; run evergreen.tls.deploy on it, or correct the DNS record"
-            )
-        seen = f"{status} {http.client.responses.get(status, '')}".strip() + (f" from {server[:40]}" if server else "")
+        server = answer.headers.get("Server")
+        seen = f"{answer.status} {http.client.responses.get(answer.status, '')}".strip()
         raise TlsError(
-            f"{domain} does not answer challenges at {address} ({seen}): run evergreen.tls.deploy on the host whose address that is, "
-            "or correct the DNS record; where nginx is configured by others, have it answer "
-            f"/.well-known/acme-challenge/TOKEN with TOKEN.{self.thumbprint}"
+            f"{_at(domain, address)} does not answer challenges ({seen}{f' from {server[:40]}' if server else ''}): run "
+            "evergreen.tls.deploy on the host whose address that is, or correct the DNS record; where nginx is configured by others, "
+            f"have it answer /.well-known/acme-challenge/TOKEN with TOKEN.{self.thumbprint}"
         )
 
-    def _get(self, scheme: str, address: str, name: str, path: str) -> tuple[int, t.Any, bytes]:
+    def _get(self, scheme: str, address: str, name: str, path: str) -> Seen:
         connection = http.client.HTTPConnection(address, timeout=self.timeout)
         connection.sock = socket.create_connection((address, PORTS[scheme]), timeout=self.timeout)
         try:
@@ -159,13 +150,45 @@ class Stateless:
                     connection.sock, server_hostname=None if is_address(name) else name
                 )
             connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)
-            for header, value in (("Host", _bracketed(name)), ("User-Agent", "evergreen.tls"), ("Connection", "close")):
+            for header, value in (
+                ("Host", _bracketed(name)),
+                ("User-Agent", "evergreen.tls"),
+                ("Connection", "close"),
+            ):
                 connection.putheader(header, value)
             connection.endheaders()
             response = connection.getresponse()
-            return response.status, response.headers, response.read(LONGEST)
+            return Seen(response.status, response.headers, response.read(LONGEST))
         finally:
             connection.close()
+
+
+def _followed(domain: str, url: str, location: str) -> tuple[str, str, str, str]:
+    """Return the URL that a redirect leads to, and its scheme, name and path, if CAs follow it."""
+    try:
+        target = urllib.parse.urljoin(url, location)
+        parts = urllib.parse.urlsplit(target)
+        leads_on = parts.scheme in PORTS and parts.hostname and parts.port in (None, PORTS[parts.scheme])
+    except ValueError:
+        leads_on = False
+    if not leads_on:
+        raise TlsError(
+            f"{domain} redirects to {location!r}, and CAs follow to ports 80 and 443 only; correct the redirect, or let it leave out "
+            "/.well-known/acme-challenge/"
+        )
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return target, parts.scheme, str(parts.hostname), urllib.parse.quote(path, safe="/?&=%:@+,;~-._!$'()*")
+
+
+def _gone_astray(domain: str, address: str, url: str, why: str = "") -> str:
+    return (
+        f"{_at(domain, address)} redirects to {url.partition('/.well-known')[0]}, and no host of ours answers there"
+        f"{f' ({why})' if why else ''}; let the redirect leave out /.well-known/acme-challenge/"
+    )
+
+
+def _at(domain: str, address: str) -> str:
+    return domain if domain == address else f"{domain} at {address}"
 
 
 def _bracketed(name: str) -> str:
