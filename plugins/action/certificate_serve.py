@@ -73,7 +73,9 @@ class Service:
         if not proof.get("failed"):
             return f"{back['msg']}: {proof['msg']}", back["put_back"]
         if is_new:
-            how = "but nginx does not present it" if proof is presented else "and nginx presents it, but it is not proved"
+            how = (
+                "but nginx does not present it" if proof is presented else "and nginx presents it, but it is not proved"
+            )
             return f"{back['msg']}, {how}: {proof['msg']}", back["put_back"]
         forth = self._install()
         again = forth if forth.get("failed") else self._present(self.request)

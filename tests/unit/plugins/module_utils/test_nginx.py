@@ -227,7 +227,10 @@ TAKEN = "bind() to 0.0.0.0:8081 failed (98: Address already in use)"
         ("2026/11/21 09:49:32 [crit] 51#51: *7 SSL_do_handshake() failed, client: 192.0.2.1\n", None),
         ("2026/11/21 09:49:32 [emerg] 51#51: something about a worker\n", None),
         (f"2026/11/21 09:49:32 [emerg] 48#48: {TAKEN}\n" * 4, None),
-        (f"2026/11/21 09:49:32 [emerg] 48#48: {TAKEN}\n2026/11/21 09:49:34 [emerg] 48#48: still could not bind()\n", TAKEN),
+        (
+            f"2026/11/21 09:49:32 [emerg] 48#48: {TAKEN}\n2026/11/21 09:49:34 [emerg] 48#48: still could not bind()\n",
+            TAKEN,
+        ),
         ('2026/11/21 09:49:32 [emerg] 48#48: unknown directive "a" in /a:1\n', 'unknown directive "a" in /a:1'),
     ],
 )
