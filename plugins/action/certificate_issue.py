@@ -37,7 +37,7 @@ class ActionModule(TlsAction):
             return {"changed": True, "msg": sentence, "diff": {"before": "", "after": f"{sentence}\n"}}
         if not arguments["csr"]:
             raise TlsError(f"there is no signing request for {what}; pass the csr that certificate_request returned")
-        csr = arguments["csr"].encode()
+        csr = arguments["csr"].encode(errors="replace")  # of a host, and so it may hold halves of characters
         public_key = check_request(csr, wanted)
         answer = issuer.issue(wanted, csr, task_vars.get("inventory_hostname", ""), arguments["fresh"])
         roots = issuer.roots()

@@ -43,7 +43,7 @@ class ActionModule(ChainAction):
         steps = [presented]
         if not presented.get("failed"):
             steps.append(verify(presented.get("fingerprint"), arguments["timeout"]))
-        result = {"changed": bool(presented.get("changed")), "msg": steps[-1]["msg"]}
+        result = {"changed": bool(presented.get("changed")), "msg": steps[-1].get("msg", "")}
         if presented.get("reason"):
             result["reason"] = presented["reason"]
         if not steps[-1].get("failed"):
@@ -61,8 +61,8 @@ class ActionModule(ChainAction):
         """Have the version before served again; return the steps, and what they came to in a sentence."""
         back = self.step("certificate_install", {**place, "state": "previous"}, task_vars)
         if "put_back" not in back:
-            return [back], back["msg"]
-        again = self.step("nginx_reload", place, task_vars)
+            return [back], back.get("msg", "")
+        said, again = back.get("msg", ""), self.step("nginx_reload", place, task_vars)
         if again.get("failed"):
-            return [back, again], f"{back['msg']}, but it is not presented: {again['msg']}"
-        return [back, again], f"{back['msg']}, and nginx presents it"
+            return [back, again], f"{said}, but it is not presented: {again['msg']}"
+        return [back, again], f"{said}, and nginx presents it"
