@@ -16,9 +16,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsErr
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import require_cryptography
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
-from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import believable
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import complaints
+from ansible_collections.evergreen.tls.plugins.plugin_utils.testimonies import believable
 
 FOUND_BY_ANSIBLE = "discovered_interpreter_"
 PASSED_ON = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import believable
+from ansible_collections.evergreen.tls.plugins.plugin_utils.testimonies import believable
 
 
 def test_an_answer_that_makes_sense_is_taken_as_it_is():
