@@ -33,7 +33,7 @@ class ActionModule(ChainAction):
             return _result([asked], "it is not due")
         steps, issued = [asked], {}
         if "ready" not in asked:
-            csr = {"csr": asked.get("csr"), "fresh": asked.get("changed", False) and request["reuse_key"]}
+            csr = {"csr": asked.get("csr"), "in_use": asked.get("in_use")}
             issued = self.step("certificate_issue", {"request": request, **issuers, **csr}, task_vars)
             steps.append(issued)
         if not issued.get("failed"):

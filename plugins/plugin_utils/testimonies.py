@@ -43,7 +43,7 @@ ANSWERS: dict[str, dict[str, dict[str, t.Any]]] = {
     "certificate_request": {
         "due": BOOL,
         "missing": {"type": "str", "choices": ["python3-cryptography"]},
-        **dict.fromkeys(("reason", "csr", "ready", "fingerprint"), TEXT),
+        **dict.fromkeys(("reason", "csr", "ready", "in_use", "fingerprint"), TEXT),
     },
     "firewall_transcript": {
         "changed": {"type": "bool", "required": True},
