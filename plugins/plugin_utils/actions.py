@@ -18,7 +18,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.targets import requi
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import complaints
-from ansible_collections.evergreen.tls.plugins.plugin_utils.testimonies import believable
+from ansible_collections.evergreen.tls.plugins.plugin_utils.testimonies import believable, harmless
 
 FOUND_BY_ANSIBLE = "discovered_interpreter_"
 PASSED_ON = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
@@ -44,7 +44,7 @@ class TlsAction(ActionBase):
             require_cryptography()
             return self.decide(self._arguments(), task_vars)
         except TlsError as error:
-            return {"failed": True, "msg": str(error), **error.details}
+            return {"failed": True, "msg": harmless(str(error)), **error.details}
         except OSError as error:
             return {"failed": True, "msg": str(system_error(error))}
 

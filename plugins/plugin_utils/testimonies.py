@@ -73,7 +73,7 @@ def believable(module: str, answer: dict[str, t.Any]) -> dict[str, t.Any]:
         printed = str(answer.get("module_stderr") or answer["module_stdout"]).strip().splitlines() or ["nothing"]
         raise TlsError(
             f"{module} gives no answer on the host ({str(answer.get('msg')).rstrip('.')}), and the last that it prints is "
-            f"{_harmless(printed[-1][:LONGEST_COMPLAINT])}; see what its Python does, with -vvv"
+            f"{harmless(printed[-1][:LONGEST_COMPLAINT])}; see what its Python does, with -vvv"
         )
     answer = {name: said for name, said in answer.items() if name not in STEERING}
     spec = {**EVERYWHERE, **ANSWERS[module]}
@@ -86,12 +86,15 @@ def believable(module: str, answer: dict[str, t.Any]) -> dict[str, t.Any]:
             f"the host does not answer {module} as it should: {complaints(checked)}; look at what it is doing"
         )
     understood = {name: checked.validated_parameters[name] for name in said if said[name] is not None}
-    understood.update({name: _harmless(understood[name]) for name in ("msg", "reason") if name in understood})
+    understood.update({name: harmless(understood[name]) for name in ("msg", "reason") if name in understood})
+    if "diff" in understood:
+        shown = {name: harmless(text) for name, text in understood["diff"].items() if isinstance(text, str)}
+        understood["diff"] = {**understood["diff"], **shown}
     if understood.get("failed") and not understood.get("msg"):
         raise TlsError(f"{module} failed, and the host does not say why; look at what it is doing")
     return {**{name: answer[name] for name in answer if name not in spec}, **understood}
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """Return lines of text that people read, without what would play with their terminal."""
     return "\n".join(map(printable, text.split("\n")))

@@ -13,9 +13,12 @@ import subprocess
 import sys
 
 import pytest
+from ansible.playbook.task import Task
 
+from ansible_collections.evergreen.tls.plugins.action.certificate_issue import ActionModule
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
 from ansible_collections.evergreen.tls.tests.conftest import ROOT
+from ansible_collections.evergreen.tls.tests.faults import lying_requests
 from ansible_collections.evergreen.tls.tests.faults.liars import (
     Fleet,
     as_text,
@@ -24,7 +27,8 @@ from ansible_collections.evergreen.tls.tests.faults.liars import (
     everywhere,
     instead,
 )
-from ansible_collections.evergreen.tls.tests.unit.authority import some_key
+from ansible_collections.evergreen.tls.tests.faults.scenes import plain
+from ansible_collections.evergreen.tls.tests.unit.authority import openssl, some_key
 
 TOUCH = "touch evaluated"  # in the folder of the controller, if a template is ever evaluated
 TEMPLATE = f"{{{{ lookup('ansible.builtin.pipe', '{TOUCH}') }}}}"
@@ -190,3 +194,44 @@ def test_what_a_host_says_reaches_those_who_are_told_as_it_is(told, tmp_path):
     subprocess.run(argv, cwd=tmp_path, env={**os.environ, "LC_ALL": "C.UTF-8"}, check=True, capture_output=True)
     assert (tmp_path / "told").read_text().rstrip().endswith("$(touch evaluated)\nSubject: all is well\n.\nQUIT")
     assert not list(tmp_path.rglob("evaluated"))
+
+
+@pytest.fixture
+def issue(monkeypatch, tmp_path):
+    """Have the local CA sign a request, as the playbooks do it; return the result, and the CA's folder."""
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
+
+    def issued(csr):
+        task = Task()
+        task.action = "evergreen.tls.certificate_issue"
+        issuers = {"local": {"type": "local_ca", "directory": str(tmp_path)}}
+        task.args = {"request": plain(None), "csr": csr.decode(errors="replace"), "issuers": issuers}
+        return ActionModule(task, None, None, None, None, None).run(task_vars={"inventory_hostname": "web1"})
+
+    return issued
+
+
+@pytest.mark.parametrize("title", lying_requests.LIES)
+def test_a_request_that_lies_is_refused_with_its_reason_before_the_ca_is_asked(title, issue, tmp_path, tally):
+    csr, sentence = lying_requests.LIES[title]
+    result = issue(csr)
+    assert result["failed"] and result["msg"] == sentence
+    assert not os.listdir(tmp_path)
+    tally.add_lies("a host", 1)
+
+
+@pytest.mark.parametrize("title", lying_requests.SIGNED_WITHOUT_IT)
+def test_what_a_request_asks_for_besides_is_not_signed(title, issue, tmp_path, tally):
+    chain = issue(lying_requests.SIGNED_WITHOUT_IT[title])["chain"].encode()
+    (tmp_path / "leaf.pem").write_bytes(chain)
+    told = openssl(tmp_path, "x509", "-in", "leaf.pem", "-noout", "-text").decode()
+    assert re.findall(r"^ {12}(\S.*?): (?:critical)?\n +(\S.*)$", told, re.MULTILINE)[:4] == [
+        ("X509v3 Basic Constraints", "CA:FALSE"),
+        ("X509v3 Key Usage", "Digital Signature"),
+        ("X509v3 Extended Key Usage", "TLS Web Server Authentication"),
+        ("X509v3 Subject Alternative Name", "DNS:www.example.org, DNS:example.org"),
+    ]
+    identifiers = ["X509v3 Subject Key Identifier", "X509v3 Authority Key Identifier"]
+    assert re.findall(r"^ {12}(\S.*?): (?:critical)?$", told, re.MULTILINE)[4:] == identifiers
+    assert "bank" not in told and "Subject: CN = www.example.org" in told
+    tally.add_lies("a host", 1)
