@@ -67,7 +67,7 @@ class Service:
         back = self._install(state="previous")
         if "put_back" not in back:
             return back["msg"], None
-        request = covered(self.request, back["certificate"]["names"])
+        request = covered(self.request, (back.get("certificate") or {}).get("names") or [])
         presented = self._present(request)
         proof = presented if presented.get("failed") else self._seen(request, presented)
         if not proof.get("failed"):
@@ -103,6 +103,7 @@ class Service:
         return {"request": request, "directory": self.arguments["directory"]}
 
     def _taken(self, step):
+        step = {"msg": "", **step}  # a host that was taken over may say nothing
         self.steps.append(step)
         return step
 

@@ -18,7 +18,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils.targets import requi
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import complaints
+from ansible_collections.evergreen.tls.plugins.plugin_utils.testimonies import believable, harmless
 
+FOUND_BY_ANSIBLE = "discovered_interpreter_"
 PASSED_ON = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
 
 
@@ -42,7 +44,7 @@ class TlsAction(ActionBase):
             require_cryptography()
             return self.decide(self._arguments(), task_vars)
         except TlsError as error:
-            return {"failed": True, "msg": str(error), **error.details}
+            return {"failed": True, "msg": harmless(str(error)), **error.details}
         except OSError as error:
             return {"failed": True, "msg": str(system_error(error))}
 
@@ -59,16 +61,21 @@ class TlsAction(ActionBase):
 
     def ask(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return what a module of the collection says on the host, whether it failed or not."""
-        return self._remember(
-            self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
-        )
+        try:
+            said = self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
+        except RecursionError as error:
+            raise TlsError(f"the host answers {module} without end; look at what it is doing") from error
+        return believable(module, self._remember(said))
 
     def _remember(self, result: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Take out of a result what Ansible itself found on the host, such as its Python.
+        """Take the facts out of a result, and keep what Ansible itself found on the host: its Python.
 
-        It goes into the result of the task: without it there, the next task would search again.
+        That goes into the result of the task: without it there, the next task would search again. Nothing else may. Facts take
+        the place of what the inventory says, and a host that was taken over would say which certificates it has to get.
         """
-        self._found.update(result.pop("ansible_facts", None) or {})
+        facts = result.pop("ansible_facts", None)
+        if isinstance(facts, dict):
+            self._found.update({name: facts[name] for name in facts if str(name).startswith(FOUND_BY_ANSIBLE)})
         return result
 
     def perform(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -106,13 +106,13 @@ def test_what_keeps_ansible_from_a_host_is_told_with_its_remedy(complaint, sente
     assert why_lost(complaint) == sentence
 
 
-def test_the_python_that_was_found_on_a_host_is_passed_on(monkeypatch):
+def test_of_all_facts_the_python_that_was_found_on_a_host_is_passed_on(monkeypatch):
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
     found = {"discovered_interpreter_python": "/usr/bin/python3.11"}
 
     class Step(ActionBase):
         def run(self, tmp=None, task_vars=None):
-            return {"changed": False, "msg": self._task.action, "ansible_facts": found}
+            return {"changed": False, "msg": self._task.action, "ansible_facts": {**found, "certificate_requests": []}}
 
     class Chain(ChainAction):
         ARGUMENTS: t.ClassVar = {}
