@@ -28,11 +28,19 @@ class TlsAction(ActionBase):
     _supports_check_mode = True
     ARGUMENTS: t.ClassVar[dict[str, t.Any]]
 
+    def __init__(self, *arguments: t.Any, **more: t.Any) -> None:
+        super().__init__(*arguments, **more)
+        self._found: dict[str, t.Any] = {}
+
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
+        result = self._decided(task_vars or {})
+        return {**result, "ansible_facts": self._found} if self._found else result
+
+    def _decided(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         try:
             require_cryptography()
-            return self.decide(self._arguments(), task_vars or {})
+            return self.decide(self._arguments(), task_vars)
         except TlsError as error:
             return {"failed": True, "msg": str(error), **error.details}
         except OSError as error:
@@ -44,9 +52,23 @@ class TlsAction(ActionBase):
 
     def visit(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return what a module of the collection says on the host. Raises TlsError where it failed."""
-        result = self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
+        result = self.ask(module, arguments, task_vars)
         if result.get("failed"):
             raise TlsError(result.pop("msg"), **result)
+        return result
+
+    def ask(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return what a module of the collection says on the host, whether it failed or not."""
+        return self._remember(
+            self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
+        )
+
+    def _remember(self, result: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Take out of a result what Ansible itself found on the host, such as its Python.
+
+        It goes into the result of the task: without it there, the next task would search again.
+        """
+        self._found.update(result.pop("ansible_facts", None) or {})
         return result
 
     def perform(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -62,7 +84,7 @@ class TlsAction(ActionBase):
             templar=self._templar,
             shared_loader_obj=self._shared_loader_obj,
         )
-        return action.run(task_vars=task_vars)
+        return self._remember(action.run(task_vars=task_vars))
 
     def _arguments(self) -> dict[str, t.Any]:
         """Return the arguments of the task, once they are what ARGUMENTS says."""
@@ -85,7 +107,7 @@ class HostAction(TlsAction):
 
     def decide(self, arguments, task_vars):
         arguments = {**self._task.args, "request": complete_request(arguments["request"])}
-        result = self._execute_module(module_args=arguments, task_vars=task_vars)
+        result = self.ask(self._task.action.rpartition(".")[2], arguments, task_vars)
         if result.get("missing") and self._task.check_mode:
             return {"changed": True, "msg": f"the package {result['missing']} would be installed first"}
         return result
@@ -104,7 +126,6 @@ class ChainAction(TlsAction):
 
         One request that fails keeps none of the others back, but a host that cannot be reached is tried once only.
         """
-        self._facts: dict[str, t.Any] = {}
         lost = None
         certificates = []
         for request in requests:
@@ -115,18 +136,11 @@ class ChainAction(TlsAction):
                 except AnsibleConnectionFailure as error:
                     lost = why_lost(str(error))
             certificates.append({"name": request["name"], "changed": False, "failed": True, "msg": lost})
-        return {**together(certificates), **facts_of({"ansible_facts": self._facts})}
+        return together(certificates)
 
     def step(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Return the result of another action of the collection, and remember what Ansible found out on the way."""
-        result = self.perform(f"evergreen.tls.{name}", arguments, task_vars)
-        self._facts.update(facts_of(result).get("ansible_facts", {}))
-        return result
-
-
-def facts_of(visit: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Return what Ansible itself found on a host, such as its Python: without it in the result, the next task would search again."""
-    return {"ansible_facts": visit["ansible_facts"]} if visit.get("ansible_facts") else {}
+        """Return the result of another action of the collection."""
+        return self.perform(f"evergreen.tls.{name}", arguments, task_vars)
 
 
 def together(certificates: list[dict[str, t.Any]]) -> dict[str, t.Any]:

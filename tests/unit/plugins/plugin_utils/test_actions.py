@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import types
+import typing as t
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
@@ -105,14 +106,23 @@ def test_what_keeps_ansible_from_a_host_is_told_with_its_remedy(complaint, sente
     assert why_lost(complaint) == sentence
 
 
-def test_the_python_that_was_found_on_a_host_is_passed_on():
+def test_the_python_that_was_found_on_a_host_is_passed_on(monkeypatch):
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
     found = {"discovered_interpreter_python": "/usr/bin/python3.11"}
 
     class Step(ActionBase):
         def run(self, tmp=None, task_vars=None):
             return {"changed": False, "msg": self._task.action, "ansible_facts": found}
 
-    action = ChainAction(Task(), None, None, None, None)
+    class Chain(ChainAction):
+        ARGUMENTS: t.ClassVar = {}
+
+        def decide(self, arguments, task_vars):
+            return self.each([{"name": "www"}], lambda request: {"msg": self.step("nginx_reload", {}, {})["msg"]})
+
+    task = Task()
+    task.args = {}
+    action = Chain(task, None, None, None, None)
     action._shared_loader_obj = types.SimpleNamespace(
         action_loader=types.SimpleNamespace(
             get=lambda name, task, connection, play_context, loader, templar, **others: Step(
@@ -120,10 +130,15 @@ def test_the_python_that_was_found_on_a_host_is_passed_on():
             )
         )
     )
-    result = action.each([{"name": "www"}], lambda request: {"msg": action.step("nginx_reload", {}, {})["msg"]})
+    result = action.run(task_vars={})
     assert result["msg"] == "www: evergreen.tls.nginx_reload"
     assert result["ansible_facts"] == found
-    assert "ansible_facts" not in chain(lambda request: {"msg": "not due"}, "www")
+
+    class Idle(Chain):
+        def decide(self, arguments, task_vars):
+            return self.each([{"name": "www"}], lambda request: {"msg": "not due"})
+
+    assert "ansible_facts" not in Idle(task, None, None, None, None).run(task_vars={})
 
 
 def test_diffs_and_warnings_of_all_steps_are_passed_on():
