@@ -19,6 +19,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import add
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import complaints
 
+NOT_FOUND = 127  # the exit status of a shell that does not find a program
+LONGEST_COMPLAINT = 300
 PASSED_ON = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
 
 
@@ -59,9 +61,12 @@ class TlsAction(ActionBase):
 
     def ask(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return what a module of the collection says on the host, whether it failed or not."""
-        return self._remember(
+        result = self._remember(
             self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
         )
+        if "module_stdout" in result:  # in which Ansible found no answer
+            return {"failed": True, "msg": why_silent(module, result)}
+        return result
 
     def _remember(self, result: dict[str, t.Any]) -> dict[str, t.Any]:
         """Take out of a result what Ansible itself found on the host, such as its Python.
@@ -177,4 +182,19 @@ def why_lost(complaint: str) -> str:
         return "the host has no space left for what Ansible puts there; free some, and run this again"
     if "temporary directory" in complaint:
         return f"Ansible cannot make its folder on the host: {last}; see who may write to remote_tmp there"
-    return f"the host cannot be reached: {last}; see that it runs, and that ansible_host is right"
+    last = last.removeprefix("Failed to connect to the host via ssh: ")
+    if "could not be sent" in last:
+        last = last.partition("over ssh:")[2].strip() or "the connection broke off"
+    return f"the host cannot be reached: {last}; see that it runs, and that ansible_host is right, and run this again"
+
+
+def why_silent(module: str, result: dict[str, t.Any]) -> str:
+    """Return why a module gave no answer, with what to do about it, from what Ansible made of that."""
+    said = str(result.get("module_stderr") or "").strip().splitlines()[-1:]
+    why = said[0][:LONGEST_COMPLAINT] if said else f"exit status {result.get('rc')}"
+    if result.get("rc") == NOT_FOUND:
+        return f"Ansible finds no Python on the host: {why}; install it there, or correct ansible_python_interpreter, and run this again"
+    return (
+        f"the host was lost: {module} ended without an answer ({why}); "
+        "see that it runs, and what ends programs there or ssh here, and run this again"
+    )

@@ -30,7 +30,7 @@ SAMPLE_OF_CUTS = [("certificate_install", "sshd is killed")]
 # How a module is brought to a halt in the midst of its work, how that shows, and how it goes on.
 GATES = {
     "certificate_request": (
-        "true; systemd-run --quiet --collect --unit=gate flock /etc/evergreen/site/lock sleep infinity; "
+        "systemd-run --quiet --collect --unit=gate flock /etc/evergreen/site/lock sleep infinity; "
         "until ! flock --nonblock /etc/evergreen/site/lock true; do sleep 0.1; done",
         "find /proc/[0-9]*/fd -lname /etc/evergreen/site/lock 2> /dev/null | cut -d / -f 3 | sort -u | xargs -I @ cat /proc/@/comm | grep python",
         "systemctl stop gate",
@@ -43,7 +43,7 @@ GATES = {
     ),
     "nginx_reload": (
         "mkfifo /etc/nginx/conf.d/gate.conf",
-        "pgrep --full 'nginx -t'",
+        "pgrep --full '^[^ ]*nginx -t'",
         "exec 3<> /etc/nginx/conf.d/gate.conf; rm /etc/nginx/conf.d/gate.conf; exec 3>&-",
     ),
 }
