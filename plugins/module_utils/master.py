@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import signal
 import typing as t
 
@@ -17,6 +18,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.nginx import Nginx, 
 from ansible_collections.evergreen.tls.plugins.module_utils.processes import children, program, started, title
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file, run
 
+PID = re.compile(rb"[0-9]{1,9}")
 FOLDERS = ["/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin", "/opt/nginx/sbin"]
 
 
@@ -34,7 +36,7 @@ class Master:
 
     def files(self) -> dict[str, str]:
         """Return the configuration, each file's text by its path."""
-        return load(self.nginx.configuration, read_file, lambda pattern: sorted(glob.glob(pattern)))
+        return load(self.nginx.configuration, _read_regular, _find)
 
     def complaint(self, configuration: str | None = None) -> str | None:
         """Return what nginx has against its configuration, or against another main file, or None."""
@@ -44,7 +46,7 @@ class Master:
     def process(self) -> int | None:
         """Return the process that the pid file names, if that is an nginx."""
         words = (read_file(self._path("pid", self.nginx.pid_path)) or b"").split()
-        pid = int(words[0]) if words and words[0].isdigit() else None
+        pid = int(words[0]) if words and PID.fullmatch(words[0]) else None
         return pid if pid and program(pid) == "nginx" else None
 
     def is_newer(self, path: str) -> bool:
@@ -101,6 +103,16 @@ class Master:
         """Return a path that a directive of the main level may set; relative ones begin at nginx's prefix."""
         path = setting(self.files(), self.nginx.configuration, name) or default
         return os.path.join(self.nginx.prefix, path)
+
+
+def _read_regular(path: str) -> bytes | None:
+    """Return the content of a file. Nothing else is opened, as devices and pipes may have no end."""
+    return read_file(path) if os.path.isfile(path) else None
+
+
+def _find(pattern: str) -> list[str]:
+    """Return the paths that fit what an include asks for; nothing fits what cannot be a path."""
+    return [] if "\0" in pattern else sorted(glob.glob(pattern))
 
 
 def _answers(server: Server, name: str, port: int) -> bool:

@@ -12,8 +12,10 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, describe_chain, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not_after
+from ansible_collections.evergreen.tls.plugins.plugin_utils.shapes import shaped
 
 try:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
@@ -21,8 +23,9 @@ except ImportError:  # the controller's requirements name it; action plugins say
 
 def describe_exhibits(told: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return the result of certificate_info, given what the host told."""
-    now = datetime.datetime.fromisoformat(told["now"])
-    return {"changed": False, "certificates": [_described(one, now) for one in told["certificates"]]}
+    with shaped("the host does not tell of its certificates as certificate_info does; look at what it is doing"):
+        now = datetime.datetime.fromisoformat(told["now"])
+        return {"changed": False, "certificates": [_described(one, now) for one in told["certificates"]]}
 
 
 def _described(told: dict[str, t.Any], now: datetime.datetime) -> dict[str, t.Any]:
@@ -43,7 +46,12 @@ def _described(told: dict[str, t.Any], now: datetime.datetime) -> dict[str, t.An
         description["days_left"] = round((not_after(chain[0]) - now).total_seconds() / 86400, 3)
         if "problem" in told:
             raise TlsError(told["problem"])
-        public_key = serialization.load_pem_public_key(told["public_key"].encode())
+        try:
+            public_key = serialization.load_pem_public_key(told["public_key"].encode())
+        except UnsupportedAlgorithm as error:
+            raise TlsError(
+                "its key is of a kind that is not understood here; look at what the host is doing"
+            ) from error
         check_chain(chain, public_key, description["certificate"]["names"], now)
     except TlsError as error:
         description["problem"] = str(error)

@@ -28,6 +28,7 @@ try:
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
+MOST = 100  # certificates in an answer; each is held against each
 LARGEST = 1024 * 1024  # bytes of a signing request or of an answer; honest ones have a few thousand
 
 
@@ -63,8 +64,12 @@ def check_answer(answer: bytes, public_key: t.Any, wanted: dict, roots: bytes | 
         raise TlsError(
             "the answer holds a private key, and keys are made on hosts alone; destroy it and have the CA sign the request"
         )
-    trusted = parse_chain(roots) if roots else []
-    chain = order_chain(parse_chain(answer), public_key, trusted)
+    trusted, pile = parse_chain(roots) if roots else [], parse_chain(answer)
+    if len(pile) > MOST:
+        raise TlsError(
+            f"the answer holds {len(pile)} certificates, and chains have a few; see what answers in place of the CA"
+        )
+    chain = order_chain(pile, public_key, trusted)
     check_chain(chain, public_key, wanted["domains"], now, trusted or None)
     if trusted and not isinstance(
         public_key, ed25519.Ed25519PublicKey

@@ -13,6 +13,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils.shapes import shaped
 
 # has PROGRAM → whether it is installed
 # run PROGRAM ARGUMENT… → its exit status, and what it printed; only for what changes nothing
@@ -60,7 +61,10 @@ class Transcript:
 
     def add(self, answers: Answers) -> None:
         """Add answers of the host."""
-        self.answers.update({tuple(map(from_wire, question)): answer for question, answer in answers})
+        with shaped("the host does not answer as it was asked; look at what it is doing"):
+            self.answers.update(
+                {tuple(map(from_wire, question)): _checked(question[0], told) for question, told in answers}
+            )
 
     def tell(self, questions: t.Sequence[Question]) -> list[t.Any]:
         """Return the answers to questions. What is asked together takes one visit to the host."""
@@ -89,6 +93,20 @@ class Transcript:
         """Return the texts of the files that fit each pattern, by their paths."""
         found = self.tell([("read", pattern) for pattern in patterns])
         return [{from_wire(path): from_wire(text) for path, text in files.items()} for files in found]
+
+
+def _checked(kind: str, told: t.Any) -> t.Any:
+    """Return an answer, once it is one to such a question and its text has travelled as it should."""
+    if kind == "has":
+        is_fit = isinstance(told, bool)
+    elif kind == "run":
+        status, output = told
+        is_fit = isinstance(status, int) and isinstance(from_wire(output), str)
+    else:
+        is_fit = all(isinstance(from_wire(text), str) for pair in told.items() for text in pair)
+    if not is_fit:
+        raise ValueError(kind)
+    return told
 
 
 def think(
