@@ -24,7 +24,7 @@ TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-MOST_INCLUDES, DEEPEST_INCLUDE = 100_000, 100  # files of a configuration that is meant seriously
+MOST_INCLUDES, DEEPEST_INCLUDE = 30_000, 100  # files of a configuration that is meant seriously
 PORT = re.compile(r"[0-9]{1,9}")
 ANY_ADDRESS = ("*", "0.0.0.0", "[::]")
 
