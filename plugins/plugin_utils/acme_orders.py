@@ -34,7 +34,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_problems import
     problem,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_state import State, file_name
-from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import Answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.challenge_answers import Answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer
 
 display = Display()
@@ -73,11 +73,11 @@ class Orders:
         self.state, self.account, self.solver, self.timeout = state, account, solver, timeout
         self.url = account.network.url
 
-    def obtain(self, wanted: Wanted, fresh: bool = False) -> bytes:
-        """Return the chain in PEM for a signing request; if it was ordered before, and it is not *fresh*, out of that order."""
+    def obtain(self, wanted: Wanted) -> bytes:
+        """Return the chain in PEM for a signing request; out of the order of an earlier run, if there is one."""
         name = order_name(self.url, wanted.csr, wanted.names)
         with self.state.locked(name, patience=2 * self.timeout):
-            order = Order(self, name, wanted, {} if fresh else self.state.read(name))
+            order = Order(self, name, wanted, self.state.read(name))
             return order.finish()
 
 

@@ -18,16 +18,20 @@ import signal
 import stat
 
 import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action.acme_account import ActionModule
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import names_of, not_after, not_before, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import common_name, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import common_name, fingerprint, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_network import Network
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_renewal import certificate_id
+from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuance import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
 from ansible_collections.evergreen.tls.tests.unit.authority import key_pem, new_key, openssl
 from ansible_collections.evergreen.tls.tests.unit.pebble import running
@@ -222,10 +226,25 @@ def test_a_request_that_comes_again_gets_the_same_certificate(acme, pebble):
     assert issued_by(pebble) == before + 1
 
 
-def test_a_fresh_request_gets_another_certificate_though_it_is_equal(acme, pebble):
-    wanted = csr()
-    chain = acme().issue(request(), wanted, "web1")
-    assert acme().issue(request(), wanted, "web1", fresh=True) != chain
+def test_a_request_gets_another_certificate_once_the_first_is_kept(acme, pebble):
+    issuer, wanted = acme(), csr()
+    chain = issuer.issue(request(), wanted, "web1")
+    for _time in range(2):  # once more for each time that it is asked for
+        issuer.record(request(), parse_chain(chain), "web1")
+    assert acme().issue(request(), wanted, "web1") != chain
+
+
+def test_a_request_whose_answer_is_kept_is_not_ordered_again(acme, pebble):
+    key, before = new_key(), issued_by(pebble)
+    wanted, settings = csr(key=key), {"name": "www", "domains": NAMES, "issuer": "pebble"}
+    complete = complete_request({**ArgumentSpecValidator(REQUEST["options"]).validate(settings).validated_parameters})
+    first = issue_once(acme(), complete, wanted, "web1")
+    second = issue_once(acme(), complete, wanted, "web1")
+    assert first.is_new and not second.is_new and first.chain == second.chain
+    assert issued_by(pebble) == before + 1
+    third = issue_once(acme(), complete, wanted, "web1", in_use=fingerprint(first.chain[0]))
+    assert third.is_new and third.chain != first.chain
+    assert issued_by(pebble) == before + 2
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
