@@ -23,4 +23,4 @@ class ActionModule(TlsAction):
             thumbprints = challenge_thumbprints(arguments["requests"], arguments["issuers"], self._task.check_mode)
         sites = normal_sites(arguments, thumbprints)
         passed = {name: value for name, value in self._task.args.items() if name not in ("requests", "issuers")}
-        return self._execute_module(module_args={**passed, "sites": sites}, task_vars=task_vars)
+        return self.ask("nginx_sites", {**passed, "sites": sites}, task_vars)

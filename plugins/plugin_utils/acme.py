@@ -10,7 +10,8 @@ The account is here and the keys are on the hosts. What is remembered lies in a 
 acme/
 ├── account.key           the key of the accounts
 ├── accounts/             the account at each directory
-├── orders/               each order, by its signing request: what a killed run goes on with
+├── orders/               each order that is under way, by its signing request: what a killed run goes on with
+├── answers/              what was issued of late, by its signing request (answers.py)
 ├── certificates/         what each request of a host has, and when the CA wants it renewed
 ├── limits/  failures/    who is to be left alone for how long
 ├── succeeded/            what was had before, and needs no test
@@ -31,6 +32,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_directories import (
     Directory,
@@ -97,6 +99,7 @@ class Acme:
             raise TlsError(f"at_once is {settings['at_once']}, and orders need one place at least; write 1 or more")
         self.state = State(os.path.abspath(settings["folder"]))
         self.keys = AccountKeys(self.state, settings["account_key"])
+        self.answers = os.path.join(self.state.path, "answers")
         self.renewals = Renewals(self.state.within("certificates"))
         self.failures = Failures(self.state.within("failures"))
         self._asking = threading.BoundedSemaphore(ASKED_AT_ONCE)
@@ -125,7 +128,14 @@ class Acme:
             return NO_THUMBPRINT
         return thumbprint(self.keys.current())
 
-    def issue(self, request: dict, csr: bytes, host: str, fresh: bool = False) -> bytes:
+    def terms(self, request: dict) -> dict[str, t.Any]:
+        """Return what decides on a certificate beside the signing request."""
+        return {
+            "names": request["domains"],
+            "directories": [[one.url, one.profile, one.preferred_chain] for one in self.directories],
+        }
+
+    def issue(self, request: dict, csr: bytes, host: str) -> bytes:
         """Order a certificate, from the first directory that gives one. What failed is left to rest for a while."""
         wanted = self._wanted(request)
         self.failures.respect(host, request["name"], wanted)
@@ -133,8 +143,8 @@ class Acme:
             directory.check_names(request["domains"])
         try:
             with Places(self.state.within("places"), self.settings["at_once"]).taken(2 * self.timeout):
-                self._try_out(request, csr, host, fresh)
-                chain, directory = self._ordered(request, csr, host, fresh)
+                self._try_out(request, csr, host)
+                chain, directory = self._ordered(request, csr, host)
         except (Problem, Unreachable) as error:
             if getattr(error, "code", "") != "rateLimited":  # the limits are kept beside
                 self.failures.remember(host, request["name"], wanted, str(error))
@@ -143,6 +153,11 @@ class Acme:
         self.failures.forget(host, request["name"])
         self._tidy()
         return chain
+
+    def record(self, request: dict, chain: list, host: str) -> None:
+        """Forget the order of a chain, which is kept elsewhere by now: the same signing request may come again, for another one."""
+        self._forget_orders(to_pem(chain[:1]).decode())
+        self.renewals.add(host, request["name"], chain[0])
 
     def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
         """Have the CA revoke a certificate that was ordered from here; say whether that is new."""
@@ -174,6 +189,7 @@ class Acme:
                 raise
             is_new = False
         self.renewals.revoke(host, request, serial_number)
+        self._forget_orders(entry["certificate"])
         return is_new
 
     def advice(self, host: str, request: str, leaf: t.Any = None) -> dict[str, dict[str, str]]:
@@ -202,13 +218,13 @@ class Acme:
             self.keys.change()
         return self.thumbprint()
 
-    def _ordered(self, request: dict, csr: bytes, host: str, fresh: bool) -> tuple[bytes, Directory]:
+    def _ordered(self, request: dict, csr: bytes, host: str) -> tuple[bytes, Directory]:
         """Return a chain, and from whom it is."""
         refusals: list[str] = []
         asked = self._in_turn(request, csr)
         for directory in asked:
             try:
-                return self._order(directory, request, csr, host, fresh), directory
+                return self._order(directory, request, csr, host), directory
             except (Problem, Unreachable) as error:
                 is_last = directory is asked[-1]
                 if is_last and not refusals:
@@ -228,22 +244,22 @@ class Acme:
             self.directories, key=lambda one: not orders.read(order_name(one.url, csr, request["domains"])).get("order")
         )
 
-    def _order(self, directory: Directory, request: dict, csr: bytes, host: str, fresh: bool) -> bytes:
+    def _order(self, directory: Directory, request: dict, csr: bytes, host: str) -> bytes:
         from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_orders import Orders, Wanted
 
         account = self._account(directory)
         replaced = self.renewals.predecessor(host, request["name"], directory.url, request["domains"], _now())
         wanted = Wanted(csr, request["domains"], directory.profile, replaced, directory.preferred_chain)
-        return Orders(self.state.within("orders"), account, self._solver(account), self.timeout).obtain(wanted, fresh)
+        return Orders(self.state.within("orders"), account, self._solver(account), self.timeout).obtain(wanted)
 
-    def _try_out(self, request: dict, csr: bytes, host: str, fresh: bool) -> None:
+    def _try_out(self, request: dict, csr: bytes, host: str) -> None:
         """Order a request that never succeeded at the test directory first, so that mistakes are made where they cost nothing."""
         directory = self.test_directory
         succeeded, name = self.state.within("succeeded"), self._success(request)
         if directory is None or succeeded.read(name) or not self._can_be_tried():
             return
         try:
-            self._order(directory, request, csr, host, fresh)
+            self._order(directory, request, csr, host)
         except (Problem, Unreachable) as error:
             if not _is_away(error) and getattr(error, "code", "") not in ELSEWHERE:
                 raise
@@ -262,6 +278,13 @@ class Acme:
         new = self.renewals.add(host, request["name"], leaf, directory=directory.url, replaced=False)
         self.renewals.replace(host, request["name"], [name for name in before if name != new])
         self.state.within("succeeded").write(self._success(request), {"at": _now().isoformat()})
+
+    def _forget_orders(self, certificate: str) -> None:
+        """Forget the orders that came to a certificate, so that nobody gets it again."""
+        orders = self.state.within("orders")
+        for name in orders.names():
+            if certificate.strip() in orders.read(name).get("chain", ""):
+                orders.remove(name)
 
     def _tidy(self) -> None:
         """Remove once a day what nobody asks for again."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import datetime
 import hashlib
+import ipaddress
 import random
 import re
 import time
@@ -33,7 +34,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_problems import
     problem,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_state import State, file_name
-from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import Answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.challenge_answers import Answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer
 
 display = Display()
@@ -72,11 +73,11 @@ class Orders:
         self.state, self.account, self.solver, self.timeout = state, account, solver, timeout
         self.url = account.network.url
 
-    def obtain(self, wanted: Wanted, fresh: bool = False) -> bytes:
-        """Return the chain in PEM for a signing request; if it was ordered before, and it is not *fresh*, out of that order."""
+    def obtain(self, wanted: Wanted) -> bytes:
+        """Return the chain in PEM for a signing request; out of the order of an earlier run, if there is one."""
         name = order_name(self.url, wanted.csr, wanted.names)
         with self.state.locked(name, patience=2 * self.timeout):
-            order = Order(self, name, wanted, {} if fresh else self.state.read(name))
+            order = Order(self, name, wanted, self.state.read(name))
             return order.finish()
 
 
@@ -380,11 +381,19 @@ def _pauses() -> t.Iterator[float]:
 def _values(order: dict[str, t.Any]) -> list[str]:
     """Return the names of an order."""
     found = [one.get("value") for one in order.get("identifiers") or [] if isinstance(one, dict)]
-    return [printable(value).lower() for value in found]
+    return [_normal(value) for value in found]
 
 
 def _identifier(authorization: dict[str, t.Any]) -> str:
-    return printable((authorization.get("identifier") or {}).get("value", "")).lower()
+    return _normal((authorization.get("identifier") or {}).get("value", ""))
+
+
+def _normal(value: t.Any) -> str:
+    """Return a name as requests have it, however the CA writes it."""
+    try:
+        return ipaddress.ip_address(value).compressed
+    except ValueError:
+        return printable(value).lower()
 
 
 def _name(authorization: dict[str, t.Any]) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import os
 import random
 import re
 import typing as t
@@ -135,12 +134,11 @@ class Renewals:
 
     def find(self, serial_number: str) -> tuple[str, str, dict[str, t.Any]] | None:
         """Return host, request and what is known of the certificate with a serial number, or None."""
-        with contextlib.suppress(FileNotFoundError):
-            for file in sorted(os.listdir(self.state.path)):
-                record = self.state.read(file.removesuffix(".json")) if file.endswith(".json") else {}
-                for entry in (record.get("certificates") or {}).values():
-                    if entry.get("serial_number") == serial_number:
-                        return record["host"], record["request"], entry
+        for name in self.state.names():
+            record = self.state.read(name)
+            for entry in (record.get("certificates") or {}).values():
+                if entry.get("serial_number") == serial_number:
+                    return record["host"], record["request"], entry
         return None
 
     def revoke(self, host: str, request: str, serial_number: str) -> None:

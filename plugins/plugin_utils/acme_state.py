@@ -49,6 +49,13 @@ class State:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.file(name))
 
+    def names(self) -> list[str]:
+        """Return the names of all records."""
+        try:
+            return sorted(name.removesuffix(".json") for name in os.listdir(self.path) if name.endswith(".json"))
+        except FileNotFoundError:
+            return []
+
     @contextlib.contextmanager
     def locked(self, name: str, patience: float = 60.0) -> t.Iterator[None]:
         """Hold the lock of a record."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import DEFAULT
+from ansible_collections.evergreen.tls.plugins.plugin_utils.challenge_answers import DEFAULT
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
 
 

@@ -10,7 +10,7 @@ import time
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import DNS, Answer, check_challenge
+from ansible_collections.evergreen.tls.plugins.plugin_utils.challenge_answers import DNS, Answer, check_challenge
 from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils.name_servers import (
     RESOLVERS,

@@ -14,7 +14,7 @@ import struct
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import DNS, Answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.challenge_answers import DNS, Answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils.dns_answers import WAITING, DnsAnswers
 from ansible_collections.evergreen.tls.plugins.plugin_utils.name_servers import (
     Place,

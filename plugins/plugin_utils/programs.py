@@ -19,7 +19,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import DNS, HTTP, Answer, check_challenge
+from ansible_collections.evergreen.tls.plugins.plugin_utils.challenge_answers import DNS, HTTP, Answer, check_challenge
 from ansible_collections.evergreen.tls.plugins.plugin_utils.dns_answers import WAITING, DnsAnswers
 from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils.name_servers import Place

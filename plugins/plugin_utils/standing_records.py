@@ -16,7 +16,7 @@ import time
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import PERSIST, Answer, check_challenge
+from ansible_collections.evergreen.tls.plugins.plugin_utils.challenge_answers import PERSIST, Answer, check_challenge
 from ansible_collections.evergreen.tls.plugins.plugin_utils.name_servers import RESOLVERS, NameServers, side_by_side
 
 LABEL = "_validation-persist"

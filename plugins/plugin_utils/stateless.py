@@ -21,7 +21,7 @@ import urllib.parse
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.names import is_address
-from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import HTTP, Answer, check_challenge
+from ansible_collections.evergreen.tls.plugins.plugin_utils.challenge_answers import HTTP, Answer, check_challenge
 from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils.name_servers import RESOLVERS, NameServers, side_by_side
 

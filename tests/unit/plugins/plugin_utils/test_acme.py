@@ -18,14 +18,20 @@ import signal
 import stat
 
 import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.playbook.task import Task
 
+from ansible_collections.evergreen.tls.plugins.action.acme_account import ActionModule
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import names_of, not_after, not_before, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import common_name, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import common_name, fingerprint, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_network import Network
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_renewal import certificate_id
+from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuance import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
 from ansible_collections.evergreen.tls.tests.unit.authority import key_pem, new_key, openssl
 from ansible_collections.evergreen.tls.tests.unit.pebble import running
@@ -220,10 +226,25 @@ def test_a_request_that_comes_again_gets_the_same_certificate(acme, pebble):
     assert issued_by(pebble) == before + 1
 
 
-def test_a_fresh_request_gets_another_certificate_though_it_is_equal(acme, pebble):
-    wanted = csr()
-    chain = acme().issue(request(), wanted, "web1")
-    assert acme().issue(request(), wanted, "web1", fresh=True) != chain
+def test_a_request_gets_another_certificate_once_the_first_is_kept(acme, pebble):
+    issuer, wanted = acme(), csr()
+    chain = issuer.issue(request(), wanted, "web1")
+    for _time in range(2):  # once more for each time that it is asked for
+        issuer.record(request(), parse_chain(chain), "web1")
+    assert acme().issue(request(), wanted, "web1") != chain
+
+
+def test_a_request_whose_answer_is_kept_is_not_ordered_again(acme, pebble):
+    key, before = new_key(), issued_by(pebble)
+    wanted, settings = csr(key=key), {"name": "www", "domains": NAMES, "issuer": "pebble"}
+    complete = complete_request({**ArgumentSpecValidator(REQUEST["options"]).validate(settings).validated_parameters})
+    first = issue_once(acme(), complete, wanted, "web1")
+    second = issue_once(acme(), complete, wanted, "web1")
+    assert first.is_new and not second.is_new and first.chain == second.chain
+    assert issued_by(pebble) == before + 1
+    third = issue_once(acme(), complete, wanted, "web1", in_use=fingerprint(first.chain[0]))
+    assert third.is_new and third.chain != first.chain
+    assert issued_by(pebble) == before + 2
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -319,6 +340,27 @@ def test_addresses_get_certificates_too(acme):
     assert names_of(parse_chain(chain)[0]) == {"127.0.0.1"}
 
 
+def test_the_accounts_are_told_and_given_another_key(acme, pebble, folder, monkeypatch):
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
+    issuers = {"pebble": said(pebble, folder), "private": {"type": "local_ca"}}
+
+    def told(check_mode=False, **arguments):
+        task = Task()
+        task.args, task.check_mode = {"issuer": "pebble", "issuers": issuers, **arguments}, check_mode
+        return ActionModule(task, None, None, None, None, None).run(task_vars={})
+
+    first = told()
+    assert (first["thumbprint"], first["accounts"]) == (acme().thumbprint(), acme().accounts())
+    assert told(check_mode=True, change_key=True) == {
+        "changed": True,
+        "msg": "would change the key of the accounts of pebble",
+    }
+    second = told(change_key=True)
+    assert second["changed"] and second["accounts"] == first["accounts"] and second["thumbprint"] != first["thumbprint"]
+    assert second["msg"].endswith("; run evergreen.tls.deploy, so that hosts answer challenges with it")
+    assert "private is no issuer of type acme, and has no account" in told(issuer="private")["msg"]
+
+
 def test_the_chain_leads_to_the_root_that_is_preferred(acme, pebble):
     roots = [common_name(parse_chain(pebble.root(number))[0].subject) for number in range(3)]
     for root in roots:
@@ -338,6 +380,13 @@ def test_a_certificate_is_revoked_once(acme, pebble):
     with issuer.renewals._changed("web1", "www") as entries:  # revoked by somebody else
         entries[certificate_id(leaf)]["revoked"] = False
     assert issuer.revoke(serial_number, "superseded") is False
+
+
+def test_nobody_gets_a_certificate_again_that_is_revoked(acme):
+    issuer, wanted = acme(), csr()
+    chain = issuer.issue(request(), wanted, "web1")
+    issuer.revoke(f"{parse_chain(chain)[0].serial_number:x}", "key_compromise")
+    assert issuer.issue(request(), wanted, "web1") != chain
 
 
 def test_a_certificate_of_somebody_else_is_not_revoked(acme):
