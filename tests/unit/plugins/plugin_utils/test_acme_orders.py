@@ -24,7 +24,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_
 from ansible_collections.evergreen.tls.tests.unit.acme_server import serving
 from ansible_collections.evergreen.tls.tests.unit.authority import Authority, some_key
 
-NAMES = ["www.example.org", "example.org"]
+NAMES = ("www.example.org", "example.org")
 CSR = make_request(some_key(), NAMES, {})
 ABOUT = "the order for www.example.org, example.org at https://127.0.0.1:[0-9]+/directory"
 
@@ -48,7 +48,7 @@ def issue(server, tmp_path):
         settings = {"directory": server.url, "ca_file": server.ca_file, "folder": str(tmp_path / "acme"), **settings}
         issuer = open_issuer("ca", {"ca": {"type": "acme", "solver": {"type": "http", "check": False}, **settings}})
         issued.issuer = issuer
-        request = {"name": name, "domains": names, "issuer": "ca", "type": "ECC"}
+        request = {"name": name, "domains": list(names), "issuer": "ca", "type": "ECC"}
         return issuer.issue(request, csr, "web1")
 
     return issued
