@@ -18,7 +18,9 @@ class ActionModule(TlsAction):
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = OPTIONS
 
     def decide(self, arguments, task_vars):
-        thumbprints = challenge_thumbprints(arguments["requests"], arguments["issuers"]) if arguments["sites"] else {}
+        thumbprints = {}
+        if arguments["sites"]:
+            thumbprints = challenge_thumbprints(arguments["requests"], arguments["issuers"], self._task.check_mode)
         sites = normal_sites(arguments, thumbprints)
         passed = {name: value for name, value in self._task.args.items() if name not in ("requests", "issuers")}
         return self.ask("nginx_sites", {**passed, "sites": sites}, task_vars)

@@ -54,6 +54,7 @@ except ImportError:  # the controller's requirements name it; action plugins say
 
 display = Display()
 
+NO_THUMBPRINT = "thumbprint-of-a-key-that-is-not-yet-made---"
 KEPT = datetime.timedelta(days=60)  # what nobody asks for again
 ASKED_AT_ONCE = 10  # certificates about which CAs are asked at a time
 REASONS = {  # RFC 5280, section 5.3.1
@@ -118,8 +119,13 @@ class Acme:
         parse_chain(pem)
         return pem
 
-    def thumbprint(self) -> str:
-        """Return the thumbprint of the account's key, which is made if need be, with which hosts answer challenges by HTTP."""
+    def thumbprint(self, pretend: bool = False) -> str:
+        """Return the thumbprint of the account's key, with which hosts answer challenges by HTTP.
+
+        The key is made if need be, unless somebody only *pretends* to deploy.
+        """
+        if pretend and not self.keys.is_there():
+            return NO_THUMBPRINT
         return thumbprint(self.keys.current())
 
     def terms(self, request: dict) -> dict[str, t.Any]:

@@ -44,6 +44,10 @@ class AccountKeys:
                     self._make(FILE)
         return self._load(FILE)
 
+    def is_there(self) -> bool:
+        """Say whether there is a key already."""
+        return bool(self.given) or os.path.exists(self._path(FILE))
+
     def following(self) -> t.Any:
         """Return the private key that is to follow; a change that was interrupted goes on with the one it made."""
         self._refuse_given()

@@ -12,14 +12,19 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.challenge_answers im
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
 
 
-def challenge_thumbprints(requests: list[dict[str, t.Any]], issuers: dict[str, t.Any]) -> dict[str, str]:
-    """Return the thumbprint with which hosts answer challenges, by the name of each request for which they do."""
+def challenge_thumbprints(
+    requests: list[dict[str, t.Any]], issuers: dict[str, t.Any], pretend: bool = False
+) -> dict[str, str]:
+    """Return the thumbprint with which hosts answer challenges, by the name of each request for which they do.
+
+    Where somebody only *pretends*, no account gets a key by it.
+    """
     answering = {
         request["name"]: request["issuer"]
         for request in requests
         if hosts_answer(request, issuers) and request.get("name")
     }
-    thumbprints = {name: open_issuer(name, issuers).thumbprint() for name in set(answering.values())}
+    thumbprints = {name: open_issuer(name, issuers).thumbprint(pretend) for name in set(answering.values())}
     return {name: thumbprints[issuer] for name, issuer in answering.items()}
 
 

@@ -107,7 +107,9 @@ class Stateless:
         for _redirect in range(MOST_REDIRECTS):
             if answer.status not in REDIRECTS:
                 break
-            url, scheme, name, path = _followed(domain, url, answer.headers.get("Location", ""))
+            url, scheme, name, leads_to = _followed(domain, url, answer.headers.get("Location", ""))
+            if leads_to != path:  # where no host of ours would answer; and no host shall choose what is asked from here
+                raise TlsError(_gone_astray(domain, address, url))
             try:
                 if name != here[1]:
                     here = (name if is_address(name) else self.name_servers.addresses(name)[0], name)
@@ -176,8 +178,7 @@ def _followed(domain: str, url: str, location: str) -> tuple[str, str, str, str]
             f"{domain} redirects to {location!r}, and CAs follow to ports 80 and 443 only; correct the redirect, or let it leave out "
             "/.well-known/acme-challenge/"
         )
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return target, parts.scheme, str(parts.hostname), urllib.parse.quote(path, safe="/?&=%:@+,;~-._!$'()*")
+    return target, parts.scheme, str(parts.hostname), parts.path
 
 
 def _gone_astray(domain: str, address: str, url: str, why: str = "") -> str:

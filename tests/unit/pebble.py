@@ -31,9 +31,9 @@ DAY = 86400
 
 
 class Pebble:
-    """A running Pebble."""
+    """A running Pebble. It asks the DNS server *resolver*, or one in which every name leads to the loopback address."""
 
-    def __init__(self, folder, answering, eab=None, environment=None, **settings):
+    def __init__(self, folder, answering, eab=None, environment=None, resolver=None, **settings):
         subprocess.run([str(ROOT / "dev/acme-servers")], check=True)
         self.folder, self.port, self.management, dns = folder, closed_port(), closed_port(), closed_port()
         self.url = f"https://127.0.0.1:{self.port}/dir"
@@ -67,20 +67,24 @@ class Pebble:
             "PEBBLE_WFE_NONCEREJECT": "20",
             **(environment or {}),
         }
-        self.names = subprocess.Popen(
-            [
-                PROGRAMS / "pebble-challtestsrv",
-                "-dnsserver",
-                f"127.0.0.1:{dns}",
-                "-management",
-                f"127.0.0.1:{closed_port()}",
-            ]
-            + ["-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", ""],
-            stdout=(folder / "names.log").open("wb"),
-            stderr=subprocess.STDOUT,
+        self.names = (
+            None
+            if resolver
+            else subprocess.Popen(
+                [
+                    PROGRAMS / "pebble-challtestsrv",
+                    "-dnsserver",
+                    f"127.0.0.1:{dns}",
+                    "-management",
+                    f"127.0.0.1:{closed_port()}",
+                ]
+                + ["-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", ""],
+                stdout=(folder / "names.log").open("wb"),
+                stderr=subprocess.STDOUT,
+            )
         )
         self.server = subprocess.Popen(
-            [PROGRAMS / "pebble", "-config", folder / "config.json", "-dnsserver", f"127.0.0.1:{dns}"],
+            [PROGRAMS / "pebble", "-config", folder / "config.json", "-dnsserver", resolver or f"127.0.0.1:{dns}"],
             stdout=(folder / "pebble.log").open("wb"),
             stderr=subprocess.STDOUT,
             env=environment,
@@ -88,7 +92,7 @@ class Pebble:
         self._wait()
 
     def stop(self):
-        for process in (self.server, self.names):
+        for process in filter(None, (self.server, self.names)):
             process.terminate()
             process.wait()
 

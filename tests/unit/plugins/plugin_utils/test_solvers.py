@@ -69,3 +69,11 @@ def test_the_thumbprint_is_that_of_the_account(tmp_path):
     assert found["site0"] == found["site2"] != found["site3"]
     assert len(found["site0"]) == 43
     assert found == challenge_thumbprints(requests("le", "local", "le", "other"), issuers)
+
+
+def test_who_only_pretends_makes_no_key(tmp_path):
+    issuers = {"le": {"type": "acme", "folder": str(tmp_path / "a")}}
+    (stand_in,) = challenge_thumbprints(requests("le"), issuers, pretend=True).values()
+    assert not (tmp_path / "a").exists() and len(stand_in) == 43
+    (real,) = challenge_thumbprints(requests("le"), issuers).values()
+    assert challenge_thumbprints(requests("le"), issuers, pretend=True) == {"site0": real} != {"site0": stand_in}

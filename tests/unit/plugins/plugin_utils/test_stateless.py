@@ -207,6 +207,15 @@ def test_a_redirect_to_a_closed_port_is_told(here, web, solver):
     )
 
 
+def test_a_host_does_not_choose_what_is_asked_elsewhere(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", lambda _name, path: (302, {"Location": f"http://127.0.0.22/latest/meta-data?{path}"}, b""))
+    web.host("127.0.0.22", right)
+    said = complaint(solver, "www.example.org")
+    assert "redirects to http://127.0.0.22/latest/meta-data?" in said and "no host of ours answers there" in said
+    assert [asked[1] for asked in web.asked] == ["127.0.0.21"]
+
+
 def test_a_circle_ends(here, web, solver):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
     web.host("127.0.0.21", redirect(""))
