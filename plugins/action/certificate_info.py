@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction, facts_of
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils.exhibits import describe_exhibits
 
 
@@ -20,4 +20,4 @@ class ActionModule(TlsAction):
 
     def decide(self, arguments, task_vars):
         told = self.visit("certificate_info", self._task.args, task_vars)
-        return {**describe_exhibits(told), **facts_of(told)}
+        return describe_exhibits(told)

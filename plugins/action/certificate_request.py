@@ -39,7 +39,7 @@ class ActionModule(TlsAction):
         return self._install(result["missing"], task_vars) or self._ask_host(arguments, task_vars)
 
     def _ask_host(self, arguments, task_vars):
-        return self._execute_module("evergreen.tls.certificate_request", module_args=arguments, task_vars=task_vars)
+        return self.ask("certificate_request", arguments, task_vars)
 
     def _install(self, package, task_vars):
         """Install a package on the host; return a result only where that settles the matter."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction, facts_of
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils.changes import find_change, no_change, prove
 from ansible_collections.evergreen.tls.plugins.plugin_utils.firewalls import (
     BACKENDS,
@@ -36,9 +36,8 @@ class ActionModule(TlsAction):
         make_doors(arguments["ports"], arguments["protocol"], arguments["sources"])
         if arguments["backend"] == "none":
             return no_change(arguments)
-        self._task_vars, self._facts = task_vars, {}
-        result = self._settle(arguments)
-        return {**result, **self._facts}
+        self._task_vars = task_vars
+        return self._settle(arguments)
 
     def _settle(self, wanted):
         """Return the result, once the host is as it is wanted, or in check mode, how it would be."""
@@ -69,9 +68,7 @@ class ActionModule(TlsAction):
         return self._tell({"looks": [look.on_wire() for look in looks]})["answers"]
 
     def _tell(self, arguments):
-        told = self.visit("firewall_transcript", arguments, self._task_vars)
-        self._facts.update(facts_of(told))
-        return told
+        return self.visit("firewall_transcript", arguments, self._task_vars)
 
 
 def _plan(change, transcript):

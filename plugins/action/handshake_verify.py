@@ -35,9 +35,7 @@ class ActionModule(TlsAction):
         arguments["request"] = request
         arguments["roots"] = arguments["roots"] or (roots.decode() if roots else None)
         if arguments["verify_from"] == "host":
-            return _described(
-                self._execute_module("evergreen.tls.handshake_verify", module_args=arguments, task_vars=task_vars)
-            )
+            return _described(self.ask("handshake_verify", arguments, task_vars))
         address = arguments["address"]
         seen_at = [(address, request["port"])] if address else places(task_vars, request["port"])
         try:
@@ -53,4 +51,4 @@ def _described(result):
 
 
 def _seen(chain, **seen):
-    return {**seen, "certificate": describe_chain(parse_chain(chain.encode()))}
+    return {**seen, "certificate": describe_chain(parse_chain(chain.encode(errors="replace")))}

@@ -17,6 +17,4 @@ class ActionModule(TlsAction):
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = OPTIONS
 
     def decide(self, arguments, task_vars):
-        return self._execute_module(
-            module_args={**self._task.args, "sites": normal_sites(arguments)}, task_vars=task_vars
-        )
+        return self.ask("nginx_sites", {**self._task.args, "sites": normal_sites(arguments)}, task_vars)

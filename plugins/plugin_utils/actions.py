@@ -18,7 +18,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils.targets import requi
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import complaints
+from ansible_collections.evergreen.tls.plugins.plugin_utils.testimonies import believable, harmless
 
+FOUND_BY_ANSIBLE = "discovered_interpreter_"
+NOT_FOUND = 127  # the exit status of a shell that does not find a program
+LONGEST_COMPLAINT = 300
 PASSED_ON = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
 
 
@@ -28,13 +32,21 @@ class TlsAction(ActionBase):
     _supports_check_mode = True
     ARGUMENTS: t.ClassVar[dict[str, t.Any]]
 
+    def __init__(self, *arguments: t.Any, **more: t.Any) -> None:
+        super().__init__(*arguments, **more)
+        self._found: dict[str, t.Any] = {}
+
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
+        result = self._decided(task_vars or {})
+        return {**result, "ansible_facts": self._found} if self._found else result
+
+    def _decided(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         try:
             require_cryptography()
-            return self.decide(self._arguments(), task_vars or {})
+            return self.decide(self._arguments(), task_vars)
         except TlsError as error:
-            return {"failed": True, "msg": str(error), **error.details}
+            return {"failed": True, "msg": harmless(str(error)), **error.details}
         except OSError as error:
             return {"failed": True, "msg": str(system_error(error))}
 
@@ -44,9 +56,31 @@ class TlsAction(ActionBase):
 
     def visit(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return what a module of the collection says on the host. Raises TlsError where it failed."""
-        result = self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
+        result = self.ask(module, arguments, task_vars)
         if result.get("failed"):
             raise TlsError(result.pop("msg"), **result)
+        return result
+
+    def ask(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return what a module of the collection says on the host, whether it failed or not."""
+        try:
+            said = self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
+        except RecursionError as error:
+            raise TlsError(f"the host answers {module} without end; look at what it is doing") from error
+        self._remember(said)
+        if "module_stdout" in said:  # in which Ansible found no answer
+            return {"failed": True, "msg": why_silent(module, said)}
+        return believable(module, said)
+
+    def _remember(self, result: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Take the facts out of a result, and keep what Ansible itself found on the host: its Python.
+
+        That goes into the result of the task: without it there, the next task would search again. Nothing else may. Facts take
+        the place of what the inventory says, and a host that was taken over would say which certificates it has to get.
+        """
+        facts = result.pop("ansible_facts", None)
+        if isinstance(facts, dict):
+            self._found.update({name: facts[name] for name in facts if str(name).startswith(FOUND_BY_ANSIBLE)})
         return result
 
     def perform(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -62,7 +96,7 @@ class TlsAction(ActionBase):
             templar=self._templar,
             shared_loader_obj=self._shared_loader_obj,
         )
-        return action.run(task_vars=task_vars)
+        return self._remember(action.run(task_vars=task_vars))
 
     def _arguments(self) -> dict[str, t.Any]:
         """Return the arguments of the task, once they are what ARGUMENTS says."""
@@ -85,7 +119,7 @@ class HostAction(TlsAction):
 
     def decide(self, arguments, task_vars):
         arguments = {**self._task.args, "request": complete_request(arguments["request"])}
-        result = self._execute_module(module_args=arguments, task_vars=task_vars)
+        result = self.ask(self._task.action.rpartition(".")[2], arguments, task_vars)
         if result.get("missing") and self._task.check_mode:
             return {"changed": True, "msg": f"the package {result['missing']} would be installed first"}
         return result
@@ -104,7 +138,6 @@ class ChainAction(TlsAction):
 
         One request that fails keeps none of the others back, but a host that cannot be reached is tried once only.
         """
-        self._facts: dict[str, t.Any] = {}
         lost = None
         certificates = []
         for request in requests:
@@ -115,18 +148,11 @@ class ChainAction(TlsAction):
                 except AnsibleConnectionFailure as error:
                     lost = why_lost(str(error))
             certificates.append({"name": request["name"], "changed": False, "failed": True, "msg": lost})
-        return {**together(certificates), **facts_of({"ansible_facts": self._facts})}
+        return together(certificates)
 
     def step(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Return the result of another action of the collection, and remember what Ansible found out on the way."""
-        result = self.perform(f"evergreen.tls.{name}", arguments, task_vars)
-        self._facts.update(facts_of(result).get("ansible_facts", {}))
-        return result
-
-
-def facts_of(visit: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Return what Ansible itself found on a host, such as its Python: without it in the result, the next task would search again."""
-    return {"ansible_facts": visit["ansible_facts"]} if visit.get("ansible_facts") else {}
+        """Return the result of another action of the collection."""
+        return self.perform(f"evergreen.tls.{name}", arguments, task_vars)
 
 
 def together(certificates: list[dict[str, t.Any]]) -> dict[str, t.Any]:
@@ -163,4 +189,29 @@ def why_lost(complaint: str) -> str:
         return "the host has no space left for what Ansible puts there; free some, and run this again"
     if "temporary directory" in complaint:
         return f"Ansible cannot make its folder on the host: {last}; see who may write to remote_tmp there"
-    return f"the host cannot be reached: {last}; see that it runs, and that ansible_host is right"
+    last = last.removeprefix("Failed to connect to the host via ssh: ")
+    if "could not be sent" in last:
+        last = last.partition("over ssh:")[2].strip() or "the connection broke off"
+    return f"the host cannot be reached: {last}; see that it runs, and that ansible_host is right, and run this again"
+
+
+def why_silent(module: str, result: dict[str, t.Any]) -> str:
+    """Return why a module gave no answer, with what to do about it, from what Ansible made of that."""
+    printed, complaint = (_last_line(result.get(stream)) for stream in ("module_stdout", "module_stderr"))
+    if result.get("rc") == NOT_FOUND:
+        return (
+            f"Ansible finds no Python on the host: {complaint or printed}; install it there, or correct ansible_python_interpreter, "
+            "and run this again"
+        )
+    if printed:
+        return f"{module} gives no answer on the host, and the last that it prints is {complaint or printed}; see what its Python does, with -vvv"
+    return (
+        f"the host was lost: {module} ended without an answer ({complaint or 'exit status ' + str(result.get('rc'))}); "
+        "see that it runs, and what ends programs there or ssh here, and run this again"
+    )
+
+
+def _last_line(printed: t.Any) -> str:
+    """Return the last line of what was printed on a host, fit for people."""
+    lines = str(printed or "").strip().splitlines()
+    return harmless(lines[-1][:LONGEST_COMPLAINT]) if lines else ""

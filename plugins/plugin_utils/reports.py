@@ -126,12 +126,11 @@ def _outcomes(host: str, rows: dict[str, list], left: dict[str, t.Any], check_mo
     )
     if left["renew_failed"] and not obtained and (seen := _reason_of_host(rows)):
         trouble = seen
-    passed_over = check_mode or _get(left["certificate_served"], "skipped") is True
     outcomes = []
     for key in {**obtained, **served}:
         request = key if isinstance(key, str) else ""
         unseen = {"failed": True, "msg": trouble or UNSEEN}
-        presented = served.get(key, {} if passed_over or not _is_put_in_place(obtained.get(key)) else unseen)
+        presented = served.get(key, {} if check_mode or not _is_put_in_place(obtained.get(key)) else unseen)
         outcomes.append(_outcome(host, request, obtained.get(key, {}), presented, rows.get(request, []), check_mode))
     if trouble:
         if not any(outcome.state == "failed" for outcome in outcomes):

@@ -23,7 +23,7 @@ def run(**arguments):
     task.action, task.args = "evergreen.tls.nginx_sites", arguments
     action = ActionModule(task, None, None, None, None, None)
 
-    def execute(module_args, task_vars):
+    def execute(module, module_args, task_vars):
         passed.append(module_args)
         return {"changed": True}
 

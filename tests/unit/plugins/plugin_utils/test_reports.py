@@ -131,8 +131,6 @@ def test_a_host_may_not_have_failed_before(nothing):
 def test_a_host_that_failed_before_is_told_as_a_whole():
     sentence = "certificate request www: the list of domains is empty; name at least one"
     assert outcome(renew_failed=sentence) == Outcome("web1", "failed", sentence, until=OLD)
-    skipped = {"certificate_obtained": {"skipped": True}, "certificate_served": {"skipped": True}}
-    assert outcome(renew_failed=sentence, **skipped) == Outcome("web1", "failed", sentence, until=OLD)
 
 
 def test_a_failure_of_a_request_is_not_told_again_for_its_host():
@@ -159,7 +157,6 @@ def test_a_new_certificate_of_which_nothing_says_that_it_is_served_is_not_proved
         unproved=True,
     )
     assert outcome(ISSUED, renew_failed="no space; free some").reason == "no space; free some"
-    assert outcome(ISSUED, certificate_served={"skipped": True}).state == "renewed"
     assert outcome(ISSUED, check_mode=True).state == "renewed"
 
 
@@ -177,7 +174,7 @@ def test_hosts_that_a_failed_proof_kept_from_being_touched_say_so():
             "web7": dealt_with([ISSUED], [{**SERVED, "failed": True, "msg": UNPROVED}]),
             "web6": {"renew_failed": "no CA; start it"},
             "web8": {},
-            "web9": {"certificate_obtained": {"skipped": True}},
+            "web9": {},
         },
         rows=[row("web7"), row("web6"), row("web8"), row("web8", "shop", not_after=NEW), row("web9", "", "due", None)],
     )
