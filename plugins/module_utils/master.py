@@ -147,7 +147,7 @@ class Master:
 
     def logged(self, since: int) -> str:
         """Return what the error log has gained since log_end()."""
-        return (read_file(self.error_log()) or b"")[since:].decode(errors="replace")
+        return (read_file(self.error_log(), since) or b"").decode(errors="replace")
 
     def blocks_for(self, name: str, port: int) -> list[Server]:
         """Return the server blocks that answer to a name on a port, in the order in which nginx reads them."""

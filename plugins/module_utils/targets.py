@@ -58,10 +58,11 @@ def run(argv: list[str], stdin: str | None = None) -> tuple[int, str]:
     return ended.returncode, "\n".join(part for part in (ended.stdout.strip(), ended.stderr.strip()) if part)
 
 
-def read_file(path: str) -> bytes | None:
-    """Return the content of a file, or None where there is none."""
+def read_file(path: str, since: int = 0) -> bytes | None:
+    """Return the content of a file, or what comes after its first bytes, or None where there is none."""
     try:
         with open(path, "rb") as stream:
+            stream.seek(since)
             return stream.read()
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -52,6 +52,7 @@ ANSWERS: dict[str, dict[str, dict[str, t.Any]]] = {
     "handshake_verify": {
         "handshakes": {"type": "list", "elements": "dict", "options": HANDSHAKE},
         "problems": TEXTS,
+        "answered": BOOL,
         "verified_from": TEXT,
     },
     "nginx_reload": {"fingerprint": TEXT, "addresses": TEXTS, "reason": TEXT, "fresh": BOOL},

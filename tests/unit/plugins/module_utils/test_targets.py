@@ -14,6 +14,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_
 def test_a_file_is_read_where_there_is_one(tmp_path):
     (tmp_path / "file").write_bytes(b"\x00content")
     assert read_file(str(tmp_path / "file")) == b"\x00content"
+    assert read_file(str(tmp_path / "file"), 3) == b"ntent"
     assert read_file(str(tmp_path / "missing")) is None
     assert read_file(str(tmp_path / "file/below")) is None
     with pytest.raises(IsADirectoryError):
