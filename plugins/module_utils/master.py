@@ -158,9 +158,11 @@ class Master:
         """Say whether a process of nginx is a master that was started with this configuration."""
         words = title(pid)
         given = re.search(r" -c\s*(\S+)", words)
-        if not words.startswith(MASTER) or (given and given.group(1) != self.nginx.configuration):
+        if not words.startswith(MASTER):
             return False
-        return bool(given) or image(pid) == os.path.realpath(self.program)
+        if given:
+            return os.path.join(self.nginx.prefix, given.group(1)) == self.nginx.configuration
+        return image(pid) == os.path.realpath(self.program)
 
     def _path(self, name: str, default: str) -> str:
         """Return a path that a directive of the main level may set; relative ones begin at nginx's prefix."""
