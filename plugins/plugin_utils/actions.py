@@ -16,6 +16,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsErr
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import require_cryptography
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
+from ansible_collections.evergreen.tls.plugins.plugin_utils.arguments import validated
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import complaints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.testimonies import believable, harmless
@@ -103,7 +104,7 @@ class TlsAction(ActionBase):
         return self._checked(self._task.args)
 
     def _checked(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
-        checked = ArgumentSpecValidator(self.ARGUMENTS).validate(arguments)
+        checked = validated(ArgumentSpecValidator(self.ARGUMENTS), arguments)
         if checked.error_messages:
             request = self._task.args.get("request")
             name = request.get("name") if isinstance(request, dict) else None

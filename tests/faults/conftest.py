@@ -24,6 +24,7 @@ PARTS = {
     "file systems": "on a real file system that is full or read-only",
     "cuts": "connections to a host that were lost within a module",
     "meetings": "runs from two controllers at once",
+    "inputs": "fed to a parser",
 }
 COLUMNS = ("module", "scene", *PARTS)
 LIARS = ("who lies", "lies")
