@@ -38,6 +38,7 @@ def decide(module):
     require_cryptography()
     wanted = module.params["request"]
     store = Store(module.params["directory"], wanted["name"])
+    store.check_folders()
     if not module.check_mode:
         store.put_back()
     if not os.path.isdir(store.path):
@@ -93,7 +94,7 @@ def install(module, wanted, store):
             return {"changed": True, "msg": "would install the certificate that the issuer returns"}
         raise TlsError(f"no certificate is ready in {store.path}; pass the chain that certificate_issue returned")
 
-    if current and module.params["chain"].split() == (store.file(current, "fullchain.pem") or b"").decode().split():
+    if current and module.params["chain"].encode().split() == (store.file(current, "fullchain.pem") or b"").split():
         return settle(module, wanted, store)
     key = store.file("next", "privkey.pem")
     if (
@@ -106,6 +107,7 @@ def install(module, wanted, store):
         raise TlsError(
             f"no key is waiting in {store.next}; request the certificate on this host first, with certificate_request"
         )
+    store.check_private("next", wanted)
     try:
         chain = parse_chain(module.params["chain"].encode())
         check_chain(chain, load_key(key, f"{store.next}/privkey.pem").public_key(), wanted["domains"], now, roots)

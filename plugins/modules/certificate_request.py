@@ -50,6 +50,7 @@ def decide(module):
     store = Store(module.params["directory"], wanted["name"])
     now = datetime.datetime.now(datetime.timezone.utc)
 
+    store.check_folders()
     if not module.check_mode:
         store.put_back()
     reason = why_due(store, wanted, now, roots, module.params["force"])

@@ -9,6 +9,7 @@ Every value is checked before it becomes part of a configuration. Hosts get what
 
 from __future__ import annotations
 
+import collections
 import re
 import typing as t
 
@@ -25,8 +26,8 @@ PATH = re.compile(r"/[\w.,:@%+=~/-]*")
 UPSTREAM = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9._~:/@%+,=&?\[\]-]*")
 TARGET = re.compile(r"https?://[A-Za-z0-9\[$][A-Za-z0-9._~:/@%+,=&?\[\]#!*()$-]*")
 VARIABLE = re.compile(r"\$(\w*)")
-DURATION = re.compile(r"\d+[smhdwMy]?")
-SESSION_CACHE = re.compile(r"off|none|shared:\w+:\d+[kKmM]?")
+DURATION = re.compile(r"[0-9]+[smhdwMy]?")
+SESSION_CACHE = re.compile(r"off|none|shared:[A-Za-z0-9_]+:[0-9]+[kKmM]?")
 
 
 def normal_sites(arguments: dict[str, t.Any]) -> list[dict[str, t.Any]]:
@@ -62,10 +63,9 @@ def normal_site(site: dict, profile: str, domains: dict[str, list[str]]) -> dict
 
 def check_sites(sites: list[dict]) -> None:
     """Make sure that the sites can stand beside each other."""
-    names = [site["name"] for site in sites]
-    for name in names:
-        if names.count(name) > 1:
-            raise TlsError(f"{names.count(name)} sites are called {name}; give each its own name")
+    for name, times in collections.Counter(site["name"] for site in sites).items():
+        if times > 1:
+            raise TlsError(f"{times} sites are called {name}; give each its own name")
     answering: dict[tuple[str, int], str] = {}
     for site in sites:
         for endpoint in ((name, site[port]) for name in site["server_names"] for port in ("http_port", "https_port")):
