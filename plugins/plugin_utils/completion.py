@@ -79,7 +79,7 @@ def _check_words(request: dict) -> None:
     """Make sure that words that hosts hand on to their system, or write down, are what they seem to be."""
     for field in ("issuer", "owner", "group"):
         value = request.get(field)
-        if value is not None and (value != value.strip() or not value or not _is_printable(value)):
+        if value and (value != value.strip() or not _is_printable(value)):
             raise TlsError(
                 f"{field} is {value!r}, and a name has no control characters, nor blanks around it; correct it"
             )

@@ -10,6 +10,7 @@ Every value is checked before it becomes part of a configuration. Hosts get what
 from __future__ import annotations
 
 import collections
+import os
 import re
 import typing as t
 
@@ -32,6 +33,7 @@ SESSION_CACHE = re.compile(r"off|none|shared:[A-Za-z0-9_]+:[0-9]+[kKmM]?")
 
 def normal_sites(arguments: dict[str, t.Any]) -> list[dict[str, t.Any]]:
     """Return the sites that the arguments of nginx_sites describe, once all of it may stand in a configuration."""
+    check_place(arguments["path"])
     if arguments["state"] == "absent":
         return []
     sites = [normal_site(site, arguments["profile"], arguments["domains"]) for site in arguments["sites"]]
@@ -97,6 +99,14 @@ def check_store(store: str) -> None:
     if not PATH.fullmatch(store):
         raise TlsError(
             f"the store {store!r} cannot stand in nginx's configuration; use an absolute path without blanks and quotes"
+        )
+
+
+def check_place(path: str) -> None:
+    """Make sure that the file of the configuration may be named in one."""
+    if not PATH.fullmatch(path) or os.path.normpath(path) != path:
+        raise TlsError(
+            f"the path {path!r} cannot name a configuration; use an absolute path without blanks, quotes and .."
         )
 
 
