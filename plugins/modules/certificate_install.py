@@ -112,7 +112,7 @@ def install(module, wanted, store):
         chain = parse_chain(module.params["chain"].encode())
         check_chain(chain, load_key(key, f"{store.next}/privkey.pem").public_key(), wanted["domains"], now, roots)
     except TlsError as error:
-        raise TlsError(f"the chain for {wanted['name']} is refused: {error}") from error
+        raise TlsError(f"the chain for {wanted['name']} is refused: {error}", now=now.isoformat()) from error
     return {"chain": chain, **put_in_use(module, wanted, store, lambda: store.complete(chain, wanted))}
 
 

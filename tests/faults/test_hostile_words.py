@@ -129,7 +129,7 @@ def configured(sites, store="/etc/evergreen", session_timeout="1d", session_cach
 
 def shape(statements):
     """Return the names of directives, with those of their blocks."""
-    return [(statement.words[0], shape(statement.block)) for statement in statements]
+    return [(statement.words[:1], shape(statement.block)) for statement in statements]
 
 
 def site_with(option, word):
