@@ -22,6 +22,9 @@ PARTS = {
     "states": "rebuilt after a power loss",
     "syncs": "left out of the model, which then finds what is lost",
     "file systems": "on a real file system that is full or read-only",
+    "cuts": "connections to a host that were lost within a module",
+    "meetings": "runs from two controllers at once",
+    "inputs": "fed to a parser",
 }
 COLUMNS = ("module", "scene", *PARTS)
 LIARS = ("who lies", "lies")
@@ -198,6 +201,22 @@ def saboteur(tmp_path):
 def stage(tmp_path, programs):
     """Prepare a scene."""
     return lambda scene: Theatre(scene, str(tmp_path), programs)
+
+
+@pytest.fixture(scope="session")
+def sites(tmp_path_factory):
+    """Two hosts, each with a site that is served, and with a certificate that is due."""
+    from ansible_collections.evergreen.tls.tests.faults.fleet import Fleet
+    from ansible_collections.evergreen.tls.tests.faults.sites import Site
+
+    fleet = Fleet("faults", 2)
+    try:
+        everything = [Site(fleet, host, tmp_path_factory.mktemp(host)) for host in fleet.addresses]
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            list(pool.map(Site.prepare, everything))
+        yield everything
+    finally:
+        fleet.down()
 
 
 @pytest.fixture
