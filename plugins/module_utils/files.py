@@ -16,6 +16,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import stat
 import time
 import typing as t
 
@@ -67,6 +68,22 @@ def replace_link(target: str, path: str) -> None:
             os.unlink(temporary)
         raise
     sync_folder(os.path.dirname(path))
+
+
+def set_attributes(path: str, mode: int, owner: int = -1, group: int = -1) -> None:
+    """Give a file its mode and owner, once it is sure that no other name leads to it: that might be a file of somebody else."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            raise TlsError(
+                f"{path} is not a regular file of its own, but a link or a device; move it away and run this again"
+            )
+        with named(path):
+            os.fchown(descriptor, owner, group)
+            os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
 
 
 def link_beside(path: str) -> str:

@@ -89,7 +89,12 @@ class Master:
             return False
         working = [pid for pid in children(process) if _is_working(pid)]
         begun = [started(pid) for pid in working or [process]]
-        return any(moment is not None and moment < os.lstat(path).st_ctime for moment in begun)
+        written = os.lstat(path).st_ctime
+        if (
+            written > time.time()
+        ):  # the clock was set back since: all that is known is that it was there when this began
+            written = started(os.getpid()) or written
+        return any(moment is not None and moment < written for moment in begun)
 
     def check_startable(self, port: int) -> None:
         """Make sure that nothing has the ports that nginx would have if it ran."""

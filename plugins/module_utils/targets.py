@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import typing as t
 
@@ -59,7 +60,16 @@ def run(argv: list[str], stdin: str | None = None) -> tuple[int, str]:
 
 
 def read_file(path: str, since: int = 0) -> bytes | None:
-    """Return the content of a file, or what comes after its first bytes, or None where there is none."""
+    """Return the content of a file, or what comes after its first bytes, or None where there is none.
+
+    Raises TlsError for what is no file, and might never end.
+    """
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):  # opening a folder says what it is
+        raise TlsError(f"{path} is not a regular file; move it away and run this again")
     try:
         with open(path, "rb") as stream:
             stream.seek(since)

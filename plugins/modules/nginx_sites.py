@@ -49,6 +49,7 @@ def decide(module):
     params = module.params
     sites = params["sites"] if params["state"] == "present" else []
     check_certificates(sites, params["domains"], params["store"])
+    check_file(params["path"])
     if not module.get_bin_path("nginx", opt_dirs=FOLDERS):
         return without_nginx(module, sites)
     master = Master(module)
@@ -67,6 +68,15 @@ def check_certificates(sites, domains, store):
                 f"the site {site['name']} has no certificate: there is no certificate request named {name}, only "
                 f"{', '.join(sorted(domains))}; correct the name, or say which certificate it has"
             )
+
+
+def check_file(path):
+    """Make sure that no file of somebody else is replaced or removed."""
+    content = read_file(path)
+    if content and not content.startswith(HEADER.encode()):
+        raise TlsError(
+            f"{path} was not written by evergreen.tls, and is left as it is; let path name another file, or move it away"
+        )
 
 
 def without_nginx(module, sites):

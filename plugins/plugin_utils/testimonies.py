@@ -39,11 +39,11 @@ ANSWERS: dict[str, dict[str, dict[str, t.Any]]] = {
         "now": {"type": "str", "required": True},
         "certificates": {"type": "list", "elements": "dict", "required": True, "options": EXHIBIT},
     },
-    "certificate_install": {"version": TEXT, "certificate": DICT, "pruned": TEXTS, "put_back": TEXT},
+    "certificate_install": {"version": TEXT, "certificate": DICT, "pruned": TEXTS, "put_back": TEXT, "now": TEXT},
     "certificate_request": {
         "due": BOOL,
         "missing": {"type": "str", "choices": ["python3-cryptography"]},
-        **dict.fromkeys(("reason", "csr", "ready", "in_use", "fingerprint"), TEXT),
+        **dict.fromkeys(("reason", "csr", "ready", "in_use", "fingerprint", "now"), TEXT),
     },
     "firewall_transcript": {
         "changed": {"type": "bool", "required": True},

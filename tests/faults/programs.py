@@ -71,13 +71,13 @@ for line in sys.stdin:
 class Programs:
     """Runs modules, one after the other, each in a process of its own."""
 
-    def __init__(self, sabotage: str = "") -> None:
-        """*sabotage* is what is done to the modules before they run."""
+    def __init__(self, sabotage: str = "", **environment: str) -> None:
+        """*sabotage* is what is done to the modules before they run, *environment* what they find in theirs."""
         self.server = subprocess.Popen(
             [sys.executable, "-c", SERVER, sabotage],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=ENVIRONMENT,
+            env={**ENVIRONMENT, **environment},
             cwd="/",
         )
 
