@@ -15,7 +15,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not
 from ansible_collections.evergreen.tls.plugins.plugin_utils.shapes import shaped
 
 try:
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
@@ -48,7 +48,7 @@ def _described(told: dict[str, t.Any], now: datetime.datetime) -> dict[str, t.An
             raise TlsError(told["problem"])
         try:
             public_key = serialization.load_pem_public_key(told["public_key"].encode())
-        except UnsupportedAlgorithm as error:
+        except (UnsupportedAlgorithm, InternalError) as error:
             raise TlsError(
                 "its key is of a kind that is not understood here; look at what the host is doing"
             ) from error

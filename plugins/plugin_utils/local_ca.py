@@ -39,7 +39,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.shapes import shaped
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -304,7 +304,7 @@ class LocalCa:
             raise TlsError(
                 f"{path} is {'not ' if self.passphrase else ''}protected by a passphrase; {advice} in certificate_issuers"
             ) from error
-        except (ValueError, UnsupportedAlgorithm) as error:
+        except (ValueError, UnsupportedAlgorithm, InternalError) as error:
             if b"ENCRYPTED" in pem:
                 raise TlsError(f"the passphrase does not open {path}; correct it in certificate_issuers") from error
             raise TlsError(f"{path} holds no private key that can be read; restore it from a backup") from error

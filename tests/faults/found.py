@@ -12,6 +12,7 @@ import json
 LONG = b"9" * 5000  # digits, of which Python reads 4300 at the most
 BEGIN = b"-----BEGIN CERTIFICATE-----\n"
 MANY = 200_000
+SHORT_KEY = b"-----BEGIN PRIVATE KEY-----MBICAQAwBQYDK2VwBAYEBAABCiQ=-----END PRIVATE KEY-----"  # of Ed25519
 
 
 def request_of_version_3() -> bytes:
@@ -63,6 +64,7 @@ def circle(count: int) -> bytes:
 
 FOUND: dict[str, list[bytes]] = {
     "chains: a chain": [BEGIN * (MANY // 5)],
+    "keys: a private key": [SHORT_KEY],
     "keys: a signing request": [request_of_version_3()],
     "gate: a signing request of a host": [request_of_version_3()],
     "certificate_request: a signing request that waits": [request_of_version_3()],
@@ -144,7 +146,7 @@ FOUND: dict[str, list[bytes]] = {
         b'{"revoked_at": null}',
         b'{"revoked_at": null, "request": "www", "certificate": "x"}',
     ],
-    "local_ca: files": [b"\x80", b"\0", b"[" * MANY],
+    "local_ca: files": [SHORT_KEY, b"\x80", b"\0", b"[" * MANY],
     "addresses: an endpoint": [b":" * 2000 + b" "],
     "completion: a request": [b"0.5", b'{"name": "www", "domains": ["x"], "port": Infinity}'],
     "survey: the variables of a host": [
