@@ -337,8 +337,8 @@ def _load_record(path: str) -> dict | None:
     with shaped(f"{path} is no record of a certificate; restore it from a backup"):
         record = json.loads(content)
         parse_chain(record["certificate"].encode())
-        for moment in (record["issued_at"], record["not_after"], record["revoked_at"]):
-            if moment is not None and datetime.datetime.fromisoformat(moment).tzinfo is None:
+        for moment in ("issued_at", "not_after", *(["revoked_at"] if record["revoked_at"] is not None else [])):
+            if datetime.datetime.fromisoformat(record[moment]).tzinfo is None:
                 raise ValueError(moment)
         if not SERIAL.fullmatch(record["serial_number"]) or not (
             isinstance(record["request"], str) and record["names"]
