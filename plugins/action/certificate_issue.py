@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import datetime
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain
@@ -13,7 +12,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer, check_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuance import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
 
 
@@ -24,7 +23,7 @@ class ActionModule(TlsAction):
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "request": REQUEST,
         "csr": {"type": "str"},
-        "fresh": {"type": "bool", "default": False},
+        "in_use": {"type": "str"},
         "issuers": {"type": "dict", "default": {}, "no_log": True},
     }
 
@@ -37,20 +36,14 @@ class ActionModule(TlsAction):
             return {"changed": True, "msg": sentence, "diff": {"before": "", "after": f"{sentence}\n"}}
         if not arguments["csr"]:
             raise TlsError(f"there is no signing request for {what}; pass the csr that certificate_request returned")
-        csr = arguments["csr"].encode()
-        public_key = check_request(csr, wanted)
-        answer = issuer.issue(wanted, csr, task_vars.get("inventory_hostname", ""), arguments["fresh"])
-        roots = issuer.roots()
-        try:
-            chain = check_answer(answer, public_key, wanted, roots, datetime.datetime.now(datetime.timezone.utc))
-        except TlsError as error:
-            raise TlsError(
-                f"the answer of {wanted['issuer']} for {what} is refused, and nothing is changed: {error}"
-            ) from error
+        host = task_vars.get("inventory_hostname", "")
+        csr = arguments["csr"].encode(errors="replace")  # of a host, and so it may hold halves of characters
+        issued = issue_once(issuer, wanted, csr, host, arguments["in_use"])
         return {
             "changed": True,
-            "chain": to_pem(chain).decode(),
-            "roots": roots.decode() if roots else None,
-            "certificate": describe_chain(chain),
-            "msg": f"{wanted['issuer']} issued {what}",
+            "chain": to_pem(issued.chain).decode(),
+            "roots": issued.roots.decode() if issued.roots else None,
+            "certificate": describe_chain(issued.chain),
+            "warnings": issued.warnings,
+            "msg": f"{wanted['issuer']} issued {what}{'' if issued.is_new else ' in an earlier run'}",
         }

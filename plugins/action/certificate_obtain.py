@@ -29,11 +29,11 @@ class ActionModule(ChainAction):
         place = {"request": request, "directory": arguments["directory"]}
         issuers = {"issuers": arguments["issuers"]}
         asked = self.step("certificate_request", {**place, **issuers, "force": arguments["force"]}, task_vars)
-        if asked.get("failed") or not (asked["due"] or "ready" in asked):
+        if asked.get("failed") or not (asked.get("due") or "ready" in asked):
             return _result([asked], "it is not due")
         steps, issued = [asked], {}
         if "ready" not in asked:
-            csr = {"csr": asked.get("csr"), "fresh": asked["changed"] and request["reuse_key"]}
+            csr = {"csr": asked.get("csr"), "in_use": asked.get("in_use")}
             issued = self.step("certificate_issue", {"request": request, **issuers, **csr}, task_vars)
             steps.append(issued)
         if not issued.get("failed"):
@@ -54,6 +54,6 @@ def _result(steps, otherwise):
         "due": asked.get("due", False),
         "reason": asked.get("reason"),
         "certificate": certificate,
-        "fingerprint": certificate["fingerprint"] if certificate else asked.get("fingerprint"),
+        "fingerprint": certificate.get("fingerprint") if certificate else asked.get("fingerprint"),
     }
     return {**{key: value for key, value in result.items() if value is not None}, **passed_on(steps)}

@@ -8,6 +8,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import Answers
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import REASONS
 
@@ -30,6 +31,8 @@ class ActionModule(TlsAction):
                 f"{arguments['serial_number']!r} is no serial number; write its hexadecimal digits, as certificate_info shows them"
             )
         issuer = open_issuer(arguments["issuer"], arguments["issuers"])
+        if not self._task.check_mode:
+            Answers(issuer.answers).forget(int(serial_number, 16))
         changed = issuer.revoke(serial_number, arguments["reason"], pretend=self._task.check_mode)
         verb = "would be" if self._task.check_mode else "is"
         return {

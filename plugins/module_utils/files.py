@@ -120,8 +120,10 @@ def named(path: str) -> t.Iterator[None]:
 
 
 @contextlib.contextmanager
-def locked(path: str, patience: float = 60.0) -> t.Iterator[None]:
+def locked(path: str, patience: float = 60.0, place: int | None = None) -> t.Iterator[None]:
     """Hold the lock *path* (created where it is missing); the kernel releases it if this process dies.
+
+    With *place*, hold that byte of it alone: one file is any number of locks, of which a process holds one at a time.
 
     Raises TlsError when another process holds it for longer than *patience* seconds.
     """
@@ -131,10 +133,13 @@ def locked(path: str, patience: float = 60.0) -> t.Iterator[None]:
         while True:
             try:
                 with named(path):
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if place is None:
+                        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    else:
+                        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
                 break
             except OSError as error:
-                if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN):
+                if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
                     raise
             if time.monotonic() > deadline:
                 raise TlsError(

@@ -17,6 +17,8 @@ description:
   - The issuer is not believed either. Its answer must belong to the key, cover exactly the names, be valid now, be for servers,
     and lead to the issuer's roots; it is put in order, and duplicates, strangers and the root are dropped. A wrong answer
     changes nothing.
+  - What an issuer answered is kept on the controller for 30 days. A signing request that comes again, from a run that goes on where
+    another was killed or from two controllers at once, gets the answer that is there, and nothing is issued twice.
 author:
   - Evergreen contributors (@evergreen)
 extends_documentation_fragment:
@@ -33,19 +35,16 @@ attributes:
   idempotent:
     support: none
     details:
-      - Each run issues a certificate. Run it only where M(evergreen.tls.certificate_request) returned a request.
+      - Each signing request is answered once. Run it only where M(evergreen.tls.certificate_request) returned one.
 options:
   csr:
     description: The signing request in PEM. Needed but for check mode.
     type: str
-  fresh:
+  in_use:
     description:
-      - Whether the signing request was made for this very renewal.
-      - A private CA gives a request that comes again within a day (or a tenth of a shorter lifetime) the certificate that it got,
-        so that a run that was killed, or two at once, have nothing issued twice. The request for a key that is kept may be equal to
-        an earlier one without being the same.
-    type: bool
-    default: false
+      - The SHA-256 fingerprint of the certificate that is in use, as M(evergreen.tls.certificate_request) returned it.
+      - It is never returned again, though the signing request may be equal to that for it, where the key is kept.
+    type: str
 seealso:
   - module: evergreen.tls.certificate_request
   - module: evergreen.tls.certificate_install

@@ -66,11 +66,12 @@ def decide(module):
         ready = None if module.params["force"] else store.ready(wanted, now, roots)
         if ready is not None:
             return {"changed": False, "due": True, "reason": reason, "ready": ready}
+        due = {"due": True, "reason": reason, "in_use": in_use(store)}
         csr = waiting_request(store, wanted)
         if csr is not None:
-            return {"changed": False, "due": True, "reason": reason, "csr": csr.decode()}
+            return {"changed": False, **due, "csr": csr.decode()}
         csr = new_request(store, wanted)
-    return {"changed": True, "due": True, "reason": reason, "csr": csr.decode(), "diff": diff}
+    return {"changed": True, **due, "csr": csr.decode(), "diff": diff}
 
 
 def why_due(store, wanted, now, roots, force):
@@ -85,9 +86,17 @@ def why_due(store, wanted, now, roots, force):
 def not_due(store, wanted):
     """Say what is in use, and whether it has to be put right."""
     current = store.current()
-    leaf = parse_chain(store.file(current, "fullchain.pem"))[0]
     unsettled = {"ready": current} if store.unsettled(current, wanted) else {}
-    return {"changed": False, "due": False, "fingerprint": fingerprint(leaf), **unsettled}
+    return {"changed": False, "due": False, "fingerprint": in_use(store), **unsettled}
+
+
+def in_use(store):
+    """Return the fingerprint of the certificate that is in use, or None where there is none that can be read."""
+    current = store.current()
+    try:
+        return fingerprint(parse_chain(store.file(current, "fullchain.pem") or b"")[0]) if current else None
+    except TlsError:
+        return None
 
 
 def waiting_request(store, wanted):

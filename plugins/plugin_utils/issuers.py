@@ -20,6 +20,7 @@ class Issuer(t.Protocol):
     """A CA, as it is configured in the inventory."""
 
     SETTINGS: dict[str, t.Any]  # the argument spec of the settings
+    answers: str  # the folder of the controller in which its answers are kept (answers.py)
 
     def __init__(self, **settings: t.Any) -> None:
         """Be ready to work; nothing is asked or made yet."""
@@ -27,10 +28,19 @@ class Issuer(t.Protocol):
     def roots(self) -> bytes | None:
         """Return the roots that clients of this issuer trust, in PEM; None for those of the system, or not known yet."""
 
-    def issue(self, request: dict, csr: bytes, host: str, fresh: bool) -> bytes:
+    def terms(self, request: dict) -> dict[str, t.Any]:
+        """Return what decides on the certificate beside the CSR, for JSON: an answer is given again on the same terms only."""
+
+    def issue(self, request: dict, csr: bytes, host: str) -> bytes:
         """Return what the CA answers to a signing request, in PEM. The request is complete, and the CSR was checked against it.
 
-        A CSR that is *fresh* was made for this renewal, and must not get an earlier answer again.
+        Nobody else is busy with this CSR meanwhile, and no answer to it is kept that would do.
+        """
+
+    def record(self, request: dict, chain: list, host: str) -> None:
+        """Write down, where the issuer has such a habit, that a certificate was issued.
+
+        Called once its chain is kept and before it is used; once more for each time that it is asked for again.
         """
 
     def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:

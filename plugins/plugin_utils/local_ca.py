@@ -8,7 +8,7 @@ pki/
 ├── root.pem  root.key           the root; clients trust root.pem
 ├── issuing.pem  issuing.key     what signs for servers
 ├── issued/SERIAL.json           a record of every certificate, with its revocation
-├── answered/SHA256              the serial number that a signing request of this day got, by its digest
+├── answers/                     what was signed of late, for who asks again (answers.py)
 ├── crl.pem                      what was revoked
 └── lock
 """
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import hashlib
 import json
 import os
 import re
@@ -49,8 +48,6 @@ except ImportError:  # the controller's requirements name it; action plugins say
 ROOT_LIFETIME = datetime.timedelta(days=20 * 365)
 ISSUING_LIFETIME = datetime.timedelta(days=10 * 365)
 CRL_LIFETIME = datetime.timedelta(days=30)
-ANSWERED = datetime.timedelta(days=1)  # for how long a request gets the same answer; at most a tenth of the lifetime
-MOMENT = datetime.timedelta(seconds=2)  # between the time that a certificate is given and the time that is recorded
 BACKDATED = datetime.timedelta(hours=1)  # for hosts whose clock is behind; at most a tenth of the lifetime
 LONGEST_NAME = 42  # common names have 64 bytes, and "Issuing CA" and a date follow
 
@@ -84,18 +81,24 @@ class LocalCa:
         self.lifetime = duration(lifetime)
         self.passphrase = passphrase.encode() if passphrase else None
         self.crl_url = crl_url
+        self.answers = self._path("answers")
 
     def roots(self) -> bytes | None:
         """Return the root in PEM, or None while the CA is not made."""
         return to_pem([self._load_certificate("root.pem")]) if os.path.exists(self._path("root.pem")) else None
 
-    def issue(self, request: dict, csr: bytes, host: str, fresh: bool = False) -> bytes:
-        """Sign for the names of the request, with nothing out of the CSR but its public key.
+    def terms(self, request: dict) -> dict[str, t.Any]:
+        """Return what decides on a certificate beside the signing request."""
+        return {
+            "names": request["domains"],
+            "subject": subject_name(request["domains"], request).rfc4514_string(),
+            "lifetime": self._lifetime(request).total_seconds(),
+            "crl_url": self.crl_url,
+        }
 
-        A CSR that comes a second time, from a run that goes on where another was killed or from two controllers at once, gets
-        the certificate that was issued for it, unless it is *fresh*: made anew, and only equal to an earlier one since its key is.
-        """
-        lifetime = duration(request["lifetime"]) if request.get("lifetime") else self.lifetime
+    def issue(self, request: dict, csr: bytes, host: str) -> bytes:
+        """Sign for the names of the request, with nothing out of the CSR but its public key."""
+        lifetime = self._lifetime(request)
         now = _now()
         with self._opened() as (key, issuing):
             if now + lifetime > not_after(issuing):
@@ -103,15 +106,30 @@ class LocalCa:
                     f"the CA in {self.directory} expires on {not_after(issuing):%Y-%m-%d}, before a certificate of {lifetime.days} "
                     "days would; ask for a shorter lifetime, or move the folder away to have a new CA made"
                 )
-            certificate = None if fresh else self._answered(csr, request, now, lifetime)
-            if certificate is None:
-                certificate = self._leaf(request, load_request(csr).public_key(), now, lifetime, issuing).sign(
-                    key, hashes.SHA256()
-                )
-                self._record(certificate, request, host)
-                self._remember(csr, certificate, now)
-                self._refresh_crl(key, issuing)
+            certificate = self._leaf(request, load_request(csr).public_key(), now, lifetime, issuing).sign(
+                key, hashes.SHA256()
+            )
+            self._refresh_crl(key, issuing)
         return to_pem([certificate, issuing])
+
+    def record(self, request: dict, chain: list, host: str) -> None:
+        """Write down which certificate a host gets, unless that was done before."""
+        serial_number = f"{chain[0].serial_number:x}"
+        path = self._path("issued", f"{serial_number}.json")
+        if os.path.exists(path):
+            return
+        record = {
+            "serial_number": serial_number,
+            "host": host,
+            "request": request["name"],
+            "names": request["domains"],
+            "not_after": not_after(chain[0]).isoformat(),
+            "issued_at": _now().isoformat(),
+            "revoked_at": None,
+            "reason": None,
+            "certificate": to_pem(chain[:1]).decode(),
+        }
+        replace_file(path, _json(record))
 
     def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
         """Put a certificate on the revocation list; say whether that is new. With *pretend*, say it and do nothing."""
@@ -203,45 +221,8 @@ class LocalCa:
             builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
         return builder
 
-    def _record(self, certificate: t.Any, request: dict, host: str) -> None:
-        serial_number = f"{certificate.serial_number:x}"
-        record = {
-            "serial_number": serial_number,
-            "host": host,
-            "request": request["name"],
-            "names": request["domains"],
-            "not_after": not_after(certificate).isoformat(),
-            "issued_at": _now().isoformat(),
-            "revoked_at": None,
-            "reason": None,
-            "certificate": to_pem([certificate]).decode(),
-        }
-        replace_file(self._path("issued", f"{serial_number}.json"), _json(record))
-
-    def _answered(self, csr: bytes, request: dict, now: datetime.datetime, lifetime: datetime.timedelta) -> t.Any:
-        """Return the certificate that was issued for a CSR a short while ago, or None."""
-        serial_number = (read_file(self._path("answered", _digest(csr))) or b"").decode(errors="replace")
-        record = (
-            _load_record(self._path("issued", f"{serial_number}.json")) if SERIAL.fullmatch(serial_number) else None
-        )
-        if record is None or record["revoked_at"] or record["request"] != request["name"]:
-            return None
-        certificate = parse_chain(record["certificate"].encode())[0]
-        age = now - datetime.datetime.fromisoformat(record["issued_at"])
-        as_asked = (
-            record["names"] == request["domains"]
-            and certificate.subject == subject_name(request["domains"], request)
-            and abs(not_after(certificate) - lifetime - now + age) < MOMENT
-        )
-        return certificate if as_asked and age < min(ANSWERED, lifetime / 10) else None
-
-    def _remember(self, csr: bytes, certificate: t.Any, now: datetime.datetime) -> None:
-        """Write down which certificate a CSR got, and forget what nobody will ask for again."""
-        os.makedirs(self._path("answered"), mode=0o700, exist_ok=True)
-        for entry in os.scandir(self._path("answered")):
-            if entry.stat().st_mtime < (now - ANSWERED).timestamp():
-                os.unlink(entry.path)
-        replace_file(self._path("answered", _digest(csr)), f"{certificate.serial_number:x}".encode())
+    def _lifetime(self, request: dict) -> datetime.timedelta:
+        return duration(request["lifetime"]) if request.get("lifetime") else self.lifetime
 
     def _refresh_crl(self, key: t.Any, issuing: t.Any) -> None:
         """Write a new revocation list once half of the life of the present one is over."""
@@ -252,7 +233,7 @@ class LocalCa:
             ValueError,
             TypeError,
             UnsupportedAlgorithm,
-        ):  # it is lost or damaged, and all that belongs into it is in the records
+        ):  # lost or damaged, and all that belongs into it is in the records
             is_fresh = False
         if not is_fresh:
             self._write_crl(key, issuing)
@@ -357,10 +338,6 @@ def _name(common: str, organization: str) -> t.Any:
     return x509.Name(
         [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization), x509.NameAttribute(NameOID.COMMON_NAME, common)]
     )
-
-
-def _digest(csr: bytes) -> str:
-    return hashlib.sha256(csr).hexdigest()
 
 
 def _authority(

@@ -119,6 +119,11 @@ FOUND: dict[str, list[bytes]] = {
         ),
     ],
     "firewalls: routes in /proc": [b"x\nx", b"\n\n" + b"0" * 32, b"x\neth0 00000000 0 x 0 0 0 00000000"],
+    "exhibits: what a host says of its certificates": [
+        b'{"now": null, "certificates": []}',
+        b'{"failed": "no"}',
+        b'{"now": "x", "certificates": []}',
+    ],
     "transcripts: what a host says of its firewall": [
         *(
             b"1",
@@ -132,13 +137,12 @@ FOUND: dict[str, list[bytes]] = {
             services(11),
         ),
     ],
-    "exhibits: what a host says of its certificates": [
-        *(b"1", b"{}", b'{"now": 1}', b'{"now": "x"}', b'{"now": "2026-11-21", "certificates": [1]}'),
-    ],
     "handshake_verify: what a host sees of itself": [
         b'{"handshakes": 1}',
         b'{"handshakes": [{}]}',
         b'{"handshakes": [{"chain": 1}]}',
+        b'{"handshakes": [{"chain": null}]}',
+        b'{"handshakes": [{"chain": "x", "port": Infinity}]}',
     ],
     "local_ca: records": [
         b"1",

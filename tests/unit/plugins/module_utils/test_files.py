@@ -30,7 +30,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_
 HOLDER = """
 import sys, time
 from ansible_collections.evergreen.tls.plugins.module_utils.files import locked
-with locked(sys.argv[1]):
+with locked(sys.argv[1], place=int(sys.argv[2]) if sys.argv[2:] else None):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -149,11 +149,14 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
     assert not (tmp_path / "planted").exists()
 
 
-def hold(path):
+def hold(path, place=None):
     """Start a process that holds a lock, and return it once it does."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE, env=environment, cwd=os.path.dirname(path)
+        [sys.executable, "-c", HOLDER, path, *filter(None, [place])],
+        stdout=subprocess.PIPE,
+        env=environment,
+        cwd=os.path.dirname(path),
     )
     assert holder.stdout.readline() == b"held\n"
     return holder
@@ -181,6 +184,22 @@ def test_a_lock_is_gone_with_a_holder_that_is_killed(tmp_path):
         with locked(path, patience=10):
             pass
     finally:
+        holder.communicate()
+
+
+def test_a_place_of_a_lock_is_held_by_one_process_and_the_others_are_free(tmp_path):
+    path = str(tmp_path / "lock")
+    holder = hold(path, place="77")
+    try:
+        with pytest.raises(TlsError), locked(path, patience=0, place=77):
+            pass
+        with locked(path, patience=0, place=78):
+            pass
+        holder.kill()
+        with locked(path, patience=10, place=77):
+            pass
+    finally:
+        holder.kill()
         holder.communicate()
 
 

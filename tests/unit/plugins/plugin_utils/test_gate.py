@@ -258,5 +258,5 @@ def test_an_ed25519_key_is_judged_without_the_profile_of_the_web():
 
 def test_an_answer_with_hundreds_of_certificates_is_not_sorted():
     assert answer_refusal(to_pem(CHAIN * 60)) == (
-        "the answer holds 120 certificates, and chains have a few; see what answers in place of the CA"
+        "the answer has 120 certificates, and chains have a few; see what answers in place of the CA"
     )

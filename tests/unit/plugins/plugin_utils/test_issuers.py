@@ -107,6 +107,6 @@ def test_a_passphrase_is_in_no_error(tmp_path):
 @pytest.mark.parametrize("name", sorted(ISSUERS))
 def test_every_issuer_has_what_an_issuer_has(name):
     methods = {method for method in vars(Issuer) if not method.startswith("_")}
-    assert methods >= {"roots", "issue", "revoke"}
+    assert methods >= {"roots", "terms", "issue", "record", "revoke"}
     assert all(callable(getattr(ISSUERS[name], method)) for method in methods)
     assert "type" not in ISSUERS[name].SETTINGS

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import os
 import pathlib
@@ -24,7 +23,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsErr
 from ansible_collections.evergreen.tls.plugins.module_utils.files import locked
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request, public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
-from ansible_collections.evergreen.tls.plugins.plugin_utils import local_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import LocalCa
 from ansible_collections.evergreen.tls.tests.unit.authority import openssl, some_key
 
@@ -33,13 +31,16 @@ HOUR = datetime.timedelta(hours=1)
 DAY = datetime.timedelta(days=1)
 ISSUE = """
 import sys
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key, make_key, make_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils import local_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import LocalCa
 key = load_key(make_key({"type": "Ed25519"}))
 ca = LocalCa(sys.argv[1], "Evergreen", "90d", None, None)
 request = {"name": "web", "domains": ["www.example.org"], "lifetime": None}
-sys.stdout.buffer.write(ca.issue(request, make_request(key, ["www.example.org"], {}), "web1") + ca.roots())
+answer = ca.issue(request, make_request(key, ["www.example.org"], {}), "web1")
+ca.record(request, parse_chain(answer), "web1")
+sys.stdout.buffer.write(answer + ca.roots())
 """
 
 
@@ -55,7 +56,9 @@ def issue(ca, kind="ECC", **changes):
     """Have a certificate issued; return leaf and issuing CA."""
     request = request_for(**changes)
     csr = make_request(some_key(kind=kind), request["domains"], {"common_name": "evil.example"})
-    return parse_chain(ca.issue(request, csr, "web1"))
+    chain = parse_chain(ca.issue(request, csr, "web1"))
+    ca.record(request, chain, "web1")
+    return chain
 
 
 def records(folder):
@@ -205,59 +208,29 @@ def test_every_certificate_is_recorded(folder):
     assert (folder / "issued" / f"{serial(leaf)}.json").exists()
 
 
-def test_a_request_that_comes_again_gets_the_certificate_that_was_issued_for_it(folder):
-    csr = make_request(some_key(), NAMES, {})
-    answers = {opened(folder).issue(request_for(), csr, host) for host in ("web1", "web1", "web2")}
-    assert len(answers) == len(records(folder)) == 1
-    issue(opened(folder))
-    assert len(records(folder)) == 2
+def test_a_certificate_is_recorded_once_with_whoever_had_it_first(folder):
+    ca = opened(folder)
+    leaf, issuing = issue(ca)
+    before = (folder / "issued" / f"{serial(leaf)}.json").read_bytes()
+    ca.record(request_for(name="other"), [leaf, issuing], "web2")
+    assert (folder / "issued" / f"{serial(leaf)}.json").read_bytes() == before
+    assert len(records(folder)) == 1
 
 
 @pytest.mark.parametrize(
-    "changes", [{"domains": NAMES[:1]}, {"lifetime": "47d"}, {"name": "other"}, {"organization_name": "Example"}]
+    "changes", [{"domains": NAMES[:1]}, {"lifetime": "47d"}, {"organization_name": "Example"}, {"common_name": "web"}]
 )
-def test_a_request_that_wants_something_else_by_now_gets_another_certificate(folder, changes):
-    csr = make_request(some_key(), NAMES, {})
-    first = opened(folder).issue(request_for(), csr, "web1")
-    assert opened(folder).issue(request_for(**changes), csr, "web1") != first
-    assert len(records(folder)) == 2
+def test_what_decides_on_a_certificate_are_its_terms(folder, changes):
+    assert opened(folder).terms(request_for(**changes)) != opened(folder).terms(request_for())
+    assert opened(folder).terms(request_for(mode="0640", links={"/a": "cert.pem"})) == opened(folder).terms(
+        request_for()
+    )
 
 
-@pytest.mark.parametrize("kind", ["RSA", "Ed25519"])
-def test_a_fresh_request_for_a_kept_key_gets_another_certificate_though_it_equals_the_one_before(folder, kind):
-    csr = make_request(some_key(kind=kind), NAMES, {})
-    assert csr == make_request(some_key(kind=kind), NAMES, {})
-    first = opened(folder).issue(request_for(), csr, "web1")
-    second = opened(folder).issue(request_for(), csr, "web1", fresh=True)
-    assert second != first
-    assert opened(folder).issue(request_for(), csr, "web1") == second
-
-
-def test_a_request_whose_certificate_was_revoked_gets_another_one(folder):
-    csr = make_request(some_key(), NAMES, {})
-    first = opened(folder).issue(request_for(), csr, "web1")
-    opened(folder).revoke(serial(parse_chain(first)[0]), "key_compromise")
-    assert opened(folder).issue(request_for(), csr, "web1") != first
-
-
-@pytest.mark.parametrize(("lifetime", "later"), [("90d", DAY), ("1h", datetime.timedelta(minutes=6))])
-def test_a_request_that_comes_again_much_later_gets_another_certificate(folder, monkeypatch, lifetime, later):
-    csr = make_request(some_key(), NAMES, {})
-    first = opened(folder).issue(request_for(lifetime=lifetime), csr, "web1")
-    now = local_ca._now()
-    monkeypatch.setattr(local_ca, "_now", lambda: now + later * 0.9)
-    assert opened(folder).issue(request_for(lifetime=lifetime), csr, "web1") == first
-    monkeypatch.setattr(local_ca, "_now", lambda: now + later)
-    assert opened(folder).issue(request_for(lifetime=lifetime), csr, "web1") != first
-
-
-def test_answers_are_forgotten_after_a_day(folder):
-    issue(opened(folder))
-    (old,) = (folder / "answered").iterdir()
-    os.utime(old, (1, 1))
-    csr = make_request(some_key(1), NAMES, {})
-    opened(folder).issue(request_for(), csr, "web1")
-    assert [path.name for path in (folder / "answered").iterdir()] == [hashlib.sha256(csr).hexdigest()]
+@pytest.mark.parametrize("changes", [{"lifetime": "47d"}, {"crl_url": "http://pki.example.org/crl.pem"}])
+def test_settings_that_decide_on_a_certificate_are_among_its_terms(folder, changes):
+    assert opened(folder, **changes).terms(request_for()) != opened(folder).terms(request_for())
+    assert opened(folder, lifetime="47d").terms(request_for()) == opened(folder).terms(request_for(lifetime="47d"))
 
 
 def test_keys_are_closed_to_others(folder):
@@ -274,7 +247,6 @@ def test_keys_are_closed_to_others(folder):
         "root.pem": 0o644,
         "crl.pem": 0o644,
         "issued": 0o700,
-        "answered": 0o700,
     }
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 

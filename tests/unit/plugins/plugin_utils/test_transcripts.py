@@ -35,5 +35,5 @@ def test_answers_are_told_as_they_came():
     ],
 )
 def test_what_is_no_answer_is_refused(answers):
-    with pytest.raises(TlsError, match="^the host does not answer as it was asked; look at what it is doing$"):
+    with pytest.raises(TlsError, match="^the host does not say what it was asked; look at what it is doing$"):
         Transcript(answers)

@@ -1,0 +1,87 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How a signing request of a host comes to its certificate: once, whatever is killed, and whoever else asks."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.renewal import why_replace
+from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import Answers
+from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer, check_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import Issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.patience import within
+
+PATIENCE = (
+    900.0  # seconds for any CA, however long it looks at DNS; those that should be quick have patience of their own
+)
+
+
+class Issued(t.NamedTuple):
+    """A chain that may be installed."""
+
+    chain: list
+    roots: bytes | None
+    is_new: bool
+    warnings: list[str]
+
+
+def issue_once(issuer: Issuer, wanted: dict, csr: bytes, host: str, in_use: str | None = None) -> Issued:
+    """Have a signing request signed, or return the chain that an earlier run had for it and did not come to install.
+
+    Neither the host nor the CA is believed. *in_use* is the fingerprint of what the host has: no answer to anything, though
+    the signing request may equal that for it when the key is kept.
+    """
+    public_key = check_request(csr, wanted)
+    with Answers(issuer.answers).to(csr, issuer.terms(wanted)) as answer:
+        chain, roots, warnings = answer.chain(), issuer.roots(), []
+        is_new = not chain or not still_does(chain, public_key, {**wanted, "host": host}, roots, in_use)
+        if is_new:
+            said = answer_of(issuer, wanted, csr, host)
+            roots = issuer.roots()  # which may have been made meanwhile
+            try:
+                chain = check_answer(said, public_key, wanted, roots, _now())
+            except TlsError as error:
+                raise TlsError(
+                    f"the answer of {wanted['issuer']} for the certificate of {wanted['name']} is refused, and nothing is changed: {error}"
+                ) from error
+            try:
+                answer.keep(chain, _now())
+            except OSError as error:  # what was bought is used all the same
+                warnings = [
+                    f"{wanted['issuer']} issues this certificate again if this run dies now: {system_error(error)}"
+                ]
+        issuer.record(wanted, chain, host)
+    return Issued(chain, roots, is_new, warnings)
+
+
+def answer_of(issuer: Issuer, wanted: dict, csr: bytes, host: str) -> t.Any:
+    """Return what a CA answers, if it ever does."""
+    try:
+        return within(PATIENCE, lambda: issuer.issue(wanted, csr, host))
+    except TimeoutError as error:
+        raise TlsError(
+            f"{wanted['issuer']} has not answered for {PATIENCE:.0f} seconds, and nothing is changed; "
+            "see that it can be reached from the controller, then run this again"
+        ) from error
+
+
+def still_does(chain: list, public_key: t.Any, wanted: dict, roots: bytes | None, in_use: str | None) -> bool:
+    """Say whether a chain that was issued before is what a CA may answer now, is not due on its host, and not what is in use."""
+    now = _now()
+    try:
+        check_answer(to_pem(chain), public_key, wanted, roots, now)
+    except TlsError:
+        return False
+    trusted = parse_chain(roots) if roots else None
+    return why_replace(chain, public_key, None, wanted, now, trusted) is None and fingerprint(chain[0]) != in_use
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc)
