@@ -82,7 +82,7 @@ def test_a_parser_eats_whatever_it_is_fed(parser, tally, is_sample):
     for content in parser.seeds:
         feed(parser, content)
     eaten = eat(parser, EXAMPLES_OF_SAMPLE if is_sample else EXAMPLES)
-    tally.add("inputs", parser.file, parser.what, eaten + len(parser.seeds))
+    tally.add_inputs(parser.file, parser.what, eaten + len(parser.seeds))
 
 
 def test_what_once_broke_a_parser_does_not_any_more(tally):
@@ -91,7 +91,7 @@ def test_what_once_broke_a_parser_does_not_any_more(tally):
     for name, contents in FOUND.items():
         for content in contents:
             feed(parsers[name], content)
-        tally.add("inputs", parsers[name].file, parsers[name].what, len(contents))
+        tally.add_inputs(parsers[name].file, parsers[name].what, len(contents))
 
 
 def test_no_parser_has_taken_more_memory_than_it_may():
@@ -125,7 +125,7 @@ def test_no_new_way_through_a_parser_leads_to_an_error(parser, tally, is_sample,
         int(line.split()[1]) for line in ended.stderr.splitlines() if line.startswith("stat::number_of_executed_units:")
     ]
     assert ended.returncode == 0 and runs, f"{told(tmp_path)}\n{ended.stderr[-3000:]}"
-    tally.add("inputs", parser.file, parser.what, runs[0])
+    tally.add_inputs(parser.file, parser.what, runs[0])
 
 
 def told(folder):
@@ -303,4 +303,4 @@ def test_a_server_that_does_not_stop_is_left_in_bounded_time_and_space(content, 
         with pytest.raises(TlsError, match="; "):
             handshakes.handshake("127.0.0.1", server.port, "www.example.org")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
-    tally.add("inputs", "handshakes", "what a server answers", 1)
+    tally.add_inputs("handshakes", "what a server answers", 1)
