@@ -28,7 +28,7 @@ from ansible_collections.evergreen.tls.tests.unit.servers import servers
 
 PLUGINS = pathlib.Path(__file__).parents[2] / "plugins"
 EXAMPLES, EXAMPLES_OF_SAMPLE = 3000, 150  # inputs that hypothesis makes up, for each parser
-SECONDS = 6  # for which atheris looks for new ways through each parser, in the whole suite
+SECONDS = 4  # for which atheris looks for new ways through each parser, in the whole suite
 MEMORY = 1024  # MiB that a parser may take at the most, whatever it is fed
 GUIDED = pathlib.Path(__file__).with_name("guided.py")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONWARNINGS": "ignore"}
@@ -103,24 +103,11 @@ def test_no_parser_has_taken_more_memory_than_it_may():
 def test_no_new_way_through_a_parser_leads_to_an_error(parser, tally, is_sample, tmp_path):
     if is_sample:
         pytest.skip("coverage leads through the parsers in the whole suite alone")
+    (tmp_path / "corpus").mkdir()
     for number, content in enumerate([*parser.seeds, *FOUND.get(parser.name, [])]):
         if len(content) < 5000:
-            (tmp_path / f"seed{number}").write_bytes(content)
-    ended = subprocess.run(
-        [
-            sys.executable,
-            str(GUIDED),
-            parser.name,
-            str(tmp_path),
-            f"-max_total_time={SECONDS}",
-            f"-rss_limit_mb={MEMORY}",
-        ],
-        capture_output=True,
-        text=True,
-        env=ENVIRONMENT,
-        cwd=tmp_path,
-        timeout=600,
-    )
+            (tmp_path / "corpus" / f"seed{number}").write_bytes(content)
+    ended = guided(tmp_path, parser.name, f"-max_total_time={SECONDS}", f"-rss_limit_mb={MEMORY}")
     runs = [
         int(line.split()[1]) for line in ended.stderr.splitlines() if line.startswith("stat::number_of_executed_units:")
     ]
@@ -128,9 +115,21 @@ def test_no_new_way_through_a_parser_leads_to_an_error(parser, tally, is_sample,
     tally.add_inputs(parser.file, parser.what, runs[0])
 
 
+def guided(folder, parser, *options):
+    """Have atheris feed a parser, beginning with what is in the corpus of a folder; return how that ended."""
+    return subprocess.run(
+        [sys.executable, str(GUIDED), parser, str(folder / "corpus"), *options],
+        capture_output=True,
+        text=True,
+        env={**ENVIRONMENT, "TMPDIR": str(folder)},
+        cwd=folder,
+        timeout=600,
+    )
+
+
 def told(folder):
     """Return the inputs that atheris left behind, as they would stand in found.py."""
-    return "\n".join(repr(path.read_bytes()) for path in sorted(folder.glob("crash-*")))
+    return "\n".join(repr(path.read_bytes()) for path in sorted(folder.glob("*-*")) if path.is_file())
 
 
 # -- the suite can fail ----------------------------------------------------------------------------------------------
@@ -172,14 +171,8 @@ def test_a_parser_that_is_worse_is_found(worse, monkeypatch):
 
 def test_coverage_leads_to_what_chance_does_not_find(tmp_path):
     """A ladder of comparisons, which only whoever sees each step climbs: so atheris sees inside of the plugins."""
-    ended = subprocess.run(
-        [sys.executable, str(GUIDED), "--ladder", str(tmp_path), "-max_total_time=120", "-seed=1"],
-        capture_output=True,
-        text=True,
-        env=ENVIRONMENT,
-        cwd=tmp_path,
-        timeout=600,
-    )
+    (tmp_path / "corpus").mkdir()
+    ended = guided(tmp_path, "--ladder", "-max_total_time=120", "-seed=1")
     assert ended.returncode != 0 and "the top of the ladder" in ended.stdout, ended.stdout + ended.stderr
 
 
