@@ -36,9 +36,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils.processes import (
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file, run
 
-PID = re.compile(rb"[0-9]{1,9}")
 MASTER = "nginx: master process"
 SLOWER = 10  # times that a reload may take as long as a test
+PID = re.compile(rb"[0-9]{1,9}")
 FOLDERS = ["/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin", "/opt/nginx/sbin"]
 
 
@@ -169,16 +169,6 @@ class Master:
         return os.path.join(self.nginx.prefix, path)
 
 
-def _read_regular(path: str) -> bytes | None:
-    """Return the content of a file. Nothing else is opened, as devices and pipes may have no end."""
-    return read_file(path) if os.path.isfile(path) else None
-
-
-def _find(pattern: str) -> list[str]:
-    """Return the paths that fit what an include asks for; nothing fits what cannot be a path."""
-    return [] if "\0" in pattern else sorted(glob.glob(pattern))
-
-
 def _is_worker(pid: int) -> bool:
     """Say whether a process of nginx is a worker, or another helper of its master."""
     return title(pid).startswith("nginx: ") and not title(pid).startswith(MASTER)
@@ -193,6 +183,16 @@ def _stranger_at(port: int) -> str | None:
     """Return which other program than nginx has a port."""
     holders = [stranger(listener, "nginx") for listener in listeners() if listener.port == port]
     return next(filter(None, holders), None)
+
+
+def _read_regular(path: str) -> bytes | None:
+    """Return the content of a file. Nothing else is opened, as devices and pipes may have no end."""
+    return read_file(path) if os.path.isfile(path) else None
+
+
+def _find(pattern: str) -> list[str]:
+    """Return the paths that fit what an include asks for; nothing fits what cannot be a path."""
+    return [] if "\0" in pattern else sorted(glob.glob(pattern))
 
 
 def _answers(server: Server, name: str, port: int) -> bool:

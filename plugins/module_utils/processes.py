@@ -87,6 +87,14 @@ def owners(inode: str) -> list[int]:
     return [pid for pid in _processes() if f"socket:[{inode}]" in _descriptors(pid)]
 
 
+def stranger(listener: Listener, name: str) -> str | None:
+    """Return who holds a socket, if that is another program than the one of a name."""
+    holders = owners(listener.inode)
+    if any(program(pid) == name for pid in holders):
+        return None
+    return f"{program(holders[0])} (pid {holders[0]})" if holders else "a program that cannot be seen from here"
+
+
 def _listener(line: str) -> Listener | None:
     """Return the listening socket of a line of the kernel's, or None for another one, or for what is no such line."""
     fields = line.split()
@@ -97,14 +105,6 @@ def _listener(line: str) -> Listener | None:
         return Listener(_address(address), int(port, 16), fields[9])
     except (ValueError, struct.error):
         return None
-
-
-def stranger(listener: Listener, name: str) -> str | None:
-    """Return who holds a socket, if that is another program than the one of a name."""
-    holders = owners(listener.inode)
-    if any(program(pid) == name for pid in holders):
-        return None
-    return f"{program(holders[0])} (pid {holders[0]})" if holders else "a program that cannot be seen from here"
 
 
 def _processes() -> list[int]:

@@ -229,11 +229,7 @@ class LocalCa:
         try:
             present = x509.load_pem_x509_crl(read_file(self._path("crl.pem")) or b"")
             is_fresh = present.next_update_utc - _now() >= CRL_LIFETIME / 2
-        except (
-            ValueError,
-            TypeError,
-            UnsupportedAlgorithm,
-        ):  # lost or damaged, and all that belongs into it is in the records
+        except (ValueError, TypeError, UnsupportedAlgorithm):  # lost or damaged; the records have all of it
             is_fresh = False
         if not is_fresh:
             self._write_crl(key, issuing)

@@ -30,14 +30,18 @@ SAMPLE_OF_CUTS = [("certificate_install", "sshd is killed")]
 # How a module is brought to a halt in the midst of its work, how that shows, and how it goes on.
 GATES = {
     "certificate_request": (
-        "systemd-run --quiet --collect --unit=gate flock /etc/evergreen/site/lock sleep infinity; "
-        "until ! flock --nonblock /etc/evergreen/site/lock true; do sleep 0.1; done",
+        (
+            "systemd-run --quiet --collect --unit=gate flock /etc/evergreen/site/lock sleep infinity; "
+            "until ! flock --nonblock /etc/evergreen/site/lock true; do sleep 0.1; done"
+        ),
         "find /proc/[0-9]*/fd -lname /etc/evergreen/site/lock 2> /dev/null | cut -d / -f 3 | sort -u | xargs -I @ cat /proc/@/comm | grep python",
         "systemctl stop gate",
     ),
     "certificate_install": (
-        "printf '#!/bin/sh\\ntouch /run/gate.reached\\nwhile [ -e /run/gate ]; do sleep 0.1; done\\n' > /run/validate; "
-        "chmod 755 /run/validate; rm -f /run/gate.reached; touch /run/gate",
+        (
+            "printf '#!/bin/sh\\ntouch /run/gate.reached\\nwhile [ -e /run/gate ]; do sleep 0.1; done\\n' > /run/validate; "
+            "chmod 755 /run/validate; rm -f /run/gate.reached; touch /run/gate"
+        ),
         "ls /run/gate.reached",
         "rm /run/gate",
     ),
