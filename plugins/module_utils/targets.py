@@ -65,12 +65,9 @@ def read_file(path: str, since: int = 0) -> bytes | None:
     Raises TlsError for what is no file, and might never end.
     """
     try:
-        found = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):  # opening a folder says what it is
-        raise TlsError(f"{path} is not a regular file; move it away and run this again")
-    try:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a folder says what it is
+            raise TlsError(f"{path} is not a regular file; move it away and run this again")
         with open(path, "rb") as stream:
             stream.seek(since)
             return stream.read()
