@@ -21,7 +21,13 @@ from ansible_collections.evergreen.tls.plugins.module_utils.configurations impor
     servers,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.files import create_file, locked, replace_file, sync_folder
+from ansible_collections.evergreen.tls.plugins.module_utils.files import (
+    create_file,
+    locked,
+    named,
+    replace_file,
+    sync_folder,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils.master import FOLDERS, Master
 from ansible_collections.evergreen.tls.plugins.module_utils.nginx import dotted, first_error
 from ansible_collections.evergreen.tls.plugins.module_utils.processes import (
@@ -106,6 +112,7 @@ class Transaction:
         self.process = master.process()
         self.sites = sites
         self.path = module.params["path"]
+        self.loaded = hidden(self.path, "loaded")  # what nginx runs with, while it is found out whether it loads what is new
         self.main = master.nginx.configuration
         self.files = master.files()
         if self.main not in self.files:
@@ -137,11 +144,11 @@ class Transaction:
             self.warn(text)
             self.sweep()
             if rewritten:
-                self.write(text)
+                self.write(text, reloaded)
             else:
                 self.test()
             if reloaded:
-                self.reload(rewritten, before)
+                self.reload()
             if removed:
                 remove_file(self.path)
         return {
@@ -209,8 +216,8 @@ class Transaction:
                 "repair that, then run this again"
             )
 
-    def write(self, text):
-        """Put the configuration in its place, once nginx has accepted it there."""
+    def write(self, text, reloaded):
+        """Put the configuration in its place, once nginx has accepted it there; keep what was there if it is *reloaded*."""
         refused = self.rehearse(text)
         if refused:
             self.test()  # if it was broken before, that is what has to be said
@@ -220,6 +227,8 @@ class Transaction:
                 f"nginx refuses the new configuration{f' at the site {site}' if site else ''}: {refused}; "
                 "nothing was changed, correct the sites and run this again"
             )
+        if reloaded:
+            self.remember()
         replace_file(self.path, text.encode())
         if self.process:
             # The kernel rounds the start of a process down to 10 ms: a worker that comes now must not look older than the file.
@@ -234,6 +243,37 @@ class Transaction:
         for entry in os.listdir(folder):
             if re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}", entry):
                 os.unlink(os.path.join(folder, entry))
+        if self.process and not self.is_outdated():
+            self.forget()
+
+    def remember(self):
+        """Keep what nginx runs with, for restore(): of this run, or of one that follows because this one was killed."""
+        if os.path.lexists(self.loaded):
+            return
+        if os.path.lexists(self.path):
+            with named(self.loaded):
+                os.link(self.path, self.loaded)
+        else:
+            create_file(self.loaded, b"")
+        sync_folder(os.path.dirname(self.path))
+
+    def restore(self):
+        """Put back what remember() has kept, which takes no space; say whether there was something."""
+        if not os.path.lexists(self.loaded):
+            return False
+        if os.path.getsize(self.loaded):
+            os.rename(self.loaded, self.path)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
+        sync_folder(os.path.dirname(self.path))
+        self.forget()
+        return True
+
+    def forget(self):
+        """Do without what remember() has kept."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.loaded)
 
     def rehearse(self, text):
         """Return what nginx has against *text* in the place of the file, or None."""
@@ -269,8 +309,8 @@ class Transaction:
         """Return the SHA-256 fingerprint of each certificate that the sites use."""
         return {name: leaf_fingerprint(os.path.join(self.module.params["store"], name)) for name in self.certificates()}
 
-    def reload(self, rewritten, before):
-        """Have nginx load its configuration; where it cannot, put back what was there *before* it was rewritten.
+    def reload(self):
+        """Have nginx load its configuration; where it cannot, put back what it had loaded.
 
         The age of the workers tells when it has done so.
         """
@@ -282,14 +322,12 @@ class Transaction:
             waited = time.monotonic() - begun
             error = first_error(self.master.logged(end)) if waited > BIND_PATIENCE else None
             if error or waited > RELOAD_PATIENCE:
-                if rewritten and before is None:
-                    remove_file(self.path)
-                elif rewritten:
-                    replace_file(self.path, before)
+                restored = "its content from before is in place again, " if self.restore() else ""
                 raise TlsError(
                     f"nginx did not load {self.path}: {error or f'see {self.master.error_log()}'}; "
-                    f"{'its content from before is in place again, ' if rewritten else ''}remove the cause and run this again"
+                    f"{restored}remove the cause and run this again"
                 )
+        self.forget()
 
     def message(self, rewritten, removed, stale):
         """Say in one sentence what was done, or would be."""

@@ -102,7 +102,7 @@ class Programs:
         """Run a module to its end; with *strace*, its options, under it."""
         self._say(json.dumps([module, {"ANSIBLE_MODULE_ARGS": arguments}, output]))
         process = self._hear()
-        watch = watched(process, [f"trace={','.join(traced)}", *strace], log, self.inside) if strace is not None else None
+        watch = watched(process, [f"--trace={','.join(traced)}", *strace], log, self.inside) if strace is not None else None
         with watch or contextlib.nullcontext():
             self._say("go")
             status = self._hear()
@@ -142,9 +142,8 @@ class Run:
 @contextlib.contextmanager
 def watched(process: int, options: list[str], log: str, inside: tuple[str, ...] = ()):
     """Have strace write down the system calls of a process while this context lasts, and do to it what *options* say."""
-    argv = [*inside, "strace", "-y", "-xx", "-s", "1000000", "-o", log]
-    argv += [word for option in options for word in ("-e", option)]
-    with subprocess.Popen([*argv, "-p", str(process)], stderr=subprocess.PIPE, text=True) as strace:
+    argv = [*inside, "strace", "-y", "-xx", "-s", "1000000", "-o", log, *options, "-p", str(process)]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as strace:
         first = strace.stderr.readline()
         assert re.search("attached", first), first + strace.stderr.read()
         yield
@@ -154,9 +153,9 @@ def watched(process: int, options: list[str], log: str, inside: tuple[str, ...] 
 
 def kill_at(call: Call) -> list[str]:
     """Return strace's options for a kill at a system call, before it has done anything."""
-    return [f"inject={call.name}:signal=KILL:when={call.number}"]
+    return [f"--inject={call.name}:signal=KILL:when={call.number}"]
 
 
 def refuse(call: Call, error: str, from_then_on: bool = False) -> list[str]:
     """Return strace's options by which a system call fails, once or with all of its name that come later."""
-    return [f"inject={call.name}:error={error}:when={call.number}{'+' if from_then_on else ''}"]
+    return [f"--inject={call.name}:error={error}:when={call.number}{'+' if from_then_on else ''}"]

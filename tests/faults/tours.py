@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import queue
 import signal
 import typing as t
@@ -44,17 +45,14 @@ class Tour:
     def kill_points(self) -> list[Call]:
         """Return the calls at which a kill leaves something else than a kill at the one before.
 
-        Of many naps in a row the first is enough. A file that is made after one has no number that could be told, and what is
-        there before it is what is there at the nap.
+        Of what happens again and again until something has come about, the first nap is enough: the calls after it have no
+        numbers that could be told, and what is there before them is what is there at the nap.
         """
-        points, naps = [], False
-        for call in self.calls:
-            if call.name == "clock_nanosleep":
-                points += [] if naps else [call]
-                naps = True
-            elif self.changes(call) and not (naps and call.name == "openat"):
+        points, is_waiting = [], False
+        for call in filter(self.changes, self.calls):
+            if not (is_waiting and (call.name in ("openat", *STARTS, *WAITS) or is_piped(call))):
                 points.append(call)
-                naps = naps and call.name not in SIGNALS and call.name != "rename"
+                is_waiting = call.name == "clock_nanosleep"
         return points
 
     def changes(self, call: Call) -> bool:
@@ -68,7 +66,7 @@ class Tour:
     def matters(self, call: Call) -> bool:
         """Say whether a call is about a file of the scene, feeds a program, or answers."""
         return any(
-            path[:1] != "/" or path.endswith("/output") or path.startswith(self.scene.traces) for path in call.paths
+            path.startswith(self.scene.traces) or is_piped(call) or is_answer(call) for path in call.paths
         )
 
     def play(self, performance: t.Callable[..., list[str]], variations: list[tuple]) -> list[str]:
@@ -90,7 +88,7 @@ class Tour:
 
     def killed(self, machine: Machine, call: Call) -> list[str]:
         """Kill the module at a system call; return what does not hold then, meanwhile, and after an ordinary run."""
-        run = self._attempt(machine, call, kill_at(call), lambda run: run.calls[-1])
+        run = self._attempt(machine, call, self._kill_at(machine, call), lambda run: run.calls[-1])
         assert run.signal == signal.SIGKILL, f"{self.told(call)} was not reached"
         machine.settle()
         found = self.scene.violations(machine, self.states)
@@ -115,6 +113,13 @@ class Tour:
         found += self._ordinary(machine)
         found += self.scene.seen(machine, self.states)
         return found + self._unfinished(machine)
+
+    def _kill_at(self, machine: Machine, call: Call) -> list[str]:
+        """Return strace's options for a kill at a call; those that answer are numbered by themselves."""
+        if not is_answer(call):
+            return kill_at(call)
+        among = [one for one in self.calls if is_answer(one)].index(call) + 1
+        return [*kill_at(dataclasses.replace(call, number=among)), f"--trace-path={machine.folder}/output"]
 
     def told(self, call: Call) -> str:
         """Return a system call as people read it."""
@@ -152,6 +157,16 @@ class Tour:
             for part in wanted
             if state[part] != wanted[part]
         ]
+
+
+def is_answer(call: Call) -> bool:
+    """Say whether a call writes what the module answers."""
+    return call.name == "write" and call.paths[0].endswith("/output")
+
+
+def is_piped(call: Call) -> bool:
+    """Say whether a call writes what another program reads."""
+    return call.name == "write" and call.paths[0].startswith("pipe:")
 
 
 def different(one: t.Any, other: t.Any) -> str:

@@ -50,7 +50,7 @@ def look(places, seen):
         seen[found] = seen.get(found, 0) + 1
 
 def watch(places, seen, ended):
-    while not ended.wait(0.003):
+    while not ended.wait(0.02):
         look(places, seen)
 
 print("ready", flush=True)
