@@ -26,6 +26,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.files import (
     locked,
     named,
     replace_file,
+    sweep_beside,
     sync_folder,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.master import FOLDERS, Master
@@ -239,10 +240,7 @@ class Transaction:
         for path in {self.path, *self.files}:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(hidden(path, TEST))
-        folder, name = os.path.split(self.path)
-        for entry in os.listdir(folder):
-            if re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}", entry):
-                os.unlink(os.path.join(folder, entry))
+        sweep_beside(self.path)
         if self.process and not self.is_outdated():
             self.forget()
 

@@ -96,7 +96,7 @@ class NginxScene:
     then: t.Callable[[Machine], None] = quiet
     mended: list[dict] | None = None  # the sites as somebody corrects them, where nginx refuses what is wanted
     passing: tuple[bytes, ...] = ()  # how the file may end for a while, neither old nor new
-    traces: tuple[str, ...] = FOLDERS + ("/run/nginx.pid", "/var/log/nginx")
+    traces: tuple[str, ...] = (*FOLDERS, "/run/nginx.pid", "/var/log/nginx", "/proc/")
 
     def set_up(self, machine: Machine) -> None:
         """Bring a machine to where the scene begins."""

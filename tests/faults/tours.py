@@ -23,23 +23,23 @@ ALL_TRACED = (*TRACED, *PROCESSES)
 class Tour:
     """A scene, the machines that it is played on, and what an undisturbed run of it was like."""
 
-    def __init__(self, scene: t.Any, machines: queue.Queue) -> None:
+    def __init__(self, scene: t.Any, machines: queue.Queue, states: list[dict] | None = None) -> None:
+        """*states* are those of modules that are sound, where these are not."""
         self.scene = scene
         self.machines = machines
         machine = machines.get()
         try:
             scene.set_up(machine)
-            before = scene.state(machine)
+            self.states = [scene.state(machine)]
             self.run = scene.run(machine, [], ALL_TRACED)
-            after = scene.state(machine)
-            self.states = [before, after]
             self.answer = self.run.answer()
+            self.states.append(scene.state(machine))
             found = self._ordinary(machine)
-            assert not found, found
-            self.end = scene.state(machine)
+            self.states.append(scene.state(machine))
         finally:
             machines.put(machine)
-        self.states.append(self.end)
+        assert states or not found, found
+        self.states = states or self.states
         self.calls = self.run.calls
 
     def kill_points(self) -> list[Call]:
@@ -54,6 +54,38 @@ class Tour:
                 points.append(call)
                 is_waiting = call.name == "clock_nanosleep"
         return points
+
+    def refusals(self, errors: list[str]) -> list[tuple[Call, str]]:
+        """Return each call that the system may refuse, with an error: those that change something with every error."""
+        found = []
+        for number, call in enumerate(self._before_naps()):
+            if call.name in STARTS:
+                found += [(call, "ENOMEM"), (call, "EAGAIN")]
+            elif call.name in SIGNALS:
+                found.append((call, "EPERM"))
+            elif call.name != "openat" or call.makes_file:
+                found += [(call, error) for error in errors] if self.changes(call) and not (is_piped(call) or is_answer(call)) else []
+            elif call.error is None and self.matters(call):
+                found.append((call, errors[number % len(errors)]))
+        return [(call, error) for call, error in found if call.name not in WAITS]
+
+    def _before_naps(self) -> list[Call]:
+        """Return the calls that have a number each time, and all that neither looks nor starts something."""
+        calls, is_waiting = [], False
+        for call in self.calls:
+            is_waiting = is_waiting or call.name == "clock_nanosleep"
+            if not is_waiting or call.name not in ("openat", *STARTS) and not is_answer(call):
+                calls.append(call)
+        return calls
+
+    def until(self, sign: str) -> list[str]:
+        """Kill at one point after the other until a violation has this sign; return all that were found."""
+        found = []
+        for point in self.kill_points():
+            found += self.play(self.killed, [(point,)])
+            if any(sign in violation for violation in found):
+                break
+        return found
 
     def changes(self, call: Call) -> bool:
         """Say whether a call changes something, has somebody else change something, or waits for that."""
@@ -151,7 +183,7 @@ class Tour:
 
     def _unfinished(self, machine: Machine, wanted: dict | None = None) -> list[str]:
         """Return what is not as it is after an undisturbed run, and an ordinary one unless another end is wanted."""
-        wanted, state = wanted or self.end, self.scene.state(machine)
+        wanted, state = wanted or self.states[-1], self.scene.state(machine)
         return [
             f"it ends otherwise than usual, {part}: {different(state[part], wanted[part])}"
             for part in wanted
