@@ -134,8 +134,8 @@ def locked(path: str, patience: float = 60.0) -> t.Iterator[None]:
 
     Raises TlsError when another process holds it for longer than *patience* seconds.
     """
-    kind = os.O_RDONLY | os.O_DIRECTORY if os.path.isdir(path) else os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-    descriptor = os.open(path, kind | os.O_CLOEXEC, 0o600)
+    kind = os.O_RDONLY | os.O_DIRECTORY if os.path.isdir(path) else os.O_RDWR | os.O_CREAT
+    descriptor = os.open(path, kind | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         deadline = time.monotonic() + patience
         while True:

@@ -22,7 +22,12 @@ except ImportError:
 else:
     HAS_CRYPTOGRAPHY = True
 
-EXHAUSTED = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # nothing is wrong with the program that was to run
+EXHAUSTED = (
+    errno.EAGAIN,
+    errno.ENOMEM,
+    errno.EMFILE,
+    errno.ENFILE,
+)  # nothing is wrong with the program that was to run
 
 
 def answer(module, decide: t.Callable[[t.Any], dict[str, t.Any]]) -> t.NoReturn:
@@ -51,16 +56,16 @@ def run(argv: list[str], stdin: str | None = None) -> tuple[int, str]:
     AnsibleModule.run_command() now and then waits for a second after the program has ended.
     """
     environment = {**os.environ, "LC_ALL": "C", "LANGUAGE": "C"}
-    options = {"capture_output": True, "env": environment, "text": True, "errors": "surrogateescape", "check": False}
+    options = {"capture_output": True, "env": environment, "text": True, "errors": "surrogateescape"}
     try:
         if stdin is None:
-            ended = subprocess.run(argv, stdin=subprocess.DEVNULL, **options)
+            ended = subprocess.run(argv, stdin=subprocess.DEVNULL, check=False, **options)
         else:
             # In memory, and all of it there before the program starts: of a pipe it would read half if this process were killed.
             with open(os.memfd_create("stdin"), "w+b") as stream:
                 stream.write(stdin.encode("utf-8", "surrogateescape"))
                 stream.seek(0)
-                ended = subprocess.run(argv, stdin=stream, **options)
+                ended = subprocess.run(argv, stdin=stream, check=False, **options)
     except OSError as error:
         if error.errno in EXHAUSTED:
             error.filename = argv[0]

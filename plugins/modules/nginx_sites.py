@@ -113,7 +113,9 @@ class Transaction:
         self.process = master.process()
         self.sites = sites
         self.path = module.params["path"]
-        self.loaded = hidden(self.path, "loaded")  # what nginx runs with, while it is found out whether it loads what is new
+        self.loaded = hidden(
+            self.path, "loaded"
+        )  # what nginx runs with, while it is found out whether it loads what is new
         self.main = master.nginx.configuration
         self.files = master.files()
         if self.main not in self.files:

@@ -151,7 +151,11 @@ class NginxScene:
     def seen(self, machine: Machine, states: list[dict]) -> list[str]:
         """Return what the witness saw and should not have, in a run that began and ended with these states."""
         allowed = set().union(*(state["serves"] for state in states))
-        return [f"the witness saw: {what} ({times} times)" for what, times in machine.witness.end().items() if what not in allowed]
+        return [
+            f"the witness saw: {what} ({times} times)"
+            for what, times in machine.witness.end().items()
+            if what not in allowed
+        ]
 
     def violations(self, machine: Machine, states: list[dict]) -> list[str]:
         """Return what does not hold right now: nginx can be started, and each file is what it was before or is after."""
@@ -194,8 +198,12 @@ NGINX_SCENES = [
     NginxScene("a certificate that is put in use", SITES, [WWW], [WWW], renewed),
     NginxScene("a change while nginx is stopped", SITES, [WWW], [STRICT], stopped),
     NginxScene("a configuration that nginx refuses", SITES, [WWW], [REFUSED], mended=[STRICT]),
-    NginxScene("a configuration that nginx cannot load", SITES, [WWW], [UNLOADABLE], mended=[STRICT], passing=(UNLOADABLE_END,)),
-    NginxScene("a first configuration that nginx cannot load", SITES, [], [UNLOADABLE], mended=[WWW], passing=(UNLOADABLE_END,)),
+    NginxScene(
+        "a configuration that nginx cannot load", SITES, [WWW], [UNLOADABLE], mended=[STRICT], passing=(UNLOADABLE_END,)
+    ),
+    NginxScene(
+        "a first configuration that nginx cannot load", SITES, [], [UNLOADABLE], mended=[WWW], passing=(UNLOADABLE_END,)
+    ),
     NginxScene("another certificate is in use", RELOAD, [WWW], then=renewed),
     NginxScene("nginx is stopped", RELOAD, [WWW], then=renewed_and_stopped),
     NginxScene("what nginx would read is broken", RELOAD, [WWW], then=renewed_and_broken),

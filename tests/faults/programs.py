@@ -102,7 +102,9 @@ class Programs:
         """Run a module to its end; with *strace*, its options, under it."""
         self._say(json.dumps([module, {"ANSIBLE_MODULE_ARGS": arguments}, output]))
         process = self._hear()
-        watch = watched(process, [f"--trace={','.join(traced)}", *strace], log, self.inside) if strace is not None else None
+        watch = (
+            watched(process, [f"--trace={','.join(traced)}", *strace], log, self.inside) if strace is not None else None
+        )
         with watch or contextlib.nullcontext():
             self._say("go")
             status = self._hear()

@@ -56,32 +56,33 @@ class Tour:
         return points
 
     def refusals(self, errors: list[str]) -> list[tuple[Call, str]]:
-        """Return each call that the system may refuse, with an error: those that change something with every error."""
-        found = []
-        for number, call in enumerate(self._before_naps()):
+        """Return each call that the system may refuse with an error, one error after the other; of those that only look, each once."""
+        found, looks = [], set()
+        for call in self._before_naps():
+            is_look = call.name == "openat" and not call.makes_file
             if call.name in STARTS:
-                found += [(call, "ENOMEM"), (call, "EAGAIN")]
+                found.append((call, ("ENOMEM", "EAGAIN")[len(found) % 2]))
             elif call.name in SIGNALS:
                 found.append((call, "EPERM"))
-            elif call.name != "openat" or call.makes_file:
-                found += [(call, error) for error in errors] if self.changes(call) and not (is_piped(call) or is_answer(call)) else []
-            elif call.error is None and self.matters(call):
-                found.append((call, errors[number % len(errors)]))
-        return [(call, error) for call, error in found if call.name not in WAITS]
+            elif call.error is None and self.matters(call) and not (is_piped(call) or is_answer(call)):
+                told = _without_numbers(call.told("/"))
+                found += [] if is_look and told in looks else [(call, errors[len(found) % len(errors)])]
+                looks.add(told)
+        return found
 
     def _before_naps(self) -> list[Call]:
         """Return the calls that have a number each time, and all that neither looks nor starts something."""
         calls, is_waiting = [], False
         for call in self.calls:
             is_waiting = is_waiting or call.name == "clock_nanosleep"
-            if not is_waiting or call.name not in ("openat", *STARTS) and not is_answer(call):
+            if not is_waiting or (call.name not in ("openat", *STARTS) and not is_answer(call)):
                 calls.append(call)
         return calls
 
-    def until(self, sign: str) -> list[str]:
-        """Kill at one point after the other until a violation has this sign; return all that were found."""
+    def until(self, sign: str, place: str) -> list[str]:
+        """Kill at one such call after the other until a violation has this sign; return all that were found."""
         found = []
-        for point in self.kill_points():
+        for point in [point for point in self.kill_points() if self.told(point).startswith(place)]:
             found += self.play(self.killed, [(point,)])
             if any(sign in violation for violation in found):
                 break
@@ -97,9 +98,7 @@ class Tour:
 
     def matters(self, call: Call) -> bool:
         """Say whether a call is about a file of the scene, feeds a program, or answers."""
-        return any(
-            path.startswith(self.scene.traces) or is_piped(call) or is_answer(call) for path in call.paths
-        )
+        return any(path.startswith(self.scene.traces) or is_piped(call) or is_answer(call) for path in call.paths)
 
     def play(self, performance: t.Callable[..., list[str]], variations: list[tuple]) -> list[str]:
         """Play a performance for each variation, as many at once as there are machines; return the violations."""
