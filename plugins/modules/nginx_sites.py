@@ -48,6 +48,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.sites import (
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, read_file
 
+LOCK = "lock"
 TEST = "evergreen-test"  # how the files end that nginx tests before they go live
 RELOAD_PATIENCE = 30.0
 BIND_PATIENCE = 3.0  # nginx tries five times in two and a half seconds
@@ -65,8 +66,9 @@ def decide(module):
         return without_nginx(module, sites)
     master = Master(module)
     check_profiles(sites, master.nginx)
-    nothing_to_do = not sites and not os.path.lexists(params["path"])
-    with contextlib.nullcontext() if module.check_mode or nothing_to_do else locked(hidden(params["path"], "lock")):
+    lock = hidden(params["path"], LOCK)
+    nobody_was_here = not sites and not os.path.lexists(params["path"]) and not os.path.lexists(lock)
+    with contextlib.nullcontext() if module.check_mode or nobody_was_here else locked(lock):
         return Transaction(module, master, sites).converge()
 
 
@@ -113,9 +115,7 @@ class Transaction:
         self.process = master.process()
         self.sites = sites
         self.path = module.params["path"]
-        self.loaded = hidden(
-            self.path, "loaded"
-        )  # what nginx runs with, while it is found out whether it loads what is new
+        self.loaded = hidden(self.path, "loaded")  # what nginx runs with, until it has loaded what is new
         self.main = master.nginx.configuration
         self.files = master.files()
         if self.main not in self.files:
@@ -143,9 +143,10 @@ class Transaction:
         if self.module.check_mode:
             if self.process and after is not None:
                 self.test()
-        elif after is not None:
-            self.warn(text)
+        elif os.path.lexists(hidden(self.path, LOCK)):  # this run made it, or one before that was killed
             self.sweep()
+        if after is not None and not self.module.check_mode:
+            self.warn(text)
             if rewritten:
                 self.write(text, reloaded)
             else:

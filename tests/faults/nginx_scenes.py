@@ -25,6 +25,7 @@ from ansible_collections.evergreen.tls.tests.unit.authority import key_pem, some
 
 FOLDERS = ("/etc/nginx", "/etc/evergreen")
 CONFIGURATION = "/etc/nginx/conf.d/evergreen.conf"
+LOCK = "/etc/nginx/conf.d/.evergreen.conf.lock"
 DOMAINS = {"web": NAMES, "shop": ["shop.example.org"]}
 PLACES = {f"https:443:{name}": ROOT.pem.decode() for name in ("www.example.org", "shop.example.org")}
 PLACES |= {"http:80": None, "tcp:22": False}
@@ -94,7 +95,7 @@ class NginxScene:
     sites: list[dict]
     wanted: list[dict] = dataclasses.field(default_factory=list)
     then: t.Callable[[Machine], None] = quiet
-    mended: list[dict] | None = None  # the sites as somebody corrects them, where nginx refuses what is wanted
+    mended: list[dict] | None = None  # the sites as somebody corrects them
     passing: tuple[bytes, ...] = ()  # how the file may end for a while, neither old nor new
     traces: tuple[str, ...] = (*FOLDERS, "/run/nginx.pid", "/var/log/nginx", "/proc/")
 
@@ -129,7 +130,7 @@ class NginxScene:
 
     def again(self, machine: Machine, before: dict) -> list[str]:
         """Do what was done once more before anything is corrected; return what does not hold then."""
-        if self.mended is None:
+        if not self.mended:
             return []
         answer = self._sites(machine, self.wanted).answer()
         found = [] if answer.get("failed") else ["what nginx cannot have is said to be there"]
@@ -141,12 +142,10 @@ class NginxScene:
         machine.witness.watch(PLACES)
 
     def state(self, machine: Machine) -> dict:
-        """Return what is served and what is on the disk."""
-        return {
-            "serves": set(machine.witness.look(PLACES)),
-            "starts": self._starts(machine),
-            "files": machine.picture(*FOLDERS),
-        }
+        """Return what is served and what is on the disk, but for the lock, which stays there."""
+        files = machine.picture(*FOLDERS)
+        files.pop(LOCK, None)
+        return {"serves": set(machine.witness.look(PLACES)), "starts": self._starts(machine), "files": files}
 
     def seen(self, machine: Machine, states: list[dict]) -> list[str]:
         """Return what the witness saw and should not have, in a run that began and ended with these states."""
@@ -192,6 +191,7 @@ UNLOADABLE_END = f"listen 127.0.0.1:{TAKEN};\n}}\n".encode()
 SITES, RELOAD = "nginx_sites", "nginx_reload"
 NGINX_SCENES = [
     NginxScene("a first site", SITES, [], [WWW]),
+    NginxScene("a first site, and then it is not wanted", SITES, [], [WWW], mended=[]),
     NginxScene("a site that changes, and another", SITES, [WWW], [STRICT, SHOP]),
     NginxScene("a site that goes", SITES, [WWW, SHOP], [WWW]),
     NginxScene("all sites go", SITES, [WWW, SHOP], [], passing=(HEADER.encode(),)),
