@@ -23,6 +23,7 @@ REMEDIES = {
     errno.ELOOP: "remove the symbolic link there and run this again",
     errno.EBUSY: "unmount what is mounted there, or end what uses it, and run this again",
     errno.ENOMEM: "free some memory and run this again",
+    errno.EAGAIN: "end some processes, or raise their limit, and run this again",
     errno.EMFILE: "raise the limit of open files and run this again",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
