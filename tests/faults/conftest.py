@@ -24,6 +24,7 @@ PARTS = {
     "file systems": "on a real file system that is full or read-only",
     "cuts": "connections to a host that were lost within a module",
     "meetings": "runs from two controllers at once",
+    "requests": "of clients, while a fleet is renewed",
 }
 COLUMNS = ("module", "scene", *PARTS)
 TALLY = pytest.StashKey["Tally"]()

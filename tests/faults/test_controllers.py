@@ -12,6 +12,7 @@ import functools
 import os
 import re
 import signal
+import typing as t
 
 import pytest
 
@@ -27,24 +28,36 @@ SAMPLES = {
 }
 SAMPLE_OF_CUTS = [("certificate_install", "sshd is killed")]
 
-# How a module is brought to a halt in the midst of its work, how that shows, and how it goes on.
+
+class Gate(t.NamedTuple):
+    """What brings a module to a halt in the midst of its work, tells that it is there, and lets it go on."""
+
+    close: str
+    is_reached: str
+    open: str
+
+
+WAIT = "touch /run/gate.reached; while [ -e /run/gate ]; do sleep 0.1; done"
+CLOSED = "rm -f /run/gate.reached; touch /run/gate; "
 GATES = {
-    "certificate_request": (
+    "certificate_request": Gate(
         "systemd-run --quiet --collect --unit=gate flock /etc/evergreen/site/lock sleep infinity; "
         "until ! flock --nonblock /etc/evergreen/site/lock true; do sleep 0.1; done",
-        "find /proc/[0-9]*/fd -lname /etc/evergreen/site/lock 2> /dev/null | cut -d / -f 3 | sort -u | xargs -I @ cat /proc/@/comm | grep python",
+        "find /proc/[0-9]*/fd -lname /etc/evergreen/site/lock 2> /dev/null | cut -d / -f 3 | sort -u"
+        " | xargs -I @ cat /proc/@/comm | grep python",
         "systemctl stop gate",
     ),
-    "certificate_install": (
-        "printf '#!/bin/sh\\ntouch /run/gate.reached\\nwhile [ -e /run/gate ]; do sleep 0.1; done\\n' > /run/validate; "
-        "chmod 755 /run/validate; rm -f /run/gate.reached; touch /run/gate",
+    "certificate_install": Gate(
+        f"{CLOSED} printf '#!/bin/sh\\n{WAIT}\\n' > /run/validate; chmod 755 /run/validate",
         "ls /run/gate.reached",
         "rm /run/gate",
     ),
-    "nginx_reload": (
-        "mkfifo /etc/nginx/conf.d/gate.conf",
-        "pgrep --full '^[^ ]*nginx -t'",
-        "exec 3<> /etc/nginx/conf.d/gate.conf; rm /etc/nginx/conf.d/gate.conf; exec 3>&-",
+    "nginx_reload": Gate(
+        f"{CLOSED} mkdir -p /run/real; cp /usr/sbin/nginx /run/real/; "
+        f'printf \'#!/bin/sh\\n[ "$1" != -t ] || {{ {WAIT}; }}\\nexec /run/real/nginx "$@"\\n\' > /run/nginx; '
+        "chmod 755 /run/nginx; mount --bind /run/nginx /usr/sbin/nginx",
+        "ls /run/gate.reached",
+        "rm /run/gate; umount --lazy /usr/sbin/nginx",
     ),
 }
 PACKETS = (
@@ -74,19 +87,19 @@ def killed(playbook, site, number, point, whole):
 
 def cut_off(site, module, way):
     """Have the connection to a host cut while a module is at work there; return what does not hold then, and after the next run."""
-    close, is_reached, open_again = GATES[module]
+    gate = GATES[module]
     site.put_back("renew")
     before = site.issued()
-    site.fleet.do(site.host, close)
+    site.fleet.do(site.host, gate.close)
     validate = ["--extra-vars", "validate=/run/validate"] if module == "certificate_install" else []
     try:
         run = site.controller.start("renew", *site.only(), *validate)
-        until(lambda: site.fleet.do(site.host, is_reached, check=False).startswith("0 "), f"the midst of {module}")
+        until(lambda: site.fleet.do(site.host, gate.is_reached, check=False).startswith("0 "), f"the midst of {module}")
         cut(site, way)
         run.wait()
     finally:
         site.fleet.do(site.host, "nft delete table inet cut 2> /dev/null", check=False)
-        site.fleet.do(site.host, open_again)
+        site.fleet.do(site.host, gate.open)
     until(lambda: site.fleet.do(site.host, "pgrep -x python3", check=False).startswith("1 "), f"the end of {module}")
     found = site.violations(before)
     if run.status not in (2, 4):
