@@ -37,7 +37,8 @@ class ActionModule(TlsAction):
         if not arguments["csr"]:
             raise TlsError(f"there is no signing request for {what}; pass the csr that certificate_request returned")
         host = task_vars.get("inventory_hostname", "")
-        issued = issue_once(issuer, wanted, arguments["csr"].encode(), host, arguments["in_use"])
+        csr = arguments["csr"].encode(errors="replace")  # of a host, and so it may hold halves of characters
+        issued = issue_once(issuer, wanted, csr, host, arguments["in_use"])
         return {
             "changed": True,
             "chain": to_pem(issued.chain).decode(),

@@ -29,7 +29,7 @@ class ActionModule(ChainAction):
         place = {"request": request, "directory": arguments["directory"]}
         issuers = {"issuers": arguments["issuers"]}
         asked = self.step("certificate_request", {**place, **issuers, "force": arguments["force"]}, task_vars)
-        if asked.get("failed") or not (asked["due"] or "ready" in asked):
+        if asked.get("failed") or not (asked.get("due") or "ready" in asked):
             return _result([asked], "it is not due")
         steps, issued = [asked], {}
         if "ready" not in asked:
@@ -54,6 +54,6 @@ def _result(steps, otherwise):
         "due": asked.get("due", False),
         "reason": asked.get("reason"),
         "certificate": certificate,
-        "fingerprint": certificate["fingerprint"] if certificate else asked.get("fingerprint"),
+        "fingerprint": certificate.get("fingerprint") if certificate else asked.get("fingerprint"),
     }
     return {**{key: value for key, value in result.items() if value is not None}, **passed_on(steps)}

@@ -51,4 +51,4 @@ def _described(result):
 
 
 def _seen(chain, **seen):
-    return {**seen, "certificate": describe_chain(parse_chain(chain.encode()))}
+    return {**seen, "certificate": describe_chain(parse_chain(chain.encode(errors="replace")))}

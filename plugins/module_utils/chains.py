@@ -95,13 +95,15 @@ def check_chain(chain: list, public_key, names: list[str], now: datetime.datetim
     usage = _extension(leaf, "ExtendedKeyUsage")
     if usage is not None and ExtendedKeyUsageOID.SERVER_AUTH not in usage:
         raise TlsError("the certificate is not for servers (no serverAuth); have it issued for a server")
-    digest = _digest(leaf)
-    if isinstance(digest, (hashes.MD5, hashes.SHA1)):
-        raise TlsError(f"the certificate is signed with {digest.name}, which clients refuse; have it issued again")
     for certificate in chain:
-        _check_dates(
-            certificate, "the certificate" if certificate is leaf else f"the CA {common_name(certificate.subject)}", now
-        )
+        what = "the certificate" if certificate is leaf else f"the CA {common_name(certificate.subject)}"
+        digest = _digest(certificate)
+        is_root = (
+            certificate.subject == certificate.issuer
+        )  # which is trusted for what it is, and not for its signature
+        if isinstance(digest, (hashes.MD5, hashes.SHA1)) and not is_root:
+            raise TlsError(f"{what} is signed with {digest.name}, which clients refuse; have it issued again")
+        _check_dates(certificate, what, now)
     for lower, upper in zip(chain, chain[1:]):
         if not is_authority(upper) or not is_signed_by(lower, upper):
             raise TlsError(

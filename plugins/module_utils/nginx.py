@@ -89,6 +89,21 @@ def first_error(output: str) -> str | None:
     return found.group(1) if found else None
 
 
+def load_error(log: str, master: int) -> str | None:
+    """Return the first thing that kept a master process from its configuration, from what its error log has gained.
+
+    Workers write there too, about clients. A port that is taken is tried five times; only then does nginx give up.
+    """
+    found = re.findall(rf"^\d{{4}}/\S+ \S+ \[emerg\] {master}#\d+: (.*)$", log, re.MULTILINE)
+    return found[0] if any(not error.startswith("bind() to ") for error in found) else None
+
+
+def taken_port(error: str) -> int | None:
+    """Return the port that nginx could not have, where that is the error."""
+    found = re.match(r"bind\(\) to \S+:(\d+) failed \(98: ", error)
+    return int(found.group(1)) if found else None
+
+
 def _openssl(text: str) -> tuple[int, ...]:
     for words in ("running with", "built with"):
         found = re.search(rf"{words} OpenSSL (\d+(?:\.\d+)+)", text)

@@ -14,6 +14,7 @@ import time
 import typing as t
 
 LISTENING = "0A"
+DELETED = " (deleted)"
 
 
 class Listener(t.NamedTuple):
@@ -25,13 +26,30 @@ class Listener(t.NamedTuple):
 
 
 def program(pid: int) -> str:
-    """Return the name of the program that a process runs, or nothing when the process is gone."""
-    return _read(f"/proc/{pid}/comm").strip()
+    """Return the name of the program that a process runs, or nothing when the process is gone, whether or not its parent has noticed."""
+    return "" if _fields(pid)[:1] == ["Z"] else _read(f"/proc/{pid}/comm").strip()
 
 
 def title(pid: int) -> str:
     """Return the command line of a process, which some programs use to say what they are doing."""
     return _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
+
+
+def parent(pid: int) -> int | None:
+    """Return the process that started a process, or has inherited it, or None when it is gone."""
+    fields = _fields(pid)
+    return int(fields[1]) if fields else None
+
+
+def is_stopped(pid: int) -> bool:
+    """Say whether a process was stopped by a signal, and so takes no other until it goes on."""
+    return _fields(pid)[:1] in (["T"], ["t"])
+
+
+def image(pid: int) -> str:
+    """Return the file that a process runs, also when that has been replaced since."""
+    link = _link(f"/proc/{pid}/exe")
+    return link[: -len(DELETED)] if link.endswith(DELETED) else link
 
 
 def started(pid: int) -> float | None:
@@ -49,7 +67,13 @@ def started(pid: int) -> float | None:
 
 def children(pid: int) -> list[int]:
     """Return the processes that *pid* has started and that still run."""
-    return [child for child in _processes() if _fields(child)[1:2] == [str(pid)]]
+    return [child for child in _processes() if parent(child) == pid]
+
+
+def running(name: str) -> list[int]:
+    """Return the processes that run the program of a name, but not those in containers of this machine."""
+    own = (_link("/proc/self/ns/pid"), "")  # inside a container, those of other users may not tell
+    return [pid for pid in _processes() if program(pid) == name and _link(f"/proc/{pid}/ns/pid") in own]
 
 
 def listeners() -> list[Listener]:
@@ -69,6 +93,14 @@ def owners(inode: str) -> list[int]:
     return [pid for pid in _processes() if f"socket:[{inode}]" in _descriptors(pid)]
 
 
+def stranger(listener: Listener, name: str) -> str | None:
+    """Return who holds a socket, if that is another program than the one of a name."""
+    holders = owners(listener.inode)
+    if any(program(pid) == name for pid in holders):
+        return None
+    return f"{program(holders[0])} (pid {holders[0]})" if holders else "a program that cannot be seen from here"
+
+
 def _processes() -> list[int]:
     return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
 
@@ -86,6 +118,13 @@ def _descriptors(pid: int) -> list[str]:
     except OSError:  # it ended, or belongs to somebody else
         pass
     return found
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:  # it ended, or belongs to somebody else
+        return ""
 
 
 def _address(text: str) -> str:

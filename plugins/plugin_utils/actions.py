@@ -18,9 +18,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils.targets import requi
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import complaints
+from ansible_collections.evergreen.tls.plugins.plugin_utils.testimonies import believable, harmless
 
-NOT_FOUND = 127  # the exit status of a shell that does not find a program
-LONGEST_COMPLAINT = 300
+FOUND_BY_ANSIBLE = "discovered_interpreter_"
 PASSED_ON = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
 
 
@@ -44,7 +44,7 @@ class TlsAction(ActionBase):
             require_cryptography()
             return self.decide(self._arguments(), task_vars)
         except TlsError as error:
-            return {"failed": True, "msg": str(error), **error.details}
+            return {"failed": True, "msg": harmless(str(error)), **error.details}
         except OSError as error:
             return {"failed": True, "msg": str(system_error(error))}
 
@@ -61,19 +61,21 @@ class TlsAction(ActionBase):
 
     def ask(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return what a module of the collection says on the host, whether it failed or not."""
-        result = self._remember(
-            self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
-        )
-        if "module_stdout" in result:  # in which Ansible found no answer
-            return {"failed": True, "msg": why_silent(module, result)}
-        return result
+        try:
+            said = self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
+        except RecursionError as error:
+            raise TlsError(f"the host answers {module} without end; look at what it is doing") from error
+        return believable(module, self._remember(said))
 
     def _remember(self, result: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Take out of a result what Ansible itself found on the host, such as its Python.
+        """Take the facts out of a result, and keep what Ansible itself found on the host: its Python.
 
-        It goes into the result of the task: without it there, the next task would search again.
+        That goes into the result of the task: without it there, the next task would search again. Nothing else may. Facts take
+        the place of what the inventory says, and a host that was taken over would say which certificates it has to get.
         """
-        self._found.update(result.pop("ansible_facts", None) or {})
+        facts = result.pop("ansible_facts", None)
+        if isinstance(facts, dict):
+            self._found.update({name: facts[name] for name in facts if str(name).startswith(FOUND_BY_ANSIBLE)})
         return result
 
     def perform(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -186,15 +188,3 @@ def why_lost(complaint: str) -> str:
     if "could not be sent" in last:
         last = last.partition("over ssh:")[2].strip() or "the connection broke off"
     return f"the host cannot be reached: {last}; see that it runs, and that ansible_host is right, and run this again"
-
-
-def why_silent(module: str, result: dict[str, t.Any]) -> str:
-    """Return why a module gave no answer, with what to do about it, from what Ansible made of that."""
-    said = str(result.get("module_stderr") or "").strip().splitlines()[-1:]
-    why = said[0][:LONGEST_COMPLAINT] if said else f"exit status {result.get('rc')}"
-    if result.get("rc") == NOT_FOUND:
-        return f"Ansible finds no Python on the host: {why}; install it there, or correct ansible_python_interpreter, and run this again"
-    return (
-        f"the host was lost: {module} ended without an answer ({why}); "
-        "see that it runs, and what ends programs there or ssh here, and run this again"
-    )

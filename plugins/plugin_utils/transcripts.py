@@ -32,6 +32,25 @@ def from_wire(text: str) -> str:
     return text.encode("latin-1").decode(errors="surrogateescape")
 
 
+def is_end(answer: t.Any) -> bool:
+    """Say whether something is how a program may have ended: its exit status, and what it printed."""
+    status, output = answer
+    return isinstance(status, int) and from_wire(output) is not None
+
+
+def are_texts(answer: t.Any) -> bool:
+    """Say whether something may be texts of files by their paths."""
+    return all(from_wire(path) is not None and from_wire(text) is not None for path, text in answer.items())
+
+
+SENSELESS = "the host does not say what it was asked; look at what it is doing"
+FORMS: dict[str, t.Callable[[t.Any], bool]] = {
+    "has": lambda answer: isinstance(answer, bool),
+    "run": is_end,
+    "read": are_texts,
+}
+
+
 class Look(t.NamedTuple):
     """One look at a host: where *needs* hold, one after the other, it also answers what the look *asks*, and no later look is taken."""
 
@@ -59,8 +78,15 @@ class Transcript:
         self.add(answers)
 
     def add(self, answers: Answers) -> None:
-        """Add answers of the host."""
-        self.answers.update({tuple(map(from_wire, question)): answer for question, answer in answers})
+        """Add answers of the host. Raises TlsError where one does not have the form of an answer."""
+        try:
+            told = {tuple(map(from_wire, question)): answer for question, answer in answers}
+            senseless = [question for question, answer in told.items() if not FORMS[question[0]](answer)]
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise TlsError(SENSELESS) from error
+        if senseless:
+            raise TlsError(SENSELESS)
+        self.answers.update(told)
 
     def tell(self, questions: t.Sequence[Question]) -> list[t.Any]:
         """Return the answers to questions. What is asked together takes one visit to the host."""
@@ -101,4 +127,4 @@ def think(
         except Unanswered as unanswered:
             transcript.add(ask([Look((), unanswered.questions)]))
             if not set(unanswered.questions) <= set(transcript.answers):
-                raise TlsError("the host does not say what it was asked; look at what it is doing") from unanswered
+                raise TlsError(SENSELESS) from unanswered

@@ -22,11 +22,10 @@ PARTS = {
     "states": "rebuilt after a power loss",
     "syncs": "left out of the model, which then finds what is lost",
     "file systems": "on a real file system that is full or read-only",
-    "cuts": "connections to a host that were lost within a module",
-    "meetings": "runs from two controllers at once",
-    "requests": "of clients, while a fleet is renewed",
 }
 COLUMNS = ("module", "scene", *PARTS)
+LIARS = ("who lies", "lies")
+RUNS = ("what runs", "what happens to it", "times")
 TALLY = pytest.StashKey["Tally"]()
 
 
@@ -35,6 +34,8 @@ class Tally:
 
     def __init__(self):
         self.counts = {}
+        self.lies = {}
+        self.runs = {}
         self.began = time.monotonic()
 
     def add(self, part, module, scene, count):
@@ -42,15 +43,38 @@ class Tally:
         row = self.counts.setdefault((module, scene), dict.fromkeys(PARTS, 0))
         row[part] += count
 
+    def add_lies(self, liar, count):
+        """Remember that somebody has lied so many times."""
+        self.lies[liar] = self.lies.get(liar, 0) + count
+
+    def rows_of_lies(self):
+        """Return the lines of the table of lies, the sum at the end."""
+        return [*self.lies.items(), ("all", sum(self.lies.values()))]
+
+    def add_run(self, what, happens, count):
+        """Remember what happened so many times to what ran."""
+        self.runs[what, happens] = self.runs.get((what, happens), 0) + count
+
     def rows(self):
         """Return the lines of the table, sums at the end."""
         rows = [(module, scene, *(row[part] for part in PARTS)) for (module, scene), row in self.counts.items()]
         return [*rows, ("all", "", *(sum(row[part] for row in self.counts.values()) for part in PARTS))]
 
+    def tables(self):
+        """Return the tables of what was tried: how many of their columns are words, their columns and lines."""
+        tables = [(2, COLUMNS, self.rows())] if self.counts else []
+        tables += [(1, LIARS, self.rows_of_lies())] if self.lies else []
+        return [*tables, (2, RUNS, [(*row, count) for row, count in self.runs.items()])] if self.runs else tables
+
     def markdown(self):
-        """Return the table as it stands in the documentation."""
-        lines = [COLUMNS, ("---", "---", *("---:" for _part in PARTS)), *self.rows()]
-        return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+        """Return the tables as they stand in the documentation."""
+        return "\n".join(
+            "".join(
+                f"| {' | '.join(str(cell) for cell in line)} |\n"
+                for line in [columns, (*["---"] * words, *["---:"] * (len(columns) - words)), *rows]
+            )
+            for words, columns, rows in self.tables()
+        )
 
 
 class Theatre:
@@ -224,19 +248,19 @@ def pytest_configure(config):
 
 def pytest_terminal_summary(terminalreporter, exitstatus, config):
     tally = config.stash[TALLY]
-    if not tally.counts:
-        return
-    rows = [tuple(str(cell) for cell in row) for row in (COLUMNS, *tally.rows())]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    terminalreporter.section("what was tried")
-    for row in rows:
-        cells = [
-            cell.ljust(width) if column < 2 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths))
-        ]
-        terminalreporter.write_line("  ".join(cells).rstrip())
+    if tally.tables():
+        terminalreporter.section("what was tried")
+    for words, columns, rows in tally.tables():
+        lines = [tuple(str(cell) for cell in row) for row in (columns, *rows)]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(columns))]
+        for line in lines:
+            cells = [
+                cell.ljust(width) if column < words else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(line, widths))
+            ]
+            terminalreporter.write_line("  ".join(cells).rstrip())
     path = config.getoption("--write")
-    if path and exitstatus == 0:
+    if path and tally.counts and exitstatus == 0:
         write_table(pathlib.Path(path), tally)
 
 

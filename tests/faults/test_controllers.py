@@ -177,7 +177,7 @@ def test_a_run_that_is_killed_anywhere_leaves_old_or_new_and_the_next_one_finish
         tries = [one for one in tries if one[1:] in SAMPLES[playbook]]
         assert len(tries) == len(SAMPLES[playbook])
     found = on_all(sites, tries, functools.partial(killed, playbook))
-    tally.add("kills", "ansible-playbook", playbook, len(tries))
+    tally.add_run(playbook, "it is killed between two steps", len(tries))
     assert not found, "\n".join(found)
 
 
@@ -188,7 +188,7 @@ def test_a_host_that_is_lost_within_a_module_is_told_of_and_the_next_run_finishe
         pytest.skip("this is a sample")
     site = sites[0]
     found = cut_off(site, module, way)
-    tally.add("cuts", module, way, 1)
+    tally.add_run(module, f"{way} in its midst", 1)
     assert not found, "\n".join(found)
 
 
@@ -198,7 +198,7 @@ def test_of_two_controllers_at_once_each_finishes_and_one_certificate_is_issued(
         pytest.skip("this is a sample")
     tries = [(number,) for number in range(1 if is_sample else 10)]
     found = on_all(sites, tries, functools.partial(met, playbook))
-    tally.add("meetings", "two controllers", playbook, len(tries))
+    tally.add_run(playbook, "another controller does the same", len(tries))
     assert not found, "\n".join(found)
 
 
@@ -207,5 +207,5 @@ def test_a_controller_goes_on_where_another_dies_that_it_has_waited_for(point, s
     if is_sample:
         pytest.skip("this is a sample")
     found = survived(sites[0], point)
-    tally.add("meetings", "two controllers", f"one is killed, {point}", 1)
+    tally.add_run("renew", "another controller does the same, and is killed", 1)
     assert not found, "\n".join(found)
