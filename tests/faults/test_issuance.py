@@ -194,10 +194,11 @@ def stage(tmp_path):
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_a_kill_at_any_system_call_has_one_certificate_issued(scene, stage, tally):
+def test_a_kill_at_any_system_call_has_one_certificate_issued(scene, stage, tally, is_sample):
     prepared = stage(scene)
     points = prepared.points()
     assert len(points) > 10, "nothing was recorded"
+    points = points[::7] if is_sample else points
     found = prepared.play(points)
     tally.add("kills", "certificate_issue", scene, len(points))
     assert not found, "\n".join(found)
@@ -220,7 +221,9 @@ answers.Answer.keep = record_first
     ],
     ids=["no answer is kept", "the record is written before the answer"],
 )
-def test_what_would_issue_twice_is_found(sabotage, sign, stage):
+def test_what_would_issue_twice_is_found(sabotage, sign, stage, is_sample):
+    if is_sample:
+        pytest.skip("this is a sample")
     prepared = stage("a further certificate", sabotage)
     found = prepared.play(prepared.points())
     assert any(sign in violation for violation in found), found
