@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pathlib
 import re
 import signal
 import subprocess
+import tempfile
 import typing as t
 
 # The name is asked for in the handshake, and need not be known to this machine. A pause (in ms) leaves others some of it.
@@ -64,18 +66,24 @@ class NewConnections(Client):
 class OneConnection(Client):
     """Make one request after the other on a connection that is kept alive, or on a new one when the server has closed it."""
 
-    def __init__(self, name: str, address: str, rate: int = 20) -> None:
+    def __init__(self, name: str, address: str, folder: pathlib.Path, rate: int = 20) -> None:
+        said, path = tempfile.mkstemp(dir=folder)
+        self.said = pathlib.Path(path)
         self.process = subprocess.Popen(
-            ["curl", "--insecure", "--silent", "--show-error", "--rate", f"{rate}/s", "--resolve", f"{name}:443:{address}",
-             "--output", "/dev/null", "--write-out", "%{http_code} %{exitcode} %{num_connects}\n", f"https://{name}/?[1-1000000]"],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            ["curl", "--insecure", "--silent", "--rate", f"{rate}/s", "--resolve", f"{name}:443:{address}", "--output", "/dev/null",
+             "--write-out", "%{stderr}%{http_code} %{exitcode} %{num_connects}\n", f"https://{name}/?[1-1000000]"],
+            stdout=subprocess.DEVNULL, stderr=said,
         )  # fmt: skip
+        os.close(said)
 
     def stop(self) -> tuple[Met, int]:
         """End it; return what it met, and how many connections it made."""
         self.process.terminate()
+        self.process.wait()
         lines = [
-            line.split() for line in self.process.communicate()[0].splitlines(keepends=True) if line.endswith("\n")
+            line.split()
+            for line in self.said.read_text(encoding="utf-8").splitlines(keepends=True)
+            if line.endswith("\n")
         ]
         failed = sum(1 for code, status, _connects in lines if (code, status) != ("200", "0"))
         return Met(len(lines), failed, 0.0), sum(int(connects) for _code, _status, connects in lines)
@@ -84,21 +92,24 @@ class OneConnection(Client):
 class Download(Client):
     """Fetch something big, slowly."""
 
-    def __init__(self, name: str, address: str, path: str, rate: str) -> None:
+    def __init__(self, name: str, address: str, folder: pathlib.Path, path: str, rate: str) -> None:
+        content, to = tempfile.mkstemp(dir=folder)
+        os.close(content)
+        self.content = pathlib.Path(to)
         self.process = subprocess.Popen(
             ["curl", "--insecure", "--silent", "--fail", "--limit-rate", rate, "--resolve", f"{name}:443:{address}",
-             f"https://{name}/{path}"],
-            stdout=subprocess.PIPE,
+             "--output", to, f"https://{name}/{path}"],
         )  # fmt: skip
 
     @property
     def is_going_on(self) -> bool:
-        """Say whether it is not at its end yet."""
-        return self.process.poll() is None
+        """Say whether something has come, and not everything yet."""
+        return self.content.stat().st_size > 0 and self.process.poll() is None
 
     def digest(self) -> str:
         """Wait for its end; return the SHA-256 digest of what came."""
-        return hashlib.sha256(self.process.communicate()[0]).hexdigest()
+        self.process.wait()
+        return hashlib.sha256(self.content.read_bytes()).hexdigest()
 
 
 def read_wrk(printed: str) -> Met:
