@@ -64,14 +64,17 @@ class NewConnections(Client):
 
 
 class OneConnection(Client):
-    """Make one request after the other on a connection that is kept alive, or on a new one when the server has closed it."""
+    """Make one request after the other on a connection that is kept alive, or on a new one when the server has closed it.
+
+    A request that meets the closing is sent once more, as clients may (RFC 9112, section 9.3.1).
+    """
 
     def __init__(self, name: str, address: str, folder: pathlib.Path, rate: int = 20) -> None:
         said, path = tempfile.mkstemp(dir=folder)
         self.said = pathlib.Path(path)
         self.process = subprocess.Popen(
             ["curl", "--insecure", "--silent", "--rate", f"{rate}/s", "--resolve", f"{name}:443:{address}", "--output", "/dev/null",
-             "--write-out", "%{stderr}%{http_code} %{exitcode} %{num_connects}\n", f"https://{name}/?[1-1000000]"],
+             "--retry", "1", "--retry-all-errors", "--write-out", "%{stderr}%{http_code} %{exitcode} %{num_connects}\n", f"https://{name}/?[1-1000000]"],
             stdout=subprocess.DEVNULL, stderr=said,
         )  # fmt: skip
         os.close(said)
@@ -90,26 +93,20 @@ class OneConnection(Client):
 
 
 class Download(Client):
-    """Fetch something big, slowly."""
+    """Fetch something big, slowly. What is smaller than the buffers of both kernels (10 MB) has left the server at once."""
 
-    def __init__(self, name: str, address: str, folder: pathlib.Path, path: str, rate: str) -> None:
-        content, to = tempfile.mkstemp(dir=folder)
-        os.close(content)
-        self.content = pathlib.Path(to)
+    def __init__(self, name: str, address: str, path: str, rate: str) -> None:
         self.process = subprocess.Popen(
             ["curl", "--insecure", "--silent", "--fail", "--limit-rate", rate, "--resolve", f"{name}:443:{address}",
-             "--output", to, f"https://{name}/{path}"],
+             f"https://{name}/{path}"],
+            stdout=subprocess.PIPE,
         )  # fmt: skip
-
-    @property
-    def is_going_on(self) -> bool:
-        """Say whether something has come, and not everything yet."""
-        return self.content.stat().st_size > 0 and self.process.poll() is None
+        self.sum = subprocess.Popen(["sha256sum"], stdin=self.process.stdout, stdout=subprocess.PIPE, text=True)
+        self.process.stdout.close()
 
     def digest(self) -> str:
         """Wait for its end; return the SHA-256 digest of what came."""
-        self.process.wait()
-        return hashlib.sha256(self.content.read_bytes()).hexdigest()
+        return self.sum.communicate()[0].split()[0]
 
 
 def read_wrk(printed: str) -> Met:
