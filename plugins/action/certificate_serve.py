@@ -67,7 +67,7 @@ class Service:
         back = self._install(state="previous")
         if "put_back" not in back:
             return back["msg"], None
-        request = covered(self.request, (back.get("certificate") or {}).get("names") or [])
+        request = covered(self.request, back.get("certificate") or {})
         presented = self._present(request)
         proof = presented if presented.get("failed") else self._seen(request, presented)
         if not proof.get("failed"):
@@ -108,7 +108,9 @@ class Service:
         return step
 
 
-def covered(request, names):
+def covered(request, certificate):
     """Return a request for no more than a version covers, which may be from before a domain was added."""
+    names = certificate.get("names")
+    names = names if isinstance(names, list) else []
     domains = [domain for domain in complete_request(request)["domains"] if domain in names]
-    return {**request, "domains": domains or names}
+    return {**request, "domains": domains or [name for name in names if isinstance(name, str)]}

@@ -11,7 +11,6 @@ check_chain() is the one definition of a good chain. It answers "may this be ins
 from __future__ import annotations
 
 import datetime
-import re
 import ssl
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
@@ -33,16 +32,16 @@ try:
 except ImportError:  # reported by require_cryptography() before anything here is called
     pass
 
-CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+BEGIN, END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 
 
 def parse_chain(pem: bytes) -> list:
     """Return the certificates in *pem*, in their order. TlsError when there is none or one cannot be read."""
-    blocks = CERTIFICATE.findall(pem)
-    if not blocks:
+    blocks = [BEGIN + block for block in pem.split(BEGIN)[1:]]
+    if not any(END in block for block in blocks):
         raise TlsError("it holds no PEM certificate; have it issued again")
     try:
-        return [parse_certificate(ssl.PEM_cert_to_DER_cert(block.decode())) for block in blocks]
+        return [parse_certificate(ssl.PEM_cert_to_DER_cert(_until_end(block).decode())) for block in blocks]
     except (ValueError, TlsError) as error:
         raise TlsError("it holds a PEM certificate that cannot be read; have it issued again") from error
 
@@ -130,6 +129,11 @@ def describe_chain(chain: list) -> dict:
         "not_before": not_before(leaf).isoformat(),
         "not_after": not_after(leaf).isoformat(),
     }
+
+
+def _until_end(block: bytes) -> bytes:
+    """Return a block of PEM without what stands behind it. ValueError when it has no end."""
+    return block[: block.index(END) + len(END)]
 
 
 def _check_dates(certificate, what: str, now: datetime.datetime) -> None:

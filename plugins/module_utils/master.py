@@ -38,6 +38,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_
 
 MASTER = "nginx: master process"
 SLOWER = 10  # times that a reload may take as long as a test
+PID = re.compile(rb"[0-9]{1,9}")
 FOLDERS = ["/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin", "/opt/nginx/sbin"]
 
 
@@ -56,7 +57,7 @@ class Master:
 
     def files(self) -> dict[str, str]:
         """Return the configuration, each file's text by its path."""
-        return load(self.nginx.configuration, read_file, lambda pattern: sorted(glob.glob(pattern)))
+        return load(self.nginx.configuration, _read_regular, _find)
 
     def complaint(self, configuration: str | None = None) -> str | None:
         """Return what nginx has against its configuration, or against another main file, or None."""
@@ -72,7 +73,7 @@ class Master:
     def process(self) -> int | None:
         """Return the master process: the one that the pid file names or, where it names none, the only one there is."""
         words = (read_file(self._path("pid", self.nginx.pid_path)) or b"").split()
-        pid = int(words[0]) if words and words[0].isdigit() else None
+        pid = int(words[0]) if words and PID.fullmatch(words[0]) else None
         if pid and program(pid) == "nginx" and not _is_worker(pid):
             return pid
         found = [pid for pid in running("nginx") if self._is_master(pid)]
@@ -182,6 +183,16 @@ def _stranger_at(port: int) -> str | None:
     """Return which other program than nginx has a port."""
     holders = [stranger(listener, "nginx") for listener in listeners() if listener.port == port]
     return next(filter(None, holders), None)
+
+
+def _read_regular(path: str) -> bytes | None:
+    """Return the content of a file. Nothing else is opened, as devices and pipes may have no end."""
+    return read_file(path) if os.path.isfile(path) else None
+
+
+def _find(pattern: str) -> list[str]:
+    """Return the paths that fit what an include asks for; nothing fits what cannot be a path."""
+    return [] if "\0" in pattern else sorted(glob.glob(pattern))
 
 
 def _answers(server: Server, name: str, port: int) -> bool:

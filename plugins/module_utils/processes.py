@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 import struct
 import time
@@ -59,7 +60,7 @@ def started(pid: int) -> float | None:
     when somebody sets it, as the times of files do not.
     """
     fields = _fields(pid)
-    if not fields:
+    if len(fields) < 20 or not re.fullmatch("[0-9]{1,18}", fields[19]):
         return None
     boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     return boot + int(fields[19]) / os.sysconf("SC_CLK_TCK")
@@ -78,14 +79,8 @@ def running(name: str) -> list[int]:
 
 def listeners() -> list[Listener]:
     """Return the TCP sockets that wait for connections."""
-    found = []
-    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in _read(path).splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == LISTENING:
-                address, port = fields[1].split(":")
-                found.append(Listener(_address(address), int(port, 16), fields[9]))
-    return found
+    lines = [line for path in ("/proc/net/tcp", "/proc/net/tcp6") for line in _read(path).splitlines()[1:]]
+    return [found for found in map(_listener, lines) if found]
 
 
 def owners(inode: str) -> list[int]:
@@ -99,6 +94,18 @@ def stranger(listener: Listener, name: str) -> str | None:
     if any(program(pid) == name for pid in holders):
         return None
     return f"{program(holders[0])} (pid {holders[0]})" if holders else "a program that cannot be seen from here"
+
+
+def _listener(line: str) -> Listener | None:
+    """Return the listening socket of a line of the kernel's, or None for another one, or for what is no such line."""
+    fields = line.split()
+    if len(fields) < 10 or fields[3] != LISTENING:
+        return None
+    address, _colon, port = fields[1].partition(":")
+    try:
+        return Listener(_address(address), int(port, 16), fields[9])
+    except (ValueError, struct.error):
+        return None
 
 
 def _processes() -> list[int]:

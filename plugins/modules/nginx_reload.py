@@ -10,6 +10,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.handshakes import handshake
 from ansible_collections.evergreen.tls.plugins.module_utils.master import Master
@@ -18,11 +19,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fin
 from ansible_collections.evergreen.tls.plugins.module_utils.processes import listeners
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, read_file, require_cryptography
-
-try:
-    from cryptography import x509
-except ImportError:  # reported by require_cryptography() before anything here is called
-    pass
 
 IN_A_ROW = 3  # looks that have to agree, since workers that are going away may still answer
 LAST_WORDS = 2000  # characters of the error log that are worth a person's time
@@ -110,8 +106,8 @@ def installed_certificate(path):
     """Return the certificate that is in use, or None where there is none."""
     pem = read_file(path)
     try:
-        return x509.load_pem_x509_certificate(pem) if pem is not None else None
-    except ValueError as error:
+        return parse_chain(pem)[0] if pem is not None else None
+    except TlsError as error:
         raise TlsError(
             f"{path} holds no certificate that can be read; have it issued again, with certificate_force: true"
         ) from error

@@ -12,6 +12,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, describe_chain, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not_after
+from ansible_collections.evergreen.tls.plugins.plugin_utils.shapes import shaped
 
 try:
     from cryptography.exceptions import UnsupportedAlgorithm
@@ -22,11 +23,9 @@ except ImportError:  # the controller's requirements name it; action plugins say
 
 def describe_exhibits(told: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return the result of certificate_info, given what the host told."""
-    try:
+    with shaped("the host does not tell of its certificates as certificate_info does; look at what it is doing"):
         now = datetime.datetime.fromisoformat(told["now"]).astimezone(datetime.timezone.utc)
-    except (ValueError, OverflowError) as error:
-        raise TlsError(f"the host says that it is {told['now']!r} now; look at what it is doing") from error
-    return {"changed": False, "certificates": [_described(one, now) for one in told["certificates"]]}
+        return {"changed": False, "certificates": [_described(one, now) for one in told["certificates"]]}
 
 
 def _described(told: dict[str, t.Any], now: datetime.datetime) -> dict[str, t.Any]:

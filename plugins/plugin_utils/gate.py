@@ -29,8 +29,8 @@ try:
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
+MOST = 100  # certificates in an answer; each is held against each
 LARGEST = 1024 * 1024  # bytes of a signing request or of an answer; honest ones have a few thousand
-MOST = 100  # certificates in an answer
 TOLD = 20  # names that a host asks for
 
 

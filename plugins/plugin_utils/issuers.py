@@ -12,6 +12,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils.arguments import validated
 from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import LocalCa
 
 
@@ -71,8 +72,8 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
             f"issuer {name}: there is no type {settings.get('type')!r}, only {', '.join(sorted(ISSUERS))}; correct certificate_issuers"
         )
     issuer = ISSUERS[settings["type"]]
-    checked = ArgumentSpecValidator(issuer.SETTINGS).validate(
-        {key: value for key, value in settings.items() if key != "type"}
+    checked = validated(
+        ArgumentSpecValidator(issuer.SETTINGS), {key: value for key, value in settings.items() if key != "type"}
     )
     if checked.error_messages:
         raise TlsError(f"issuer {name}: {complaints(checked)}; correct certificate_issuers")

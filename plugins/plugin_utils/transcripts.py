@@ -13,6 +13,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils.shapes import shaped
 
 # has PROGRAM → whether it is installed
 # run PROGRAM ARGUMENT… → its exit status, and what it printed; only for what changes nothing
@@ -32,23 +33,7 @@ def from_wire(text: str) -> str:
     return text.encode("latin-1").decode(errors="surrogateescape")
 
 
-def is_end(answer: t.Any) -> bool:
-    """Say whether something is how a program may have ended: its exit status, and what it printed."""
-    status, output = answer
-    return isinstance(status, int) and from_wire(output) is not None
-
-
-def are_texts(answer: t.Any) -> bool:
-    """Say whether something may be texts of files by their paths."""
-    return all(from_wire(path) is not None and from_wire(text) is not None for path, text in answer.items())
-
-
 SENSELESS = "the host does not say what it was asked; look at what it is doing"
-FORMS: dict[str, t.Callable[[t.Any], bool]] = {
-    "has": lambda answer: isinstance(answer, bool),
-    "run": is_end,
-    "read": are_texts,
-}
 
 
 class Look(t.NamedTuple):
@@ -79,14 +64,10 @@ class Transcript:
 
     def add(self, answers: Answers) -> None:
         """Add answers of the host. Raises TlsError where one does not have the form of an answer."""
-        try:
-            told = {tuple(map(from_wire, question)): answer for question, answer in answers}
-            senseless = [question for question, answer in told.items() if not FORMS[question[0]](answer)]
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise TlsError(SENSELESS) from error
-        if senseless:
-            raise TlsError(SENSELESS)
-        self.answers.update(told)
+        with shaped(SENSELESS):
+            self.answers.update(
+                {tuple(map(from_wire, question)): _checked(question[0], told) for question, told in answers}
+            )
 
     def tell(self, questions: t.Sequence[Question]) -> list[t.Any]:
         """Return the answers to questions. What is asked together takes one visit to the host."""
@@ -115,6 +96,20 @@ class Transcript:
         """Return the texts of the files that fit each pattern, by their paths."""
         found = self.tell([("read", pattern) for pattern in patterns])
         return [{from_wire(path): from_wire(text) for path, text in files.items()} for files in found]
+
+
+def _checked(kind: str, told: t.Any) -> t.Any:
+    """Return an answer, once it is one to such a question and its text has travelled as it should."""
+    if kind == "has":
+        is_fit = isinstance(told, bool)
+    elif kind == "run":
+        status, output = told
+        is_fit = isinstance(status, int) and isinstance(from_wire(output), str)
+    else:
+        is_fit = all(isinstance(from_wire(text), str) for pair in told.items() for text in pair)
+    if not is_fit:
+        raise ValueError(kind)
+    return told
 
 
 def think(

@@ -22,6 +22,7 @@ PARTS = {
     "states": "rebuilt after a power loss",
     "syncs": "left out of the model, which then finds what is lost",
     "file systems": "on a real file system that is full or read-only",
+    "inputs": "fed to a parser",
 }
 COLUMNS = ("module", "scene", *PARTS)
 LIARS = ("who lies", "lies")

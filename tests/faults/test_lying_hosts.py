@@ -98,13 +98,13 @@ LIES = {
     "text_as_diff": (everywhere(diff="a"), AGAIN),
     "garbage": (
         as_text("\0\x01\x1b[2J"),
-        "certificate_request gives no answer on the host (Module result deserialization failed: No start of json char found), and the last that it prints is ???[2J; see what its Python does, with -vvv",
+        "certificate_request gives no answer on the host, and the last that it prints is ???[2J; see what its Python does, with -vvv",
     ),
     "error_page": (
         as_text("<html>502</html>"),
         "and the last that it prints is <html>502</html>; see what its Python does, with -vvv",
     ),
-    "nothing": (as_text(""), "and the last that it prints is nothing; see what its Python does, with -vvv"),
+    "nothing": (as_text(""), "the host was lost: certificate_request ended without an answer (exit status 0)"),
     "half": (
         as_text('{"changed": tr'),
         'and the last that it prints is {"changed": tr; see what its Python does, with -vvv',

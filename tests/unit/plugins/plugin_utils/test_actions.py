@@ -123,6 +123,44 @@ def test_what_keeps_ansible_from_a_host_is_told_with_its_remedy(complaint, sente
     assert why_lost(complaint) == sentence
 
 
+@pytest.mark.parametrize(
+    ("result", "sentence"),
+    [
+        (
+            {"module_stdout": "", "module_stderr": "", "rc": -9},
+            (
+                "the host was lost: nginx_reload ended without an answer (exit status -9); "
+                "see that it runs, and what ends programs there or ssh here, and run this again"
+            ),
+        ),
+        (
+            {"module_stdout": "", "module_stderr": "Traceback\n\nMemoryError\n", "rc": 1},
+            (
+                "the host was lost: nginx_reload ended without an answer (MemoryError); "
+                "see that it runs, and what ends programs there or ssh here, and run this again"
+            ),
+        ),
+        (
+            {"module_stdout": "no\njson", "module_stderr": "a\nb\x1b\n", "rc": 0},
+            "nginx_reload gives no answer on the host, and the last that it prints is b?; see what its Python does, with -vvv",
+        ),
+        (
+            {"module_stdout": "", "module_stderr": "/bin/sh: 1: /usr/bin/python9: not found", "rc": 127},
+            (
+                "Ansible finds no Python on the host: /bin/sh: 1: /usr/bin/python9: not found; "
+                "install it there, or correct ansible_python_interpreter, and run this again"
+            ),
+        ),
+    ],
+)
+def test_a_module_that_gives_no_answer_fails_with_a_sentence(monkeypatch, result, sentence):
+    action = ChainAction(Task(), None, None, None, None)
+    monkeypatch.setattr(
+        action, "_execute_module", lambda *_name, **_how: {"failed": True, "msg": "No start of json", **result}
+    )
+    assert action.ask("nginx_reload", {}, {}) == {"failed": True, "msg": sentence}
+
+
 def test_of_all_facts_the_python_that_was_found_on_a_host_is_passed_on(monkeypatch):
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
     found = {"discovered_interpreter_python": "/usr/bin/python3.11"}

@@ -43,22 +43,6 @@ def test_a_sentence_keeps_its_lines_and_cannot_play_with_the_terminal():
         ("certificate_info", {"now": "now", "certificates": [{"name": "a"}]}, "missing required arguments: path, "),
         ("handshake_verify", {"handshakes": [{"name": "a"}]}, "missing required arguments: chain found in handshakes"),
         ("firewall_transcript", {"failed": True}, "firewall_transcript failed, and the host does not say why; look"),
-        (
-            "nginx_reload",
-            {"failed": True, "msg": "No start of json char found.", "module_stdout": "", "module_stderr": "a\nb\x1b\n"},
-            (
-                "nginx_reload gives no answer on the host (No start of json char found), and the last that it prints is b?; "
-                "see what its Python does, with -vvv"
-            ),
-        ),
-        (
-            "nginx_reload",
-            {"failed": True, "msg": "No start of json char found.", "module_stdout": "", "module_stderr": "", "rc": -9},
-            (
-                "the host was lost: nginx_reload ended there without a word (exit status -9); "
-                "see that it runs, and what ends programs there or ssh here, and run this again"
-            ),
-        ),
     ],
 )
 def test_an_answer_of_another_form_is_refused(module, answer, sentence):
