@@ -46,11 +46,17 @@ def main():
 
 def decide(module):
     require_cryptography()
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return {**ask(module, now), "now": now.isoformat()}
+
+
+def ask(module, now):
+    """Say whether the certificate is due, and what is ready or has to be signed."""
     wanted = {**module.params["request"], "host": module.params["host"], "renewals": module.params["renewals"]}
     roots = parse_chain(module.params["roots"].encode()) if module.params["roots"] else None
     store = Store(module.params["directory"], wanted["name"])
-    now = datetime.datetime.now(datetime.timezone.utc)
 
+    store.check_folders()
     if not module.check_mode:
         store.put_back()
     reason = why_due(store, wanted, now, roots, module.params["force"])

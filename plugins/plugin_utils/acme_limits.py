@@ -23,6 +23,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_state import St
 PATIENCE = 20.0  # seconds that are waited for a CA within a run; what takes longer is left to a later one
 LONGEST = datetime.timedelta(days=8)  # what a CA may ask for; the longest known limit counts a week
 UNTOLD = 60.0  # seconds, where a CA refuses for the moment and does not say for how long
+AWAY = datetime.timedelta(seconds=30)  # for how long a CA is left alone that cannot be reached
 REST = [datetime.timedelta(minutes=minutes) for minutes in (1, 10, 100, 1440)]  # after each failure of a request
 EVERYTHING = "*"
 
@@ -48,7 +49,17 @@ class Limits:
         """Write down that the CA wants to be left alone; return the refusal, with the time until then."""
         seconds = min(max(refusal.wait if refusal.wait is not None else UNTOLD, 1.0), LONGEST.total_seconds())
         until = _now() + datetime.timedelta(seconds=seconds)
-        sentence = f"{refusal}, {until:%Y-%m-%d %H:%M:%S} UTC"
+        told = refusal.advising(f"nothing is asked again before {until:%Y-%m-%d %H:%M:%S} UTC")
+        told.code, told.wait = refusal.code or "rateLimited", seconds
+        self._write(until, str(told), concerned(refusal.words, names))
+        return told
+
+    def leave(self, sentence: str) -> None:
+        """Write down that the CA cannot be reached, so that not each of many forks waits for it as long as this one did."""
+        until = _now() + AWAY
+        self._write(until, f"{sentence}. It is asked again from {until:%H:%M:%S} UTC on", [EVERYTHING])
+
+    def _write(self, until: datetime.datetime, sentence: str, about: list[str]) -> None:
         record = {"until": until.isoformat(), "sentence": sentence}
         with self.state.locked(self.name):
             waits = {
@@ -56,8 +67,7 @@ class Limits:
                 for scope, wait in self.state.read(self.name).items()
                 if isinstance(wait, dict) and (moment(wait.get("until")) or until) > _now()
             }
-            self.state.write(self.name, {**waits, **dict.fromkeys(concerned(refusal.words, names), record)})
-        return Problem(sentence, refusal.code or "rateLimited", refusal.status, seconds, refusal.words)
+            self.state.write(self.name, {**waits, **dict.fromkeys(about, record)})
 
 
 class Failures:

@@ -44,6 +44,7 @@ USER_AGENT = "evergreen.tls"
 JOSE = "application/jose+json"
 LARGEST = 1024 * 1024  # bytes of an answer; honest ones have a few thousand
 SILENCE = 30.0  # seconds without a byte
+CONNECTING = 10.0  # seconds for a connection
 HURRY = 5.0
 LONGEST = 90.0  # seconds for one answer
 TRIES = 10  # of a request whose nonce is refused; servers under test refuse every twentieth, and more
@@ -207,9 +208,10 @@ class Network:
                 ) from error
             except requests.exceptions.RequestException as error:
                 if delay is None:
-                    raise Unreachable(
-                        f"{url} cannot be reached: {_why(error)}; see that the CA runs, and that this machine may connect to it"
-                    ) from error
+                    sentence = f"{url} cannot be reached: {_why(error)}; see that the CA runs, and that this machine may connect to it"
+                    if self.delays:
+                        self.limits.leave(sentence)
+                    raise Unreachable(sentence) from error
                 time.sleep(delay)
         if nonce := reply.headers.get("Replay-Nonce"):
             self._nonces = [*self._nonces, nonce][-10:]
@@ -223,7 +225,7 @@ class Network:
             url,
             data=content,
             headers=headers,
-            timeout=self.silence,
+            timeout=(min(self.silence, CONNECTING), self.silence),
             allow_redirects=method == "GET",
             stream=True,
             proxies=requests.utils.get_environ_proxies(url),

@@ -30,7 +30,7 @@ REMEDIES = {
     "invalidContact": "correct the email of the issuer",
     "invalidProfile": "correct the profile of the issuer, or leave it out",
     "malformed": "see that directory is the address of an ACME directory, and report this if it is",
-    "rateLimited": "wait for it; until then nothing is asked again",
+    "rateLimited": "wait, then run this again",
     "rejectedIdentifier": "take that name out of the request, or choose another issuer",
     "serverInternal": "run this again later, and see the status page of the CA",
     "tls": "correct the TLS configuration of the server that answers for that name",
@@ -46,15 +46,15 @@ class Problem(TlsError):
     """A refusal of the CA: its kind (C(code)), its words, the status of HTTP, and for how many seconds it wants to be left alone."""
 
     def __init__(
-        self, sentence: str, code: str = "", status: int = 0, wait: float | None = None, words: str = ""
+        self, sentence: str, code: str = "", status: int = 0, wait: float | None = None, what: str = "", words: str = ""
     ) -> None:
         super().__init__(sentence)
-        self.code, self.status, self.wait, self.words = code, status, wait, words
+        self.code, self.status, self.wait, self.what, self.words = code, status, wait, what, words
 
     def advising(self, remedy: str) -> Problem:
         """Return the same refusal with something else to do about it."""
-        sentence = str(self).partition(self.words)[0] + f"{self.words}; {remedy}"
-        return Problem(sentence, self.code, self.status, self.wait, self.words)
+        sentence = f"{self.what}: {self.words}; {remedy}"
+        return Problem(sentence, self.code, self.status, self.wait, self.what, self.words)
 
 
 class Unreachable(TlsError):
@@ -76,7 +76,7 @@ def problem(what: str, document: t.Any, status: int = 0, wait: float | None = No
         said.append(f"see {printable(page)}")
     cause = next((one for one in [code, *(code_of(part) for _name, part in parts)] if one in REMEDIES), "")
     words = "; ".join(said)
-    return Problem(f"{what}: {words}; {REMEDIES.get(cause, OTHERWISE)}", cause or code, status, wait, words)
+    return Problem(f"{what}: {words}; {REMEDIES.get(cause, OTHERWISE)}", cause or code, status, wait, what, words)
 
 
 def explanation(document: dict, status: int) -> str:

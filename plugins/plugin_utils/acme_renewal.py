@@ -164,7 +164,7 @@ class Renewals:
             return told
         start, end = (edge.isoformat() for edge in found)
         if [start, end] != entry.get("window") or not entry.get("chosen"):
-            chosen = found[0] + (found[1] - found[0]) * random.random()
+            chosen = found[0] + (found[1] - found[0]) * random.SystemRandom().random()  # forks would draw the same
             told.update(window=[start, end], chosen=chosen.replace(microsecond=0).isoformat())
         explanation = document.get("explanationURL")
         told["explanation"] = printable(explanation) if isinstance(explanation, str) else None

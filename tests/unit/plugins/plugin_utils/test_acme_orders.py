@@ -24,7 +24,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_
 from ansible_collections.evergreen.tls.tests.unit.acme_server import serving
 from ansible_collections.evergreen.tls.tests.unit.authority import Authority, some_key
 
-NAMES = ["www.example.org", "example.org"]
+NAMES = ("www.example.org", "example.org")
 CSR = make_request(some_key(), NAMES, {})
 ABOUT = "the order for www.example.org, example.org at https://127.0.0.1:[0-9]+/directory"
 
@@ -48,7 +48,7 @@ def issue(server, tmp_path):
         settings = {"directory": server.url, "ca_file": server.ca_file, "folder": str(tmp_path / "acme"), **settings}
         issuer = open_issuer("ca", {"ca": {"type": "acme", "solver": {"type": "http", "check": False}, **settings}})
         issued.issuer = issuer
-        request = {"name": name, "domains": names, "issuer": "ca", "type": "ECC"}
+        request = {"name": name, "domains": list(names), "issuer": "ca", "type": "ECC"}
         return issuer.issue(request, csr, "web1")
 
     return issued
@@ -89,7 +89,7 @@ def test_a_ca_that_is_busy_is_waited_for(issue, server):
 
 def test_a_limit_is_told_and_holds_for_all_that_follows(issue, server):
     server.refuse("/order", "rateLimited", "too many new orders (300) from this account", 429, {"Retry-After": "3600"})
-    sentence = rf"^{ABOUT}: too many new orders \(300\) from this account \(rateLimited\); wait for it; until then nothing is asked again, {soon()}"
+    sentence = rf"^{ABOUT}: too many new orders \(300\) from this account \(rateLimited\); nothing is asked again before {soon()}"
     with pytest.raises(TlsError, match=sentence):
         issue()
     asked = len(server.asked)
@@ -124,11 +124,23 @@ def test_a_date_to_come_back_is_one_of_greenwich(issue, server, zone, monkeypatc
             datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1), usegmt=True
         )
         server.refuse("/order", "rateLimited", "busy", 503, {"Retry-After": date})
-        with pytest.raises(TlsError, match=f"nothing is asked again, {soon()}"):
+        with pytest.raises(TlsError, match=f"nothing is asked again before {soon()}"):
             issue()
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_a_ca_that_cannot_be_reached_is_left_alone_for_a_moment(issue, server):
+    server.answer("/order", status=0, times=99)
+    with pytest.raises(
+        TlsError, match="/order cannot be reached: .*; see that the CA runs, and that this machine may connect to it$"
+    ):
+        issue()
+    asked = len(server.asked)
+    with pytest.raises(TlsError, match=r"/order cannot be reached: .*\. It is asked again from [0-9:]+ UTC on$"):
+        issue(name="another")
+    assert len(server.asked) == asked
 
 
 def test_a_limit_does_not_count_as_a_failure(issue, server):
