@@ -123,6 +123,8 @@ class Transaction:
         reloaded = stale and self.module.params["reload"]
         loaded = [name for name in self.certificates() if reloaded and self.master.is_newer(self.current(name))]
         removed = not self.sites and before is not None
+        if not self.process:
+            self.master.check_orphans()
         if rewritten or reloaded or not self.process:
             check_ports(self.sites, self.has_ipv6)
         if self.module.check_mode:
@@ -276,8 +278,9 @@ class Transaction:
                 remove_file(self.path)
             elif rewritten:
                 replace_file(self.path, before)
-            kept = f" The content of {self.path} from before is in place again." if rewritten else ""
-            raise TlsError(f"{error}{kept}") from error
+            if not rewritten:
+                raise
+            raise TlsError(f"the content of {self.path} from before is in place again, since {error}") from error
 
     def have_loaded(self):
         """Have nginx load its configuration; raise TlsError where it does not."""
