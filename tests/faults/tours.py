@@ -32,6 +32,7 @@ class Tour:
         try:
             scene.set_up(machine)
             self.states = [scene.state(machine)]
+            scene.set_up(machine)  # anew, as `nginx -t` makes the pid file where it is missing
             self.run = scene.run(machine, [], ALL_TRACED)
             self.answer = self.run.answer()
             self.states.append(scene.state(machine))
