@@ -153,8 +153,9 @@ def wait(module, master, wanted, installed, end):
         agreed = 0 if differences else agreed + 1
         if agreed == IN_A_ROW:
             return [], None
-        refused = master.refusal(end) if differences else None
-        if refused or (differences and time.monotonic() > deadline):
+        is_over = time.monotonic() > deadline
+        refused = master.refusal(end, is_over) if differences else None
+        if refused or (differences and is_over):
             return differences, refused
         time.sleep(delay)
         delay = min(delay * 1.5, 0.5) if differences else 0.01

@@ -336,8 +336,9 @@ class Transaction:
         deadline = time.monotonic() + self.master.patience(RELOAD_PATIENCE)
         while self.is_outdated():
             time.sleep(0.05)
-            error = self.master.refusal(end)
-            if error or time.monotonic() > deadline:
+            is_over = time.monotonic() > deadline
+            error = self.master.refusal(end, is_over)
+            if error or is_over:
                 raise TlsError(
                     f"nginx did not load {self.path}: {error or f'see {self.master.error_log()}'}; remove the cause and run this again"
                 )
