@@ -25,7 +25,7 @@ SCENARIOS := $(sort $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/m
 PACKAGES := aardvark-dns ca-certificates curl faketime iproute2 iptables mmdebstrap netavark nftables openssh-client openssl \
 	podman python3-venv runc shellcheck strace wrk
 
-.PHONY: help setup packages venv collections fleet fleet-down images demo \
+.PHONY: help setup packages venv collections acme-servers fleet fleet-down images demo \
 	unit unit-edges faults lint format molecule install-test bench build test clean
 
 help: ## What there is
@@ -66,6 +66,9 @@ collections: ## Let Ansible find this checkout: ANSIBLE_COLLECTIONS_PATH=.build/
 	@mkdir -p .build/collections/ansible_collections/evergreen
 	@ln -sfn ../../../.. .build/collections/ansible_collections/evergreen/tls
 
+acme-servers: ## Unpack the ACME servers that tests order from
+	@dev/acme-servers
+
 fleet: setup ## Start servers in containers: HOSTS=5 IMAGE=bookworm,trixie NAME=web
 	@dev/fleet up $(NAME) --hosts $(HOSTS) --image $(IMAGE)
 
@@ -78,13 +81,13 @@ images: setup ## Build the images of the four Debian releases, where they are mi
 demo: setup ## See it work: five servers, from bare nginx to HTTPS and through a renewal under load
 	@dev/demo
 
-test: setup ## Everything below that checks, one after the other, with a summary
+test: setup acme-servers ## Everything below that checks, one after the other, with a summary
 	@set -- 'make unit' 'make unit-edges' 'make faults SAMPLE=yes'; \
 	for check in $$(dev/lint --list); do set -- "$$@" "dev/lint $$check"; done; \
 	for scenario in $(SCENARIOS); do set -- "$$@" "dev/molecule test $$scenario"; done; \
 	dev/run-steps "$$@" 'make install-test'
 
-unit: setup ## Unit tests, with the newest libraries
+unit: setup acme-servers ## Unit tests, with the newest libraries
 	@$(VENV)/bin/pytest --quiet
 
 unit-edges: setup ## Unit tests of what runs on hosts, in the oldest and the newest Debian

@@ -35,6 +35,7 @@ UNIFIED = pathlib.Path("/sys/fs/cgroup/unified")
 # Each systemd holds several of the machine's 128 inotify instances; at about 25 containers further ones hang.
 MOST_CONTAINERS = 18
 AT_ONCE = 4
+LAB_LABEL = "evergreen.lab"
 PATIENCE = 120.0
 
 # Firewalls need the first; units that are locked up (ProtectSystem=, PrivateTmp=) are only locked up with the second.
@@ -115,8 +116,13 @@ def container_of(record: Record, host_name: str) -> str:
 
 def container_id(record: Record, host: Host) -> str | None:
     """Return the id that podman wrote down when it made the container of a host, or None."""
+    return id_of(record["name"], host["name"])
+
+
+def id_of(fleet: str, part: str) -> str | None:
+    """Return the id of a container that belongs to a fleet, or None."""
     try:
-        return id_file_of(record, host).read_text(encoding="utf-8").strip() or None
+        return (folder_of(fleet) / f"{part}.id").read_text(encoding="utf-8").strip() or None
     except FileNotFoundError:
         return None
 
@@ -128,7 +134,12 @@ def id_file_of(record: Record, host: Host) -> pathlib.Path:
 
 def states() -> dict[str, str]:
     """Return the state of every container on this machine, by id."""
-    return {found["Id"]: found["State"] for found in json.loads(podman("ps", "--all", "--format", "json") or "[]")}
+    return {found["Id"]: found["State"] for found in containers()}
+
+
+def containers() -> list[dict[str, t.Any]]:
+    """Return what podman knows of every container on this machine."""
+    return json.loads(podman("ps", "--all", "--format", "json") or "[]")
 
 
 @contextlib.contextmanager
@@ -165,7 +176,7 @@ def up(wish: Wish) -> bool:
             ensure_image(suite)
         with locked(FLEETS / "create.lock"):
             before = states()
-            refuse_too_many(record, before)
+            refuse_too_many(record)
             make_folders(record)
             create_network(record)
             for host in record["hosts"]:
@@ -230,11 +241,14 @@ def given(record: Record) -> dict[str, t.Any]:
     }
 
 
-def refuse_too_many(record: Record, before: dict[str, str]) -> None:
+def refuse_too_many(record: Record) -> None:
     """Raise FleetError where this fleet would be one too many for the machine."""
     own = {container_id(record, host) for host in record["hosts"]}
-    others = sum(1 for key, state in before.items() if key not in own and state in ("running", "created", "paused"))
-    total = others + len(record["hosts"])
+    # The programs of a lab run without systemd, and count for nothing here.
+    others = [
+        found for found in containers() if found["Id"] not in own and LAB_LABEL not in (found.get("Labels") or {})
+    ]
+    total = sum(found["State"] in ("running", "created", "paused") for found in others) + len(record["hosts"])
     if total > MOST_CONTAINERS:
         raise FleetError(
             f"with {len(record['hosts'])} hosts of {record['name']} this machine would have {total} containers, and "
@@ -370,7 +384,9 @@ def down(name: str) -> bool:
             return False
         for socket in pathlib.Path(record["sockets"]).glob("*"):
             run("ssh", "-F", "none", "-o", f"ControlPath={socket}", "-O", "exit", "fleet")
-        containers = [found for host in record["hosts"] if (found := container_id(record, host))]
+        containers = [
+            found for path in folder.glob("*.id") if (found := id_of(name, path.stem))
+        ]  # those of its lab, too
         if containers:
             podman("rm", "--force", "--time", "0", "--ignore", *containers)
         status, found, _ = try_podman("network", "inspect", "--format", "{{json .Labels}}", record["network"])

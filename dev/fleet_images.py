@@ -6,6 +6,8 @@
 
 They are built by mmdebstrap from the Debian source of this machine, or from deb.debian.org where the machine has none.
 An image carries the hash of the recipe that made it, and is built again when the recipe has changed.
+
+The image `lab` holds no server of a fleet but what a fleet needs around it: CAs that speak ACME, and name servers.
 """
 
 from __future__ import annotations
@@ -30,6 +32,11 @@ PACKAGES = (
     "openssh-server sudo python3 python3-cryptography python3-pytest "
     "nftables iptables ufw firewalld"
 )
+
+# Of the suite that has them in the versions that matter: Pebble with ARI and profiles came after bookworm and trixie.
+LAB = "lab"
+LAB_SUITE = "sid"
+LAB_PACKAGES = "ca-certificates pebble caddy knot knot-dnsutils unbound"
 
 # Each of the first two would hold two of the 128 inotify instances that all containers of a machine share.
 MASKED = (
@@ -63,7 +70,7 @@ IMPORT = ['CMD ["/lib/systemd/systemd"]', "STOPSIGNAL SIGRTMIN+3"]
 
 
 def image_name(suite: str) -> str:
-    """Return what podman calls the image of a suite."""
+    """Return what podman calls the image of a suite, or of the lab."""
     return f"localhost/evergreen-{suite}"
 
 
@@ -84,14 +91,20 @@ def debian_source(folder: pathlib.Path = pathlib.Path("/etc/apt")) -> str:
 
 
 def recipe(suite: str) -> list[str]:
-    """Return the words for mmdebstrap that make the file system of a suite."""
+    """Return the words for mmdebstrap that make the file system of a suite, or of the lab."""
+    packages, hooks = (
+        f"{PACKAGES} {NGINX.get(suite, 'nginx')}",
+        [f"--customize-hook=chroot \"$1\" sh -c '{quoted(SETUP)}'"],
+    )
+    if suite == LAB:
+        suite, packages, hooks = LAB_SUITE, LAB_PACKAGES, []
     return [
         "--variant=minbase",
-        f"--include={PACKAGES} {NGINX.get(suite, 'nginx')}",
+        f"--include={packages}",
         # A mirror that stands still for a while is as good as any for a test.
         '--aptopt=Acquire::Check-Valid-Until "false"',
         *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale")),
-        f"--customize-hook=chroot \"$1\" sh -c '{quoted(SETUP)}'",
+        *hooks,
         suite,
         "-",
         f"deb {debian_source()} {suite} main",

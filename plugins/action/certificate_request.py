@@ -12,7 +12,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQU
 from ansible_collections.evergreen.tls.plugins.plugin_utils import clocks
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import advice, open_issuer
 
 
 class ActionModule(TlsAction):
@@ -25,16 +25,21 @@ class ActionModule(TlsAction):
         "roots": {"type": "str"},
         "force": {"type": "bool", "default": False},
         "host": {"type": "str"},
+        "renewals": {"type": "dict"},
     }
 
     def decide(self, arguments, task_vars):
         request = complete_request(arguments["request"])
-        roots = open_issuer(request["issuer"], arguments.pop("issuers")).roots()
+        issuer = open_issuer(request["issuer"], arguments.pop("issuers"))
+        roots = issuer.roots()
+        host = arguments["host"] or task_vars.get("inventory_hostname", "")
+        renewals = arguments["renewals"]
         arguments = {
             **arguments,
             "request": request,
             "roots": arguments["roots"] or (roots.decode() if roots else None),
-            "host": arguments["host"] or task_vars.get("inventory_hostname", ""),
+            "host": host,
+            "renewals": advice(issuer, host, request["name"]) if renewals is None else renewals,
         }
         result = self._ask_host(arguments, task_vars)
         if not result.get("missing"):

@@ -8,6 +8,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.sites import OPTIONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils.challenges import challenge_thumbprints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.descriptions import normal_sites
 
 
@@ -17,4 +18,9 @@ class ActionModule(TlsAction):
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = OPTIONS
 
     def decide(self, arguments, task_vars):
-        return self.ask("nginx_sites", {**self._task.args, "sites": normal_sites(arguments)}, task_vars)
+        thumbprints = {}
+        if arguments["sites"]:
+            thumbprints = challenge_thumbprints(arguments["requests"], arguments["issuers"], self._task.check_mode)
+        sites = normal_sites(arguments, thumbprints)
+        passed = {name: value for name, value in self._task.args.items() if name not in ("requests", "issuers")}
+        return self.ask("nginx_sites", {**passed, "sites": sites}, task_vars)

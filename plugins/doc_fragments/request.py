@@ -140,6 +140,9 @@ options:
       - The issuer V(local) is there without being configured, a private CA in C(~/.evergreen/ca) on the controller.
       - "C(type=local_ca) is a private CA that is made on first use. Its settings: C(directory), C(name), C(lifetime),
         C(passphrase), C(crl_url)."
+      - "C(type=acme) orders from Let's Encrypt, or whatever ACME server C(directory) says. Its settings, all of which have defaults:
+        C(directory), C(directories), C(test_directory), C(email), C(terms_of_service_agreed), C(eab_kid), C(eab_hmac), C(account_key),
+        C(folder), C(solver), C(profile), C(preferred_chain), C(ca_file), C(roots), C(at_once), C(timeout). C(docs/acme.md) describes them."
     type: dict
     default: {}
 """

@@ -25,19 +25,25 @@ SHORT = datetime.timedelta(days=10)
 
 
 def renewal_time(
-    start: datetime.datetime, end: datetime.datetime, renew_before: str | None, seed: str
+    start: datetime.datetime,
+    end: datetime.datetime,
+    renew_before: str | None,
+    seed: str,
+    advised: datetime.datetime | None = None,
 ) -> datetime.datetime:
     """Return the moment from which a certificate that lives from *start* to *end* is due.
 
     *renew_before* is what has to be left: a share of the lifetime (C(0.25)) or a duration (C(2592000s)). By default,
     and for a duration that is no shorter than the lifetime, a third of the lifetime, or half of it for certificates that live
     less than 10 days. *seed* (host and name) spreads
-    the renewals of a fleet over a thirtieth of the lifetime before that moment, the same for each run.
+    the renewals of a fleet over a thirtieth of the lifetime before that moment, the same for each run. Where the CA *advised* an
+    instant (RFC 9773), which spreads them as well, that one takes its place; but nothing that a CA says is later than that moment.
     """
     lifetime = end - start
-    left = _left(renew_before, lifetime)
+    latest = end - _left(renew_before, lifetime)
     spread = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big") / 2**32
-    return max(start, end - left - lifetime / 30 * spread)
+    chosen = latest - lifetime / 30 * spread if advised is None else min(advised, latest)
+    return max(start, chosen)
 
 
 def why_renew(
@@ -50,8 +56,9 @@ def why_renew(
 ) -> str | None:
     """Say why the certificate in *chain* with the private *key* (both PEM) is due, or return None while it is not.
 
-    It is due when certificate_install would refuse it, when the request wants another key or issuer, or when less of
-    its lifetime is left than it should be. *wanted* is a complete request with names in their normal form.
+    It is due when certificate_install would refuse it, when the request wants another key or issuer, when less of its lifetime is
+    left than it should be, or when the CA wants it renewed. *wanted* is a complete request with names in their normal form; its
+    C(renewals) are what CAs said, by serial number: C(at) an instant, and the C(reason).
     """
     if chain is None:
         return "there is no certificate yet"
@@ -78,7 +85,12 @@ def why_replace(
     if issuer is not None and issuer != wanted["issuer"]:
         return f"it was issued by {issuer}, and {wanted['issuer']} is wanted"
     start, end = not_before(chain[0]), not_after(chain[0])
-    if now >= renewal_time(start, end, wanted.get("renew_before"), f"{wanted.get('host')}/{wanted['name']}"):
+    said = (wanted.get("renewals") or {}).get(f"{chain[0].serial_number:x}")
+    advised = datetime.datetime.fromisoformat(said["at"]) if said else None
+    seed = f"{wanted.get('host')}/{wanted['name']}"
+    if now >= renewal_time(start, end, wanted.get("renew_before"), seed, advised):
+        if advised is not None and now >= advised:
+            return said["reason"]
         return (
             f"it expires on {end:%Y-%m-%d %H:%M:%S} UTC, and {(end - now) / (end - start):.0%} of its lifetime is left"
         )

@@ -36,10 +36,13 @@ SITE = {
     "http_port": {"type": "int", "default": 80},
     "https_port": {"type": "int", "default": 443},
     "extra": {"type": "str"},
+    "acme_thumbprint": {"type": "str"},
 }
 OPTIONS = {
     "sites": {"type": "list", "elements": "dict", "default": [], "options": SITE},
     "domains": {"type": "dict", "default": {}},
+    "requests": {"type": "list", "elements": "dict", "default": []},  # these two stay on the controller
+    "issuers": {"type": "dict", "default": {}, "no_log": True},
     "profile": {"type": "str", "choices": ["modern", "intermediate"], "default": "intermediate"},
     "reject_unknown": {"type": "bool", "default": True},
     "session_timeout": {"type": "str", "default": "1d"},
@@ -187,7 +190,7 @@ def _reject_block(sites: list[dict], port: int, host: Host) -> list[str]:
 def _http_block(site: dict, host: Host) -> list[str]:
     port = "" if site["https_port"] == 443 else f":{site['https_port']}"
     answer = _location(f"return 308 https://$host{port}$request_uri;") if site["force_https"] else _answer(site)
-    return _block(*_listen(site["http_port"], host), _names(site), "", *answer)
+    return _block(*_listen(site["http_port"], host), _names(site), "", *_challenges(site), *answer)
 
 
 def _https_block(site: dict, served: list[dict], host: Host) -> list[str]:
@@ -208,6 +211,7 @@ def _https_block(site: dict, served: list[dict], host: Host) -> list[str]:
         *tls_directives(host.nginx, site["profile"], host.session),
         *([f'add_header Strict-Transport-Security "{site["hsts"]}" always;'] if site["hsts"] else []),
         "",
+        *_challenges(site),
         *_answer(site),
         verbatim=extra.strip("\n") if extra else "",
     )
@@ -217,6 +221,23 @@ def _http2_word(sites: list[dict], host: Host) -> list[str]:
     """Return the word for listen: before 1.25.1 HTTP/2 belongs to the port, and one site that wants it is enough."""
     wanted = any(site["http2"] for site in sites) and host.nginx.has_http2
     return ["http2"] if wanted and not host.nginx.switches_http2_by_site else []
+
+
+def _challenges(site: dict) -> list[str]:
+    """Return the location that answers http-01 (RFC 8555, section 8.3).
+
+    The CA says its token, and the thumbprint of the account's key is always the same. So any host behind a name can be
+    asked, and nothing has to be written during a renewal.
+    """
+    if not site.get("acme_thumbprint"):
+        return []
+    return [
+        r"location ~ ^/\.well-known/acme-challenge/([-_A-Za-z0-9]+)$ {",
+        "    default_type text/plain;",
+        f'    return 200 "$1.{site["acme_thumbprint"]}";',
+        "}",
+        "",
+    ]
 
 
 def _answer(site: dict) -> list[str]:

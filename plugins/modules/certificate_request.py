@@ -37,6 +37,7 @@ def main():
             "roots": {"type": "str"},
             "force": {"type": "bool", "default": False},
             "host": {"type": "str", "default": ""},
+            "renewals": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
@@ -51,7 +52,7 @@ def decide(module):
 
 def ask(module, now):
     """Say whether the certificate is due, and what is ready or has to be signed."""
-    wanted = {**module.params["request"], "host": module.params["host"]}
+    wanted = {**module.params["request"], "host": module.params["host"], "renewals": module.params["renewals"]}
     roots = parse_chain(module.params["roots"].encode()) if module.params["roots"] else None
     store = Store(module.params["directory"], wanted["name"])
 

@@ -11,7 +11,8 @@ short_description: Have a certificate revoked by its issuer, on the controller
 version_added: 0.1.0
 description:
   - Puts a certificate on the revocation list of the issuer that issued it. Runs on the controller; nothing is sent to the host.
-  - "With C(type=local_ca), the list is C(crl.pem) in the folder of the CA."
+  - "With C(type=local_ca), the list is C(crl.pem) in the folder of the CA. With C(type=acme), the CA is asked by the account that
+    ordered the certificate, from the controller that did."
   - What a server presents does not change. Have a new certificate issued and proved first.
 author:
   - Evergreen contributors (@evergreen)

@@ -17,8 +17,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQU
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import require_cryptography
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils.arguments import validated
+from ansible_collections.evergreen.tls.plugins.plugin_utils.complaints import complaints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import complaints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.testimonies import believable, harmless
 
 FOUND_BY_ANSIBLE = "discovered_interpreter_"

@@ -22,13 +22,19 @@ def addresses(variables: t.Mapping[str, t.Any], host: str, port: int) -> list[tu
     [('192.0.2.1', 443), ('2001:db8::1', 8443)]
     """
     said = variables.get("certificate_endpoint") or variables.get("ansible_host") or host
-    return [_address(str(text), port) for text in (said if isinstance(said, list) else [said])]
+    return [
+        address_and_port(str(text), port, "certificate_endpoint as ")
+        for text in (said if isinstance(said, list) else [said])
+    ]
 
 
-def _address(text: str, port: int) -> tuple[str, int]:
+def address_and_port(text: str, port: int, what: str = "it as ") -> tuple[str, int]:
+    """Return an address or name and a port, *port* where none is said.
+
+    >>> address_and_port("[2001:db8::53]:5353", 53)
+    ('2001:db8::53', 5353)
+    """
     match = ADDRESS.fullmatch(text)
     if not match or not 1 <= int(match[3] or port) <= 65535:
-        raise TlsError(
-            f"{text!r} is no address; write certificate_endpoint as 192.0.2.1, 192.0.2.1:8443 or [2001:db8::1]:8443"
-        )
+        raise TlsError(f"{text!r} is no address; write {what}192.0.2.1, 192.0.2.1:8443 or [2001:db8::1]:8443")
     return match[1] or match[2] or match[4], int(match[3] or port)

@@ -27,16 +27,20 @@ PATH = re.compile(r"/[\w.,:@%+=~/-]*")
 UPSTREAM = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9._~:/@%+,=&?\[\]-]*")
 TARGET = re.compile(r"https?://[A-Za-z0-9\[$][A-Za-z0-9._~:/@%+,=&?\[\]#!*()$-]*")
 VARIABLE = re.compile(r"\$(\w*)")
+THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")  # SHA-256 in base64url (RFC 7638)
 DURATION = re.compile(r"[0-9]+[smhdwMy]?")
 SESSION_CACHE = re.compile(r"off|none|shared:[A-Za-z0-9_]+:[0-9]+[kKmM]?")
 
 
-def normal_sites(arguments: dict[str, t.Any]) -> list[dict[str, t.Any]]:
-    """Return the sites that the arguments of nginx_sites describe, once all of it may stand in a configuration."""
+def normal_sites(arguments: dict[str, t.Any], thumbprints: dict[str, str] | None = None) -> list[dict[str, t.Any]]:
+    """Return the sites that the arguments of nginx_sites describe, once all of it may stand in a configuration.
+
+    Those whose certificate has one of the *thumbprints* answer challenges with it.
+    """
     check_place(arguments["path"])
     if arguments["state"] == "absent":
         return []
-    sites = [normal_site(site, arguments["profile"], arguments["domains"]) for site in arguments["sites"]]
+    sites = [normal_site(site, arguments["profile"], arguments["domains"], thumbprints) for site in arguments["sites"]]
     check_sites(sites)
     if sites:
         check_store(arguments["store"])
@@ -44,7 +48,9 @@ def normal_sites(arguments: dict[str, t.Any]) -> list[dict[str, t.Any]]:
     return sites
 
 
-def normal_site(site: dict, profile: str, domains: dict[str, list[str]]) -> dict[str, t.Any]:
+def normal_site(
+    site: dict, profile: str, domains: dict[str, list[str]], thumbprints: dict[str, str] | None = None
+) -> dict[str, t.Any]:
     """Return a site with its defaults filled in, once every word of it may stand in a configuration."""
     name = check_request_name(site["name"])
     try:
@@ -55,7 +61,9 @@ def normal_site(site: dict, profile: str, domains: dict[str, list[str]]) -> dict
             "server_names": _server_names(site.get("server_names") or domains.get(certificate) or [name]),
             "profile": site.get("profile") or profile,
             "hsts": hsts_header(site.get("hsts")),
+            "acme_thumbprint": site.get("acme_thumbprint") or (thumbprints or {}).get(certificate),
         }
+        _check_thumbprint(normal["acme_thumbprint"])
         _check_answer(normal)
         _check_ports(normal)
     except TlsError as error:
@@ -165,6 +173,14 @@ def _check_words(value: str, pattern: re.Pattern, variables: set[str], option: s
         raise TlsError(f"{option} {value!r} has a variable that does not belong there{known}; use extra for more")
     if not pattern.fullmatch(words):
         raise TlsError(f"{option} is {value!r}; write {wanted}, or use extra for more")
+
+
+def _check_thumbprint(thumbprint: str | None) -> None:
+    if thumbprint is not None and not THUMBPRINT.fullmatch(thumbprint):
+        raise TlsError(
+            f"acme_thumbprint is {thumbprint!r}, and the thumbprint of a key has 43 letters, digits, hyphens and underscores; write "
+            "that of the account, or leave it out"
+        )
 
 
 def _check_ports(site: dict) -> None:

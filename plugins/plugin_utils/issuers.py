@@ -9,10 +9,11 @@ from __future__ import annotations
 import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.errors import UnsupportedError
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils.acme import Acme
 from ansible_collections.evergreen.tls.plugins.plugin_utils.arguments import validated
+from ansible_collections.evergreen.tls.plugins.plugin_utils.complaints import complaints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import LocalCa
 
 
@@ -47,7 +48,20 @@ class Issuer(t.Protocol):
         """Have a certificate revoked, for one of the reasons of RFC 5280, section 5.3.1; say whether that is new."""
 
 
+def advice(issuer: t.Any, host: str, request: str, leaf: t.Any = None) -> dict[str, dict[str, str]]:
+    """Return when the CA wants the certificates of a request renewed: by serial number, C(at) which instant and the C(reason).
+
+    *leaf* is one that was seen on the host. Most CAs want nothing; who cannot be asked does not keep anybody from a renewal.
+    """
+    ask = getattr(issuer, "advice", None)
+    try:
+        return ask(host, request, leaf) if ask else {}
+    except (TlsError, OSError):
+        return {}
+
+
 ISSUERS: dict[str, type[Issuer]] = {
+    "acme": Acme,
     "local_ca": LocalCa,
 }
 
@@ -81,17 +95,3 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
         return issuer(**checked.validated_parameters)
     except TlsError as error:
         raise TlsError(f"issuer {name}: {error}", **error.details) from error
-
-
-def complaints(checked: t.Any) -> str:
-    """Return what an ArgumentSpecValidator found, in words."""
-    said = []
-    for error in checked.errors:
-        if isinstance(error, UnsupportedError):
-            words = [word if isinstance(word, str) else ".".join(word) for word in checked.unsupported_parameters]
-            said.append(
-                f"there is no {', '.join(sorted(words))}, but {str(error).partition('include: ')[2].rstrip('.')}"
-            )
-        else:
-            said.append(str(error).rstrip(". "))
-    return "; ".join(said)

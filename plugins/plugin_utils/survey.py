@@ -17,7 +17,7 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.parsing.convert_bool import boolean
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain, names_of, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils.handshakes import handshake
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not_after
@@ -26,7 +26,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQU
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils.arguments import validated
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct, complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import advice, open_issuer
 
 AT_ONCE = 500  # handshakes, so that hundreds of dead hosts cost one timeout
 # What is found of an endpoint, the worst first.
@@ -50,6 +50,7 @@ class Endpoint(t.NamedTuple):
     address: str
     port: int
     roots: list | None
+    issuer: t.Any = None
 
 
 class Finding(t.NamedTuple):
@@ -84,12 +85,12 @@ def survey(
     *variables_of* returns the inventory variables of a host; *progress* is told what is done, how often of how often.
     With *inspect*, every host with requests has something due: a look at its disk.
     """
-    roots: dict[tuple[str, str], list | None] = {}
+    issuers: dict[tuple[str, str], tuple[t.Any, list | None]] = {}
     findings, waiting = [], []
     for number, host in enumerate(hosts, 1):
         try:
             variables = variables_of(host)
-            found = endpoints(host, variables, roots)
+            found = endpoints(host, variables, issuers)
             if found and (inspect or _is_true(variables.get("certificate_force"))):
                 findings.append(Finding(host, "due", "its disk is inspected" if inspect else "it is forced"))
             waiting += found
@@ -111,7 +112,7 @@ def survey(
     )
 
 
-def endpoints(host: str, variables: t.Mapping[str, t.Any], known_roots: dict) -> list[Endpoint]:
+def endpoints(host: str, variables: t.Mapping[str, t.Any], known: dict) -> list[Endpoint]:
     """Return the endpoints at which a host has to serve its certificates. Raises TlsError when they cannot be told."""
     said = {}
     for name in READ:  # each once, since Ansible works out their templates each time, which takes longer than the rest
@@ -130,18 +131,20 @@ def endpoints(host: str, variables: t.Mapping[str, t.Any], known_roots: dict) ->
     found = []
     for request in requests:
         wanted = {**request, "host": host}
-        roots = _roots(wanted["issuer"], checked["certificate_issuers"], known_roots)
+        issuer, roots = _issuer(wanted["issuer"], checked["certificate_issuers"], known)
         for address, port in addresses(said, host, wanted["port"]):
-            found += [Endpoint(host, wanted, domain, address, port, roots) for domain in wanted["domains"]]
+            found += [Endpoint(host, wanted, domain, address, port, roots, issuer) for domain in wanted["domains"]]
     return found
 
 
 def look(endpoint: Endpoint) -> Finding:
     """Return what is found of one endpoint."""
-    host, wanted, domain, address, port, roots = endpoint
+    host, wanted, domain, address, port, roots, issuer = endpoint
     place = {"host": host, "request": wanted["name"], "name": domain, "address": address, "port": port}
     try:
         chain, protocol, distrust = _seen(address, port, domain, trust=roots is None)
+        if names_of(chain[0]) == set(wanted["domains"]):
+            wanted = {**wanted, "renewals": advice(issuer, host, wanted["name"], chain[0])}
         now = datetime.datetime.now(datetime.timezone.utc)
         reason = why_replace(chain, chain[0].public_key(), None, wanted, now, roots) or distrust
         left = (not_after(chain[0]) - now).total_seconds() / 86400
@@ -278,11 +281,13 @@ def _plain(value: t.Any) -> t.Any:
     return str(value) if isinstance(value, str) else value
 
 
-def _roots(issuer: str, issuers: dict, known: dict) -> list | None:
-    key = (issuer, repr(issuers.get(issuer)))
+def _issuer(name: str, issuers: dict, known: dict) -> tuple[t.Any, list | None]:
+    """Return an issuer, opened once, and the roots that its clients trust."""
+    key = (name, repr(issuers.get(name)))
     if key not in known:
-        pem = open_issuer(issuer, issuers).roots()
-        known[key] = parse_chain(pem) if pem else None
+        issuer = open_issuer(name, issuers)
+        pem = issuer.roots()
+        known[key] = issuer, parse_chain(pem) if pem else None
     return known[key]
 
 

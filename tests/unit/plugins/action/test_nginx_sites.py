@@ -68,3 +68,43 @@ def test_what_makes_no_sense_reaches_no_host(arguments, sentence):
     result, passed = run(**arguments)
     assert result["failed"] and result["msg"].startswith(sentence)
     assert passed == []
+
+
+def test_hosts_learn_thumbprints_and_nothing_else_of_issuers(tmp_path):
+    issuers = {
+        "le": {"type": "acme", "folder": str(tmp_path), "eab_kid": "kid", "eab_hmac": "c2VjcmV0"},
+        "local": {"type": "local_ca", "passphrase": "secret"},
+    }
+    requests = [{"name": "a", "issuer": "le"}, {"name": "b", "issuer": "local"}]
+    sites = [{"name": name, "return_code": 404} for name in "abc"] + [
+        {"name": "d", "certificate": "a", "return_code": 404}
+    ]
+    _result, (passed,) = run(sites=sites, requests=requests, issuers=issuers)
+    assert set(passed) == {"sites"}
+    thumbprints = [site["acme_thumbprint"] for site in passed["sites"]]
+    assert thumbprints[1:3] == [None, None]
+    assert thumbprints[0] == thumbprints[3] and len(thumbprints[0]) == 43
+
+
+def test_a_site_may_answer_for_an_account_of_somebody_else():
+    thumbprint = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+    _result, (passed,) = run(sites=[{"name": "a", "return_code": 404, "acme_thumbprint": thumbprint}])
+    assert passed["sites"][0]["acme_thumbprint"] == thumbprint
+
+
+@pytest.mark.parametrize(
+    "text", ['x"; } location / { return 200 "', "$request_uri" + "x" * 31, "x" * 42, "x" * 44, "x" * 42 + "\n"]
+)
+def test_nothing_but_a_thumbprint_gets_into_a_configuration(text):
+    result, passed = run(sites=[{"name": "a", "return_code": 404, "acme_thumbprint": text}])
+    assert result["msg"].startswith("the site a cannot be configured: acme_thumbprint is ")
+    assert result["msg"].endswith("write that of the account, or leave it out")
+    assert passed == []
+
+
+def test_an_issuer_that_makes_no_sense_is_told():
+    issuers = {"le": {"type": "acme", "folder": "/tmp", "solver": "http", "at_once": "many"}}
+    result, passed = run(
+        sites=[{"name": "a", "return_code": 404}], requests=[{"name": "a", "issuer": "le"}], issuers=issuers
+    )
+    assert result["failed"] and result["msg"].startswith("issuer le: ") and passed == []

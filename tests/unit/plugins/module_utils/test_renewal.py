@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 
 import pytest
 
@@ -29,7 +30,9 @@ WANTED = {**WANTED, "size": 2048, "renew_before": None}
 ROOT = Authority()
 KEY = some_key()
 KEY_PEM = key_pem(KEY)
-PEM = to_pem(ROOT.chain(NAMES, KEY, days=(0, 90)))
+CHAIN = ROOT.chain(NAMES, KEY, days=(0, 90))
+LEAF = CHAIN[0]
+PEM = to_pem(CHAIN)
 
 
 def normal(renew_before):
@@ -190,3 +193,32 @@ def test_a_size_is_looked_at_for_rsa_alone():
     chain = to_pem(ROOT.chain(NAMES, key, days=(0, 90)))
     assert reason(key=key_pem(key), chain=chain, type="RSA", curve="secp521r1") is None
     assert reason(key=key_pem(key), chain=chain, type="RSA", size=4096) == "its key is RSA 2048, and RSA 4096 is wanted"
+
+
+@pytest.mark.parametrize(
+    ("advised", "days", "due"),
+    [
+        (3, 2, None),
+        (3, 4, "the CA says so"),
+        (-3, 0, "the CA says so"),
+        (59.5, 59, None),  # without the CA, some hosts would renew from day 57 on
+        (59.5, 59.9, "the CA says so"),
+        (300, 59.9, None),
+        (300, 60.1, "it expires on .* and 33% of its lifetime is left"),  # it cannot let a certificate expire
+    ],
+)
+def test_a_ca_may_want_a_renewal_earlier_and_never_later_than_the_lifetime_does(advised, days, due):
+    serial_number = f"{LEAF.serial_number:x}"
+    renewals = {serial_number: {"at": (NOW + advised * DAY).isoformat(), "reason": "the CA says so"}}
+    for host in range(10):
+        found = reason(now=NOW + days * DAY, renewals=renewals, host=f"web{host}")
+        assert found is None if due is None else re.match(due, found)
+
+
+def test_what_a_ca_says_of_another_certificate_means_nothing():
+    assert reason(renewals={"abc": {"at": NOW.isoformat(), "reason": "the CA says so"}}) is None
+
+
+def test_what_a_person_wants_earlier_is_earlier():
+    renewals = {f"{LEAF.serial_number:x}": {"at": (NOW + 50 * DAY).isoformat(), "reason": "the CA says so"}}
+    assert "lifetime is left" in reason(now=NOW + 31 * DAY, renewals=renewals, renew_before="60d")

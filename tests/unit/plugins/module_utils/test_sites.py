@@ -200,3 +200,34 @@ def test_a_line_of_the_configuration_leads_to_its_site():
     line = text.splitlines().index("nonsense on;") + 1
     assert site_at(text, line) == "b.example.org"
     assert site_at(text, 1) is None
+
+
+THUMBPRINT = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+ANSWER = ["default_type text/plain", f"return 200 $1.{THUMBPRINT}"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"root": "/srv"},
+        {"proxy_pass": "http://127.0.0.1:8080"},
+        {"redirect": "https://example.net"},
+        {"extra": "root /srv;"},
+    ],
+)
+def test_a_site_answers_challenges_on_both_sides_before_all_else(options):
+    text = render([site(acme_thumbprint=THUMBPRINT, **options)], [], host(reject_unknown=False))
+    plain, secure = (statement.block for statement in parse(text))
+    for block in (plain, secure):
+        first = next(inner for inner in block if inner.words[0] in ("location", "return", "root", "proxy_pass"))
+        assert [" ".join(line.words) for line in first.block] == ANSWER
+    assert text.count(r"    location ~ ^/\.well-known/acme-challenge/([-_A-Za-z0-9]+)$ {") == 2
+
+
+def test_a_site_that_waits_for_its_certificate_answers_challenges():
+    text = render([site(acme_thumbprint=THUMBPRINT)], ["www.example.org"], host())
+    assert locations(text)[0] == ANSWER
+
+
+def test_other_sites_answer_no_challenges():
+    assert "acme-challenge" not in render([site()], [], host())

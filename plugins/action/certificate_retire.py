@@ -1,0 +1,114 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import datetime
+import os
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
+from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_state import State, file_name, moment
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import ChainAction, passed_on
+from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct
+from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import REASONS
+
+ALL = "all"
+
+
+class ActionModule(ChainAction):
+    """Have certificates of a host replaced, see that clients get the new ones, and only then have the old ones revoked."""
+
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+        "requests": {**REQUEST, "type": "list", "elements": "dict"},
+        "names": {"type": "list", "elements": "str", "required": True},
+        "reason": {"type": "str", "choices": sorted(REASONS), "default": "superseded"},
+        "even_if_served": {"type": "bool", "default": False},
+        "directory": {"type": "path", "default": "/etc/evergreen"},
+        "issuers": {"type": "dict", "default": {}, "no_log": True},
+        "records": {"type": "path", "default": "~/.evergreen/revocations"},
+        "timeout": {"type": "float", "default": 10},
+        "verify_from": {"type": "str", "choices": ["controller", "host"], "default": "controller"},
+    }
+
+    def decide(self, arguments, task_vars):
+        check_distinct(arguments["requests"])
+        names = arguments["names"]
+        chosen = [request for request in arguments["requests"] if names == [ALL] or request["name"] in names]
+        if not chosen:
+            return {"changed": False, "msg": f"this host has no request {' or '.join(names)}", "certificates": []}
+        return self.each(chosen, lambda request: self._retire(request, arguments, task_vars))
+
+    def _retire(self, request, arguments, task_vars):
+        host = task_vars.get("inventory_hostname", "")
+        records, record = State(os.path.abspath(arguments["records"])), file_name(host, request["name"])
+        place = {"directory": arguments["directory"], "name": request["name"]}
+        found = self.step("certificate_info", place, task_vars)
+        if found.get("failed"):
+            return {"failed": True, "msg": found["msg"]}
+        installed = next(iter(found["certificates"]), {})
+        # What an earlier run began is finished first, so that nobody takes the certificate that is new for the one to be revoked.
+        pending = _still_valid(records.read(record)) or _described(installed, request)
+        if not pending:
+            return {"msg": "there is no certificate on this host to be revoked"}
+        old = pending["serial_number"]
+        if self._task.check_mode:
+            return {"changed": True, "msg": f"would replace {old}, prove that, and have {pending['issuer']} revoke it"}
+        records.write(record, pending)
+        steps = self._replace(request, arguments, task_vars, _serial_number(installed) == old)
+        problem = next((step["msg"] for step in steps if step.get("failed")), None)
+        if problem and not arguments["even_if_served"]:
+            return {
+                "failed": True,
+                "changed": any(step.get("changed") for step in steps),
+                "msg": f"{old} is not revoked, since clients may get it still: {problem}. Put that right and run this again; "
+                "or have it revoked all the same with even_if_served (revoke_served of the playbook)",
+                **passed_on(steps),
+            }
+        what = {"issuer": pending["issuer"], "serial_number": old, "reason": arguments["reason"]}
+        steps.append(self.step("certificate_revoke", {**what, "issuers": arguments["issuers"]}, task_vars))
+        if not steps[-1].get("failed"):
+            records.remove(record)
+        return {
+            "changed": any(step.get("changed") for step in steps),
+            "failed": bool(steps[-1].get("failed")),
+            "serial_number": old,
+            "msg": ", ".join([*([f"not replaced ({problem})"] if problem else []), steps[-1]["msg"]]),
+            **passed_on(steps),
+        }
+
+    def _replace(self, request, arguments, task_vars, is_in_use):
+        """Have a certificate with a new key issued and installed, unless that is done, and served; return the steps."""
+        common = {name: arguments[name] for name in ("directory", "issuers")}
+        steps, fingerprints = [], {}
+        if is_in_use:
+            wanted = {"requests": [{**request, "reuse_key": False}], "force": True}
+            steps.append(self.step("certificate_obtain", {**wanted, **common}, task_vars))
+            if steps[-1].get("failed"):
+                return steps
+            fingerprints = {
+                one["name"]: one["fingerprint"] for one in steps[-1]["certificates"] if "fingerprint" in one
+            }
+        wanted = {"requests": [request], "fingerprints": fingerprints}
+        proof = {name: arguments[name] for name in ("timeout", "verify_from")}
+        return [*steps, self.step("certificate_serve", {**wanted, **common, **proof}, task_vars)]
+
+
+def _described(installed, request):
+    """Return what has to be known of the certificate in use to have it revoked, or None where there is none."""
+    certificate = installed.get("certificate")
+    if not certificate:
+        return None
+    issuer = installed.get("issuer") or request["issuer"]
+    return {name: certificate[name] for name in ("serial_number", "not_after")} | {"issuer": issuer}
+
+
+def _serial_number(installed):
+    return (installed.get("certificate") or {}).get("serial_number")
+
+
+def _still_valid(pending):
+    """Return what an earlier run has left to be revoked, unless that has expired by now."""
+    end = moment(pending.get("not_after"))
+    return pending if end and end > datetime.datetime.now(datetime.timezone.utc) else None

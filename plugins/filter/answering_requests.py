@@ -1,0 +1,23 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible_collections.evergreen.tls.plugins.plugin_utils.challenges import hosts_answer
+
+
+def answering_requests(requests, issuers):
+    """Return the names of the requests for whose certificates hosts answer challenges by themselves."""
+    try:
+        return [request.get("name") for request in requests if hosts_answer(request, issuers)]
+    except (AttributeError, TypeError):  # certificate_obtain says what is wrong with them
+        return []
+
+
+class FilterModule:
+    """The filter of this file, for Ansible."""
+
+    def filters(self):
+        """Return the filters by name."""
+        return {"answering_requests": answering_requests}

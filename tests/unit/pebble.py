@@ -1,0 +1,180 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Pebble, Let's Encrypt's ACME server for tests, on the loopback address, with a DNS server in which every name leads there."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import pathlib
+import re
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import urllib.request
+
+from cryptography.hazmat.primitives import serialization
+
+from ansible_collections.evergreen.tls.tests.unit.authority import Authority, key_pem, some_key
+from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
+
+ROOT = pathlib.Path(__file__).parents[2]
+PROGRAMS = ROOT / ".build/acme-servers/usr/bin"
+OWN_ROOT = Authority("Root CA of the server itself")
+DAY = 86400
+
+
+class Pebble:
+    """A running Pebble. It asks the DNS server *resolver*, or one in which every name leads to the loopback address."""
+
+    def __init__(self, folder, answering, eab=None, environment=None, resolver=None, **settings):
+        subprocess.run([str(ROOT / "dev/acme-servers")], check=True)
+        self.folder, self.port, self.management, dns = folder, closed_port(), closed_port(), closed_port()
+        self.url = f"https://127.0.0.1:{self.port}/dir"
+        self.ca_file = str(folder / "listener-ca.pem")
+        (folder / "listener-ca.pem").write_bytes(OWN_ROOT.pem)
+        (folder / "cert.pem").write_bytes(
+            OWN_ROOT.leaf(["127.0.0.1", "localhost"], some_key()).public_bytes(serialization.Encoding.PEM)
+        )
+        (folder / "key.pem").write_bytes(key_pem(some_key()))
+        config = {
+            "listenAddress": f"127.0.0.1:{self.port}",
+            "managementListenAddress": f"127.0.0.1:{self.management}",
+            "certificate": str(folder / "cert.pem"),
+            "privateKey": str(folder / "key.pem"),
+            "httpPort": answering,
+            "tlsPort": closed_port(),
+            "ocspResponderURL": "",
+            "externalAccountBindingRequired": bool(eab),
+            "externalAccountMACKeys": eab or {},
+            "domainBlocklist": ["blocked.example"],
+            "retryAfter": {"authz": 1, "order": 1},
+            "keyAlgorithm": "ecdsa",
+            "profiles": {"default": {"description": "90 days", "validityPeriod": 90 * DAY}},
+            **settings,
+        }
+        (folder / "config.json").write_text(json.dumps({"pebble": config}))
+        environment = {
+            **os.environ,
+            "PEBBLE_VA_NOSLEEP": "1",
+            "PEBBLE_AUTHZREUSE": "0",
+            "PEBBLE_WFE_NONCEREJECT": "20",
+            **(environment or {}),
+        }
+        self.names = (
+            None
+            if resolver
+            else subprocess.Popen(
+                [
+                    PROGRAMS / "pebble-challtestsrv",
+                    "-dnsserver",
+                    f"127.0.0.1:{dns}",
+                    "-management",
+                    f"127.0.0.1:{closed_port()}",
+                ]
+                + ["-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", ""],
+                stdout=(folder / "names.log").open("wb"),
+                stderr=subprocess.STDOUT,
+            )
+        )
+        self.server = subprocess.Popen(
+            [PROGRAMS / "pebble", "-config", folder / "config.json", "-dnsserver", resolver or f"127.0.0.1:{dns}"],
+            stdout=(folder / "pebble.log").open("wb"),
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
+        self._wait()
+
+    def stop(self):
+        for process in filter(None, (self.server, self.names)):
+            process.terminate()
+            process.wait()
+
+    def managed(self, path, content=None):
+        """Return what the management interface answers."""
+        data = json.dumps(content).encode() if content is not None else None
+        request = urllib.request.Request(f"https://127.0.0.1:{self.management}/{path}", data=data)
+        with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=self.ca_file)) as answer:
+            return answer.read()
+
+    def root(self, number=0):
+        """Return the root of the certificates that are issued."""
+        return self.managed(f"roots/{number}")
+
+    def is_revoked(self, certificate):
+        """Say whether a certificate is revoked."""
+        said = json.loads(self.managed(f"cert-status-by-serial/{certificate.serial_number:x}"))
+        return said["Status"] == "Revoked"
+
+    def suggest(self, certificate_pem, start, end, **more):
+        """Have renewal be suggested between two moments."""
+        suggestion = {"suggestedWindow": {"start": start.isoformat(), "end": end.isoformat()}, **more}
+        self.managed(
+            "set-renewal-info/", {"certificate": certificate_pem.decode(), "ariResponse": json.dumps(suggestion)}
+        )
+
+    def count(self, what):
+        """Return how often the log says something."""
+        return len(re.findall(what, (self.folder / "pebble.log").read_text()))
+
+    def _wait(self):
+        end = time.monotonic() + 60
+        while True:
+            try:
+                self.managed("roots/0")
+                with socket.create_connection(("127.0.0.1", self.port)):
+                    return
+            except OSError:
+                if time.monotonic() > end or self.server.poll() is not None:
+                    raise AssertionError((self.folder / "pebble.log").read_text()) from None
+                time.sleep(0.02)
+
+
+class Hosts:
+    """The hosts behind all names: they answer challenges over HTTP with the thumbprint of an account, whatever is asked."""
+
+    def __init__(self):
+        hosts = self
+        self.thumbprint, self.silent, self.asked = "", set(), []
+
+        class Answer(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                name = self.headers["Host"].split(":")[0]
+                hosts.asked.append(name)
+                if name in hosts.silent:
+                    self.send_error(404)
+                    return
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(f"{self.path.rsplit('/', 1)[1]}.{hosts.thumbprint}".encode())
+
+            def log_message(self, *_words):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@contextlib.contextmanager
+def running(folder, **settings):
+    """Give a Pebble and the hosts that it asks."""
+    hosts = Hosts()
+    try:
+        pebble = Pebble(folder, hosts.port, **settings)
+        try:
+            yield pebble, hosts
+        finally:
+            pebble.stop()
+    finally:
+        hosts.stop()

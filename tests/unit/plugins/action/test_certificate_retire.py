@@ -1,0 +1,149 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""In which order a certificate is replaced, proved and revoked, and what is left undone where a step fails.
+
+The steps are modules that have tests of their own; what they answer here is what they answer there.
+"""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from ansible.playbook.task import Task
+
+from ansible_collections.evergreen.tls.plugins.action.certificate_retire import ActionModule
+
+REQUESTS = [
+    {"name": "www", "domains": ["www.example.org"], "issuer": "corporate", "reuse_key": True},
+    {"name": "mail", "domains": ["mail.example.org"]},
+]
+SOON = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=30)).isoformat()
+PAST = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)).isoformat()
+
+
+class Host:
+    """A host with a certificate, which each certificate_obtain replaces by one with a greater serial number."""
+
+    def __init__(self, records):
+        self.records, self.serial_number, self.steps, self.fails = records, 0xA1, [], {}
+        self.not_after = SOON
+
+    def retire(self, check_mode=False, **arguments):
+        """Return what the action answers."""
+        task = Task()
+        task.args = {"requests": REQUESTS, "names": ["www"], "records": str(self.records), **arguments}
+        task.check_mode = check_mode
+        action = ActionModule(task, None, None, None, None, None)
+        action.perform = self.perform
+        return action.run(task_vars={"inventory_hostname": "web1"})
+
+    def perform(self, name, arguments, _task_vars):
+        name = name.rpartition(".")[2]
+        self.steps.append((name, arguments))
+        if name in self.fails:
+            return {"failed": True, "msg": self.fails[name]}
+        if name == "certificate_info":
+            certificate = {"serial_number": f"{self.serial_number:x}", "not_after": self.not_after}
+            present = {"certificate": certificate, "issuer": "corporate"} if self.serial_number else {}
+            return {"certificates": [{"name": arguments["name"], **present}]}
+        if name == "certificate_obtain":
+            self.serial_number += 1
+            return {"changed": True, "certificates": [{"name": "www", "fingerprint": "f1"}]}
+        if name == "certificate_serve":
+            return {"changed": True, "msg": "it is presented"}
+        return {"changed": True, "msg": f"{arguments['serial_number']} is revoked"}
+
+    def names(self):
+        """Return the names of the steps since the last time."""
+        names, self.steps = [name.removeprefix("certificate_") for name, _arguments in self.steps], []
+        return names
+
+
+@pytest.fixture
+def host(tmp_path):
+    return Host(tmp_path / "records")
+
+
+@pytest.fixture(autouse=True)
+def bare_action(monkeypatch):
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
+
+
+def test_the_new_one_is_proved_before_the_old_one_is_revoked(host):
+    result = host.retire(reason="key_compromise")
+    assert result["changed"] and not result["failed"]
+    assert result["msg"] == "www: a1 is revoked"
+    (_info, _place), (_obtain, obtained), (_serve, served), (_revoke, revoked) = host.steps
+    assert host.names() == ["info", "obtain", "serve", "revoke"]
+    assert obtained["force"] and obtained["requests"][0]["reuse_key"] is False
+    assert served["fingerprints"] == {"www": "f1"}
+    assert revoked == {"issuer": "corporate", "serial_number": "a1", "reason": "key_compromise", "issuers": {}}
+    assert not list(host.records.glob("*.json"))
+
+
+@pytest.mark.parametrize(("step", "steps"), [("obtain", ["info", "obtain"]), ("serve", ["info", "obtain", "serve"])])
+def test_what_clients_may_get_still_is_not_revoked(host, step, steps):
+    host.fails = {f"certificate_{step}": "the CA is away"}
+    result = host.retire()
+    assert result["failed"]
+    assert result["msg"] == (
+        "www: a1 is not revoked, since clients may get it still: the CA is away. Put that right and run this again; "
+        "or have it revoked all the same with even_if_served (revoke_served of the playbook)"
+    )
+    assert host.names() == steps
+
+
+def test_it_is_revoked_all_the_same_where_that_is_wanted(host):
+    host.fails = {"certificate_serve": "nginx is broken"}
+    result = host.retire(even_if_served=True)
+    assert not result["failed"]
+    assert result["msg"] == "www: not replaced (nginx is broken), a1 is revoked"
+    assert host.names() == ["info", "obtain", "serve", "revoke"]
+
+
+@pytest.mark.parametrize("step", ["serve", "revoke"])
+def test_a_later_run_finishes_what_an_earlier_one_began_and_revokes_nothing_else(host, step):
+    host.fails = {f"certificate_{step}": "not now"}
+    assert host.retire()["failed"]
+    host.names()
+    host.fails = {}
+    assert host.retire()["msg"] == "www: a1 is revoked"
+    assert host.names() == ["info", "serve", "revoke"]
+    assert host.retire()["msg"] == "www: a2 is revoked"
+
+
+def test_what_has_expired_meanwhile_need_not_be_revoked(host):
+    host.not_after, host.fails = PAST, {"certificate_revoke": "not now"}
+    assert host.retire()["failed"]
+    host.not_after, host.fails = SOON, {}
+    assert host.retire()["msg"] == "www: a2 is revoked"
+
+
+def test_check_mode_says_what_would_be_done(host):
+    result = host.retire(check_mode=True)
+    assert result["changed"]
+    assert result["msg"] == "www: would replace a1, prove that, and have corporate revoke it"
+    assert host.names() == ["info"] and not host.records.exists()
+
+
+def test_all_of_them_may_be_meant(host):
+    assert [one["name"] for one in host.retire(names=["all"])["certificates"]] == ["www", "mail"]
+
+
+def test_a_host_without_such_a_request_is_passed_over(host):
+    assert host.retire(names=["ftp"]) == {"changed": False, "msg": "this host has no request ftp", "certificates": []}
+
+
+def test_a_host_without_a_certificate_is_passed_over(host):
+    host.serial_number = 0
+    result = host.retire()
+    assert (result["changed"], result["msg"]) == (False, "www: there is no certificate on this host to be revoked")
+
+
+def test_a_host_that_cannot_tell_is_told(host):
+    host.fails = {"certificate_info": "the library is missing"}
+    result = host.retire()
+    assert result["failed"] and result["msg"] == "www: the library is missing"

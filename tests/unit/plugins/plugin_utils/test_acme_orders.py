@@ -1,0 +1,361 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What becomes of an order on the bad days of a CA. The good ones are in test_acme.py."""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+import json
+import pathlib
+import time
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import names_of, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
+from ansible_collections.evergreen.tls.plugins.plugin_utils import acme_network
+from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_orders import identifiers, leads_to
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
+from ansible_collections.evergreen.tls.tests.unit.acme_server import serving
+from ansible_collections.evergreen.tls.tests.unit.authority import Authority, some_key
+
+NAMES = ("www.example.org", "example.org")
+CSR = make_request(some_key(), NAMES, {})
+ABOUT = "the order for www.example.org, example.org at https://127.0.0.1:[0-9]+/directory"
+
+
+@pytest.fixture
+def server(tmp_path):
+    with serving(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch):
+    monkeypatch.setattr(acme_network, "DELAYS", (0.0, 0.0))
+
+
+@pytest.fixture
+def issue(server, tmp_path):
+    """Return a function that has a certificate issued, by an issuer that knows of earlier ones only what is on the disk."""
+
+    def issued(names=NAMES, csr=CSR, name="www", **settings):
+        settings = {"directory": server.url, "ca_file": server.ca_file, "folder": str(tmp_path / "acme"), **settings}
+        issuer = open_issuer("ca", {"ca": {"type": "acme", "solver": {"type": "http", "check": False}, **settings}})
+        issued.issuer = issuer
+        request = {"name": name, "domains": list(names), "issuer": "ca", "type": "ECC"}
+        return issuer.issue(request, csr, "web1")
+
+    return issued
+
+
+def test_a_certificate_is_issued(issue, server):
+    assert names_of(parse_chain(issue())[0]) == set(NAMES)
+    assert len(server.certificates) == 1
+
+
+def test_a_nonce_may_be_refused_more_than_once(issue, server):
+    server.refuse("/order", "badNonce", times=8)
+    issue()
+
+
+def test_a_nonce_that_is_never_right_is_told(issue, server):
+    server.refuse("/order", "badNonce", "stale", times=99)
+    with pytest.raises(TlsError, match=rf"^{ABOUT}: stale \(badNonce\); run this again$"):
+        issue()
+    assert server.count("/order") == 10
+
+
+@pytest.mark.parametrize(
+    "path", ["/directory", "/nonce", "/account", "/order", "/order/0", "/authorization/0.1", "/finalize/0"]
+)
+def test_a_connection_that_is_lost_is_made_again(issue, server, path):
+    server.answer(path, status=0, times=2)
+    issue()
+    assert len(server.certificates) == 1
+
+
+def test_a_ca_that_is_busy_is_waited_for(issue, server):
+    server.refuse("/order", "rateLimited", "busy", 503, {"Retry-After": "1"})
+    before = time.monotonic()
+    issue()
+    assert time.monotonic() - before >= 1
+
+
+def test_a_limit_is_told_and_holds_for_all_that_follows(issue, server):
+    server.refuse("/order", "rateLimited", "too many new orders (300) from this account", 429, {"Retry-After": "3600"})
+    sentence = rf"^{ABOUT}: too many new orders \(300\) from this account \(rateLimited\); nothing is asked again before {soon()}"
+    with pytest.raises(TlsError, match=sentence):
+        issue()
+    asked = len(server.asked)
+    with pytest.raises(TlsError, match="too many new orders"):
+        issue(["other.example"], make_request(some_key(), ["other.example"], {}), "other")
+    assert len(server.asked) == asked
+
+
+def test_a_limit_of_one_domain_holds_for_it_alone(issue, server):
+    server.refuse(
+        "/order",
+        "rateLimited",
+        'too many certificates (50) already issued for "example.org"',
+        429,
+        {"Retry-After": "3600"},
+    )
+    with pytest.raises(TlsError, match="too many certificates"):
+        issue()
+    orders = server.count("/order")
+    with pytest.raises(TlsError, match="too many certificates"):
+        issue(["new.example.org"], make_request(some_key(), ["new.example.org"], {}), "new")
+    assert server.count("/order") == orders
+    issue(["www.example.net"], make_request(some_key(), ["www.example.net"], {}), "net")
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata", "UTC"])
+def test_a_date_to_come_back_is_one_of_greenwich(issue, server, zone, monkeypatch):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        date = email.utils.format_datetime(
+            datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1), usegmt=True
+        )
+        server.refuse("/order", "rateLimited", "busy", 503, {"Retry-After": date})
+        with pytest.raises(TlsError, match=f"nothing is asked again before {soon()}"):
+            issue()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_ca_that_cannot_be_reached_is_left_alone_for_a_moment(issue, server):
+    server.answer("/order", status=0, times=99)
+    with pytest.raises(
+        TlsError, match="/order cannot be reached: .*; see that the CA runs, and that this machine may connect to it$"
+    ):
+        issue()
+    asked = len(server.asked)
+    with pytest.raises(TlsError, match=r"/order cannot be reached: .*\. It is asked again from [0-9:]+ UTC on$"):
+        issue(name="another")
+    assert len(server.asked) == asked
+
+
+def test_a_limit_does_not_count_as_a_failure(issue, server):
+    server.refuse("/order", "rateLimited", "busy", 429, {"Retry-After": "3600"})
+    with pytest.raises(TlsError, match="busy"):
+        issue()
+    assert not records(issue)
+
+
+def test_the_names_that_an_order_fails_for_are_told(issue, server):
+    names = [f"{word}.example.org" for word in ("one", "two", "three", "four", "five")]
+    parts = [
+        {
+            "type": "urn:ietf:params:acme:error:caa",
+            "detail": "CAA record for four.example.org prevents issuance.",
+            "identifier": {"type": "dns", "value": "four.example.org"},
+        },
+        {
+            "type": "urn:ietf:params:acme:error:dns",
+            "detail": "NXDOMAIN\x1b[2J",
+            "identifier": {"type": "dns", "value": "five.example.org"},
+        },
+    ]
+    server.refuse("/order", "compound", "Errors during validation", 403, subproblems=parts)
+    sentence = (
+        r": four\.example\.org: CAA record for four\.example\.org prevents issuance \(caa\); five\.example\.org: NXDOMAIN \[2J \(dns\); "
+        r"have the CAA records of the domain allow this CA, or choose another issuer$"
+    )
+    with pytest.raises(TlsError, match=sentence):
+        issue(names, make_request(some_key(), names, {}))
+
+
+def test_an_order_that_becomes_invalid_says_why(issue, server):
+    error = {"type": "urn:ietf:params:acme:error:caa", "detail": "CAA says no"}
+    server.answer("/finalize/0", 200, {**order_of(server), "status": "invalid", "error": error})
+    with pytest.raises(
+        TlsError,
+        match=r": CAA says no \(caa\); have the CAA records of the domain allow this CA, or choose another issuer$",
+    ):
+        issue()
+
+
+@pytest.mark.parametrize("state", ["deactivated", "expired", "revoked", "invalid"])
+def test_an_authorization_that_is_not_valid_is_no_success(issue, server, state):
+    server.status = state
+    with pytest.raises(
+        TlsError,
+        match=rf"www\.example\.org: its authorization is {state}; example\.org: its authorization is {state}; see",
+    ):
+        issue()
+    assert not server.certificates
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(409, "alreadyReplaced"), (400, "malformed"), (500, "serverInternal"), (404, "unknownCertificate")],
+)
+def test_what_cannot_be_replaced_is_renewed_all_the_same(issue, server, status, code):
+    issue()
+    server.refuse("/order", code, "unknown predecessor", status)
+    issue(csr=make_request(some_key(1), NAMES, {}))
+    assert len(server.certificates) == 2
+    assert "replaces" not in server.orders[-1]
+
+
+def test_a_renewal_names_its_predecessor(issue, server):
+    issue()
+    issue(csr=make_request(some_key(1), NAMES, {}))
+    assert "replaces" not in server.orders[0]
+    assert server.orders[1]["replaces"].count(".") == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "key", "sentence"),
+    [
+        (NAMES, some_key(7), "no certificate in the answer belongs to the key of the request"),
+        (["www.example.net"], some_key(), "www.example.net"),
+    ],
+)
+def test_a_wrong_certificate_is_refused_and_ordered_anew(issue, server, names, key, sentence):
+    chain = to_pem(server.authority.chain(names, key))
+    server.answer("/certificate/0", 200, chain, {"Content-Type": "application/pem-certificate-chain"})
+    with pytest.raises(
+        TlsError, match=f"^{ABOUT}: the answer of the CA is refused, and nothing is changed: .*{sentence}"
+    ):
+        issue()
+    with pytest.raises(TlsError, match="this failed once, and is tried again from"):
+        issue()
+    issue.issuer.failures.forget("web1", "www")
+    assert names_of(parse_chain(issue())[0]) == set(NAMES)
+    assert len(server.orders) == 2
+
+
+def test_an_order_for_other_names_is_refused(issue, server):
+    server.answer(
+        "/order",
+        201,
+        {"status": "pending", "identifiers": identifiers(["evil.example"])},
+        {"Location": server.base + "/order/0"},
+    )
+    with pytest.raises(
+        TlsError, match=f"^{ABOUT}: the CA made another order of it, for evil.example; see the status page of the CA$"
+    ):
+        issue()
+
+
+def test_a_challenge_that_is_not_offered_is_told(issue, server):
+    server.challenges = ["dns-01", "tls-alpn-01"]
+    with pytest.raises(
+        TlsError,
+        match="for www.example.org the CA accepts dns-01, tls-alpn-01, and the solver of the issuer does http-01; choose another solver",
+    ):
+        issue()
+
+
+def test_an_order_that_the_ca_has_forgotten_is_placed_again(issue, server):
+    server.answer("/finalize/0", 400, {"type": "urn:ietf:params:acme:error:badCSR", "detail": "not today"})
+    with pytest.raises(TlsError, match=r"not today \(badCSR\)"):
+        issue()
+    server.refuse("/order/0", "malformed", "no such order", 404)
+    issue.issuer.failures.forget("web1", "www")
+    issue()
+    assert len(server.orders) == 2
+
+
+def test_an_order_that_takes_too_long_is_gone_on_with(issue, server):
+    processing = {**order_of(server), "status": "processing"}
+    server.answer("/finalize/0", 200, processing)
+    server.answer("/order/0", 200, processing, times=20)
+    with pytest.raises(
+        TlsError, match=f"^{ABOUT} is not finished after 2 seconds; run this again, and it is gone on with$"
+    ):
+        issue(timeout="2s")
+    server.odd["/order/0"].clear()
+    server.orders[0]["status"] = "ready"
+    issue()
+    assert len(server.orders) == 1
+
+
+def test_who_has_to_act_is_told_where(issue, server):
+    server.refuse(
+        "/order", "userActionRequired", "Terms of service have changed", 403, instance="https://ca.example/agreement"
+    )
+    with pytest.raises(
+        TlsError,
+        match=r"Terms of service have changed \(userActionRequired\); see https://ca.example/agreement; open that page, and do what it asks for$",
+    ):
+        issue()
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "sentence"),
+    [
+        (
+            "/directory",
+            b"<html>Please log in</html>",
+            r"does not answer as an ACME server does, but with '<html>Please log in</html>'; .* no proxy answers in its place",
+        ),
+        ("/directory", b"[]", "does not answer as an ACME server does"),
+        (
+            "/directory",
+            {"hello": "world"},
+            "is no ACME directory: it names no newOrder and newNonce; correct the directory of the issuer",
+        ),
+        ("/order/0", b"x" * 1200000, "answers with more than 1048576 bytes; see what answers in place of the CA"),
+        ("/certificate/0", b"<html>", "the answer of the CA is refused, and nothing is changed: "),
+    ],
+)
+def test_what_makes_no_sense_is_told(issue, server, path, content, sentence):
+    server.answer(path, 200, content, times=9)
+    with pytest.raises(TlsError, match=sentence):
+        issue()
+
+
+def test_failures_rest_longer_and_longer(issue, server):
+    waits = []
+    for _number in range(5):
+        server.refuse("/order", "rejectedIdentifier", "no", 403)
+        with pytest.raises(TlsError, match="rejectedIdentifier"):
+            issue()
+        record = records(issue)[0]
+        content = json.loads(record.read_text())
+        left = datetime.datetime.fromisoformat(content["until"]) - datetime.datetime.now(datetime.timezone.utc)
+        waits.append(round(left.total_seconds() / 60))
+        content["until"] = "2020-01-01T00:00:00+00:00"
+        record.write_text(json.dumps(content))
+    assert waits == [1, 10, 100, 1440, 1440]
+    issue()
+    assert not records(issue)
+
+
+def test_a_chain_leads_to_the_root_whose_name_is_at_its_top():
+    authority = Authority("Issuing", above=Authority("Root"))
+    chain = to_pem(authority.chain(NAMES, some_key()))
+    assert leads_to(chain, "Root") and leads_to(chain, "Issuing") and not leads_to(chain, "Other Root")
+    assert not leads_to(b"nonsense", "Root")
+
+
+def soon():
+    """Return a pattern for an hour from now, whichever minute that is."""
+    moments = [
+        datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=59 + minutes) for minutes in range(4)
+    ]
+    return "(" + "|".join(f"{moment:%Y-%m-%d %H:%M}" for moment in moments) + "):[0-9]{2} UTC"
+
+
+def order_of(server):
+    """Return the first order as it will be, but for its status."""
+    return {
+        "identifiers": identifiers(NAMES),
+        "authorizations": [f"{server.base}/authorization/0.{number}" for number in range(2)],
+        "finalize": f"{server.base}/finalize/0",
+    }
+
+
+def records(issue):
+    """Return the records of failures."""
+    return sorted(pathlib.Path(issue.issuer.failures.state.path).glob("*.json"))
