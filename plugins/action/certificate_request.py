@@ -9,7 +9,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import check_request_for_issuer, open_issuer
 
 
 class ActionModule(TlsAction):
@@ -22,21 +22,29 @@ class ActionModule(TlsAction):
         "roots": {"type": "str"},
         "force": {"type": "bool", "default": False},
         "host": {"type": "str"},
+        "withdraw": {"type": "bool", "default": False},
     }
 
     def decide(self, arguments, task_vars):
         request = complete_request(arguments["request"])
-        roots = open_issuer(request["issuer"], arguments.pop("issuers")).roots()
+        issuers, host = arguments.pop("issuers"), arguments["host"] or task_vars.get("inventory_hostname", "")
+        check_request_for_issuer(request, issuers)
+        issuer = open_issuer(request["issuer"], issuers)
+        roots, patience = issuer.roots(), getattr(issuer, "patience", None)
         arguments = {
             **arguments,
+            "patience": int(patience.total_seconds()) if patience else None,
             "request": request,
             "roots": arguments["roots"] or (roots.decode() if roots else None),
-            "host": arguments["host"] or task_vars.get("inventory_hostname", ""),
+            "host": host,
         }
         result = self._ask_host(arguments, task_vars)
-        if not result.get("missing"):
-            return result
-        return self._install(result["missing"], task_vars) or self._ask_host(arguments, task_vars)
+        if result.get("missing"):
+            result = self._install(result["missing"], task_vars) or self._ask_host(arguments, task_vars)
+        if hasattr(issuer, "withdraw") and not result.get("failed") and not result["due"] and "since" not in result:
+            given_up = not self._task.check_mode and issuer.withdraw(host, request["name"])
+            result["changed"] = result["changed"] or given_up
+        return result
 
     def _ask_host(self, arguments, task_vars):
         return self.ask("certificate_request", arguments, task_vars)

@@ -8,6 +8,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import ChainAction, passed_on
+from ansible_collections.evergreen.tls.plugins.plugin_utils.domains import normal_names
 
 
 class ActionModule(ChainAction):
@@ -18,6 +19,7 @@ class ActionModule(ChainAction):
         "directory": {"type": "path", "default": "/etc/evergreen"},
         "issuers": {"type": "dict", "default": {}, "no_log": True},
         "fingerprints": {"type": "dict", "default": {}},
+        "waiting": {"type": "dict", "default": {}},
         "loaded": {"type": "list", "elements": "str", "default": []},
         "started": {"type": "bool", "default": False},
         "timeout": {"type": "float", "default": 10},
@@ -28,6 +30,13 @@ class ActionModule(ChainAction):
         return self.each(arguments["requests"], lambda request: self._serve(request, arguments, task_vars))
 
     def _serve(self, request, arguments, task_vars):
+        waiting = arguments["waiting"].get(request["name"])
+        if waiting is not None:  # what is in use meanwhile need not be for all names
+            covered = [name for name in normal_names(request["domains"]) if name in waiting["names"]]
+            if not covered:
+                return {"msg": "what is in use meanwhile is for other names"}
+            request = {**request, "domains": covered}
+
         def verify(fingerprint, timeout):
             asked = {"fingerprint": fingerprint, "timeout": timeout, "verify_from": arguments["verify_from"]}
             asked = {"request": request, "issuers": arguments["issuers"], **asked}
@@ -41,7 +50,7 @@ class ActionModule(ChainAction):
         place = {"request": request, "directory": arguments["directory"]}
         presented = self.step("nginx_reload", {**place, "started": arguments["started"]}, task_vars)
         steps = [presented]
-        if not presented.get("failed"):
+        if not presented.get("failed") and waiting is None:
             steps.append(verify(presented.get("fingerprint"), arguments["timeout"]))
         result = {"changed": bool(presented.get("changed")), "msg": steps[-1]["msg"]}
         if presented.get("reason"):

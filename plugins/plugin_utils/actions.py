@@ -17,7 +17,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQU
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import require_cryptography
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import complaints
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import complaints, with_defaults
 
 PASSED_ON = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
 
@@ -91,6 +91,11 @@ class TlsAction(ActionBase):
         return self._checked(self._task.args)
 
     def _checked(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        issuers = arguments.get("issuers")
+        if "request" in self.ARGUMENTS:
+            arguments = {**arguments, "request": with_defaults(arguments.get("request"), issuers)}
+        if isinstance(arguments.get("requests"), list):
+            arguments = {**arguments, "requests": [with_defaults(one, issuers) for one in arguments["requests"]]}
         checked = ArgumentSpecValidator(self.ARGUMENTS).validate(arguments)
         if checked.error_messages:
             request = self._task.args.get("request")
@@ -103,10 +108,14 @@ class TlsAction(ActionBase):
 class HostAction(TlsAction):
     """An action that leaves the work to the module of its name, for a request that is complete."""
 
-    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {"request": REQUEST}  # the module checks the others
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {  # the module checks the others
+        "request": REQUEST,
+        "issuers": {"type": "dict", "default": {}, "no_log": True},
+    }
 
     def decide(self, arguments, task_vars):
         arguments = {**self._task.args, "request": complete_request(arguments["request"])}
+        arguments.pop("issuers", None)
         result = self.ask(self._task.action.rpartition(".")[2], arguments, task_vars)
         if result.get("missing") and self._task.check_mode:
             return {"changed": True, "msg": f"the package {result['missing']} would be installed first"}

@@ -65,7 +65,7 @@ def check_answer(answer: bytes, public_key: t.Any, wanted: dict, roots: bytes | 
         )
     trusted = parse_chain(roots) if roots else []
     chain = order_chain(parse_chain(answer), public_key, trusted)
-    check_chain(chain, public_key, wanted["domains"], now, trusted or None)
+    check_chain(chain, public_key, wanted["domains"], now, trusted or None, wanted.get("allowed_domains") or ())
     if trusted and not isinstance(
         public_key, ed25519.Ed25519PublicKey
     ):  # which the verifier's web profile does not know

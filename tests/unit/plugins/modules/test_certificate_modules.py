@@ -191,10 +191,11 @@ def test_check_mode_says_it_all_and_writes_nothing(host):
     assert host.info() == {"changed": False, "certificates": []}
     assert not host.directory.exists()
 
-    chain = signed(host.ask())
+    waiting = host.ask()
+    chain = signed(waiting)
     before = host.picture()
     asked = host.ask(check=True)
-    assert asked["due"] and "csr" not in asked
+    assert (asked["due"], asked["changed"], asked["csr"]) == (True, False, waiting["csr"])
     installed = host.install(chain, check=True)
     assert (installed["changed"], installed["msg"]) == (True, "would put a new version of web in use")
     assert "common_name: www.example.org\n" in installed["diff"]["after"]
