@@ -85,10 +85,11 @@ def is_used_up(entry: Entry, records: dict[str, dict[str, t.Any]]) -> bool:
 
 def _why_stray(leaf: t.Any, record: dict[str, t.Any] | None) -> str:
     """Say why a certificate answers nothing, or nothing when it does or did."""
-    about = f"the certificate for {printable(common_name(leaf.subject))}"
+    names = []
+    with contextlib.suppress(TlsError):
+        names = sorted(names_of(leaf))
+    about = f"the certificate for {printable(', '.join(names) or common_name(leaf.subject))}"
     if record is None:
-        with contextlib.suppress(TlsError):
-            about = f"the certificate for {', '.join(sorted(names_of(leaf))) or printable(common_name(leaf.subject))}"
         return (
             f"{about} belongs to no key that waits here; have the CA sign a request of the outbox, or remove this file"
         )

@@ -48,7 +48,7 @@ def filled_in(request: dict, settings: dict, defaults: dict) -> dict:
     said = {**_organization(said.get("organization"), settings, request), **said}
     added = [name for domain in _texts(request.get("domains")) for name in added_names(domain, settings)]
     if added:
-        said["allowed_domains"] = [*_texts(request.get("allowed_domains")), *added]
+        said["allowed_domains"] = list(dict.fromkeys([*_texts(request.get("allowed_domains")), *added]))
     return {**request, **said}
 
 
@@ -60,7 +60,7 @@ def added_names(domain: str, settings: dict) -> list[str]:
     >>> added_names("www.example.org", {"may_add": ["www", "parent"]}), added_names("*.example.org", {"may_add": ["parent"]})
     (['example.org'], ['example.org'])
     """
-    ways, domain = _texts(settings.get("may_add")), domain.strip()
+    ways, domain = _texts(settings.get("may_add")), domain.strip().lower()
     if is_address(domain):
         return []
     first, _dot, parent = domain.partition(".")
