@@ -71,6 +71,20 @@ options:
           - The common name in the subject, 64 characters at most (RFC 5280).
           - By default the first of the O(request.domains) that fits.
         type: str
+      organization:
+        description:
+          - The name of an organisation in C(organizations) of the issuer, whose subject fields the request takes over.
+        type: str
+      challenge_password:
+        description: A password that the CA wants in the signing request (RFC 2985); printable ASCII, 255 characters at most.
+        type: str
+      allowed_domains:
+        description:
+          - Names that the certificate may cover besides, since the CA adds them for free.
+          - Where C(may_add) of the issuer says so, V(www.example.org) for V(example.org) and the other way round are among them.
+        type: list
+        elements: str
+        default: []
       lifetime:
         description:
           - How long the certificate is to live, where the issuer lets the applicant choose; a number and a unit
@@ -140,6 +154,11 @@ options:
       - The issuer V(local) is there without being configured, a private CA in C(~/.evergreen/ca) on the controller.
       - "C(type=local_ca) is a private CA that is made on first use. Its settings: C(directory), C(name), C(lifetime),
         C(passphrase), C(crl_url)."
+      - "C(type=manual) is a CA with people in it: requests go into an outbox, answers come into an inbox. Its settings: C(directory),
+        C(outbox), C(inbox), C(bundle), C(roots), C(intermediates), C(aia), C(passwords), C(patience), C(asked_by)."
+      - "C(type=command) is a program that signs what stands on its standard input. Its settings: C(argv), C(timeout), C(environment),
+        C(roots), C(directory)."
+      - "Issuers of every type have C(defaults), C(organizations), C(rules), C(ip_addresses) and C(may_add)."
     type: dict
     default: {}
 """

@@ -15,6 +15,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsErr
 # certificate that has expired, waiting is a failure.
 REMINDERS = ((1 / 6, "plain"), (1 / 12, "soon"), (1 / 40, "hurry"))
 LATE = "late"
+LOUD = {"soon": "ask where it stays: ", "hurry": "HURRY: ", LATE: "TOO LATE to wait longer: "}
 
 
 class Waiting(t.NamedTuple):
@@ -54,20 +55,26 @@ def urgency(lifetime: dict[str, str] | None, now: datetime.datetime) -> str:
     return next((word for share, word in REMINDERS if left >= share), LATE)
 
 
-def describe(waiting: Waiting, lifetime: dict[str, str] | None, now: datetime.datetime) -> dict[str, t.Any]:
-    """Return what waits as results tell it. Raises TlsError with the same when there is no time left to wait."""
+def describe(waiting: Waiting, lifetime: dict[str, t.Any] | None, now: datetime.datetime) -> dict[str, t.Any]:
+    """Return what waits as results tell it."""
     loud = urgency(lifetime, now)
-    end = moment(lifetime["not_after"]) if lifetime else None
-    told = {
-        "for": _sentence(waiting, loud, lifetime, now),
+    return {
+        "for": LOUD.get(loud, "") + waiting.sentence,
         "since": waiting.since.isoformat(timespec="seconds"),
-        "until": end.isoformat(timespec="seconds") if end else None,
+        "until": moment(lifetime["not_after"]).isoformat(timespec="seconds") if lifetime else None,
         "urgency": loud,
         "names": lifetime.get("names", []) if lifetime else [],
     }
-    if loud == LATE:
-        raise TlsError(told["for"], waiting=told, changed=waiting.changed)
-    return told
+
+
+def sentence(waiting: Waiting, lifetime: dict[str, t.Any] | None, now: datetime.datetime) -> str:
+    """Return what waits in one sentence. Raises TlsError with it when there is no time left to wait."""
+    told = describe(waiting, lifetime, now)
+    given_up = f", given up on {readable(waiting.until)}" if waiting.until else ""
+    said = f"{told['for']} (waiting since {readable(waiting.since)}{given_up}; {_meanwhile(lifetime, told['urgency'], now)})"
+    if told["urgency"] == LATE:
+        raise TlsError(said, waiting=told, changed=waiting.changed)
+    return said
 
 
 def utc_now() -> datetime.datetime:
@@ -85,19 +92,12 @@ def readable(when: datetime.datetime) -> str:
     return f"{when.astimezone(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC"
 
 
-def _sentence(waiting: Waiting, loud: str, lifetime: dict[str, str] | None, now: datetime.datetime) -> str:
-    said = f"{waiting.sentence} (waiting since {readable(waiting.since)}"
-    if waiting.until:
-        said += f", given up on {readable(waiting.until)}"
+def _meanwhile(lifetime: dict[str, t.Any] | None, loud: str, now: datetime.datetime) -> str:
+    """Return what becomes of the certificate in use."""
     if not lifetime:
-        return f"{said}; no certificate is in use until then)"
+        return "no certificate is in use until then"
     start, end = moment(lifetime["not_before"]), moment(lifetime["not_after"])
     if end <= now:
-        return f"TOO LATE: {said}; the certificate in use expired on {readable(end)})"
-    left = f"{(end - now) / (end - start):.0%} of its lifetime is left"
-    return {
-        "plain": f"{said}; the certificate in use goes on until {readable(end)})",
-        "soon": f"{said}; the certificate in use goes on until {readable(end)}, {left}: ask where it stays)",
-        "hurry": f"HURRY: {said}; the certificate in use goes on until {readable(end)}, {left})",
-        LATE: f"TOO LATE to wait longer: {said}; the certificate in use expires on {readable(end)}, {left})",
-    }[loud]
+        return f"the certificate in use expired on {readable(end)}"
+    left = "" if loud == REMINDERS[0][1] else f", {(end - now) / (end - start):.0%} of its lifetime is left"
+    return f"the certificate in use goes on until {readable(end)}{left}"

@@ -11,7 +11,7 @@ import datetime
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.waiting import Waiting, describe, urgency
+from ansible_collections.evergreen.tls.plugins.plugin_utils.waiting import Waiting, describe, sentence, urgency
 
 START = datetime.datetime(2026, 6, 1, tzinfo=datetime.timezone.utc)
 DAY = datetime.timedelta(days=1)
@@ -22,8 +22,8 @@ def lifetime(days):
     return {"not_before": START.isoformat(), "not_after": (START + days * DAY).isoformat(), "names": ["a.example"]}
 
 
-def told(left, waiting=WAITING, days=200):
-    return describe(waiting, lifetime(days), START + (days - left) * DAY)
+def said(left, waiting=WAITING, days=200):
+    return sentence(waiting, lifetime(days), START + (days - left) * DAY)
 
 
 @pytest.mark.parametrize("days", [10, 47, 200])
@@ -47,14 +47,19 @@ def test_reminders_grow_louder_by_the_share_that_is_left(days, share, word):
 
 
 def test_where_nothing_is_in_use_nothing_can_come_to_an_end():
+    waiting, later = WAITING._replace(until=None), START + 400 * DAY
     assert urgency(None, START) == "plain"
-    assert describe(WAITING._replace(until=None), None, START + 400 * DAY) == {
-        "for": "hand it in (waiting since 2026-09-09 00:00 UTC; no certificate is in use until then)",
+    assert describe(waiting, None, later) == {
+        "for": "hand it in",
         "since": "2026-09-09T00:00:00+00:00",
         "until": None,
         "urgency": "plain",
         "names": [],
     }
+    assert (
+        sentence(waiting, None, later)
+        == "hand it in (waiting since 2026-09-09 00:00 UTC; no certificate is in use until then)"
+    )
 
 
 def test_a_certificate_without_a_lifetime_cannot_wait():
@@ -62,33 +67,33 @@ def test_a_certificate_without_a_lifetime_cannot_wait():
 
 
 def test_it_is_said_since_when_and_until_when():
-    assert told(100) == {
-        "for": "hand it in (waiting since 2026-09-09 00:00 UTC, given up on 2026-12-08 00:00 UTC; the certificate in use goes on until 2026-12-18 00:00 UTC)",
+    assert describe(WAITING, lifetime(200), START + 170 * DAY) == {
+        "for": "ask where it stays: hand it in",
         "since": "2026-09-09T00:00:00+00:00",
         "until": "2026-12-18T00:00:00+00:00",
-        "urgency": "plain",
+        "urgency": "soon",
         "names": ["a.example"],
     }
-    assert told(30)["for"].endswith(
-        "goes on until 2026-12-18 00:00 UTC, 15% of its lifetime is left: ask where it stays)"
+    assert said(100) == (
+        "hand it in (waiting since 2026-09-09 00:00 UTC, given up on 2026-12-08 00:00 UTC; the certificate in use goes on until "
+        "2026-12-18 00:00 UTC)"
     )
-    assert told(10)["for"].startswith("HURRY: hand it in (waiting since ")
+    assert said(30).startswith("ask where it stays: hand it in (")
+    assert said(30).endswith("goes on until 2026-12-18 00:00 UTC, 15% of its lifetime is left)")
+    assert said(10).startswith("HURRY: hand it in (waiting since ")
 
 
 @pytest.mark.parametrize(
-    ("left", "begin", "end"),
+    ("left", "end"),
     [
-        (
-            4,
-            "TOO LATE to wait longer: hand it in",
-            "the certificate in use expires on 2026-12-18 00:00 UTC, 2% of its lifetime is left)",
-        ),
-        (-1, "TOO LATE: hand it in", "the certificate in use expired on 2026-12-18 00:00 UTC)"),
+        (4, "the certificate in use goes on until 2026-12-18 00:00 UTC, 2% of its lifetime is left)"),
+        (-1, "the certificate in use expired on 2026-12-18 00:00 UTC)"),
     ],
 )
-def test_in_the_end_waiting_is_a_failure(left, begin, end):
+def test_in_the_end_waiting_is_a_failure(left, end):
     with pytest.raises(TlsError) as caught:
-        told(left, WAITING._replace(changed=True))
-    assert str(caught.value).startswith(begin) and str(caught.value).endswith(end)
+        said(left, WAITING._replace(changed=True))
+    assert str(caught.value).startswith("TOO LATE to wait longer: hand it in (waiting since")
+    assert str(caught.value).endswith(end)
     assert caught.value.details["waiting"]["urgency"] == "late"
     assert caught.value.details["changed"]
