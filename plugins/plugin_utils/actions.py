@@ -92,9 +92,9 @@ class TlsAction(ActionBase):
 
     def _checked(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         issuers = arguments.get("issuers")
-        if "request" in self.ARGUMENTS:
-            arguments = {**arguments, "request": with_defaults(arguments.get("request"), issuers)}
-        if isinstance(arguments.get("requests"), list):
+        if issuers is not None and "request" in arguments:
+            arguments = {**arguments, "request": with_defaults(arguments["request"], issuers)}
+        if issuers is not None and isinstance(arguments.get("requests"), list):
             arguments = {**arguments, "requests": [with_defaults(one, issuers) for one in arguments["requests"]]}
         checked = ArgumentSpecValidator(self.ARGUMENTS).validate(arguments)
         if checked.error_messages:

@@ -103,7 +103,10 @@ def with_defaults(request: t.Any, issuers: t.Any) -> t.Any:
     if not isinstance(request, dict):
         return request
     settings, defaults = _words_of(request.get("issuer") or "local", issuers if isinstance(issuers, dict) else {})
-    return filled_in(request, settings, {word: value for word, value in defaults.items() if word != "rules"})
+    try:
+        return filled_in(request, settings, {word: value for word, value in defaults.items() if word != "rules"})
+    except TlsError as error:
+        raise TlsError(f"certificate request {request.get('name')}: {error}") from error
 
 
 def check_request_for_issuer(request: dict, issuers: dict[str, dict[str, t.Any]]) -> None:

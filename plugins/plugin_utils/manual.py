@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import os
 import re
 import socket
@@ -201,6 +202,7 @@ class Manual:
             "why": None,
             "closed": None,
         }
+        record = json.loads(json.dumps(record))  # without the tags of Ansible's texts, which YAML does not know
         self.outbox.put(record)  # before the record: a run that is killed in between does it again
         self.queue.put(record)
         self.outbox.bundle(self.queue.waiting())

@@ -45,7 +45,7 @@ def filled_in(request: dict, settings: dict, defaults: dict) -> dict:
     """
     shared = settings.get("defaults") if isinstance(settings.get("defaults"), dict) else {}
     said = {**defaults, **_spoken(shared or {}), **_spoken(request)}
-    said = {**_organization(said.get("organization"), settings, request), **said}
+    said = {**_organization(said.get("organization"), settings), **said}
     added = [name for domain in _texts(request.get("domains")) for name in added_names(domain, settings)]
     if added:
         said["allowed_domains"] = list(dict.fromkeys([*_texts(request.get("allowed_domains")), *added]))
@@ -71,6 +71,7 @@ def added_names(domain: str, settings: dict) -> list[str]:
 
 def check_demands(request: dict, settings: dict, defaults: dict) -> None:
     """Make sure that a complete request is one that its issuer can answer."""
+    _organization(request.get("organization"), settings)
     rules = settings.get("rules") or defaults.get("rules", "private")
     if not settings.get("ip_addresses", rules == "private"):
         addresses = [name for name in request["domains"] if is_address(name)]
@@ -108,22 +109,21 @@ def _check_public(request: dict) -> None:
         )
 
 
-def _organization(name: t.Any, settings: dict, request: dict) -> dict:
+def _organization(name: t.Any, settings: dict) -> dict:
     """Return the subject of an organisation that was described once, for many requests."""
     if not name:
         return {}
     there = settings.get("organizations") if isinstance(settings.get("organizations"), dict) else {}
     fields = (there or {}).get(name)
-    about = f"certificate request {request.get('name')}: organization"
     if not isinstance(fields, dict):
         known = f"only {', '.join(sorted(map(str, there)))}" if there else "none at all"
         raise TlsError(
-            f"{about}: its issuer knows no organisation {name}, {known}; describe it in organizations of the issuer, or correct the name"
+            f"organization: its issuer knows no organisation {name}, {known}; describe it in organizations of the issuer, or correct the name"
         )
     strangers = sorted(set(map(str, fields)) - (set(SUBJECT) - {"common_name"}))
     if strangers:
         raise TlsError(
-            f"{about}: {name} has {', '.join(strangers)}, and an organisation has "
+            f"organization: {name} has {', '.join(strangers)}, and an organisation has "
             f"{', '.join(field for field in SUBJECT if field != 'common_name')}; correct it"
         )
     return _spoken(fields)

@@ -189,6 +189,16 @@ def test_the_manifest_says_all_that_a_ticket_needs(desk):
     assert desk.csr.decode() in page
 
 
+class Tagged(str):
+    """A text as Ansible hands it on."""
+
+
+def test_texts_of_ansible_are_texts(desk):
+    desk.settings["asked_by"] = Tagged("Web team")
+    desk.ask(reason=Tagged("it is forced"), domains=[Tagged(name) for name in NAMES])
+    assert yaml.safe_load((desk.outbox / "www_web1.yml").read_text(encoding="utf-8"))["asked_by"] == "Web team"
+
+
 def test_a_page_says_what_a_wildcard_covers(desk):
     names = ["*.example.org"]
     desk.ask(csr=make_request(desk.key, names, {}), domains=names)
