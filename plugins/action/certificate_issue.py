@@ -37,14 +37,14 @@ class ActionModule(TlsAction):
         check_request_for_issuer(wanted, arguments["issuers"])
         issuer = open_issuer(wanted["issuer"], arguments["issuers"])
         what, host = f"the certificate of {wanted['name']}", task_vars.get("inventory_hostname", "")
-        csr = (arguments["csr"] or "").encode()
+        csr = (arguments["csr"] or "").encode(errors="replace")  # of a host, and so it may hold halves of characters
         told = {word: arguments[word] for word in ("valid", "reason", "since")}
         if self._task.check_mode:
             waiting = issuer.look({**wanted, **told}, csr, host) if csr and hasattr(issuer, "look") else None
             if waiting is not None:
                 return self._waits(waiting, issuer, arguments)
-            sentence = f"would have {what} issued by {wanted['issuer']}"
-            return {"changed": True, "msg": sentence, "diff": {"before": "", "after": f"{sentence}\n"}}
+            would = f"would have {what} issued by {wanted['issuer']}"
+            return {"changed": True, "msg": would, "diff": {"before": "", "after": f"{would}\n"}}
         if not arguments["csr"]:
             raise TlsError(f"there is no signing request for {what}; pass the csr that certificate_request returned")
         issued = issue_once(issuer, wanted, csr, host, arguments["in_use"], told)

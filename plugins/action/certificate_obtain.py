@@ -56,7 +56,7 @@ class ActionModule(ChainAction):
                 "",
             )
         asked = self.step("certificate_request", {**place, **issuers, "force": arguments["force"]}, task_vars)
-        if asked.get("failed") or not (asked["due"] or "ready" in asked):
+        if asked.get("failed") or not (asked.get("due") or "ready" in asked):
             return _result([asked], "it is not due")
         steps, issued = [asked], {}
         if "ready" not in asked:
@@ -84,6 +84,8 @@ def _result(steps, otherwise):
         "reason": asked.get("reason"),
         "certificate": certificate,
         "waiting": last.get("waiting"),
-        "fingerprint": certificate["fingerprint"] if certificate else asked.get("fingerprint") or asked.get("in_use"),
+        "fingerprint": certificate.get("fingerprint")
+        if certificate
+        else asked.get("fingerprint") or asked.get("in_use"),
     }
     return {**{key: value for key, value in result.items() if value is not None}, **passed_on(steps)}

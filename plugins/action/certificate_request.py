@@ -41,9 +41,9 @@ class ActionModule(TlsAction):
         result = self._ask_host(arguments, task_vars)
         if result.get("missing"):
             result = self._install(result["missing"], task_vars) or self._ask_host(arguments, task_vars)
-        if hasattr(issuer, "withdraw") and not result.get("failed") and not result["due"] and "since" not in result:
+        if hasattr(issuer, "withdraw") and not (result.get("failed") or result.get("due")) and "since" not in result:
             given_up = not self._task.check_mode and issuer.withdraw(host, request["name"])
-            result["changed"] = result["changed"] or given_up
+            result["changed"] = result.get("changed", False) or given_up
         return result
 
     def _ask_host(self, arguments, task_vars):

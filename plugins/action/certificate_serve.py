@@ -8,7 +8,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import ChainAction, passed_on
-from ansible_collections.evergreen.tls.plugins.plugin_utils.domains import normal_names
+from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 
 
 class ActionModule(ChainAction):
@@ -27,51 +27,98 @@ class ActionModule(ChainAction):
     }
 
     def decide(self, arguments, task_vars):
-        return self.each(arguments["requests"], lambda request: self._serve(request, arguments, task_vars))
+        def step(name, asked):
+            return self.step(name, asked, task_vars)
 
-    def _serve(self, request, arguments, task_vars):
-        waiting = arguments["waiting"].get(request["name"])
-        if waiting is not None:  # what is in use meanwhile need not be for all names
-            covered = [name for name in normal_names(request["domains"]) if name in waiting["names"]]
-            if not covered:
-                return {"msg": "what is in use meanwhile is for other names"}
-            request = {**request, "domains": covered}
+        def prove(request):
+            waiting = arguments["waiting"].get(request["name"])
+            if waiting is None:
+                return Service(request, arguments, step).prove()
+            # What is in use meanwhile need be neither for all names nor from the issuer that is wanted.
+            return Service(covered(request, waiting), arguments, step, waits=True).prove()
 
-        def verify(fingerprint, timeout):
-            asked = {"fingerprint": fingerprint, "timeout": timeout, "verify_from": arguments["verify_from"]}
-            asked = {"request": request, "issuers": arguments["issuers"], **asked}
-            return self.step("handshake_verify", asked, task_vars)
+        return self.each(arguments["requests"], prove)
 
-        known = arguments["fingerprints"].get(request["name"])
-        if known and arguments["verify_from"] == "controller":
-            seen = verify(known, 0)
+
+class Service:
+    """One installed certificate, until clients are seen to get it, or the version before."""
+
+    def __init__(self, request, arguments, step, waits=False):
+        self.request, self.arguments, self.step, self.waits = request, arguments, step, waits
+        self.steps = []  # that were taken, for what Ansible shows of them
+
+    def prove(self):
+        """Have the installed version served; return what came of it."""
+        known = self.arguments["fingerprints"].get(self.request["name"])
+        if known and self.arguments["verify_from"] == "controller":
+            seen = self._look(self.request, known, 0)
             if not seen.get("failed") and not seen["problems"]:
                 return {"msg": seen["msg"], **passed_on([seen])}
-        place = {"request": request, "directory": arguments["directory"]}
-        presented = self.step("nginx_reload", {**place, "started": arguments["started"]}, task_vars)
-        steps = [presented]
-        if not presented.get("failed") and waiting is None:
-            steps.append(verify(presented.get("fingerprint"), arguments["timeout"]))
-        result = {"changed": bool(presented.get("changed")), "msg": steps[-1]["msg"]}
+        presented = self._present(self.request, started=self.arguments["started"])
+        proof = presented if presented.get("failed") or self.waits else self._seen(self.request, presented)
+        result = {"msg": proof["msg"], "failed": bool(proof.get("failed"))}
         if presented.get("reason"):
             result["reason"] = presented["reason"]
-        if not steps[-1].get("failed"):
-            return {**result, **passed_on(steps)}
-        if presented.get("changed") or presented.get("fresh") or request["name"] in arguments["loaded"]:
-            returned, sentence = self._go_back(place, task_vars)
-            steps += returned
+        is_new = presented.get("changed") or presented.get("fresh") or self.request["name"] in self.arguments["loaded"]
+        # What was served already may never have been proved: a run may have been killed right after its reload.
+        if result["failed"] and (is_new or proof.get("answered")):
+            sentence, put_back = self._go_back(is_new)
             result["msg"] = f"{result['msg']}. {sentence}"
-            if "put_back" in returned[0]:
-                result["put_back"] = returned[0]["put_back"]
-        result["changed"] = any(step.get("changed") for step in steps)
-        return {**result, "failed": True, **passed_on(steps)}
+            result.update({"put_back": put_back} if put_back else {})
+        return {**result, "changed": any(step.get("changed") for step in self.steps), **passed_on(self.steps)}
 
-    def _go_back(self, place, task_vars):
-        """Have the version before served again; return the steps, and what they came to in a sentence."""
-        back = self.step("certificate_install", {**place, "state": "previous"}, task_vars)
+    def _go_back(self, is_new):
+        """Have the version before served again; return what came of it in a sentence, and the version that is in use for it.
+
+        Where that proves nothing, and what failed is not new in this run, it was not the cause, and is put in use again.
+        """
+        back = self._install(state="previous")
         if "put_back" not in back:
-            return [back], back["msg"]
-        again = self.step("nginx_reload", place, task_vars)
-        if again.get("failed"):
-            return [back, again], f"{back['msg']}, but it is not presented: {again['msg']}"
-        return [back, again], f"{back['msg']}, and nginx presents it"
+            return back["msg"], None
+        request = covered(self.request, back.get("certificate") or {})
+        presented = self._present(request)
+        proof = presented if presented.get("failed") else self._seen(request, presented)
+        if not proof.get("failed"):
+            return f"{back['msg']}: {proof['msg']}", back["put_back"]
+        if is_new:
+            how = (
+                "but nginx does not present it" if proof is presented else "and nginx presents it, but it is not proved"
+            )
+            return f"{back['msg']}, {how}: {proof['msg']}", back["put_back"]
+        forth = self._install()
+        again = forth if forth.get("failed") else self._present(self.request)
+        version = f"{back['put_back']} of {self.request['name']}"
+        sentences = [f"{version}, the version before, is not proved either: {proof['msg']}", forth["msg"]]
+        if again.get("failed") and again is not forth:
+            sentences.append(again["msg"])
+        return ". ".join(sentences), back["put_back"] if forth.get("failed") else None
+
+    def _look(self, request, fingerprint, timeout):
+        """Return what a client sees."""
+        asked = {"fingerprint": fingerprint, "timeout": timeout, "verify_from": self.arguments["verify_from"]}
+        return self.step("handshake_verify", {"request": request, "issuers": self.arguments["issuers"], **asked})
+
+    def _seen(self, request, presented):
+        return self._taken(self._look(request, presented.get("fingerprint"), self.arguments["timeout"]))
+
+    def _present(self, request, **more):
+        return self._taken(self.step("nginx_reload", {**self._place(request), **more}))
+
+    def _install(self, **more):
+        return self._taken(self.step("certificate_install", {**self._place(self.request), **more}))
+
+    def _place(self, request):
+        return {"request": request, "directory": self.arguments["directory"]}
+
+    def _taken(self, step):
+        step = {"msg": "", **step}  # a host that was taken over may say nothing
+        self.steps.append(step)
+        return step
+
+
+def covered(request, certificate):
+    """Return a request for no more than a version covers, which may be from before a domain was added."""
+    names = certificate.get("names")
+    names = names if isinstance(names, list) else []
+    domains = [domain for domain in complete_request(request)["domains"] if domain in names]
+    return {**request, "domains": domains or [name for name in names if isinstance(name, str)]}

@@ -17,7 +17,7 @@ def request_domains(requests):
         check_distinct(requests)
     except TlsError as error:
         raise AnsibleFilterError(str(error)) from error
-    return {request["name"]: _domains(request) for request in requests if "name" in request}
+    return {request["name"]: _domains(request) for request in requests if isinstance(request.get("name"), str)}
 
 
 def _domains(request):

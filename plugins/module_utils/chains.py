@@ -11,7 +11,6 @@ check_chain() is the one definition of a good chain. It answers "may this be ins
 from __future__ import annotations
 
 import datetime
-import re
 import ssl
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
@@ -33,16 +32,16 @@ try:
 except ImportError:  # reported by require_cryptography() before anything here is called
     pass
 
-CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+BEGIN, END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 
 
 def parse_chain(pem: bytes) -> list:
     """Return the certificates in *pem*, in their order. TlsError when there is none or one cannot be read."""
-    blocks = CERTIFICATE.findall(pem)
-    if not blocks:
+    blocks = [BEGIN + block for block in pem.split(BEGIN)[1:]]
+    if not any(END in block for block in blocks):
         raise TlsError("it holds no PEM certificate; have it issued again")
     try:
-        return [parse_certificate(ssl.PEM_cert_to_DER_cert(block.decode())) for block in blocks]
+        return [parse_certificate(ssl.PEM_cert_to_DER_cert(_until_end(block).decode())) for block in blocks]
     except (ValueError, TlsError) as error:
         raise TlsError("it holds a PEM certificate that cannot be read; have it issued again") from error
 
@@ -105,13 +104,15 @@ def check_chain(
     usage = _extension(leaf, "ExtendedKeyUsage")
     if usage is not None and ExtendedKeyUsageOID.SERVER_AUTH not in usage:
         raise TlsError("the certificate is not for servers (no serverAuth); have it issued for a server")
-    digest = _digest(leaf)
-    if isinstance(digest, (hashes.MD5, hashes.SHA1)):
-        raise TlsError(f"the certificate is signed with {digest.name}, which clients refuse; have it issued again")
     for certificate in chain:
-        _check_dates(
-            certificate, "the certificate" if certificate is leaf else f"the CA {common_name(certificate.subject)}", now
-        )
+        what = "the certificate" if certificate is leaf else f"the CA {common_name(certificate.subject)}"
+        digest = _digest(certificate)
+        is_root = (
+            certificate.subject == certificate.issuer
+        )  # which is trusted for what it is, and not for its signature
+        if isinstance(digest, (hashes.MD5, hashes.SHA1)) and not is_root:
+            raise TlsError(f"{what} is signed with {digest.name}, which clients refuse; have it issued again")
+        _check_dates(certificate, what, now)
     for lower, upper in zip(chain, chain[1:]):
         if not is_authority(upper) or not is_signed_by(lower, upper):
             raise TlsError(
@@ -138,6 +139,11 @@ def describe_chain(chain: list) -> dict:
         "not_before": not_before(leaf).isoformat(),
         "not_after": not_after(leaf).isoformat(),
     }
+
+
+def _until_end(block: bytes) -> bytes:
+    """Return a block of PEM without what stands behind it. ValueError when it has no end."""
+    return block[: block.index(END) + len(END)]
 
 
 def _check_dates(certificate, what: str, now: datetime.datetime) -> None:

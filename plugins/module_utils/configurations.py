@@ -7,9 +7,12 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import os
 import re
 import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 
 TOKEN = re.compile(
     r"""
@@ -21,6 +24,8 @@ TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+MOST_INCLUDES, DEEPEST_INCLUDE = 30_000, 100  # files of a configuration that is meant seriously
+PORT = re.compile(r"[0-9]{1,9}")
 ANY_ADDRESS = ("*", "0.0.0.0", "[::]")
 
 
@@ -77,6 +82,8 @@ def parse(text: str) -> list[Statement]:
                 words.append(re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL))
             continue
         if token["mark"] == "{":
+            if not words:  # which nginx would refuse; each statement has a first word for those who read on
+                words, start = [""], token.start()
             enclosing.append((statements, Statement(words, line + 1, start, token.end(), [])))
             statements = enclosing[-1][1].block
         elif token["mark"] == "}" and enclosing:
@@ -161,10 +168,12 @@ def rehearsal(files: dict[str, str], main: str, path: str, staged: str, copy: t.
     replaced by the list of what it stands for. *copy* names the copy of a file; it has to lie in the same folder.
     """
     copies: dict[str, str] = {}
+    taken = itertools.count()
 
     def stand_in(member: str, above: tuple[str, ...]) -> str:
         if member == path:
             return staged
+        _check_includes(next(taken), above or (main,))
         if member in above or member not in files:
             return member
         text = files[member]
@@ -184,15 +193,30 @@ def rehearsal(files: dict[str, str], main: str, path: str, staged: str, copy: t.
 
 
 def _expanded(
-    files: dict[str, str], main: str, above: tuple[str, ...], statements: list[Statement]
+    files: dict[str, str],
+    main: str,
+    above: tuple[str, ...],
+    statements: list[Statement],
+    taken: t.Iterator[int] | None = None,
 ) -> t.Iterator[tuple[str, Statement]]:
+    taken = itertools.count(1) if taken is None else taken
     for statement in statements:
         if not _is_include(statement):
             yield above[-1], statement
             continue
         for member in _members(files, statement, main):
             if member not in above:  # nginx itself complains about files that include each other
-                yield from _expanded(files, main, (*above, member), parse(files[member]))
+                _check_includes(next(taken), above)
+                yield from _expanded(files, main, (*above, member), parse(files[member]), taken)
+
+
+def _check_includes(taken: int, above: tuple[str, ...]) -> None:
+    """Make sure that there is an end to the includes, also where files include each other in turns."""
+    if taken > MOST_INCLUDES or len(above) > DEEPEST_INCLUDE:
+        raise TlsError(
+            f"the files that {above[0]} includes include each other without end, {above[-1]} among them; "
+            "see that each is included once, and run this again"
+        )
 
 
 def _inside(
@@ -204,10 +228,13 @@ def _inside(
 
 
 def _includes(statements: list[Statement]) -> t.Iterator[Statement]:
-    for statement in statements:
+    """Yield the includes at all levels in their order, however deep the levels are."""
+    waiting = statements[::-1]
+    while waiting:
+        statement = waiting.pop()
         if _is_include(statement):
             yield statement
-        yield from _includes(statement.block)
+        waiting += statement.block[::-1]
 
 
 def _is_include(statement: Statement) -> bool:
@@ -238,9 +265,9 @@ def _listen(words: list[str]) -> Listen | None:
     if words[0].startswith("unix:"):
         return None
     address, _colon, port = words[0].rpartition(":")
-    if words[0].isdigit():
+    if PORT.fullmatch(words[0]):
         address, port = "*", words[0]
     elif words[0].endswith("]") or not address:
         address, port = words[0], "80"
     default = "default_server" in words or "default" in words
-    return Listen("*" if address in ANY_ADDRESS else address, int(port) if port.isdigit() else 80, default)
+    return Listen("*" if address in ANY_ADDRESS else address, int(port) if PORT.fullmatch(port) else 80, default)

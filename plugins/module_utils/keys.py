@@ -115,11 +115,11 @@ def general_names(names: list[str]) -> list:
 
 
 def load_request(pem: bytes):
-    """Return the signing request in *pem*, once its signature has proved possession of the key."""
+    """Return the signing request in *pem*, once its signature has proved possession of the key, and its key and subject can be read."""
     try:
         csr = x509.load_pem_x509_csr(pem)
-        proved = csr.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        _read, proved = (csr.public_key(), csr.subject), csr.is_signature_valid
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise TlsError("the signing request cannot be read; have it made again on the host with force: true") from error
     if not proved:
         raise TlsError("the signing request does not prove possession of its key; have it made again with force: true")

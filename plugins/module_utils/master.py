@@ -8,15 +8,37 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import signal
+import time
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.configurations import Server, load, servers, setting
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.nginx import Nginx, first_error, parse_nginx
-from ansible_collections.evergreen.tls.plugins.module_utils.processes import children, program, started, title
+from ansible_collections.evergreen.tls.plugins.module_utils.nginx import (
+    Nginx,
+    first_error,
+    load_error,
+    parse_nginx,
+    taken_port,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils.processes import (
+    children,
+    image,
+    is_stopped,
+    listeners,
+    parent,
+    program,
+    running,
+    started,
+    stranger,
+    title,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file, run
 
+MASTER = "nginx: master process"
+SLOWER = 10  # times that a reload may take as long as a test
+PID = re.compile(rb"[0-9]{1,9}")
 FOLDERS = ["/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin", "/opt/nginx/sbin"]
 
 
@@ -31,21 +53,31 @@ class Master:
                 "nginx is not installed on this host; install it, for example with apt install nginx, and run this again"
             )
         self.nginx: Nginx = parse_nginx(run([self.program, "-V"])[1])
+        self.tested = 0.0  # seconds that the last test of the configuration took
 
     def files(self) -> dict[str, str]:
         """Return the configuration, each file's text by its path."""
-        return load(self.nginx.configuration, read_file, lambda pattern: sorted(glob.glob(pattern)))
+        return load(self.nginx.configuration, _read_regular, _find)
 
     def complaint(self, configuration: str | None = None) -> str | None:
         """Return what nginx has against its configuration, or against another main file, or None."""
+        begun = time.monotonic()
         status, output = run([self.program, "-t", "-c", configuration or self.nginx.configuration])
+        self.tested = time.monotonic() - begun
         return (first_error(output) or output) if status else None
 
+    def patience(self, least: float) -> float:
+        """Return for how many seconds to wait for a reload: it takes about as long as the test of all that is configured."""
+        return max(least, SLOWER * self.tested)
+
     def process(self) -> int | None:
-        """Return the process that the pid file names, if that is an nginx."""
+        """Return the master process: the one that the pid file names or, where it names none, the only one there is."""
         words = (read_file(self._path("pid", self.nginx.pid_path)) or b"").split()
-        pid = int(words[0]) if words and words[0].isdigit() else None
-        return pid if pid and program(pid) == "nginx" else None
+        pid = int(words[0]) if words and PID.fullmatch(words[0]) else None
+        if pid and program(pid) == "nginx" and not _is_worker(pid):
+            return pid
+        found = [pid for pid in running("nginx") if self._is_master(pid)]
+        return found[0] if len(found) == 1 else None
 
     def is_newer(self, path: str) -> bool:
         """Say whether a file or link is newer than what nginx runs with; not where nginx does not run.
@@ -55,10 +87,24 @@ class Master:
         process = self.process()
         if process is None or not os.path.lexists(path):
             return False
-        workers = [pid for pid in children(process) if title(pid).startswith("nginx: worker process")]
-        working = [pid for pid in workers if "shutting down" not in title(pid)]
+        working = [pid for pid in children(process) if _is_working(pid)]
         begun = [started(pid) for pid in working or [process]]
         return any(moment is not None and moment < os.lstat(path).st_ctime for moment in begun)
+
+    def check_startable(self, port: int) -> None:
+        """Make sure that nothing has the ports that nginx would have if it ran."""
+        orphans = [pid for pid in running("nginx") if _is_working(pid) and program(parent(pid) or 0) != "nginx"]
+        if orphans:
+            raise TlsError(
+                f"the master process of nginx is gone, and workers of it go on with what they have (pid {', '.join(map(str, orphans))}); "
+                f"end them, with kill -QUIT {' '.join(map(str, orphans))}, start nginx, with systemctl start nginx, and run this again"
+            )
+        holder = _stranger_at(port)
+        if holder:
+            raise TlsError(
+                f"nginx does not run on this host, and port {port} is taken by {holder}; stop that, start nginx, "
+                "with systemctl start nginx, and run this again"
+            )
 
     def start(self) -> None:
         """Start nginx, by systemd where that runs."""
@@ -77,7 +123,19 @@ class Master:
         process = self.process()
         if process is None:
             raise TlsError("nginx does not run on this host; start it, with systemctl start nginx, and run this again")
+        if is_stopped(process):
+            raise TlsError(
+                f"the master process of nginx (pid {process}) is stopped and takes no signals; have it go on, with kill -CONT {process}, "
+                "and run this again"
+            )
         os.kill(process, signal.SIGHUP)
+
+    def refusal(self, since: int) -> str | None:
+        """Return why nginx gave up loading its configuration since log_end(), or None while it did not, or does not say."""
+        error = load_error(self.logged(since), self.process() or 0)
+        port = taken_port(error) if error else None
+        holder = _stranger_at(port) if port else None
+        return f"{error}, and port {port} is taken by {holder}" if holder else error
 
     def error_log(self) -> str:
         """Return the path of the error log of the master process."""
@@ -97,10 +155,44 @@ class Master:
         found = servers(self.files(), self.nginx.configuration)
         return [server for server in found if _answers(server, name, port)]
 
+    def _is_master(self, pid: int) -> bool:
+        """Say whether a process of nginx is a master that was started with this configuration."""
+        words = title(pid)
+        given = re.search(r" -c\s*(\S+)", words)
+        if not words.startswith(MASTER) or (given and given.group(1) != self.nginx.configuration):
+            return False
+        return bool(given) or image(pid) == os.path.realpath(self.program)
+
     def _path(self, name: str, default: str) -> str:
         """Return a path that a directive of the main level may set; relative ones begin at nginx's prefix."""
         path = setting(self.files(), self.nginx.configuration, name) or default
         return os.path.join(self.nginx.prefix, path)
+
+
+def _is_worker(pid: int) -> bool:
+    """Say whether a process of nginx is a worker, or another helper of its master."""
+    return title(pid).startswith("nginx: ") and not title(pid).startswith(MASTER)
+
+
+def _is_working(pid: int) -> bool:
+    """Say whether a process is a worker that takes new connections."""
+    return title(pid).startswith("nginx: worker process") and "shutting down" not in title(pid)
+
+
+def _stranger_at(port: int) -> str | None:
+    """Return which other program than nginx has a port."""
+    holders = [stranger(listener, "nginx") for listener in listeners() if listener.port == port]
+    return next(filter(None, holders), None)
+
+
+def _read_regular(path: str) -> bytes | None:
+    """Return the content of a file. Nothing else is opened, as devices and pipes may have no end."""
+    return read_file(path) if os.path.isfile(path) else None
+
+
+def _find(pattern: str) -> list[str]:
+    """Return the paths that fit what an include asks for; nothing fits what cannot be a path."""
+    return [] if "\0" in pattern else sorted(glob.glob(pattern))
 
 
 def _answers(server: Server, name: str, port: int) -> bool:

@@ -13,6 +13,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 
 OLDEST = (1, 18)
+DOTTED = r"[0-9]{1,9}(?:\.[0-9]{1,9})+"
 ERROR = re.compile(r"^(?:nginx:|\d{4}/\S+ \S+) \[(?:emerg|alert|crit)\] (?:\d+#\d+: )?(.*)$", re.MULTILINE)
 
 
@@ -49,7 +50,7 @@ def parse_nginx(text: str) -> Nginx:
 
     The OpenSSL that counts is the one it runs with, which may be newer or older than the one it was built with.
     """
-    version = re.search(r"^nginx version: \S+?/(\d+(?:\.\d+)+)", text, re.MULTILINE)
+    version = re.search(rf"^nginx version: \S+?/({DOTTED})", text, re.MULTILINE)
     if not version:
         raise TlsError(
             f"nginx -V does not tell a version, but says {text[:200]!r}; install nginx from your distribution"
@@ -89,9 +90,24 @@ def first_error(output: str) -> str | None:
     return found.group(1) if found else None
 
 
+def load_error(log: str, master: int) -> str | None:
+    """Return the first thing that kept a master process from its configuration, from what its error log has gained.
+
+    Workers write there too, about clients. A port that is taken is tried five times; only then does nginx give up.
+    """
+    found = re.findall(rf"^\d{{4}}/\S+ \S+ \[emerg\] {master}#\d+: (.*)$", log, re.MULTILINE)
+    return found[0] if any(not error.startswith("bind() to ") for error in found) else None
+
+
+def taken_port(error: str) -> int | None:
+    """Return the port that nginx could not have, where that is the error."""
+    found = re.match(r"bind\(\) to \S+:(\d+) failed \(98: ", error)
+    return int(found.group(1)) if found else None
+
+
 def _openssl(text: str) -> tuple[int, ...]:
     for words in ("running with", "built with"):
-        found = re.search(rf"{words} OpenSSL (\d+(?:\.\d+)+)", text)
+        found = re.search(rf"{words} OpenSSL ({DOTTED})", text)
         if found:
             return _numbers(found.group(1))
     return ()

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 import struct
 import time
 import typing as t
 
 LISTENING = "0A"
+DELETED = " (deleted)"
 
 
 class Listener(t.NamedTuple):
@@ -25,13 +27,30 @@ class Listener(t.NamedTuple):
 
 
 def program(pid: int) -> str:
-    """Return the name of the program that a process runs, or nothing when the process is gone."""
-    return _read(f"/proc/{pid}/comm").strip()
+    """Return the name of the program that a process runs, or nothing when the process is gone, whether or not its parent has noticed."""
+    return "" if _fields(pid)[:1] == ["Z"] else _read(f"/proc/{pid}/comm").strip()
 
 
 def title(pid: int) -> str:
     """Return the command line of a process, which some programs use to say what they are doing."""
     return _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
+
+
+def parent(pid: int) -> int | None:
+    """Return the process that started a process, or has inherited it, or None when it is gone."""
+    fields = _fields(pid)
+    return int(fields[1]) if fields else None
+
+
+def is_stopped(pid: int) -> bool:
+    """Say whether a process was stopped by a signal, and so takes no other until it goes on."""
+    return _fields(pid)[:1] in (["T"], ["t"])
+
+
+def image(pid: int) -> str:
+    """Return the file that a process runs, also when that has been replaced since."""
+    link = _link(f"/proc/{pid}/exe")
+    return link[: -len(DELETED)] if link.endswith(DELETED) else link
 
 
 def started(pid: int) -> float | None:
@@ -41,7 +60,7 @@ def started(pid: int) -> float | None:
     when somebody sets it, as the times of files do not.
     """
     fields = _fields(pid)
-    if not fields:
+    if len(fields) < 20 or not re.fullmatch("[0-9]{1,18}", fields[19]):
         return None
     boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     return boot + int(fields[19]) / os.sysconf("SC_CLK_TCK")
@@ -49,24 +68,44 @@ def started(pid: int) -> float | None:
 
 def children(pid: int) -> list[int]:
     """Return the processes that *pid* has started and that still run."""
-    return [child for child in _processes() if _fields(child)[1:2] == [str(pid)]]
+    return [child for child in _processes() if parent(child) == pid]
+
+
+def running(name: str) -> list[int]:
+    """Return the processes that run the program of a name, but not those in containers of this machine."""
+    own = (_link("/proc/self/ns/pid"), "")  # inside a container, those of other users may not tell
+    return [pid for pid in _processes() if program(pid) == name and _link(f"/proc/{pid}/ns/pid") in own]
 
 
 def listeners() -> list[Listener]:
     """Return the TCP sockets that wait for connections."""
-    found = []
-    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in _read(path).splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == LISTENING:
-                address, port = fields[1].split(":")
-                found.append(Listener(_address(address), int(port, 16), fields[9]))
-    return found
+    lines = [line for path in ("/proc/net/tcp", "/proc/net/tcp6") for line in _read(path).splitlines()[1:]]
+    return [found for found in map(_listener, lines) if found]
 
 
 def owners(inode: str) -> list[int]:
     """Return the processes that hold a socket."""
     return [pid for pid in _processes() if f"socket:[{inode}]" in _descriptors(pid)]
+
+
+def stranger(listener: Listener, name: str) -> str | None:
+    """Return who holds a socket, if that is another program than the one of a name."""
+    holders = owners(listener.inode)
+    if any(program(pid) == name for pid in holders):
+        return None
+    return f"{program(holders[0])} (pid {holders[0]})" if holders else "a program that cannot be seen from here"
+
+
+def _listener(line: str) -> Listener | None:
+    """Return the listening socket of a line of the kernel's, or None for another one, or for what is no such line."""
+    fields = line.split()
+    if len(fields) < 10 or fields[3] != LISTENING:
+        return None
+    address, _colon, port = fields[1].partition(":")
+    try:
+        return Listener(_address(address), int(port, 16), fields[9])
+    except (ValueError, struct.error):
+        return None
 
 
 def _processes() -> list[int]:
@@ -86,6 +125,13 @@ def _descriptors(pid: int) -> list[str]:
     except OSError:  # it ended, or belongs to somebody else
         pass
     return found
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:  # it ended, or belongs to somebody else
+        return ""
 
 
 def _address(text: str) -> str:

@@ -48,7 +48,7 @@ def prove_all(request: dict, places: list, arguments: dict, observer: str, check
 
     *places* are the addresses and ports to look at, *arguments* those of the module. Raises TlsError when a domain is not proved, but not in check mode.
     """
-    seen, problems = [], []
+    seen, problems, answered = [], [], False
     for address, port in places:
         for domain in request["domains"]:
             timeout = 0 if check_mode or problems else arguments["timeout"]
@@ -56,7 +56,14 @@ def prove_all(request: dict, places: list, arguments: dict, observer: str, check
                 seen.append(prove(address, port, domain, arguments["roots"], arguments["fingerprint"], timeout))
             except TlsError as error:
                 problems.append(str(error))
-    result = {"changed": False, "handshakes": seen, "problems": problems, "verified_from": observer}
+                answered = answered or error.details.get("seen") != "nothing"
+    result = {
+        "changed": False,
+        "handshakes": seen,
+        "problems": problems,
+        "answered": answered,
+        "verified_from": observer,
+    }
     if problems and not check_mode:
         raise TlsError(f"seen from the {observer}: {'. '.join(problems)}", **result)
     proved = f"{', '.join(dict.fromkeys(handshake['name'] for handshake in seen))} proved from the {observer}"

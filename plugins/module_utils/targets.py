@@ -65,3 +65,5 @@ def read_file(path: str) -> bytes | None:
             return stream.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except ValueError:  # a path that none can be, with a zero byte say
+        return None

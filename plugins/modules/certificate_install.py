@@ -93,7 +93,7 @@ def install(module, wanted, store):
             return {"changed": True, "msg": "would install the certificate that the issuer returns"}
         raise TlsError(f"no certificate is ready in {store.path}; pass the chain that certificate_issue returned")
 
-    if current and module.params["chain"].split() == (store.file(current, "fullchain.pem") or b"").decode().split():
+    if current and module.params["chain"].encode().split() == (store.file(current, "fullchain.pem") or b"").split():
         return settle(module, wanted, store)
     key = store.file("next", "privkey.pem")
     if (

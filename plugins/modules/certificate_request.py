@@ -165,7 +165,8 @@ def waiting_request(store, wanted, oldest):
         store.check_private("next", wanted)
         public_key, request = load_key(key).public_key(), load_request(csr)
         fits = (
-            public_bytes(public_key) == public_bytes(request.public_key())
+            csr.isascii()
+            and public_bytes(public_key) == public_bytes(request.public_key())
             and describe_key(public_key) == wanted_kind(wanted)
             and requested_names(request) == set(wanted["domains"])
             and request.subject == subject_name(wanted["domains"], wanted)

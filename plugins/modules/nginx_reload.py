@@ -10,6 +10,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.handshakes import handshake
 from ansible_collections.evergreen.tls.plugins.module_utils.master import Master
@@ -18,11 +19,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fin
 from ansible_collections.evergreen.tls.plugins.module_utils.processes import listeners
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, read_file, require_cryptography
-
-try:
-    from cryptography import x509
-except ImportError:  # reported by require_cryptography() before anything here is called
-    pass
 
 IN_A_ROW = 3  # looks that have to agree, since workers that are going away may still answer
 LAST_WORDS = 2000  # characters of the error log that are worth a person's time
@@ -66,26 +62,10 @@ def decide(module):
 
     master = Master(module)
     fresh = master.is_newer(current)
-    refused = master.complaint()
-    if refused:
-        raise TlsError(
-            f"nginx refuses its configuration, and goes on with what it has loaded: {refused}; repair that, then run this again",
-            fresh=fresh,
-        )
-    end = master.log_end()
-    if master.process() or not module.params["started"]:
-        master.reload()
-    else:
-        master.start()
-    remaining = wait(module, wanted, installed)
-    if remaining:
-        sentences = [explain(master, wanted, difference) for difference in remaining]
-        errors = [line for line in master.logged(end).splitlines() if "[notice]" not in line]
-        if errors:
-            sentences.append(f"The error log says: {' '.join(errors)[-LAST_WORDS:]}")
-        raise TlsError(
-            f"nginx was reloaded and does not present {identity(installed)}. {'. '.join(sentences)}", fresh=fresh
-        )
+    try:
+        load(module, master, wanted, installed)
+    except TlsError as error:
+        raise TlsError(str(error), fresh=fresh) from error
     return {
         **result,
         "addresses": differing(module, wanted, installed)[0],
@@ -93,12 +73,41 @@ def decide(module):
     }
 
 
+def load(module, master, wanted, installed):
+    """Have nginx load its configuration, until it presents the installed certificate; raise TlsError where it never does."""
+    refused = master.complaint()
+    if refused:
+        raise TlsError(
+            f"nginx refuses its configuration, and goes on with what it has loaded: {refused}; repair that, then run this again"
+        )
+    end = master.log_end()
+    if master.process() is None:
+        master.check_startable(wanted["port"])
+    if master.process() or not module.params["started"]:
+        master.reload()
+    else:
+        master.start()
+    remaining, refused = wait(module, master, wanted, installed, end)
+    if refused:
+        raise TlsError(
+            f"nginx did not load its configuration, and goes on with what it has loaded: {refused}; "
+            "remove the cause, then run this again"
+        )
+    if not remaining:
+        return
+    sentences = [explain(master, wanted, difference) for difference in remaining]
+    errors = [line for line in master.logged(end).splitlines() if "[notice]" not in line]
+    if errors:
+        sentences.append(f"The error log says: {' '.join(errors)[-LAST_WORDS:]}")
+    raise TlsError(f"nginx was reloaded and does not present {identity(installed)}. {'. '.join(sentences)}")
+
+
 def installed_certificate(path):
     """Return the certificate that is in use, or None where there is none."""
     pem = read_file(path)
     try:
-        return x509.load_pem_x509_certificate(pem) if pem is not None else None
-    except ValueError as error:
+        return parse_chain(pem)[0] if pem is not None else None
+    except TlsError as error:
         raise TlsError(
             f"{path} holds no certificate that can be read; have it issued again, with certificate_force: true"
         ) from error
@@ -132,17 +141,21 @@ def differing(module, wanted, installed):
     return addresses, differences
 
 
-def wait(module, wanted, installed):
-    """Look until the installed certificate is presented everywhere, a few times in a row; return what remains to differ."""
-    deadline = time.monotonic() + module.params["timeout"]
+def wait(module, master, wanted, installed, end):
+    """Look until the installed certificate is presented everywhere, a few times in a row, or nginx has given up.
+
+    Return what remains to differ, and what nginx has given up for.
+    """
+    deadline = time.monotonic() + master.patience(module.params["timeout"])
     agreed, delay = 0, 0.02
     while True:
         _addresses, differences = differing(module, wanted, installed)
         agreed = 0 if differences else agreed + 1
         if agreed == IN_A_ROW:
-            return []
-        if differences and time.monotonic() > deadline:
-            return differences
+            return [], None
+        refused = master.refusal(end) if differences else None
+        if refused or (differences and time.monotonic() > deadline):
+            return differences, refused
         time.sleep(delay)
         delay = min(delay * 1.5, 0.5) if differences else 0.01
 

@@ -23,12 +23,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils.configurations impor
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.files import create_file, locked, replace_file, sync_folder
 from ansible_collections.evergreen.tls.plugins.module_utils.master import FOLDERS, Master
-from ansible_collections.evergreen.tls.plugins.module_utils.nginx import dotted, first_error
-from ansible_collections.evergreen.tls.plugins.module_utils.processes import (
-    listeners,
-    owners,
-    program,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils.nginx import dotted
+from ansible_collections.evergreen.tls.plugins.module_utils.processes import listeners, stranger
 from ansible_collections.evergreen.tls.plugins.module_utils.sites import (
     HEADER,
     OPTIONS,
@@ -43,7 +39,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils.targets import answe
 
 TEST = "evergreen-test"  # how the files end that nginx tests before they go live
 RELOAD_PATIENCE = 30.0
-BIND_PATIENCE = 3.0  # nginx tries five times in two and a half seconds
 
 
 def main():
@@ -274,21 +269,27 @@ class Transaction:
 
         The age of the workers tells when it has done so.
         """
+        try:
+            self.have_loaded()
+        except TlsError as error:
+            if rewritten and before is None:
+                remove_file(self.path)
+            elif rewritten:
+                replace_file(self.path, before)
+            kept = f" The content of {self.path} from before is in place again." if rewritten else ""
+            raise TlsError(f"{error}{kept}") from error
+
+    def have_loaded(self):
+        """Have nginx load its configuration; raise TlsError where it does not."""
         end = self.master.log_end()
         self.master.reload()
-        begun = time.monotonic()
+        deadline = time.monotonic() + self.master.patience(RELOAD_PATIENCE)
         while self.is_outdated():
             time.sleep(0.05)
-            waited = time.monotonic() - begun
-            error = first_error(self.master.logged(end)) if waited > BIND_PATIENCE else None
-            if error or waited > RELOAD_PATIENCE:
-                if rewritten and before is None:
-                    remove_file(self.path)
-                elif rewritten:
-                    replace_file(self.path, before)
+            error = self.master.refusal(end)
+            if error or time.monotonic() > deadline:
                 raise TlsError(
-                    f"nginx did not load {self.path}: {error or f'see {self.master.error_log()}'}; "
-                    f"{'its content from before is in place again, ' if rewritten else ''}remove the cause and run this again"
+                    f"nginx did not load {self.path}: {error or f'see {self.master.error_log()}'}; remove the cause and run this again"
                 )
 
     def message(self, rewritten, removed, stale):
@@ -342,10 +343,8 @@ def check_ports(sites, ipv6):
     wanted = {site[option]: option for site in sites for option in ("http_port", "https_port")}
     for listener in listeners():
         if listener.port in wanted and (ipv6 or ":" not in listener.address or listener.address == "::"):
-            holders = owners(listener.inode)
-            if not any(program(pid) == "nginx" for pid in holders):
-                seen = [f"{program(pid)} (pid {pid})" for pid in holders]
-                who = seen[0] if seen else "a program that cannot be seen from here"
+            who = stranger(listener, "nginx")
+            if who:
                 raise TlsError(
                     f"port {listener.port} is already taken by {who}; stop it, or choose another {wanted[listener.port]}"
                 )

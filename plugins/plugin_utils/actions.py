@@ -16,9 +16,14 @@ from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsErr
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import require_cryptography
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
+from ansible_collections.evergreen.tls.plugins.plugin_utils.arguments import validated
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import complaints, with_defaults
+from ansible_collections.evergreen.tls.plugins.plugin_utils.testimonies import believable, harmless
 
+FOUND_BY_ANSIBLE = "discovered_interpreter_"
+NOT_FOUND = 127  # the exit status of a shell that does not find a program
+LONGEST_COMPLAINT = 300
 PASSED_ON = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
 
 
@@ -42,7 +47,7 @@ class TlsAction(ActionBase):
             require_cryptography()
             return self.decide(self._arguments(), task_vars)
         except TlsError as error:
-            return {"failed": True, "msg": str(error), **error.details}
+            return {"failed": True, "msg": harmless(str(error)), **error.details}
         except OSError as error:
             return {"failed": True, "msg": str(system_error(error))}
 
@@ -59,16 +64,24 @@ class TlsAction(ActionBase):
 
     def ask(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return what a module of the collection says on the host, whether it failed or not."""
-        return self._remember(
-            self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
-        )
+        try:
+            said = self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
+        except RecursionError as error:
+            raise TlsError(f"the host answers {module} without end; look at what it is doing") from error
+        self._remember(said)
+        if "module_stdout" in said:  # in which Ansible found no answer
+            return {"failed": True, "msg": why_silent(module, said)}
+        return believable(module, said)
 
     def _remember(self, result: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Take out of a result what Ansible itself found on the host, such as its Python.
+        """Take the facts out of a result, and keep what Ansible itself found on the host: its Python.
 
-        It goes into the result of the task: without it there, the next task would search again.
+        That goes into the result of the task: without it there, the next task would search again. Nothing else may. Facts take
+        the place of what the inventory says, and a host that was taken over would say which certificates it has to get.
         """
-        self._found.update(result.pop("ansible_facts", None) or {})
+        facts = result.pop("ansible_facts", None)
+        if isinstance(facts, dict):
+            self._found.update({name: facts[name] for name in facts if str(name).startswith(FOUND_BY_ANSIBLE)})
         return result
 
     def perform(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -96,7 +109,7 @@ class TlsAction(ActionBase):
             arguments = {**arguments, "request": with_defaults(arguments["request"], issuers)}
         if issuers is not None and isinstance(arguments.get("requests"), list):
             arguments = {**arguments, "requests": [with_defaults(one, issuers) for one in arguments["requests"]]}
-        checked = ArgumentSpecValidator(self.ARGUMENTS).validate(arguments)
+        checked = validated(ArgumentSpecValidator(self.ARGUMENTS), arguments)
         if checked.error_messages:
             request = self._task.args.get("request")
             name = request.get("name") if isinstance(request, dict) else None
@@ -186,4 +199,29 @@ def why_lost(complaint: str) -> str:
         return "the host has no space left for what Ansible puts there; free some, and run this again"
     if "temporary directory" in complaint:
         return f"Ansible cannot make its folder on the host: {last}; see who may write to remote_tmp there"
-    return f"the host cannot be reached: {last}; see that it runs, and that ansible_host is right"
+    last = last.removeprefix("Failed to connect to the host via ssh: ")
+    if "could not be sent" in last:
+        last = last.partition("over ssh:")[2].strip() or "the connection broke off"
+    return f"the host cannot be reached: {last}; see that it runs, and that ansible_host is right, and run this again"
+
+
+def why_silent(module: str, result: dict[str, t.Any]) -> str:
+    """Return why a module gave no answer, with what to do about it, from what Ansible made of that."""
+    printed, complaint = (_last_line(result.get(stream)) for stream in ("module_stdout", "module_stderr"))
+    if result.get("rc") == NOT_FOUND:
+        return (
+            f"Ansible finds no Python on the host: {complaint or printed}; install it there, or correct ansible_python_interpreter, "
+            "and run this again"
+        )
+    if printed:
+        return f"{module} gives no answer on the host, and the last that it prints is {complaint or printed}; see what its Python does, with -vvv"
+    return (
+        f"the host was lost: {module} ended without an answer ({complaint or 'exit status ' + str(result.get('rc'))}); "
+        "see that it runs, and what ends programs there or ssh here, and run this again"
+    )
+
+
+def _last_line(printed: t.Any) -> str:
+    """Return the last line of what was printed on a host, fit for people."""
+    lines = str(printed or "").strip().splitlines()
+    return harmless(lines[-1][:LONGEST_COMPLAINT]) if lines else ""

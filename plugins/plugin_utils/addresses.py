@@ -12,7 +12,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 
 # name, name:port, [address], [address]:port, or an address with colons of its own
-ADDRESS = re.compile(r"(?:([^][:\s]+)|\[([\w:.%-]+)\])(?::([0-9]{1,5}))?|([^][\s]*:[^][\s]*:[^][\s]*)")
+ADDRESS = re.compile(r"(?:([^][:\s]+)|\[([\w:.%-]+)\])(?::([0-9]{1,5}))?|([^][\s:]*:[^][\s:]*:[^][\s]*)")
 
 
 def addresses(variables: t.Mapping[str, t.Any], host: str, port: int) -> list[tuple[str, int]]:

@@ -19,7 +19,7 @@ import subprocess
 import time
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import CERTIFICATE, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import BEGIN, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration
@@ -80,9 +80,9 @@ class Command:
             )
         if status:
             how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"exited with {status}"
-            printed = ", and the certificate that it printed is refused" if CERTIFICATE.search(answer) else ""
+            printed = ", and the certificate that it printed is refused" if BEGIN in answer else ""
             raise TlsError(f"{program} {how}{printed}: {said or 'it said nothing'}; correct it and run this again")
-        if not CERTIFICATE.search(answer):
+        if BEGIN not in answer:
             raise TlsError(
                 f"{program} printed no certificate in PEM ({len(answer)} bytes): {said or 'it said nothing'}; have it print one on its "
                 f"standard output, or exit with {WAITS} while somebody has to act"

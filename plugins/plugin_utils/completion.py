@@ -70,7 +70,9 @@ def check_distinct(requests: list[dict]) -> None:
     names = _repeated([str(request.get("name")) for request in requests])
     if names:
         raise TlsError(f"two certificate requests are named {names}; give each request of a host a name of its own")
-    links = _repeated([path for request in requests for path in request.get("links") or {}])
+    links = _repeated(
+        [str(path) for request in requests if isinstance(request.get("links"), dict) for path in request["links"]]
+    )
     if links:
         raise TlsError(f"two certificate requests have a link at {links}; give it to one of them")
 

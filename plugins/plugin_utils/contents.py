@@ -35,8 +35,10 @@ LARGEST_CONTENT = 4 * LARGEST_ARCHIVE  # of an archive, with all that is in it
 MOST_FILES = 1000
 DEEPEST = 3  # archives within archives
 
-BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
-BASE64 = re.compile(rb"[A-Za-z0-9+/\s]+={0,2}\s*")
+BEGIN, DASHES = b"-----BEGIN ", b"-----"
+CERTIFICATES = (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")
+PILES = (b"PKCS7", b"CMS", b"PKCS #7 SIGNED DATA")
+BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 UNPACKED = "that is archived in a way that is not read here; put what is in it into the inbox instead"
 
 
@@ -83,25 +85,31 @@ class _Search:
 
     def _look_at_text(self, text: bytes) -> bool:
         """Look at what stands between the lines of PEM; say whether there are any."""
-        blocks = BLOCK.findall(text)
-        for label, body in blocks:
+        begins = text.split(BEGIN)[1:]
+        for begin in begins:
+            label, _dashes, rest = begin[:100].partition(DASHES)
             if label.endswith(b"PRIVATE KEY"):
                 self.holds_key = True
-                continue
-            try:
-                content = base64.b64decode(body, validate=False)
-            except (binascii.Error, ValueError):
-                self.complaints.append(f"its block {label.decode()} is damaged; have it sent again")
-                continue
-            if label in (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"):
-                self._take_certificate(content)
-            elif label in (b"PKCS7", b"CMS", b"PKCS #7 SIGNED DATA"):
-                self._take_pkcs7(content)
             elif label.endswith(b"CERTIFICATE REQUEST"):
                 self.complaints.append(
                     "it holds a signing request, which is what the CA gets; put in what the CA answers"
                 )
-        return bool(blocks)
+            elif rest and label in (*CERTIFICATES, *PILES):
+                self._look_at_block(label, begin[len(label) + len(DASHES) :])
+        return bool(begins)
+
+    def _look_at_block(self, label: bytes, block: bytes) -> None:
+        body, end, _rest = block.partition(b"-----END " + label + DASHES)
+        try:
+            content = base64.b64decode(body) if end else b""
+        except (binascii.Error, ValueError):
+            content = b""
+        if not content:
+            self.complaints.append(f"its block {label.decode()} is damaged; have it sent again")
+        elif label in CERTIFICATES:
+            self._take_certificate(content)
+        else:
+            self._take_pkcs7(content)
 
     def _look_at_der(self, content: bytes) -> bool:
         """Look at what may be one thing in DER; say whether it is one that is known."""
@@ -122,8 +130,8 @@ class _Search:
 
     def _look_at_base64(self, content: bytes) -> bool:
         """Look at text that is DER in Base64, without the lines of PEM."""
-        text = _as_bytes(content)
-        if not text.strip() or not BASE64.fullmatch(text):
+        text = b"".join(_as_bytes(content).split())
+        if not BASE64.fullmatch(text):
             return False
         try:
             decoded = base64.b64decode(text)

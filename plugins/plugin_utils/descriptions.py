@@ -107,7 +107,7 @@ def hsts_header(value: t.Any) -> str | None:
     'max-age=31536000; includeSubDomains'
     """
     wanted = value if isinstance(value, dict) else {"max_age": value}
-    unknown = sorted(set(wanted) - {"max_age", "include_subdomains", "preload"})
+    unknown = sorted(map(str, set(wanted) - {"max_age", "include_subdomains", "preload"}))
     if unknown:
         raise TlsError(f"hsts has no {unknown[0]!r}; it takes max_age, include_subdomains and preload")
     max_age = _seconds(wanted.get("max_age", MOZILLA_MAX_AGE))
@@ -122,7 +122,9 @@ def hsts_header(value: t.Any) -> str | None:
     return f"max-age={max_age}" + ("; includeSubDomains" if subdomains else "") + ("; preload" if preload else "")
 
 
-def _server_names(names: list[str]) -> list[str]:
+def _server_names(names: t.Any) -> list[str]:
+    if not isinstance(names, list):
+        raise TlsError(f"its names are {names!r}; write a list of names")
     return list(dict.fromkeys(normal_name(name) for name in names))
 
 

@@ -12,8 +12,10 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, describe_chain, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not_after
+from ansible_collections.evergreen.tls.plugins.plugin_utils.shapes import shaped
 
 try:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
@@ -21,30 +23,42 @@ except ImportError:  # the controller's requirements name it; action plugins say
 
 def describe_exhibits(told: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return the result of certificate_info, given what the host told."""
-    now = datetime.datetime.fromisoformat(told["now"])
-    return {"changed": False, "certificates": [_described(one, now) for one in told["certificates"]]}
+    with shaped("the host does not tell of its certificates as certificate_info does; look at what it is doing"):
+        now = datetime.datetime.fromisoformat(told["now"]).astimezone(datetime.timezone.utc)
+        return {"changed": False, "certificates": [_described(one, now) for one in told["certificates"]]}
 
 
 def _described(told: dict[str, t.Any], now: datetime.datetime) -> dict[str, t.Any]:
-    kept = {name: told[name] for name in ("name", "path", "version", "versions")}
+    kept = {name: told.get(name) for name in ("name", "path", "version", "versions")}
     description: dict[str, t.Any] = {
         **kept,
         "issuer": told.get("issuer"),
-        "waiting_since": told["waiting_since"],
+        "waiting_since": told.get("waiting_since"),
         "days_left": None,
         "problem": None,
         "certificate": None,
     }
-    if told["version"] is None:
+    if told.get("version") is None:
         return description
     try:
-        chain = parse_chain((told["chain"] or "").encode())
+        chain = parse_chain(_bytes(told.get("chain")))
         description["certificate"] = describe_chain(chain)
         description["days_left"] = round((not_after(chain[0]) - now).total_seconds() / 86400, 3)
-        if "problem" in told:
+        if told.get("problem"):
             raise TlsError(told["problem"])
-        public_key = serialization.load_pem_public_key(told["public_key"].encode())
-        check_chain(chain, public_key, description["certificate"]["names"], now)
+        check_chain(chain, _public_key(told.get("public_key")), description["certificate"]["names"], now)
     except TlsError as error:
         description["problem"] = str(error)
     return description
+
+
+def _public_key(pem: str | None) -> t.Any:
+    try:
+        return serialization.load_pem_public_key(_bytes(pem))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise TlsError("the host shows no public key that can be read; look at what it is doing") from error
+
+
+def _bytes(text: str | None) -> bytes:
+    """Return text of a host as bytes; it may hold halves of characters."""
+    return (text or "").encode(errors="replace")

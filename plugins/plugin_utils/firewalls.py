@@ -37,6 +37,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.rulesets import (
     parse_nftables,
     port_ranges,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils.shapes import shaped
 from ansible_collections.evergreen.tls.plugins.plugin_utils.transcripts import Look, Question, Transcript, to_wire
 
 
@@ -332,14 +333,17 @@ def firewalld_zone(host: Transcript, zones: dict[str, str]) -> str:
 def default_interface(route: str, ipv6_route: str) -> str | None:
     """Return the interface with the default route, from the kernel's tables; IPv4's goes before IPv6's."""
     found = []
-    for line in route.splitlines()[1:]:
-        name, destination, _gateway, flags, _count, _use, metric, mask = line.split()[:8]
-        if destination == mask == "00000000" and int(flags, 16) & 1:
-            found.append((0, int(metric), name))
-    for line in ipv6_route.splitlines():
-        words = line.split()
-        if words[0] == "0" * 32 and words[1] == "00" and words[9] != "lo":
-            found.append((1, int(words[5], 16), words[9]))
+    with shaped(
+        "/proc/net/route or ipv6_route holds what no kernel writes there; choose a zone, or look at what the host is doing"
+    ):
+        for line in route.splitlines()[1:]:
+            name, destination, _gateway, flags, _count, _use, metric, mask = line.split()[:8]
+            if destination == mask == "00000000" and int(flags, 16) & 1:
+                found.append((0, int(metric), name))
+        for line in ipv6_route.splitlines():
+            words = line.split()
+            if words[0] == "0" * 32 and words[1] == "00" and words[9] != "lo":
+                found.append((1, int(words[5], 16), words[9]))
     return min(found)[2] if found else None
 
 
@@ -365,13 +369,19 @@ def zone_entries(listing: str) -> dict[str, str]:
 
 def parse_zone(listing: str, definitions: dict[str, str]) -> Ruleset:
     """Return the rules of a zone in the order in which firewalld asks them."""
-    entries = zone_entries(listing)
+    with shaped(
+        "firewalld lists a zone or a service that is not understood here; choose another zone, or correct this one"
+    ):
+        return _zone_rules(zone_entries(listing), definitions)
+
+
+def _zone_rules(entries: dict[str, str], definitions: dict[str, str]) -> Ruleset:
     rules = [_port_rule(word, f"port {word}", shared=False) for word in entries["ports"].split()]
     rules += [
         Rule("accept", f"protocol {name}", (name,), ((1, 65535),), shared=True) for name in entries["protocols"].split()
     ]
     for name in entries["services"].split():
-        rules += _service_rules(name, definitions, f"service {name}")
+        rules += _service_rules(name, definitions, f"service {name}", set())
     ordered: list[tuple[tuple[int, int], Rule]] = [((0, 1), rule) for rule in rules]
     for words in filter(None, entries["rich rules"].splitlines()):
         priority = re.search(r'priority="(-?\d+)"', words)
@@ -387,12 +397,14 @@ def _port_rule(word: str, words: str, shared: bool = True) -> Rule:
     return Rule("accept", words, (protocol,), port_ranges(ports, "-"), shared=shared)
 
 
-def _service_rules(name: str, definitions: dict[str, str], words: str, seen: tuple[str, ...] = ()) -> list[Rule]:
+def _service_rules(name: str, definitions: dict[str, str], words: str, seen: set[str]) -> list[Rule]:
+    """Return the rules of a service and of those that it includes, each once; the others are in *seen*."""
+    seen.add(name)
     entries = zone_entries(definitions.get(name, ""))
     rules = [_port_rule(word, words) for word in entries["ports"].split()]
     for included in entries.get("includes", "").split():
         if included not in seen:
-            rules += _service_rules(included, definitions, words, (*seen, name))
+            rules += _service_rules(included, definitions, words, seen)
     return rules
 
 
@@ -412,7 +424,7 @@ def _rich_rules(words: str, definitions: dict[str, str]) -> list[Rule]:
     if port := re.search(r'(?<!-)\bport port="([^"]+)" protocol="([^"]+)"', words):
         return [Rule(words=words, protocols=(port[2],), ports=port_ranges(port[1], "-"), **found)]
     if service := re.search(r'service name="([^"]+)"', words):
-        plain = _service_rules(service[1], definitions, words)
+        plain = _service_rules(service[1], definitions, words, set())
         return [Rule(words=words, protocols=rule.protocols, ports=rule.ports, shared=True, **found) for rule in plain]
     if re.search(r"\b(protocol value|icmp-|masquerade|forward-port|source-port)\b", words):
         found["vague"] = True
@@ -689,7 +701,7 @@ def commit_line(lines: list[str]) -> int:
 NFT_FILES = ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf")
 BEGIN = "# BEGIN evergreen.tls.firewall_port: written by a program, which replaces all up to END"
 END = "# END evergreen.tls.firewall_port"
-BLOCK = re.compile(rf"\n*^{re.escape(BEGIN)}$.*?^{re.escape(END)}$\n?", re.MULTILINE | re.DOTALL)
+BEGIN_LINE, END_LINE = (re.compile(rf"^{re.escape(line)}$\n?", re.MULTILINE) for line in (BEGIN, END))
 
 
 class Nftables(Firewall):
@@ -708,10 +720,10 @@ class Nftables(Firewall):
         self.texts = texts  # the file and those that it includes
         self.written: dict[str, list[Rule]] = {}  # what somebody else wrote there, by chain
         for text in texts.values():
-            for name, rules in parse_nft_file(BLOCK.sub("\n", text)).items():
+            for name, rules in parse_nft_file(split_blocks(text)[0]).items():
                 self.written.setdefault(name, []).extend(rules)
-        block = BLOCK.search(texts.get(path, ""))
-        self.block = parse_block(block[0]) if block else []
+        _rest, blocks = split_blocks(texts.get(path, ""))
+        self.block = parse_block(blocks[0]) if blocks else []
         self.kept = {line: rule for line in self.block if (rule := parse_nft_door(line[2]))}
 
     @classmethod
@@ -830,12 +842,22 @@ def with_includes(host: Transcript, path: str, depth: int = 5) -> dict[str, str]
         return {}
     texts, unread = {path: text}, [text]
     for _round in range(depth):
-        patterns = [one for text in unread for one in re.findall(r'^\s*include\s+"([^"]+)"', text, re.MULTILINE)]
+        patterns = [one for text in unread for one in re.findall(r'^[ \t]*include\s+"([^"]+)"', text, re.MULTILINE)]
         included = host.find_each([os.path.join("/etc", pattern) for pattern in patterns])
         found = {path: text for files in included for path, text in files.items() if path not in texts}
         texts.update(found)
         unread = list(found.values())
     return texts
+
+
+def split_blocks(text: str) -> tuple[str, list[str]]:
+    """Return the text of a file without the blocks of ours and the empty lines before them, and these blocks."""
+    kept, blocks, at = "", [], 0
+    while (begin := BEGIN_LINE.search(text, at)) and (end := END_LINE.search(text, begin.end())):
+        kept += text[at : begin.start()].rstrip("\n") + "\n"
+        blocks.append(text[begin.start() : end.end()])
+        at = end.end()
+    return kept + text[at:], blocks
 
 
 def parse_block(text: str) -> list[tuple[str, str, str]]:
@@ -848,7 +870,7 @@ def with_block(text: str, block: list[tuple[str, str, str]]) -> str:
 
     Each chain is named first, so that nft still loads the file when somebody has taken that chain away.
     """
-    text = BLOCK.sub("\n", text).rstrip("\n") + "\n"
+    text = split_blocks(text)[0].rstrip("\n") + "\n"
     if not block:
         return text
     lines = [BEGIN]

@@ -20,6 +20,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.names import is_address, probe_name
 from ansible_collections.evergreen.tls.plugins.plugin_utils.piles import order_chain
+from ansible_collections.evergreen.tls.plugins.plugin_utils.terminals import printable
 
 try:
     from cryptography import x509
@@ -28,7 +29,9 @@ try:
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
+MOST = 100  # certificates in an answer; each is held against each
 LARGEST = 1024 * 1024  # bytes of a signing request or of an answer; honest ones have a few thousand
+TOLD = 20  # names that a host asks for
 
 
 def check_request(csr: bytes, wanted: dict) -> t.Any:
@@ -42,7 +45,7 @@ def check_request(csr: bytes, wanted: dict) -> t.Any:
     found, names = requested_names(request), set(wanted["domains"])
     if found != names:
         raise TlsError(
-            f"the host asks for a certificate for {', '.join(sorted(found)) or 'no name'}, and the inventory says {', '.join(sorted(names))}; "
+            f"the host asks for a certificate for {_listed(found) or 'no name'}, and the inventory says {_listed(names)}; "
             "if the inventory is right, look at what the host is doing"
         )
     kind = describe_key(request.public_key())
@@ -63,8 +66,12 @@ def check_answer(answer: bytes, public_key: t.Any, wanted: dict, roots: bytes | 
         raise TlsError(
             "the answer holds a private key, and keys are made on hosts alone; destroy it and have the CA sign the request"
         )
-    trusted = parse_chain(roots) if roots else []
-    chain = order_chain(parse_chain(answer), public_key, trusted)
+    trusted, pile = parse_chain(roots) if roots else [], parse_chain(answer)
+    if len(pile) > MOST:
+        raise TlsError(
+            f"the answer has {len(pile)} certificates, and chains have a few; see what answers in place of the CA"
+        )
+    chain = order_chain(pile, public_key, trusted)
     check_chain(chain, public_key, wanted["domains"], now, trusted or None, wanted.get("allowed_domains") or ())
     if trusted and not isinstance(
         public_key, ed25519.Ed25519PublicKey
@@ -72,6 +79,12 @@ def check_answer(answer: bytes, public_key: t.Any, wanted: dict, roots: bytes | 
         for name in wanted["domains"]:
             _verify(chain, name, trusted, now)
     return chain
+
+
+def _listed(names: set[str]) -> str:
+    """Return names as people read them; a host may ask for any number of any length."""
+    shown = [printable(name[:255]) for name in sorted(names)[:TOLD]]
+    return ", ".join([*shown, *([f"{len(names) - TOLD} more"] if len(names) > TOLD else [])])
 
 
 def _verify(chain: list, name: str, roots: list, now: datetime.datetime) -> None:

@@ -16,7 +16,12 @@ from ansible_collections.evergreen.tls.plugins.module_utils.renewal import why_r
 from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import Answers
 from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer, check_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import Issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.patience import within
 from ansible_collections.evergreen.tls.plugins.plugin_utils.waiting import Waiting
+
+PATIENCE = (
+    900.0  # seconds for any CA, however long it looks at DNS; those that should be quick have patience of their own
+)
 
 
 class Issued(t.NamedTuple):
@@ -47,7 +52,7 @@ def issue_once(
         chain, roots, warnings = answer.chain(), issuer.roots(), []
         is_new = not chain or not still_does(chain, public_key, {**wanted, "host": host}, roots, in_use)
         if is_new:
-            said = issuer.issue({**wanted, **(told or {}), "in_use": in_use}, csr, host)
+            said = answer_of(issuer, {**wanted, **(told or {}), "in_use": in_use}, csr, host)
             if isinstance(said, Waiting):
                 return said
             roots = issuer.roots()  # which may have been made meanwhile
@@ -65,6 +70,17 @@ def issue_once(
                 ]
         issuer.record(wanted, chain, host)
     return Issued(chain, roots, is_new, warnings + getattr(issuer, "remarks", []))
+
+
+def answer_of(issuer: Issuer, wanted: dict, csr: bytes, host: str) -> t.Any:
+    """Return what a CA answers, if it ever does."""
+    try:
+        return within(PATIENCE, lambda: issuer.issue(wanted, csr, host))
+    except TimeoutError as error:
+        raise TlsError(
+            f"{wanted['issuer']} has not answered for {PATIENCE:.0f} seconds, and nothing is changed; "
+            "see that it can be reached from the controller, then run this again"
+        ) from error
 
 
 def still_does(chain: list, public_key: t.Any, wanted: dict, roots: bytes | None, in_use: str | None) -> bool:

@@ -12,6 +12,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils.arguments import validated
 from ansible_collections.evergreen.tls.plugins.plugin_utils.command import Command
 from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import LocalCa
 from ansible_collections.evergreen.tls.plugins.plugin_utils.manual import Manual
@@ -86,7 +87,7 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
     issuer = ISSUERS[settings["type"]]
     spec, implied = {**POLICY, **issuer.SETTINGS}, getattr(issuer, "named", lambda _name: {})(name)
     said = {key: value for key, value in settings.items() if key != "type"}
-    checked = ArgumentSpecValidator(spec).validate({**implied, **said})
+    checked = validated(ArgumentSpecValidator(spec), {**implied, **said})
     if checked.error_messages:
         raise TlsError(f"issuer {name}: {complaints(checked)}; correct certificate_issuers")
     try:

@@ -19,6 +19,7 @@ import contextlib
 import datetime
 import json
 import os
+import re
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import not_after, parse_chain
@@ -33,9 +34,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils.shapes import shaped
 
 try:
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -51,6 +54,7 @@ LONGEST_NAME = 42  # common names have 64 bytes, and "Issuing CA" and a date fol
 # In the order in which they are made: a folder with root.pem is complete, and without it nothing was ever signed.
 FILES = ("root.key", "issuing.key", "issuing.pem", "root.pem")
 
+SERIAL = re.compile(r"[0-9a-f]{1,64}")
 REASONS = {
     "unspecified": "unspecified",
     "key_compromise": "keyCompromise",
@@ -225,7 +229,11 @@ class LocalCa:
         try:
             present = x509.load_pem_x509_crl(read_file(self._path("crl.pem")) or b"")
             is_fresh = present.next_update_utc - _now() >= CRL_LIFETIME / 2
-        except ValueError:  # it is lost or damaged, and all that belongs into it is in the records
+        except (
+            ValueError,
+            TypeError,
+            UnsupportedAlgorithm,
+        ):  # it is lost or damaged, and all that belongs into it is in the records
             is_fresh = False
         if not is_fresh:
             self._write_crl(key, issuing)
@@ -277,7 +285,7 @@ class LocalCa:
             raise TlsError(
                 f"{path} is {'not ' if self.passphrase else ''}protected by a passphrase; {advice} in certificate_issuers"
             ) from error
-        except ValueError as error:
+        except (ValueError, UnsupportedAlgorithm) as error:
             if b"ENCRYPTED" in pem:
                 raise TlsError(f"the passphrase does not open {path}; correct it in certificate_issuers") from error
             raise TlsError(f"{path} holds no private key that can be read; restore it from a backup") from error
@@ -305,10 +313,21 @@ def _checked_name(name: str) -> str:
 def _load_record(path: str) -> dict | None:
     """Return the record of a certificate, or None where there is none."""
     content = read_file(path)
-    try:
-        return json.loads(content) if content is not None else None
-    except ValueError as error:
-        raise TlsError(f"{path} is no record of a certificate; restore it from a backup") from error
+    if content is None:
+        return None
+    with shaped(f"{path} is no record of a certificate; restore it from a backup"):
+        record = json.loads(content)
+        parse_chain(record["certificate"].encode())
+        for moment in (record["issued_at"], record["not_after"], record["revoked_at"]):
+            if moment is not None and datetime.datetime.fromisoformat(moment).tzinfo is None:
+                raise ValueError(moment)
+        if not SERIAL.fullmatch(record["serial_number"]) or not (
+            isinstance(record["request"], str) and record["names"]
+        ):
+            raise ValueError(record["serial_number"])
+        if record["revoked_at"] is not None:
+            _revoked(record)
+        return record
 
 
 def _json(record: dict) -> bytes:

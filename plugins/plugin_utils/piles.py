@@ -14,6 +14,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import public_b
 def order_chain(certificates: list, public_key, roots: list) -> list:
     """Return the chain of *public_key* out of a pile: leaf first, no duplicates, no strangers, no root.
 
+    CAs that certify each other make several ways: the shortest that leads to a root is taken, else the longest that there is.
     Raises TlsError when no certificate belongs to the key.
     """
     leaves = [
@@ -25,14 +26,13 @@ def order_chain(certificates: list, public_key, roots: list) -> list:
         raise TlsError(
             "no certificate in the answer belongs to the key of the request; have the same request issued again"
         )
-    chain = leaves[:1]
-    while True:
-        last = chain[-1]
+    authorities = [one for one in dict.fromkeys(certificates) if one.subject != one.issuer and is_authority(one)]
+    ways = [leaves[:1]]
+    for way in ways:  # it grows meanwhile, by ways that are one longer
+        last = way[-1]
         if any(is_signed_by(last, root) for root in roots):
-            return chain
-        above = [
-            other for other in certificates if other not in chain and is_authority(other) and is_signed_by(last, other)
-        ]
-        if not above or above[0].subject == above[0].issuer:
-            return chain
-        chain.append(above[0])
+            return way
+        above = [one for one in authorities if one != leaves[0] and is_signed_by(last, one)]
+        ways += [[*way, one] for one in above]
+        authorities = [one for one in authorities if one not in above]
+    return max(ways, key=len)

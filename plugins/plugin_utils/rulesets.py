@@ -18,12 +18,16 @@ import shlex
 import socket
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils.shapes import shaped
+
 ANY_IPV4 = ipaddress.ip_network("0.0.0.0/0")
 ANY_IPV6 = ipaddress.ip_network("::/0")
 ANY = {4: ANY_IPV4, 6: ANY_IPV6}
 
 Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 Ports = tuple[tuple[int, int], ...]
+DEEPEST_JUMP = 100  # chains; nftables takes 16
 
 
 class Door(t.NamedTuple):
@@ -137,6 +141,20 @@ def judge(ruleset: Ruleset, chain: str, door: Door, ignoring_doors: bool = False
     A rule that refuses only some of the network is an exception that somebody made on purpose, and no wall. With
     *ignoring_doors* the first wall is found, whether or not a rule before it lets the connection in.
     """
+    known: dict[str, Judgement] = {}  # by the chain, since many jumps may lead to the same
+
+    def ahead(target: str, above: tuple[str, ...]) -> Judgement:
+        if target not in known:
+            _check_jumps(target, above)
+            known[target] = _judged(ruleset, target, door, ignoring_doors, lambda one: ahead(one, (*above, target)))
+        return known[target]
+
+    return ahead(chain, ())
+
+
+def _judged(
+    ruleset: Ruleset, chain: str, door: Door, ignoring_doors: bool, ahead: t.Callable[[str], Judgement]
+) -> Judgement:
     for rule in ruleset[chain].rules:
         if rule.vague or not rule.covers(door):
             continue
@@ -144,7 +162,7 @@ def judge(ruleset: Ruleset, chain: str, door: Door, ignoring_doors: bool = False
         if verdict == "jump":
             if rule.target not in ruleset:
                 continue
-            inner = judge(ruleset, rule.target, door, ignoring_doors)
+            inner = ahead(rule.target)
             verdict, cause = inner.verdict, inner.rule or rule
             if verdict is None and rule.final and not rule.partial:
                 break
@@ -159,12 +177,33 @@ def judge(ruleset: Ruleset, chain: str, door: Door, ignoring_doors: bool = False
 
 def openers(ruleset: Ruleset, chain: str, door: Door) -> list[Rule]:
     """Return the rules that let in at least some of the network, wherever a jump leads to them."""
+    known: dict[str, list[Rule]] = {}
+
+    def ahead(target: str, above: tuple[str, ...]) -> list[Rule]:
+        if target not in known:
+            _check_jumps(target, above)
+            known[target] = _opening(ruleset, target, door, lambda one: ahead(one, (*above, target)))
+        return known[target]
+
+    return ahead(chain, ())
+
+
+def _check_jumps(target: str, above: tuple[str, ...]) -> None:
+    """Make sure that jumps come to an end, as those in a kernel do."""
+    if target in above or len(above) > DEEPEST_JUMP:
+        raise TlsError(
+            f"the rules of the chain {target} jump in a circle, or through more than {DEEPEST_JUMP} chains, which no kernel "
+            "takes; correct the file that holds them, or look at what the host is doing"
+        )
+
+
+def _opening(ruleset: Ruleset, chain: str, door: Door, ahead: t.Callable[[str], list[Rule]]) -> list[Rule]:
     found: list[Rule] = []
     for rule in ruleset[chain].rules:
         if not rule.touches(door):
             continue
         if rule.verdict == "jump" and rule.target in ruleset and not (rule.vague and rule.ports is None):
-            for inner in openers(ruleset, rule.target, door):
+            for inner in ahead(rule.target):
                 # What the jump says of the port, its target need not say again.
                 found.append(
                     dataclasses.replace(inner, words=rule.words, shared=True)
@@ -244,7 +283,7 @@ def parse_iptables(text: str) -> Ruleset:
         if table != "filter":
             continue
         if line.startswith(":"):
-            name, policy = line[1:].split()[:2]
+            name, policy = (*line[1:].split(), "", "")[:2]
             ruleset.setdefault(name, Chain()).policy = IPTABLES_VERDICTS.get(policy)
         elif line.startswith(("-P ", "-N ")):
             words = line.split()
@@ -271,7 +310,11 @@ def _iptables_rule(line: str, chain: str, words: list[str], number: int) -> Rule
             continue
         value = rest[0] if rest else ""
         if option in ("-s", "--source"):
-            found["sources"] = tuple(ipaddress.ip_network(one, strict=False) for one in value.split(","))
+            try:
+                found["sources"] = tuple(ipaddress.ip_network(one, strict=False) for one in value.split(","))
+            except ValueError:  # the name of a host, say, which a file may hold
+                found["vague"] = True
+                negated = False
             if negated:
                 found.update(partial=True, sources=None, spared=found["sources"])
         elif option in ("-p", "--protocol"):
@@ -325,6 +368,11 @@ def parse_nftables(text: str) -> list[Base]:
 
     nft may add warnings behind its JSON. The handle of a rule is nft's.
     """
+    with shaped("`nft -j list ruleset` lists what is not understood here; choose another backend, or none"):
+        return _nft_bases(text)
+
+
+def _nft_bases(text: str) -> list[Base]:
     start = text.find("{")
     listing = json.JSONDecoder().raw_decode(text[start:])[0]["nftables"] if start >= 0 else []
     items = [next(iter(item.items())) for item in listing]
@@ -463,6 +511,7 @@ def _nft_range(value: t.Any) -> tuple[int, int]:
 
 NFT_PLACE = re.compile(r"(?:add\s+)?(table|chain)\s+(?:(ip6?|inet)\s+)?([^\s{]+)(?:\s+([^\s{]+))?\s*(?:\{|$)")
 NFT_RULE = re.compile(r"(?:add|insert)\s+rule\s+(ip6?|inet)\s+(\S+)\s+(\S+)\s+(.*)")
+NFT_OPENS = re.compile(r"\b(?:table|chain)\s")
 NFT_DOOR = re.compile(
     r"^(?:meta\s+nfproto\s+(?P<nfproto>ipv[46])\s+)?(?:ip6?\s+saddr\s+(?P<sources>\{[^}]*\}|\S+)\s+)?"
     r"(?P<protocol>tcp|udp)\s+dport\s+(?P<ports>\{[^}]*\}|\S+)\s+"
@@ -478,8 +527,7 @@ def parse_nft_file(text: str) -> dict[str, list[Rule]]:
     doors: dict[str, list[Rule]] = {}
     family, table, chain = "ip", "", ""
     text = re.sub(r"(^|\s)#.*$", "", text, flags=re.MULTILINE)
-    text = re.sub(r"\b(table|chain)\s[^{;\n]*\{", r"\n\g<0>\n", text)
-    for statement in re.split(r"[;\n]", text):
+    for statement in _nft_statements(text):
         statement = statement.strip()
         if place := NFT_PLACE.match(statement):
             if place[1] == "table":
@@ -494,6 +542,24 @@ def parse_nft_file(text: str) -> dict[str, list[Rule]]:
             here = doors.setdefault(f"{family} {table} {chain}", [])
             here += [door for door in [parse_nft_door(statement)] if door]
     return doors
+
+
+def _nft_statements(text: str) -> t.Iterator[str]:
+    """Yield the statements of a file; what opens a table or chain is one by itself, wherever it stands."""
+    *parts, last = re.split(r"([;{\n])", text)
+    statement = ""
+    for part, end in zip(parts[::2], parts[1::2]):
+        opens = NFT_OPENS.search(part) if end == "{" else None
+        if opens:
+            yield statement + part[: opens.start()]
+            yield part[opens.start() :] + end
+            statement = ""
+        elif end == "{":
+            statement += part + end
+        else:
+            yield statement + part
+            statement = ""
+    yield statement + last
 
 
 def parse_nft_door(words: str) -> Rule | None:

@@ -24,6 +24,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not
 from ansible_collections.evergreen.tls.plugins.module_utils.renewal import why_replace
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
+from ansible_collections.evergreen.tls.plugins.plugin_utils.arguments import validated
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct, complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer, with_defaults
 from ansible_collections.evergreen.tls.plugins.plugin_utils.terminals import printable
@@ -261,7 +262,7 @@ def _is_true(value: t.Any) -> bool:
 
 
 def _validated(variables: dict) -> dict:
-    checked = VALIDATOR.validate(variables)
+    checked = validated(VALIDATOR, variables)
     if checked.error_messages:
         raise TlsError(f"{'; '.join(checked.error_messages)}; correct the inventory")
     return checked.validated_parameters

@@ -13,6 +13,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils.shapes import shaped
 
 # has PROGRAM → whether it is installed
 # run PROGRAM ARGUMENT… → its exit status, and what it printed; only for what changes nothing
@@ -30,6 +31,9 @@ def to_wire(text: str) -> str:
 def from_wire(text: str) -> str:
     """Return text that has travelled."""
     return text.encode("latin-1").decode(errors="surrogateescape")
+
+
+SENSELESS = "the host does not say what it was asked; look at what it is doing"
 
 
 class Look(t.NamedTuple):
@@ -59,8 +63,11 @@ class Transcript:
         self.add(answers)
 
     def add(self, answers: Answers) -> None:
-        """Add answers of the host."""
-        self.answers.update({tuple(map(from_wire, question)): answer for question, answer in answers})
+        """Add answers of the host. Raises TlsError where one does not have the form of an answer."""
+        with shaped(SENSELESS):
+            self.answers.update(
+                {tuple(map(from_wire, question)): _checked(question[0], told) for question, told in answers}
+            )
 
     def tell(self, questions: t.Sequence[Question]) -> list[t.Any]:
         """Return the answers to questions. What is asked together takes one visit to the host."""
@@ -91,6 +98,20 @@ class Transcript:
         return [{from_wire(path): from_wire(text) for path, text in files.items()} for files in found]
 
 
+def _checked(kind: str, told: t.Any) -> t.Any:
+    """Return an answer, once it is one to such a question and its text has travelled as it should."""
+    if kind == "has":
+        is_fit = isinstance(told, bool)
+    elif kind == "run":
+        status, output = told
+        is_fit = isinstance(status, int) and isinstance(from_wire(output), str)
+    else:
+        is_fit = all(isinstance(from_wire(text), str) for pair in told.items() for text in pair)
+    if not is_fit:
+        raise ValueError(kind)
+    return told
+
+
 def think(
     thought: t.Callable[[Transcript], Thought], transcript: Transcript, ask: t.Callable[[list[Look]], Answers]
 ) -> Thought:
@@ -101,4 +122,4 @@ def think(
         except Unanswered as unanswered:
             transcript.add(ask([Look((), unanswered.questions)]))
             if not set(unanswered.questions) <= set(transcript.answers):
-                raise TlsError("the host does not say what it was asked; look at what it is doing") from unanswered
+                raise TlsError(SENSELESS) from unanswered

@@ -83,8 +83,12 @@ def utc_now() -> datetime.datetime:
 
 
 def moment(text: str) -> datetime.datetime:
-    """Return a moment that was written in ISO 8601."""
-    return datetime.datetime.fromisoformat(text)
+    """Return a moment that was written in ISO 8601. Hosts write some of them, and may write anything."""
+    try:
+        when = datetime.datetime.fromisoformat(text)
+        return (when if when.tzinfo else when.replace(tzinfo=datetime.timezone.utc)).astimezone(datetime.timezone.utc)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TlsError(f"{text!r} is no moment in ISO 8601; look at what the host is doing") from error
 
 
 def readable(when: datetime.datetime) -> str:

@@ -22,8 +22,12 @@ PARTS = {
     "states": "rebuilt after a power loss",
     "syncs": "left out of the model, which then finds what is lost",
     "file systems": "on a real file system that is full or read-only",
+    "cuts": "connections to a host that were lost within a module",
+    "meetings": "runs from two controllers at once",
+    "inputs": "fed to a parser",
 }
 COLUMNS = ("module", "scene", *PARTS)
+LIARS = ("who lies", "lies")
 TALLY = pytest.StashKey["Tally"]()
 
 
@@ -32,6 +36,7 @@ class Tally:
 
     def __init__(self):
         self.counts = {}
+        self.lies = {}
         self.began = time.monotonic()
 
     def add(self, part, module, scene, count):
@@ -39,15 +44,33 @@ class Tally:
         row = self.counts.setdefault((module, scene), dict.fromkeys(PARTS, 0))
         row[part] += count
 
+    def add_lies(self, liar, count):
+        """Remember that somebody has lied so many times."""
+        self.lies[liar] = self.lies.get(liar, 0) + count
+
+    def rows_of_lies(self):
+        """Return the lines of the table of lies, the sum at the end."""
+        return [*self.lies.items(), ("all", sum(self.lies.values()))]
+
     def rows(self):
         """Return the lines of the table, sums at the end."""
         rows = [(module, scene, *(row[part] for part in PARTS)) for (module, scene), row in self.counts.items()]
         return [*rows, ("all", "", *(sum(row[part] for row in self.counts.values()) for part in PARTS))]
 
+    def tables(self):
+        """Return the tables of what was tried: how many of their columns are words, their columns and lines."""
+        tables = [(2, COLUMNS, self.rows())] if self.counts else []
+        return [*tables, (1, LIARS, self.rows_of_lies())] if self.lies else tables
+
     def markdown(self):
-        """Return the table as it stands in the documentation."""
-        lines = [COLUMNS, ("---", "---", *("---:" for _part in PARTS)), *self.rows()]
-        return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+        """Return the tables as they stand in the documentation."""
+        return "\n".join(
+            "".join(
+                f"| {' | '.join(str(cell) for cell in line)} |\n"
+                for line in [columns, (*["---"] * words, *["---:"] * (len(columns) - words)), *rows]
+            )
+            for words, columns, rows in self.tables()
+        )
 
 
 class Theatre:
@@ -180,6 +203,22 @@ def stage(tmp_path, programs):
     return lambda scene: Theatre(scene, str(tmp_path), programs)
 
 
+@pytest.fixture(scope="session")
+def sites(tmp_path_factory):
+    """Two hosts, each with a site that is served, and with a certificate that is due."""
+    from ansible_collections.evergreen.tls.tests.faults.fleet import Fleet
+    from ansible_collections.evergreen.tls.tests.faults.sites import Site
+
+    fleet = Fleet("faults", 2)
+    try:
+        everything = [Site(fleet, host, tmp_path_factory.mktemp(host)) for host in fleet.addresses]
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            list(pool.map(Site.prepare, everything))
+        yield everything
+    finally:
+        fleet.down()
+
+
 @pytest.fixture
 def tally(request):
     """What was tried."""
@@ -205,19 +244,19 @@ def pytest_configure(config):
 
 def pytest_terminal_summary(terminalreporter, exitstatus, config):
     tally = config.stash[TALLY]
-    if not tally.counts:
-        return
-    rows = [tuple(str(cell) for cell in row) for row in (COLUMNS, *tally.rows())]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    terminalreporter.section("what was tried")
-    for row in rows:
-        cells = [
-            cell.ljust(width) if column < 2 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths))
-        ]
-        terminalreporter.write_line("  ".join(cells).rstrip())
+    if tally.tables():
+        terminalreporter.section("what was tried")
+    for words, columns, rows in tally.tables():
+        lines = [tuple(str(cell) for cell in row) for row in (columns, *rows)]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(columns))]
+        for line in lines:
+            cells = [
+                cell.ljust(width) if column < words else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(line, widths))
+            ]
+            terminalreporter.write_line("  ".join(cells).rstrip())
     path = config.getoption("--write")
-    if path and exitstatus == 0:
+    if path and tally.counts and exitstatus == 0:
         write_table(pathlib.Path(path), tally)
 
 

@@ -19,6 +19,7 @@ from ansible.module_utils import basic
 from ansible_collections.evergreen.tls.plugins.module_utils import master
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.master import Master
+from ansible_collections.evergreen.tls.plugins.module_utils.processes import children, is_stopped, program
 
 REAL = shutil.which("nginx", path=os.pathsep.join([*master.FOLDERS, os.environ.get("PATH", "")]))
 needs_nginx = pytest.mark.skipif(REAL is None, reason="nginx is not installed here")
@@ -152,6 +153,108 @@ def test_a_reloaded_master_serves_what_is_written_now(module, folder):
     assert nginx.process() == process
     assert "reconfiguring" in nginx.logged(end)
     assert "reconfiguring" not in nginx.logged(nginx.log_end())
+
+
+@needs_nginx
+def test_a_master_is_found_without_its_pid_file(module, folder):
+    nginx = Master(module)
+    subprocess.run([nginx.program, "-c", nginx.nginx.configuration], check=True)
+    until(lambda: nginx.process() is not None)
+    process = nginx.process()
+    until(lambda: children(process))
+    pid = folder.path / "nginx.pid"
+    try:
+        for content in (str(os.getpid()), str(children(process)[0]), "999999999", ""):
+            pid.write_text(content)
+            assert nginx.process() == process
+        pid.unlink()
+        assert nginx.process() == process
+    finally:
+        pid.write_text(str(process))
+
+
+@needs_nginx
+def test_a_stopped_master_is_told_from_one_that_does_not_run(module, folder):
+    nginx = Master(module)
+    subprocess.run([nginx.program, "-c", nginx.nginx.configuration], check=True)
+    until(lambda: nginx.process() is not None)
+    process = nginx.process()
+    os.kill(process, signal.SIGSTOP)
+    until(lambda: is_stopped(process))
+    try:
+        with pytest.raises(TlsError) as caught:
+            nginx.reload()
+        assert str(caught.value) == (
+            f"the master process of nginx (pid {process}) is stopped and takes no signals; have it go on, with kill -CONT {process}, "
+            "and run this again"
+        )
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+@needs_nginx
+def test_a_port_that_a_reload_cannot_have_is_told_with_who_has_it(module, folder):
+    nginx = Master(module)
+    subprocess.run([nginx.program, "-c", nginx.nginx.configuration], check=True)
+    until(lambda: nginx.process() is not None)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        (folder.path / "sites/taken.conf").write_text(f"server {{ listen 127.0.0.1:{port}; }}\n")
+        assert nginx.complaint() is None
+        end = nginx.log_end()
+        nginx.reload()
+        until(lambda: nginx.refusal(end) is not None)
+        assert nginx.refusal(end) == (
+            f"bind() to 127.0.0.1:{port} failed (98: Address already in use), and port {port} is taken by "
+            f"{program(os.getpid())} (pid {os.getpid()})"
+        )
+
+
+@needs_nginx
+def test_nginx_is_not_started_beside_what_has_its_port(module, folder):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(TlsError) as caught:
+            Master(module).check_startable(port)
+    assert str(caught.value) == (
+        f"nginx does not run on this host, and port {port} is taken by {program(os.getpid())} (pid {os.getpid()}); "
+        "stop that, start nginx, with systemctl start nginx, and run this again"
+    )
+
+
+@needs_nginx
+def test_nginx_is_not_started_beside_workers_that_have_lost_their_master(module, folder):
+    nginx = Master(module)
+    subprocess.run([nginx.program, "-c", nginx.nginx.configuration], check=True)
+    until(lambda: nginx.process() is not None)
+    until(lambda: children(nginx.process()))
+    process = nginx.process()
+    workers = children(process)
+    os.kill(process, signal.SIGKILL)
+    until(lambda: nginx.process() is None)
+    (folder.path / "nginx.pid").unlink()
+    try:
+        with pytest.raises(TlsError) as caught:
+            nginx.check_startable(folder.port)
+        assert str(caught.value) == (
+            f"the master process of nginx is gone, and workers of it go on with what they have (pid {', '.join(map(str, workers))}); "
+            f"end them, with kill -QUIT {' '.join(map(str, workers))}, start nginx, with systemctl start nginx, and run this again"
+        )
+    finally:
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+
+
+@needs_nginx
+def test_a_large_configuration_is_waited_for_in_proportion_to_its_test(module, folder):
+    nginx = Master(module)
+    assert nginx.patience(30) == 30
+    nginx.complaint()
+    assert nginx.patience(0) == 10 * nginx.tested > 0
 
 
 @needs_nginx

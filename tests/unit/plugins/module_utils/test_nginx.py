@@ -9,7 +9,12 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.nginx import first_error, parse_nginx
+from ansible_collections.evergreen.tls.plugins.module_utils.nginx import (
+    first_error,
+    load_error,
+    parse_nginx,
+    taken_port,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils.profiles import tls_directives
 
 SESSION = {"timeout": "1d", "cache": "shared:evergreen:10m", "tickets": None}
@@ -210,3 +215,31 @@ def test_a_warning_is_no_error():
         first_error('nginx: [warn] conflicting server name "a" on 0.0.0.0:80, ignored\nnginx: test is successful')
         is None
     )
+
+
+TAKEN = "bind() to 0.0.0.0:8081 failed (98: Address already in use)"
+
+
+@pytest.mark.parametrize(
+    ("log", "error"),
+    [
+        ("2026/11/21 09:49:32 [notice] 48#48: signal process started\n", None),
+        ("2026/11/21 09:49:32 [crit] 51#51: *7 SSL_do_handshake() failed, client: 192.0.2.1\n", None),
+        ("2026/11/21 09:49:32 [emerg] 51#51: something about a worker\n", None),
+        (f"2026/11/21 09:49:32 [emerg] 48#48: {TAKEN}\n" * 4, None),
+        (
+            f"2026/11/21 09:49:32 [emerg] 48#48: {TAKEN}\n2026/11/21 09:49:34 [emerg] 48#48: still could not bind()\n",
+            TAKEN,
+        ),
+        ('2026/11/21 09:49:32 [emerg] 48#48: unknown directive "a" in /a:1\n', 'unknown directive "a" in /a:1'),
+    ],
+)
+def test_the_log_tells_when_the_master_has_given_up(log, error):
+    assert load_error(log, 48) == error
+
+
+def test_a_port_that_is_taken_is_found_in_the_words_of_nginx():
+    assert taken_port(TAKEN) == 8081
+    assert taken_port("bind() to [::]:443 failed (98: Address already in use)") == 443
+    assert taken_port("bind() to 192.0.2.1:443 failed (99: Cannot assign requested address)") is None
+    assert taken_port('unknown directive "a" in /a:1') is None

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 
@@ -108,6 +109,19 @@ def test_a_domain_that_is_not_proved_fails_the_request_and_the_others_are_told_o
     details = caught.value.details
     assert [seen["name"] for seen in details["handshakes"]] == ["evergreen-probe.shop.example"]
     assert len(details["problems"]) == 1
+    assert details["answered"] is True
+
+
+def test_where_nothing_answers_is_told_from_where_something_else_does(start):
+    server = start().present(CHAIN)
+    assert all_of(server)["answered"] is False
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        arguments = {"timeout": 0, "roots": ROOTS, "fingerprint": None}
+        places = [silent.getsockname()]
+        assert prove_all({"domains": NAMES}, places, arguments, "controller", True)["answered"] is False
+    server = start().present(ROOT.chain(NAMES, KEY))
+    assert all_of(server, check_mode=True, fingerprint=fingerprint(CHAIN[0]))["answered"] is True
 
 
 def test_one_domain_is_waited_for_and_not_each(start):

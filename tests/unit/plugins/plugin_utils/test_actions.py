@@ -74,8 +74,8 @@ def test_a_host_that_cannot_be_reached_is_tried_once_for_all_its_certificates():
 
     result = chain(walk, "www", "mail")
     sentence = (
-        "the host cannot be reached: Failed to connect to the host via ssh: ssh: connect to host web1: No route to host; "
-        "see that it runs, and that ansible_host is right"
+        "the host cannot be reached: ssh: connect to host web1: No route to host; "
+        "see that it runs, and that ansible_host is right, and run this again"
     )
     assert tried == ["www"]
     assert result["failed"] and not result["changed"]
@@ -99,20 +99,75 @@ def test_a_host_that_cannot_be_reached_is_tried_once_for_all_its_certificates():
                 "see who may write to remote_tmp there"
             ),
         ),
-        ("", "the host cannot be reached: no reason given; see that it runs, and that ansible_host is right"),
+        (
+            "",
+            "the host cannot be reached: no reason given; see that it runs, and that ansible_host is right, and run this again",
+        ),
+        (
+            'Data could not be sent to remote host "192.0.2.1". Make sure this host can be reached over ssh: ',
+            (
+                "the host cannot be reached: the connection broke off; "
+                "see that it runs, and that ansible_host is right, and run this again"
+            ),
+        ),
+        (
+            'Data could not be sent to remote host "192.0.2.1". Make sure this host can be reached over ssh: Broken pipe\n',
+            (
+                "the host cannot be reached: Broken pipe; "
+                "see that it runs, and that ansible_host is right, and run this again"
+            ),
+        ),
     ],
 )
 def test_what_keeps_ansible_from_a_host_is_told_with_its_remedy(complaint, sentence):
     assert why_lost(complaint) == sentence
 
 
-def test_the_python_that_was_found_on_a_host_is_passed_on(monkeypatch):
+@pytest.mark.parametrize(
+    ("result", "sentence"),
+    [
+        (
+            {"module_stdout": "", "module_stderr": "", "rc": -9},
+            (
+                "the host was lost: nginx_reload ended without an answer (exit status -9); "
+                "see that it runs, and what ends programs there or ssh here, and run this again"
+            ),
+        ),
+        (
+            {"module_stdout": "", "module_stderr": "Traceback\n\nMemoryError\n", "rc": 1},
+            (
+                "the host was lost: nginx_reload ended without an answer (MemoryError); "
+                "see that it runs, and what ends programs there or ssh here, and run this again"
+            ),
+        ),
+        (
+            {"module_stdout": "no\njson", "module_stderr": "a\nb\x1b\n", "rc": 0},
+            "nginx_reload gives no answer on the host, and the last that it prints is b?; see what its Python does, with -vvv",
+        ),
+        (
+            {"module_stdout": "", "module_stderr": "/bin/sh: 1: /usr/bin/python9: not found", "rc": 127},
+            (
+                "Ansible finds no Python on the host: /bin/sh: 1: /usr/bin/python9: not found; "
+                "install it there, or correct ansible_python_interpreter, and run this again"
+            ),
+        ),
+    ],
+)
+def test_a_module_that_gives_no_answer_fails_with_a_sentence(monkeypatch, result, sentence):
+    action = ChainAction(Task(), None, None, None, None)
+    monkeypatch.setattr(
+        action, "_execute_module", lambda *_name, **_how: {"failed": True, "msg": "No start of json", **result}
+    )
+    assert action.ask("nginx_reload", {}, {}) == {"failed": True, "msg": sentence}
+
+
+def test_of_all_facts_the_python_that_was_found_on_a_host_is_passed_on(monkeypatch):
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
     found = {"discovered_interpreter_python": "/usr/bin/python3.11"}
 
     class Step(ActionBase):
         def run(self, tmp=None, task_vars=None):
-            return {"changed": False, "msg": self._task.action, "ansible_facts": found}
+            return {"changed": False, "msg": self._task.action, "ansible_facts": {**found, "certificate_requests": []}}
 
     class Chain(ChainAction):
         ARGUMENTS: t.ClassVar = {}

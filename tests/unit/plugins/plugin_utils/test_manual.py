@@ -592,6 +592,8 @@ def bomb():
             lambda: b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
             "it holds a certificate that cannot be read",
         ),
+        (lambda: b"-----BEGIN CERTIFICATE-----\n" * 37_000, "its block CERTIFICATE is damaged; have it sent again"),
+        (lambda: b"A" + b" " * 1_000_000 + b"!", "it holds no certificate in any form that is known here"),
         (lambda: der(LEAF)[:200], "it holds a certificate that cannot be read; have it sent again"),
         (
             lambda: pkcs12.serialize_key_and_certificates(

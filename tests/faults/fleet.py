@@ -1,0 +1,196 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Hosts in containers, and controllers that run the playbooks of the collection on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / ".build"
+PATIENCE = 240.0  # for a run on a machine that is busy with something else
+
+# What stands on every host before a scene begins, and its nginx, as that is.
+KEEP = "mkdir -p /var/kept && rm -rf /var/kept/{0} && mkdir /var/kept/{0} && cd / && cp -a --parents etc/nginx $(ls -d etc/evergreen 2> /dev/null) /var/kept/{0}"
+PUT_BACK = """
+set -e
+rm -rf /etc/nginx /etc/evergreen
+cp -a /var/kept/{0}/etc/. /etc/
+systemctl reset-failed nginx
+systemctl restart nginx
+"""
+
+
+class Fleet:
+    """Some hosts; all that a test does to one it does by podman, so that SSH is left to Ansible."""
+
+    def __init__(self, name: str, hosts: int) -> None:
+        self.name = name
+        self._run("up", name, "--hosts", str(hosts), "--image", "bookworm", "--alias", "www.example.test")
+        self.inventory = BUILD / "fleets" / name / "inventory.yml"
+        listed = json.loads(
+            subprocess.run(
+                [BUILD / "venv/bin/ansible-inventory", "-i", self.inventory, "--list"], check=True, capture_output=True
+            ).stdout
+        )
+        variables = listed["_meta"]["hostvars"]
+        self.addresses = {host: variables[host]["ansible_host"] for host in sorted(variables)}
+        self.sockets = pathlib.Path(next(iter(variables.values()))["ansible_control_path_dir"])
+
+    def down(self) -> None:
+        """Remove the hosts."""
+        self._run("down", self.name)
+
+    def do(self, host: str, script: str, check: bool = True) -> str:
+        """Have a shell of a host do something as root; return what it printed."""
+        command = [ROOT / "dev/fleet", "exec", self.name, host, "--", "sh", "-c", script]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 or not check, f"{host}: {script}: {done.stdout}{done.stderr}"
+        return done.stdout if check else f"{done.returncode} {done.stdout}{done.stderr}"
+
+    def keep(self, host: str, name: str) -> None:
+        """Keep what stands on a host, for put_back()."""
+        self.do(host, KEEP.format(name))
+
+    def put_back(self, host: str, name: str) -> None:
+        """Have what keep() kept stand on a host again, in use by its nginx."""
+        self.do(host, PUT_BACK.format(name))
+
+    @staticmethod
+    def _run(*words: str) -> None:
+        done = subprocess.run([ROOT / "dev/fleet", *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+class Controller:
+    """Somebody's home, from which Ansible is run; *variables* are what stands in his group_vars."""
+
+    def __init__(self, home: pathlib.Path, fleet: Fleet, variables: str) -> None:
+        self.home = home
+        self.fleet = fleet
+        home.mkdir(parents=True, exist_ok=True)
+        self.variables = home / "variables.yml"
+        self.variables.write_text(variables, encoding="utf-8")
+        self.runs = 0
+
+    def start(self, playbook: str, *arguments: str, **environment: str) -> Run:
+        """Start a playbook of the collection; it is the leader of its session."""
+        self.runs += 1
+        output = self.home / f"output-{self.runs}"
+        command = [BUILD / "venv/bin/ansible-playbook", f"evergreen.tls.{playbook}"]
+        command += ["-i", self.fleet.inventory, "-i", self.variables, *arguments]
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+        with output.open("wb") as stream:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={
+                    **inherited,
+                    "HOME": str(self.home),
+                    "ANSIBLE_HOME": str(self.home / ".ansible"),
+                    "ANSIBLE_COLLECTIONS_PATH": str(BUILD / "collections"),
+                    "ANSIBLE_LOCALHOST_WARNING": "false",
+                    "ANSIBLE_NOCOLOR": "true",
+                    "ANSIBLE_RETRY_FILES_ENABLED": "false",
+                    **environment,
+                },
+            )
+        return Run(process, output)
+
+    def run(self, playbook: str, *arguments: str, **environment: str) -> Run:
+        """Run a playbook of the collection to its end."""
+        run = self.start(playbook, *arguments, **environment)
+        run.wait()
+        return run
+
+    def points(self, playbook: str, *arguments: str) -> list[str]:
+        """Run a playbook undisturbed; return the points that it came past."""
+        log = self.home / "points"
+        log.unlink(missing_ok=True)
+        run = self.run(playbook, *arguments, **self._watching(log))
+        assert run.status == 0, run.printed
+        return log.read_text(encoding="utf-8").splitlines()
+
+    def kill_at(self, number: int, whole: bool, playbook: str, *arguments: str) -> list[str]:
+        """Have a playbook killed at a point; return those it came past. Without *whole*, what it started lives on."""
+        log = self.home / "points"
+        log.unlink(missing_ok=True)
+        spare = {} if whole else {"POINTS_SPARE_WORKERS": "yes"}
+        run = self.run(playbook, *arguments, **self._watching(log), POINTS_KILL_AT=str(number), **spare)
+        assert run.status == -signal.SIGKILL, f"not killed, but {run.status}: {run.printed}"
+        return log.read_text(encoding="utf-8").splitlines()
+
+    def is_alone(self) -> bool:
+        """Say whether nothing works any more that a run of this controller has started; connections that are kept do not."""
+        return not self.processes("ansible-playboo")
+
+    def processes(self, program: str) -> list[int]:
+        """Return the processes of a program that runs of this controller have started."""
+        found = []
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                environment = (process / "environ").read_bytes().split(b"\0")
+                name = (process / "comm").read_text(encoding="utf-8").strip()
+            except OSError:
+                continue
+            if f"HOME={self.home}".encode() in environment and name == program:
+                found.append(int(process.name))
+        return found
+
+    @staticmethod
+    def _watching(log: pathlib.Path) -> dict[str, str]:
+        return {
+            "ANSIBLE_CALLBACK_PLUGINS": str(pathlib.Path(__file__).parent / "callbacks"),
+            "ANSIBLE_CALLBACKS_ENABLED": "points",
+            "POINTS_LOG": str(log),
+        }
+
+
+class Run:
+    """A run of ansible-playbook, and what it printed."""
+
+    def __init__(self, process: subprocess.Popen, output: pathlib.Path) -> None:
+        self.process = process
+        self.output = output
+
+    def wait(self) -> None:
+        """Wait for its end."""
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise AssertionError(f"it does not end: {self.printed}") from None
+
+    @property
+    def status(self) -> int:
+        """Return how it ended."""
+        return self.process.wait(PATIENCE)
+
+    @property
+    def printed(self) -> str:
+        """Return what it printed so far."""
+        return self.output.read_text(encoding="utf-8")
+
+    @property
+    def sentences(self) -> str:
+        """Return what it printed, with the line breaks and paddings of Ansible taken out."""
+        return re.sub(r"\s+", " ", self.printed)
+
+
+def until(condition, what: str) -> None:
+    """Wait for a state."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} never came about"
+        time.sleep(0.05)

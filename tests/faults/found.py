@@ -1,0 +1,161 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What once broke a parser, as small as it can be, by the name of the parser; each run feeds it again."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+LONG = b"9" * 5000  # digits, of which Python reads 4300 at the most
+BEGIN = b"-----BEGIN CERTIFICATE-----\n"
+MANY = 200_000
+
+
+def request_of_version_3() -> bytes:
+    """Return a signing request that says it is of a version that there is none of."""
+    der = base64.b64decode(
+        "MIG6MG4CAQMwFDESMBAGA1UEAwwJYS5leGFtcGxlMCowBQYDK2VwAyEAT/2wOuRsq+JC8fckFoS45zV4htiygOd0WlsmKzQPKrCg"
+        "JzAlBgkqhkiG9w0BCQ4xGDAWMBQGA1UdEQQNMAuCCWEuZXhhbXBsZTAFBgMrZXADQQDZBcrAXB1drMjo+Mc/5qBzQuBATvu9WVLX"
+        "P2ex/S6xeuhtXMSq9qIMZFj3fiialxsMakzIJMnpEtvVTy/gyvkI"
+    )
+    return b"-----BEGIN CERTIFICATE REQUEST-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE REQUEST-----\n"
+
+
+def jumps(count: int) -> bytes:
+    """Return chains of iptables that each jump to the next one twice."""
+    lines = [f"-A c{number} -j c{number + 1}" for number in range(count) for _time in range(2)]
+    return "\n".join(["-P INPUT DROP", "-A INPUT -j c0", *lines, f"-A c{count} -p tcp --dport 1 -j ACCEPT"]).encode()
+
+
+def services(count: int) -> bytes:
+    """Return the answers of a firewalld in which each service includes all the others."""
+    names = [f"s{number}" for number in range(count)]
+    zone = f"public\n  target: default\n  interfaces: \n  services: {' '.join(names)}\n  ports: \n"
+    told = {
+        "systemctl is-active firewalld": "active",
+        "firewall-cmd --state": "running",
+        "firewall-cmd --get-default-zone": "public",
+        "firewall-cmd --list-all-zones": zone,
+        "firewall-cmd --permanent --list-all-zones": zone,
+        **{
+            f"firewall-cmd --info-service={name}": f"{name}\n  ports: \n  includes: {' '.join(names)}\n"
+            for name in names
+        },
+    }
+    answers = [[["run", *words.split()], [0, text]] for words, text in told.items()]
+    answers += [
+        [["has", "firewall-cmd"], True],
+        *([["read", f"/proc/net/{name}"], {}] for name in ("route", "ipv6_route")),
+    ]
+    return json.dumps(answers).encode()
+
+
+def circle(count: int) -> bytes:
+    """Return a configuration of nginx whose files all include each other."""
+    files = [
+        f"# configuration file /etc/nginx/conf.d/{number}.conf:\ninclude conf.d/*.conf;\n" for number in range(count)
+    ]
+    return "".join(["http { include conf.d/*.conf; }\n", *files]).encode()
+
+
+FOUND: dict[str, list[bytes]] = {
+    "chains: a chain": [BEGIN * (MANY // 5)],
+    "keys: a signing request": [request_of_version_3()],
+    "gate: a signing request of a host": [request_of_version_3()],
+    "certificate_request: a signing request that waits": [request_of_version_3()],
+    "certificate_install: the chain in use": [b"\x80"],
+    "nginx: nginx -V": [b"nginx version: nginx/1." + LONG],
+    "configurations: nginx -T": [
+        b"http{server{listen " + "²".encode() + b";}}",
+        b"http{server{listen x:" + LONG + b";}}",
+        b"{}",
+        b"http{{}}",
+        b"{" * 2000,
+        b"a{" * 2000 + b"include x;",
+        circle(12),
+        b"".join(b"include /%d;# configuration file /%d:\n" % (number, number) for number in range(1500)),
+    ],
+    "master: pid file, configuration and log": [LONG, b"\ninclude /x\0/*;"],
+    "processes: listings in /proc": [
+        b"x\n0A",
+        b"x\n0: 1 2 0A 4 5 6 7 8 9",
+        b"x\n0: 1:FFFFFF 2 0A 4 5 6 7 8 9",
+        b"(x) S 1",
+        b") " + LONG * 20,
+    ],
+    "rulesets: iptables -S, and files of it and of ufw": [
+        *(
+            b"*filter\n:",
+            b"-A INPUT -s www.example.org -j ACCEPT",
+            b"-A INPUT ! -s x -j ACCEPT",
+            jumps(64),
+            jumps(2000),
+        ),
+        b"-A INPUT -j INPUT",
+    ],
+    "rulesets: nft -j list ruleset": [
+        *(
+            b"{",
+            b"{}",
+            b'{"nftables": 1}',
+            b'{"nftables": [{}]}',
+            b'{"nftables": [{"chain": {}}]}',
+            b'{"nftables": [' + LONG + b"]}",
+        ),
+        b'{"nftables": ' + b"[" * MANY,
+        b'{"nftables": [{"rule": {"family": "ip", "table": "x", "chain": "y", "handle": 1}}]}',
+    ],
+    "rulesets: a file for nft": [b"table " * (MANY // 6), b"\n" * MANY],
+    "firewalls: zones and services of firewalld": [
+        *(b"x\n  ports: 1-x/tcp", b"x\n  ports: \xff/tcp", b"x\n  ports: " + "²".encode(), b"x\n  ports: \0"),
+        *(
+            b'x\n  rich rules: \n\trule source address="x" accept',
+            b'x\n  rich rules: \n\trule priority="' + LONG + b'" accept',
+        ),
+    ],
+    "firewalls: routes in /proc": [b"x\nx", b"\n\n" + b"0" * 32, b"x\neth0 00000000 0 x 0 0 0 00000000"],
+    "transcripts: what a host says of its firewall": [
+        *(
+            b"1",
+            b"[1]",
+            b"[[1, 2]]",
+            '[[["€"], 1]]'.encode(),
+        ),
+        *(
+            b'[[["has", "firewall-cmd"], true], [["run", "systemctl", "is-active", "firewalld"], [0]]]',
+            b'[[["has", "firewall-cmd"], true], [["run", "systemctl", "is-active", "firewalld"], [0, "\\u20ac"]]]',
+            services(11),
+        ),
+    ],
+    "exhibits: what a host says of its certificates": [
+        *(b"1", b"{}", b'{"now": 1}', b'{"now": "x"}', b'{"now": "2026-11-21", "certificates": [1]}'),
+    ],
+    "handshake_verify: what a host sees of itself": [
+        b'{"handshakes": 1}',
+        b'{"handshakes": [{}]}',
+        b'{"handshakes": [{"chain": 1}]}',
+    ],
+    "local_ca: records": [
+        b"1",
+        b"{}",
+        b'{"revoked_at": null}',
+        b'{"revoked_at": null, "request": "www", "certificate": "x"}',
+    ],
+    "local_ca: files": [b"\x80", b"\0", b"[" * MANY],
+    "addresses: an endpoint": [b":" * 2000 + b" "],
+    "completion: a request": [b"0.5", b'{"name": "www", "domains": ["x"], "port": Infinity}'],
+    "survey: the variables of a host": [
+        *(b'{"certificate_requests": [{"name": "www", "domains": ["x"], "port": Infinity}]}',),
+        b'{"certificate_requests": [{"links": 1}]}',
+    ],
+    "request_domains: requests": [
+        b'[{"name": []}]',
+        b'[{"links": 1}]',
+    ],
+    "descriptions: sites": [
+        *(b'{"sites": [{"name": "x", "return_code": Infinity}]}', b'{"sites": [{"name": "x"}], "domains": {"x": 1}}'),
+    ],
+}

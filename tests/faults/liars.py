@@ -1,0 +1,158 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Hosts that were taken over: whatever Ansible has them run, they answer what they like."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
+from ansible_collections.evergreen.tls.tests.conftest import make_collections
+from ansible_collections.evergreen.tls.tests.unit.authority import some_key
+
+# Takes the place of Python on a host: reads what it is to say beside itself, and runs nothing.
+LIAR = """#!{python} -IS
+import json, os, sys
+with open(sys.argv[0] + ".json", encoding="utf-8") as stream:
+    answers = json.load(stream)
+module = os.path.basename(sys.argv[-1])[len("AnsiballZ_"):-len(".py")]
+sys.stdout.write(answers.get(module, answers["anything"]))
+"""
+MODULES = ("firewall_transcript", "certificate_request", "certificate_install", "nginx_sites", "nginx_reload")
+Answers = dict[str, t.Any]
+
+
+def honest(host: str) -> Answers:
+    """Return what the modules would say on a host whose certificate is due."""
+    fingerprint = "ab" * 32
+    nothing = [[["has", program], False] for program in ("firewall-cmd", "ufw", "nft", "iptables", "ip6tables")]
+    return {
+        "firewall_transcript": {"changed": False, "answers": nothing},
+        "certificate_request": {
+            "changed": True,
+            "due": True,
+            "reason": "there is no certificate yet",
+            "csr": make_request(some_key(), [domain_of(host)], {}).decode(),
+        },
+        "certificate_install": {
+            "changed": True,
+            "msg": "v0001 of web is in use",
+            "version": "v0001",
+            "certificate": {"fingerprint": fingerprint, "names": [domain_of(host)]},
+        },
+        "nginx_sites": {"changed": True, "msg": "written", "fingerprints": {"web": fingerprint}, "loaded": ["web"]},
+        "nginx_reload": {
+            "changed": True,
+            "msg": "reloaded",
+            "reason": "another was served",
+            "fingerprint": fingerprint,
+        },
+    }
+
+
+def everywhere(**lie: t.Any) -> t.Callable[[Answers], Answers]:
+    """Return what adds a lie to each answer."""
+    return lambda answers: {module: {**answer, **copy.deepcopy(lie)} for module, answer in answers.items()}
+
+
+def instead(module: str, **lie: t.Any) -> t.Callable[[Answers], Answers]:
+    """Return what adds a lie to the answer of one module; what is None is left out of it."""
+
+    def answers_of(answers):
+        answer = {**answers[module], **lie}
+        return {**answers, module: {name: value for name, value in answer.items() if value is not ...}}
+
+    return answers_of
+
+
+def as_text(text: str, module: str = "certificate_request") -> t.Callable[[Answers], Answers]:
+    """Return what prints a text in the place of the answer of a module."""
+    return lambda answers: {**answers, module: text}
+
+
+def every_word(word: str) -> t.Callable[[t.Any], t.Any]:
+    """Return what puts a word in the place of each text of the answers, and beside each of their keys."""
+
+    def twist(value):
+        if isinstance(value, dict):
+            return {**{name: twist(one) for name, one in value.items()}, word: word}
+        if isinstance(value, list):
+            return [twist(one) for one in value]
+        return word if isinstance(value, str) and not value.startswith("-----BEGIN") else value
+
+    return lambda answers: {module: twist(answer) for module, answer in answers.items()}
+
+
+def domain_of(host: str) -> str:
+    """Return the only name that a host may have a certificate for."""
+    return f"{host.replace('_', '-')}.example.org"
+
+
+class Fleet:
+    """An inventory of liars, and a CA on the controller."""
+
+    def __init__(self, folder: pathlib.Path, lies: dict[str, t.Callable[[Answers], Answers]]) -> None:
+        self.folder = folder
+        self.authority = folder / "ca"
+        (folder / "liar").write_text(LIAR.format(python=sys.executable))
+        (folder / "liar").chmod(0o755)
+        hosts = {}
+        for host, lie in lies.items():
+            interpreter = folder / host
+            interpreter.symlink_to("liar")
+            answers = {
+                name: answer if isinstance(answer, str) else json.dumps(answer)
+                for name, answer in lie(honest(host)).items()
+            }
+            answers.setdefault("anything", json.dumps({"failed": True, "msg": "no"}))
+            pathlib.Path(f"{interpreter}.json").write_text(json.dumps(answers), encoding="utf-8")
+            hosts[host] = {
+                "ansible_python_interpreter": str(interpreter),
+                "certificate_requests": [{"name": "web", "domains": [domain_of(host)], "port": 1}],
+            }
+        variables = {
+            "ansible_connection": "local",
+            "ansible_become": False,
+            "ansible_host": "127.0.0.1",
+            "certificate_directory": str(folder / "store"),
+            "certificate_issuers": {"local": {"type": "local_ca", "directory": str(self.authority)}},
+            "certificate_verify_timeout": 0,
+            "nginx_sites": [{"name": "web", "return_code": 204}],
+            "renew_waves": ["100%"],
+            "renew_records": str(folder / "runs"),
+        }
+        (folder / "inventory.json").write_text(json.dumps({"all": {"vars": variables, "hosts": hosts}}))
+
+    def play(self, playbook: str, *arguments: str) -> str:
+        """Run a playbook of the collection on all of them; return what it prints."""
+        program = os.path.join(os.path.dirname(sys.executable), "ansible-playbook")
+        environment = {
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(make_collections()),
+            "ANSIBLE_LOCAL_TEMP": str(self.folder / "controller"),
+            "ANSIBLE_REMOTE_TEMP": str(self.folder / "remote"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_FORKS": "4",
+            "ANSIBLE_PIPELINING": "0",
+        }
+        argv = [program, "--inventory", str(self.folder / "inventory.json"), playbook, *arguments]
+        ended = subprocess.run(
+            argv, env=environment, cwd=self.folder, capture_output=True, text=True, errors="replace", check=False
+        )
+        return ended.stdout + ended.stderr
+
+    def issued(self) -> dict[str, set[str]]:
+        """Return the names that the CA has signed for, by host."""
+        found: dict[str, set[str]] = {}
+        for path in (self.authority / "issued").glob("*.json"):
+            record = json.loads(path.read_text())
+            found.setdefault(record["host"], set()).update(record["names"])
+        return found

@@ -1,0 +1,307 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A CA that lies: what it may answer to a signing request, and the sentence that refuses it."""
+
+from __future__ import annotations
+
+import pathlib
+import tempfile
+import typing as t
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_request
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
+from ansible_collections.evergreen.tls.tests.faults.scenes import ISSUING, NAMES, ROOT, PublicKey
+from ansible_collections.evergreen.tls.tests.unit.authority import (
+    DAY,
+    NOW,
+    Authority,
+    key_pem,
+    named,
+    new_key,
+    openssl,
+    some_key,
+)
+
+RSA_ROOT = Authority("Faults RSA CA", key=some_key(kind="RSA"))
+STRANGER = Authority("Stranger CA")
+NAMESAKE = Authority("Faults Issuing CA", above=Authority("Faults Root CA"))
+OLD = Authority("Old CA", above=ROOT, days=(-20, -1))
+COMING = Authority("Coming CA", above=ROOT, days=(1, 20))
+LOWEST = Authority("Lowest CA", above=ISSUING)
+CONSTRAINTS = x509.BasicConstraints(True, None)
+CROSSED = [  # the issuing CA and the stranger have certified each other
+    STRANGER.sign(named("Faults Issuing CA"), ISSUING.key.public_key(), (-1, 90), CONSTRAINTS),
+    ISSUING.sign(named("Stranger CA"), STRANGER.key.public_key(), (-1, 90), CONSTRAINTS),
+]
+AGAIN = "have it issued again"
+NOT_THE_CA = "see what answers in place of the CA"
+NOT_ACCEPTED = "clients would not accept the chain for www.example.org: "
+NO_PEM = f"it holds no PEM certificate; {AGAIN}"
+WANTED = ", ".join(sorted(NAMES))
+
+
+def leads_to(name: str) -> str:
+    """Return what is said of a chain that ends elsewhere than at the root."""
+    return f"the chain ends at {name}, which is not a root of the issuer (Faults RSA CA, Faults Root CA); {AGAIN}"
+
+
+def leaf_and(
+    *above: x509.Certificate, by: Authority = ISSUING, names: list[str] = NAMES, **options: t.Any
+) -> t.Callable:
+    """Return what answers with a certificate and others."""
+    return lambda csr: to_pem([by.leaf(names, PublicKey(load_request(csr)), **options), *above])
+
+
+def chain_of(by: Authority = ISSUING, names: list[str] = NAMES, **options: t.Any) -> t.Callable:
+    """Return what answers with a chain."""
+    return lambda csr: to_pem(by.chain(names, PublicKey(load_request(csr)), **options))
+
+
+def certificates(csr: bytes) -> list:
+    """Return an honest chain from a CA that is three levels deep, and its root."""
+    return [*LOWEST.chain(NAMES, PublicKey(load_request(csr))), ROOT.certificate]
+
+
+def pile(*order: int) -> t.Callable:
+    """Return what answers with the leaf, the lowest and the issuing CA and the root, by these numbers."""
+    return lambda csr: to_pem([certificates(csr)[number] for number in order])
+
+
+def with_text(before: bytes = b"", after: bytes = b"") -> t.Callable:
+    """Return what has something before and behind an honest chain."""
+    return lambda csr: before + chain_of()(csr) + after
+
+
+def weakly_signed(digest: str) -> t.Callable:
+    """Return what the openssl command signs with a digest of old."""
+
+    def answer(csr):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            (folder / "csr").write_bytes(csr)
+            names = ",".join(f"DNS:{one}" for one in NAMES)
+            (folder / "extensions").write_text(f"subjectAltName={names}\nbasicConstraints=CA:FALSE\n")
+            return _signed_by_openssl(folder, "-req", "-in", "csr", f"-{digest}")
+
+    return answer
+
+
+def below_weakly_signed(csr: bytes) -> bytes:
+    """Return a chain whose CA is signed with SHA-1."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        (folder / "key").write_bytes(key_pem(ISSUING.key))
+        (folder / "extensions").write_text("basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n")
+        openssl(folder, "req", "-new", "-key", "key", "-subj", "/CN=Faults Issuing CA", "-out", "csr")
+        above = parse_chain(_signed_by_openssl(folder, "-req", "-in", "csr", "-sha1"))
+        return leaf_and(*above)(csr)
+
+
+def _signed_by_openssl(folder: pathlib.Path, *options: str) -> bytes:
+    (folder / "ca.pem").write_bytes(RSA_ROOT.pem)
+    (folder / "ca.key").write_bytes(key_pem(RSA_ROOT.key))
+    signing = ("-CA", "ca.pem", "-CAkey", "ca.key", "-set_serial", "77", "-days", "90", "-extfile", "extensions")
+    openssl(folder, "x509", *options, *signing, "-out", "signed")
+    return (folder / "signed").read_bytes()
+
+
+def broken(csr: bytes) -> bytes:
+    """Return a chain in which a letter is another one."""
+    return chain_of()(csr).replace(b"MII", b"MIX", 1)
+
+
+def changed_after_signing(csr: bytes) -> bytes:
+    """Return a chain whose leaf was changed once it was signed, to be valid for longer."""
+    leaf = ISSUING.leaf(NAMES, PublicKey(load_request(csr)), days=(-1, 90))
+    end, later = (f"{NOW + days * DAY:%y%m%d%H%M%SZ}".encode() for days in (90, 900))
+    forged = leaf.public_bytes(Encoding.DER).replace(end, later)
+    assert forged != leaf.public_bytes(Encoding.DER)
+    return to_pem([x509.load_der_x509_certificate(forged), ISSUING.certificate])
+
+
+def for_other_kinds_of_names(csr: bytes) -> bytes:
+    """Return the certificate of a server that is a person, too."""
+    kinds = [*map(x509.DNSName, NAMES), x509.RFC822Name("ops@bank.example")]
+    subject, key = named(NAMES[0]), load_request(csr).public_key()
+    names = x509.SubjectAlternativeName(kinds)
+    leaf = ISSUING.sign(subject, key, (-1, 90), x509.BasicConstraints(False, None), extensions=[names])
+    return to_pem([leaf, ISSUING.certificate])
+
+
+def crowd(_csr: bytes) -> bytes:
+    """Return a thousand certificates."""
+    return ROOT.pem * 1000
+
+
+def limited(*extensions: x509.ExtensionType, path_length: int | None = None) -> Authority:
+    """Return a CA of the root that may not sign for everything."""
+    authority = Authority("Limited CA", above=ROOT)
+    subject, key = authority.certificate.subject, authority.key.public_key()
+    constraints = x509.BasicConstraints(True, path_length)
+    authority.certificate = ROOT.sign(subject, key, (-1, 90), constraints, extensions=extensions)
+    return authority
+
+
+FOR_OTHERS = limited(x509.NameConstraints([x509.DNSName("example.com")], None))
+BELOW_THE_LAST = Authority("Below the last CA", above=limited(path_length=0))
+
+
+def _day(days: int) -> str:
+    return f"{NOW + days * DAY:%Y-%m-%d %H:%M:%S} UTC"
+
+
+# What is refused, and why.
+LIES: dict[str, tuple[t.Callable[[bytes], bytes], str]] = {
+    "another key": (
+        lambda csr: to_pem(ISSUING.chain(NAMES, new_key())),
+        "no certificate in the answer belongs to the key of the request; have the same request issued again",
+    ),
+    "the key of another kind": (
+        lambda csr: to_pem(ISSUING.chain(NAMES, some_key(kind="RSA"))),
+        "no certificate in the answer belongs to the key of the request; have the same request issued again",
+    ),
+    "the CA without a certificate": (
+        lambda csr: to_pem([ISSUING.certificate, ROOT.certificate]),
+        "no certificate in the answer belongs to the key of the request; have the same request issued again",
+    ),
+    "other names": (
+        chain_of(names=["bank.example"]),
+        f"the certificate does not cover {WANTED} and covers bank.example, which nobody asked for; have it issued for {WANTED}",
+    ),
+    "more names": (
+        chain_of(names=[*NAMES, "bank.example"]),
+        f"the certificate covers bank.example, which nobody asked for; have it issued for {WANTED}",
+    ),
+    "a wildcard over its names": (
+        chain_of(names=["*.example.org", "example.org"]),
+        f"the certificate does not cover www.example.org and covers *.example.org, which nobody asked for; have it issued for {WANTED}",
+    ),
+    "the name of a person besides": (
+        for_other_kinds_of_names,
+        f"the certificate covers RFC822Name:ops@bank.example, which nobody asked for; have it issued for {WANTED}",
+    ),
+    "names that play with the terminal": (
+        chain_of(names=[*NAMES, "\x1b[2J"], subject=named("\x1b[2J")),
+        f"the certificate covers ?[2j, which nobody asked for; have it issued for {WANTED}",
+    ),
+    "fewer names": (
+        chain_of(names=NAMES[:1]),
+        f"the certificate does not cover example.org; have it issued for {WANTED}",
+    ),
+    "no names": (
+        chain_of(names=[], subject=named(NAMES[0])),
+        f"the certificate does not cover {WANTED}; have it issued for {WANTED}",
+    ),
+    "expired": (chain_of(days=(-9, -1)), f"the certificate expired on {_day(-1)}; {AGAIN}"),
+    "not valid yet": (chain_of(days=(1, 9)), f"the certificate is valid only from {_day(1)}, and the clock here says "),
+    "over before it begins": (
+        chain_of(days=(-1, -1)),
+        f"the certificate expired on {_day(-1)}; {AGAIN}",
+    ),
+    "a CA": (
+        chain_of(is_authority=True),
+        "the certificate is one of a CA, not of a server; have it issued for a server",
+    ),
+    "for clients": (
+        chain_of(usage=(ExtendedKeyUsageOID.CLIENT_AUTH,)),
+        "the certificate is not for servers (no serverAuth); have it issued for a server",
+    ),
+    "signed with SHA-1": (weakly_signed("sha1"), f"the certificate is signed with sha1, which clients refuse; {AGAIN}"),
+    "signed with MD5": (weakly_signed("md5"), f"the certificate is signed with md5, which clients refuse; {AGAIN}"),
+    "a CA signed with SHA-1": (
+        below_weakly_signed,
+        f"the CA Faults Issuing CA is signed with sha1, which clients refuse; {AGAIN}",
+    ),
+    "changed after it was signed": (changed_after_signing, leads_to("Faults Issuing CA")),
+    "without its CA": (leaf_and(), leads_to("Faults Issuing CA")),
+    "with a gap": (leaf_and(ISSUING.certificate, by=LOWEST), leads_to("Lowest CA")),
+    "with a stranger in place of its CA": (leaf_and(STRANGER.certificate), leads_to("Faults Issuing CA")),
+    "below a namesake of its CA": (chain_of(by=NAMESAKE), leads_to("Faults Root CA")),
+    "below an unknown root": (chain_of(by=STRANGER), leads_to("Stranger CA")),
+    "below an unknown root that comes along": (
+        leaf_and(STRANGER.certificate, by=STRANGER),
+        leads_to("Stranger CA"),
+    ),
+    "in a loop without a root": (leaf_and(*CROSSED), leads_to("Faults Issuing CA")),
+    "signed by itself": (lambda csr: to_pem([_signed_by_nobody(csr)]), leads_to(NAMES[0])),
+    "below an expired CA": (chain_of(by=OLD), f"the CA Old CA expired on {_day(-1)}; {AGAIN}"),
+    "below a CA that is not valid yet": (chain_of(by=COMING), f"the CA Coming CA is valid only from {_day(1)}, and"),
+    "below a CA for other names": (chain_of(by=FOR_OTHERS), NOT_ACCEPTED),
+    "below a CA that may have none below it": (chain_of(by=BELOW_THE_LAST), NOT_ACCEPTED),
+    "nothing": (lambda csr: b"", NO_PEM),
+    "garbage": (lambda csr: b"\x00\xff garbage" * 100, NO_PEM),
+    "an error page": (lambda csr: b"<html><h1>502 Bad Gateway</h1></html>", NO_PEM),
+    "the request itself": (lambda csr: csr, NO_PEM),
+    "half a certificate": (lambda csr: chain_of()(csr)[:400], NO_PEM),
+    "a broken certificate": (broken, f"it holds a PEM certificate that cannot be read; {AGAIN}"),
+    "a thousand certificates": (crowd, f"the answer has 1000 certificates, and chains have a few; {NOT_THE_CA}"),
+    "50 MB": (
+        with_text(after=b"\n" * 50 * 1024 * 1024),
+        f" bytes, and chains have a few thousand; {NOT_THE_CA}",
+    ),
+    "a private key": (
+        with_text(after=key_pem(some_key(1))),
+        "the answer holds a private key, and keys are made on hosts alone; destroy it and have the CA sign the request",
+    ),
+    "an encrypted private key": (
+        with_text(before=key_pem(some_key(1)).replace(b" PRIVATE", b" ENCRYPTED PRIVATE")),
+        "the answer holds a private key, and keys are made on hosts alone; destroy it and have the CA sign the request",
+    ),
+}
+
+
+def _signed_by_nobody(csr: bytes) -> x509.Certificate:
+    """Return the certificate of the key, as one that has signed itself would look."""
+    lonely = Authority(NAMES[0])
+    return lonely.leaf(NAMES, PublicKey(load_request(csr)))
+
+
+# What is put right.
+PUT_RIGHT: dict[str, t.Callable[[bytes], bytes]] = {
+    "in order": pile(0, 1, 2),
+    "shuffled": pile(2, 0, 1),
+    "turned round": pile(3, 2, 1, 0),
+    "doubled": pile(0, 0, 1, 2, 1, 2),
+    "with its root": pile(0, 1, 2, 3),
+    "with strangers": lambda csr: to_pem([STRANGER.certificate, *certificates(csr), NAMESAKE.certificate]),
+    "with a way that loops": leaf_and(*CROSSED, ISSUING.certificate),
+    "with other certificates of the server's names": lambda csr: to_pem(
+        [ISSUING.leaf(NAMES, some_key(2)), *certificates(csr)]
+    ),
+    "among words": with_text(b"Dear customer,\r\nhere it is.\r\n", b"Yours\r\n"),
+    "in the lines of Windows": lambda csr: chain_of()(csr).replace(b"\n", b"\r\n"),
+}
+
+
+class LyingCa:
+    """An issuer of the inventory that answers what it likes, now this and then that; *answers* are used up in their order."""
+
+    SETTINGS: t.ClassVar[dict[str, t.Any]] = {}
+
+    def __init__(self, folder: str, *answers: t.Callable[[bytes], bytes]) -> None:
+        self.answers = folder
+        self.said = list(answers)
+        self.asked: list[bytes] = []
+
+    def roots(self) -> bytes:
+        """Return the roots that clients trust."""
+        return ROOT.pem + RSA_ROOT.pem
+
+    def terms(self, request: dict) -> dict:
+        """Return what decides on the certificate."""
+        return {"names": request["domains"]}
+
+    def issue(self, request: dict, csr: bytes, host: str) -> bytes:
+        """Lie."""
+        self.asked.append(csr)
+        return self.said.pop(0)(csr)
+
+    def record(self, request: dict, chain: list, host: str) -> None:
+        """Write nothing down."""

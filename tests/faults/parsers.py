@@ -1,0 +1,789 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Everything in plugins/ that reads what others wrote, by name: how it is fed bytes, and what it likes to eat."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import functools
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import tempfile
+import types
+import typing as t
+from unittest import mock
+
+from ansible.errors import AnsibleFilterError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+
+from ansible_collections.evergreen.tls.plugins.action import handshake_verify
+from ansible_collections.evergreen.tls.plugins.action.firewall_port import ActionModule as FirewallAction
+from ansible_collections.evergreen.tls.plugins.filter.request_domains import request_domains
+from ansible_collections.evergreen.tls.plugins.module_utils import configurations, handshakes, master, processes
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, describe_chain, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
+    describe_key,
+    load_key,
+    load_request,
+    make_request,
+    public_bytes,
+    public_pem,
+    requested_names,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils.names import check_request_name
+from ansible_collections.evergreen.tls.plugins.module_utils.nginx import first_error, parse_nginx
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import identity, parse_certificate, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.renewal import renewal_time, why_renew
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils.sites import OPTIONS
+from ansible_collections.evergreen.tls.plugins.modules import (
+    certificate_install,
+    certificate_request,
+    nginx_reload,
+    nginx_sites,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils import firewalls, local_ca, rulesets
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
+from ansible_collections.evergreen.tls.plugins.plugin_utils.changes import find_change
+from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct, complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils.descriptions import normal_sites
+from ansible_collections.evergreen.tls.plugins.plugin_utils.domains import normal_name, normal_names
+from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration, normal_renewal, share_or_duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils.exhibits import describe_exhibits
+from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer, check_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.records import written
+from ansible_collections.evergreen.tls.plugins.plugin_utils.reports import report, surveyed
+from ansible_collections.evergreen.tls.plugins.plugin_utils.reports import text as told
+from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import endpoints
+from ansible_collections.evergreen.tls.plugins.plugin_utils.transcripts import Transcript, think
+from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, key_pem, some_key
+from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils import test_configurations, test_nginx
+from ansible_collections.evergreen.tls.tests.unit.plugins.plugin_utils import (
+    test_firewalls,
+    test_reports,
+    test_rulesets,
+)
+
+PATIENCE = 20  # seconds of the processor that one input may take; honest ones take thousandths
+NAMES = ["www.example.org", "*.shop.example", "192.0.2.1"]
+KEY = some_key()
+ROOT = Authority("Fed Root CA")
+ISSUING = Authority("Fed Issuing CA", above=ROOT)
+CHAIN = ISSUING.chain(NAMES, KEY)
+CSR = make_request(KEY, NAMES, {})
+WANTED = complete_request(
+    ArgumentSpecValidator(REQUEST["options"]).validate({"name": "www", "domains": NAMES}).validated_parameters
+)
+DOORS = firewalls.make_doors([80, 443], "tcp", ["192.0.2.0/24", "2001:db8::/32"]) + firewalls.make_doors(
+    [443], "tcp", []
+)
+
+
+class Parser(t.NamedTuple):
+    """A function that takes foreign bytes: the file it is in, what is done with it, honest inputs, and what they are made of."""
+
+    file: str
+    what: str
+    parse: t.Callable[[bytes], t.Any]
+    seeds: tuple[bytes, ...]
+    kind: str = "text"
+    signer: t.Callable[[bytes], bytes] | None = None
+
+    @property
+    def name(self) -> str:
+        """Return what people call it."""
+        return f"{self.file}: {self.what}"
+
+
+class Hang(BaseException):
+    """A parser that has not ended after PATIENCE; no parser catches it."""
+
+
+def feed(parser: Parser, content: bytes) -> None:
+    """Feed a parser: it returns, or says in a sentence what to do. All else is an AssertionError."""
+    try:
+        with patience():
+            parser.parse(content)
+    except TlsError as error:
+        assert ";" in str(error), f"{parser.name} ends in no advice: {error}"
+    except (Exception, Hang) as error:
+        raise AssertionError(f"{parser.name}: {type(error).__name__}: {str(error)[:200]}") from error
+    except BaseException as error:  # as Rust's panics are
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
+        raise AssertionError(f"{parser.name}: {type(error).__name__}: {str(error)[:200]}") from error
+
+
+@contextlib.contextmanager
+def patience() -> t.Iterator[None]:
+    """End what takes too long. What counts is the time of the processor, so that a busy machine changes nothing."""
+
+    def end(_signal, _frame):
+        raise Hang(f"no end within {PATIENCE} seconds of the processor")
+
+    before = signal.signal(signal.SIGPROF, end)
+    signal.setitimer(signal.ITIMER_PROF, PATIENCE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+# -- how each is fed -------------------------------------------------------------------------------------------------
+
+
+def text(content: bytes) -> str:
+    """Return text as programs and files are read."""
+    return content.decode(errors="surrogateescape")
+
+
+def of_json(parse: t.Callable[[t.Any], t.Any]) -> t.Callable[[bytes], t.Any]:
+    """Feed a parser what JSON stands for: Ansible itself refuses what is none, and what nests too deeply."""
+
+    @functools.wraps(parse)
+    def fed(content: bytes) -> t.Any:
+        try:
+            value = json.loads(content)
+        except (ValueError, RecursionError):
+            return None
+        return parse(value)
+
+    return fed
+
+
+def signed_by(key: t.Any) -> t.Callable[[bytes], bytes]:
+    """Return what signs with a key."""
+    return lambda content: key.sign(content, ec.ECDSA(hashes.SHA256()))
+
+
+def checked(spec: dict, value: t.Any) -> dict:
+    """Return arguments as Ansible hands them over, with defaults; TlsError as the actions raise it."""
+    if not isinstance(value, dict):  # as the arguments of a task always are
+        raise TlsError("no dictionary; write one")
+    action = TlsAction.__new__(TlsAction)
+    action.ARGUMENTS, action._task = spec, types.SimpleNamespace(args=value, action="evergreen.tls.any")
+    return action._checked(value)
+
+
+def read_chain(content: bytes) -> None:
+    chain = parse_chain(content)
+    assert [one.fingerprint(hashes.SHA256()) for one in parse_chain(to_pem(chain))] == [
+        one.fingerprint(hashes.SHA256()) for one in chain
+    ]
+    describe_chain(chain)
+    identity(chain[0])
+    check_chain(chain, KEY.public_key(), NAMES, NOW, [ROOT.certificate])
+
+
+def read_certificate(der: bytes) -> None:
+    certificate = parse_certificate(der)
+    assert parse_certificate(der).fingerprint(hashes.SHA256()) == certificate.fingerprint(hashes.SHA256())
+    identity(certificate)
+    describe_chain([certificate])
+
+
+def judge_renewal(content: bytes) -> str | None:
+    key, _line, chain = content.partition(b"\n\n")
+    return why_renew(key, chain, "local", {**WANTED, "host": "web1"}, NOW, [ROOT.certificate])
+
+
+def read_key(content: bytes) -> None:
+    key = load_key(content)
+    describe_key(key.public_key())
+    assert public_bytes(load_key(key_pem(key)).public_key()) == public_bytes(key.public_key())
+    public_pem(key.public_key())
+
+
+def read_waiting_request(content: bytes) -> t.Any:
+    files = {"privkey.pem": key_pem(KEY), "request.csr": content, "issuer": b"local"}
+    store = types.SimpleNamespace(file=lambda _version, name: files[name], check_private=lambda *_arguments: None)
+    return certificate_request.waiting_request(store, WANTED)
+
+
+def read_installed(content: bytes) -> None:
+    with mock.patch.object(nginx_reload, "read_file", return_value=content):
+        identity(nginx_reload.installed_certificate("/etc/evergreen/www/current/fullchain.pem"))
+
+
+def read_chain_in_use(content: bytes) -> t.Any:
+    """Have a chain installed beside these bytes, which are what every file of the version in use holds."""
+    module = types.SimpleNamespace(params={"chain": ROOT.pem.decode(), "roots": None}, check_mode=True)
+    store = types.SimpleNamespace(
+        check_links=lambda _wanted: None,
+        current=lambda: "v0001",
+        file=lambda version, _name: content if version == "v0001" else None,
+        next="/etc/evergreen/www/next",
+    )
+    return certificate_install.install(module, WANTED, store)
+
+
+def read_fingerprint(content: bytes) -> str:
+    with mock.patch.object(nginx_sites, "read_file", return_value=content):
+        return nginx_sites.leaf_fingerprint("/etc/evergreen/www")
+
+
+def read_handshakes(value: t.Any) -> None:
+    """Take what a host that looks at itself says that it saw."""
+    if isinstance(value, dict):  # as the results of modules always are
+        handshake_verify._described(value)
+
+
+def read_nginx(content: bytes) -> None:
+    nginx = parse_nginx(text(content))
+    assert nginx.version >= (1, 18)
+    assert isinstance(nginx.rejects_handshakes and nginx.switches_http2_by_site and nginx.keeps_protocols_by_site, bool)
+
+
+def read_configuration(content: bytes) -> None:
+    """Take what `nginx -T` prints as the files of a configuration, and ask of them all that is ever asked."""
+    main, ours = test_configurations.MAIN, test_configurations.OURS
+    first, *others = text(content).split("# configuration file ")
+    given = {main: first, **{path: rest for path, _colon, rest in (other.partition(":\n") for other in others)}}
+    files = configurations.load(
+        main,
+        lambda path: given[path].encode(errors="surrogateescape") if path in given else None,
+        lambda pattern: [path for path in given if fnmatch.fnmatchcase(path, pattern)],
+    )
+    for server in configurations.servers(files, main):
+        assert server.place
+    configurations.setting(files, main, "pid")
+    configurations.is_included(files, main, ours)
+    configurations.http_includes(files, main)
+    configurations.rehearsal(files, main, ours, ours + ".new", lambda path: path + ".copy")
+
+
+def read_processes(content: bytes) -> None:
+    with mock.patch.object(processes, "_read", return_value=text(content)):
+        processes.listeners()
+        for read in (processes.program, processes.title, processes.started):
+            read(1)
+        processes.children(1)
+
+
+def read_master(content: bytes) -> None:
+    """Take the first line as what the pid file holds, and the rest as configuration and error log."""
+    pid, _line, rest = content.partition(b"\n")
+    one = master.Master.__new__(master.Master)
+    one.nginx = parse_nginx(test_nginx.BOOKWORM)
+    with mock.patch.object(master, "read_file", side_effect=lambda path: pid if path.endswith(".pid") else rest):
+        one.process()
+        one.error_log()
+        one.blocks_for("www.example.org", 443)
+        first_error(one.logged(0))
+
+
+def shake_hands(content: bytes) -> None:
+    """Have a server answer to a client's hello with these bytes, whatever it said, and hang up."""
+    server, client = socket.socketpair()
+    with server, client:
+        server.settimeout(0)
+        with contextlib.suppress(OSError):  # more than the system holds for the client
+            server.send(content)
+        server.shutdown(socket.SHUT_WR)
+        with mock.patch.object(handshakes, "_connection", return_value=client):
+            handshakes.handshake("192.0.2.1", 443, "www.example.org")
+    raise AssertionError("a handshake succeeded over bytes that were recorded")
+
+
+def read_domains(content: bytes) -> None:
+    names = normal_names(text(content))
+    assert [normal_name(name) for name in names] == names
+
+
+def read_durations(content: bytes) -> None:
+    said = text(content)
+    with contextlib.suppress(TlsError):
+        duration(said)
+    normal = normal_renewal(said)
+    assert normal_renewal(normal) == normal
+    assert share_or_duration(said)
+    assert NOW <= renewal_time(NOW, NOW + 90 * DAY, normal, "web1/www") <= NOW + 90 * DAY
+
+
+def judge_rules(ruleset: dict, chain: str) -> None:
+    for door in DOORS:
+        rulesets.judge(ruleset, chain, door)
+        rulesets.judge(ruleset, chain, door, True)
+        for rule in rulesets.openers(ruleset, chain, door):
+            rule.opens_only(DOORS)
+            rulesets.describe(rule)
+
+
+def read_iptables(content: bytes) -> None:
+    judge_rules(rulesets.parse_iptables(text(content)), "INPUT")
+
+
+def read_nftables(content: bytes) -> None:
+    for base in rulesets.parse_nftables(text(content)):
+        assert base.name and base.versions
+        judge_rules(base.ruleset, base.chain)
+
+
+def read_nft_file(content: bytes) -> None:
+    for doors in rulesets.parse_nft_file(text(content)).values():
+        for door in doors:
+            again = rulesets.parse_nft_door(rulesets.describe(door))
+            assert again and (again.protocols, again.ports, again.sources) == (door.protocols, door.ports, door.sources)
+    _rest, blocks = firewalls.split_blocks(text(content))
+    lines = firewalls.parse_block(blocks[0]) if blocks else []
+    whole = firewalls.with_block(text(content), lines)
+    assert firewalls.with_block(whole, lines) == whole
+
+
+def read_zone(content: bytes) -> None:
+    listing, _line, service = text(content).partition("\n\n")
+    firewalls.service_names(listing)
+    for zone in firewalls.zone_listings(text(content)).values():
+        judge_rules(firewalls.parse_zone(zone, {"https": service, "http": listing}), "zone")
+
+
+def read_routes(content: bytes) -> None:
+    first, _line, second = text(content).partition("\n\n")
+    firewalls.default_interface(first, second)
+
+
+def look_at_firewall(answers: t.Any) -> None:
+    """Take answers as a host gives them to firewall_transcript, once and for ever."""
+    for state in ("open", "closed"):
+        wanted = checked(FirewallAction.ARGUMENTS, {"ports": [443], "state": state})
+        change = think(functools.partial(find_change, wanted=wanted), Transcript(answers), lambda _looks: [])
+        if change:
+            change.result(change.expected(), change.firewall.warnings, True)
+            for step in change.steps:
+                step.on_wire()
+
+
+def read_records(value: t.Any) -> None:
+    """Have a CA find what it wrote down for the request that it is asked about, and for its revocation list."""
+    ca, serial_number = private_ca()
+    path = os.path.join(ca.directory, "issued", f"{serial_number}.json")
+    with open(path, encoding="ascii") as stream:
+        honest = stream.read()
+    with open(path, "w", encoding="ascii") as stream:
+        json.dump(value, stream)
+    try:
+        with mock.patch.object(local_ca, "replace_file"):
+            for use in (lambda: ca.issue(WANTED, CSR, "web1"), lambda: ca.revoke(serial_number, "superseded", True)):
+                with contextlib.suppress(TlsError):
+                    use()
+            with ca._opened() as (key, issuing):
+                ca._write_crl(key, issuing)
+    finally:
+        with open(path, "w", encoding="ascii") as stream:
+            stream.write(honest)
+
+
+def read_answered(content: bytes) -> None:
+    """Have a CA find these bytes as what it answered, as its revocation list, its certificates, its key and a record."""
+    ca, serial_number = private_ca()
+    read, seen = local_ca.read_file, []
+    for part in ("answered/", "crl.pem", "issuing.pem", "root.pem", "issuing.key", f"{serial_number}.json"):
+
+        def instead(path, part=part):
+            return content if part in path else read(path)
+
+        with mock.patch.object(local_ca, "read_file", instead), mock.patch.object(local_ca, "replace_file"):
+            try:
+                ca.issue(WANTED, CSR, "web1")
+                ca.roots()
+            except TlsError as error:
+                seen.append(error)
+            except OSError as error:  # of which the actions make a sentence
+                seen.append(system_error(error))
+    if seen:
+        raise seen[0]
+
+
+@functools.lru_cache(maxsize=None)
+def private_ca() -> tuple[local_ca.LocalCa, str]:
+    """Return a CA that has answered CSR, and the serial number of its answer."""
+    folder = tempfile.mkdtemp(prefix="evergreen-fed-")
+    ca = open_issuer("local", {"local": {"type": "local_ca", "directory": folder}})
+    ca.issue(WANTED, CSR, "web1")
+    FOLDERS.append(folder)
+    return ca, os.listdir(os.path.join(folder, "issued"))[0].partition(".")[0]
+
+
+FOLDERS: list[str] = []
+
+
+def remove_folders() -> None:
+    """Remove what private_ca() made."""
+    private_ca.cache_clear()
+    while FOLDERS:
+        shutil.rmtree(FOLDERS.pop())
+
+
+def read_requests(value: t.Any) -> None:
+    """Take a request as the inventory has it through all that looks at it."""
+    complete = complete_request(checked({"request": REQUEST}, {"request": value})["request"])
+    assert complete_request(complete)["domains"] == complete["domains"]
+
+
+def read_variables(variables: t.Any) -> None:
+    if isinstance(variables, dict):
+        with contextlib.suppress(TlsError):
+            check_distinct(variables.get("certificate_requests"))
+        endpoints("web1", variables, {})
+
+
+def read_sites(value: t.Any) -> None:
+    normal_sites(checked(OPTIONS, value))
+
+
+def filter_domains(value: t.Any) -> None:
+    with contextlib.suppress(AnsibleFilterError):
+        request_domains(value)
+
+
+def read_settings(value: t.Any) -> None:
+    if isinstance(value, dict):
+        for name in value:
+            with mock.patch.object(local_ca, "read_file", return_value=None):
+                open_issuer(str(name), value)
+
+
+def make_report(value: t.Any) -> None:
+    """Take variables as the run left them on two hosts, and the survey's findings beside them."""
+    if isinstance(value, dict):
+        told(report(surveyed(list(value), value.get), value.get), 100)
+
+
+# -- the table -------------------------------------------------------------------------------------------------------
+
+
+def flights() -> tuple[bytes, ...]:
+    """Return what servers say first: to a client of TLS 1.3, to one of TLS 1.2, and to one they do not like."""
+    found = [b"\x15\x03\x03\x00\x02\x02\x28", b"HTTP/1.1 400 Bad Request\r\n\r\n", b""]
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(to_pem(CHAIN) + key_pem(KEY))
+        file.flush()
+        for newest in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            server_side, client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), handshakes._context(None, False)
+            server_side.load_cert_chain(file.name)
+            server_side.maximum_version = newest
+            to_server, to_client, rest = ssl.MemoryBIO(), ssl.MemoryBIO(), ssl.MemoryBIO()
+            for side in (
+                client_side.wrap_bio(rest, to_server),
+                server_side.wrap_bio(to_server, to_client, server_side=True),
+            ):
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    side.do_handshake()
+            found.append(to_client.read())
+    return tuple(found)
+
+
+def listing(files: dict[str, str]) -> bytes:
+    """Return the files of a configuration as `nginx -T` prints them, but for the words before the first."""
+    (_main, first), *others = files.items()
+    return "".join([first, *(f"# configuration file {path}:\n{content}" for path, content in others)]).encode()
+
+
+def answers_of(host: t.Any, backend: str = "auto") -> bytes:
+    """Return all that a recorded host answers, as it travels."""
+    transcript = Transcript(host.visit(firewalls.first_looks(backend)))
+    think(lambda one: firewalls.find_firewall(one, backend, DOORS), transcript, host.visit)
+    return json.dumps([[list(question), answer] for question, answer in transcript.answers.items()]).encode()
+
+
+def encoded(*values: t.Any) -> tuple[bytes, ...]:
+    return tuple(json.dumps(value).encode() for value in values)
+
+
+PEM = to_pem(CHAIN)
+DER = tuple(one.public_bytes(Encoding.DER) for one in (*CHAIN, ROOT.certificate))
+KEYS = tuple(key_pem(some_key(0, kind)) for kind in ("ECC", "RSA", "Ed25519"))
+OTHER_KEYS = tuple(
+    some_key(0, kind).private_bytes(Encoding.PEM, form, protection)
+    for kind, form, protection in (
+        ("RSA", PrivateFormat.TraditionalOpenSSL, NoEncryption()),
+        ("ECC", PrivateFormat.TraditionalOpenSSL, NoEncryption()),
+        ("ECC", PrivateFormat.TraditionalOpenSSL, BestAvailableEncryption(b"secret")),
+        ("ECC", PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")),
+    )
+)
+CSRS = (
+    CSR,
+    make_request(some_key(0, "Ed25519"), NAMES, {}),
+    make_request(some_key(0, "RSA"), NAMES, {"organization_name": "Évergreen"}),
+)
+LISTINGS = (
+    *(test_firewalls.IPTABLES_NOW, test_firewalls.RULES_V4, test_firewalls.RULES_V6, test_rulesets.IPTABLES),
+    *(
+        part.replace("{6}", "")
+        for part in (test_firewalls.UFW_NOW, test_firewalls.UFW_RULES, test_firewalls.UFW_BEFORE)
+    ),
+)
+NFT_LISTINGS = tuple(
+    test_rulesets.listing(("input", expression), ("services", [{"jump": {"target": "input"}}]), sets=sets).encode()
+    for expression, *_expected in test_rulesets.test_nft_lets_in_what_its_rules_say.pytestmark[0].args[1]
+    for sets in ((), [{"name": "web", "type": "inet_service", "elem": [80, 443]}])
+)
+HOSTS = (
+    test_firewalls.firewalld(),
+    test_firewalls.ufw(),
+    test_firewalls.iptables(),
+    test_firewalls.nftables(test_firewalls.nft_port(4, {"set": [22, 80]}), test_firewalls.WALL),
+)
+ROUTES = (
+    "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+    "eth0\t00000000\t0100000A\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\n"
+    f"{'0' * 32} 00 {'0' * 32} 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth3\n"
+)
+SOCKETS = (
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+    "   0: 0100007F:01BB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 23456 1 0000000000000000\n"
+    "   1: 00000000000000000000000001000000:01BB 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 "
+    "00000000     0        0 23457 1 0000000000000000\n"
+)
+STAT = (
+    "1234 (nginx: (x) y) S 1 1234 1234 0 -1 4194560 97 0 0 0 0 0 0 0 20 0 1 0 8563 10567680 376 18446744073709551615\n"
+)
+REQUEST_WORDS = {
+    "name": "www.example.org",
+    "domains": ["www.example.org", "*.bücher.example", "2001:DB8:0::1"],
+    "issuer": "corporate",
+    "type": "RSA",
+    "size": 3072,
+    "organization_name": "Évergreen",
+    "country_name": "DE",
+    "email_address": "ops@example.org",
+    "lifetime": "90d",
+    "renew_before": "1/4",
+    "mode": "0640",
+    "keep": 2,
+    "links": {"/etc/nginx/server.pem": "fullchain.pem"},
+    "validate": "nginx -t -c '/etc/nginx/nginx.conf'",
+    "port": 8443,
+}
+ISSUERS = {"corporate": {"type": "local_ca", "directory": "/nowhere/pki", "name": "Corporate", "lifetime": "30d"}}
+SITES = {
+    "sites": [
+        {
+            "name": "www.example.org",
+            "root": "/var/www/$host",
+            "hsts": {"max_age": 31536000, "include_subdomains": True},
+        },
+        {
+            "name": "shop",
+            "proxy_pass": "http://127.0.0.1:8080",
+            "websocket": True,
+            "server_names": ["shop.example.org"],
+        },
+        {
+            "name": "old",
+            "redirect": "https://www.example.org$request_uri",
+            "server_names": ["old.example.org"],
+            "hsts": True,
+        },
+        {"name": "gone", "return_code": 404, "https_port": 8443, "http_port": 8080, "extra": "deny all;"},
+    ],
+    "domains": {"www.example.org": ["www.example.org", "example.org"]},
+    "session_timeout": "1d",
+}
+LEFT = {
+    host: {
+        "renew_found": {
+            "endpoints": [test_reports.row(), test_reports.row(host="web2", state="unknown")],
+            "fine_requests": 3,
+        },
+        **test_reports.dealt_with([test_reports.ISSUED], [served]),
+        "renew_failed": failed,
+    }
+    for host, served, failed in (
+        ("web1", test_reports.SERVED, ""),
+        ("web2", {"name": "www", "failed": True, "msg": test_reports.UNPROVED}, "it does not answer"),
+    )
+}
+EXHIBITS = {
+    "now": NOW.isoformat(),
+    "certificates": [
+        {
+            "name": "www",
+            "path": "/etc/evergreen/www",
+            "version": "v0002",
+            "versions": ["v0001", "v0002"],
+            "waiting_since": None,
+            "issuer": "local",
+            "chain": PEM.decode(),
+            "public_key": public_pem(KEY.public_key()).decode(),
+        },
+        {
+            "name": "new",
+            "path": "/etc/evergreen/new",
+            "version": None,
+            "versions": [],
+            "waiting_since": NOW.isoformat(),
+        },
+    ],
+}
+RECORD = {
+    "serial_number": "7b",
+    "host": "web1",
+    "request": "www",
+    "names": NAMES,
+    "not_after": (NOW + 90 * DAY).isoformat(),
+    "issued_at": NOW.isoformat(),
+    "revoked_at": None,
+    "reason": None,
+    "certificate": PEM.decode(),
+}
+RECORDS = (RECORD, {**RECORD, "revoked_at": NOW.isoformat(), "reason": "superseded"})
+
+PARSERS = (
+    Parser("chains", "a chain", read_chain, (PEM, PEM + ROOT.pem, ROOT.pem), "der", signed_by(ISSUING.key)),
+    Parser("portraits", "a certificate", read_certificate, DER, "der", signed_by(ISSUING.key)),
+    Parser(
+        "renewal",
+        "a key and a chain that are installed",
+        judge_renewal,
+        (KEYS[0] + b"\n" + PEM,),
+        "der",
+        signed_by(ISSUING.key),
+    ),
+    Parser("keys", "a private key", read_key, (*KEYS, *OTHER_KEYS), "der"),
+    Parser(
+        "keys", "a signing request", lambda content: requested_names(load_request(content)), CSRS, "der", signed_by(KEY)
+    ),
+    Parser("certificate_request", "a signing request that waits", read_waiting_request, CSRS, "der", signed_by(KEY)),
+    Parser("certificate_install", "the chain in use", read_chain_in_use, (PEM,), "der"),
+    Parser("nginx_sites", "the certificate in use", read_fingerprint, (PEM,), "der"),
+    Parser(
+        *("handshake_verify", "what a host sees of itself", of_json(read_handshakes)),
+        *(
+            encoded(
+                {"changed": False, "handshakes": [{"name": NAMES[0], "address": "192.0.2.1", "chain": PEM.decode()}]}
+            ),
+            "json",
+        ),
+    ),
+    Parser("nginx_reload", "the certificate in use", read_installed, (PEM,), "der"),
+    Parser(
+        "gate",
+        "a signing request of a host",
+        lambda content: check_request(content, WANTED),
+        CSRS,
+        "der",
+        signed_by(KEY),
+    ),
+    Parser(
+        *("gate", "the answer of a CA", lambda content: check_answer(content, KEY.public_key(), WANTED, ROOT.pem, NOW)),
+        *((PEM, ISSUING.pem + PEM + ROOT.pem + PEM), "der", signed_by(ISSUING.key)),
+    ),
+    Parser("handshakes", "what a server answers", shake_hands, flights()),
+    Parser(
+        "nginx",
+        "nginx -V",
+        read_nginx,
+        tuple(said.encode() for said in (test_nginx.BULLSEYE, test_nginx.BOOKWORM, test_nginx.SID)),
+    ),
+    Parser(
+        "nginx",
+        "complaints of nginx",
+        lambda content: first_error(text(content)),
+        (b'nginx: [emerg] unknown directive "x" in /x:1\n',),
+    ),
+    Parser("configurations", "nginx -T", read_configuration, (listing(test_configurations.FILES),)),
+    Parser("master", "pid file, configuration and log", read_master, (b"1234\n" + listing(test_configurations.FILES),)),
+    Parser(
+        "processes",
+        "listings in /proc",
+        read_processes,
+        (SOCKETS.encode(), STAT.encode(), b"nginx: master process\0-g\0"),
+    ),
+    Parser("rulesets", "iptables -S, and files of it and of ufw", read_iptables, tuple(map(str.encode, LISTINGS))),
+    Parser("rulesets", "nft -j list ruleset", read_nftables, NFT_LISTINGS, "json"),
+    Parser(
+        "rulesets",
+        "a file for nft",
+        read_nft_file,
+        tuple(
+            map(
+                str.encode,
+                (
+                    test_firewalls.NFT_FILE,
+                    f"{test_firewalls.NFT_FILE}\n{test_firewalls.BEGIN}\ntable inet filter {{\n\tchain input {{\n\t}}\n}}\nadd rule inet filter input tcp dport 443 accept\n{test_firewalls.END}\n",
+                ),
+            )
+        ),
+    ),
+    Parser(
+        *("firewalls", "zones and services of firewalld", read_zone),
+        tuple(
+            map(
+                str.encode,
+                (f"{test_firewalls.ZONE}\n{test_firewalls.HTTPS}", test_firewalls.TRUSTED + test_firewalls.DROP),
+            )
+        ),
+    ),
+    Parser("firewalls", "routes in /proc", read_routes, (ROUTES.encode(),)),
+    Parser(
+        "transcripts",
+        "what a host says of its firewall",
+        of_json(look_at_firewall),
+        tuple(map(answers_of, HOSTS)),
+        "json",
+    ),
+    Parser(
+        "exhibits",
+        "what a host says of its certificates",
+        of_json(describe_exhibits),
+        encoded(EXHIBITS),
+        "json",
+    ),
+    Parser("reports", "what tasks leave on hosts", of_json(make_report), encoded(LEFT), "json"),
+    Parser("local_ca", "records", of_json(read_records), encoded(*RECORDS), "json"),
+    Parser("local_ca", "files", read_answered, (b"7b", PEM, KEYS[0], *encoded(RECORD)), "der"),
+    Parser(
+        "records",
+        "the name of a record",
+        lambda content: written(text(content)),
+        (b"2026-11-21T12-30-05Z-5f0c9a1be2d37748.json",),
+    ),
+    Parser("names", "the name of a request", lambda content: check_request_name(text(content)), (b"www.example.org",)),
+    Parser(
+        "domains",
+        "domains",
+        read_domains,
+        ("www.example.org, *.bücher.example".encode(), b"2001:DB8:0::1,192.0.2.1,xn--bcher-kva.example"),
+    ),
+    Parser("durations", "a duration or a share", read_durations, (b"90d", b"1/3", b"25%", b"0.25", b"12 h")),
+    Parser(
+        *("addresses", "an endpoint", lambda content: addresses({"certificate_endpoint": text(content)}, "web1", 443)),
+        (b"192.0.2.1:8443", b"[2001:db8::1]:8443", b"www.example.org", b"fe80::1%eth0"),
+    ),
+    Parser("completion", "a request", of_json(read_requests), encoded(REQUEST_WORDS), "json"),
+    Parser(
+        *("survey", "the variables of a host", of_json(read_variables)),
+        encoded(
+            {
+                "certificate_requests": [REQUEST_WORDS],
+                "certificate_issuers": ISSUERS,
+                "certificate_endpoint": ["192.0.2.1"],
+            }
+        ),
+        "json",
+    ),
+    Parser("descriptions", "sites", of_json(read_sites), encoded(SITES), "json"),
+    Parser("request_domains", "requests", of_json(filter_domains), encoded([REQUEST_WORDS]), "json"),
+    Parser("issuers", "issuers", of_json(read_settings), encoded(ISSUERS), "json"),
+)

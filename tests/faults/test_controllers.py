@@ -1,0 +1,202 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Controllers that die, lose a host, or meet: what is served stays whole, nothing is issued twice, the next run finishes."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import functools
+import os
+import re
+import signal
+
+import pytest
+
+from ansible_collections.evergreen.tls.tests.faults.fleet import until
+
+PLAYBOOKS = ("deploy", "renew")
+
+# Points within a task, which a worker reaches that may outlive the process that somebody kills.
+WITHIN = ("before ", "after ", "signed", "kept", "recorded")
+SAMPLES = {
+    "deploy": [("kept", True)],
+    "renew": [("after evergreen.tls.certificate_install", True), ("before evergreen.tls.certificate_issue", False)],
+}
+SAMPLE_OF_CUTS = [("certificate_install", "sshd is killed")]
+
+# How a module is brought to a halt in the midst of its work, how that shows, and how it goes on.
+GATES = {
+    "certificate_request": (
+        (
+            "systemd-run --quiet --collect --unit=gate flock /etc/evergreen/site/lock sleep infinity; "
+            "until ! flock --nonblock /etc/evergreen/site/lock true; do sleep 0.1; done"
+        ),
+        "find /proc/[0-9]*/fd -lname /etc/evergreen/site/lock 2> /dev/null | cut -d / -f 3 | sort -u | xargs -I @ cat /proc/@/comm | grep python",
+        "systemctl stop gate",
+    ),
+    "certificate_install": (
+        (
+            "printf '#!/bin/sh\\ntouch /run/gate.reached\\nwhile [ -e /run/gate ]; do sleep 0.1; done\\n' > /run/validate; "
+            "chmod 755 /run/validate; rm -f /run/gate.reached; touch /run/gate"
+        ),
+        "ls /run/gate.reached",
+        "rm /run/gate",
+    ),
+    "nginx_reload": (
+        "mkfifo /etc/nginx/conf.d/gate.conf",
+        "pgrep --full '^[^ ]*nginx -t'",
+        "exec 3<> /etc/nginx/conf.d/gate.conf; rm /etc/nginx/conf.d/gate.conf; exec 3>&-",
+    ),
+}
+PACKETS = (
+    "add table inet cut; add chain inet cut in { type filter hook input priority -300; }; "
+    "add rule inet cut in tcp dport 22 drop; add chain inet cut out { type filter hook output priority -300; }; "
+    "add rule inet cut out tcp sport 22 drop"
+)
+TOLD = re.compile("site: the host (cannot be reached|was lost): [^;]*; see that it runs, [^;.]*, and run this again")
+WAYS = ("ssh is killed", "sshd is killed", "packets are dropped")
+
+
+def killed(playbook, site, number, point, whole):
+    """Have a run killed at a point; return what does not hold then, and after the next run."""
+    site.put_back(playbook)
+    before = site.issued()
+    reached = site.controller.kill_at(number, whole, playbook, *site.only())
+    found = [] if reached[number - 1] == point else [f"another point was reached, {reached[number - 1]}"]
+    if whole:
+        found += site.violations(before)
+    following = site.run(playbook)  # while what was spared may still be at work
+    until(site.controller.is_alone, "the end of all that the run that was killed had started")
+    if following.status:
+        found.append(f"the next run fails: {following.printed}")
+    found += site.violations_when_done(before)
+    return [f"{playbook}, {'all' if whole else 'one'} killed at {number}, {point}: {violation}" for violation in found]
+
+
+def cut_off(site, module, way):
+    """Have the connection to a host cut while a module is at work there; return what does not hold then, and after the next run."""
+    close, is_reached, open_again = GATES[module]
+    site.put_back("renew")
+    before = site.issued()
+    site.fleet.do(site.host, close)
+    validate = ["--extra-vars", "validate=/run/validate"] if module == "certificate_install" else []
+    try:
+        run = site.controller.start("renew", *site.only(), *validate)
+        until(lambda: site.fleet.do(site.host, is_reached, check=False).startswith("0 "), f"the midst of {module}")
+        cut(site, way)
+        run.wait()
+    finally:
+        site.fleet.do(site.host, "nft delete table inet cut 2> /dev/null", check=False)
+        site.fleet.do(site.host, open_again)
+    until(lambda: site.fleet.do(site.host, "pgrep -x python3", check=False).startswith("1 "), f"the end of {module}")
+    found = site.violations(before)
+    if run.status not in (2, 4):
+        found.append(f"the run ends with {run.status}")
+    if not TOLD.search(run.sentences) or "Traceback" in run.printed:
+        found.append(f"the run does not say that the host was lost, and what to do: {run.printed}")
+    following = site.run("renew", *validate)
+    if following.status:
+        found.append(f"the next run fails: {following.printed}")
+    return found + site.violations_when_done(before)
+
+
+def cut(site, way):
+    """Cut the connection between a controller and a host."""
+    if way == "ssh is killed":
+        for process in site.controller.processes("ssh"):
+            os.kill(process, signal.SIGKILL)
+    elif way == "sshd is killed":
+        site.fleet.do(site.host, "pkill -KILL --full '^sshd: ops'")
+    else:
+        site.fleet.do(site.host, f"nft '{PACKETS}'")
+
+
+def met(playbook, site, number):
+    """Run a playbook from two controllers at once; return what does not hold then."""
+    site.put_back(playbook)
+    before = site.issued()
+    controllers = [site.controller, site.new_controller(site.controller.home.parent / "another")]
+    runs = [controller.start(playbook, *site.only()) for controller in controllers]
+    for run in runs:
+        run.wait()
+    found = [f"a run fails: {run.printed}" for run in runs if run.status]
+    return [f"{playbook}, meeting {number}: {violation}" for violation in found + site.violations_when_done(before)]
+
+
+def survived(site, point):
+    """Kill one of two controllers that are at work, at a point; return what does not hold for the other."""
+    site.put_back("renew")
+    before = site.issued()
+    dying, other = site.controller, site.new_controller(site.controller.home.parent / "another")
+    points = dying.points("renew", *site.only())
+    site.put_back("renew")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        death = pool.submit(dying.kill_at, points.index(point) + 1, True, "renew", *site.only())
+        run = other.run("renew", *site.only())
+        death.result()
+    found = [f"the run fails: {run.printed}"] if run.status else []
+    return found + site.violations_when_done(before)
+
+
+def on_all(sites, tries, attempt):
+    """Make all tries, each on a site that is free; return what does not hold."""
+    waiting = collections.deque(tries)
+
+    def work(site):
+        found = []
+        while True:
+            try:
+                one = waiting.popleft()
+            except IndexError:
+                return found
+            found += attempt(site, *one)
+
+    with concurrent.futures.ThreadPoolExecutor(len(sites)) as pool:
+        return [violation for found in pool.map(work, sites) for violation in found]
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_a_run_that_is_killed_anywhere_leaves_old_or_new_and_the_next_one_finishes(playbook, sites, tally, is_sample):
+    sites[0].put_back(playbook)
+    points = list(enumerate(sites[0].controller.points(playbook, *sites[0].only()), 1))
+    tries = [(number, point, True) for number, point in points]
+    tries += [(number, point, False) for number, point in points if point.startswith(WITHIN)]
+    if is_sample:
+        tries = [one for one in tries if one[1:] in SAMPLES[playbook]]
+        assert len(tries) == len(SAMPLES[playbook])
+    found = on_all(sites, tries, functools.partial(killed, playbook))
+    tally.add("kills", "ansible-playbook", playbook, len(tries))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("module", GATES)
+def test_a_host_that_is_lost_within_a_module_is_told_of_and_the_next_run_finishes(module, way, sites, tally, is_sample):
+    if is_sample and (module, way) not in SAMPLE_OF_CUTS:
+        pytest.skip("this is a sample")
+    site = sites[0]
+    found = cut_off(site, module, way)
+    tally.add("cuts", module, way, 1)
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_of_two_controllers_at_once_each_finishes_and_one_certificate_is_issued(playbook, sites, tally, is_sample):
+    if is_sample and playbook == "deploy":
+        pytest.skip("this is a sample")
+    tries = [(number,) for number in range(1 if is_sample else 10)]
+    found = on_all(sites, tries, functools.partial(met, playbook))
+    tally.add("meetings", "two controllers", playbook, len(tries))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("point", ["before evergreen.tls.certificate_issue", "signed", "kept", "recorded"])
+def test_a_controller_goes_on_where_another_dies_that_it_has_waited_for(point, sites, tally, is_sample):
+    if is_sample:
+        pytest.skip("this is a sample")
+    found = survived(sites[0], point)
+    tally.add("meetings", "two controllers", f"one is killed, {point}", 1)
+    assert not found, "\n".join(found)

@@ -1,0 +1,305 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whatever a parser is fed, it returns a value or says in a sentence what to do, in bounded time and space."""
+
+from __future__ import annotations
+
+import ast
+import os
+import pathlib
+import random
+import resource
+import subprocess
+import sys
+import warnings
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.evergreen.tls.plugins.module_utils import handshakes
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.tests.faults.found import FOUND
+from ansible_collections.evergreen.tls.tests.faults.mutations import mutate
+from ansible_collections.evergreen.tls.tests.faults.parsers import PARSERS, Parser, feed, remove_folders, text
+from ansible_collections.evergreen.tls.tests.unit.servers import servers
+
+PLUGINS = pathlib.Path(__file__).parents[2] / "plugins"
+EXAMPLES, EXAMPLES_OF_SAMPLE = 3000, 150  # inputs that hypothesis makes up, for each parser
+SECONDS = 6  # for which atheris looks for new ways through each parser, in the whole suite
+MEMORY = 1024  # MiB that a parser may take at the most, whatever it is fed
+GUIDED = pathlib.Path(__file__).with_name("guided.py")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONWARNINGS": "ignore"}
+
+each_parser = pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the library, about certificates that it takes all the same
+        yield
+    remove_folders()
+
+
+def inputs(parser):
+    """Return what hypothesis feeds a parser: bytes and text out of the blue, and what it likes with something out of place."""
+    almost = st.builds(
+        lambda seed, chance: mutate(parser.kind, seed, chance, parser.seeds, parser.signer),
+        st.sampled_from(parser.seeds),
+        st.integers(0, 2**32).map(random.Random),
+    )
+    out_of_the_blue = st.one_of(st.binary(), st.text().map(lambda said: said.encode(errors="surrogateescape")))
+    return st.one_of(out_of_the_blue, almost, almost, almost)
+
+
+def eat(parser, examples):
+    """Feed a parser what hypothesis makes up; return how many inputs that were."""
+    eaten = 0
+
+    @settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(inputs(parser))
+    def once(content):
+        nonlocal eaten
+        eaten += 1
+        feed(parser, content)
+
+    once()
+    return eaten
+
+
+@each_parser
+def test_a_parser_eats_whatever_it_is_fed(parser, tally, is_sample):
+    for content in parser.seeds:
+        feed(parser, content)
+    eaten = eat(parser, EXAMPLES_OF_SAMPLE if is_sample else EXAMPLES)
+    tally.add("inputs", parser.file, parser.what, eaten + len(parser.seeds))
+
+
+def test_what_once_broke_a_parser_does_not_any_more(tally):
+    parsers = {parser.name: parser for parser in PARSERS}
+    assert set(FOUND) <= set(parsers)
+    for name, contents in FOUND.items():
+        for content in contents:
+            feed(parsers[name], content)
+        tally.add("inputs", parsers[name].file, parsers[name].what, len(contents))
+
+
+def test_no_parser_has_taken_more_memory_than_it_may():
+    """Runs behind the others, whose peak it sees."""
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < MEMORY * 1024
+
+
+@each_parser
+def test_no_new_way_through_a_parser_leads_to_an_error(parser, tally, is_sample, tmp_path):
+    if is_sample:
+        pytest.skip("coverage leads through the parsers in the whole suite alone")
+    for number, content in enumerate([*parser.seeds, *FOUND.get(parser.name, [])]):
+        if len(content) < 5000:
+            (tmp_path / f"seed{number}").write_bytes(content)
+    ended = subprocess.run(
+        [
+            sys.executable,
+            str(GUIDED),
+            parser.name,
+            str(tmp_path),
+            f"-max_total_time={SECONDS}",
+            f"-rss_limit_mb={MEMORY}",
+        ],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        cwd=tmp_path,
+        timeout=600,
+    )
+    runs = [
+        int(line.split()[1]) for line in ended.stderr.splitlines() if line.startswith("stat::number_of_executed_units:")
+    ]
+    assert ended.returncode == 0 and runs, f"{told(tmp_path)}\n{ended.stderr[-3000:]}"
+    tally.add("inputs", parser.file, parser.what, runs[0])
+
+
+def told(folder):
+    """Return the inputs that atheris left behind, as they would stand in found.py."""
+    return "\n".join(repr(path.read_bytes()) for path in sorted(folder.glob("crash-*")))
+
+
+# -- the suite can fail ----------------------------------------------------------------------------------------------
+
+WORSE = {
+    "raises another error": (int, "ValueError: invalid literal"),
+    "says what is wrong, and not what to do": (lambda said: complain("it is no number"), "ends in no advice"),
+    "does not end": (lambda said: endless() if "7" in said else None, "Hang: no end within"),
+    "panics": (lambda _said: panic(), "Panic"),
+}
+
+
+class Panic(BaseException):
+    """As pyo3_runtime.PanicException, which is no Exception."""
+
+
+def complain(sentence):
+    raise TlsError(sentence)
+
+
+def endless():
+    while True:
+        pass
+
+
+def panic():
+    raise Panic
+
+
+@pytest.mark.parametrize("worse", WORSE)
+def test_a_parser_that_is_worse_is_found(worse, monkeypatch):
+    from ansible_collections.evergreen.tls.tests.faults import parsers
+
+    monkeypatch.setattr(parsers, "PATIENCE", 0.2)
+    parse, complaint = WORSE[worse]
+    with pytest.raises(AssertionError, match=complaint):
+        eat(Parser("worse", worse, lambda content: parse(text(content)), (b"17", b"18")), EXAMPLES_OF_SAMPLE)
+
+
+def test_coverage_leads_to_what_chance_does_not_find(tmp_path):
+    """A ladder of comparisons, which only whoever sees each step climbs: so atheris sees inside of the plugins."""
+    ended = subprocess.run(
+        [sys.executable, str(GUIDED), "--ladder", str(tmp_path), "-max_total_time=120", "-seed=1"],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        cwd=tmp_path,
+        timeout=600,
+    )
+    assert ended.returncode != 0 and "the top of the ladder" in ended.stdout, ended.stdout + ended.stderr
+
+
+# -- nothing is forgotten --------------------------------------------------------------------------------------------
+
+# Whatever takes foreign bytes or words apart goes through one of these, all of which raise for what they do not like.
+TAKES_APART = {
+    *("load_der_x509_certificate", "load_pem_x509_certificate", "load_pem_x509_csr", "load_pem_x509_crl"),
+    *("load_pem_private_key", "load_pem_public_key", "PEM_cert_to_DER_cert", "public_key", "get_extension_for_class"),
+    *("loads", "raw_decode", "fromisoformat", "strptime", "ip_network", "ip_address", "IPv6Address", "int", "float"),
+    *(
+        "decode",
+        "encode",
+        "pack",
+        "split",
+        "splitlines",
+        "partition",
+        "rpartition",
+        "finditer",
+        "findall",
+        "shlex.split",
+    ),
+    *("fullmatch", "match", "search"),
+}
+# And what is reached by no parser of the table, by the reason why it need not be.
+EXCUSES = {
+    "it only passes on to others what is foreign": """
+        action/certificate_issue.py:decide action/certificate_request.py:decide action/handshake_verify.py:decide
+        modules/certificate_info.py:tell modules/certificate_request.py:decide modules/certificate_request.py:kept_key
+        modules/nginx_reload.py:decide module_utils/proofs.py:prove module_utils/store.py:why_renew
+        module_utils/store.py:_is_whole plugin_utils/actions.py:decide plugin_utils/survey.py:survey plugin_utils/survey.py:look""",
+    "it takes apart what was made or checked here": """
+        module_utils/files.py:link_beside module_utils/master.py:_answers module_utils/requests.py:key_mode
+        module_utils/sites.py:_answer module_utils/sites.py:site_at module_utils/versions.py:number
+        modules/certificate_install.py:complaint modules/certificate_request.py:new_request
+        modules/firewall_transcript.py:take modules/firewall_transcript.py:from_wire modules/nginx_sites.py:converge
+        modules/nginx_sites.py:hidden modules/nginx_sites.py:rehearse modules/nginx_sites.py:write
+        plugin_utils/issuers.py:complaints plugin_utils/records.py:write_record plugin_utils/survey.py:_without_place
+        plugin_utils/survey.py:order action/survey.py:_write""",
+    "it matches a pattern, or says so in a sentence, and takes all text": """
+        modules/certificate_info.py:folders modules/firewall_transcript.py:read modules/firewall_transcript.py:to_wire
+        modules/nginx_sites.py:sweep plugin_utils/actions.py:why_lost""",
+    "it catches what the library of the query raises": "action/survey.py:compiled action/survey.py:search",
+}
+EXCUSED = {name: reason for reason, names in EXCUSES.items() for name in names.split()}
+
+
+def takers():
+    """Return the functions of plugins/ that take something apart, each as file and line, with its name."""
+    found = {}
+    for path in sorted(PLUGINS.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                called = [inner.func for inner in ast.walk(node) if isinstance(inner, ast.Call)]
+                names = {getattr(one, "attr", getattr(one, "id", "")) for one in called}
+                if names & TAKES_APART:
+                    found[f"{path.relative_to(PLUGINS)}:{node.name}"] = (str(path), node.lineno, node.end_lineno)
+    return found
+
+
+def entered(run):
+    """Return the functions that were entered while *run* ran, as path and first line."""
+    seen = set()
+
+    def watch(frame, event, _argument):
+        if event == "call" and "/plugins/" in frame.f_code.co_filename:
+            seen.add((os.path.realpath(frame.f_code.co_filename), frame.f_code.co_name))
+
+    sys.setprofile(watch)
+    try:
+        run()
+    finally:
+        sys.setprofile(None)
+    return seen
+
+
+def test_the_table_names_whatever_takes_foreign_bytes_apart():
+    def run():
+        for parser in PARSERS:
+            for content in parser.seeds:
+                feed(parser, content)
+
+    remove_folders()  # what an earlier test has prepared would not be reached
+    reached = entered(run)
+    missed = {
+        name
+        for name, (path, _first, _last) in takers().items()
+        if (os.path.realpath(path), name.rpartition(":")[2]) not in reached
+    }
+    assert sorted(missed - set(EXCUSED)) == []
+    assert sorted(set(EXCUSED) - missed) == [], "these need no excuse"
+
+
+# -- servers that do not stop ----------------------------------------------------------------------------------------
+
+ENDLESS = {
+    "bytes by chance": bytes(range(256)) * 256,
+    "a record whose end does not come": b"\x16\x03\x03\x40\x00" + b"\x02",
+    "records without content": b"\x16\x03\x03\x00\x00" * 1000,
+    "changes of the cipher": b"\x14\x03\x03\x00\x01\x01" * 1000,
+    "warnings": b"\x15\x03\x03\x00\x02\x01\x5a" * 1000,
+    "a message of the handshake without an end": b"\x16\x03\x03\x40\x00\x02\xff\xff\xff" + b"\0" * 16380,
+}
+
+
+@pytest.mark.parametrize("content", ENDLESS.values(), ids=ENDLESS)
+def test_a_server_that_does_not_stop_is_left_in_bounded_time_and_space(content, tmp_path, monkeypatch, tally):
+    monkeypatch.setattr(handshakes, "PATIENCE", 1.0)
+    sent = 0
+
+    def never_stop(_server, connection):
+        nonlocal sent
+        while True:
+            connection.sendall(content)
+            sent += len(content)
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with servers(tmp_path) as start:
+        server = start(never_stop)
+        with pytest.raises(TlsError, match="; "):
+            handshakes.handshake("127.0.0.1", server.port, "www.example.org")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
+    tally.add("inputs", "handshakes", "what a server answers", 1)

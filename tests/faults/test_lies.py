@@ -1,0 +1,201 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""CAs that lie: refused with a sentence of its own, or put right; the certificate in use stays what it was until a good one is there."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+from ansible.playbook.task import Task
+
+from ansible_collections.evergreen.tls.plugins.action.certificate_issue import ActionModule
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils import gate, issuance
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import ISSUERS
+from ansible_collections.evergreen.tls.tests.faults import judge
+from ansible_collections.evergreen.tls.tests.faults.lying_ca import LIES, PUT_RIGHT, RSA_ROOT, LyingCa, chain_of
+from ansible_collections.evergreen.tls.tests.faults.scenes import ROOT, Scene, due, plain
+
+# What the gate alone knows of: what does a host no harm, as there is a good chain beside it, and what only a whole verifier sees.
+NOT_FOR_HOSTS = (
+    *("a private key", "an encrypted private key", "50 MB"),
+    *("below a CA for other names", "below a CA that may have none below it"),
+)
+REFUSED = "the answer of liar for the certificate of web is refused, and nothing is changed: "
+SCENE = Scene("a CA that lies", "certificate_request", due, plain)
+ROOTS = (ROOT.pem + RSA_ROOT.pem).decode()
+
+
+@pytest.fixture(autouse=True)
+def bare_action(monkeypatch):
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
+
+
+@pytest.fixture
+def issue(monkeypatch):
+    """Have a signing request signed, as the playbooks do it, by a CA that answers what it likes."""
+    present = {}
+    monkeypatch.setitem(ISSUERS, "liar", lambda number: present[number])
+    ISSUERS["liar"].SETTINGS = {"number": {"type": "int"}}
+
+    def issued(csr, ca):
+        present[id(ca)] = ca
+        task = Task()
+        task.action = "evergreen.tls.certificate_issue"
+        issuers = {"liar": {"type": "liar", "number": id(ca)}}
+        task.args = {"request": {**plain(None), "issuer": "liar"}, "csr": csr, "issuers": issuers}
+        return ActionModule(task, None, None, None, None, None).run(task_vars={"inventory_hostname": "web1"})
+
+    return issued
+
+
+@pytest.fixture
+def theatre(stage):
+    """A host whose certificate is due, and asks for another."""
+    return stage(SCENE)
+
+
+class Waiting:
+    """A host whose certificate is due, and that has asked for another."""
+
+    def __init__(self, host):
+        self.host = host
+        self.csr = host.ask(plain(host))["csr"]
+        self.before, self.in_use = judge.picture(host.top), judge.fingerprint_in_use(host.store)
+
+    def install(self, chain):
+        """Hand a chain to certificate_install, without the gate before it."""
+        return self.host.run("certificate_install", request=plain(self.host), chain=chain, roots=ROOTS).answer()
+
+    def why_touched(self):
+        """Say what is not as it was, or return None."""
+        if judge.fingerprint_in_use(self.host.store) != self.in_use:
+            return "another certificate is in use"
+        return None if judge.picture(self.host.top) == self.before else "something was changed"
+
+    def why_not_renewed(self):
+        """Say why what is in use now is no good certificate for the key that was waiting, or return None."""
+        if judge.fingerprint_in_use(self.host.store) == self.in_use:
+            return "the old certificate is in use"
+        key = os.path.join(self.host.store, "v0002", "privkey.pem")
+        if os.stat(key).st_ino != self.before["etc/evergreen/web/next/privkey.pem"][0]:
+            return "the key that waited is not used"
+        return judge.why_broken(os.path.join(self.host.store, "current"), ROOT.pem)
+
+
+def test_a_ca_that_lies_is_refused_with_its_reason_and_the_old_certificate_stays_in_use(theatre, issue, tally):
+    titles, hosts = list(LIES), theatre.programs.maxsize
+    shares = [tuple(titles[number::hosts]) for number in range(hosts)]
+    found = theatre.play(lambda host, *titles: violations_of_lies(host, titles, issue), shares, lambda *_titles: "a CA")
+    tally.add_lies("a CA", len(LIES))
+    assert not found, "\n".join(found)
+
+
+def violations_of_lies(host, titles, issue):
+    """Have a CA lie many times to a host, and then say the truth; return what does not hold."""
+    waiting, answers, found = Waiting(host), f"{host.folder}/answers", []
+    for title in titles:
+        make, sentence = LIES[title]
+        raw = make(waiting.csr.encode())
+        said = issue(waiting.csr, LyingCa(answers, lambda _csr, raw=raw: raw))
+        refused = said.get("failed") and said["msg"].startswith(REFUSED) and sentence in said["msg"]
+        found += [] if refused else [f"{title}: the gate says {said}"]
+        if raw and title not in NOT_FOR_HOSTS:  # as if there were no gate
+            said = waiting.install(raw.decode(errors="replace"))
+            refused = said.get("failed") and said["msg"].startswith("the chain for web is refused: ")
+            found += [] if refused else [f"{title}: the host says {said}"]
+        found += [f"{title}: {why}" for why in [waiting.why_touched()] if why]
+    said = issue(waiting.csr, LyingCa(answers, chain_of()))
+    waiting.install(said.get("chain"))
+    return found + [why for why in [waiting.why_not_renewed()] if why]
+
+
+def test_what_a_ca_means_well_is_put_right_and_comes_into_use(theatre, issue, tally):
+    def lie(host, title):
+        waiting = Waiting(host)
+        answer = issue(waiting.csr, LyingCa(f"{host.folder}/answers", PUT_RIGHT[title]))
+        found = [f"the gate says {answer}"] if answer.get("failed") else []
+        waiting.install(answer.get("chain"))
+        chain = answer.get("chain", "")
+        found += [] if chain.count("BEGIN") in (2, 3) and ROOT.pem.decode() not in chain else ["it is no chain"]
+        return found + [why for why in [waiting.why_not_renewed()] if why]
+
+    found = theatre.play(lie, list(PUT_RIGHT))
+    tally.add_lies("a CA", len(PUT_RIGHT))
+    assert not found, "\n".join(found)
+
+
+def test_a_ca_that_never_answers_is_given_up_and_the_next_run_has_the_same_request_signed(
+    theatre, issue, monkeypatch, tally
+):
+    monkeypatch.setattr(issuance, "PATIENCE", 0.5)
+    let_go = threading.Event()
+
+    def hang(host, _title):
+        waiting, answers = Waiting(host), f"{host.folder}/answers"
+        answer = issue(waiting.csr, LyingCa(answers, lambda csr: let_go.wait() and b""))
+        sentence = (
+            "liar has not answered for 0 seconds, and nothing is changed; see that it can be reached from the controller, "
+            "then run this again"
+        )
+        found = [] if answer.get("msg") == sentence else [f"it says {answer}"]
+        found += [why for why in [waiting.why_touched()] if why]
+        monkeypatch.setattr(issuance, "PATIENCE", 60)
+        waiting.install(issue(waiting.csr, LyingCa(answers, chain_of())).get("chain"))
+        return found + [why for why in [waiting.why_not_renewed()] if why]
+
+    found = theatre.play(hang, ["never"])
+    let_go.set()
+    tally.add_lies("a CA", 1)
+    assert not found, "\n".join(found)
+
+
+def test_a_ca_that_answers_the_second_time_only_is_asked_with_the_same_key_and_request(theatre, issue, tally):
+    def fail(_csr):
+        raise TlsError("the CA is closed for lunch; come back later")
+
+    def ask_twice(host, _title):
+        waiting = Waiting(host)
+        ca = LyingCa(f"{host.folder}/answers", fail, chain_of())
+        answer = issue(waiting.csr, ca)
+        found = [] if answer.get("msg") == "the CA is closed for lunch; come back later" else [f"it says {answer}"]
+        found += [why for why in [waiting.why_touched()] if why]
+        again = host.ask(plain(host))
+        found += [] if again["csr"] == waiting.csr and not again["changed"] else ["another request was made"]
+        waiting.install(issue(again["csr"], ca).get("chain"))
+        found += [] if ca.asked == [waiting.csr.encode()] * 2 else ["the CA was asked for something else"]
+        return found + [why for why in [waiting.why_not_renewed()] if why]
+
+    found = theatre.play(ask_twice, ["the second time only"])
+    tally.add_lies("a CA", 1)
+    assert not found, "\n".join(found)
+
+
+# Checks that are left out, on the controller or on the host, a lie that is not found without them, and how that shows.
+NO_CHECK = "from ansible_collections.evergreen.tls.plugins.modules import certificate_install as install"
+SWITCHED_OFF = {
+    "all of the gate": (issuance, "check_answer", lambda answer, *_others: parse_chain(answer), "more names", ""),
+    "its check": (gate, "check_chain", lambda *_arguments: None, "expired", ""),
+    "its order": (gate, "order_chain", lambda pile, *_others: pile, "another key", ""),
+    "its verifier": (gate, "_verify", lambda *_arguments: None, "below a CA for other names", ""),
+    "the check of the host": (
+        gate,
+        "LARGEST",
+        gate.LARGEST,
+        "more names",
+        f"{NO_CHECK}\ninstall.check_chain = lambda *arguments: None",
+    ),
+}
+
+
+@pytest.mark.parametrize("part", SWITCHED_OFF)
+def test_a_check_that_is_left_out_is_missed(part, saboteur, issue, monkeypatch):
+    owner, name, instead, title, sabotage = SWITCHED_OFF[part]
+    theatre = saboteur(SCENE, sabotage)
+    monkeypatch.setattr(owner, name, instead)
+    assert theatre.play(lambda host, title: violations_of_lies(host, [title], issue), [title])

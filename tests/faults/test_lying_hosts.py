@@ -1,0 +1,237 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Hosts that were taken over, and lie to the playbooks: nothing is evaluated, and nothing signed that the inventory does not say."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from ansible.playbook.task import Task
+
+from ansible_collections.evergreen.tls.plugins.action.certificate_issue import ActionModule
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
+from ansible_collections.evergreen.tls.tests.conftest import ROOT
+from ansible_collections.evergreen.tls.tests.faults import lying_requests
+from ansible_collections.evergreen.tls.tests.faults.liars import (
+    Fleet,
+    as_text,
+    domain_of,
+    every_word,
+    everywhere,
+    instead,
+)
+from ansible_collections.evergreen.tls.tests.faults.scenes import plain
+from ansible_collections.evergreen.tls.tests.unit.authority import openssl, some_key
+
+TOUCH = "touch evaluated"  # in the folder of the controller, if a template is ever evaluated
+TEMPLATE = f"{{{{ lookup('ansible.builtin.pipe', '{TOUCH}') }}}}"
+BLOCK = f"{{% for one in lookup('ansible.builtin.pipe', '{TOUCH}') %}}{{% endfor %}}"
+BANK = [{"name": "web", "domains": ["bank.example"]}]
+FACTS = {
+    "certificate_requests": BANK,
+    "certificate_issuers": {"local": {"type": "local_ca", "directory": "evil"}},
+    "certificate_directory": TEMPLATE,
+    "renew_plan": {"hosts": [TEMPLATE]},
+    "discovered_interpreter_python": TEMPLATE,
+}
+NO_REQUEST = "the signing request cannot be read; have it made again on the host with force: true"
+AGAIN = "; look at what it is doing"
+UNPROVED = "seen from the controller: {domain} at 127.0.0.1 port 1: nothing listens there; start nginx with a site on that port"
+
+
+def ask_for_bank(answers):
+    """Say with the first answer that the inventory wants another name, and ask for that."""
+    request = make_request(some_key(), ["bank.example"], {}).decode()
+    asked = instead("certificate_request", csr=request)(answers)
+    return everywhere(ansible_facts={"certificate_requests": BANK})(asked)
+
+
+# What a host does, and what people are told. Where it says no more than it may, that nothing is served is found out.
+LIES = {
+    "facts": (everywhere(ansible_facts=FACTS), UNPROVED),
+    "templates": (every_word(TEMPLATE), UNPROVED),
+    "template_blocks": (every_word(BLOCK), UNPROVED),
+    "template_as_request": (instead("certificate_request", csr=TEMPLATE), NO_REQUEST),
+    "list_as_request": (instead("certificate_request", csr=["a"]), NO_REQUEST),
+    "huge_request": (
+        instead("certificate_request", csr="a" * 10 * 1024 * 1024),
+        "the signing request for web has 10485760 bytes; look at what the host is doing",
+    ),
+    "no_request": (
+        instead("certificate_request", csr=...),
+        "there is no signing request for the certificate of web; pass the csr that certificate_request returned",
+    ),
+    "perhaps_due": (
+        instead("certificate_request", due="perhaps"),
+        "the host does not answer certificate_request as it should: argument 'due' is of type str and we were unable to convert to bool",
+    ),
+    "nothing_due": (instead("certificate_request", due=..., csr=...), UNPROVED),
+    "list_as_change": (instead("certificate_request", changed=[1]), AGAIN),
+    "no_reason": (
+        instead("certificate_request", failed=True),
+        "certificate_request failed, and the host does not say why; look at what it is doing",
+    ),
+    "evil_package": (
+        instead("certificate_request", failed=True, msg="no", missing="evil"),
+        "value of missing must be one of: python3-cryptography, got: evil; look at what it is doing",
+    ),
+    "path_as_version": (instead("certificate_request", ready="../../etc"), UNPROVED),
+    "words_of_ansible": (
+        everywhere(
+            add_host={"host_name": "eve"},
+            add_group="eve",
+            _ansible_no_log=False,
+            results=[1],
+            skipped=True,
+            unreachable=1,
+        ),
+        UNPROVED,
+    ),
+    "number_as_warnings": (everywhere(warnings=7), UNPROVED),
+    "text_as_diff": (everywhere(diff="a"), AGAIN),
+    "garbage": (
+        as_text("\0\x01\x1b[2J"),
+        "certificate_request gives no answer on the host, and the last that it prints is ???[2J; see what its Python does, with -vvv",
+    ),
+    "error_page": (
+        as_text("<html>502</html>"),
+        "and the last that it prints is <html>502</html>; see what its Python does, with -vvv",
+    ),
+    "nothing": (as_text(""), "the host was lost: certificate_request ended without an answer (exit status 0)"),
+    "half": (
+        as_text('{"changed": tr'),
+        'and the last that it prints is {"changed": tr; see what its Python does, with -vvv',
+    ),
+    "list": (as_text("[1, 2]"), "and the last that it prints is [1, 2]; see what its Python does, with -vvv"),
+    "depth": (
+        as_text('{"due": ' + "[" * 100000 + "]" * 100000 + "}"),
+        "the host answers certificate_request without end; look at what it is doing",
+    ),
+    "half_characters": (instead("certificate_request", reason="\ud800"), "'utf-8' codec can't encode character"),
+    "terminal": (instead("certificate_request", failed=True, msg="\x1b[2J\x07 all is well"), "?[2J? all is well"),
+    "list_as_certificate": (
+        instead("certificate_install", certificate=["a"], msg=["a"]),
+        "the host does not answer certificate_install as it should: argument 'certificate' is of type list and we were unable to convert to dict",
+    ),
+    "dictionary_as_fingerprint": (instead("certificate_install", certificate={"fingerprint": {"a": 1}}), UNPROVED),
+    "dictionary_as_presented": (instead("nginx_reload", fingerprint={"a": 1}, msg=None), UNPROVED),
+}
+DEPLOYED = {
+    "facts": (everywhere(ansible_facts=FACTS), UNPROVED),
+    "facts_that_ask_for_more": (
+        ask_for_bank,
+        "the host asks for a certificate for bank.example, and the inventory says facts-that-ask-for-more.example.org",
+    ),
+    "templates": (every_word(TEMPLATE), "the host does not say what it was asked; look at what it is doing"),
+    "templates_past_the_firewall": (
+        lambda answers: {**every_word(TEMPLATE)(answers), "firewall_transcript": answers["firewall_transcript"]},
+        UNPROVED,
+    ),
+    "half_a_transcript": (
+        instead("firewall_transcript", answers=[["has"]]),
+        "the host does not say what it was asked; look at what it is doing",
+    ),
+    "number_as_transcript": (instead("firewall_transcript", answers=7), AGAIN),
+    "no_transcript": (
+        instead("firewall_transcript", answers=...),
+        "the host does not answer firewall_transcript as it should: missing required arguments: answers; look at what it is doing",
+    ),
+    "list_as_sites": (
+        instead("nginx_sites", fingerprints=[1], loaded=7),
+        "the host does not answer nginx_sites as it should: argument 'fingerprints' is of type list",
+    ),
+}
+
+
+@pytest.fixture(
+    scope="module", params=[("evergreen.tls.renew", LIES), ("evergreen.tls.deploy", DEPLOYED)], ids=["renew", "deploy"]
+)
+def told(request, tmp_path_factory):
+    """Have all of them lie to a playbook; return the lies, the fleet and what was printed."""
+    playbook, lies = request.param
+    fleet = Fleet(tmp_path_factory.mktemp("lies"), {host: lie for host, (lie, _sentence) in lies.items()})
+    return lies, fleet, fleet.play(playbook, "--diff")
+
+
+def test_no_word_of_a_host_is_evaluated(told, tally):
+    lies, fleet, printed = told
+    assert TEMPLATE in printed or any(TEMPLATE in path.read_text() for path in fleet.folder.glob("runs/*")), printed
+    assert not list(fleet.folder.rglob("evaluated")), printed
+    tally.add_lies("a host", len(lies))
+
+
+def test_nothing_is_signed_but_what_the_inventory_says(told):
+    _lies, fleet, printed = told
+    issued = fleet.issued()
+    assert issued, printed
+    assert all(names == {domain_of(host)} for host, names in issued.items()), issued
+    assert not list(fleet.folder.rglob("evil"))
+
+
+def test_each_lie_has_its_sentence_and_keeps_nobody_else_back(told):
+    lies, _fleet, printed = told
+    for host, (_lie, sentence) in lies.items():
+        wanted = sentence.format(domain=domain_of(host)) if sentence is UNPROVED else sentence
+        said = re.findall(rf"^fatal: \[{host}\].*$", printed, re.MULTILINE)
+        assert any(wanted in line.replace('\\"', '"') for line in said), (host, said)
+    assert "Traceback" not in printed and "Unexpected failure" not in printed and "UNREACHABLE" not in printed
+    assert "\x1b[2J" not in printed and "\x07" not in printed
+
+
+def test_what_a_host_says_reaches_those_who_are_told_as_it_is(told, tmp_path):
+    _lies, _fleet, printed = told
+    (tmp_path / "log").write_text(f"{printed}\n$(touch evaluated)\nSubject: all is well\n.\nQUIT\n")
+    (tmp_path / "settings").write_text(json.dumps({"command": "tee told"}))
+    program = [sys.executable, str(ROOT / "roles/schedule/files/tell.py")]
+    argv = [*program, "--settings", "settings", "--log", "log", "evergreen"]
+    subprocess.run(argv, cwd=tmp_path, env={**os.environ, "LC_ALL": "C.UTF-8"}, check=True, capture_output=True)
+    assert (tmp_path / "told").read_text().rstrip().endswith("$(touch evaluated)\nSubject: all is well\n.\nQUIT")
+    assert not list(tmp_path.rglob("evaluated"))
+
+
+@pytest.fixture
+def issue(monkeypatch, tmp_path):
+    """Have the local CA sign a request, as the playbooks do it; return the result, and the CA's folder."""
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
+
+    def issued(csr):
+        task = Task()
+        task.action = "evergreen.tls.certificate_issue"
+        issuers = {"local": {"type": "local_ca", "directory": str(tmp_path)}}
+        task.args = {"request": plain(None), "csr": csr.decode(errors="replace"), "issuers": issuers}
+        return ActionModule(task, None, None, None, None, None).run(task_vars={"inventory_hostname": "web1"})
+
+    return issued
+
+
+@pytest.mark.parametrize("title", lying_requests.LIES)
+def test_a_request_that_lies_is_refused_with_its_reason_before_the_ca_is_asked(title, issue, tmp_path, tally):
+    csr, sentence = lying_requests.LIES[title]
+    result = issue(csr)
+    assert result["failed"] and result["msg"] == sentence
+    assert not os.listdir(tmp_path)
+    tally.add_lies("a host", 1)
+
+
+@pytest.mark.parametrize("title", lying_requests.SIGNED_WITHOUT_IT)
+def test_what_a_request_asks_for_besides_is_not_signed(title, issue, tmp_path, tally):
+    chain = issue(lying_requests.SIGNED_WITHOUT_IT[title])["chain"].encode()
+    (tmp_path / "leaf.pem").write_bytes(chain)
+    told = openssl(tmp_path, "x509", "-in", "leaf.pem", "-noout", "-text").decode()
+    assert re.findall(r"^ {12}(\S.*?): (?:critical)?\n +(\S.*)$", told, re.MULTILINE)[:4] == [
+        ("X509v3 Basic Constraints", "CA:FALSE"),
+        ("X509v3 Key Usage", "Digital Signature"),
+        ("X509v3 Extended Key Usage", "TLS Web Server Authentication"),
+        ("X509v3 Subject Alternative Name", "DNS:www.example.org, DNS:example.org"),
+    ]
+    identifiers = ["X509v3 Subject Key Identifier", "X509v3 Authority Key Identifier"]
+    assert re.findall(r"^ {12}(\S.*?): (?:critical)?$", told, re.MULTILINE)[4:] == identifiers
+    assert "bank" not in told and "Subject: CN = www.example.org" in told
+    tally.add_lies("a host", 1)

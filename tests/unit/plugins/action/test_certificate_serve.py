@@ -1,0 +1,139 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is served in the end is what clients can be seen to get: the newest version, or the one before.
+
+The host is played by what its modules would answer; the scenarios rollback and hard_nginx have real ones.
+"""
+
+from __future__ import annotations
+
+import pytest
+from ansible.playbook.task import Task
+
+from ansible_collections.evergreen.tls.plugins.action.certificate_serve import ActionModule
+
+REQUEST = {"name": "www", "domains": ["www.example.org", "new.example.org"]}
+OLD_NAMES = ["www.example.org"]  # what the first version covers
+REFUSED = {"failed": True, "msg": "seen from the controller: it is refused"}
+
+
+@pytest.fixture(autouse=True)
+def bare_action(monkeypatch):
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
+
+
+class Host:
+    """A host with a first and a second version, of which *current* is in use, *served* by nginx, and *good* for clients."""
+
+    def __init__(self, current="v0002", served="v0002", good=("v0001", "v0002"), answered=True, nginx=None):
+        self.current, self.served, self.good, self.answered = current, served, good, answered
+        self.nginx = nginx or {}  # what nginx_reload answers for a version that nginx does not load
+        self.proofs = []
+
+    def step(self, name, arguments, _task_vars):
+        return getattr(self, name.rpartition(".")[2])(arguments)
+
+    perform = step
+
+    def nginx_reload(self, _arguments):
+        if self.current in self.nginx:
+            return {"failed": True, "msg": "nginx refuses it", **self.nginx[self.current]}
+        changed, self.served = self.served != self.current, self.current
+        return {"changed": changed, "fingerprint": self.current, "msg": f"nginx presents {self.current}"}
+
+    def handshake_verify(self, arguments):
+        self.proofs.append((self.served, arguments["request"]["domains"]))
+        if self.served == arguments["fingerprint"] and self.served in self.good:
+            return {"problems": [], "msg": f"{', '.join(arguments['request']['domains'])} proved from the controller"}
+        return {**REFUSED, "problems": [REFUSED["msg"]], "answered": self.answered}
+
+    def certificate_install(self, arguments):
+        version = "v0001" if arguments.get("state") == "previous" else "v0002"
+        if version == self.current:
+            return {"changed": False, "msg": "www has no earlier version that could be served"}
+        self.current = version
+        put_back = {"put_back": version} if version == "v0001" else {}
+        names = OLD_NAMES if version == "v0001" else REQUEST["domains"]
+        certificate = {"names": names, "fingerprint": version}
+        msg = f"{version} of www is in use{' again' if put_back else ''}"
+        return {"changed": True, **put_back, "certificate": certificate, "msg": msg}
+
+
+def serve(host, **arguments):
+    """Return what became of the certificate of a host."""
+    task = Task()
+    task.action, task.args = "evergreen.tls.certificate_serve", {"requests": [REQUEST], **arguments}
+    action = ActionModule(task, None, None, None, None, None)
+    action.perform = host.perform
+    (certificate,) = action.run(task_vars={})["certificates"]
+    return certificate
+
+
+def test_what_clients_see_already_needs_no_login():
+    host = Host(nginx={"v0002": {}})
+    assert serve(host, fingerprints={"www": "v0002"})["failed"] is False
+
+
+def test_a_new_version_that_is_proved_stays():
+    host = Host(served="v0001")
+    result = serve(host)
+    assert (host.current, host.served, result["changed"], result["failed"]) == ("v0002", "v0002", True, False)
+    assert result["msg"] == "www.example.org, new.example.org proved from the controller"
+
+
+@pytest.mark.parametrize(
+    ("served", "loaded"),
+    [
+        pytest.param("v0001", [], id="it was reloaded for it"),
+        pytest.param("v0002", ["www"], id="nginx_sites has loaded it in this run"),
+        pytest.param("v0002", [], id="a run was killed between reload and proof"),
+    ],
+)
+def test_a_version_that_is_not_proved_makes_way_for_the_one_before_which_is_proved(served, loaded):
+    host = Host(served=served, good=["v0001"])
+    result = serve(host, loaded=loaded)
+    assert (host.current, host.served, result["failed"], result["put_back"]) == ("v0001", "v0001", True, "v0001")
+    assert host.proofs[-1] == ("v0001", OLD_NAMES)
+    assert result["msg"] == (
+        f"{REFUSED['msg']}. v0001 of www is in use again: www.example.org proved from the controller"
+    )
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_version_that_nginx_never_loaded_makes_way_where_it_is_fresh(fresh):
+    host = Host(served="v0001", nginx={"v0002": {"fresh": fresh}})
+    result = serve(host)
+    assert (host.current, host.served, result["failed"]) == ("v0001" if fresh else "v0002", "v0001", True)
+    back = ". v0001 of www is in use again: www.example.org proved from the controller"
+    assert result["msg"] == f"nginx refuses it{back if fresh else ''}"
+
+
+def test_a_rollback_that_clients_do_not_see_either_says_so():
+    host = Host(served="v0001", good=[])
+    result = serve(host)
+    assert (host.current, host.served, result["put_back"]) == ("v0001", "v0001", "v0001")
+    assert result["msg"] == (
+        f"{REFUSED['msg']}. v0001 of www is in use again, and nginx presents it, but it is not proved: {REFUSED['msg']}"
+    )
+
+
+def test_what_was_served_when_the_run_began_is_served_again_where_going_back_proves_nothing():
+    host = Host(good=[])
+    result = serve(host)
+    assert (host.current, host.served, result["failed"], "put_back" in result) == ("v0002", "v0002", True, False)
+    assert result["msg"] == (
+        f"{REFUSED['msg']}. v0001 of www, the version before, is not proved either: {REFUSED['msg']}. v0002 of www is in use"
+    )
+
+
+def test_a_host_that_does_not_answer_keeps_what_it_had_when_the_run_began():
+    host = Host(good=[], answered=False)
+    result = serve(host)
+    assert (host.current, result["changed"], result["msg"]) == ("v0002", False, REFUSED["msg"])
+
+
+def test_a_first_version_has_nothing_to_go_back_to():
+    host = Host(current="v0001", served="v0001", good=[])
+    assert serve(host)["msg"] == f"{REFUSED['msg']}. www has no earlier version that could be served"
