@@ -112,17 +112,17 @@ class Manual:
             if is_new:
                 again = self._given_before(record, request, csr, now)
                 if again:
+                    self._clear_outbox([record])
                     return again
                 record = self._hand_in(record, request, csr, host, now)
             entries = read_inbox(self.inbox, self.settings["passwords"])
             chain = self._answer(entries, record, request, csr, now)
             if chain is None:
                 return self._waits(entries, record, request, is_new)
+            self._clear_outbox([record])  # first: a run that is killed in between finds the answer where it was
             self.queue.close(
                 record, ANSWERED, "it was answered", now, fingerprint=fingerprint(chain[0]), chain=_text(chain)
             )
-            self.outbox.remove(record)
-            self.outbox.bundle(self.queue.waiting())
             records = self._records()
             self._put_away([entry for entry in entries if is_used_up(entry, records)], now)
             self.remarks = strays(entries, records)
@@ -204,8 +204,8 @@ class Manual:
         }
         record = json.loads(json.dumps(record))  # without the tags of Ansible's texts, which YAML does not know
         self.outbox.put(record)  # before the record: a run that is killed in between does it again
+        self.outbox.bundle([*self.queue.waiting(), record])
         self.queue.put(record)
-        self.outbox.bundle(self.queue.waiting())
         return record
 
     def _given_before(self, record: dict | None, request: dict, csr: bytes, now: datetime.datetime) -> bytes | None:
@@ -294,11 +294,17 @@ class Manual:
 
     def _close(self, records: list[dict], why: str, now: datetime.datetime) -> None:
         """Withdraw requests: nobody shall hand them in, or use what comes back."""
+        self._clear_outbox(records)  # first, so that a run that is killed in between comes back to the rest
         for record in records:
             self.queue.close(record, WITHDRAWN, why, now)
+
+    def _clear_outbox(self, records: list[dict]) -> None:
+        """Remove what nobody shall hand in any longer from the outbox."""
+        for record in records:
             self.outbox.remove(record)
         if records:
-            self.outbox.bundle(self.queue.waiting())
+            gone = {record["key"] for record in records}
+            self.outbox.bundle([one for one in self.queue.waiting() if one["key"] not in gone])
 
     def _put_away(self, entries: list[Entry], now: datetime.datetime) -> None:
         """Move files of the inbox that are done with to where they are kept."""

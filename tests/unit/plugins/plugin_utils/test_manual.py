@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import hashlib
 import http.server
@@ -672,3 +673,30 @@ def test_the_chain_of_a_public_ca_ends_at_a_root_of_the_system(desk, monkeypatch
     desk.put("a.pem", to_pem(SHUFFLED))
     assert desk.ask().chain == CHAIN
     assert parse_chain(ROOT.pem)
+
+
+@pytest.mark.parametrize("step", ["remove", "bundle", "close", "put"])
+@pytest.mark.parametrize("moment", ["handed in", "answered", "withdrawn"])
+def test_a_run_that_dies_at_any_step_leaves_the_next_one_its_work(desk, monkeypatch, step, moment):
+    def die(*_arguments, **_more):
+        raise KeyboardInterrupt
+
+    module = "ansible_collections.evergreen.tls.plugins.plugin_utils"
+    owner = f"{module}.queues.Queue.{step}" if step in ("close",) else f"{module}.outboxes.Outbox.{step}"
+    desk.settings["bundle"] = True
+    if moment != "handed in":
+        desk.ask()
+    if moment == "answered":
+        desk.put("a.pem", to_pem(CHAIN))
+    work = (lambda: desk.issuer.withdraw("web1", "www")) if moment == "withdrawn" else desk.ask
+    with monkeypatch.context() as dying:
+        dying.setattr(owner, die)
+        with contextlib.suppress(KeyboardInterrupt):
+            work()
+    result = work()
+    if moment == "answered":
+        assert result.chain == CHAIN
+    if moment == "handed in":
+        assert isinstance(result, Waiting) and "requests.zip" in desk.files() and len(desk.files()) == 4
+    else:
+        assert desk.files() == [] and desk.issuer.waiting_names("web1") == []
