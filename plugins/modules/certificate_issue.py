@@ -103,7 +103,7 @@ waiting:
   returned: when the issuer waits for somebody
   type: dict
   sample:
-    for: hand /home/ops/.evergreen/manual/corporate/outbox/www_web1.csr in to corporate, and put what comes back into /home/ops/.evergreen/manual/corporate/inbox
+    for: hand /srv/bought/outbox/www_web1.csr in to bought, and put what comes back into /srv/bought/inbox
     since: "2026-11-21T10:00:00+00:00"
     until: "2026-12-18T00:00:00+00:00"
     urgency: plain
