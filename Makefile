@@ -22,7 +22,7 @@ SCENARIOS := $(sort $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/m
 
 # The containers of the fleet (podman and what it runs with, mmdebstrap for their images), clients to look at them with
 # (curl, openssl, ssh), load (wrk), and what checks this repository.
-PACKAGES := aardvark-dns ca-certificates curl iproute2 iptables mmdebstrap netavark nftables openssh-client openssl \
+PACKAGES := aardvark-dns ca-certificates curl faketime iproute2 iptables mmdebstrap netavark nftables openssh-client openssl \
 	podman python3-venv runc shellcheck strace wrk
 
 .PHONY: help setup packages venv collections fleet fleet-down images demo \

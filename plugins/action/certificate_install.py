@@ -4,8 +4,16 @@
 
 from __future__ import annotations
 
+from ansible_collections.evergreen.tls.plugins.plugin_utils import clocks
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import HostAction
 
 
 class ActionModule(HostAction):
-    """Complete the request, and have the host install the certificate."""
+    """Complete the request, have the host install the certificate, and say where it refuses that by a clock of its own."""
+
+    def decide(self, arguments, task_vars):
+        before = clocks.now()
+        result = super().decide(arguments, task_vars)
+        told = result.pop("now", None)
+        sentence = clocks.disagreement(clocks.difference(before, told, clocks.now())) if told else None
+        return {**result, "msg": f"{result['msg']}. Note: {sentence}"} if sentence else result

@@ -64,17 +64,17 @@ class ActionModule(ChainAction):
             issued = self.step("certificate_issue", {"request": request, **issuers, **csr}, task_vars)
             steps.append(issued)
         if issued.get("waiting"):
-            return _result(steps, "it waits")
+            return _result(steps, "it waits", issued["waiting"])
         if not issued.get("failed"):
             answer = {"chain": issued.get("chain"), "roots": issued.get("roots")}
             steps.append(self.step("certificate_install", {**place, **answer}, task_vars))
         return _result(steps, "it is due")
 
 
-def _result(steps, otherwise):
-    """Return what became of a request in the steps that were taken for it."""
+def _result(steps, otherwise, waiting=None):
+    """Return what became of a request in the steps that were taken for it; *waiting* is what its issuer says of that."""
     asked, last = steps[0], steps[-1]
-    said = [last] if last.get("failed") or last.get("waiting") else steps
+    said = [last] if last.get("failed") or waiting else steps
     certificate = last.get("certificate")
     result = {
         "changed": any(step.get("changed") for step in steps),
@@ -83,7 +83,7 @@ def _result(steps, otherwise):
         "due": asked.get("due", False),
         "reason": asked.get("reason"),
         "certificate": certificate,
-        "waiting": last.get("waiting"),
+        "waiting": waiting,
         "fingerprint": certificate.get("fingerprint")
         if certificate
         else asked.get("fingerprint") or asked.get("in_use"),

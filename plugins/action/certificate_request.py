@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import datetime
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
+from ansible_collections.evergreen.tls.plugins.plugin_utils import clocks
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import check_request_for_issuer, open_issuer
@@ -47,7 +50,16 @@ class ActionModule(TlsAction):
         return result
 
     def _ask_host(self, arguments, task_vars):
-        return self.ask("certificate_request", arguments, task_vars)
+        """Ask the host, and let nothing be issued for one whose clock would refuse it, or have it issued again and again."""
+        before = clocks.now()
+        result = self.ask("certificate_request", arguments, task_vars)
+        ahead = clocks.difference(before, result.pop("now"), clocks.now()) if "now" in result else datetime.timedelta()
+        if not clocks.is_too_wrong(ahead):
+            return result
+        sentence = f"{clocks.disagreement(ahead)}, and run this again"
+        if result.get("due") and "ready" not in result:
+            raise TlsError(f"nothing is issued by the wrong time: {sentence}", reason=result.get("reason"))
+        return {**result, "warnings": [*result.get("warnings", []), sentence]}
 
     def _install(self, package, task_vars):
         """Install a package on the host; return a result only where that settles the matter."""

@@ -23,7 +23,7 @@ options:
         required: true
       domains:
         description:
-          - The DNS names and IP addresses that the certificate covers; at least one.
+          - The DNS names and IP addresses that the certificate covers; at least one, and 1000 at most.
           - Wildcards such as V(*.example.org), internationalised names and IPv6 addresses are brought into the form that
             certificates hold.
         type: list

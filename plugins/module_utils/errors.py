@@ -20,8 +20,10 @@ REMEDIES = {
     errno.ENOENT: "create what is missing and run this again",
     errno.ENOTDIR: "move away what stands in the place of a folder and run this again",
     errno.EISDIR: "move away the folder that stands in the place of a file and run this again",
-    errno.ELOOP: "remove the symbolic link that leads in a circle and run this again",
+    errno.ELOOP: "remove the symbolic link there and run this again",
+    errno.EBUSY: "unmount what is mounted there, or end what uses it, and run this again",
     errno.ENOMEM: "free some memory and run this again",
+    errno.EAGAIN: "end some processes, or raise their limit, and run this again",
     errno.EMFILE: "raise the limit of open files and run this again",
     errno.ENAMETOOLONG: "choose a shorter name",
 }

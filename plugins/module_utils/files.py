@@ -14,8 +14,10 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import secrets
 import shutil
+import stat
 import time
 import typing as t
 
@@ -53,6 +55,14 @@ def put_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, grou
         raise
 
 
+def sweep_beside(path: str) -> None:
+    """Remove what put_file() has left beside *path* in runs that were killed; only where no other run can be at it."""
+    folder, name = os.path.split(path)
+    for entry in os.listdir(folder):
+        if re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}", entry):
+            os.unlink(os.path.join(folder, entry))
+
+
 def replace_link(target: str, path: str) -> None:
     """Make *path* a symbolic link to *target*, in the place of the link that was there, in one rename."""
     temporary = link_beside(path)
@@ -67,6 +77,22 @@ def replace_link(target: str, path: str) -> None:
             os.unlink(temporary)
         raise
     sync_folder(os.path.dirname(path))
+
+
+def set_attributes(path: str, mode: int, owner: int = -1, group: int = -1) -> None:
+    """Give a file its mode and owner, once it is sure that no other name leads to it: that might be a file of somebody else."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            raise TlsError(
+                f"{path} is not a regular file of its own, but a link or a device; move it away and run this again"
+            )
+        with named(path):
+            os.fchown(descriptor, owner, group)
+            os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
 
 
 def link_beside(path: str) -> str:
@@ -121,13 +147,14 @@ def named(path: str) -> t.Iterator[None]:
 
 @contextlib.contextmanager
 def locked(path: str, patience: float = 60.0, place: int | None = None) -> t.Iterator[None]:
-    """Hold the lock *path* (created where it is missing); the kernel releases it if this process dies.
+    """Hold the lock *path*, a folder, or a file that is created where it is missing; the kernel releases it if this process dies.
 
     With *place*, hold that byte of it alone: one file is any number of locks, of which a process holds one at a time.
 
     Raises TlsError when another process holds it for longer than *patience* seconds.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    kind = os.O_RDONLY | os.O_DIRECTORY if os.path.isdir(path) else os.O_RDWR | os.O_CREAT
+    descriptor = os.open(path, kind | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         deadline = time.monotonic() + patience
         while True:

@@ -14,7 +14,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.requests import SUBJ
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
     from cryptography.x509.oid import AttributeOID, ExtensionOID, NameOID
@@ -41,7 +41,7 @@ def load_key(pem: bytes, where: str = "the private key"):
         return serialization.load_pem_private_key(pem, password=None)
     except TypeError as error:
         raise TlsError(f"{where} is protected by a passphrase; put an unprotected key there") from error
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, InternalError) as error:  # the last for an Ed25519 key of another size
         raise TlsError(f"{where} holds no private key that can be read; move it away to have a new one made") from error
 
 
@@ -119,7 +119,7 @@ def load_request(pem: bytes):
     try:
         csr = x509.load_pem_x509_csr(pem)
         _read, proved = (csr.public_key(), csr.subject), csr.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError, x509.InvalidVersion) as error:
         raise TlsError("the signing request cannot be read; have it made again on the host with force: true") from error
     if not proved:
         raise TlsError("the signing request does not prove possession of its key; have it made again with force: true")

@@ -89,7 +89,12 @@ class Master:
             return False
         working = [pid for pid in children(process) if _is_working(pid)]
         begun = [started(pid) for pid in working or [process]]
-        return any(moment is not None and moment < os.lstat(path).st_ctime for moment in begun)
+        written = os.lstat(path).st_ctime
+        if (
+            written > time.time()
+        ):  # the clock was set back since: all that is known is that it was there when this began
+            written = started(os.getpid()) or written
+        return any(moment is not None and moment < written for moment in begun)
 
     def check_startable(self, port: int) -> None:
         """Make sure that nothing has the ports that nginx would have if it ran."""
@@ -148,7 +153,7 @@ class Master:
 
     def logged(self, since: int) -> str:
         """Return what the error log has gained since log_end()."""
-        return (read_file(self.error_log()) or b"")[since:].decode(errors="replace")
+        return (read_file(self.error_log(), since) or b"").decode(errors="replace")
 
     def blocks_for(self, name: str, port: int) -> list[Server]:
         """Return the server blocks that answer to a name on a port, in the order in which nginx reads them."""
@@ -159,9 +164,11 @@ class Master:
         """Say whether a process of nginx is a master that was started with this configuration."""
         words = title(pid)
         given = re.search(r" -c\s*(\S+)", words)
-        if not words.startswith(MASTER) or (given and given.group(1) != self.nginx.configuration):
+        if not words.startswith(MASTER):
             return False
-        return bool(given) or image(pid) == os.path.realpath(self.program)
+        if given:
+            return os.path.join(self.nginx.prefix, given.group(1)) == self.nginx.configuration
+        return image(pid) == os.path.realpath(self.program)
 
     def _path(self, name: str, default: str) -> str:
         """Return a path that a directive of the main level may set; relative ones begin at nginx's prefix."""

@@ -101,7 +101,7 @@ def load_error(log: str, master: int) -> str | None:
 
 def taken_port(error: str) -> int | None:
     """Return the port that nginx could not have, where that is the error."""
-    found = re.match(r"bind\(\) to \S+:(\d+) failed \(98: ", error)
+    found = re.match(r"bind\(\) to \S+:([0-9]{1,5}) failed \(98: ", error)
     return int(found.group(1)) if found else None
 
 

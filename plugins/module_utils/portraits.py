@@ -12,7 +12,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsErr
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
 except ImportError:  # reported by require_cryptography() before anything here is called
     pass
@@ -23,7 +23,7 @@ def parse_certificate(der: bytes):
     try:
         certificate = x509.load_der_x509_certificate(der)
         _read = certificate.public_key(), certificate.subject, certificate.issuer
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError, x509.InvalidVersion) as error:
         raise TlsError("it is a certificate that cannot be read; have it issued again") from error
     return certificate
 

@@ -38,8 +38,7 @@ def title(pid: int) -> str:
 
 def parent(pid: int) -> int | None:
     """Return the process that started a process, or has inherited it, or None when it is gone."""
-    fields = _fields(pid)
-    return int(fields[1]) if fields else None
+    return _number(_fields(pid), 1)
 
 
 def is_stopped(pid: int) -> bool:
@@ -59,11 +58,11 @@ def started(pid: int) -> float | None:
     The kernel counts in hundredths of a second since boot and rounds down. The sum follows the clock of the machine
     when somebody sets it, as the times of files do not.
     """
-    fields = _fields(pid)
-    if len(fields) < 20 or not re.fullmatch("[0-9]{1,18}", fields[19]):
+    ticks = _number(_fields(pid), 19)
+    if ticks is None:
         return None
     boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    return boot + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return boot + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def children(pid: int) -> list[int]:
@@ -115,6 +114,11 @@ def _processes() -> list[int]:
 def _fields(pid: int) -> list[str]:
     """Return the fields of /proc/PID/stat behind the name, which may hold blanks and parentheses itself."""
     return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+
+
+def _number(fields: list[str], at: int) -> int | None:
+    """Return one of the fields, or None where there is no such number."""
+    return int(fields[at]) if len(fields) > at and re.fullmatch("[0-9]{1,18}", fields[at]) else None
 
 
 def _descriptors(pid: int) -> list[str]:

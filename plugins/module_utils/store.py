@@ -25,6 +25,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.files import (
     put_file,
     remove_folder,
     replace_link,
+    set_attributes,
     sync_folder,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key
@@ -44,6 +45,23 @@ class Store(Versions):
         super().__init__(directory, name)
         self.hidden = os.path.join(directory, f".{name}.removed")  # while it is found out whether it may be removed
         self.gone = os.path.join(directory, f".{name}.gone")
+
+    def check_folders(self) -> None:
+        """Make sure, before anything is read or written, that nobody else can change what is here, or lead us elsewhere."""
+        above = os.path.dirname(self.path)
+        if os.path.exists(above):
+            found = os.stat(above)
+            is_shared = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX  # as /tmp, where each has his own
+            if is_shared or found.st_uid not in (0, os.geteuid()):
+                raise TlsError(_not_ours(above))
+        versions = self.versions() if os.path.isdir(self.path) else []
+        inner = [os.path.join(self.path, name) for name in ("next", *versions)]
+        for path in filter(os.path.lexists, (self.path, self.hidden, self.gone, *inner)):
+            found = os.lstat(path)
+            if not stat.S_ISDIR(found.st_mode):
+                raise TlsError(f"{path} is not a folder; move it away and run this again")
+            if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+                raise TlsError(_not_ours(path))
 
     @contextlib.contextmanager
     def lock(self):
@@ -229,8 +247,7 @@ class Store(Versions):
         mode, owner, group = _attributes("privkey.pem", request)
         key = os.path.join(self.path, version, "privkey.pem")
         if not self._attributes_are_right(key, request):
-            os.chown(key, owner, group, follow_symlinks=False)
-            os.chmod(key, mode)
+            set_attributes(key, mode, owner, group)
 
     def links(self, request: dict) -> dict[str, str | None]:
         """Return where the links of a request lead, None for those that are not there; for restore_links()."""
@@ -281,17 +298,17 @@ class Store(Versions):
             if os.path.isdir(os.path.dirname(self.path)):
                 make_folder(os.path.dirname(self.path))
             make_folder(self.path)
-        found = os.lstat(self.path)
-        if not stat.S_ISDIR(found.st_mode):
-            raise TlsError(f"{self.path} is not a folder; move it away and run this again")
-        if found.st_uid != os.geteuid() or found.st_mode & 0o022:
-            raise TlsError(
-                f"{self.path} belongs to somebody else or can be written by others; run chown {os.geteuid()} and chmod 0755 on it, "
-                "after a look at what is in it"
-            )
+        self.check_folders()
 
     def _hidden(self, name: str) -> str:
         return os.path.join(self.path, f".{name}.{secrets.token_hex(4)}")
+
+
+def _not_ours(path: str) -> str:
+    return (
+        f"{path} belongs to somebody else or can be written by others; run chown {os.geteuid()} and chmod 0755 on it, "
+        "after a look at what is in it"
+    )
 
 
 def _attributes(name: str, request: dict) -> tuple[int, int, int]:

@@ -46,6 +46,10 @@ class Versions:
             if error.errno != errno.EINVAL:
                 raise
             raise TlsError(f"{self.path}/current is not a symbolic link; move it away and run this again") from error
+        if not VERSION.fullmatch(target):
+            raise TlsError(
+                f"{self.path}/current leads to {target}, and not to a version beside it; remove the link and run this again"
+            )
         return target
 
     def versions(self) -> list[str]:

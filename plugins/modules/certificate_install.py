@@ -38,6 +38,7 @@ def decide(module):
     require_cryptography()
     wanted = module.params["request"]
     store = Store(module.params["directory"], wanted["name"])
+    store.check_folders()
     if not module.check_mode:
         store.put_back()
     if not os.path.isdir(store.path):
@@ -106,12 +107,13 @@ def install(module, wanted, store):
         raise TlsError(
             f"no key is waiting in {store.next}; request the certificate on this host first, with certificate_request"
         )
+    store.check_private("next", wanted)
     try:
         chain = parse_chain(module.params["chain"].encode())
         public_key = load_key(key, f"{store.next}/privkey.pem").public_key()
         check_chain(chain, public_key, wanted["domains"], now, roots, wanted["allowed_domains"])
     except TlsError as error:
-        raise TlsError(f"the chain for {wanted['name']} is refused: {error}") from error
+        raise TlsError(f"the chain for {wanted['name']} is refused: {error}", now=now.isoformat()) from error
     return {"chain": chain, **put_in_use(module, wanted, store, lambda: store.complete(chain, wanted))}
 
 

@@ -48,11 +48,17 @@ def main():
 
 def decide(module):
     require_cryptography()
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return {**ask(module, now), "now": now.isoformat()}
+
+
+def ask(module, now):
+    """Say whether the certificate is due, and what is ready or has to be signed."""
     wanted = {**module.params["request"], "host": module.params["host"]}
     roots = parse_chain(module.params["roots"].encode()) if module.params["roots"] else None
     store = Store(module.params["directory"], wanted["name"])
-    now = datetime.datetime.now(datetime.timezone.utc)
 
+    store.check_folders()
     oldest = now - datetime.timedelta(seconds=module.params["patience"]) if module.params["patience"] else None
     if module.params["withdraw"]:
         return withdraw(module, store, wanted)
@@ -62,16 +68,21 @@ def decide(module):
     if reason is None:
         return not_due(module, store, wanted, oldest)
     if module.check_mode:
-        return {"due": True, "reason": reason, **in_use(store), **would_ask(store, wanted, now, roots, oldest, reason)}
+        return {
+            "due": True,
+            "reason": reason,
+            **in_use(store),
+            **would_prepare(store, wanted, now, roots, oldest, reason),
+        }
     with store.lock():
         reason = why_due(store, wanted, now, roots, module.params["force"])
         if reason is not None:
             answer = {"due": True, "reason": reason, **in_use(store)}
-            return {**answer, **ask(module, store, wanted, now, roots, oldest, reason)}
+            return {**answer, **prepare(module, store, wanted, now, roots, oldest, reason)}
     return not_due(module, store, wanted, oldest)  # another run was faster
 
 
-def ask(module, store, wanted, now, roots, oldest, reason):
+def prepare(module, store, wanted, now, roots, oldest, reason):
     """Return what is ready, or the signing request that waits, or a new one."""
     store.sweep(wanted)
     ready = None if module.params["force"] else store.ready(wanted, now, roots)
@@ -84,8 +95,8 @@ def ask(module, store, wanted, now, roots, oldest, reason):
     return {**waiting(store, csr), "changed": True, "diff": due(reason)}
 
 
-def would_ask(store, wanted, now, roots, oldest, reason):
-    """Return what ask() would, as far as it can be told without doing anything."""
+def would_prepare(store, wanted, now, roots, oldest, reason):
+    """Return what prepare() would, as far as it can be told without doing anything."""
     csr = waiting_request(store, wanted, oldest)
     if csr is not None and store.ready(wanted, now, roots) is None:
         return waiting(store, csr)

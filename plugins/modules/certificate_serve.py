@@ -12,8 +12,10 @@ version_added: 0.1.0
 description:
   - Has nginx present each installed certificate, as M(evergreen.tls.nginx_reload) does, and sees it from outside as a client does, as
     M(evergreen.tls.handshake_verify) does.
-  - Where that fails, and the certificate was put in use after nginx had loaded the one before, the version before is put back and
-    served again. The task fails with the reason, when all certificates have been looked at.
+  - Where that fails, and the certificate was put in use after nginx had loaded the one before, the version before is put back, served
+    again, and proved in the same way for the domains that it covers. The task fails with the reason, when all certificates have been looked at.
+  - So it does where nginx presents the certificate already and something answers that clients cannot take for it, since a run may have been
+    killed before its proof. If the version before cannot be proved either, the certificate is put in use again.
   - Runs on the controller. The host is not logged in to where O(fingerprints) are what clients see.
 author:
   - Evergreen contributors (@evergreen)

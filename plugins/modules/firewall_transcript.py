@@ -11,7 +11,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.files import replace_file
+from ansible_collections.evergreen.tls.plugins.module_utils.files import locked, replace_file, sweep_beside
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, read_file, run
 
 WIRE = "latin-1"  # a character for each byte: Ansible carries nothing that is not UTF-8, and files hold what they hold
@@ -115,8 +115,10 @@ def take(host, argv, stdin, path):
         raise TlsError(f"`{' '.join(argv)}` refused {subject}: {from_wire(output)}; put that right and run this again")
     if path:
         path = os.path.realpath(from_wire(path))
-        old = os.stat(path)
-        replace_file(path, stdin.encode(WIRE), old.st_mode & 0o7777, old.st_uid, old.st_gid)
+        with locked(os.path.dirname(path)):
+            sweep_beside(path)
+            old = os.stat(path)
+            replace_file(path, stdin.encode(WIRE), old.st_mode & 0o7777, old.st_uid, old.st_gid)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,14 @@ from ansible_collections.evergreen.tls.plugins.module_utils.configurations impor
     servers,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.files import create_file, locked, replace_file, sync_folder
+from ansible_collections.evergreen.tls.plugins.module_utils.files import (
+    create_file,
+    locked,
+    named,
+    replace_file,
+    sweep_beside,
+    sync_folder,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils.master import FOLDERS, Master
 from ansible_collections.evergreen.tls.plugins.module_utils.nginx import dotted
 from ansible_collections.evergreen.tls.plugins.module_utils.processes import listeners, stranger
@@ -37,6 +44,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.sites import (
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, read_file
 
+LOCK = "lock"
 TEST = "evergreen-test"  # how the files end that nginx tests before they go live
 RELOAD_PATIENCE = 30.0
 
@@ -49,12 +57,14 @@ def decide(module):
     params = module.params
     sites = params["sites"] if params["state"] == "present" else []
     check_certificates(sites, params["domains"], params["store"])
+    check_file(params["path"])
     if not module.get_bin_path("nginx", opt_dirs=FOLDERS):
         return without_nginx(module, sites)
     master = Master(module)
     check_profiles(sites, master.nginx)
-    nothing_to_do = not sites and not os.path.lexists(params["path"])
-    with contextlib.nullcontext() if module.check_mode or nothing_to_do else locked(hidden(params["path"], "lock")):
+    lock = hidden(params["path"], LOCK)
+    nobody_was_here = not sites and not os.path.lexists(params["path"]) and not os.path.lexists(lock)
+    with contextlib.nullcontext() if module.check_mode or nobody_was_here else locked(lock):
         return Transaction(module, master, sites).converge()
 
 
@@ -67,6 +77,15 @@ def check_certificates(sites, domains, store):
                 f"the site {site['name']} has no certificate: there is no certificate request named {name}, only "
                 f"{', '.join(sorted(domains))}; correct the name, or say which certificate it has"
             )
+
+
+def check_file(path):
+    """Make sure that no file of somebody else is replaced or removed."""
+    content = read_file(path)
+    if content and not content.startswith(HEADER.encode()):
+        raise TlsError(
+            f"{path} was not written by evergreen.tls, and is left as it is; let path name another file, or move it away"
+        )
 
 
 def without_nginx(module, sites):
@@ -101,6 +120,7 @@ class Transaction:
         self.process = master.process()
         self.sites = sites
         self.path = module.params["path"]
+        self.loaded = hidden(self.path, "loaded")  # what nginx runs with, until it has loaded what is new
         self.main = master.nginx.configuration
         self.files = master.files()
         if self.main not in self.files:
@@ -128,15 +148,16 @@ class Transaction:
         if self.module.check_mode:
             if self.process and after is not None:
                 self.test()
-        elif after is not None:
-            self.warn(text)
+        elif os.path.lexists(hidden(self.path, LOCK)):  # this run made it, or one before that was killed
             self.sweep()
+        if after is not None and not self.module.check_mode:
+            self.warn(text)
             if rewritten:
-                self.write(text)
+                self.write(text, reloaded)
             else:
                 self.test()
             if reloaded:
-                self.reload(rewritten, before)
+                self.reload()
             if removed:
                 remove_file(self.path)
         return {
@@ -204,8 +225,8 @@ class Transaction:
                 "repair that, then run this again"
             )
 
-    def write(self, text):
-        """Put the configuration in its place, once nginx has accepted it there."""
+    def write(self, text, reloaded):
+        """Put the configuration in its place, once nginx has accepted it there; keep what was there if it is *reloaded*."""
         refused = self.rehearse(text)
         if refused:
             self.test()  # if it was broken before, that is what has to be said
@@ -215,6 +236,8 @@ class Transaction:
                 f"nginx refuses the new configuration{f' at the site {site}' if site else ''}: {refused}; "
                 "nothing was changed, correct the sites and run this again"
             )
+        if reloaded:
+            self.remember()
         replace_file(self.path, text.encode())
         if self.process:
             # The kernel rounds the start of a process down to 10 ms: a worker that comes now must not look older than the file.
@@ -225,10 +248,38 @@ class Transaction:
         for path in {self.path, *self.files}:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(hidden(path, TEST))
-        folder, name = os.path.split(self.path)
-        for entry in os.listdir(folder):
-            if re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}", entry):
-                os.unlink(os.path.join(folder, entry))
+        sweep_beside(self.path)
+        if self.process and not self.is_outdated():
+            self.forget()
+
+    def remember(self):
+        """Keep what nginx runs with, for restore(): of this run, or of one that follows because this one was killed."""
+        if os.path.lexists(self.loaded):
+            return
+        if os.path.lexists(self.path):
+            with named(self.loaded):
+                os.link(self.path, self.loaded)
+        else:
+            create_file(self.loaded, b"")
+        sync_folder(os.path.dirname(self.path))
+
+    def restore(self):
+        """Put back what remember() has kept, which takes no space; say whether there was something."""
+        if not os.path.lexists(self.loaded):
+            return False
+        if os.path.getsize(self.loaded):
+            os.rename(self.loaded, self.path)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
+        sync_folder(os.path.dirname(self.path))
+        self.forget()
+        return True
+
+    def forget(self):
+        """Do without what remember() has kept."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.loaded)
 
     def rehearse(self, text):
         """Return what nginx has against *text* in the place of the file, or None."""
@@ -264,20 +315,16 @@ class Transaction:
         """Return the SHA-256 fingerprint of each certificate that the sites use."""
         return {name: leaf_fingerprint(os.path.join(self.module.params["store"], name)) for name in self.certificates()}
 
-    def reload(self, rewritten, before):
-        """Have nginx load its configuration; where it cannot, put back what was there *before* it was rewritten.
+    def reload(self):
+        """Have nginx load its configuration; where it cannot, put back what it had loaded.
 
         The age of the workers tells when it has done so.
         """
         try:
             self.have_loaded()
         except TlsError as error:
-            if rewritten and before is None:
-                remove_file(self.path)
-            elif rewritten:
-                replace_file(self.path, before)
-            kept = f" The content of {self.path} from before is in place again." if rewritten else ""
-            raise TlsError(f"{error}{kept}") from error
+            restored = f" The content of {self.path} from before is in place again." if self.restore() else ""
+            raise TlsError(f"{error}{restored}") from error
 
     def have_loaded(self):
         """Have nginx load its configuration; raise TlsError where it does not."""
@@ -291,6 +338,7 @@ class Transaction:
                 raise TlsError(
                     f"nginx did not load {self.path}: {error or f'see {self.master.error_log()}'}; remove the cause and run this again"
                 )
+        self.forget()
 
     def message(self, rewritten, removed, stale):
         """Say in one sentence what was done, or would be."""

@@ -9,6 +9,7 @@ Hosts get complete requests only.
 
 from __future__ import annotations
 
+import collections
 import os
 import re
 import shlex
@@ -43,6 +44,7 @@ def complete_request(request: dict) -> dict:
         if request["allowed_domains"]:
             completed["allowed_domains"] = normal_names(request["allowed_domains"])
         _check_subject(request)
+        _check_words(request)
         _check_mode(request["mode"])
         _check_links(request["links"])
         _check_command(request["validate"])
@@ -78,15 +80,27 @@ def check_distinct(requests: list[dict]) -> None:
 
 
 def _repeated(words: list[str]) -> str:
-    return ", ".join(sorted({word for word in words if words.count(word) > 1}))
+    return ", ".join(sorted(word for word, times in collections.Counter(words).items() if times > 1))
+
+
+def _is_printable(text: str) -> bool:
+    return not any(unicodedata.category(character) in UNPRINTABLE for character in text)
+
+
+def _check_words(request: dict) -> None:
+    """Make sure that words that hosts hand on to their system, or write down, are what they seem to be."""
+    for field in ("issuer", "owner", "group"):
+        value = request.get(field)
+        if value and (value != value.strip() or not _is_printable(value)):
+            raise TlsError(
+                f"{field} is {value!r}, and a name has no control characters, nor blanks around it; correct it"
+            )
 
 
 def _check_subject(request: dict) -> None:
     for field in SUBJECT:
         value = request.get(field)
-        if value is not None and (
-            not value.strip() or any(unicodedata.category(character) in UNPRINTABLE for character in value)
-        ):
+        if value is not None and not (value.strip() and _is_printable(value)):
             raise TlsError(
                 f"{field} is {value!r}, and a subject field holds printable text; correct it or leave it out"
             )
@@ -128,13 +142,15 @@ def _check_command(command: str | None) -> None:
         words = shlex.split(command or "true")
     except ValueError as error:
         raise TlsError(f"validate: {command!r} is no command: {error}; correct its quotes") from error
+    if not all(map(_is_printable, words)):
+        raise TlsError(f"validate: {command!r} has control characters, which no program takes; correct it")
     if not words:
         raise TlsError("validate is empty; write a command such as nginx -t, or leave it out")
 
 
 def _check_links(links: dict) -> None:
     for path, file in links.items():
-        if not os.path.isabs(path) or os.path.normpath(path) != path or "\0" in path:
+        if not os.path.isabs(path) or os.path.normpath(path) != path or not _is_printable(path):
             raise TlsError(f"links: {path!r} is not an absolute path in its plain form; correct it")
         if file not in FILES:
             raise TlsError(

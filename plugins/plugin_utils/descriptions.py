@@ -9,6 +9,8 @@ Every value is checked before it becomes part of a configuration. Hosts get what
 
 from __future__ import annotations
 
+import collections
+import os
 import re
 import typing as t
 
@@ -25,12 +27,13 @@ PATH = re.compile(r"/[\w.,:@%+=~/-]*")
 UPSTREAM = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9._~:/@%+,=&?\[\]-]*")
 TARGET = re.compile(r"https?://[A-Za-z0-9\[$][A-Za-z0-9._~:/@%+,=&?\[\]#!*()$-]*")
 VARIABLE = re.compile(r"\$(\w*)")
-DURATION = re.compile(r"\d+[smhdwMy]?")
-SESSION_CACHE = re.compile(r"off|none|shared:\w+:\d+[kKmM]?")
+DURATION = re.compile(r"[0-9]+[smhdwMy]?")
+SESSION_CACHE = re.compile(r"off|none|shared:[A-Za-z0-9_]+:[0-9]+[kKmM]?")
 
 
 def normal_sites(arguments: dict[str, t.Any]) -> list[dict[str, t.Any]]:
     """Return the sites that the arguments of nginx_sites describe, once all of it may stand in a configuration."""
+    check_place(arguments["path"])
     if arguments["state"] == "absent":
         return []
     sites = [normal_site(site, arguments["profile"], arguments["domains"]) for site in arguments["sites"]]
@@ -62,10 +65,9 @@ def normal_site(site: dict, profile: str, domains: dict[str, list[str]]) -> dict
 
 def check_sites(sites: list[dict]) -> None:
     """Make sure that the sites can stand beside each other."""
-    names = [site["name"] for site in sites]
-    for name in names:
-        if names.count(name) > 1:
-            raise TlsError(f"{names.count(name)} sites are called {name}; give each its own name")
+    for name, times in collections.Counter(site["name"] for site in sites).items():
+        if times > 1:
+            raise TlsError(f"{times} sites are called {name}; give each its own name")
     answering: dict[tuple[str, int], str] = {}
     for site in sites:
         for endpoint in ((name, site[port]) for name in site["server_names"] for port in ("http_port", "https_port")):
@@ -97,6 +99,14 @@ def check_store(store: str) -> None:
     if not PATH.fullmatch(store):
         raise TlsError(
             f"the store {store!r} cannot stand in nginx's configuration; use an absolute path without blanks and quotes"
+        )
+
+
+def check_place(path: str) -> None:
+    """Make sure that the file of the configuration may be named in one."""
+    if not PATH.fullmatch(path) or os.path.normpath(path) != path:
+        raise TlsError(
+            f"the path {path!r} cannot name a configuration; use an absolute path without blanks, quotes and .."
         )
 
 

@@ -21,6 +21,8 @@ except ImportError:  # only needed for names that are not ASCII
     idna = None
 
 LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+MOST = 1000  # names of a certificate: clients refuse what has more than 100 KB, and public CAs take 100 names
+LONGEST = 320  # characters of what is none that are worth a person's time
 
 
 def normal_name(text: str) -> str:
@@ -32,12 +34,12 @@ def normal_name(text: str) -> str:
     ('www.example.org', 'xn--bcher-kva.example', '2001:db8::1')
     """
     if not isinstance(text, str) or not text.strip():
-        raise TlsError(f"{text!r} is not a name; write a DNS name such as www.example.org or an IP address")
+        raise TlsError(f"{_shown(text)} is not a name; write a DNS name such as www.example.org or an IP address")
     name = text.strip()
     if is_address(name):
         if "%" in name:
             raise TlsError(
-                f"{text!r} is an address of one link only, and certificates hold no interfaces; leave out the interface"
+                f"{_shown(text)} is an address of one link only, and certificates hold no interfaces; leave out the interface"
             )
         return ipaddress.ip_address(name).compressed
     name = name[:-1] if name.endswith(".") else name
@@ -50,13 +52,15 @@ def normal_name(text: str) -> str:
         )
     for label in host.split("."):
         if not LABEL.fullmatch(label):
-            raise TlsError(f"{text!r} is not a DNS name: {_why_no_label(label)}; correct it")
+            raise TlsError(f"{_shown(text)} is not a DNS name: {_why_no_label(label)}; correct it")
     if wildcard and "." not in host:
-        raise TlsError(f"{text!r} would cover a whole top-level domain; write a wildcard such as *.example.org")
+        raise TlsError(f"{_shown(text)} would cover a whole top-level domain; write a wildcard such as *.example.org")
     if host.rsplit(".", 1)[-1].isdigit():
-        raise TlsError(f"{text!r} is neither an IP address nor a DNS name, since it ends in a number; correct it")
+        raise TlsError(f"{_shown(text)} is neither an IP address nor a DNS name, since it ends in a number; correct it")
     if len(wildcard + host) > 253:
-        raise TlsError(f"{text!r} has {len(wildcard + host)} characters, and a DNS name has 253 at most; shorten it")
+        raise TlsError(
+            f"{_shown(text)} has {len(wildcard + host)} characters, and a DNS name has 253 at most; shorten it"
+        )
     return wildcard + host
 
 
@@ -69,18 +73,28 @@ def normal_names(texts: list[str] | str) -> list[str]:
         texts = texts.split(",")
     if not texts:
         raise TlsError("the list of domains is empty; name at least one DNS name or IP address")
+    if len(texts) > MOST:
+        raise TlsError(
+            f"there are {len(texts)} domains, and a certificate holds {MOST} at most (that of a public CA 100); "
+            "make several requests of them"
+        )
     return list(dict.fromkeys(normal_name(text) for text in texts))
+
+
+def _shown(text: object) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
 
 
 def _encoded(text: str, host: str) -> str:
     if idna is None:
         raise TlsError(
-            f"{text!r} is not ASCII, and Python's idna library is not here; install python3-idna or write it as xn--…"
+            f"{_shown(text)} is not ASCII, and Python's idna library is not here; install python3-idna or write it as xn--…"
         )
     try:
         return idna.encode(host, uts46=True).decode()
     except idna.IDNAError as error:
-        raise TlsError(f"{text!r} is not an internationalised DNS name: {error}; correct it") from error
+        raise TlsError(f"{_shown(text)} is not an internationalised DNS name: {error}; correct it") from error
 
 
 def _why_no_label(label: str) -> str:

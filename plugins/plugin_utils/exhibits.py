@@ -15,7 +15,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not
 from ansible_collections.evergreen.tls.plugins.plugin_utils.shapes import shaped
 
 try:
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
@@ -55,7 +55,7 @@ def _described(told: dict[str, t.Any], now: datetime.datetime) -> dict[str, t.An
 def _public_key(pem: str | None) -> t.Any:
     try:
         return serialization.load_pem_public_key(_bytes(pem))
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, InternalError) as error:
         raise TlsError("the host shows no public key that can be read; look at what it is doing") from error
 
 

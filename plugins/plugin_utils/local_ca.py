@@ -38,7 +38,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.shapes import shaped
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -229,11 +229,7 @@ class LocalCa:
         try:
             present = x509.load_pem_x509_crl(read_file(self._path("crl.pem")) or b"")
             is_fresh = present.next_update_utc - _now() >= CRL_LIFETIME / 2
-        except (
-            ValueError,
-            TypeError,
-            UnsupportedAlgorithm,
-        ):  # it is lost or damaged, and all that belongs into it is in the records
+        except (ValueError, TypeError, UnsupportedAlgorithm):  # lost or damaged; the records have all of it
             is_fresh = False
         if not is_fresh:
             self._write_crl(key, issuing)
@@ -285,7 +281,7 @@ class LocalCa:
             raise TlsError(
                 f"{path} is {'not ' if self.passphrase else ''}protected by a passphrase; {advice} in certificate_issuers"
             ) from error
-        except (ValueError, UnsupportedAlgorithm) as error:
+        except (ValueError, UnsupportedAlgorithm, InternalError) as error:
             if b"ENCRYPTED" in pem:
                 raise TlsError(f"the passphrase does not open {path}; correct it in certificate_issuers") from error
             raise TlsError(f"{path} holds no private key that can be read; restore it from a backup") from error
@@ -318,8 +314,8 @@ def _load_record(path: str) -> dict | None:
     with shaped(f"{path} is no record of a certificate; restore it from a backup"):
         record = json.loads(content)
         parse_chain(record["certificate"].encode())
-        for moment in (record["issued_at"], record["not_after"], record["revoked_at"]):
-            if moment is not None and datetime.datetime.fromisoformat(moment).tzinfo is None:
+        for moment in ("issued_at", "not_after", *(["revoked_at"] if record["revoked_at"] is not None else [])):
+            if datetime.datetime.fromisoformat(record[moment]).tzinfo is None:
                 raise ValueError(moment)
         if not SERIAL.fullmatch(record["serial_number"]) or not (
             isinstance(record["request"], str) and record["names"]

@@ -16,8 +16,8 @@ MISSHAPEN = (ArithmeticError, AttributeError, LookupError, RecursionError, StopI
 
 @contextlib.contextmanager
 def shaped(sentence: str) -> t.Iterator[None]:
-    """Say *sentence* where a value turns out to have another shape than it is read with."""
+    """Say *sentence* where a value turns out to have another shape than it is read with, or a part of it cannot be read."""
     try:
         yield
-    except MISSHAPEN as error:
+    except (*MISSHAPEN, TlsError) as error:
         raise TlsError(sentence) from error

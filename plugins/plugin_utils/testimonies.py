@@ -12,6 +12,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import complaints
+from ansible_collections.evergreen.tls.plugins.plugin_utils.shapes import shaped
 from ansible_collections.evergreen.tls.plugins.plugin_utils.terminals import printable
 
 BOOL: dict[str, t.Any] = {"type": "bool"}
@@ -43,11 +44,11 @@ ANSWERS: dict[str, dict[str, dict[str, t.Any]]] = {
         "now": {"type": "str", "required": True},
         "certificates": {"type": "list", "elements": "dict", "required": True, "options": EXHIBIT},
     },
-    "certificate_install": {"version": TEXT, "certificate": DICT, "pruned": TEXTS, "put_back": TEXT},
+    "certificate_install": {"version": TEXT, "certificate": DICT, "pruned": TEXTS, "put_back": TEXT, "now": TEXT},
     "certificate_request": {
         "due": BOOL,
         "missing": {"type": "str", "choices": ["python3-cryptography"]},
-        **dict.fromkeys(("reason", "csr", "since", "ready", "in_use", "fingerprint"), TEXT),
+        **dict.fromkeys(("reason", "csr", "since", "ready", "in_use", "fingerprint", "now"), TEXT),
         "valid": {"type": "dict", "options": VALID},
     },
     "firewall_transcript": {
@@ -57,6 +58,7 @@ ANSWERS: dict[str, dict[str, dict[str, t.Any]]] = {
     "handshake_verify": {
         "handshakes": {"type": "list", "elements": "dict", "options": HANDSHAKE},
         "problems": TEXTS,
+        "answered": BOOL,
         "verified_from": TEXT,
     },
     "nginx_reload": {"fingerprint": TEXT, "addresses": TEXTS, "reason": TEXT, "fresh": BOOL},
@@ -75,15 +77,16 @@ def believable(module: str, answer: dict[str, t.Any]) -> dict[str, t.Any]:
     """
     answer = {name: said for name, said in answer.items() if name not in STEERING}
     spec = {**EVERYWHERE, **ANSWERS[module]}
-    said = {name: answer[name] for name in spec if name in answer}
-    if answer.get("failed"):
+    if answer.get("failed") is True:  # as modules say it, and not in words that turn out to mean no
         spec = {name: {**kind, "required": False} for name, kind in spec.items()}
-    checked = ArgumentSpecValidator(spec).validate(said)
+    with shaped(f"the host does not answer {module} as it should; look at what it is doing"):
+        said = _without_nothing({name: answer[name] for name in spec if name in answer})
+        checked = ArgumentSpecValidator(spec).validate(said)
     if checked.error_messages:
         raise TlsError(
             f"the host does not answer {module} as it should: {complaints(checked)}; look at what it is doing"
         )
-    understood = {name: checked.validated_parameters[name] for name in said if said[name] is not None}
+    understood = {name: checked.validated_parameters[name] for name in said}
     understood.update({name: harmless(understood[name]) for name in ("msg", "reason") if name in understood})
     if "diff" in understood:
         shown = {name: harmless(text) for name, text in understood["diff"].items() if isinstance(text, str)}
@@ -91,6 +94,13 @@ def believable(module: str, answer: dict[str, t.Any]) -> dict[str, t.Any]:
     if understood.get("failed") and not understood.get("msg"):
         raise TlsError(f"{module} failed, and the host does not say why; look at what it is doing")
     return {**{name: answer[name] for name in answer if name not in spec}, **understood}
+
+
+def _without_nothing(value: t.Any) -> t.Any:
+    """Return a value without the None in its dictionaries: what is required is more than that."""
+    if isinstance(value, dict):
+        return {key: _without_nothing(one) for key, one in value.items() if one is not None}
+    return [_without_nothing(one) for one in value] if isinstance(value, list) else value
 
 
 def harmless(text: str) -> str:

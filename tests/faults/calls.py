@@ -28,6 +28,12 @@ BY_FOLDER = ("openat", "renameat", "renameat2", "linkat", "unlinkat", "mkdirat",
 OF_LINKS = ("symlink", "symlinkat")
 TRACED = (*BY_DESCRIPTOR, *BY_PATH, *BY_FOLDER, *OF_LINKS)
 
+# Whatever has other processes do something, or waits until they have.
+STARTS = ("vfork", "clone", "clone3")
+SIGNALS = ("kill",)
+WAITS = ("wait4", "clock_nanosleep")
+PROCESSES = (*(f"?{name}" for name in STARTS), *SIGNALS, *WAITS)
+
 LINE = re.compile(
     r"(?P<name>[a-z0-9_]+)\((?P<arguments>.*)\)\s+= (?P<result>-?[0-9]+|\?)(?:<[^>]*>)?(?: (?P<error>E[A-Z]+))?"
 )
@@ -48,6 +54,8 @@ class Call:
     @property
     def paths(self) -> tuple[str, ...]:
         """Return the paths that it names, whole; for a rename first the old one."""
+        if self.name in (*STARTS, *SIGNALS, *WAITS):
+            return ()
         if self.name in BY_DESCRIPTOR:
             found = DESCRIPTOR.match(self.arguments[0])
             return (_text(found[1]),) if found else ()
@@ -84,7 +92,9 @@ class Call:
 
     def told(self, folder: str) -> str:
         """Return what it is as people read it, the same on every run: paths below *folder*, without what is random in them."""
-        paths = [os.path.relpath(path, folder) for path in self.paths]
+        paths = [os.path.relpath(path, folder) if path[:1] == "/" else "a pipe" for path in self.paths]
+        if self.name in SIGNALS:
+            paths = [self.arguments[1]]
         return f"{self.name} {' -> '.join(RANDOM.sub('', path) for path in paths)}"
 
     def _below(self, position: int) -> str:

@@ -22,12 +22,11 @@ PARTS = {
     "states": "rebuilt after a power loss",
     "syncs": "left out of the model, which then finds what is lost",
     "file systems": "on a real file system that is full or read-only",
-    "cuts": "connections to a host that were lost within a module",
-    "meetings": "runs from two controllers at once",
-    "inputs": "fed to a parser",
 }
 COLUMNS = ("module", "scene", *PARTS)
 LIARS = ("who lies", "lies")
+EATERS = ("who reads", "what others wrote", "inputs")
+RUNS = ("what runs", "what happens to it", "times")
 TALLY = pytest.StashKey["Tally"]()
 
 
@@ -37,6 +36,8 @@ class Tally:
     def __init__(self):
         self.counts = {}
         self.lies = {}
+        self.inputs = {}
+        self.runs = {}
         self.began = time.monotonic()
 
     def add(self, part, module, scene, count):
@@ -48,9 +49,21 @@ class Tally:
         """Remember that somebody has lied so many times."""
         self.lies[liar] = self.lies.get(liar, 0) + count
 
+    def add_inputs(self, file, what, count):
+        """Remember that a parser in a file was fed so many inputs."""
+        self.inputs[file, what] = self.inputs.get((file, what), 0) + count
+
+    def rows_of_inputs(self):
+        """Return the lines of the table of inputs, the sum at the end."""
+        return [*((*parser, count) for parser, count in self.inputs.items()), ("all", "", sum(self.inputs.values()))]
+
     def rows_of_lies(self):
         """Return the lines of the table of lies, the sum at the end."""
         return [*self.lies.items(), ("all", sum(self.lies.values()))]
+
+    def add_run(self, what, happens, count):
+        """Remember what happened so many times to what ran."""
+        self.runs[what, happens] = self.runs.get((what, happens), 0) + count
 
     def rows(self):
         """Return the lines of the table, sums at the end."""
@@ -60,7 +73,9 @@ class Tally:
     def tables(self):
         """Return the tables of what was tried: how many of their columns are words, their columns and lines."""
         tables = [(2, COLUMNS, self.rows())] if self.counts else []
-        return [*tables, (1, LIARS, self.rows_of_lies())] if self.lies else tables
+        tables += [(1, LIARS, self.rows_of_lies())] if self.lies else []
+        tables += [(2, EATERS, self.rows_of_inputs())] if self.inputs else []
+        return [*tables, (2, RUNS, [(*row, count) for row, count in self.runs.items()])] if self.runs else tables
 
     def markdown(self):
         """Return the tables as they stand in the documentation."""

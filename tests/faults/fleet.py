@@ -118,7 +118,7 @@ class Controller:
         """Run a playbook undisturbed; return the points that it came past."""
         log = self.home / "points"
         log.unlink(missing_ok=True)
-        run = self.run(playbook, *arguments, **self._watching(log))
+        run = self.run(playbook, *arguments, **self.watching(log))
         assert run.status == 0, run.printed
         return log.read_text(encoding="utf-8").splitlines()
 
@@ -127,7 +127,7 @@ class Controller:
         log = self.home / "points"
         log.unlink(missing_ok=True)
         spare = {} if whole else {"POINTS_SPARE_WORKERS": "yes"}
-        run = self.run(playbook, *arguments, **self._watching(log), POINTS_KILL_AT=str(number), **spare)
+        run = self.run(playbook, *arguments, **self.watching(log), POINTS_KILL_AT=str(number), **spare)
         assert run.status == -signal.SIGKILL, f"not killed, but {run.status}: {run.printed}"
         return log.read_text(encoding="utf-8").splitlines()
 
@@ -149,7 +149,8 @@ class Controller:
         return found
 
     @staticmethod
-    def _watching(log: pathlib.Path) -> dict[str, str]:
+    def watching(log: pathlib.Path) -> dict[str, str]:
+        """Return the environment in which a run writes down the points that it comes past."""
         return {
             "ANSIBLE_CALLBACK_PLUGINS": str(pathlib.Path(__file__).parent / "callbacks"),
             "ANSIBLE_CALLBACKS_ENABLED": "points",

@@ -12,6 +12,7 @@ import json
 LONG = b"9" * 5000  # digits, of which Python reads 4300 at the most
 BEGIN = b"-----BEGIN CERTIFICATE-----\n"
 MANY = 200_000
+SHORT_KEY = b"-----BEGIN PRIVATE KEY-----MBICAQAwBQYDK2VwBAYEBAABCiQ=-----END PRIVATE KEY-----"  # of Ed25519
 
 
 def request_of_version_3() -> bytes:
@@ -63,6 +64,7 @@ def circle(count: int) -> bytes:
 
 FOUND: dict[str, list[bytes]] = {
     "chains: a chain": [BEGIN * (MANY // 5)],
+    "keys: a private key": [SHORT_KEY],
     "keys: a signing request": [request_of_version_3()],
     "gate: a signing request of a host": [request_of_version_3()],
     "certificate_request: a signing request that waits": [request_of_version_3()],
@@ -117,6 +119,11 @@ FOUND: dict[str, list[bytes]] = {
         ),
     ],
     "firewalls: routes in /proc": [b"x\nx", b"\n\n" + b"0" * 32, b"x\neth0 00000000 0 x 0 0 0 00000000"],
+    "exhibits: what a host says of its certificates": [
+        b'{"now": null, "certificates": []}',
+        b'{"failed": "no"}',
+        b'{"now": "x", "certificates": []}',
+    ],
     "transcripts: what a host says of its firewall": [
         *(
             b"1",
@@ -130,13 +137,12 @@ FOUND: dict[str, list[bytes]] = {
             services(11),
         ),
     ],
-    "exhibits: what a host says of its certificates": [
-        *(b"1", b"{}", b'{"now": 1}', b'{"now": "x"}', b'{"now": "2026-11-21", "certificates": [1]}'),
-    ],
     "handshake_verify: what a host sees of itself": [
         b'{"handshakes": 1}',
         b'{"handshakes": [{}]}',
         b'{"handshakes": [{"chain": 1}]}',
+        b'{"handshakes": [{"chain": null}]}',
+        b'{"handshakes": [{"chain": "x", "port": Infinity}]}',
     ],
     "local_ca: records": [
         b"1",
@@ -144,7 +150,7 @@ FOUND: dict[str, list[bytes]] = {
         b'{"revoked_at": null}',
         b'{"revoked_at": null, "request": "www", "certificate": "x"}',
     ],
-    "local_ca: files": [b"\x80", b"\0", b"[" * MANY],
+    "local_ca: files": [SHORT_KEY, b"\x80", b"\0", b"[" * MANY],
     "addresses: an endpoint": [b":" * 2000 + b" "],
     "completion: a request": [b"0.5", b'{"name": "www", "domains": ["x"], "port": Infinity}'],
     "survey: the variables of a host": [

@@ -46,7 +46,7 @@ def main() -> None:
         return mutate(parser.kind, content, chance, parser.seeds, parser.signer)[:largest]
 
     atheris.Setup(
-        [sys.argv[0], folder, "-max_len=20000", "-print_final_stats=1", f"-artifact_prefix={folder}/", *options],
+        [sys.argv[0], folder, "-max_len=20000", "-print_final_stats=1", *options],
         lambda content: parsers.feed(parser, content),
         custom_mutator=change,
     )

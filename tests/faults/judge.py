@@ -111,6 +111,8 @@ def _alike(path: str, content: str | bytes | None, known: set, top: str) -> str 
 
 
 def _read(path: str) -> bytes | None:
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe that somebody has planted
+        return None
     try:
         with open(path, "rb") as stream:
             return stream.read()

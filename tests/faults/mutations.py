@@ -72,13 +72,15 @@ ODD_VALUES = (
 
 def mutate(kind, content, random, others, signer=None):
     """Return *content* with something out of place, as *random* wills; *others* are like it. *kind* is text, der or json."""
-    if kind == "der" and random.random() < 0.7:
-        content = mutate_pem(content, random, signer)
-    elif kind == "json" and random.random() < 0.9:
-        content = mutate_json(content, random, others)
-    else:
-        for _time in range(random.randint(1, 4)):
-            content = random.choice(TEXT_CHANGES)(content, random, others)
+    if kind != "text" and random.random() < 0.8:
+        try:
+            changed = mutate_pem(content, random, signer) if kind == "der" else mutate_json(content, random, others)
+        except (LookupError, RecursionError, ValueError):  # it is what was changed before, and no DER or JSON any more
+            changed = content
+        if changed != content:
+            return changed[:LARGEST]
+    for _time in range(random.randint(1, 4)):
+        content = random.choice(TEXT_CHANGES)(content, random, others)
     return content[:LARGEST]
 
 
@@ -193,10 +195,7 @@ def mutate_pem(content, random, signer=None):
 
 def mutate_der(content, random, signer=None):
     """Return DER with one to three elements changed."""
-    try:
-        tree = read_der(content)
-    except (IndexError, ValueError):
-        return content
+    tree = read_der(content)
     signed = tree[0][1] if signer and len(tree) == 1 else None
     is_signed = isinstance(signed, list) and len(signed) == 3 and isinstance(signed[0][1], list)
     for _time in range(random.randint(1, 3)):
@@ -332,10 +331,7 @@ def _places(level):
 
 def mutate_json(content, random, others):
     """Return JSON in which one to three values are others."""
-    try:
-        value = json.loads(content)
-    except ValueError:
-        return content
+    value = json.loads(content)
     for _time in range(random.randint(1, 3)):
         value = _changed_json(value, random, others)
     return json.dumps(value).encode()

@@ -47,7 +47,12 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     requested_names,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.names import check_request_name
-from ansible_collections.evergreen.tls.plugins.module_utils.nginx import first_error, parse_nginx
+from ansible_collections.evergreen.tls.plugins.module_utils.nginx import (
+    first_error,
+    load_error,
+    parse_nginx,
+    taken_port,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import identity, parse_certificate, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.renewal import renewal_time, why_renew
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
@@ -58,7 +63,7 @@ from ansible_collections.evergreen.tls.plugins.modules import (
     nginx_reload,
     nginx_sites,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils import firewalls, local_ca, rulesets
+from ansible_collections.evergreen.tls.plugins.plugin_utils import answers, firewalls, local_ca, rulesets
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils.changes import find_change
@@ -73,6 +78,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.records import writt
 from ansible_collections.evergreen.tls.plugins.plugin_utils.reports import report, surveyed
 from ansible_collections.evergreen.tls.plugins.plugin_utils.reports import text as told
 from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import endpoints
+from ansible_collections.evergreen.tls.plugins.plugin_utils.testimonies import ANSWERS, believable
 from ansible_collections.evergreen.tls.plugins.plugin_utils.transcripts import Transcript, think
 from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, key_pem, some_key
 from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils import test_configurations, test_nginx
@@ -244,7 +250,21 @@ def read_fingerprint(content: bytes) -> str:
 def read_handshakes(value: t.Any) -> None:
     """Take what a host that looks at itself says that it saw."""
     if isinstance(value, dict):  # as the results of modules always are
-        handshake_verify._described(value)
+        handshake_verify._described(believable("handshake_verify", value))
+
+
+def read_exhibits(value: t.Any) -> None:
+    if isinstance(value, dict):
+        told = believable("certificate_info", value)
+        if not told.get("failed"):
+            describe_exhibits(told)
+
+
+def read_testimonies(value: t.Any) -> None:
+    """Take a value as the answer of each module."""
+    for module in ANSWERS if isinstance(value, dict) else ():
+        with contextlib.suppress(TlsError):
+            believable(module, value)
 
 
 def read_nginx(content: bytes) -> None:
@@ -361,11 +381,11 @@ def read_routes(content: bytes) -> None:
     firewalls.default_interface(first, second)
 
 
-def look_at_firewall(answers: t.Any) -> None:
+def look_at_firewall(said: t.Any) -> None:
     """Take answers as a host gives them to firewall_transcript, once and for ever."""
     for state in ("open", "closed"):
         wanted = checked(FirewallAction.ARGUMENTS, {"ports": [443], "state": state})
-        change = think(functools.partial(find_change, wanted=wanted), Transcript(answers), lambda _looks: [])
+        change = think(functools.partial(find_change, wanted=wanted), Transcript(said), lambda _looks: [])
         if change:
             change.result(change.expected(), change.firewall.warnings, True)
             for step in change.steps:
@@ -373,7 +393,7 @@ def look_at_firewall(answers: t.Any) -> None:
 
 
 def read_records(value: t.Any) -> None:
-    """Have a CA find what it wrote down for the request that it is asked about, and for its revocation list."""
+    """Have a CA find what it wrote down for a certificate that is to be revoked, and for its revocation list."""
     ca, serial_number = private_ca()
     path = os.path.join(ca.directory, "issued", f"{serial_number}.json")
     with open(path, encoding="ascii") as stream:
@@ -382,9 +402,8 @@ def read_records(value: t.Any) -> None:
         json.dump(value, stream)
     try:
         with mock.patch.object(local_ca, "replace_file"):
-            for use in (lambda: ca.issue(WANTED, CSR, "web1"), lambda: ca.revoke(serial_number, "superseded", True)):
-                with contextlib.suppress(TlsError):
-                    use()
+            with contextlib.suppress(TlsError):
+                ca.revoke(serial_number, "superseded", True)
             with ca._opened() as (key, issuing):
                 ca._write_crl(key, issuing)
     finally:
@@ -393,10 +412,10 @@ def read_records(value: t.Any) -> None:
 
 
 def read_answered(content: bytes) -> None:
-    """Have a CA find these bytes as what it answered, as its revocation list, its certificates, its key and a record."""
+    """Have a CA find these bytes as its revocation list, its certificates, its key and a record."""
     ca, serial_number = private_ca()
     read, seen = local_ca.read_file, []
-    for part in ("answered/", "crl.pem", "issuing.pem", "root.pem", "issuing.key", f"{serial_number}.json"):
+    for part in ("crl.pem", "issuing.pem", "root.pem", "issuing.key", f"{serial_number}.json"):
 
         def instead(path, part=part):
             return content if part in path else read(path)
@@ -405,6 +424,7 @@ def read_answered(content: bytes) -> None:
             try:
                 ca.issue(WANTED, CSR, "web1")
                 ca.roots()
+                ca.revoke(serial_number, "superseded", True)
             except TlsError as error:
                 seen.append(error)
             except OSError as error:  # of which the actions make a sentence
@@ -415,10 +435,10 @@ def read_answered(content: bytes) -> None:
 
 @functools.lru_cache(maxsize=None)
 def private_ca() -> tuple[local_ca.LocalCa, str]:
-    """Return a CA that has answered CSR, and the serial number of its answer."""
+    """Return a CA that has issued a certificate, and its serial number."""
     folder = tempfile.mkdtemp(prefix="evergreen-fed-")
     ca = open_issuer("local", {"local": {"type": "local_ca", "directory": folder}})
-    ca.issue(WANTED, CSR, "web1")
+    ca.record(WANTED, parse_chain(ca.issue(WANTED, CSR, "web1")), "web1")
     FOLDERS.append(folder)
     return ca, os.listdir(os.path.join(folder, "issued"))[0].partition(".")[0]
 
@@ -460,6 +480,16 @@ def read_settings(value: t.Any) -> None:
         for name in value:
             with mock.patch.object(local_ca, "read_file", return_value=None):
                 open_issuer(str(name), value)
+
+
+def read_log(content: bytes) -> None:
+    load_error(text(content), 1234)
+    taken_port(text(content))
+
+
+def read_answers(content: bytes) -> None:
+    with mock.patch.object(answers, "read_file", return_value=content):
+        answers.Answer(answers.Answers("/nowhere"), "/nowhere/x.pem").chain()
 
 
 def make_report(value: t.Any) -> None:
@@ -647,6 +677,34 @@ RECORD = {
     "reason": None,
     "certificate": PEM.decode(),
 }
+TESTIMONIES = (
+    EXHIBITS,
+    {
+        "changed": True,
+        "due": True,
+        "reason": "it is forced",
+        "csr": CSR.decode(),
+        "diff": {"before": "", "after": "due\n"},
+    },
+    {
+        "failed": True,
+        "msg": "nginx refuses its configuration",
+        "fresh": True,
+        "addresses": ["127.0.0.1"],
+        "warnings": ["x"],
+    },
+    {
+        "changed": False,
+        "answers": [[["has", "nft"], True]],
+        "fingerprints": {"www": "ab"},
+        "loaded": ["www"],
+        "running": True,
+    },
+)
+LOGS = (
+    "2026/11/21 12:00:00 [notice] 1234#1234: signal process started\n2026/11/21 12:00:01 [emerg] 1234#1234: unknown directive\n",
+    "bind() to 0.0.0.0:443 failed (98: Address already in use)",
+)
 RECORDS = (RECORD, {**RECORD, "revoked_at": NOW.isoformat(), "reason": "superseded"})
 
 PARSERS = (
@@ -743,10 +801,13 @@ PARSERS = (
         tuple(map(answers_of, HOSTS)),
         "json",
     ),
+    Parser("testimonies", "what modules answer", of_json(read_testimonies), encoded(*TESTIMONIES), "json"),
+    Parser("nginx", "the log of a reload", read_log, tuple(map(str.encode, LOGS))),
+    Parser("answers", "an answer that was kept", read_answers, (PEM,), "der", signed_by(ISSUING.key)),
     Parser(
         "exhibits",
         "what a host says of its certificates",
-        of_json(describe_exhibits),
+        of_json(read_exhibits),
         encoded(EXHIBITS),
         "json",
     ),

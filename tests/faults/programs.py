@@ -15,7 +15,8 @@ import sys
 
 from ansible_collections.evergreen.tls.tests.faults.calls import TRACED, Call, read_calls
 
-MODULES = "ansible_collections.evergreen.tls.plugins.modules"
+PACKAGE = "ansible_collections.evergreen.tls.plugins.modules"
+MODULES = ("certificate_install", "certificate_request", "firewall_transcript", "nginx_reload", "nginx_sites")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONWARNINGS": "ignore"}
 
 # Has imported all that a module needs, also what it would import only when it is needed, and forks for each module. With
@@ -24,7 +25,6 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path
 SERVER = f"""
 import gc, importlib, json, locale, os, sys, traceback
 from ansible.module_utils import basic
-from {MODULES} import certificate_install, certificate_request
 sys.dont_write_bytecode = True
 locale.setlocale(locale.LC_ALL, "")
 importlib.import_module("cryptography.hazmat.backends.openssl.backend")
@@ -33,7 +33,7 @@ for profile in ("_module_legacy_c2m", "_module_legacy_m2c"):  # ansible-core 2.1
         importlib.import_module("ansible.module_utils._internal._json._profiles." + profile)
     except ImportError:
         pass
-modules = {{"certificate_install": certificate_install, "certificate_request": certificate_request}}
+modules = {{name: importlib.import_module("{PACKAGE}." + name) for name in {MODULES}}}
 exec(sys.argv[1])
 gc.freeze()
 for line in sys.stdin:
@@ -71,13 +71,23 @@ for line in sys.stdin:
 class Programs:
     """Runs modules, one after the other, each in a process of its own."""
 
-    def __init__(self, sabotage: str = "") -> None:
-        """*sabotage* is what is done to the modules before they run."""
+    def __init__(
+        self,
+        sabotage: str = "",
+        python: tuple[str, ...] = (sys.executable,),
+        inside: tuple[str, ...] = (),
+        **environment: str,
+    ) -> None:
+        """*sabotage* is what is done to the modules before they run, *environment* what they find in theirs.
+
+        *inside* are the words that run a program elsewhere.
+        """
+        self.inside = inside
         self.server = subprocess.Popen(
-            [sys.executable, "-c", SERVER, sabotage],
+            [*inside, *python, "-c", SERVER, sabotage],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=ENVIRONMENT,
+            env={**ENVIRONMENT, **environment},
             cwd="/",
         )
 
@@ -87,11 +97,22 @@ class Programs:
         self.server.wait()
         self.server.stdout.close()
 
-    def run(self, module: str, arguments: dict, output: str, strace: list[str] | None = None, log: str = "") -> Run:
+    def run(
+        self,
+        module: str,
+        arguments: dict,
+        output: str,
+        strace: list[str] | None = None,
+        log: str = "",
+        traced: tuple[str, ...] = TRACED,
+    ) -> Run:
         """Run a module to its end; with *strace*, its options, under it."""
         self._say(json.dumps([module, {"ANSIBLE_MODULE_ARGS": arguments}, output]))
         process = self._hear()
-        with watched(process, strace, log) if strace is not None else contextlib.nullcontext():
+        watch = (
+            watched(process, [f"--trace={','.join(traced)}", *strace], log, self.inside) if strace is not None else None
+        )
+        with watch or contextlib.nullcontext():
             self._say("go")
             status = self._hear()
         with open(output, encoding="utf-8") as stream:
@@ -128,10 +149,10 @@ class Run:
 
 
 @contextlib.contextmanager
-def watched(process: int, options: list[str], log: str):
+def watched(process: int, options: list[str], log: str, inside: tuple[str, ...] = ()):
     """Have strace write down the system calls of a process while this context lasts, and do to it what *options* say."""
-    argv = ["strace", "-y", "-xx", "-s", "1000000", "-o", log, "-e", f"trace={','.join(TRACED)}", *options]
-    with subprocess.Popen([*argv, "-p", str(process)], stderr=subprocess.PIPE, text=True) as strace:
+    argv = [*inside, "strace", "-y", "-xx", "-s", "1000000", "-o", log, *options, "-p", str(process)]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as strace:
         first = strace.stderr.readline()
         assert re.search("attached", first), first + strace.stderr.read()
         yield
@@ -141,9 +162,9 @@ def watched(process: int, options: list[str], log: str):
 
 def kill_at(call: Call) -> list[str]:
     """Return strace's options for a kill at a system call, before it has done anything."""
-    return ["-e", f"inject={call.name}:signal=KILL:when={call.number}"]
+    return [f"--inject={call.name}:signal=KILL:when={call.number}"]
 
 
 def refuse(call: Call, error: str, from_then_on: bool = False) -> list[str]:
     """Return strace's options by which a system call fails, once or with all of its name that come later."""
-    return ["-e", f"inject={call.name}:error={error}:when={call.number}{'+' if from_then_on else ''}"]
+    return [f"--inject={call.name}:error={error}:when={call.number}{'+' if from_then_on else ''}"]

@@ -156,6 +156,8 @@ DEPLOYED = {
 def told(request, tmp_path_factory):
     """Have all of them lie to a playbook; return the lies, the fleet and what was printed."""
     playbook, lies = request.param
+    if request.config.getoption("--sample") and lies is LIES:  # each takes most of a second
+        lies = dict(list(lies.items())[1::3])
     fleet = Fleet(tmp_path_factory.mktemp("lies"), {host: lie for host, (lie, _sentence) in lies.items()})
     return lies, fleet, fleet.play(playbook, "--diff")
 

@@ -38,6 +38,7 @@ PLACES = [
     "var/spool",
     "var/tmp",
 ]
+FORMATS = {"PKCS8": PrivateFormat.PKCS8, "PKCS1 or SEC1": PrivateFormat.TraditionalOpenSSL}
 KEY_FILE = re.compile(r"etc/evergreen/(site|pinned)/(v[0-9]{4}|next)/privkey\.pem")
 
 
@@ -122,18 +123,18 @@ def gather(fleet: Fleet, folder: pathlib.Path) -> list[tuple[str, str, bytes]]:
 def of_key(pem: bytes, passphrase: bytes | None):
     """Yield the ways in which a private key may be written."""
     key = serialization.load_pem_private_key(pem, passphrase)
-    for kind in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
+    for name, kind in FORMATS.items():
         der = key.private_bytes(Encoding.DER, kind, NoEncryption())
-        yield f"{kind.name} in DER", der
-        yield f"{kind.name} in hexadecimal digits", der.hex().encode()
-        yield f"{kind.name} in capital hexadecimal digits", der.hex().upper().encode()
+        yield f"{name} in DER", der
+        yield f"{name} in hexadecimal digits", der.hex().encode()
+        yield f"{name} in capital hexadecimal digits", der.hex().upper().encode()
         body = key.private_bytes(Encoding.PEM, kind, NoEncryption()).splitlines()[1:-1]
         for number, line in enumerate(body):
             # The first lines of keys of the same kind are alike, and the last ones short.
             if number and len(line) >= 40:
-                yield f"line {number + 1} of {kind.name} in PEM", line
-        yield f"{kind.name} in base64, in one line", base64.b64encode(der)
-        yield f"{kind.name} in PEM in base64", base64.b64encode(key.private_bytes(Encoding.PEM, kind, NoEncryption()))
+                yield f"line {number + 1} of {name} in PEM", line
+        yield f"{name} in base64, in one line", base64.b64encode(der)
+        yield f"{name} in PEM in base64", base64.b64encode(key.private_bytes(Encoding.PEM, kind, NoEncryption()))
     numbers = key.private_numbers()
     number = getattr(numbers, "private_value", None) or numbers.d
     yield "its number", str(number).encode()

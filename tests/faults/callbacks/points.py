@@ -24,6 +24,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import Loca
 LOG = pathlib.Path(os.environ["POINTS_LOG"])
 KILL_AT = int(os.environ.get("POINTS_KILL_AT", "0"))
 SPARE_WORKERS = "POINTS_SPARE_WORKERS" in os.environ  # as when somebody kills the process that he has started
+HALT = "POINTS_HALT" in os.environ  # instead, until a test has done something else and kills it
 MAIN = os.getpid()
 
 
@@ -31,7 +32,11 @@ def reach(point):
     """Write down a point, and die there where that is wanted."""
     with LOG.open("a", encoding="utf-8") as stream:
         stream.write(f"{point}\n")
-    if KILL_AT and len(LOG.read_text(encoding="utf-8").splitlines()) == KILL_AT:
+    if not KILL_AT or len(LOG.read_text(encoding="utf-8").splitlines()) != KILL_AT:
+        return
+    if HALT:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    else:
         others = [] if SPARE_WORKERS else [process for process in below(MAIN) if process != os.getpid()]
         for process in [*others, MAIN, *([] if SPARE_WORKERS else [os.getpid()])]:
             os.kill(process, signal.SIGKILL)

@@ -155,6 +155,11 @@ def test_a_host_that_makes_up_moments_is_told_on_or_understood(run, moment):
     assert "look at what the host is doing" in result["msg"] or "TOO LATE" in certificates["www"]["msg"]
 
 
+def test_a_host_does_not_say_itself_that_it_waits(run):
+    run.host = {"changed": False, "due": False, "fingerprint": "ab" * 32, "waiting": "for ever"}
+    assert "waiting" not in run.obtain()[1]["www"]
+
+
 def test_an_answer_is_installed_and_strays_are_warned_of(run):
     run.obtain()
     (run.desk / "inbox/answer.pem").write_bytes(to_pem(ROOT.chain(NAMES, some_key())))

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ansible_collections.evergreen.tls.plugins.module_utils.configurations import (
     Listen,
     http_includes,
@@ -16,6 +18,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.configurations impor
     servers,
     setting,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 
 MAIN = "/etc/nginx/nginx.conf"
 OURS = "/etc/nginx/conf.d/evergreen.conf"
@@ -130,3 +133,17 @@ def test_files_that_include_each_other_end():
     files = {MAIN: "http { include a.conf; }", "/etc/nginx/a.conf": "include nginx.conf; include a.conf;"}
     assert servers(files, MAIN) == []
     assert rehearsal(files, MAIN, OURS, copy(OURS), copy) == {}
+
+
+def test_files_that_include_each_other_without_end_are_told_of():
+    circle = {f"/etc/nginx/conf.d/{number}.conf": "include conf.d/*.conf;" for number in range(12)}
+    sentence = "/etc/nginx/nginx.conf includes include each other without end, .*; see that each is included once"
+    for ask in (servers, lambda files, main: rehearsal(files, main, OURS, OURS + ".new", copy)):
+        with pytest.raises(TlsError, match=sentence):
+            ask({MAIN: "http { include conf.d/*.conf; }", **circle}, MAIN)
+
+
+def test_what_is_no_port_is_no_stumbling_block():
+    for port in ("²", "x:²", "9" * 5000):
+        (server,) = servers({MAIN: f"{{}} http {{ {{}} server {{ {{}} listen {port}; }} }}"}, MAIN)
+        assert [listen.port for listen in server.listens] == [80]

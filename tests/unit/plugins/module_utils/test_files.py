@@ -23,6 +23,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.files import (
     remove_folder,
     replace_file,
     replace_link,
+    sweep_beside,
     sync_folder,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
@@ -140,6 +141,23 @@ def test_a_lock_is_free_after_an_error(tmp_path):
         raise ZeroDivisionError
     with locked(path, patience=0):
         pass
+
+
+def test_a_folder_is_a_lock_that_leaves_no_file(tmp_path):
+    with locked(str(tmp_path)):
+        with pytest.raises(TlsError, match=f"another process has held {tmp_path} for 0 seconds"):
+            with locked(str(tmp_path), patience=0):
+                pass
+    with locked(str(tmp_path), patience=0):
+        assert os.listdir(tmp_path) == []
+
+
+def test_what_killed_runs_left_beside_a_file_is_swept_and_nothing_else(tmp_path):
+    kept = {"rules", ".rules.old", ".rules.0123456", ".other.01234567"}
+    for name in {*kept, ".rules.01234567", ".rules.89abcdef"}:
+        (tmp_path / name).touch()
+    sweep_beside(str(tmp_path / "rules"))
+    assert set(os.listdir(tmp_path)) == kept
 
 
 def test_a_lock_that_is_a_link_is_not_followed(tmp_path):

@@ -271,3 +271,9 @@ def test_a_key_of_another_curve_is_another_kind():
     key = ec.generate_private_key(ec.SECP384R1())
     assert describe_key(key.public_key()) == "ECC secp384r1"
     assert wanted_kind(WANTED) == "ECC secp256r1"
+
+
+def test_a_key_over_which_the_library_itself_stumbles_is_refused():
+    pem = b"-----BEGIN PRIVATE KEY-----\nMBICAQAwBQYDK2VwBAYEBAABCiQ=\n-----END PRIVATE KEY-----\n"
+    with pytest.raises(TlsError, match="the private key holds no private key that can be read; move it away"):
+        load_key(pem)

@@ -285,3 +285,17 @@ def test_the_blocks_that_answer_to_a_name_are_found(module, folder, server_name,
         [f"{folder.path}/sites/site.conf:1"] if answers else []
     )
     assert nginx.blocks_for(name, 1) == []
+
+
+def test_a_file_that_was_written_before_the_clock_was_set_back_is_loaded_by_what_started_since(monkeypatch, tmp_path):
+    path, now = tmp_path / "current", time.time() - 86400
+    path.write_bytes(b"")
+    starts = {os.getpid(): now - 1, 11: now - 100, 12: now}
+    monkeypatch.setattr(master, "started", starts.get)
+    monkeypatch.setattr(master, "_is_working", lambda pid: True)
+    monkeypatch.setattr(master.time, "time", lambda: now)
+    nginx = object.__new__(Master)
+    monkeypatch.setattr(nginx, "process", lambda: 10, raising=False)
+    for workers, is_newer in (([11], True), ([11, 12], True), ([12], False)):
+        monkeypatch.setattr(master, "children", lambda process, workers=workers: workers)
+        assert nginx.is_newer(str(path)) is is_newer

@@ -6,14 +6,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
+
 import pytest
 
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import system_error
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file, run
 
 
 def test_a_file_is_read_where_there_is_one(tmp_path):
     (tmp_path / "file").write_bytes(b"\x00content")
     assert read_file(str(tmp_path / "file")) == b"\x00content"
+    assert read_file(str(tmp_path / "file"), 3) == b"ntent"
     assert read_file(str(tmp_path / "missing")) is None
     assert read_file(str(tmp_path / "file/below")) is None
     with pytest.raises(IsADirectoryError):
@@ -26,3 +32,21 @@ def test_a_program_speaks_english_and_on_both_channels():
 
 def test_a_program_that_is_not_there_is_told_of():
     assert run(["/no/such/program"]) == (127, "/no/such/program: No such file or directory")
+
+
+def test_what_a_program_reads_is_all_there_before_it_starts():
+    script = (
+        "import os, stat, sys; print(stat.S_ISREG(os.fstat(0).st_mode), os.fstat(0).st_size, len(sys.stdin.read()))"
+    )
+    assert run([sys.executable, "-c", script], "x" * 100_000) == (0, "True 100000 100000")
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE])
+def test_a_machine_that_cannot_start_a_program_is_told_of_and_not_the_program(number, monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("subprocess.run", refuse)
+    with pytest.raises(OSError) as raised:
+        run(["nft", "-c", "-f", "-"], "")
+    assert str(system_error(raised.value)).startswith(f"nft: {os.strerror(number)}; ")

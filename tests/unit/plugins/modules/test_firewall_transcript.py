@@ -92,6 +92,14 @@ def test_steps_come_before_answers(tmp_path):
     assert (file.read_bytes(), file.stat().st_mode & 0o777) == (b"new \xff\n", 0o640)
 
 
+def test_what_a_killed_run_left_beside_a_file_is_gone_with_the_next(tmp_path):
+    file = tmp_path / "rules"
+    file.write_text("old\n")
+    (tmp_path / ".rules.0123abcd").write_text("half")
+    decide(steps=[step("cat", stdin="new\n", path=file)])
+    assert os.listdir(tmp_path) == ["rules"]
+
+
 def test_a_file_is_replaced_behind_its_link(tmp_path):
     file, link = tmp_path / "rules", tmp_path / "link"
     file.write_text("old\n")

@@ -150,7 +150,7 @@ def test_a_store_that_would_end_a_directive_is_refused():
 
 
 def arguments(*sites, **others):
-    settings = {"session_timeout": "1d", "session_cache": "off", "store": "/etc/evergreen"}
+    settings = {"session_timeout": "1d", "session_cache": "off", "store": "/etc/evergreen", "path": "/etc/nginx/a.conf"}
     return {"sites": list(sites), "profile": "modern", "domains": {}, "state": "present", **settings, **others}
 
 

@@ -22,6 +22,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.firewalls import (
     merge,
     parse_zone,
     rich_rule,
+    split_blocks,
     with_block,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils.rulesets import ANY_IPV4, Door, judge
@@ -676,3 +677,26 @@ def test_two_firewalls_at_once_are_said():
 def test_a_named_firewall_that_is_not_there_is_refused_with_its_reason(backend, programs, sentence):
     with pytest.raises(TlsError, match=sentence):
         find_firewall(RecordedHost(programs), backend, EVERYBODY)
+
+
+# -- what no honest host says ----------------------------------------------------------------------------------------
+
+
+def test_a_zone_and_routes_that_make_no_sense_are_told_of():
+    with pytest.raises(TlsError, match="is not understood here; choose another zone, or correct this one"):
+        parse_zone("public\n  ports: x/tcp\n", {})
+    with pytest.raises(TlsError, match="holds what no kernel writes there; choose a zone"):
+        default_interface("Iface\nx\n", "")
+
+
+def test_services_that_include_each_other_are_read_once():
+    services = {name: f"{name}\n  ports: 443/tcp\n  includes: a b c\n" for name in "abc"}
+    rules = parse_zone("public\n  services: a\n", services)["zone"].rules
+    assert [rule.words for rule in rules] == ["service a"] * 3
+
+
+def test_a_block_is_found_in_a_file_full_of_empty_lines():
+    text = "\n" * 100_000 + f"{BEGIN}\n" * 1000
+    assert split_blocks(text) == (text, [])
+    whole = with_block(text, [("add", "inet filter input", "tcp dport 443 accept")])
+    assert with_block(whole, []) == whole[: whole.index(BEGIN)].rstrip("\n") + "\n"

@@ -254,3 +254,9 @@ def test_an_ed25519_key_is_judged_without_the_profile_of_the_web():
     key = some_key(kind="Ed25519")
     assert len(checked(to_pem(ISSUING.chain(NAMES, key)), key=key, type="Ed25519")) == 2
     assert "Stranger" in answer_refusal(to_pem(Authority("Stranger").chain(NAMES, key)), key=key, type="Ed25519")
+
+
+def test_an_answer_with_hundreds_of_certificates_is_not_sorted():
+    assert answer_refusal(to_pem(CHAIN * 60)) == (
+        "the answer has 120 certificates, and chains have a few; see what answers in place of the CA"
+    )

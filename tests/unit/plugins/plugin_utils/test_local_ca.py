@@ -535,6 +535,27 @@ def test_a_record_that_cannot_be_read_is_named(folder):
     )
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"certificate": "x"},
+        {"issued_at": None},
+        {"not_after": "2027-02-19"},
+        {"serial_number": "../7b"},
+        {"request": None},
+        {"revoked_at": "yesterday"},
+        {"revoked_at": "2026-11-21T10:00:00+00:00", "reason": "none"},
+    ],
+)
+def test_a_record_in_which_something_else_stands_is_named(folder, changes):
+    ca = opened(folder)
+    path = folder / "issued" / f"{serial(issue(ca)[0])}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    assert refusal(ca.revoke, path.stem, "unspecified") == (
+        f"{path} is no record of a certificate; restore it from a backup"
+    )
+
+
 def test_a_leaf_says_where_the_revocation_list_is(folder):
     leaf, _issuing = issue(opened(folder, crl_url="http://pki.example.org/crl.pem"))
     points = leaf.extensions.get_extension_for_class(x509.CRLDistributionPoints).value

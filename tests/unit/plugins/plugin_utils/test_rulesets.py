@@ -11,6 +11,7 @@ import json
 
 import pytest
 
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils.rulesets import (
     ANY_IPV4,
     ANY_IPV6,
@@ -310,3 +311,36 @@ tcp dport 22 accept
         "ip6 one input": ["tcp dport { 80, 443 } accept"],
         "inet two input": [],
     }
+
+
+def test_rules_that_jump_in_a_circle_or_far_too_deep_are_told_of():
+    circle = "-P INPUT DROP\n-A INPUT -j a\n-A a -j b\n-A b -j a\n"
+    deep = "-P INPUT DROP\n-A INPUT -j 0\n" + "".join(f"-A {number} -j {number + 1}\n" for number in range(2000))
+    for listing in (circle, deep + "-A 2000 -j ACCEPT\n"):
+        for ask in (judge, openers):
+            with pytest.raises(
+                TlsError, match="jump in a circle, or through more than 100 chains, .*; correct the file"
+            ):
+                ask(parse_iptables(listing), "INPUT", Door("tcp", 443, ANY_IPV4))
+
+
+def test_many_ways_to_the_same_chain_are_one():
+    twice = "".join(f"-A {number} -j {number + 1}\n" * 2 for number in range(64))
+    ruleset = parse_iptables(f"-P INPUT DROP\n-A INPUT -j 0\n{twice}-A 64 -p tcp -m tcp --dport 443 -j ACCEPT\n")
+    assert verdict(ruleset, 443) == "accept"
+    assert [rule.words for rule in openers(ruleset, "INPUT", Door("tcp", 443, ANY_IPV4))] == [
+        "-A 64 -p tcp -m tcp --dport 443 -j ACCEPT"
+    ]
+
+
+def test_a_rule_for_the_name_of_a_host_is_neither_door_nor_wall():
+    for verb in ("ACCEPT", "DROP"):
+        for negated in ("", "! "):
+            ruleset = parse_iptables(f"-P INPUT ACCEPT\n-A INPUT {negated}-s www.example.org -j {verb}\n")
+            assert judge(ruleset, "INPUT", Door("tcp", 443, ANY_IPV4)) == ("accept", None, None)
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"nftables": [{"chain": {}}]}', '{"nftables": ' + "[" * 100_000])
+def test_a_listing_of_another_shape_is_refused(text):
+    with pytest.raises(TlsError, match="lists what is not understood here; choose another backend, or none"):
+        parse_nftables(text)

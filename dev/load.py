@@ -1,0 +1,125 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Clients that load a server while something happens to it, and what they met: wrk and curl, which know nothing of this project."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import tempfile
+import typing as t
+
+# The name is asked for in the handshake, and need not be known to this machine. A pause (in ms) leaves others some of it.
+SCRIPT = """\
+wrk.resolve = function(_, service) wrk.addrs = wrk.lookup("{address}", service) end
+function delay() return {pause} end
+"""
+UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+FOREVER = "24h"
+
+
+class Met(t.NamedTuple):
+    """What clients met: requests that were made, those that failed, and the time within which 99 of 100 were answered."""
+
+    requests: int
+    failed: int
+    slowest: float
+
+
+class Client:
+    """A program that is at work until it is stopped, or at the end of a context."""
+
+    process: subprocess.Popen
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        self.process.kill()
+        self.process.wait()
+
+
+class NewConnections(Client):
+    """Load a host with one new connection after the other, some at a time, until stop()."""
+
+    def __init__(self, name: str, address: str, folder: pathlib.Path, connections: int = 2, pause: int = 0) -> None:
+        script = folder / f"{name}.lua"
+        script.write_text(SCRIPT.format(address=address, pause=pause), encoding="utf-8")
+        self.process = subprocess.Popen(
+            [*("wrk", "--threads", "1", "--connections", str(connections), "--duration", FOREVER, "--latency"),
+             *("--timeout", "30s", "--script", str(script), "--header", "Connection: close", f"https://{name}/")],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def stop(self) -> Met:
+        """End it; return what it met."""
+        self.process.send_signal(signal.SIGINT)
+        return read_wrk(self.process.communicate()[0])
+
+
+class OneConnection(Client):
+    """Make one request after the other on a connection that is kept alive, or on a new one when the server has closed it.
+
+    A request that meets the closing is sent once more, as clients may (RFC 9112, section 9.3.1).
+    """
+
+    def __init__(self, name: str, address: str, folder: pathlib.Path, rate: int = 20) -> None:
+        said, path = tempfile.mkstemp(dir=folder)
+        self.said = pathlib.Path(path)
+        self.process = subprocess.Popen(
+            ["curl", "--insecure", "--silent", "--rate", f"{rate}/s", "--resolve", f"{name}:443:{address}", "--output", "/dev/null",
+             "--retry", "1", "--retry-all-errors", "--write-out", "%{stderr}%{http_code} %{exitcode} %{num_connects}\n", f"https://{name}/?[1-1000000]"],
+            stdout=subprocess.DEVNULL, stderr=said,
+        )  # fmt: skip
+        os.close(said)
+
+    def stop(self) -> tuple[Met, int]:
+        """End it; return what it met, and how many connections it made."""
+        self.process.terminate()
+        self.process.wait()
+        lines = [
+            line.split()
+            for line in self.said.read_text(encoding="utf-8").splitlines(keepends=True)
+            if line.endswith("\n")
+        ]
+        failed = sum(1 for code, status, _connects in lines if (code, status) != ("200", "0"))
+        return Met(len(lines), failed, 0.0), sum(int(connects) for _code, _status, connects in lines)
+
+
+class Download(Client):
+    """Fetch something big, slowly. What is smaller than the buffers of both kernels (10 MB) has left the server at once."""
+
+    def __init__(self, name: str, address: str, path: str, rate: str) -> None:
+        self.process = subprocess.Popen(
+            ["curl", "--insecure", "--silent", "--fail", "--limit-rate", rate, "--resolve", f"{name}:443:{address}",
+             f"https://{name}/{path}"],
+            stdout=subprocess.PIPE,
+        )  # fmt: skip
+        self.sum = subprocess.Popen(["sha256sum"], stdin=self.process.stdout, stdout=subprocess.PIPE, text=True)
+        self.process.stdout.close()
+
+    def digest(self) -> str:
+        """Wait for its end; return the SHA-256 digest of what came."""
+        return self.sum.communicate()[0].split()[0]
+
+
+def read_wrk(printed: str) -> Met:
+    r"""Return what wrk met, from what it printed.
+
+    >>> read_wrk("  99%    1.50ms\n  100 requests in 1.0s\n  Socket errors: connect 0, read 1, write 0, timeout 2\n")
+    Met(requests=100, failed=3, slowest=0.0015)
+    """
+    requests = re.search(r"(\d+) requests in", printed)
+    failed = [
+        int(number) for line in re.findall(r"Socket errors: (.*)", printed) for number in re.findall(r"\d+", line)
+    ]
+    failed += [int(number) for number in re.findall(r"Non-2xx or 3xx responses: (\d+)", printed)]
+    slowest = re.search(r"99%\s+([0-9.]+)(us|ms|s|m)\b", printed)
+    return Met(
+        int(requests[1]) if requests else 0, sum(failed), float(slowest[1]) * UNITS[slowest[2]] if slowest else 0.0
+    )

@@ -1,0 +1,176 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The scenes in which firewall_port is killed on the host, and what holds of a firewall at any instant."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import types
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.action.firewall_port import ActionModule
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.tests.faults.calls import RANDOM, Call
+from ansible_collections.evergreen.tls.tests.faults.machines import Machine
+
+FOLDERS = ("/etc/nftables.conf", "/etc/sysconfig", "/etc/ufw", "/etc/default")
+PLACES = {"tcp:22": False, "tcp:443": True}
+RULESET = """#!/usr/sbin/nft -f
+flush ruleset
+table inet filter {
+	chain input {
+		type filter hook input priority filter; policy drop;
+		ct state established,related accept
+		iif "lo" accept
+		tcp dport 22 accept
+	}
+}
+"""
+RULES = """*filter
+:INPUT DROP [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A INPUT -i lo -j ACCEPT
+-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+COMMIT
+"""
+
+
+def nftables(machine: Machine) -> None:
+    """Filter as Debian does."""
+    machine.put("/etc/nftables.conf", RULESET.encode())
+    machine.command("nft", "-f", "/etc/nftables.conf")
+
+
+def nftables_open(machine: Machine) -> None:
+    nftables(machine)
+    FirewallScene("", nftables, {}).ordinary(machine)
+
+
+def iptables(machine: Machine) -> None:
+    """Filter as older machines do, with rules that iptables.service loads."""
+    for program, path in (("iptables", "/etc/sysconfig/iptables"), ("ip6tables", "/etc/sysconfig/ip6tables")):
+        machine.put(path, RULES.encode())
+        machine.command(f"{program}-restore", path)
+
+
+def ufw(machine: Machine) -> None:
+    """Filter as Ubuntu does."""
+    machine.command("sh", "-ec", "ufw allow 22/tcp; ufw --force enable")
+
+
+class Door(ActionModule):
+    """firewall_port, whose host is a machine; strace watches where it does something there."""
+
+    def __init__(self, machine: Machine, strace: list[str] | None, traced: tuple[str, ...]) -> None:
+        self._task = types.SimpleNamespace(check_mode=False)
+        self.machine, self.strace, self.traced, self.watched = machine, strace, traced, None
+
+    def visit(self, module, arguments, task_vars):
+        strace = self.strace if arguments.get("steps") else None
+        run = self.machine.run(module, strace, self.traced, **arguments)
+        self.watched = run if strace is not None else self.watched
+        if run.signal is not None:
+            raise TlsError("it was killed; run this again")
+        answer = run.answer()
+        if answer.get("failed"):
+            raise TlsError(answer["msg"])
+        return answer
+
+
+@dataclasses.dataclass(frozen=True)
+class Visit:
+    """What firewall_port made of a run, and what strace saw of its visit to the host."""
+
+    result: dict
+    signal: int | None = None
+    calls: list[Call] = dataclasses.field(default_factory=list)
+
+    def answer(self) -> dict:
+        """Return the result."""
+        return self.result
+
+
+@dataclasses.dataclass(frozen=True)
+class FirewallScene:
+    """How a machine filters before, and what firewall_port is told."""
+
+    title: str
+    filters: t.Callable[[Machine], None]
+    wanted: dict
+    module: str = "firewall_port"
+    traces: tuple[str, ...] = ("/etc",)
+
+    def set_up(self, machine: Machine) -> None:
+        """Bring a machine to where the scene begins."""
+        machine.reset()
+        self.filters(machine)
+
+    def run(self, machine: Machine, strace: list[str] | None, traced: tuple[str, ...]) -> Visit:
+        """Run the action."""
+        door = Door(machine, strace, traced)
+        wanted = {"protocol": "tcp", "sources": [], "state": "open", "backend": "auto", "zone": None, "ports": [443]}
+        try:
+            result = door.decide({**wanted, **self.wanted}, {})
+        except TlsError as error:
+            result = {"failed": True, "msg": str(error)}
+        return Visit(result, door.watched.signal, door.watched.calls) if door.watched else Visit(result)
+
+    def ordinary(self, machine: Machine) -> dict:
+        """Do what an ordinary run does."""
+        return self.run(machine, None, ()).answer()
+
+    def again(self, machine: Machine, before: dict) -> list[str]:
+        """Nothing is ever refused here."""
+        return []
+
+    def watch(self, machine: Machine) -> None:
+        """Have the witness ask from now on."""
+        machine.witness.watch(PLACES)
+
+    def state(self, machine: Machine) -> dict:
+        """Return what comes in, what filters, and what will after a restart."""
+        hidden = [name for name in os.listdir(machine.path("/etc")) if name.startswith(".") and "conf" in name]
+        return {
+            "lets in": set(machine.witness.look(PLACES)),
+            "tables": self._tables(machine),
+            "files": machine.picture(*FOLDERS),
+            "left over": {RANDOM.sub("", name) for name in hidden},
+        }
+
+    def seen(self, machine: Machine, states: list[dict]) -> list[str]:
+        """Return what the witness saw and should not have: that port 22 is shut, above all."""
+        allowed = set().union(*(state["lets in"] for state in states))
+        seen = machine.witness.end().items()
+        return [f"the witness saw: {what} ({times} times)" for what, times in seen if what not in allowed]
+
+    def violations(self, machine: Machine, states: list[dict]) -> list[str]:
+        """Return what does not hold right now: each table, and each file, is what it was before or is after."""
+        found, state = [], self.state(machine)
+        for part in ("tables", "files"):
+            for name in {*state[part], *(name for one in states for name in one[part])}:
+                is_hidden = os.path.basename(name).startswith(".")
+                if not is_hidden and state[part].get(name) not in [one[part].get(name) for one in states]:
+                    found.append(f"{name} is neither what it was before nor what it is after: {state[part].get(name)}")
+        return found
+
+    def _tables(self, machine: Machine) -> dict[str, str]:
+        """Return the tables in the kernel by their names, without what they count."""
+        listed = re.sub(r"counter packets \d+ bytes \d+", "", machine.command("nft", "list", "ruleset").stdout)
+        return {table.partition(" {")[0]: table for table in re.split(r"^(?=table )", listed, flags=re.MULTILINE)}
+
+
+# More than a pipe takes at once, and of what it takes at once the last words would be a rule of their own.
+MANY = {"ports": list(range(8000, 8150)), "sources": ["192.0.2.0/24"]}
+FIREWALL_SCENES = [
+    FirewallScene("nftables opens a port", nftables, {}),
+    FirewallScene("nftables opens many ports", nftables, MANY),
+    FirewallScene("nftables closes a port", nftables_open, {"state": "closed"}),
+    FirewallScene("iptables opens a port", iptables, {"sources": ["192.0.2.0/24"]}),
+    FirewallScene("ufw opens a port", ufw, {}),
+]

@@ -1,0 +1,231 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Machines with a real nginx and a real firewall: containers that live as long as this process, and a witness outside of each."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import pathlib
+import stat
+import subprocess
+import sys
+import time
+import typing as t
+
+import ansible
+
+from ansible_collections.evergreen.tls.tests.faults.programs import Programs
+from ansible_collections.evergreen.tls.tests.faults.witness import WITNESS
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+ANSIBLE = os.path.dirname(ansible.__file__)
+ADDRESS = "192.0.2.1"
+TAKEN = 9999  # a port that is not nginx's to have
+MACHINES = itertools.count(1)
+
+# The first process of a machine: answers on port 22, holds the port that is taken, has no zombies, and ends with its input.
+FIRST = f"""
+import signal, socket, sys, threading
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+def answer(listener):
+    while True:
+        listener.accept()[0].close()
+for place in (("", 22), ("127.0.0.1", {TAKEN})):
+    listener = socket.create_server(place)
+    threading.Thread(target=answer, args=(listener,), daemon=True).start()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+# Whatever a module that was killed has started; it ends by itself.
+STRANDED = "nginx|nft|ufw|iptables|ip6tables|iptables-restor|ip6tables-resto"
+WIRES = f"""
+ip addr add {ADDRESS}/24 dev inside
+ip link set lo up
+ip link set inside up
+"""
+
+
+class Machine:
+    """A container without network but for its witness, who tries again and again whether it answers.
+
+    It keeps its files in memory, and is brought back to its beginning with reset().
+    """
+
+    def __init__(self, folder: str, sabotage: str = "") -> None:
+        """*folder* is where its modules leave their answers and strace its logs."""
+        self.folder = os.path.join(folder, f"machine{next(MACHINES)}")
+        os.mkdir(self.folder)
+        pid_file = os.path.join(self.folder, "pid")
+        self.process = subprocess.Popen(
+            [
+                *("env", f"CONTAINERS_CONF={REPOSITORY}/dev/containers.conf", "podman", "run", "--rm", "--interactive"),
+                *("--network", "none", "--pidfile", pid_file, "--name", f"evergreen-faults-{os.getpid()}-{id(self)}"),
+                *("--volume", f"{REPOSITORY}:{REPOSITORY}:ro", "--volume", f"{self.folder}:{self.folder}"),
+                *("--volume", f"{ANSIBLE}:/opt/evergreen/ansible:ro", "localhost/evergreen-bookworm"),
+                *("python3", "-c", FIRST),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self.process.stdout.readline() == b"ready\n"
+        self.pid = int(pathlib.Path(pid_file).read_text(encoding="ascii"))
+        self.inside = ("nsenter", "--target", str(self.pid), "--all", "--")
+        self.witness = Witness(self.pid)
+        self.command("sh", "-ec", WIRES)
+        path = f"PYTHONPATH=/opt/evergreen:{REPOSITORY}/.build/collections"
+        self.programs = Programs(sabotage, ("env", path, "PYTHONDONTWRITEBYTECODE=1", "python3"), self.inside)
+        self.pristine = self.picture("/etc/nginx", "/etc/ufw", "/etc/default")
+
+    def close(self) -> None:
+        """Remove it."""
+        self.programs.close()
+        self.witness.close()
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def run(self, module: str, strace: list[str] | None = None, traced: tuple[str, ...] = (), **arguments: t.Any):
+        """Run a module; with *strace*, its options, under it."""
+        internal = {"_ansible_diff": True, "_ansible_remote_tmp": self.folder}
+        log = os.path.join(self.folder, "log") if strace is not None else ""
+        output = os.path.join(self.folder, "output")
+        return self.programs.run(module, {**arguments, **internal}, output, strace, log, traced)
+
+    def command(self, *argv: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess:
+        """Run a program there."""
+        ended = subprocess.run([*self.inside, *argv], input=stdin, capture_output=True, text=True, check=False)
+        assert not (check and ended.returncode), f"{argv}: {ended.stdout}{ended.stderr}"
+        return ended
+
+    def start_nginx(self) -> None:
+        """Start nginx, with workers that are younger than all files; return once they work."""
+        time.sleep(0.03)  # processes are as old as the hundredth of a second in which they began
+        # Through files: it would hold a pipe open for as long as it runs.
+        subprocess.run([*self.inside, "nginx"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+        while "http:80 answers" not in self.witness.look({"http:80": None}):
+            time.sleep(0.01)
+        time.sleep(0.03)
+
+    def settle(self) -> None:
+        """Wait until all has ended that a module which was killed has started, but for nginx itself."""
+        while self.command("pgrep", "-x", STRANDED.partition("|")[2], check=False).stdout:
+            time.sleep(0.01)
+
+    def reset(self) -> None:
+        """Bring it back to its beginning: nothing runs, nothing filters, and files are what they were."""
+        self.command(
+            "sh",
+            "-ec",
+            f"""
+            pkill -KILL -x '{STRANDED}' || true
+            while pgrep -x '{STRANDED}' > /dev/null; do sleep 0.01; done
+            rm -rf /run/nginx.pid /etc/evergreen /etc/sysconfig /etc/.[a-z]*.conf.*
+            : > /var/log/nginx/error.log
+            nft flush ruleset
+            """,
+        )
+        self.restore(self.pristine, "/etc/nginx", "/etc/ufw", "/etc/default")
+
+    def path(self, path: str) -> str:
+        """Return where one of its files lies as this process sees it."""
+        return f"/proc/{self.pid}/root{path}"
+
+    def put(self, path: str, content: bytes, mode: int = 0o644) -> None:
+        """Put a file there, with the folders above it."""
+        os.makedirs(self.path(os.path.dirname(path)), exist_ok=True)
+        with open(self.path(path), "wb") as stream:
+            stream.write(content)
+        os.chmod(self.path(path), mode)
+
+    def link(self, target: str, path: str) -> None:
+        """Put a link there, in the place of the one that is."""
+        if os.path.lexists(self.path(path)):
+            os.unlink(self.path(path))
+        os.symlink(target, self.path(path))
+
+    def picture(self, *tops: str) -> dict[str, tuple[int, bytes | str | None]]:
+        """Return all that there is below folders, and files, by their paths: modes, and contents or where links lead."""
+        found = {}
+        for top in tops:
+            inner = os.walk(self.path(top))
+            paths = [os.path.join(folder, name) for folder, folders, files in inner for name in [*folders, *files]]
+            for path in [self.path(top), *paths]:
+                if os.path.lexists(path):
+                    found[path[len(self.path("")) :]] = _look(path)
+        return found
+
+    def restore(self, wanted: dict[str, tuple[int, bytes | str | None]], *tops: str) -> None:
+        """Make what is below folders as it was in a picture; what is so already stays untouched."""
+        present = self.picture(*tops)
+        for path in sorted(set(present) - set(wanted), reverse=True):
+            (os.rmdir if stat.S_ISDIR(present[path][0]) else os.unlink)(self.path(path))
+        for path in sorted(wanted):
+            mode, content = wanted[path]
+            if present.get(path) == wanted[path]:
+                continue
+            if isinstance(content, str):
+                self.link(content, path)
+            elif content is not None:
+                self.put(path, content, stat.S_IMODE(mode))
+            else:
+                os.makedirs(self.path(path), stat.S_IMODE(mode), exist_ok=True)
+
+
+class Witness:
+    """A client in a network of its own, with nothing in it but a wire to a machine."""
+
+    def __init__(self, pid: int) -> None:
+        self.process = subprocess.Popen(
+            ["unshare", "--net", sys.executable, "-c", WITNESS],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout.readline() == "ready\n"
+        own, other = str(self.process.pid), str(pid)
+        wire = ["ip", "link", "add", "outside", "netns", own, "type", "veth", "peer", "name", "inside", "netns", other]
+        subprocess.run(wire, check=True)
+        words = "ip addr add 192.0.2.2/24 dev outside; ip link set outside up"
+        subprocess.run(["nsenter", "--target", own, "--net", "--", "sh", "-ec", words], check=True)
+
+    def close(self) -> None:
+        """Send it home."""
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def watch(self, places: dict[str, t.Any]) -> None:
+        """Try places again and again until end() is called.
+
+        They are C(https:443:NAME), each with the root that it has to lead to, C(http:80), and C(tcp:22), each with whether
+        it may be shut.
+        """
+        self.places = places
+        self._say("watch", places)
+
+    def end(self) -> dict[str, int]:
+        """Return what was seen since watch(), a last look after this was called included, and how often."""
+        self._say("end", self.places)
+        return json.loads(self.process.stdout.readline())
+
+    def look(self, places: dict[str, t.Any]) -> dict[str, int]:
+        """Try each place once, and return what was seen."""
+        self._say("look", places)
+        return json.loads(self.process.stdout.readline())
+
+    def _say(self, what: str, places: dict[str, t.Any]) -> None:
+        self.process.stdin.write(json.dumps([what, places]) + "\n")
+        self.process.stdin.flush()
+
+
+def _look(path: str) -> tuple[int, bytes | str | None]:
+    status = os.lstat(path)
+    if stat.S_ISLNK(status.st_mode):
+        return status.st_mode, os.readlink(path)
+    if stat.S_ISREG(status.st_mode):
+        return status.st_mode, pathlib.Path(path).read_bytes()
+    return status.st_mode, None

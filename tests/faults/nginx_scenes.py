@@ -1,0 +1,210 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The scenes in which nginx_sites and nginx_reload are killed, and what holds of nginx at any instant."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+import typing as t
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from cryptography.hazmat.primitives import serialization
+
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.sites import HEADER, OPTIONS
+from ansible_collections.evergreen.tls.plugins.plugin_utils.descriptions import normal_sites
+from ansible_collections.evergreen.tls.tests.faults.machines import TAKEN, Machine
+from ansible_collections.evergreen.tls.tests.faults.programs import Run
+from ansible_collections.evergreen.tls.tests.faults.scenes import DUE, FRESH, ISSUING, NAMES, ROOT
+from ansible_collections.evergreen.tls.tests.unit.authority import key_pem, some_key
+
+FOLDERS = ("/etc/nginx", "/etc/evergreen")
+CONFIGURATION = "/etc/nginx/conf.d/evergreen.conf"
+LOCK = "/etc/nginx/conf.d/.evergreen.conf.lock"
+DOMAINS = {"web": NAMES, "shop": ["shop.example.org"]}
+PLACES = {f"https:443:{name}": ROOT.pem.decode() for name in ("www.example.org", "shop.example.org")}
+PLACES |= {"http:80": None, "tcp:22": False}
+# Starts what is on the disk, beside what runs: with its own network, its own processes, and its own /run.
+START = """
+mount -t tmpfs tmpfs /run
+ip link set lo up
+nginx 2>&1
+"""
+
+
+def version(domains: list[str], number: int, days: tuple[int, int]) -> tuple[dict[str, bytes], str]:
+    """Return the files of a version, and the fingerprint of its certificate."""
+    key = some_key(number)
+    chain = ISSUING.chain(domains, key, days=days)
+    files = {
+        "privkey.pem": key_pem(key),
+        "cert.pem": to_pem(chain[:1]),
+        "chain.pem": to_pem(chain[1:]),
+        "fullchain.pem": to_pem(chain),
+        "issuer": b"local",
+    }
+    return files, hashlib.sha256(chain[0].public_bytes(serialization.Encoding.DER)).hexdigest()
+
+
+VERSIONS = {
+    ("web", "v0001"): version(NAMES, 1, DUE),
+    ("web", "v0002"): version(NAMES, 2, FRESH),
+    ("shop", "v0001"): version(DOMAINS["shop"], 3, FRESH),
+}
+WWW = {"name": "www", "certificate": "web", "return_code": 204}
+SHOP = {"name": "shop", "certificate": "shop", "return_code": 204}
+
+
+def quiet(machine: Machine) -> None:
+    """Change nothing."""
+
+
+def renewed(machine: Machine) -> None:
+    """Put the new version in use, as certificate_install does."""
+    machine.link("v0002", "/etc/evergreen/web/current")
+
+
+def stopped(machine: Machine) -> None:
+    """Stop nginx."""
+    machine.command("nginx", "-s", "quit")
+    machine.command("sh", "-c", "while pgrep -x nginx; do sleep 0.01; done")
+
+
+def renewed_and_stopped(machine: Machine) -> None:
+    renewed(machine)
+    stopped(machine)
+
+
+def renewed_and_broken(machine: Machine) -> None:
+    """Have somebody else break what nginx would read next."""
+    renewed(machine)
+    machine.put("/etc/nginx/conf.d/other.conf", b"no_such_directive on;\n")
+
+
+@dataclasses.dataclass(frozen=True)
+class NginxScene:
+    """What nginx serves before (*sites*), what happens then, and what the module is told; *mended* is what it is told later."""
+
+    title: str
+    module: str
+    sites: list[dict]
+    wanted: list[dict] = dataclasses.field(default_factory=list)
+    then: t.Callable[[Machine], None] = quiet
+    mended: list[dict] | None = None  # the sites as somebody corrects them
+    passing: tuple[bytes, ...] = ()  # how the file may end for a while, neither old nor new
+    traces: tuple[str, ...] = (*FOLDERS, "/run/nginx.pid", "/var/log/nginx", "/proc/")
+
+    def set_up(self, machine: Machine) -> None:
+        """Bring a machine to where the scene begins."""
+        machine.reset()
+        for (name, number), (files, _fingerprint) in VERSIONS.items():
+            for file, content in files.items():
+                mode = 0o600 if file == "privkey.pem" else 0o644
+                machine.put(f"/etc/evergreen/{name}/{number}/{file}", content, mode)
+            machine.link("v0001", f"/etc/evergreen/{name}/current")
+        if self.sites:
+            self._sites(machine, self.sites).answer()
+        machine.start_nginx()
+        self.then(machine)
+
+    def run(self, machine: Machine, strace: list[str] | None, traced: tuple[str, ...]) -> Run:
+        """Run the module."""
+        if self.module == "nginx_sites":
+            return self._sites(machine, self.wanted, strace, traced)
+        request = {"name": "web", "domains": NAMES}
+        return machine.run(self.module, strace, traced, request=request, started=True, timeout=20)
+
+    def ordinary(self, machine: Machine) -> dict:
+        """Do what an ordinary run does, once what is wrong about the configuration is corrected."""
+        broken = machine.path("/etc/nginx/conf.d/other.conf")
+        if os.path.lexists(broken):
+            os.unlink(broken)
+        if self.mended is None:
+            return self.run(machine, None, ()).answer()
+        return self._sites(machine, self.mended).answer()
+
+    def again(self, machine: Machine, before: dict) -> list[str]:
+        """Do what was done once more before anything is corrected; return what does not hold then."""
+        if not self.mended:
+            return []
+        answer = self._sites(machine, self.wanted).answer()
+        found = [] if answer.get("failed") else ["what nginx cannot have is said to be there"]
+        now, was = (files.get(CONFIGURATION) for files in (machine.picture(*FOLDERS), before["files"]))
+        return found + ([] if now == was else [f"what nginx cannot have stays there: {now}"])
+
+    def watch(self, machine: Machine) -> None:
+        """Have the witness ask from now on."""
+        machine.witness.watch(PLACES)
+
+    def state(self, machine: Machine) -> dict:
+        """Return what is served and what is on the disk, but for the lock, which stays there."""
+        files = machine.picture(*FOLDERS)
+        files.pop(LOCK, None)
+        return {"serves": set(machine.witness.look(PLACES)), "starts": self._starts(machine), "files": files}
+
+    def seen(self, machine: Machine, states: list[dict]) -> list[str]:
+        """Return what the witness saw and should not have, in a run that began and ended with these states."""
+        allowed = set().union(*(state["serves"] for state in states))
+        return [
+            f"the witness saw: {what} ({times} times)"
+            for what, times in machine.witness.end().items()
+            if what not in allowed
+        ]
+
+    def violations(self, machine: Machine, states: list[dict]) -> list[str]:
+        """Return what does not hold right now: nginx can be started, and each file is what it was before or is after."""
+        found = []
+        starts, files = self._starts(machine), machine.picture(*FOLDERS)
+        if starts not in [state["starts"] for state in states]:
+            found.append(f"nginx -t, or a start of nginx: {starts}")
+        for path in {*files, *(path for state in states for path in state["files"])}:
+            is_hidden = os.path.basename(path).startswith(".")
+            is_passing = path == CONFIGURATION and files.get(path, (0, b""))[1].endswith(self.passing or b"\0")
+            if not is_hidden and not is_passing and files.get(path) not in [one["files"].get(path) for one in states]:
+                found.append(f"{path} is neither what it was before nor what it is after: {files.get(path)}")
+        return found
+
+    def _starts(self, machine: Machine) -> str:
+        """Say how nginx ends that is started from what is on the disk."""
+        tested = machine.command("nginx", "-t", "-q", check=False)
+        apart = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", START)
+        started = machine.command(*apart, check=False)
+        said = f"{tested.returncode} {tested.stderr}, {started.returncode} {started.stdout}"
+        return re.sub(r"[0-9/:#]{5,}", "", said)  # dates, times and processes
+
+    def _sites(self, machine, sites, strace=None, traced=()):
+        said = {"sites": sites, "domains": DOMAINS, "state": "present" if sites else "absent"}
+        arguments = ArgumentSpecValidator(OPTIONS).validate(said).validated_parameters
+        arguments = {**said, "sites": normal_sites(arguments)}
+        return machine.run("nginx_sites", strace, traced, **arguments)
+
+
+REFUSED = {**WWW, "extra": "no_such_directive on;"}
+UNLOADABLE = {**WWW, "extra": f"listen 127.0.0.1:{TAKEN};"}
+STRICT = {**WWW, "hsts": True, "return_code": 404}
+UNLOADABLE_END = f"listen 127.0.0.1:{TAKEN};\n}}\n".encode()
+SITES, RELOAD = "nginx_sites", "nginx_reload"
+NGINX_SCENES = [
+    NginxScene("a first site", SITES, [], [WWW]),
+    NginxScene("a first site, and then it is not wanted", SITES, [], [WWW], mended=[]),
+    NginxScene("a site that changes, and another", SITES, [WWW], [STRICT, SHOP]),
+    NginxScene("a site that goes", SITES, [WWW, SHOP], [WWW]),
+    NginxScene("all sites go", SITES, [WWW, SHOP], [], passing=(HEADER.encode(),)),
+    NginxScene("a certificate that is put in use", SITES, [WWW], [WWW], renewed),
+    NginxScene("a change while nginx is stopped", SITES, [WWW], [STRICT], stopped),
+    NginxScene("a configuration that nginx refuses", SITES, [WWW], [REFUSED], mended=[STRICT]),
+    NginxScene(
+        "a configuration that nginx cannot load", SITES, [WWW], [UNLOADABLE], mended=[STRICT], passing=(UNLOADABLE_END,)
+    ),
+    NginxScene(
+        "a first configuration that nginx cannot load", SITES, [], [UNLOADABLE], mended=[WWW], passing=(UNLOADABLE_END,)
+    ),
+    NginxScene("another certificate is in use", RELOAD, [WWW], then=renewed),
+    NginxScene("nginx is stopped", RELOAD, [WWW], then=renewed_and_stopped),
+    NginxScene("what nginx would read is broken", RELOAD, [WWW], then=renewed_and_broken),
+]

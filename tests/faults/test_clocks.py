@@ -1,0 +1,266 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Clocks that lie: of a host that is ahead or behind, that jumps while modules run, and of the controller."""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import glob
+import itertools
+import os
+import pathlib
+import queue
+import re
+import threading
+import time
+
+import pytest
+from ansible.playbook.task import Task
+
+from ansible_collections.evergreen.tls.plugins.action import certificate_install, certificate_issue, certificate_request
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not_before
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
+from ansible_collections.evergreen.tls.plugins.plugin_utils import issuance, local_ca
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
+from ansible_collections.evergreen.tls.tests.conftest import ROOT as REPOSITORY
+from ansible_collections.evergreen.tls.tests.faults import judge
+from ansible_collections.evergreen.tls.tests.faults.conftest import Theatre
+from ansible_collections.evergreen.tls.tests.faults.programs import Programs
+from ansible_collections.evergreen.tls.tests.faults.scenes import NAMES, ROOT, Scene, due, fresh, plain
+from ansible_collections.evergreen.tls.tests.unit.authority import some_key
+
+FAKETIME = sorted(glob.glob("/usr/lib/*/faketime/libfaketime.so.1"))
+needs_faketime = pytest.mark.skipif(not FAKETIME, reason="libfaketime is not installed here")
+DUE, FRESH = (Scene("clocks", "certificate_request", prepare, plain) for prepare in (due, fresh))
+WRONG = "the clock of this host is {} that of the controller; set the one that is wrong"
+
+
+@pytest.fixture
+def clock(tmp_path):
+    """A file that says by how much the clock of the host is wrong."""
+    path = tmp_path / "clock"
+    path.write_text("+0")
+    return path
+
+
+@pytest.fixture
+def stage_with_clock(tmp_path, clock):
+    """Prepare a scene on a host that has the clock; files have their true times."""
+    options = {"FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
+    programs = Programs(LD_PRELOAD=FAKETIME[0], FAKETIME_TIMESTAMP_FILE=str(clock), **options)
+    shelf = queue.Queue(maxsize=1)
+    shelf.put(programs)
+    (tmp_path / "hosts").mkdir()
+    yield lambda scene: Theatre(scene, str(tmp_path / "hosts"), shelf)
+    programs.close()
+
+
+@pytest.fixture
+def perform(monkeypatch, tmp_path):
+    """Run an action of the collection for a host, with a private CA on the controller."""
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
+    issuers = {"local": {"type": "local_ca", "directory": str(tmp_path / "ca")}}
+
+    def performed(owner, host, **arguments):
+        task = Task()
+        task.action = f"evergreen.tls.{owner.__name__.rpartition('.')[2]}"
+        place = {} if owner is certificate_issue else {"directory": host.directory}
+        known = {} if owner is certificate_install else {"issuers": issuers}
+        task.args = {"request": plain(host), **place, **known, **arguments}
+        action = owner.ActionModule(task, None, None, None, None, None)
+        action._execute_module = lambda name, module_args, task_vars: host.run(
+            name.rpartition(".")[2], **module_args
+        ).answer()
+        return action.run(task_vars={"inventory_hostname": "web1"})
+
+    return performed
+
+
+def play(theatre, performance, tally, lies=1):
+    found = theatre.play(lambda host, _title: performance(host), ["a clock"])
+    tally.add_lies("a clock", lies)
+    assert not found, "\n".join(found)
+
+
+@needs_faketime
+@pytest.mark.parametrize(
+    ("offset", "said"),
+    [
+        ("-3d", "3 days behind"),
+        ("-2h", "2 hours behind"),
+        ("+400d", "400 days ahead of"),
+        ("+26h", "1 day and 2 hours ahead of"),
+    ],
+)
+def test_nothing_is_issued_for_a_host_whose_clock_is_far_off(
+    offset, said, stage_with_clock, clock, perform, tmp_path, tally
+):
+    def ask(host):
+        before = judge.fingerprint_in_use(host.store)
+        clock.write_text(offset)
+        answer = perform(certificate_request, host, force=True)
+        wrong = WRONG.format(re.sub(r"(\d+) (days|hours)", lambda found: f"{found[1]} {found[2]}", said))
+        sentence = f"nothing is issued by the wrong time: {wrong}, and run this again"
+        found = [] if answer.get("failed") and within_a_second(answer["msg"], sentence) else [f"it says {answer}"]
+        found += [] if not (tmp_path / "ca").exists() else ["the CA was asked"]
+        return found + ([] if judge.fingerprint_in_use(host.store) == before else ["another certificate is in use"])
+
+    play(stage_with_clock(DUE), ask, tally)
+
+
+def within_a_second(said, sentence):
+    """Say whether a sentence is said, though some moments may have passed since the clock was set."""
+    loose = re.sub(r"\d+ (day|hour|minute|second)s?( and \d+ \w+)?", "TIME", said)
+    return loose == re.sub(r"\d+ (day|hour|minute|second)s?( and \d+ \w+)?", "TIME", sentence)
+
+
+@needs_faketime
+def test_a_certificate_that_is_not_valid_yet_on_its_host_is_not_installed_and_the_clocks_are_told_of(
+    stage_with_clock, clock, perform, tally, monkeypatch
+):
+    monkeypatch.setattr(local_ca, "BACKDATED", datetime.timedelta())  # as a CA that does not care for those behind
+
+    def renew(host):
+        before = judge.fingerprint_in_use(host.store)
+        clock.write_text("-50m")
+        asked = perform(certificate_request, host, force=True)
+        issued = perform(certificate_issue, host, csr=asked["csr"])
+        chain = {"chain": issued["chain"], "roots": issued["roots"]}
+        said = perform(certificate_install, host, **chain).get("msg", "")
+        words = (
+            r"the chain for web is refused: the certificate is valid only from \S+ \S+ UTC, and the clock here says \S+ \S+; "
+            r"set the clock of this host, or wait\. Note: the clock of this host is (49|50) minutes( and \d+ seconds?)? behind "
+            r"that of the controller; set the one that is wrong"
+        )
+        found = [] if re.fullmatch(words, said) else [f"it says {said!r}"]
+        found += [] if judge.fingerprint_in_use(host.store) == before else ["it is in use"]
+        clock.write_text("+0")
+        asked_again = perform(certificate_request, host)
+        found += [] if asked_again["csr"] == asked["csr"] else ["another key was made"]
+        found += [] if perform(certificate_install, host, **chain).get("changed") else ["it is not installed"]
+        return found
+
+    play(stage_with_clock(DUE), renew, tally)
+
+
+@needs_faketime
+@pytest.mark.parametrize("offset", ["+2h", "-50m", "+23h"])
+def test_a_clock_that_is_somewhat_wrong_keeps_nothing_from_being_renewed(
+    offset, stage_with_clock, clock, perform, tally
+):
+    def renew(host):
+        before = judge.fingerprint_in_use(host.store)
+        clock.write_text(offset)
+        issued = perform(certificate_issue, host, csr=perform(certificate_request, host, force=True)["csr"])
+        answer = perform(certificate_install, host, chain=issued["chain"], roots=issued["roots"])
+        found = [f"it says {answer}"] if answer.get("failed") else []
+        found += ["the old one is in use"] if judge.fingerprint_in_use(host.store) == before else []
+        return found + (["it is due again"] if perform(certificate_request, host)["due"] else [])
+
+    play(stage_with_clock(DUE), renew, tally)
+
+
+@needs_faketime
+def test_a_host_on_which_nothing_is_due_is_warned_of_its_clock(stage_with_clock, clock, perform, tally, monkeypatch):
+    monkeypatch.setattr(certificate_request, "open_issuer", lambda *_arguments: Roots())
+
+    def look(host):
+        clock.write_text("-5h")
+        answer = perform(certificate_request, host)
+        (warning,) = answer.get("warnings") or [""]
+        said = within_a_second(warning, f"{WRONG.format('5 hours behind')}, and run this again")
+        return [] if said and answer["due"] is False else [f"it says {answer}"]
+
+    play(stage_with_clock(FRESH), look, tally)
+
+
+class Roots:
+    """An issuer of which only the roots are asked for."""
+
+    def roots(self):
+        return ROOT.pem
+
+
+@needs_faketime
+def test_a_clock_that_jumps_while_modules_run_leaves_a_good_pair_in_use_and_the_next_run_finishes(
+    stage_with_clock, clock, tally
+):
+    jumps, runs = itertools.cycle(["+40d", "-40d", "+2000d", "-2000d", "+0", "+100m"]), 8
+
+    def renew(host):
+        done, found = threading.Event(), []
+
+        def jump():
+            while not done.is_set():
+                beside = clock.with_suffix(".new")
+                beside.write_text(next(jumps))
+                beside.rename(clock)
+
+        jumper = threading.Thread(target=jump)
+        jumper.start()
+        try:
+            for _run in range(runs):
+                answer = host.converge(plain(host))
+                found += [] if not answer.get("failed") or ";" in answer["msg"] else [f"it says {answer}"]
+                broken = judge.why_broken(os.path.join(host.store, "current"), ROOT.pem)
+                found += [f"current: {broken}"] if broken and "does not lead" not in broken else []
+        finally:
+            done.set()
+            jumper.join()
+        clock.write_text("+0")
+        answer = host.converge(plain(host))
+        found += [f"the run by the right time fails: {answer}"] if answer.get("failed") else []
+        broken = judge.why_broken(os.path.join(host.store, "current"), ROOT.pem)
+        found += [f"current: {broken}"] if broken else []
+        return found + ([] if host.converge(plain(host))["changed"] is False else ["a further run changes something"])
+
+    play(stage_with_clock(DUE), renew, tally, runs)
+
+
+JUMPING = """
+import itertools, time
+by_wall, jumps = time.time, itertools.cycle([0, 864000, -864000])
+time.time = lambda: by_wall() + next(jumps)
+"""
+
+
+def test_whoever_waits_for_the_lock_does_so_by_a_clock_that_nobody_sets(saboteur, tally):
+    def wait(host):
+        with open(f"{host.store}/lock", "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            answers = queue.SimpleQueue()
+            asking = threading.Thread(target=lambda: answers.put(host.ask(plain(host))))
+            asking.start()
+            time.sleep(0.5)  # in which it looks for the lock several times, if it is quick
+        asking.join()
+        answer = answers.get()
+        return [] if "csr" in answer else [f"it says {answer}"]
+
+    play(saboteur(DUE, JUMPING), wait, tally)
+
+
+def test_a_controller_whose_clock_was_ahead_gives_nothing_that_is_not_valid_yet(tmp_path, monkeypatch, tally):
+    issuer = open_issuer("local", {"local": {"type": "local_ca", "directory": str(tmp_path)}})
+    defaults = {name: option.get("default") for name, option in REQUEST["options"].items()}
+    wanted = {**defaults, **plain(None)}
+    csr = make_request(some_key(), NAMES, {})
+    issuance.issue_once(issuer, wanted, make_request(some_key(), NAMES, {}), "web1")
+    now, ahead = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=10)
+    with monkeypatch.context() as wrong:
+        for module in (issuance, local_ca):
+            wrong.setattr(module, "_now", lambda: now + ahead)
+        early = issuance.issue_once(issuer, wanted, csr, "web1", in_use="any")
+    late = issuance.issue_once(issuer, wanted, csr, "web1", in_use="any")
+    assert not_before(early.chain[0]) > now
+    assert not_before(late.chain[0]) <= datetime.datetime.now(datetime.timezone.utc)
+    tally.add_lies("a clock", 1)
+
+
+def test_nobody_waits_by_a_clock_that_somebody_may_set():
+    plugins = pathlib.Path(REPOSITORY, "plugins")
+    by_wall = {path.name for path in plugins.rglob("*.py") if "time.time()" in path.read_text(encoding="utf-8")}
+    assert by_wall == {"processes.py", "master.py"}  # which compare when something has started with the times of files

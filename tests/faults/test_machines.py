@@ -1,0 +1,195 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Killed, and refused by the system, while nginx answers and the firewall filters: clients see the old or the new, never nothing."""
+
+from __future__ import annotations
+
+import functools
+import os
+import queue
+import shutil
+import subprocess
+
+import pytest
+
+from ansible_collections.evergreen.tls.tests.faults.firewall_scenes import FIREWALL_SCENES
+from ansible_collections.evergreen.tls.tests.faults.machines import REPOSITORY, Machine
+from ansible_collections.evergreen.tls.tests.faults.nginx_scenes import NGINX_SCENES
+from ansible_collections.evergreen.tls.tests.faults.test_errors import ERRORS
+from ansible_collections.evergreen.tls.tests.faults.tours import Tour
+
+SCENES = [*NGINX_SCENES, *FIREWALL_SCENES]
+SAMPLE = 4  # how many faults of these are enough for a sample
+SAMPLED = {
+    "a site that changes, and another",
+    "a certificate that is put in use",
+    "another certificate is in use",
+    "nftables opens a port",
+    "a site is written in place",
+    "what was left beside a file stays",
+}
+
+
+@pytest.fixture(scope="session")
+def machines(tmp_path_factory):
+    """Machines, two for each processor, since they often wait."""
+    if os.geteuid() != 0 or not shutil.which("podman"):
+        pytest.skip("containers whose networks are looked into need root, and podman")
+    subprocess.run([f"{REPOSITORY}/dev/fleet", "image", "bookworm"], check=True, capture_output=True)
+    folder = str(tmp_path_factory.mktemp("machines"))
+    with_all = queue.Queue(maxsize=2 * os.cpu_count())
+    everything = [Machine(folder) for _processor in range(with_all.maxsize)]
+    for machine in everything:
+        with_all.put(machine)
+    yield with_all
+    for machine in everything:
+        machine.close()
+
+
+@pytest.fixture(autouse=True)
+def in_sample(request, is_sample):
+    """Leave out what is not in the sample, where a sample is enough."""
+    title = getattr(request.node.callspec.params.get("scene"), "title", request.node.callspec.params.get("sabotage"))
+    if is_sample and title not in SAMPLED:
+        pytest.skip("not in the sample")
+
+
+@pytest.fixture(scope="session")
+def tour_of(machines):
+    """Return the tour of a scene, which every test of it shares."""
+    return functools.cache(lambda title: Tour(next(scene for scene in SCENES if scene.title == title), machines))
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
+def test_a_kill_at_any_system_call_leaves_old_or_new_in_use_and_the_next_run_finishes(scene, tour_of, tally, is_sample):
+    tour = tour_of(scene.title)
+    points = tour.kill_points()
+    if is_sample:
+        points = points[:: len(points) // SAMPLE + 1]
+    assert points, "nothing was recorded"
+    found = tour.play(tour.killed, [(call,) for call in points])
+    tally.add("kills", scene.module, scene.title, len(points))
+    assert not found, "\n".join(found)
+
+
+# What the sentence has to end in, beside what is said of files.
+OF_PROCESSES = {
+    "EAGAIN": "end some processes, or raise their limit, and run this again",
+    "EPERM": "run this as a user who may, or with become",
+}
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
+def test_an_error_at_any_system_call_is_told_in_a_sentence_and_the_next_run_finishes(scene, tour_of, tally, is_sample):
+    tour = tour_of(scene.title)
+    variations = tour.refusals(list(ERRORS))
+    if is_sample:
+        variations = variations[:: len(variations) // SAMPLE + 1]
+    seen = set()
+    found = tour.play(lambda *variation: tour.refused(*variation, {**ERRORS, **OF_PROCESSES}, seen), variations)
+    tally.add("errors", scene.module, scene.title, len(variations))
+    assert not found, "\n".join(found)
+
+
+# What was done to the modules, the scene in which it has to be found, the calls to kill at, and how it shows.
+MODULES = "from ansible_collections.evergreen.tls.plugins.modules import firewall_transcript, nginx_reload, nginx_sites"
+SABOTAGE = {
+    "a site is written in place": (
+        """
+def write(path, content, *_attributes):
+    with open(path, "wb") as stream:
+        stream.write(content)
+nginx_sites.replace_file = write
+""",
+        "a site that changes, and another",
+        "write etc/nginx/conf.d/evergreen.conf",
+        "is neither what it was before nor what it is after",
+    ),
+    "what nginx had loaded is not kept": (
+        """
+nginx_sites.Transaction.remember = lambda self: None
+""",
+        "a first configuration that nginx cannot load",
+        "clock_nanosleep",
+        "what nginx cannot have stays there",
+    ),
+    "nginx is stopped and started": (
+        """
+import os, signal, time
+def restart(self):
+    process = self.process()
+    os.kill(process, signal.SIGTERM)
+    while self.process():
+        time.sleep(0.01)
+    self.start()
+nginx_sites.Master.reload = restart
+""",
+        "a certificate that is put in use",
+        "wait4",
+        "the witness saw: https:443:www.example.org Connection refused",
+    ),
+    "a configuration is not tested": (
+        """
+nginx_sites.Transaction.rehearse = lambda self, text: None
+""",
+        "a configuration that nginx refuses",
+        "clock_nanosleep",
+        "is neither what it was before nor what it is after",
+    ),
+    "a firewall is flushed and set up again": (
+        """
+usual = firewall_transcript.take
+def take(host, argv, stdin, path):
+    if not path:
+        table = host.run("nft", "list", "ruleset")[1]
+        host.run("nft", "flush", "ruleset")
+        host.run("nft", "-f", "-", stdin=table)
+    usual(host, argv, stdin, path)
+firewall_transcript.take = take
+""",
+        "nftables opens a port",
+        "vfork",
+        "table inet filter is neither what it was before nor what it is after: None",
+    ),
+    "what a program reads comes through a pipe": (
+        """
+import subprocess
+def run(argv, stdin=None):
+    ended = subprocess.run(argv, input=stdin or "", capture_output=True, text=True, check=False)
+    return ended.returncode, ended.stdout + ended.stderr
+firewall_transcript.run = run
+""",
+        "nftables opens many ports",
+        "write a pipe",
+        "table inet filter is neither what it was before nor what it is after",
+    ),
+    "what was left beside a file stays": (
+        """
+firewall_transcript.sweep_beside = lambda path: None
+""",
+        "nftables opens a port",
+        "rename",
+        "it ends otherwise than usual, left over",
+    ),
+}
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGE)
+def test_what_would_break_the_promise_is_found(sabotage, tour_of, tmp_path):
+    code, title, place, sign = SABOTAGE[sabotage]
+    sound = tour_of(title)
+    machine = Machine(str(tmp_path), f"{MODULES}\n{code}")
+    try:
+        found = Tour(sound.scene, one(machine), sound.states).until(sign, place)
+    finally:
+        machine.close()
+    assert any(sign in violation for violation in found), "\n".join(found)
+
+
+def one(machine):
+    """Return a queue with just one machine."""
+    queued = queue.Queue(maxsize=1)
+    queued.put(machine)
+    return queued

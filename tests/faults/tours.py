@@ -1,0 +1,215 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A scene that tours machines: once undisturbed, then again and again with a fault in it, each time from its beginning."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import queue
+import signal
+import typing as t
+
+from ansible_collections.evergreen.tls.tests.faults.calls import PROCESSES, SIGNALS, STARTS, TRACED, WAITS, Call
+from ansible_collections.evergreen.tls.tests.faults.machines import Machine
+from ansible_collections.evergreen.tls.tests.faults.programs import Run, kill_at, refuse
+
+ATTEMPTS = 5  # at a call that has another number once other processes come and go
+ALL_TRACED = (*TRACED, *PROCESSES)
+
+
+class Tour:
+    """A scene, the machines that it is played on, and what an undisturbed run of it was like."""
+
+    def __init__(self, scene: t.Any, machines: queue.Queue, states: list[dict] | None = None) -> None:
+        """*states* are those of modules that are sound, where these are not."""
+        self.scene = scene
+        self.machines = machines
+        machine = machines.get()
+        try:
+            scene.set_up(machine)
+            self.states = [scene.state(machine)]
+            self.run = scene.run(machine, [], ALL_TRACED)
+            self.answer = self.run.answer()
+            self.states.append(scene.state(machine))
+            found = self._ordinary(machine)
+            self.states.append(scene.state(machine))
+        finally:
+            machines.put(machine)
+        assert states or not found, found
+        self.states = states or self.states
+        self.calls = self.run.calls
+
+    def kill_points(self) -> list[Call]:
+        """Return the calls at which a kill leaves something else than a kill at the one before.
+
+        Of what happens again and again until something has come about, the first nap is enough: the calls after it have no
+        numbers that could be told, and what is there before them is what is there at the nap.
+        """
+        points, is_waiting = [], False
+        for call in filter(self.changes, self.calls):
+            if not (is_waiting and (call.name in ("openat", *STARTS, *WAITS) or is_piped(call))):
+                points.append(call)
+                is_waiting = call.name == "clock_nanosleep"
+        return points
+
+    def refusals(self, errors: list[str]) -> list[tuple[Call, str]]:
+        """Return each call that the system may refuse with an error, one error after the other; of those that only look, each once."""
+        found, looks = [], set()
+        for call in self._before_naps():
+            is_look = call.name == "openat" and not call.makes_file
+            if call.name in STARTS:
+                found.append((call, ("ENOMEM", "EAGAIN")[len(found) % 2]))
+            elif call.name in SIGNALS:
+                found.append((call, "EPERM"))
+            elif call.error is None and self.matters(call) and not (is_piped(call) or is_answer(call)):
+                told = _without_numbers(call.told("/"))
+                found += [] if is_look and told in looks else [(call, errors[len(found) % len(errors)])]
+                looks.add(told)
+        return found
+
+    def _before_naps(self) -> list[Call]:
+        """Return the calls that have a number each time, and all that neither looks nor starts something."""
+        calls, is_waiting = [], False
+        for call in self.calls:
+            is_waiting = is_waiting or call.name == "clock_nanosleep"
+            if not is_waiting or (call.name not in ("openat", *STARTS) and not is_answer(call)):
+                calls.append(call)
+        return calls
+
+    def until(self, sign: str, place: str) -> list[str]:
+        """Kill at one such call after the other until a violation has this sign; return all that were found."""
+        found = []
+        for point in [point for point in self.kill_points() if self.told(point).startswith(place)]:
+            found += self.play(self.killed, [(point,)])
+            if any(sign in violation for violation in found):
+                break
+        return found
+
+    def changes(self, call: Call) -> bool:
+        """Say whether a call changes something, has somebody else change something, or waits for that."""
+        if call.error is not None:
+            return False
+        if call.name in (*STARTS, *SIGNALS, *WAITS):
+            return True
+        return (call.name != "openat" or call.makes_file) and self.matters(call)
+
+    def matters(self, call: Call) -> bool:
+        """Say whether a call is about a file of the scene, feeds a program, or answers."""
+        return any(path.startswith(self.scene.traces) or is_piped(call) or is_answer(call) for path in call.paths)
+
+    def play(self, performance: t.Callable[..., list[str]], variations: list[tuple]) -> list[str]:
+        """Play a performance for each variation, as many at once as there are machines; return the violations."""
+
+        def once(variation: tuple) -> list[str]:
+            machine = self.machines.get()
+            try:
+                found = performance(machine, *variation)
+            except AssertionError as error:
+                found = [str(error)]
+            finally:
+                self.machines.put(machine)
+            title = ", ".join(self.told(one) if isinstance(one, Call) else str(one) for one in variation)
+            return [f"{title}: {violation}" for violation in found]
+
+        with concurrent.futures.ThreadPoolExecutor(self.machines.maxsize) as pool:
+            return [violation for found in pool.map(once, variations) for violation in found]
+
+    def killed(self, machine: Machine, call: Call) -> list[str]:
+        """Kill the module at a system call; return what does not hold then, meanwhile, and after an ordinary run."""
+        run = self._attempt(machine, call, self._kill_at(machine, call), lambda run: run.calls[-1])
+        assert run.signal == signal.SIGKILL, f"{self.told(call)} was not reached"
+        machine.settle()
+        found = self.scene.violations(machine, self.states)
+        found += self._ordinary(machine)
+        found += self.scene.seen(machine, self.states)
+        return found + self._unfinished(machine)
+
+    def refused(self, machine: Machine, call: Call, error: str, remedies: dict[str, str], seen: set) -> list[str]:
+        """Refuse a system call; return what does not hold then, in what the module says, and after an ordinary run."""
+        run = self._attempt(machine, call, refuse(call, error), lambda run: _hit(run, error))
+        found = self.scene.violations(machine, self.states)
+        answer = run.answer()
+        if not answer.get("failed"):
+            found += self._unfinished(machine, self.states[1])
+        elif answer["msg"] != self.answer.get("msg"):
+            sentence = answer["msg"]
+            found += [] if sentence.endswith(f"; {remedies[error]}") else [f"it says {sentence!r}"]
+        likeness = (repr(self.scene.state(machine)), any(one.name in SIGNALS for one in run.calls))
+        if likeness in seen:
+            return found + self.scene.seen(machine, self.states)
+        seen.add(likeness)
+        found += self._ordinary(machine)
+        found += self.scene.seen(machine, self.states)
+        return found + self._unfinished(machine)
+
+    def _kill_at(self, machine: Machine, call: Call) -> list[str]:
+        """Return strace's options for a kill at a call; those that answer are numbered by themselves."""
+        if not is_answer(call):
+            return kill_at(call)
+        among = [one for one in self.calls if is_answer(one)].index(call) + 1
+        return [*kill_at(dataclasses.replace(call, number=among)), f"--trace-path={machine.folder}/output"]
+
+    def told(self, call: Call) -> str:
+        """Return a system call as people read it."""
+        return f"{call.told('/')} (number {call.number})"
+
+    def _attempt(self, machine: Machine, call: Call, strace: list[str], hit: t.Callable[[Run], Call | None]) -> Run:
+        """Run the module with strace's options until they have met the call that was meant; the witness watches."""
+        for _attempt in range(ATTEMPTS):
+            self.scene.set_up(machine)
+            self.scene.watch(machine)
+            run = self.scene.run(machine, strace, ALL_TRACED)
+            met = hit(run)
+            if met is not None and _without_numbers(met.told("/")) == _without_numbers(call.told("/")):
+                return run
+            machine.witness.end()
+        raise AssertionError(f"another call was hit, {met and self.told(met)}")
+
+    def _ordinary(self, machine: Machine) -> list[str]:
+        """Do an ordinary run, and another that must not change anything."""
+        found = self.scene.again(machine, self.states[0])
+        answer = self.scene.ordinary(machine)
+        if answer.get("failed"):
+            return [*found, f"the ordinary run fails: {answer['msg']}"]
+        before = self.scene.state(machine)
+        answer = self.scene.ordinary(machine)
+        if answer.get("failed") or answer["changed"] or self.scene.state(machine) != before:
+            found.append(f"a further run changes something: {answer.get('msg')}")
+        return found
+
+    def _unfinished(self, machine: Machine, wanted: dict | None = None) -> list[str]:
+        """Return what is not as it is after an undisturbed run, and an ordinary one unless another end is wanted."""
+        wanted, state = wanted or self.states[-1], self.scene.state(machine)
+        return [
+            f"it ends otherwise than usual, {part}: {different(state[part], wanted[part])}"
+            for part in wanted
+            if state[part] != wanted[part]
+        ]
+
+
+def is_answer(call: Call) -> bool:
+    """Say whether a call writes what the module answers."""
+    return call.name == "write" and call.paths[0].endswith("/output")
+
+
+def is_piped(call: Call) -> bool:
+    """Say whether a call writes what another program reads."""
+    return call.name == "write" and call.paths[0].startswith("pipe:")
+
+
+def different(one: t.Any, other: t.Any) -> str:
+    """Say what is in one of two things and not in the other."""
+    if isinstance(one, dict):
+        return ", ".join(f"{key}: {one.get(key)}" for key in {*one, *other} if one.get(key) != other.get(key))
+    return f"{one} instead of {other}"
+
+
+def _hit(run: Run, error: str) -> Call | None:
+    return next((call for call in run.calls if call.error == error), None)
+
+
+def _without_numbers(told: str) -> str:
+    return "".join(letter for letter in told if not letter.isdigit())
