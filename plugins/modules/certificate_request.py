@@ -88,7 +88,7 @@ def prepare(module, store, wanted, now, roots, oldest, reason):
     ready = None if module.params["force"] else store.ready(wanted, now, roots)
     if ready is not None:
         return {"changed": False, "ready": ready}
-    csr = waiting_request(store, wanted, oldest)
+    csr = still_waiting(store, wanted, oldest)
     if csr is not None:
         return waiting(store, csr)
     csr = new_request(store, wanted)
@@ -97,7 +97,7 @@ def prepare(module, store, wanted, now, roots, oldest, reason):
 
 def would_prepare(store, wanted, now, roots, oldest, reason):
     """Return what prepare() would, as far as it can be told without doing anything."""
-    csr = waiting_request(store, wanted, oldest)
+    csr = still_waiting(store, wanted, oldest)
     if csr is not None and store.ready(wanted, now, roots) is None:
         return waiting(store, csr)
     return {"changed": True, "diff": due(reason)}
@@ -159,16 +159,19 @@ def not_due(module, store, wanted, oldest):
     since = store.waiting_since()
     if since is None:
         return result
-    if waiting_request(store, wanted, oldest) is not None:
+    if still_waiting(store, wanted, oldest) is not None:
         return {**result, "since": since.isoformat()}
     return {**result, **give_up(module, store, wanted)}
 
 
-def waiting_request(store, wanted, oldest):
-    """Return the signing request that is waiting already, or None if there is none that fits, or it is older than *oldest*."""
+def still_waiting(store, wanted, oldest):
+    """Return the signing request that is waiting already, unless it has done so since before *oldest*, or does not fit."""
     since = store.waiting_since()
-    if since is None or (oldest is not None and since < oldest):
-        return None
+    return None if since is None or (oldest and since < oldest) else waiting_request(store, wanted)
+
+
+def waiting_request(store, wanted):
+    """Return the signing request that is waiting already, or None if there is none that fits."""
     key, csr = store.file("next", "privkey.pem"), store.file("next", "request.csr")
     if not key or not csr or store.file("next", "issuer") != wanted["issuer"].encode():
         return None

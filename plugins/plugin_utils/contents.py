@@ -15,6 +15,7 @@ import binascii
 import io
 import re
 import typing as t
+import warnings
 import zipfile
 import zlib
 
@@ -34,6 +35,9 @@ LARGEST_ARCHIVE = 8 * LARGEST
 LARGEST_CONTENT = 4 * LARGEST_ARCHIVE  # of an archive, with all that is in it
 MOST_FILES = 1000
 DEEPEST = 3  # archives within archives
+MOST_ITERATIONS = 2_000_000  # that a password goes through; programs write 1 to 600 000
+DEEPEST_DER = 32
+OCTETS, INTEGER = 0x04, 0x02
 
 BEGIN, DASHES = b"-----BEGIN ", b"-----"
 CERTIFICATES = (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")
@@ -193,11 +197,18 @@ class _Search:
 
     def _take_pkcs7(self, der: bytes) -> None:
         try:
-            self.certificates += pkcs7.load_der_pkcs7_certificates(der)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of sets out of order, as CAs send them
+                self.certificates += pkcs7.load_der_pkcs7_certificates(der)
         except (ValueError, UnsupportedAlgorithm) as error:
             self.complaints.append(f"it is PKCS #7 that cannot be read ({error}); have the chain sent as PEM")
 
     def _take_pkcs12(self, der: bytes) -> None:
+        if max(_iterations(der), default=0) > MOST_ITERATIONS:
+            self.complaints.append(
+                "it is PKCS #12 that would take minutes to open, as nobody sends certificates; remove it"
+            )
+            return
         for password in self.passwords:
             try:
                 bundle = pkcs12.load_pkcs12(der, password)
@@ -248,6 +259,35 @@ def _header(der: bytes) -> int:
         return 2
     count = der[1] & 0x7F
     return 2 + count if count <= 4 else 0
+
+
+def _iterations(der: bytes, depth: int = 0) -> list[int]:
+    """Return the numbers that follow a salt (RFC 7292, appendix C; RFC 8018, appendix A), at whatever depth."""
+    found: list[int] = []
+    before = None
+    for tag, value in _elements(der):
+        if tag == INTEGER and before == OCTETS:
+            found.append(int.from_bytes(value, "big"))
+        elif (tag & 0x20 or tag == OCTETS) and depth < DEEPEST_DER:
+            found += _iterations(value, depth + 1)
+        before = tag
+    return found
+
+
+def _elements(der: bytes) -> t.Iterator[tuple[int, bytes]]:
+    """Yield tag and value of each element of DER, as long as it is DER."""
+    at = 0
+    while at + 1 < len(der):
+        tag, length, start = der[at], der[at + 1], at + 2
+        if length > 0x80:
+            count = length & 0x7F
+            length, start = int.from_bytes(der[start : start + count], "big"), start + count
+        elif length == 0x80:  # of indefinite length
+            return
+        at = start + length
+        if at > len(der):
+            return
+        yield tag, der[start:at]
 
 
 def _is_key(der: bytes) -> bool:

@@ -21,7 +21,15 @@ import zipfile
 import pytest
 import yaml
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, pkcs7, pkcs12
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs7,
+    pkcs12,
+)
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
@@ -553,6 +561,20 @@ def test_a_private_key_for_somebody_else_keeps_no_answer_back(desk):
     assert len(issued.warnings) == 1 and "it holds a private key" in issued.warnings[0]
 
 
+def legacy_pfx_with_iterations(number):
+    """Return PKCS #12 whose password is to go through so many rounds before anybody knows whether it is right."""
+    encryption = (
+        PrivateFormat.PKCS12.encryption_builder()
+        .kdf_rounds(0x1234567 // 100)
+        .hmac_hash(hashes.SHA256())
+        .build(b"other")
+    )
+    content = pkcs12.serialize_java_truststore([pkcs12.PKCS12Certificate(LEAF, None)], encryption)
+    rounds = (0x1234567 // 100).to_bytes(3, "big")
+    assert b"\x02\x03" + rounds in content
+    return content.replace(b"\x02\x03" + rounds, b"\x02\x03" + (number & 0x7FFFFF).to_bytes(3, "big"))
+
+
 def bomb():
     """Return an archive of a kilobyte or two that is a hundred megabytes long."""
     return zipped(zeros=b"\0" * 100_000_000)
@@ -592,6 +614,10 @@ def bomb():
         (
             lambda: b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
             "it holds a certificate that cannot be read",
+        ),
+        (
+            lambda: legacy_pfx_with_iterations(2**31 - 1),
+            "it is PKCS #12 that would take minutes to open, as nobody sends certificates; remove it",
         ),
         (lambda: b"-----BEGIN CERTIFICATE-----\n" * 37_000, "its block CERTIFICATE is damaged; have it sent again"),
         (lambda: b"A" + b" " * 1_000_000 + b"!", "it holds no certificate in any form that is known here"),
