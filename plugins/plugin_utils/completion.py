@@ -106,9 +106,7 @@ def _check_subject(request: dict) -> None:
             )
     for field, longest in LONGEST.items():
         if len(request.get(field) or "") > longest:
-            raise TlsError(
-                f"{field} has {len(request[field])} characters, and {longest} are allowed; shorten it as the CA has it in its books"
-            )
+            raise TlsError(f"{field} has {len(request[field])} characters, and {longest} are allowed; shorten it")
     password = request.get("challenge_password") or ""
     if len(password) > 255 or not all(" " <= character <= "~" for character in password):
         raise TlsError(
