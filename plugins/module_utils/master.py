@@ -96,14 +96,18 @@ class Master:
             written = started(os.getpid()) or written
         return any(moment is not None and moment < written for moment in begun)
 
-    def check_startable(self, port: int) -> None:
-        """Make sure that nothing has the ports that nginx would have if it ran."""
+    def check_orphans(self) -> None:
+        """Make sure that no workers have outlived their master: they would keep the ports from another."""
         orphans = [pid for pid in running("nginx") if _is_working(pid) and program(parent(pid) or 0) != "nginx"]
         if orphans:
             raise TlsError(
                 f"the master process of nginx is gone, and workers of it go on with what they have (pid {', '.join(map(str, orphans))}); "
                 f"end them, with kill -QUIT {' '.join(map(str, orphans))}, start nginx, with systemctl start nginx, and run this again"
             )
+
+    def check_startable(self, port: int) -> None:
+        """Make sure that nothing has the port that nginx would have if it ran."""
+        self.check_orphans()
         holder = _stranger_at(port)
         if holder:
             raise TlsError(

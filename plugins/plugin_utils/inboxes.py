@@ -13,7 +13,12 @@ import os
 import stat
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import is_authority, names_of
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import (
+    is_authority,
+    is_signed_by,
+    names_of,
+    parse_chain,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import common_name, fingerprint
@@ -52,13 +57,16 @@ def read_inbox(directory: str, passwords: t.Sequence[str]) -> list[Entry]:
 
 def strays(entries: list[Entry], records: dict[str, dict[str, t.Any]]) -> list[str]:
     """Return a sentence for each file that answers nothing, with the reason. *records* are those of all requests, by key."""
-    said = []
+    said, idle = [], not any(record["state"] == WAITING for record in records.values())
     for entry in entries:
         reasons = [KEY] if entry.holds_key else []
         reasons += entry.complaints
         for leaf in entry.leaves():
             if reason := _why_stray(leaf, records.get(key_of(leaf))):
                 reasons.append(reason)
+        if idle and entry.certificates and not entry.leaves() and not _has_helped(entry, records):
+            names = ", ".join(printable(common_name(one.subject)) for one in entry.authorities())
+            reasons.append(f"the CA {names} signed nothing that was asked for here; remove this file")
         said += [f"{printable(entry.path)}: {reason}" for reason in dict.fromkeys(reasons)]
     return said
 
@@ -79,8 +87,14 @@ def is_used_up(entry: Entry, records: dict[str, dict[str, t.Any]]) -> bool:
         return False
     leaves = entry.leaves()
     if not leaves:
-        return not any(record["state"] == WAITING for record in records.values())
+        return not any(record["state"] == WAITING for record in records.values()) and _has_helped(entry, records)
     return all(_is_taken(leaf, records.get(key_of(leaf))) for leaf in leaves)
+
+
+def _has_helped(entry: Entry, records: dict[str, dict[str, t.Any]]) -> bool:
+    """Say whether the CAs in a file are those of an answer that was taken."""
+    chains = [parse_chain(record["chain"].encode()) for record in records.values() if record["chain"]]
+    return all(any(one in chain or is_signed_by(chain[-1], one) for chain in chains) for one in entry.authorities())
 
 
 def _why_stray(leaf: t.Any, record: dict[str, t.Any] | None) -> str:

@@ -68,7 +68,7 @@ from ansible_collections.evergreen.tls.plugins.modules import (
     nginx_reload,
     nginx_sites,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils import answers, firewalls, local_ca, rulesets
+from ansible_collections.evergreen.tls.plugins.plugin_utils import answers, clocks, firewalls, local_ca, rulesets
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils.changes import find_change
@@ -319,7 +319,9 @@ def read_master(content: bytes) -> None:
     pid, _line, rest = content.partition(b"\n")
     one = master.Master.__new__(master.Master)
     one.nginx = parse_nginx(test_nginx.BOOKWORM)
-    with mock.patch.object(master, "read_file", side_effect=lambda path: pid if path.endswith(".pid") else rest):
+    with mock.patch.object(
+        master, "read_file", side_effect=lambda path, _since=0: pid if path.endswith(".pid") else rest
+    ):
         one.process()
         one.error_log()
         one.blocks_for("www.example.org", 443)
@@ -500,6 +502,12 @@ def read_settings(value: t.Any) -> None:
 def read_log(content: bytes) -> None:
     load_error(text(content), 1234)
     taken_port(text(content))
+
+
+def read_clock(content: bytes) -> None:
+    ahead = clocks.difference(NOW, text(content), NOW)
+    clocks.disagreement(ahead)
+    clocks.is_too_wrong(ahead)
 
 
 def read_answers(content: bytes) -> None:
@@ -849,6 +857,7 @@ PARSERS = (
         encoded(EXHIBITS),
         "json",
     ),
+    Parser("clocks", "what the clock of a host says", read_clock, (NOW.isoformat().encode(), b"2026-11-21 10:00:00Z")),
     Parser("reports", "what tasks leave on hosts", of_json(make_report), encoded(LEFT), "json"),
     Parser("local_ca", "records", of_json(read_records), encoded(*RECORDS), "json"),
     Parser("local_ca", "files", read_answered, (b"7b", PEM, KEYS[0], *encoded(RECORD)), "der"),

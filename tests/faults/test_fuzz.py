@@ -201,12 +201,12 @@ TAKES_APART = {
 EXCUSES = {
     "it only passes on to others what is foreign": """
         action/certificate_issue.py:decide action/certificate_request.py:decide action/handshake_verify.py:decide
-        modules/certificate_info.py:tell modules/certificate_request.py:kept_key
+        modules/certificate_info.py:tell modules/certificate_request.py:ask modules/certificate_request.py:kept_key
         modules/nginx_reload.py:load action/certificate_revoke.py:decide module_utils/proofs.py:prove module_utils/store.py:why_renew
-        modules/certificate_request.py:ask plugin_utils/manual.py:_checked plugin_utils/manual.py:_hand_in
+        plugin_utils/manual.py:_checked plugin_utils/manual.py:_hand_in
         module_utils/store.py:_is_whole plugin_utils/actions.py:decide plugin_utils/survey.py:survey plugin_utils/survey.py:look""",
     "it takes apart what was made or checked here": """
-        module_utils/files.py:link_beside module_utils/master.py:_answers module_utils/requests.py:key_mode
+        module_utils/files.py:link_beside module_utils/targets.py:run module_utils/master.py:_answers module_utils/requests.py:key_mode
         module_utils/sites.py:_answer module_utils/sites.py:site_at module_utils/versions.py:number
         modules/certificate_install.py:complaint modules/certificate_request.py:new_request
         modules/firewall_transcript.py:take modules/firewall_transcript.py:from_wire modules/nginx_sites.py:converge
@@ -218,7 +218,8 @@ EXCUSES = {
         plugin_utils/manual.py:_text plugin_utils/outboxes.py:files_of plugin_utils/queues.py:get plugin_utils/queues.py:put""",
     "it matches a pattern, or says so in a sentence, and takes all text": """
         modules/certificate_info.py:folders modules/firewall_transcript.py:read modules/firewall_transcript.py:to_wire
-        modules/nginx_sites.py:sweep plugin_utils/actions.py:why_lost plugin_utils/actions.py:_last_line
+        module_utils/files.py:sweep_beside module_utils/versions.py:current modules/nginx_sites.py:check_file
+        plugin_utils/actions.py:why_lost plugin_utils/actions.py:_last_line
         plugin_utils/command.py:_last_words
         module_utils/master.py:_is_master""",
     "it catches what the library of the query raises": "action/survey.py:compiled action/survey.py:search",

@@ -127,7 +127,7 @@ def restart(self):
 nginx_sites.Master.reload = restart
 """,
         "a certificate that is put in use",
-        "wait4",
+        "clock_nanosleep",
         "the witness saw: https:443:www.example.org Connection refused",
     ),
     "a configuration is not tested": (

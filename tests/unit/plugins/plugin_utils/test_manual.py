@@ -436,6 +436,19 @@ def test_a_certificate_for_another_key_is_named_and_left_alone(desk):
     assert path.exists()
 
 
+def test_a_ca_that_signed_nothing_is_named_when_nothing_waits_any_longer(desk):
+    stranger = desk.put("stranger.crt", Authority("A Stranger").pem)
+    path = desk.put("ca.crt", to_pem([MIDDLE, ROOT.certificate]))
+    assert desk.strays() == []
+    desk.put("a.pem", to_pem([LEAF]))
+    issued = desk.ask()
+    assert issued.chain == CHAIN
+    assert issued.warnings == [
+        f"{stranger}: the CA A Stranger signed nothing that was asked for here; remove this file"
+    ]
+    assert stranger.exists() and not path.exists()
+
+
 def test_a_certificate_for_other_names_is_refused(desk):
     path = desk.put("wrong.pem", to_pem(ISSUING.chain(["bank.example"], some_key())))
     assert desk.refusal() == (
