@@ -15,7 +15,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAc
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuance import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import check_request_for_issuer, open_issuer
-from ansible_collections.evergreen.tls.plugins.plugin_utils.waiting import Waiting, describe, sentence
+from ansible_collections.evergreen.tls.plugins.plugin_utils.waiting import PLAIN, Waiting, describe, sentence
 
 
 class ActionModule(TlsAction):
@@ -61,7 +61,14 @@ class ActionModule(TlsAction):
 
     def _waits(self, waiting, issuer, arguments):
         """Return what there is instead of a chain, while somebody has to act."""
-        warnings = {"warnings": issuer.remarks} if getattr(issuer, "remarks", []) else {}
-        told, now = (waiting, arguments["valid"]), datetime.datetime.now(datetime.timezone.utc)
-        said = sentence(*told, now)
-        return {"changed": waiting.changed, "waiting": describe(*told, now), "msg": said, **warnings}
+        about, now = (waiting, arguments["valid"]), datetime.datetime.now(datetime.timezone.utc)
+        said, told = sentence(*about, now), describe(*about, now)
+        # Where nobody sums up, as in a deployment, it is to be seen once all the same, and again when it becomes urgent.
+        reminder = [said] if waiting.changed or told["urgency"] != PLAIN else []
+        warnings = [*reminder, *getattr(issuer, "remarks", [])]
+        return {
+            "changed": waiting.changed,
+            "waiting": told,
+            "msg": said,
+            **({"warnings": warnings} if warnings else {}),
+        }

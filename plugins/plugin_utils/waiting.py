@@ -11,10 +11,10 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 
+PLAIN, LATE = "plain", "late"
 # How loudly to remind, by the share of the lifetime that is left at the least. With less than the last one, or with a
 # certificate that has expired, waiting is a failure.
-REMINDERS = ((1 / 6, "plain"), (1 / 12, "soon"), (1 / 40, "hurry"))
-LATE = "late"
+REMINDERS = ((1 / 6, PLAIN), (1 / 12, "soon"), (1 / 40, "hurry"))
 LOUD = {"soon": "ask where it stays: ", "hurry": "HURRY: ", LATE: "TOO LATE to wait longer: "}
 
 
@@ -49,7 +49,7 @@ def urgency(lifetime: dict[str, str] | None, now: datetime.datetime) -> str:
     come to an end.
     """
     if not lifetime:
-        return REMINDERS[0][1]
+        return PLAIN
     start, end = moment(lifetime["not_before"]), moment(lifetime["not_after"])
     left = (end - now) / (end - start) if end > start else 0
     return next((word for share, word in REMINDERS if left >= share), LATE)
@@ -103,5 +103,5 @@ def _meanwhile(lifetime: dict[str, t.Any] | None, loud: str, now: datetime.datet
     start, end = moment(lifetime["not_before"]), moment(lifetime["not_after"])
     if end <= now:
         return f"the certificate in use expired on {readable(end)}"
-    left = "" if loud == REMINDERS[0][1] else f", {(end - now) / (end - start):.0%} of its lifetime is left"
+    left = "" if loud == PLAIN else f", {(end - now) / (end - start):.0%} of its lifetime is left"
     return f"the certificate in use goes on until {readable(end)}{left}"

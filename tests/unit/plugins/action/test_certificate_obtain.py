@@ -101,10 +101,12 @@ def test_who_waits_has_not_failed_and_what_is_in_use_is_known(run):
     assert waiting["until"] == (NOW + 100 * DAY).isoformat()
     assert certificates["www"]["fingerprint"] == "ab" * 32
     assert "certificate_install" not in run.sent
+    assert result["warnings"] == [certificates["www"]["msg"]]  # where nobody sums up, it is to be seen once
     for _time in range(3):
         result, certificates = run.obtain()
         assert (result["changed"], result["failed"]) == (False, False)
         assert certificates["www"]["waiting"] == waiting
+        assert "warnings" not in result
 
 
 def test_check_mode_says_that_it_waits(run):
@@ -127,6 +129,7 @@ def test_reminders_grow_louder(run, left, begin):
     result, certificates = run.obtain()
     assert not result["failed"]
     assert certificates["www"]["waiting"]["for"].startswith(begin)
+    assert run.obtain()[0]["warnings"] == [certificates["www"]["msg"]]
 
 
 @pytest.mark.parametrize("left", [4, -1])
