@@ -164,6 +164,11 @@ def wait(module, master, wanted, installed, end):
 def explain(master, wanted, difference):
     """Say what stands between the installed certificate and the client."""
     blocks = master.blocks_for(difference.domain, wanted["port"])
+    if difference.seen == "nothing" and not blocks:
+        return (
+            f"{difference.sentence}: no server block of nginx has that name there; if its site has waited for this first certificate, "
+            "run evergreen.tls.deploy"
+        )
     if difference.seen == "nothing" or (not blocks and difference.seen != "another"):
         return difference.sentence
     if not blocks:
