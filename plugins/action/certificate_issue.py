@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain
@@ -13,7 +14,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQU
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuance import issue_once
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import check_request_for_issuer, open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.waiting import PLAIN, Waiting, describe, sentence
 
 
 class ActionModule(TlsAction):
@@ -24,21 +26,30 @@ class ActionModule(TlsAction):
         "request": REQUEST,
         "csr": {"type": "str"},
         "in_use": {"type": "str"},
+        "valid": {"type": "dict"},
+        "reason": {"type": "str"},
+        "since": {"type": "str"},
         "issuers": {"type": "dict", "default": {}, "no_log": True},
     }
 
     def decide(self, arguments, task_vars):
         wanted = complete_request(arguments["request"])
+        check_request_for_issuer(wanted, arguments["issuers"])
         issuer = open_issuer(wanted["issuer"], arguments["issuers"])
-        what = f"the certificate of {wanted['name']}"
+        what, host = f"the certificate of {wanted['name']}", task_vars.get("inventory_hostname", "")
+        csr = (arguments["csr"] or "").encode(errors="replace")  # of a host, and so it may hold halves of characters
+        told = {word: arguments[word] for word in ("valid", "reason", "since")}
         if self._task.check_mode:
-            sentence = f"would have {what} issued by {wanted['issuer']}"
-            return {"changed": True, "msg": sentence, "diff": {"before": "", "after": f"{sentence}\n"}}
+            waiting = issuer.look({**wanted, **told}, csr, host) if csr and hasattr(issuer, "look") else None
+            if waiting is not None:
+                return self._waits(waiting, issuer, arguments)
+            would = f"would have {what} issued by {wanted['issuer']}"
+            return {"changed": True, "msg": would, "diff": {"before": "", "after": f"{would}\n"}}
         if not arguments["csr"]:
             raise TlsError(f"there is no signing request for {what}; pass the csr that certificate_request returned")
-        host = task_vars.get("inventory_hostname", "")
-        csr = arguments["csr"].encode(errors="replace")  # of a host, and so it may hold halves of characters
-        issued = issue_once(issuer, wanted, csr, host, arguments["in_use"])
+        issued = issue_once(issuer, wanted, csr, host, arguments["in_use"], told)
+        if isinstance(issued, Waiting):
+            return self._waits(issued, issuer, arguments)
         return {
             "changed": True,
             "chain": to_pem(issued.chain).decode(),
@@ -46,4 +57,18 @@ class ActionModule(TlsAction):
             "certificate": describe_chain(issued.chain),
             "warnings": issued.warnings,
             "msg": f"{wanted['issuer']} issued {what}{'' if issued.is_new else ' in an earlier run'}",
+        }
+
+    def _waits(self, waiting, issuer, arguments):
+        """Return what there is instead of a chain, while somebody has to act."""
+        about, now = (waiting, arguments["valid"]), datetime.datetime.now(datetime.timezone.utc)
+        said, told = sentence(*about, now), describe(*about, now)
+        # Where nobody sums up, as in a deployment, it is to be seen once all the same, and again when it becomes urgent.
+        reminder = [said] if waiting.changed or told["urgency"] != PLAIN else []
+        warnings = [*reminder, *getattr(issuer, "remarks", [])]
+        return {
+            "changed": waiting.changed,
+            "waiting": told,
+            "msg": said,
+            **({"warnings": warnings} if warnings else {}),
         }

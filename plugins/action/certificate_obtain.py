@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import ChainAction, passed_on
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import ISSUERS, open_issuer
 
 
 class ActionModule(ChainAction):
@@ -23,29 +26,55 @@ class ActionModule(ChainAction):
 
     def decide(self, arguments, task_vars):
         check_distinct(arguments["requests"])
-        return self.each(arguments["requests"], lambda request: self._obtain(request, arguments, task_vars))
+        withdrawn = self._withdrawn(arguments, task_vars.get("inventory_hostname", ""))
+        return self.each(
+            [*arguments["requests"], *withdrawn], lambda request: self._obtain(request, arguments, task_vars)
+        )
+
+    def _withdrawn(self, arguments, host):
+        """Return the requests that wait for people and that the inventory has no longer, to be taken back."""
+        known = {request["name"]: request["issuer"] for request in arguments["requests"]}
+        requests = []
+        for name, settings in arguments["issuers"].items():
+            if isinstance(settings, dict) and hasattr(ISSUERS.get(str(settings.get("type"))), "waiting_names"):
+                gone = []
+                with contextlib.suppress(TlsError, OSError):  # which the requests that need this issuer will tell
+                    names = open_issuer(name, arguments["issuers"]).waiting_names(host)
+                    gone = [one for one in names if known.get(one) != name]
+                requests += [
+                    {"name": one, "domains": ["withdrawn.invalid"], "issuer": name, "withdraw": True} for one in gone
+                ]
+        return requests
 
     def _obtain(self, request, arguments, task_vars):
         place = {"request": request, "directory": arguments["directory"]}
         issuers = {"issuers": arguments["issuers"]}
+        if request.get("withdraw"):
+            bare = {word: value for word, value in request.items() if word != "withdraw"}
+            return _result(
+                [self.step("certificate_request", {**place, **issuers, "request": bare, "withdraw": True}, task_vars)],
+                "",
+            )
         asked = self.step("certificate_request", {**place, **issuers, "force": arguments["force"]}, task_vars)
         if asked.get("failed") or not (asked.get("due") or "ready" in asked):
             return _result([asked], "it is not due")
         steps, issued = [asked], {}
         if "ready" not in asked:
-            csr = {"csr": asked.get("csr"), "in_use": asked.get("in_use")}
+            csr = {word: asked.get(word) for word in ("csr", "in_use", "valid", "reason", "since")}
             issued = self.step("certificate_issue", {"request": request, **issuers, **csr}, task_vars)
             steps.append(issued)
+        if issued.get("waiting"):
+            return _result(steps, "it waits", issued["waiting"])
         if not issued.get("failed"):
             answer = {"chain": issued.get("chain"), "roots": issued.get("roots")}
             steps.append(self.step("certificate_install", {**place, **answer}, task_vars))
         return _result(steps, "it is due")
 
 
-def _result(steps, otherwise):
-    """Return what became of a request in the steps that were taken for it."""
+def _result(steps, otherwise, waiting=None):
+    """Return what became of a request in the steps that were taken for it; *waiting* is what its issuer says of that."""
     asked, last = steps[0], steps[-1]
-    said = [last] if last.get("failed") else steps
+    said = [last] if last.get("failed") or waiting else steps
     certificate = last.get("certificate")
     result = {
         "changed": any(step.get("changed") for step in steps),
@@ -54,6 +83,9 @@ def _result(steps, otherwise):
         "due": asked.get("due", False),
         "reason": asked.get("reason"),
         "certificate": certificate,
-        "fingerprint": certificate.get("fingerprint") if certificate else asked.get("fingerprint"),
+        "waiting": waiting,
+        "fingerprint": certificate.get("fingerprint")
+        if certificate
+        else asked.get("fingerprint") or asked.get("in_use"),
     }
     return {**{key: value for key, value in result.items() if value is not None}, **passed_on(steps)}

@@ -12,7 +12,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQU
 from ansible_collections.evergreen.tls.plugins.plugin_utils import clocks
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import advice, open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import (
+    advice,
+    check_request_for_issuer,
+    open_issuer,
+)
 
 
 class ActionModule(TlsAction):
@@ -26,25 +30,31 @@ class ActionModule(TlsAction):
         "force": {"type": "bool", "default": False},
         "host": {"type": "str"},
         "renewals": {"type": "dict"},
+        "withdraw": {"type": "bool", "default": False},
     }
 
     def decide(self, arguments, task_vars):
         request = complete_request(arguments["request"])
-        issuer = open_issuer(request["issuer"], arguments.pop("issuers"))
-        roots = issuer.roots()
-        host = arguments["host"] or task_vars.get("inventory_hostname", "")
+        issuers, host = arguments.pop("issuers"), arguments["host"] or task_vars.get("inventory_hostname", "")
+        check_request_for_issuer(request, issuers)
+        issuer = open_issuer(request["issuer"], issuers)
+        roots, patience = issuer.roots(), getattr(issuer, "patience", None)
         renewals = arguments["renewals"]
         arguments = {
             **arguments,
+            "patience": int(patience.total_seconds()) if patience else None,
             "request": request,
             "roots": arguments["roots"] or (roots.decode() if roots else None),
             "host": host,
             "renewals": advice(issuer, host, request["name"]) if renewals is None else renewals,
         }
         result = self._ask_host(arguments, task_vars)
-        if not result.get("missing"):
-            return result
-        return self._install(result["missing"], task_vars) or self._ask_host(arguments, task_vars)
+        if result.get("missing"):
+            result = self._install(result["missing"], task_vars) or self._ask_host(arguments, task_vars)
+        if hasattr(issuer, "withdraw") and not (result.get("failed") or result.get("due")) and "since" not in result:
+            given_up = not self._task.check_mode and issuer.withdraw(host, request["name"])
+            result["changed"] = result.get("changed", False) or given_up
+        return result
 
     def _ask_host(self, arguments, task_vars):
         """Ask the host, and let nothing be issued for one whose clock would refuse it, or have it issued again and again."""

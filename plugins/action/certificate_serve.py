@@ -19,6 +19,7 @@ class ActionModule(ChainAction):
         "directory": {"type": "path", "default": "/etc/evergreen"},
         "issuers": {"type": "dict", "default": {}, "no_log": True},
         "fingerprints": {"type": "dict", "default": {}},
+        "waiting": {"type": "dict", "default": {}},
         "loaded": {"type": "list", "elements": "str", "default": []},
         "started": {"type": "bool", "default": False},
         "timeout": {"type": "float", "default": 10},
@@ -29,14 +30,21 @@ class ActionModule(ChainAction):
         def step(name, asked):
             return self.step(name, asked, task_vars)
 
-        return self.each(arguments["requests"], lambda request: Service(request, arguments, step).prove())
+        def prove(request):
+            waiting = arguments["waiting"].get(request["name"])
+            if waiting is None:
+                return Service(request, arguments, step).prove()
+            # What is in use meanwhile need be neither for all names nor from the issuer that is wanted.
+            return Service(covered(request, waiting), arguments, step, waits=True).prove()
+
+        return self.each(arguments["requests"], prove)
 
 
 class Service:
     """One installed certificate, until clients are seen to get it, or the version before."""
 
-    def __init__(self, request, arguments, step):
-        self.request, self.arguments, self.step = request, arguments, step
+    def __init__(self, request, arguments, step, waits=False):
+        self.request, self.arguments, self.step, self.waits = request, arguments, step, waits
         self.steps = []  # that were taken, for what Ansible shows of them
 
     def prove(self):
@@ -47,7 +55,7 @@ class Service:
             if not seen.get("failed") and not seen["problems"]:
                 return {"msg": seen["msg"], **passed_on([seen])}
         presented = self._present(self.request, started=self.arguments["started"])
-        proof = presented if presented.get("failed") else self._seen(self.request, presented)
+        proof = presented if presented.get("failed") or self.waits else self._seen(self.request, presented)
         result = {"msg": proof["msg"], "failed": bool(proof.get("failed"))}
         if presented.get("reason"):
             result["reason"] = presented["reason"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 import collections.abc
 import datetime
 import os
-import pwd
 import socket
 import typing as t
 
@@ -18,7 +17,7 @@ from ansible.utils.display import Display
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration
-from ansible_collections.evergreen.tls.plugins.plugin_utils.records import remove_old_records, write_record
+from ansible_collections.evergreen.tls.plugins.plugin_utils.records import remove_old_records, user, write_record
 from ansible_collections.evergreen.tls.plugins.plugin_utils.reports import report, surveyed, text
 
 display = Display()
@@ -98,11 +97,3 @@ def playbooks():
     """Return the playbooks that this run was started with."""
     named = context.CLIARGS.get("args")
     return list(named) if isinstance(named, (list, tuple)) else []
-
-
-def user():
-    """Return the name of the user who runs this, or the number of one without a name."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())

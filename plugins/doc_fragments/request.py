@@ -71,6 +71,20 @@ options:
           - The common name in the subject, 64 characters at most (RFC 5280).
           - By default the first of the O(request.domains) that fits.
         type: str
+      organization:
+        description:
+          - The name of an organisation in C(organizations) of the issuer, whose subject fields the request takes over.
+        type: str
+      challenge_password:
+        description: A password that the CA wants in the signing request (RFC 2985); printable ASCII, 255 characters at most.
+        type: str
+      allowed_domains:
+        description:
+          - Names that the certificate may cover besides, since the CA adds them for free.
+          - Where C(may_add) of the issuer says so, V(www.example.org) for V(example.org) and the other way round are among them.
+        type: list
+        elements: str
+        default: []
       lifetime:
         description:
           - How long the certificate is to live, where the issuer lets the applicant choose; a number and a unit
@@ -143,6 +157,11 @@ options:
       - "C(type=acme) orders from Let's Encrypt, or whatever ACME server C(directory) says. Its settings, all of which have defaults:
         C(directory), C(directories), C(test_directory), C(email), C(terms_of_service_agreed), C(eab_kid), C(eab_hmac), C(account_key),
         C(folder), C(solver), C(profile), C(preferred_chain), C(ca_file), C(roots), C(at_once), C(timeout). C(docs/acme.md) describes them."
+      - "C(type=manual) is a CA with people in it: requests go into an outbox, answers come into an inbox. Its settings: C(directory),
+        C(outbox), C(inbox), C(bundle), C(roots), C(intermediates), C(aia), C(passwords), C(patience), C(asked_by)."
+      - "C(type=command) is a program that signs what stands on its standard input. Its settings: C(argv), C(timeout), C(environment),
+        C(roots), C(directory)."
+      - "Issuers of every type have C(defaults), C(organizations), C(rules), C(ip_addresses) and C(may_add)."
     type: dict
     default: {}
 """

@@ -78,17 +78,27 @@ def is_signed_by(lower, upper) -> bool:
     return True
 
 
-def check_chain(chain: list, public_key, names: list[str], now: datetime.datetime, roots: list | None = None) -> None:
+def check_chain(
+    chain: list,
+    public_key,
+    names: list[str],
+    now: datetime.datetime,
+    roots: list | None = None,
+    allowed: tuple | list = (),
+) -> None:
     """Make sure that a server with *public_key* can answer to *names* with *chain*, for clients that trust *roots*.
 
     A good chain passes in silence; a bad one raises TlsError with the first thing that is wrong. Without *roots*,
-    trust is left to the handshake from outside. Names are expected in their normal form.
+    trust is left to the handshake from outside. Names are expected in their normal form. Those that are *allowed* may be
+    covered besides.
     """
     leaf = chain[0]
     if public_bytes(leaf.public_key()) != public_bytes(public_key):
         raise TlsError("the certificate belongs to another private key; have the request of this host issued again")
-    if names_of(leaf) != set(names):
-        raise TlsError(_names_differ(names_of(leaf), set(names)))
+    wanted = set(names)
+    found = names_of(leaf) - (set(allowed) - wanted)
+    if found != wanted:
+        raise TlsError(_names_differ(found, wanted))
     if is_authority(leaf):
         raise TlsError("the certificate is one of a CA, not of a server; have it issued for a server")
     usage = _extension(leaf, "ExtendedKeyUsage")

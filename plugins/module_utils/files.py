@@ -146,14 +146,14 @@ def named(path: str) -> t.Iterator[None]:
 
 
 @contextlib.contextmanager
-def locked(path: str, patience: float = 60.0, place: int | None = None) -> t.Iterator[None]:
-    """Hold the lock *path*, a folder, or a file that is created where it is missing; the kernel releases it if this process dies.
+def locked(path: str, patience: float = 60.0, place: int | None = None, is_folder: bool = False) -> t.Iterator[None]:
+    """Hold the lock *path*, a file that is created where it is missing, or a folder; the kernel releases it if this process dies.
 
     With *place*, hold that byte of it alone: one file is any number of locks, of which a process holds one at a time.
 
     Raises TlsError when another process holds it for longer than *patience* seconds.
     """
-    kind = os.O_RDONLY | os.O_DIRECTORY if os.path.isdir(path) else os.O_RDWR | os.O_CREAT
+    kind = os.O_RDONLY | os.O_DIRECTORY if is_folder else os.O_RDWR | os.O_CREAT
     descriptor = os.open(path, kind | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         deadline = time.monotonic() + patience

@@ -17,7 +17,7 @@ try:
     from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-    from cryptography.x509.oid import ExtensionOID, NameOID
+    from cryptography.x509.oid import AttributeOID, ExtensionOID, NameOID
 except ImportError:  # reported by require_cryptography() before anything here is called
     pass
 
@@ -76,12 +76,14 @@ def public_pem(public_key) -> bytes:
 
 
 def make_request(key, names: list[str], subject: dict) -> bytes:
-    """Return a signing request in PEM for *names*, with the subject fields that are set in *subject*."""
+    """Return a signing request in PEM for *names*, with the subject fields and the challenge password that are set in *subject*."""
     builder = (
         x509.CertificateSigningRequestBuilder()
         .subject_name(subject_name(names, subject))
         .add_extension(x509.SubjectAlternativeName(general_names(names)), critical=False)
     )
+    if subject.get("challenge_password"):
+        builder = builder.add_attribute(AttributeOID.CHALLENGE_PASSWORD, subject["challenge_password"].encode())
     digest = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
     return builder.sign(key, digest).public_bytes(serialization.Encoding.PEM)
 
@@ -122,6 +124,18 @@ def load_request(pem: bytes):
     if not proved:
         raise TlsError("the signing request does not prove possession of its key; have it made again with force: true")
     return csr
+
+
+def challenge_password(csr) -> str | None:
+    """Return the challenge password of a signing request (RFC 2985, section 5.4.1), or None where it has none."""
+    try:
+        if hasattr(csr, "attributes"):
+            value = csr.attributes.get_attribute_for_oid(AttributeOID.CHALLENGE_PASSWORD).value
+        else:  # before cryptography 36
+            value = csr.get_attribute_for_oid(AttributeOID.CHALLENGE_PASSWORD)
+    except x509.AttributeNotFound:
+        return None
+    return value.decode(errors="replace")
 
 
 def requested_names(csr) -> set[str]:

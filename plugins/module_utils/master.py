@@ -37,6 +37,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.processes import (
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file, run
 
 MASTER = "nginx: master process"
+ONCE_MORE = 3.0  # seconds; nginx tries for two and a half to have its ports
 SLOWER = 10  # times that a reload may take as long as a test
 PID = re.compile(rb"[0-9]{1,9}")
 FOLDERS = ["/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin", "/opt/nginx/sbin"]
@@ -53,6 +54,7 @@ class Master:
                 "nginx is not installed on this host; install it, for example with apt install nginx, and run this again"
             )
         self.nginx: Nginx = parse_nginx(run([self.program, "-V"])[1])
+        self.gave_up: float | None = None  # when refusal() first saw it
         self.tested = 0.0  # seconds that the last test of the configuration took
 
     def files(self) -> dict[str, str]:
@@ -96,14 +98,18 @@ class Master:
             written = started(os.getpid()) or written
         return any(moment is not None and moment < written for moment in begun)
 
-    def check_startable(self, port: int) -> None:
-        """Make sure that nothing has the ports that nginx would have if it ran."""
+    def check_orphans(self) -> None:
+        """Make sure that no workers have outlived their master: they would keep the ports from another."""
         orphans = [pid for pid in running("nginx") if _is_working(pid) and program(parent(pid) or 0) != "nginx"]
         if orphans:
             raise TlsError(
                 f"the master process of nginx is gone, and workers of it go on with what they have (pid {', '.join(map(str, orphans))}); "
                 f"end them, with kill -QUIT {' '.join(map(str, orphans))}, start nginx, with systemctl start nginx, and run this again"
             )
+
+    def check_startable(self, port: int) -> None:
+        """Make sure that nothing has the port that nginx would have if it ran."""
+        self.check_orphans()
         holder = _stranger_at(port)
         if holder:
             raise TlsError(
@@ -135,9 +141,16 @@ class Master:
             )
         os.kill(process, signal.SIGHUP)
 
-    def refusal(self, since: int) -> str | None:
-        """Return why nginx gave up loading its configuration since log_end(), or None while it did not, or does not say."""
+    def refusal(self, since: int, is_over: bool = False) -> str | None:
+        """Return why nginx gave up loading its configuration since log_end(), or None while it did not, or does not say.
+
+        That may be what a run before this one had it load, which was killed meanwhile. So it may try once more, unless time *is_over*.
+        """
         error = load_error(self.logged(since), self.process() or 0)
+        if error and self.gave_up is None:
+            self.gave_up = time.monotonic()
+        if error and not is_over and time.monotonic() - self.gave_up < ONCE_MORE:
+            return None
         port = taken_port(error) if error else None
         holder = _stranger_at(port) if port else None
         return f"{error}, and port {port} is taken by {holder}" if holder else error

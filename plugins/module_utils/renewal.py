@@ -77,7 +77,7 @@ def why_replace(
 ) -> str | None:
     """Say why a chain that is installed beside *public_key*, or served, is due, or return None while it is not."""
     try:
-        check_chain(chain, public_key, wanted["domains"], now, roots)
+        check_chain(chain, public_key, wanted["domains"], now, roots, wanted.get("allowed_domains") or ())
     except TlsError as error:
         return str(error)
     if describe_key(public_key) != wanted_kind(wanted):

@@ -14,6 +14,7 @@ www.example.org/
 
 from __future__ import annotations
 
+import datetime
 import errno
 import os
 import re
@@ -62,6 +63,14 @@ class Versions:
     def file(self, version: str, name: str) -> bytes | None:
         """Return the content of a file of a version (or of C(next)), or None where it is missing."""
         return read_file(os.path.join(self.path, version, name))
+
+    def waiting_since(self) -> datetime.datetime | None:
+        """Return since when a signing request is waiting in C(next), in UTC, or None where there is none."""
+        try:
+            changed = os.stat(os.path.join(self.next, "request.csr")).st_mtime
+        except OSError:
+            return None
+        return datetime.datetime.fromtimestamp(changed, datetime.timezone.utc)
 
 
 def number(version: str) -> int:

@@ -49,13 +49,13 @@ def folders(directory):
 
 def tell(versions):
     """Return what is there of one certificate, for the controller to describe: files, and never more of a key than its public part."""
-    version = versions.current()
+    version, since = versions.current(), versions.waiting_since()
     told = {
         "name": os.path.basename(versions.path),
         "path": versions.path,
         "version": version,
         "versions": versions.versions(),
-        "waiting_since": waiting_since(versions),
+        "waiting_since": since.isoformat() if since else None,
     }
     if version is None:
         return told
@@ -68,15 +68,6 @@ def tell(versions):
     except TlsError as error:
         told["problem"] = str(error)
     return told
-
-
-def waiting_since(versions):
-    """Return since when a request is waiting, in UTC."""
-    try:
-        changed = os.stat(os.path.join(versions.next, "request.csr")).st_mtime
-    except OSError:
-        return None
-    return datetime.datetime.fromtimestamp(changed, datetime.timezone.utc).isoformat()
 
 
 if __name__ == "__main__":

@@ -110,7 +110,8 @@ def install(module, wanted, store):
     store.check_private("next", wanted)
     try:
         chain = parse_chain(module.params["chain"].encode())
-        check_chain(chain, load_key(key, f"{store.next}/privkey.pem").public_key(), wanted["domains"], now, roots)
+        public_key = load_key(key, f"{store.next}/privkey.pem").public_key()
+        check_chain(chain, public_key, wanted["domains"], now, roots, wanted["allowed_domains"])
     except TlsError as error:
         raise TlsError(f"the chain for {wanted['name']} is refused: {error}", now=now.isoformat()) from error
     return {"chain": chain, **put_in_use(module, wanted, store, lambda: store.complete(chain, wanted))}

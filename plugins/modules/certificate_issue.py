@@ -19,6 +19,7 @@ description:
     changes nothing.
   - What an issuer answered is kept on the controller for 30 days. A signing request that comes again, from a run that goes on where
     another was killed or from two controllers at once, gets the answer that is there, and nothing is issued twice.
+  - Where somebody has to act first, there is no chain yet. RV(waiting) says so, and that is no failure.
 author:
   - Evergreen contributors (@evergreen)
 extends_documentation_fragment:
@@ -45,6 +46,17 @@ options:
       - The SHA-256 fingerprint of the certificate that is in use, as M(evergreen.tls.certificate_request) returned it.
       - It is never returned again, though the signing request may be equal to that for it, where the key is kept.
     type: str
+  valid:
+    description:
+      - For which names and from when to when that certificate is valid, as M(evergreen.tls.certificate_request) returned it.
+      - With less than a sixth of the lifetime left, waiting is told louder; with less than a fortieth it is a failure.
+    type: dict
+  reason:
+    description: Why a certificate is due, for people who have to act.
+    type: str
+  since:
+    description: Since when the signing request waits on its host, in ISO 8601.
+    type: str
 seealso:
   - module: evergreen.tls.certificate_request
   - module: evergreen.tls.certificate_install
@@ -69,21 +81,33 @@ EXAMPLES = r"""
 RETURN = r"""
 chain:
   description: The chain in PEM, leaf first, without the root.
-  returned: success, but not in check mode
+  returned: when it was issued
   type: str
   sample: "-----BEGIN CERTIFICATE-----\\n..."
 roots:
   description: The roots that clients of the issuer trust, in PEM.
-  returned: success, but not in check mode
+  returned: when it was issued
   type: str
   sample: "-----BEGIN CERTIFICATE-----\\n..."
 certificate:
   description: The certificate, as people read it.
-  returned: success, but not in check mode
+  returned: when it was issued
   type: dict
   sample:
     names: [example.org, www.example.org]
     not_after: "2027-01-07T10:00:00+00:00"
+waiting:
+  description:
+    - What somebody has to act on (C(for)), since when (C(since)), until when the certificate in use goes on (C(until)) and for which
+      names (C(names)), and how loudly to remind (C(urgency), V(plain), V(soon), V(hurry) or V(late)).
+  returned: when the issuer waits for somebody
+  type: dict
+  sample:
+    for: hand /srv/bought/outbox/www_web1.csr in to bought, and put what comes back into /srv/bought/inbox
+    since: "2026-11-21T10:00:00+00:00"
+    until: "2026-12-18T00:00:00+00:00"
+    urgency: plain
+    names: [www.example.org]
 msg:
   description: What was done, in a sentence.
   returned: success

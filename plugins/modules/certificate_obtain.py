@@ -13,6 +13,8 @@ description:
   - Walks each of O(requests) through M(evergreen.tls.certificate_request), M(evergreen.tls.certificate_issue) and
     M(evergreen.tls.certificate_install), as far as it is due. Where nothing is due, the host is asked once for each, and nothing
     changes.
+  - Where an issuer waits for somebody, the certificate in use goes on, and nothing fails until its end is near.
+  - Requests that wait for people and are in O(requests) no longer are withdrawn.
   - One certificate that cannot be had keeps none of the others back. The task fails in the end, with a sentence for each.
   - What is installed is not served yet; that is what M(evergreen.tls.certificate_serve) is for.
   - Runs on the controller, and logs in to the host for the parts that are done there.
@@ -87,6 +89,13 @@ certificates:
       description: The certificate that is installed now, as people read it.
       type: dict
       returned: when one was installed
+    waiting:
+      description:
+        - What somebody has to act on (C(for)), since when (C(since)), until when the certificate in use goes on (C(until)) and for which
+          names (C(names)), and how loudly to remind (C(urgency), V(plain), V(soon), V(hurry) or V(late)).
+        - Whoever waits has not failed, unless it is V(late).
+      type: dict
+      returned: when the issuer waits for somebody
     fingerprint:
       description: The SHA-256 fingerprint of the certificate that is in use.
       type: str

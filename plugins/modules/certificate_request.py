@@ -9,9 +9,10 @@ import datetime
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import names_of, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
+    challenge_password,
     describe_key,
     load_key,
     load_request,
@@ -22,7 +23,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     subject_name,
     wanted_kind,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, not_after, not_before
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, require_cryptography
@@ -38,6 +39,8 @@ def main():
             "force": {"type": "bool", "default": False},
             "host": {"type": "str", "default": ""},
             "renewals": {"type": "dict", "default": {}},
+            "patience": {"type": "int"},
+            "withdraw": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -57,28 +60,87 @@ def ask(module, now):
     store = Store(module.params["directory"], wanted["name"])
 
     store.check_folders()
+    oldest = now - datetime.timedelta(seconds=module.params["patience"]) if module.params["patience"] else None
+    if module.params["withdraw"]:
+        return withdraw(module, store, wanted)
     if not module.check_mode:
         store.put_back()
     reason = why_due(store, wanted, now, roots, module.params["force"])
     if reason is None:
-        return not_due(store, wanted)
-    diff = {"before": "", "after": f"due: {reason}\n"}
+        return not_due(module, store, wanted, oldest)
     if module.check_mode:
-        return {"changed": True, "due": True, "reason": reason, "diff": diff}
+        return {
+            "due": True,
+            "reason": reason,
+            **in_use(store),
+            **would_prepare(store, wanted, now, roots, oldest, reason),
+        }
     with store.lock():
         reason = why_due(store, wanted, now, roots, module.params["force"])
-        if reason is None:  # another run was faster
-            return not_due(store, wanted)
-        store.sweep(wanted)
-        ready = None if module.params["force"] else store.ready(wanted, now, roots)
-        if ready is not None:
-            return {"changed": False, "due": True, "reason": reason, "ready": ready}
-        due = {"due": True, "reason": reason, "in_use": in_use(store)}
-        csr = waiting_request(store, wanted)
-        if csr is not None:
-            return {"changed": False, **due, "csr": csr.decode()}
-        csr = new_request(store, wanted)
-    return {"changed": True, **due, "csr": csr.decode(), "diff": diff}
+        if reason is not None:
+            answer = {"due": True, "reason": reason, **in_use(store)}
+            return {**answer, **prepare(module, store, wanted, now, roots, oldest, reason)}
+    return not_due(module, store, wanted, oldest)  # another run was faster
+
+
+def prepare(module, store, wanted, now, roots, oldest, reason):
+    """Return what is ready, or the signing request that waits, or a new one."""
+    store.sweep(wanted)
+    ready = None if module.params["force"] else store.ready(wanted, now, roots)
+    if ready is not None:
+        return {"changed": False, "ready": ready}
+    csr = still_waiting(store, wanted, oldest)
+    if csr is not None:
+        return waiting(store, csr)
+    csr = new_request(store, wanted)
+    return {**waiting(store, csr), "changed": True, "diff": due(reason)}
+
+
+def would_prepare(store, wanted, now, roots, oldest, reason):
+    """Return what prepare() would, as far as it can be told without doing anything."""
+    csr = still_waiting(store, wanted, oldest)
+    if csr is not None and store.ready(wanted, now, roots) is None:
+        return waiting(store, csr)
+    return {"changed": True, "diff": due(reason)}
+
+
+def waiting(store, csr):
+    """Tell of the signing request that waits."""
+    return {"changed": False, "csr": csr.decode(), "since": store.waiting_since().isoformat()}
+
+
+def due(reason):
+    """Return the reason as a diff."""
+    return {"before": "", "after": f"due: {reason}\n"}
+
+
+def in_use(store):
+    """Tell which certificate is in use, and for what and when it is valid, where there is one that can be read."""
+    current = store.current()
+    try:
+        leaf = parse_chain(store.file(current, "fullchain.pem") or b"")[0] if current else None
+        names = sorted(names_of(leaf)) if leaf is not None else []
+    except TlsError:
+        leaf = None
+    if leaf is None:
+        return {"in_use": None}
+    valid = {"names": names, "not_before": not_before(leaf).isoformat(), "not_after": not_after(leaf).isoformat()}
+    return {"in_use": fingerprint(leaf), "valid": valid}
+
+
+def withdraw(module, store, wanted):
+    """Remove the key and the signing request that wait for the issuer, if there are any."""
+    if store.waiting_since() is None or store.file("next", "issuer") != wanted["issuer"].encode():
+        return {"changed": False, "due": False, "msg": f"nothing waits for a certificate of {wanted['name']}"}
+    return give_up(module, store, wanted)
+
+
+def give_up(module, store, wanted):
+    """Remove the key and the signing request that wait."""
+    if not module.check_mode:
+        with store.lock():
+            store.discard("next")
+    return {"changed": True, "due": False, "msg": f"the request for a certificate of {wanted['name']} is withdrawn"}
 
 
 def why_due(store, wanted, now, roots, force):
@@ -90,20 +152,23 @@ def why_due(store, wanted, now, roots, force):
     return "it is forced" if force and current is not None else reason
 
 
-def not_due(store, wanted):
-    """Say what is in use, and whether it has to be put right."""
+def not_due(module, store, wanted, oldest):
+    """Say what is in use, and whether it has to be put right; a request that nobody wants any longer is withdrawn."""
     current = store.current()
     unsettled = {"ready": current} if store.unsettled(current, wanted) else {}
-    return {"changed": False, "due": False, "fingerprint": in_use(store), **unsettled}
+    result = {"changed": False, "due": False, "fingerprint": in_use(store)["in_use"], **unsettled}
+    since = store.waiting_since()
+    if since is None:
+        return result
+    if still_waiting(store, wanted, oldest) is not None:
+        return {**result, "since": since.isoformat()}
+    return {**result, **give_up(module, store, wanted)}
 
 
-def in_use(store):
-    """Return the fingerprint of the certificate that is in use, or None where there is none that can be read."""
-    current = store.current()
-    try:
-        return fingerprint(parse_chain(store.file(current, "fullchain.pem") or b"")[0]) if current else None
-    except TlsError:
-        return None
+def still_waiting(store, wanted, oldest):
+    """Return the signing request that is waiting already, unless it has done so since before *oldest*, or does not fit."""
+    since = store.waiting_since()
+    return None if since is None or (oldest and since < oldest) else waiting_request(store, wanted)
 
 
 def waiting_request(store, wanted):
@@ -120,6 +185,7 @@ def waiting_request(store, wanted):
             and describe_key(public_key) == wanted_kind(wanted)
             and requested_names(request) == set(wanted["domains"])
             and request.subject == subject_name(wanted["domains"], wanted)
+            and challenge_password(request) == wanted["challenge_password"]
         )
     except TlsError:
         return None

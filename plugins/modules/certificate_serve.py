@@ -38,6 +38,12 @@ options:
     description: The SHA-256 fingerprints of installed certificates by the names of their requests, where the caller knows them.
     type: dict
     default: {}
+  waiting:
+    description:
+      - The requests that wait for their issuer, by their names, with what M(evergreen.tls.certificate_obtain) says of that. What is in use
+        of them is presented for the names that it covers, but not proved, since it may not be what the request wants.
+    type: dict
+    default: {}
   loaded:
     description: The names of requests whose certificates nginx has loaded in this run already. If the proof fails, the version before is put back.
     type: list

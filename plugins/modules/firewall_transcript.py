@@ -115,7 +115,7 @@ def take(host, argv, stdin, path):
         raise TlsError(f"`{' '.join(argv)}` refused {subject}: {from_wire(output)}; put that right and run this again")
     if path:
         path = os.path.realpath(from_wire(path))
-        with locked(os.path.dirname(path)):
+        with locked(os.path.dirname(path), is_folder=True):
             sweep_beside(path)
             old = os.stat(path)
             replace_file(path, stdin.encode(WIRE), old.st_mode & 0o7777, old.st_uid, old.st_gid)

@@ -153,8 +153,9 @@ def wait(module, master, wanted, installed, end):
         agreed = 0 if differences else agreed + 1
         if agreed == IN_A_ROW:
             return [], None
-        refused = master.refusal(end) if differences else None
-        if refused or (differences and time.monotonic() > deadline):
+        is_over = time.monotonic() > deadline
+        refused = master.refusal(end, is_over) if differences else None
+        if refused or (differences and is_over):
             return differences, refused
         time.sleep(delay)
         delay = min(delay * 1.5, 0.5) if differences else 0.01
@@ -163,6 +164,11 @@ def wait(module, master, wanted, installed, end):
 def explain(master, wanted, difference):
     """Say what stands between the installed certificate and the client."""
     blocks = master.blocks_for(difference.domain, wanted["port"])
+    if difference.seen == "nothing" and not blocks:
+        return (
+            f"{difference.sentence}: no server block of nginx has that name there; if its site has waited for this first certificate, "
+            "run evergreen.tls.deploy"
+        )
     if difference.seen == "nothing" or (not blocks and difference.seen != "another"):
         return difference.sentence
     if not blocks:

@@ -143,6 +143,8 @@ class Transaction:
         reloaded = stale and self.module.params["reload"]
         loaded = [name for name in self.certificates() if reloaded and self.master.is_newer(self.current(name))]
         removed = not self.sites and before is not None
+        if not self.process:
+            self.master.check_orphans()
         if rewritten or reloaded or not self.process:
             check_ports(self.sites, self.has_ipv6)
         if self.module.check_mode:
@@ -323,8 +325,9 @@ class Transaction:
         try:
             self.have_loaded()
         except TlsError as error:
-            restored = f" The content of {self.path} from before is in place again." if self.restore() else ""
-            raise TlsError(f"{error}{restored}") from error
+            if not self.restore():
+                raise
+            raise TlsError(f"the content of {self.path} from before is in place again, since {error}") from error
 
     def have_loaded(self):
         """Have nginx load its configuration; raise TlsError where it does not."""
@@ -333,8 +336,9 @@ class Transaction:
         deadline = time.monotonic() + self.master.patience(RELOAD_PATIENCE)
         while self.is_outdated():
             time.sleep(0.05)
-            error = self.master.refusal(end)
-            if error or time.monotonic() > deadline:
+            is_over = time.monotonic() > deadline
+            error = self.master.refusal(end, is_over)
+            if error or is_over:
                 raise TlsError(
                     f"nginx did not load {self.path}: {error or f'see {self.master.error_log()}'}; remove the cause and run this again"
                 )

@@ -19,6 +19,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import add
 from ansible_collections.evergreen.tls.plugins.plugin_utils.arguments import validated
 from ansible_collections.evergreen.tls.plugins.plugin_utils.complaints import complaints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import with_defaults
 from ansible_collections.evergreen.tls.plugins.plugin_utils.testimonies import believable, harmless
 
 FOUND_BY_ANSIBLE = "discovered_interpreter_"
@@ -104,6 +105,11 @@ class TlsAction(ActionBase):
         return self._checked(self._task.args)
 
     def _checked(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        issuers = arguments.get("issuers")
+        if issuers is not None and "request" in arguments:
+            arguments = {**arguments, "request": with_defaults(arguments["request"], issuers)}
+        if issuers is not None and isinstance(arguments.get("requests"), list):
+            arguments = {**arguments, "requests": [with_defaults(one, issuers) for one in arguments["requests"]]}
         checked = validated(ArgumentSpecValidator(self.ARGUMENTS), arguments)
         if checked.error_messages:
             request = self._task.args.get("request")
@@ -116,10 +122,14 @@ class TlsAction(ActionBase):
 class HostAction(TlsAction):
     """An action that leaves the work to the module of its name, for a request that is complete."""
 
-    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {"request": REQUEST}  # the module checks the others
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {  # the module checks the others
+        "request": REQUEST,
+        "issuers": {"type": "dict", "default": {}, "no_log": True},
+    }
 
     def decide(self, arguments, task_vars):
         arguments = {**self._task.args, "request": complete_request(arguments["request"])}
+        arguments.pop("issuers", None)
         result = self.ask(self._task.action.rpartition(".")[2], arguments, task_vars)
         if result.get("missing") and self._task.check_mode:
             return {"changed": True, "msg": f"the package {result['missing']} would be installed first"}

@@ -25,6 +25,14 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import dur
 FILES = ("privkey.pem", "cert.pem", "chain.pem", "fullchain.pem")
 
 UNPRINTABLE = ("Cc", "Cs")  # control characters, and halves of characters
+# RFC 5280, appendix A.1, in characters; email addresses as in RFC 5321. UTF-8 takes more bytes, which is no matter.
+LONGEST = {
+    "state_or_province_name": 128,
+    "locality_name": 128,
+    "organization_name": 64,
+    "organizational_unit_name": 64,
+    "email_address": 254,
+}
 LONGEST_COMMON_NAME = 64  # RFC 5280, appendix A.1, ub-common-name
 
 
@@ -33,6 +41,8 @@ def complete_request(request: dict) -> dict:
     name = check_request_name(request["name"])
     try:
         completed = {**request, "domains": normal_names(request["domains"])}
+        if request["allowed_domains"]:
+            completed["allowed_domains"] = normal_names(request["allowed_domains"])
         _check_subject(request)
         _check_words(request)
         _check_mode(request["mode"])
@@ -94,6 +104,14 @@ def _check_subject(request: dict) -> None:
             raise TlsError(
                 f"{field} is {value!r}, and a subject field holds printable text; correct it or leave it out"
             )
+    for field, longest in LONGEST.items():
+        if len(request.get(field) or "") > longest:
+            raise TlsError(f"{field} has {len(request[field])} characters, and {longest} are allowed; shorten it")
+    password = request.get("challenge_password") or ""
+    if len(password) > 255 or not all(" " <= character <= "~" for character in password):
+        raise TlsError(
+            "challenge_password is text of letters, digits and signs that ASCII has, 255 at most; have the CA give you another one"
+        )
     if len((request.get("common_name") or "").encode()) > LONGEST_COMMON_NAME:
         raise TlsError(
             f"common_name has {len(request['common_name'].encode())} bytes, and {LONGEST_COMMON_NAME} are allowed; "

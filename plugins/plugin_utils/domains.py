@@ -45,6 +45,11 @@ def normal_name(text: str) -> str:
     name = name[:-1] if name.endswith(".") else name
     wildcard, host = ("*.", name[2:]) if name.startswith("*.") else ("", name)
     host = host.lower() if host.isascii() else _encoded(text, host)
+    if "*" in host:
+        raise TlsError(
+            f"{text!r} is no wildcard: the asterisk stands alone, in the first place, for one level: *.example.org covers "
+            "www.example.org, and neither example.org nor www.shop.example.org; write each that is needed"
+        )
     for label in host.split("."):
         if not LABEL.fullmatch(label):
             raise TlsError(f"{_shown(text)} is not a DNS name: {_why_no_label(label)}; correct it")

@@ -20,7 +20,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.names import is_address, probe_name
 from ansible_collections.evergreen.tls.plugins.plugin_utils.piles import order_chain
-from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import printable
+from ansible_collections.evergreen.tls.plugins.plugin_utils.terminals import printable
 
 try:
     from cryptography import x509
@@ -72,7 +72,7 @@ def check_answer(answer: bytes, public_key: t.Any, wanted: dict, roots: bytes | 
             f"the answer has {len(pile)} certificates, and chains have a few; see what answers in place of the CA"
         )
     chain = order_chain(pile, public_key, trusted)
-    check_chain(chain, public_key, wanted["domains"], now, trusted or None)
+    check_chain(chain, public_key, wanted["domains"], now, trusted or None, wanted.get("allowed_domains") or ())
     if trusted and not isinstance(
         public_key, ed25519.Ed25519PublicKey
     ):  # which the verifier's web profile does not know

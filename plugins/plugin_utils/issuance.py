@@ -17,6 +17,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import Answe
 from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer, check_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import Issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils.patience import within
+from ansible_collections.evergreen.tls.plugins.plugin_utils.waiting import Waiting
 
 PATIENCE = (
     900.0  # seconds for any CA, however long it looks at DNS; those that should be quick have patience of their own
@@ -32,18 +33,28 @@ class Issued(t.NamedTuple):
     warnings: list[str]
 
 
-def issue_once(issuer: Issuer, wanted: dict, csr: bytes, host: str, in_use: str | None = None) -> Issued:
+def issue_once(
+    issuer: Issuer,
+    wanted: dict,
+    csr: bytes,
+    host: str,
+    in_use: str | None = None,
+    told: dict[str, t.Any] | None = None,
+) -> Issued | Waiting:
     """Have a signing request signed, or return the chain that an earlier run had for it and did not come to install.
 
     Neither the host nor the CA is believed. *in_use* is the fingerprint of what the host has: no answer to anything, though
-    the signing request may equal that for it when the key is kept.
+    the signing request may equal that for it when the key is kept. The issuer is *told* more about it, for people. Where one of
+    them has to act, it is Waiting.
     """
     public_key = check_request(csr, wanted)
     with Answers(issuer.answers).to(csr, issuer.terms(wanted)) as answer:
         chain, roots, warnings = answer.chain(), issuer.roots(), []
         is_new = not chain or not still_does(chain, public_key, {**wanted, "host": host}, roots, in_use)
         if is_new:
-            said = answer_of(issuer, wanted, csr, host)
+            said = answer_of(issuer, {**wanted, **(told or {}), "in_use": in_use}, csr, host)
+            if isinstance(said, Waiting):
+                return said
             roots = issuer.roots()  # which may have been made meanwhile
             try:
                 chain = check_answer(said, public_key, wanted, roots, _now())
@@ -58,7 +69,7 @@ def issue_once(issuer: Issuer, wanted: dict, csr: bytes, host: str, in_use: str 
                     f"{wanted['issuer']} issues this certificate again if this run dies now: {system_error(error)}"
                 ]
         issuer.record(wanted, chain, host)
-    return Issued(chain, roots, is_new, warnings)
+    return Issued(chain, roots, is_new, warnings + getattr(issuer, "remarks", []))
 
 
 def answer_of(issuer: Issuer, wanted: dict, csr: bytes, host: str) -> t.Any:

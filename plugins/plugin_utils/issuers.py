@@ -13,12 +13,21 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme import Acme
 from ansible_collections.evergreen.tls.plugins.plugin_utils.arguments import validated
+from ansible_collections.evergreen.tls.plugins.plugin_utils.command import Command
 from ansible_collections.evergreen.tls.plugins.plugin_utils.complaints import complaints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import LocalCa
+from ansible_collections.evergreen.tls.plugins.plugin_utils.manual import Manual
+from ansible_collections.evergreen.tls.plugins.plugin_utils.policies import POLICY, check_demands, filled_in
+from ansible_collections.evergreen.tls.plugins.plugin_utils.waiting import Waiting
 
 
 class Issuer(t.Protocol):
-    """A CA, as it is configured in the inventory."""
+    """A CA, as it is configured in the inventory.
+
+    One that keeps requests while people think about them is a Patient (waiting.py), too. DEFAULTS, where an issuer has them,
+    are what requests say by default, and C(rules), as policies.py knows them. What it notices beside its answer is in
+    C(remarks) after issue(), as sentences.
+    """
 
     SETTINGS: dict[str, t.Any]  # the argument spec of the settings
     answers: str  # the folder of the controller in which its answers are kept (answers.py)
@@ -32,9 +41,11 @@ class Issuer(t.Protocol):
     def terms(self, request: dict) -> dict[str, t.Any]:
         """Return what decides on the certificate beside the CSR, for JSON: an answer is given again on the same terms only."""
 
-    def issue(self, request: dict, csr: bytes, host: str) -> bytes:
+    def issue(self, request: dict, csr: bytes, host: str) -> bytes | Waiting:
         """Return what the CA answers to a signing request, in PEM. The request is complete, and the CSR was checked against it.
 
+        Beside what somebody wrote, the request says why it is due (C(reason)), since when the CSR waits on its host (C(since)),
+        and which certificate is in use there (C(in_use), its fingerprint) and from when to when it is valid (C(valid)).
         Nobody else is busy with this CSR meanwhile, and no answer to it is kept that would do.
         """
 
@@ -62,7 +73,9 @@ def advice(issuer: t.Any, host: str, request: str, leaf: t.Any = None) -> dict[s
 
 ISSUERS: dict[str, type[Issuer]] = {
     "acme": Acme,
+    "command": Command,
     "local_ca": LocalCa,
+    "manual": Manual,
 }
 
 # What is there without being configured.
@@ -86,12 +99,43 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
             f"issuer {name}: there is no type {settings.get('type')!r}, only {', '.join(sorted(ISSUERS))}; correct certificate_issuers"
         )
     issuer = ISSUERS[settings["type"]]
-    checked = validated(
-        ArgumentSpecValidator(issuer.SETTINGS), {key: value for key, value in settings.items() if key != "type"}
-    )
+    spec, implied = {**POLICY, **issuer.SETTINGS}, getattr(issuer, "named", lambda _name: {})(name)
+    said = {key: value for key, value in settings.items() if key != "type"}
+    checked = validated(ArgumentSpecValidator(spec), {**implied, **said})
     if checked.error_messages:
         raise TlsError(f"issuer {name}: {complaints(checked)}; correct certificate_issuers")
     try:
-        return issuer(**checked.validated_parameters)
+        return issuer(**{key: value for key, value in checked.validated_parameters.items() if key in issuer.SETTINGS})
     except TlsError as error:
         raise TlsError(f"issuer {name}: {error}", **error.details) from error
+
+
+def with_defaults(request: t.Any, issuers: t.Any) -> t.Any:
+    """Return a request, as somebody wrote it, with what its issuer says where it says nothing.
+
+    What makes no sense is left as it is: it is for others to complain about.
+    """
+    if not isinstance(request, dict):
+        return request
+    settings, defaults = _words_of(request.get("issuer") or "local", issuers if isinstance(issuers, dict) else {})
+    try:
+        return filled_in(request, settings, {word: value for word, value in defaults.items() if word != "rules"})
+    except TlsError as error:
+        raise TlsError(f"certificate request {request.get('name')}: {error}") from error
+
+
+def check_request_for_issuer(request: dict, issuers: dict[str, dict[str, t.Any]]) -> None:
+    """Make sure that a complete request is one that its issuer can answer, before there is a signing request."""
+    settings, defaults = _words_of(request["issuer"], issuers)
+    try:
+        check_demands(request, settings, defaults)
+    except TlsError as error:
+        raise TlsError(f"certificate request {request['name']}: {error}") from error
+
+
+def _words_of(name: t.Any, issuers: dict) -> tuple[dict, dict]:
+    """Return the settings of an issuer and the defaults of its type, both empty where there is no such issuer."""
+    settings = {**PRESENT, **issuers}.get(str(name))
+    if not isinstance(settings, dict):
+        return {}, {}
+    return settings, getattr(ISSUERS.get(str(settings.get("type"))), "DEFAULTS", {})

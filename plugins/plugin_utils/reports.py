@@ -15,7 +15,7 @@ import datetime
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import printable
+from ansible_collections.evergreen.tls.plugins.plugin_utils.terminals import printable
 
 STATES = ("renewed", "repaired", "waiting", "failed", "untouched", "fine")
 WORST_FIRST = ("failed", "untouched", "waiting", "renewed", "repaired")  # where there is something to tell

@@ -26,7 +26,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQU
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils.arguments import validated
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct, complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import advice, open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import advice, open_issuer, with_defaults
+from ansible_collections.evergreen.tls.plugins.plugin_utils.terminals import printable
 
 AT_ONCE = 500  # handshakes, so that hundreds of dead hosts cost one timeout
 # What is found of an endpoint, the worst first.
@@ -121,6 +122,9 @@ def endpoints(host: str, variables: t.Mapping[str, t.Any], known: dict) -> list[
             said[name] = _plain(value)
         elif name == "certificate_requests":
             return []
+    if isinstance(said["certificate_requests"], list):
+        issuers = said.get("certificate_issuers")
+        said["certificate_requests"] = [with_defaults(request, issuers) for request in said["certificate_requests"]]
     checked = _validated({name: said[name] for name in SPEC if name in said})
     requests = [complete_request(request) for request in checked["certificate_requests"]]
     if requests and said.get("certificate_verify_from") == "host":
@@ -222,11 +226,6 @@ def table(findings: list[Finding], width: int, most: int) -> str:
     rows = ["  ".join([*(cell.ljust(size) for cell, size in zip(line, widths)), line[4]]) for line in lines]
     left_out = [f"… and {len(seen) - len(shown)} more"] if len(shown) < len(seen) else []
     return "\n".join([*(printable(row)[:width] for row in rows), *left_out, summary(findings)])
-
-
-def printable(text: str) -> str:
-    """Return the text without what a server may have put into its certificate to play with the terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 class Progress:

@@ -13,7 +13,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import complaints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.shapes import shaped
-from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import printable
+from ansible_collections.evergreen.tls.plugins.plugin_utils.terminals import printable
 
 BOOL: dict[str, t.Any] = {"type": "bool"}
 TEXT: dict[str, t.Any] = {"type": "str"}
@@ -30,6 +30,10 @@ HANDSHAKE = {
     "protocol": TEXT,
     "chain": {"type": "str", "required": True},
 }
+VALID = {
+    "names": {**TEXTS, "required": True},
+    **{name: {**TEXT, "required": True} for name in ("not_before", "not_after")},
+}
 EXHIBIT = {
     **{name: {"type": "str", "required": True} for name in ("name", "path")},
     **dict.fromkeys(("version", "waiting_since", "issuer", "chain", "public_key", "problem"), TEXT),
@@ -44,7 +48,8 @@ ANSWERS: dict[str, dict[str, dict[str, t.Any]]] = {
     "certificate_request": {
         "due": BOOL,
         "missing": {"type": "str", "choices": ["python3-cryptography"]},
-        **dict.fromkeys(("reason", "csr", "ready", "in_use", "fingerprint", "now"), TEXT),
+        **dict.fromkeys(("reason", "csr", "since", "ready", "in_use", "fingerprint", "now"), TEXT),
+        "valid": {"type": "dict", "options": VALID},
     },
     "firewall_transcript": {
         "changed": {"type": "bool", "required": True},

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fnmatch
 import functools
+import io
 import json
 import os
 import shutil
@@ -18,17 +20,20 @@ import ssl
 import tempfile
 import types
 import typing as t
+import zipfile
 from unittest import mock
 
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
+    pkcs7,
+    pkcs12,
 )
 
 from ansible_collections.evergreen.tls.plugins.action import handshake_verify
@@ -68,11 +73,13 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAc
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils.changes import find_change
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct, complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils.contents import contents
 from ansible_collections.evergreen.tls.plugins.plugin_utils.descriptions import normal_sites
 from ansible_collections.evergreen.tls.plugins.plugin_utils.domains import normal_name, normal_names
 from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration, normal_renewal, share_or_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils.exhibits import describe_exhibits
 from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer, check_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils.inboxes import Entry, strays
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils.records import written
 from ansible_collections.evergreen.tls.plugins.plugin_utils.reports import report, surveyed
@@ -80,6 +87,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.reports import text 
 from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import endpoints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.testimonies import ANSWERS, believable
 from ansible_collections.evergreen.tls.plugins.plugin_utils.transcripts import Transcript, think
+from ansible_collections.evergreen.tls.plugins.plugin_utils.waiting import moment
 from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, key_pem, some_key
 from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils import test_configurations, test_nginx
 from ansible_collections.evergreen.tls.tests.unit.plugins.plugin_utils import (
@@ -223,6 +231,13 @@ def read_waiting_request(content: bytes) -> t.Any:
     files = {"privkey.pem": key_pem(KEY), "request.csr": content, "issuer": b"local"}
     store = types.SimpleNamespace(file=lambda _version, name: files[name], check_private=lambda *_arguments: None)
     return certificate_request.waiting_request(store, WANTED)
+
+
+def read_file_of_inbox(content: bytes) -> None:
+    found = contents(content, ["correct horse"])
+    assert found.certificates or found.complaints or found.holds_key
+    assert all(";" in complaint for complaint in found.complaints)
+    strays([Entry("answer", *found)], {})
 
 
 def read_installed(content: bytes) -> None:
@@ -713,6 +728,27 @@ LOGS = (
     "2026/11/21 12:00:00 [notice] 1234#1234: signal process started\n2026/11/21 12:00:01 [emerg] 1234#1234: unknown directive\n",
     "bind() to 0.0.0.0:443 failed (98: Address already in use)",
 )
+
+
+def zipped(content: bytes) -> bytes:
+    """Return an archive with a file in it."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("chain.pem", content)
+    return packed.getvalue()
+
+
+PILE = [*parse_chain(PEM), ROOT.certificate]
+INBOX = (
+    PEM + ROOT.pem,
+    pkcs7.serialize_certificates(PILE, serialization.Encoding.DER),
+    pkcs7.serialize_certificates(PILE, serialization.Encoding.PEM),
+    pkcs12.serialize_java_truststore(
+        [pkcs12.PKCS12Certificate(one, None) for one in PILE], serialization.BestAvailableEncryption(b"correct horse")
+    ),
+    zipped(PEM),
+    base64.encodebytes(ssl.PEM_cert_to_DER_cert(ROOT.pem.decode())),
+)
 RECORDS = (RECORD, {**RECORD, "revoked_at": NOW.isoformat(), "reason": "superseded"})
 
 PARSERS = (
@@ -755,6 +791,8 @@ PARSERS = (
         *("gate", "the answer of a CA", lambda content: check_answer(content, KEY.public_key(), WANTED, ROOT.pem, NOW)),
         *((PEM, ISSUING.pem + PEM + ROOT.pem + PEM), "der", signed_by(ISSUING.key)),
     ),
+    Parser("waiting", "a moment that a host tells", lambda content: moment(text(content)), (NOW.isoformat().encode(),)),
+    Parser("contents", "a file in the inbox of a CA with people in it", read_file_of_inbox, INBOX, "der"),
     Parser("handshakes", "what a server answers", shake_hands, flights()),
     Parser(
         "nginx",

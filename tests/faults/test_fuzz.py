@@ -203,6 +203,7 @@ EXCUSES = {
         action/certificate_issue.py:decide action/certificate_request.py:decide action/handshake_verify.py:decide
         modules/certificate_info.py:tell modules/certificate_request.py:ask modules/certificate_request.py:kept_key
         modules/nginx_reload.py:load action/certificate_revoke.py:decide module_utils/proofs.py:prove module_utils/store.py:why_renew
+        plugin_utils/manual.py:_checked plugin_utils/manual.py:_hand_in
         module_utils/store.py:_is_whole plugin_utils/actions.py:decide plugin_utils/survey.py:survey plugin_utils/survey.py:look""",
     "it takes apart what was made or checked here": """
         module_utils/files.py:link_beside module_utils/targets.py:run module_utils/master.py:_answers module_utils/requests.py:key_mode
@@ -211,11 +212,15 @@ EXCUSES = {
         modules/firewall_transcript.py:take modules/firewall_transcript.py:from_wire modules/nginx_sites.py:converge
         modules/nginx_sites.py:hidden modules/nginx_sites.py:rehearse modules/nginx_sites.py:write
         plugin_utils/answers.py:to plugin_utils/records.py:write_record plugin_utils/survey.py:_without_place
-        plugin_utils/survey.py:order action/survey.py:_write""",
+        plugin_utils/survey.py:order action/survey.py:_write modules/certificate_request.py:waiting
+        module_utils/keys.py:make_request modules/certificate_request.py:withdraw plugin_utils/command.py:terms
+        plugin_utils/manual.py:_given_before plugin_utils/manual.py:_key plugin_utils/manual.py:_known_intermediates
+        plugin_utils/manual.py:_text plugin_utils/outboxes.py:files_of plugin_utils/queues.py:get plugin_utils/queues.py:put""",
     "it matches a pattern, or says so in a sentence, and takes all text": """
         modules/certificate_info.py:folders modules/firewall_transcript.py:read modules/firewall_transcript.py:to_wire
         module_utils/files.py:sweep_beside module_utils/versions.py:current modules/nginx_sites.py:check_file
         plugin_utils/actions.py:why_lost plugin_utils/actions.py:_last_line
+        plugin_utils/command.py:_last_words
         module_utils/master.py:_is_master""",
     "it catches what the library of the query raises": "action/survey.py:compiled action/survey.py:search",
 }

@@ -137,3 +137,18 @@ def test_a_host_that_does_not_answer_keeps_what_it_had_when_the_run_began():
 def test_a_first_version_has_nothing_to_go_back_to():
     host = Host(current="v0001", served="v0001", good=[])
     assert serve(host)["msg"] == f"{REFUSED['msg']}. www has no earlier version that could be served"
+
+
+@pytest.mark.parametrize("names", [OLD_NAMES, ["old.example.org"]])
+def test_while_a_request_waits_what_is_in_use_is_presented_for_its_own_names_and_not_proved(names):
+    asked = []
+
+    class Waiting(Host):
+        def nginx_reload(self, arguments):
+            asked.append(arguments["request"]["domains"])
+            return super().nginx_reload(arguments)
+
+    host = Waiting(current="v0001", served="v0000", good=[])
+    result = serve(host, waiting={"www": {"names": names}})
+    assert (result["failed"], result["changed"], host.served, host.proofs) == (False, True, "v0001", [])
+    assert asked == [names] and result["msg"] == "nginx presents v0001"

@@ -144,11 +144,11 @@ def test_a_lock_is_free_after_an_error(tmp_path):
 
 
 def test_a_folder_is_a_lock_that_leaves_no_file(tmp_path):
-    with locked(str(tmp_path)):
+    with locked(str(tmp_path), is_folder=True):
         with pytest.raises(TlsError, match=f"another process has held {tmp_path} for 0 seconds"):
-            with locked(str(tmp_path), patience=0):
+            with locked(str(tmp_path), patience=0, is_folder=True):
                 pass
-    with locked(str(tmp_path), patience=0):
+    with locked(str(tmp_path), patience=0, is_folder=True):
         assert os.listdir(tmp_path) == []
 
 

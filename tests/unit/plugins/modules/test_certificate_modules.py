@@ -199,10 +199,11 @@ def test_check_mode_says_it_all_and_writes_nothing(host):
     assert host.info() == {"changed": False, "certificates": []}
     assert not host.directory.exists()
 
-    chain = signed(host.ask())
+    waiting = host.ask()
+    chain = signed(waiting)
     before = host.picture()
     asked = host.ask(check=True)
-    assert asked["due"] and "csr" not in asked
+    assert (asked["due"], asked["changed"], asked["csr"]) == (True, False, waiting["csr"])
     installed = host.install(chain, check=True)
     assert (installed["changed"], installed["msg"]) == (True, "would put a new version of web in use")
     assert "common_name: www.example.org\n" in installed["diff"]["after"]
@@ -235,6 +236,91 @@ def test_a_request_that_waits_is_kept_as_long_as_it_fits(host):
         assert other["changed"] and other["csr"] != asked["csr"]
         assert host.ask(**changes)["csr"] == other["csr"]
     assert sorted(os.listdir(host.path)) == ["lock", "next"]
+
+
+def waits_for(host, days):
+    """Have the request that waits do so for some days already."""
+    since = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) - datetime.timedelta(days=days)
+    os.utime(host.path / "next/request.csr", (since.timestamp(), since.timestamp()))
+    return since.isoformat()
+
+
+def test_a_request_waits_for_days_whatever_else_the_inventory_says(host, tmp_path):
+    asked = host.ask()
+    since = waits_for(host, 80)
+    for changes in (
+        {},
+        {"lifetime": "47d", "renew_before": "0.5", "keep": 9, "port": 8443, "validate": "true", "reuse_key": True},
+        {"links": {str(tmp_path / "server.pem"): "cert.pem"}, "allowed_domains": ["example.net"]},
+        {"domains": NAMES[::-1], "common_name": NAMES[0]},
+    ):
+        again = host.ask(**changes)
+        assert (again["changed"], again["csr"], again["since"]) == (False, asked["csr"], since)
+        assert host.ask(check=True, **changes)["csr"] == asked["csr"]
+
+
+def test_a_request_that_waited_too_long_is_made_anew(host):
+    asked = host.ask()
+    waits_for(host, 80)
+    arguments = {"request": wanted(), "roots": ROOTS, "host": "web1"}
+    assert host.run("certificate_request", patience=81 * 86400, **arguments)["csr"] == asked["csr"]
+    again = host.run("certificate_request", patience=79 * 86400, **arguments)
+    assert again["changed"] and again["csr"] != asked["csr"]
+
+
+def test_a_challenge_password_is_asked_for_and_a_new_one_asked_for_anew(host):
+    asked = host.ask(challenge_password="correct horse")
+    assert host.ask(challenge_password="correct horse")["csr"] == asked["csr"]
+    assert host.ask(challenge_password="battery")["changed"] and host.ask()["changed"]
+
+
+def test_a_request_that_nobody_wants_any_longer_is_taken_back(host):
+    host.renew()
+    host.ask(domains=[*NAMES, "new.example.org"])
+    before = host.picture()
+    for check in (True, False):
+        assert host.picture() == before
+        again = host.ask(check=check)
+        assert (again["changed"], again["due"], again["msg"]) == (
+            True,
+            False,
+            "the request for a certificate of web is withdrawn",
+        )
+        assert "since" not in again
+    assert not (host.path / "next").exists()
+    assert host.ask()["changed"] is False
+
+
+def test_a_renewal_by_force_may_wait_although_nothing_is_due(host):
+    host.renew()
+    forced = host.ask(force=True)
+    since = waits_for(host, 5)
+    again = host.ask()
+    assert (again["changed"], again["due"], again["since"]) == (False, False, since)
+    assert host.ask(force=True)["csr"] == forced["csr"]
+    assert host.install(signed(forced))["version"] == "v0002"
+
+
+def test_what_waits_is_withdrawn_for_its_own_issuer_alone(host):
+    host.ask(issuer="corporate")
+    arguments = {"request": wanted(), "withdraw": True}
+    assert host.run("certificate_request", **arguments)["changed"] is False
+    arguments["request"]["issuer"] = "corporate"
+    assert host.run("certificate_request", check=True, **arguments)["changed"]
+    assert (host.path / "next").exists()
+    assert host.run("certificate_request", **arguments)["changed"]
+    assert not (host.path / "next").exists()
+    again = host.run("certificate_request", **arguments)
+    assert (again["changed"], again["due"], again["msg"]) == (False, False, "nothing waits for a certificate of web")
+
+
+def test_what_is_in_use_meanwhile_is_told_with_its_names_and_dates(host):
+    assert host.ask()["in_use"] is None
+    host.renew(days=(-80, 10))
+    asked = host.ask()
+    assert asked["in_use"] == host.in_use()
+    assert asked["valid"]["names"] == sorted(NAMES)
+    assert asked["valid"]["not_before"] < asked["since"] < asked["valid"]["not_after"]
 
 
 @pytest.mark.parametrize("name", ["privkey.pem", "request.csr", "issuer"])

@@ -91,11 +91,26 @@ def test_a_name_has_one_normal_form(text, name):
         ("$(id).example.org", "has characters other than letters"),
         ("192.0.2.0/24", "has characters other than letters"),
         ("[2001:db8::1]", "has characters other than letters"),
-        ("*", "the part '*' has characters other than letters"),
-        ("*.", "the part '*' has characters other than letters"),
-        ("*.*.example.org", "the part '*' has characters other than letters"),
-        ("www.*.example.org", "the part '*' has characters other than letters"),
-        ("w*.example.org", "the part 'w*' has characters other than letters"),
+        (
+            "*",
+            "is no wildcard: the asterisk stands alone, in the first place, for one level: *.example.org covers www.example.org, and neither",
+        ),
+        (
+            "*.",
+            "is no wildcard: the asterisk stands alone, in the first place, for one level: *.example.org covers www.example.org, and neither",
+        ),
+        (
+            "*.*.example.org",
+            "is no wildcard: the asterisk stands alone, in the first place, for one level: *.example.org covers www.example.org, and neither",
+        ),
+        (
+            "www.*.example.org",
+            "is no wildcard: the asterisk stands alone, in the first place, for one level: *.example.org covers www.example.org, and neither",
+        ),
+        (
+            "w*.example.org",
+            "is no wildcard: the asterisk stands alone, in the first place, for one level: *.example.org covers www.example.org, and neither",
+        ),
         ("*.org", "'*.org' would cover a whole top-level domain; write a wildcard such as *.example.org"),
         ("*.org.", "'*.org.' would cover a whole top-level domain; write a wildcard such as *.example.org"),
         ("1", "'1' is neither an IP address nor a DNS name, since it ends in a number; correct it"),

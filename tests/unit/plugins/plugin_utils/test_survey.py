@@ -27,6 +27,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import (
     Finding,
     Progress,
     count,
+    endpoints,
     fine_requests,
     lot_of,
     order,
@@ -568,3 +569,14 @@ def test_a_certificate_cannot_play_with_the_terminal(start, fleet):
         "Evil?[2J?web9  fine did not sign the certificate before it; order the chain leaf first, without strangers"
     )
     assert (header.split()[0], total) == ("host", "1 endpoint of 1 host: 1 due")
+
+
+def test_what_the_issuer_says_of_its_requests_is_what_has_to_be_served():
+    variables = {
+        "certificate_issuers": {"bought": {"type": "manual", "may_add": ["www"]}},
+        "certificate_requests": [{"name": "www", "domains": ["example.org"], "issuer": "bought"}],
+    }
+    (endpoint,) = endpoints("web1", variables, {})
+    wanted = endpoint.request
+    assert (wanted["type"], wanted["size"], wanted["renew_before"]) == ("RSA", 2048, "0.500000")
+    assert wanted["allowed_domains"] == ["www.example.org"]
