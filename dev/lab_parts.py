@@ -226,7 +226,7 @@ def describe(wish: Wish, addresses: dict[str, str], folder: pathlib.Path) -> dic
         "resolver": addresses["resolver"],
         "name_server": addresses["names"],
         "dynamic_zone": lab_files.DYNAMIC,
-        "keys": {name: {"name": name, "algorithm": lab_files.TSIG, "secret": secrets[name]} for name in lab_files.KEYS},
+        "tsig": {name: {"name": name, "algorithm": lab_files.TSIG, "secret": secrets[name]} for name in lab_files.KEYS},
     }
     if "pebble" in wish.parts:
         url, management = f"https://{addresses['pebble']}:14000/dir", f"https://{addresses['pebble']}:15000"
