@@ -66,16 +66,21 @@ class DnsAnswers:
         servers = [self.name_servers.server(text) for text in self.asked]
         wanted: dict[Place, set[str]] = {}
         for answer in answers:
-            place = self._place(answer.domain)
-            self.add(place, answer)
-            wanted.setdefault(place, set()).add(answer.validation)
+            wanted.setdefault(self._place(answer.domain), set()).add(answer.validation)
+        before = self._memory(wanted)
+        for answer in answers:
+            self.add(self._place(answer.domain), answer)
         self.name_servers.wait_for(wanted, servers, self.timeout, "the solver's timeout")
-        time.sleep(self.pause)
+        # A resolver of the CA that was asked for an order of somebody else a moment ago does not know our records yet.
+        time.sleep(max(self.pause, min(self.timeout, max(before, self._memory(wanted)))))
 
     def clean_up(self, answers: list[Answer]) -> None:
         """Take away the records that were put there; one that cannot be taken away keeps none of the others there."""
         # One after the other: a program that changes a zone by reading and writing all of it would lose changes.
         _complain([_complaint(lambda one=answer: self.remove(self._place(one.domain), one)) for answer in answers])
+
+    def _memory(self, wanted: dict[Place, set[str]]) -> int:
+        return max((self.name_servers.memory_of_others(place, own) for place, own in wanted.items()), default=0)
 
     def _place(self, domain: str) -> Place:
         """Return where the record of a domain stands; it is taken away from where it was put."""

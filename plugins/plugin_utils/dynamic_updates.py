@@ -45,7 +45,7 @@ class Rfc2136(DnsAnswers):
         "key_name": {"type": "str", "required": True, "no_log": False},
         "key_secret": {"type": "str", "required": True, "no_log": True},
         "key_algorithm": {"type": "str", "choices": ALGORITHMS, "default": "hmac-sha256", "no_log": False},
-        "ttl": {"type": "int", "default": 5},
+        "ttl": {"type": "int", "default": 0},
     }
 
     def __init__(
@@ -69,10 +69,10 @@ class Rfc2136(DnsAnswers):
         self._update(place, lambda update: update.delete(f"{place.name}.", "TXT", secrets.token_urlsafe(32)))
 
     def add(self, place: Place, answer: Answer) -> None:
-        self._update(place, lambda update: update.add(f"{place.name}.", self.ttl, "TXT", answer.validation))
+        self._update(place, lambda update: update.add(f"{place.name}.", self.ttl, "TXT", f'"{answer.validation}"'))
 
     def remove(self, place: Place, answer: Answer) -> None:
-        self._update(place, lambda update: update.delete(f"{place.name}.", "TXT", answer.validation))
+        self._update(place, lambda update: update.delete(f"{place.name}.", "TXT", f'"{answer.validation}"'))
 
     def _update(self, place: Place, change: t.Callable[[t.Any], None]) -> None:
         update = dns.update.UpdateMessage(f"{place.zone}.", keyring={self.key.name: self.key}, keyname=self.key.name)

@@ -133,6 +133,15 @@ class NameServers:
         place = self.place(name)
         return _texts(self._asked(place.servers, _name(place.name), "TXT", _name(place.zone)), place.name)
 
+    def memory_of_others(self, place: Place, own: set[str]) -> int:
+        """Return for how many seconds resolvers may remember the TXT records of a place without our own.
+
+        That is their lifetime where others have records there: in a fleet, hosts ask for the same names at the same time.
+        """
+        response = self._asked(place.servers, _name(place.name), "TXT", _name(place.zone))
+        found = _first(response.answer, dns.rdatatype.TXT)
+        return found.ttl if found and set(_texts(response, place.name)) - own else 0
+
     def wait_for(self, wanted: dict[Place, set[str]], servers: list[Server], patience: float, option: str) -> None:
         """Return once all servers of each place have the TXT records that are wanted there; *servers* in their place, if any.
 

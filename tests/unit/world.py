@@ -27,7 +27,7 @@ import dns.tsig
 import dns.update
 
 RESOLVER = "127.0.0.1"
-TTL = 60
+TTL = 1
 
 
 def name_of(text):

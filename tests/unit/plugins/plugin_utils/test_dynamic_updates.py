@@ -15,9 +15,9 @@ import dns.tsig
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils import name_servers
+from ansible_collections.evergreen.tls.plugins.plugin_utils import dns_answers, name_servers
 from ansible_collections.evergreen.tls.plugins.plugin_utils.solvers import Answer, open_solver
-from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER, name_of, world
+from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER, TTL, name_of, world
 
 SECRET = base64.b64encode(b"a secret of at least 32 octets, as it ought to be").decode()
 OTHER = base64.b64encode(b"another secret of 32 octets and some, as it ought to be").decode()
@@ -45,7 +45,7 @@ def know(server, secret=SECRET, name="updates"):
 
 def solver(here, **settings):
     wanted = {"type": "rfc2136", "resolvers": [f"{RESOLVER}:{here.port}"], "key_name": "updates", "key_secret": SECRET}
-    return open_solver({**wanted, "timeout": "5s", **settings}, "thumbprint")
+    return open_solver({**wanted, "timeout": "90s", **settings}, "thumbprint")
 
 
 def answer(domain, value, is_wildcard=False):
@@ -82,6 +82,28 @@ def test_a_record_that_is_an_alias_is_put_where_the_alias_leads_to(here, zone):
     assert values(other, "www.challenges.example") == {'"mine"'}
     updates.clean_up([answer("www.example.org", "mine")])
     assert values(other, "www.challenges.example") == set()
+
+
+def test_the_memory_of_resolvers_is_waited_for_where_somebody_else_has_records(here, zone, monkeypatch):
+    slept = []
+    monkeypatch.setattr(dns_answers.time, "sleep", slept.append)
+    updates = solver(here)
+    updates.present([answer("example.org", "one"), answer("example.org", "two")])
+    solver(here).present([answer("example.org", "of-another-host")])
+    assert slept == [0, TTL]
+
+
+def test_records_are_not_to_be_remembered_unless_it_is_wanted(here, zone):
+    solver(here).present([answer("example.org", "one")])
+    solver(here, ttl=30).clean_up([answer("example.org", "one")])
+    solver(here, ttl=30).present([answer("example.org", "two")])
+    sent = [
+        change.ttl
+        for update in here.servers["127.0.0.2"].updates
+        for change in update.update
+        if change.deleting is None
+    ]
+    assert sent == [0, 30]
 
 
 def test_a_check_leaves_no_trace(here, zone):
