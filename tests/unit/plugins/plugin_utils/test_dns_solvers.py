@@ -72,7 +72,7 @@ def issue(here, tmp_path):
             }
             issuer = open_issuer("pebble", {"pebble": {**settings, "profile": "default", "solver": solver}})
             request = {"name": "site", "domains": domains, "issuer": "pebble", "type": "ECC"}
-            chain = issuer.issue(request, make_request(new_key(), domains, {}), "web1", True)
+            chain = issuer.issue(request, make_request(new_key(), domains, {}), "web1")
             return names_of(parse_chain(chain)[0])
 
         issued.pebble = pebble
