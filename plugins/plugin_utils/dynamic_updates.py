@@ -45,7 +45,7 @@ class Rfc2136(DnsAnswers):
         "key_name": {"type": "str", "required": True, "no_log": False},
         "key_secret": {"type": "str", "required": True, "no_log": True},
         "key_algorithm": {"type": "str", "choices": ALGORITHMS, "default": "hmac-sha256", "no_log": False},
-        "ttl": {"type": "int", "default": 5},
+        "ttl": {"type": "int", "default": 0},
     }
 
     def __init__(
