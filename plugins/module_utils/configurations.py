@@ -206,7 +206,7 @@ def _expanded(
             continue
         for member in _members(files, statement, main):
             if member not in above:  # nginx itself complains about files that include each other
-                _check_includes(next(taken), above)
+                _check_includes(next(taken, MOST_INCLUDES + 1), above)
                 yield from _expanded(files, main, (*above, member), parse(files[member]), taken)
 
 

@@ -22,12 +22,12 @@ PLACES = {"tcp:22": False, "tcp:443": True}
 RULESET = """#!/usr/sbin/nft -f
 flush ruleset
 table inet filter {
-	chain input {
-		type filter hook input priority filter; policy drop;
-		ct state established,related accept
-		iif "lo" accept
-		tcp dport 22 accept
-	}
+    chain input {
+        type filter hook input priority filter; policy drop;
+        ct state established,related accept
+        iif "lo" accept
+        tcp dport 22 accept
+    }
 }
 """
 RULES = """*filter

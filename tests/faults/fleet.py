@@ -19,7 +19,10 @@ BUILD = ROOT / ".build"
 PATIENCE = 240.0  # for a run on a machine that is busy with something else
 
 # What stands on every host before a scene begins, and its nginx, as that is.
-KEEP = "mkdir -p /var/kept && rm -rf /var/kept/{0} && mkdir /var/kept/{0} && cd / && cp -a --parents etc/nginx $(ls -d etc/evergreen 2> /dev/null) /var/kept/{0}"
+KEEP = (
+    "mkdir -p /var/kept && rm -rf /var/kept/{0} && mkdir /var/kept/{0} && cd / && "
+    "cp -a --parents etc/nginx $(ls -d etc/evergreen 2> /dev/null) /var/kept/{0}"
+)
 PUT_BACK = """
 set -e
 rm -rf /etc/nginx /etc/evergreen

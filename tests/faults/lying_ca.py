@@ -53,13 +53,13 @@ def leads_to(name: str) -> str:
 
 
 def leaf_and(
-    *above: x509.Certificate, by: Authority = ISSUING, names: list[str] = NAMES, **options: t.Any
+    *above: x509.Certificate, by: Authority = ISSUING, names: t.Sequence[str] = (*NAMES,), **options: t.Any
 ) -> t.Callable:
     """Return what answers with a certificate and others."""
     return lambda csr: to_pem([by.leaf(names, PublicKey(load_request(csr)), **options), *above])
 
 
-def chain_of(by: Authority = ISSUING, names: list[str] = NAMES, **options: t.Any) -> t.Callable:
+def chain_of(by: Authority = ISSUING, names: t.Sequence[str] = (*NAMES,), **options: t.Any) -> t.Callable:
     """Return what answers with a chain."""
     return lambda csr: to_pem(by.chain(names, PublicKey(load_request(csr)), **options))
 

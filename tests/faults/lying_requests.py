@@ -40,7 +40,7 @@ def other_key(offered: str) -> str:
 
 
 def request(
-    *extensions: x509.ExtensionType, names: t.Iterable = NAMES, subject: str = NAMES[0], key: t.Any = KEY
+    *extensions: x509.ExtensionType, names: t.Iterable = (*NAMES,), subject: str = NAMES[0], key: t.Any = KEY
 ) -> bytes:
     """Return a signing request with whatever is wanted in it."""
     kinds = [one if isinstance(one, x509.GeneralName) else x509.DNSName(one) for one in names]

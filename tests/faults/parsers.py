@@ -825,7 +825,10 @@ PARSERS = (
                 str.encode,
                 (
                     test_firewalls.NFT_FILE,
-                    f"{test_firewalls.NFT_FILE}\n{test_firewalls.BEGIN}\ntable inet filter {{\n\tchain input {{\n\t}}\n}}\nadd rule inet filter input tcp dport 443 accept\n{test_firewalls.END}\n",
+                    (
+                        f"{test_firewalls.NFT_FILE}\n{test_firewalls.BEGIN}\ntable inet filter {{\n\tchain input {{\n\t}}\n}}\n"
+                        f"add rule inet filter input tcp dport 443 accept\n{test_firewalls.END}\n"
+                    ),
                 ),
             )
         ),

@@ -124,6 +124,7 @@ def guided(folder, parser, *options):
         env={**ENVIRONMENT, "TMPDIR": str(folder)},
         cwd=folder,
         timeout=600,
+        check=False,
     )
 
 

@@ -85,11 +85,39 @@ def test_a_private_ca_that_lies_elsewhere_in_another_folder_is_refused(ansible, 
     done = ansible("authorities", **with_ca(directory))
     assert done.returncode == 2
     assert f"The private CA in {directory} is another one for whoever works elsewhere" in done.stdout
-    assert "give local_ca an absolute path" in done.stdout
+    assert "give local_ca an absolute path as its directory" in done.stdout
 
 
 def test_a_private_ca_with_an_absolute_path_is_the_same_for_all(ansible):
     done = ansible("authorities", **with_ca("/srv/pki"))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("issuer", "folder", "what", "so"),
+    [
+        ({"type": "acme", "directory": "letsencrypt"}, "acme", "ACME account", "for which no host answers the CA"),
+        ({"type": "acme", "folder": "~/.evergreen/ours"}, "ours", "ACME account", "for which no host answers the CA"),
+        ({"type": "manual"}, "manual", "outbox", "into which nobody looks"),
+        ({"type": "local_ca"}, "ca", "private CA", "which no client trusts"),
+    ],
+)
+def test_what_another_issuer_keeps_below_a_home_is_not_made_anew_either(ansible, tmp_path, issuer, folder, what, so):
+    variables = {"certificate_issuers": {"shop": issuer}, "certificate_requests": [{**REQUESTS[0], "issuer": "shop"}]}
+    schedule = str(tmp_path / "schedule")
+    done = ansible("authorities", schedule_directory=schedule, **variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (tmp_path / "home/.evergreen" / folder).mkdir(parents=True)
+    done = ansible("authorities", schedule_directory=schedule, **variables)
+    assert done.returncode == 2
+    assert f"The {what} in ~/.evergreen/{folder} is {tmp_path}/home/.evergreen/{folder} for you" in done.stdout
+    assert f"would be a new one in {schedule}/.evergreen/{folder}, {so}; move the folder" in done.stdout
+
+
+def test_an_acme_account_whose_key_is_a_variable_lies_nowhere(ansible, tmp_path):
+    (tmp_path / "home/.evergreen/acme").mkdir(parents=True)
+    issuers = {"certificate_issuers": {"shop": {"type": "acme", "account_key": "from a vault"}}}
+    done = ansible("authorities", schedule_directory=str(tmp_path / "schedule"), **issuers)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

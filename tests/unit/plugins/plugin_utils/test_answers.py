@@ -57,13 +57,13 @@ def hold(folder):
         process.communicate()
 
 
-def keep(folder, csr=b"one", terms=TERMS, chain=CHAIN, now=NOW):
-    with Answers(str(folder)).to(csr, terms) as answer:
-        answer.keep(chain, now)
+def keep(folder, csr=b"one", terms=None, chain=None, now=NOW):
+    with Answers(str(folder)).to(csr, TERMS if terms is None else terms) as answer:
+        answer.keep(chain or CHAIN, now)
 
 
-def kept(folder, csr=b"one", terms=TERMS):
-    with Answers(str(folder)).to(csr, terms) as answer:
+def kept(folder, csr=b"one", terms=None):
+    with Answers(str(folder)).to(csr, TERMS if terms is None else terms) as answer:
         return answer.chain()
 
 

@@ -34,9 +34,9 @@ def here(monkeypatch):
         yield started
 
 
-def check(here, *domains, meta=PLAIN, **settings):
+def check(here, *domains, meta=None, **settings):
     wanted = {"type": "persist", "resolvers": [f"{RESOLVER}:{here.port}"], **settings}
-    open_solver(wanted, THUMBPRINT, lambda: ACCOUNT, lambda: meta).check(list(domains))
+    open_solver(wanted, THUMBPRINT, lambda: ACCOUNT, lambda: PLAIN if meta is None else meta).check(list(domains))
 
 
 def complaint(here, *domains, **options):
