@@ -112,7 +112,7 @@ def test_the_record_that_is_said_to_be_missing_is_the_one_that_is_believed(here,
     domains, solver = ["*.example.org", "example.org"], {"type": "persist", "resolvers": here.settings["resolvers"]}
     with pytest.raises(TlsError, match="create this one, which stays") as caught:
         issue(domains, **solver)
-    assert issue.pebble.count("POST /order-plz") == 0
+    assert issue.pebble.count("orders in the db") == 0
     owner, record = re.search(r"stays: (\S+)\. IN TXT (.+)$", str(caught.value)).groups()
     zone.records[name_of(owner), dns.rdatatype.TXT] = {record}
     assert issue(domains, **solver) == set(domains)
@@ -124,6 +124,6 @@ def test_nothing_is_left_behind_where_the_ca_does_not_believe(here, zone, issue)
     here.resolver.zones[:] = [Zone("example.org", STALE)]  # as if all that the CA hears were old
     with pytest.raises(TlsError, match="www.example.org"):
         issue(["www.example.org"], **updates(here))
-    assert issue.pebble.count("POST /order-plz") == 1
+    assert issue.pebble.count("orders in the db") == 1
     assert len(server.updates) == 3, "one to see whether it may be done, one to do it, one to undo it"
     assert texts(zone) == set()
