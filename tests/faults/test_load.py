@@ -47,7 +47,7 @@ def test_no_client_notices_that_a_fleet_is_renewed_again_and_again(sites, tally,
         served = {site: {site.served()} for site in sites}
         for _number in range(2 if is_sample else RENEWALS):
             for site in sites:
-                downloads.append((site, clients.enter_context(Download(NAME, site.address, "big", RATE))))
+                downloads.append((site, clients.enter_context(Download(NAME, site.address, tmp_path, "big", RATE))))
             runs = [
                 site.controller.start("renew", *site.only(), "--extra-vars", "certificate_force=true") for site in sites
             ]
@@ -61,7 +61,7 @@ def test_no_client_notices_that_a_fleet_is_renewed_again_and_again(sites, tally,
         alive = {site: connection.stop() for site, connection in kept.items()}
         for site, download in downloads:
             if download.digest() != digests[site]:
-                found.append(f"a download from {site.host} is not whole")
+                found.append(f"a download from {site.host} is not whole: {download.said.read_text(encoding='utf-8')}")
 
     renewals = 2 if is_sample else RENEWALS
     for site in sites:
@@ -109,7 +109,7 @@ def test_a_client_notices_what_a_server_breaks_off(sites, tmp_path, is_sample):
     site.fleet.do(site.host, BIG)
     digest = site.fleet.do(site.host, "sha256sum /var/www/html/big").split()[0]
     with loaded(site, tmp_path) as load, OneConnection(NAME, site.address, tmp_path) as kept:
-        with Download(NAME, site.address, "big", RATE) as download:
+        with Download(NAME, site.address, tmp_path, "big", RATE) as download:
             until(lambda: count(site, SLOW_CLIENTS), "a download")
             site.fleet.do(site.host, "pkill -KILL -x nginx; sleep 4; systemctl restart nginx")
             assert download.digest() != digest
