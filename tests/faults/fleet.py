@@ -125,12 +125,12 @@ class Controller:
         assert run.status == 0, run.printed
         return log.read_text(encoding="utf-8").splitlines()
 
-    def kill_at(self, number: int, whole: bool, playbook: str, *arguments: str) -> list[str]:
+    def kill_at(self, number: int, whole: bool, playbook: str, *arguments: str, **environment: str) -> list[str]:
         """Have a playbook killed at a point; return those it came past. Without *whole*, what it started lives on."""
         log = self.home / "points"
         log.unlink(missing_ok=True)
         spare = {} if whole else {"POINTS_SPARE_WORKERS": "yes"}
-        run = self.run(playbook, *arguments, **self.watching(log), POINTS_KILL_AT=str(number), **spare)
+        run = self.run(playbook, *arguments, **self.watching(log), POINTS_KILL_AT=str(number), **spare, **environment)
         assert run.status == -signal.SIGKILL, f"not killed, but {run.status}: {run.printed}"
         return log.read_text(encoding="utf-8").splitlines()
 

@@ -69,11 +69,11 @@ TOLD = re.compile("site: the host (cannot be reached|was lost): [^;]*; see that 
 WAYS = ("ssh is killed", "sshd is killed", "packets are dropped")
 
 
-def killed(playbook, site, number, point, whole):
+def killed(playbook, site, number, point, whole, **environment):
     """Have a run killed at a point; return what does not hold then, and after the next run."""
     site.put_back(playbook)
     before = site.issued()
-    reached = site.controller.kill_at(number, whole, playbook, *site.only())
+    reached = site.controller.kill_at(number, whole, playbook, *site.only(), **environment)
     found = [] if reached[number - 1] == point else [f"another point was reached, {reached[number - 1]}"]
     if whole:
         found += site.violations(before)
@@ -189,6 +189,16 @@ def test_a_run_that_is_killed_anywhere_leaves_old_or_new_and_the_next_one_finish
     tally.add_run(playbook, "it is killed, with all that it started", sum(whole for _number, _point, whole in tries))
     tally.add_run(playbook, "it is killed, and its worker goes on", sum(not whole for _number, _point, whole in tries))
     assert not found, "\n".join(found)
+
+
+def test_a_controller_that_keeps_no_answer_is_found(sites, is_sample):
+    if is_sample:
+        pytest.skip("this is a sample")
+    site = sites[0]
+    site.put_back("renew")
+    number = site.controller.points("renew", *site.only()).index("recorded") + 1
+    found = killed("renew", site, number, "recorded", True, POINTS_FORGET="yes")
+    assert any("2 certificates were issued" in violation for violation in found), found
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -23,7 +23,7 @@ from load import Download, NewConnections, OneConnection, read_wrk
 RENEWALS = 20
 QUIET = 10  # seconds in which it is found out how fast a host is while nothing is renewed
 BIG = "head -c 40000000 /dev/urandom > /var/www/html/big; sha256sum /var/www/html/big"
-RATE = "500k"  # of bytes in a second: each download outlasts a renewal or two
+RATE, RATE_OF_SAMPLE = "500k", "2M"  # of bytes in a second: a download outlasts a renewal or two, or at least a reload
 
 
 # Old workers are there for as long as they have something to send. A connection with more than 64 KB to send has a slow client.
@@ -32,6 +32,7 @@ SLOW_CLIENTS = """awk '$2 ~ /:01BB$/ && substr($5, 1, 4) != "0000"' /proc/net/tc
 
 
 def test_no_client_notices_that_a_fleet_is_renewed_again_and_again(sites, tally, is_sample, tmp_path):
+    renewals, rate = (2, RATE_OF_SAMPLE) if is_sample else (RENEWALS, RATE)
     digests = {}
     for site in sites:
         site.put_back("renew")
@@ -45,9 +46,9 @@ def test_no_client_notices_that_a_fleet_is_renewed_again_and_again(sites, tally,
         loads = {site: clients.enter_context(loaded(site, tmp_path)) for site in sites}
         kept = {site: clients.enter_context(OneConnection(NAME, site.address, tmp_path)) for site in sites}
         served = {site: {site.served()} for site in sites}
-        for _number in range(2 if is_sample else RENEWALS):
+        for _number in range(renewals):
             for site in sites:
-                downloads.append((site, clients.enter_context(Download(NAME, site.address, "big", RATE))))
+                downloads.append((site, clients.enter_context(Download(NAME, site.address, tmp_path, "big", rate))))
             runs = [
                 site.controller.start("renew", *site.only(), "--extra-vars", "certificate_force=true") for site in sites
             ]
@@ -56,14 +57,13 @@ def test_no_client_notices_that_a_fleet_is_renewed_again_and_again(sites, tally,
                 outlasted += count(site, OLD_WORKERS)
                 served[site].add(site.served())
                 found += [f"a renewal fails: {run.printed}"] if run.status else []
-        assert outlasted, "no download outlasted a renewal"
+        assert outlasted or is_sample, "no download outlasted a renewal"
         met = {site: load.stop() for site, load in loads.items()}
         alive = {site: connection.stop() for site, connection in kept.items()}
         for site, download in downloads:
             if download.digest() != digests[site]:
-                found.append(f"a download from {site.host} is not whole")
+                found.append(f"a download from {site.host} is not whole: {download.said.read_text(encoding='utf-8')}")
 
-    renewals = 2 if is_sample else RENEWALS
     for site in sites:
         if len(served[site]) != renewals + 1:
             found.append(f"{site.host} served {len(served[site])} certificates in {renewals} renewals")
@@ -109,7 +109,7 @@ def test_a_client_notices_what_a_server_breaks_off(sites, tmp_path, is_sample):
     site.fleet.do(site.host, BIG)
     digest = site.fleet.do(site.host, "sha256sum /var/www/html/big").split()[0]
     with loaded(site, tmp_path) as load, OneConnection(NAME, site.address, tmp_path) as kept:
-        with Download(NAME, site.address, "big", RATE) as download:
+        with Download(NAME, site.address, tmp_path, "big", RATE) as download:
             until(lambda: count(site, SLOW_CLIENTS), "a download")
             site.fleet.do(site.host, "pkill -KILL -x nginx; sleep 4; systemctl restart nginx")
             assert download.digest() != digest

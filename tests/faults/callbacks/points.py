@@ -74,6 +74,8 @@ def watched(owner, name, before, after):
 
 watched(TlsAction, "perform", "before {}".format, "after {}".format)
 watched(TlsAction, "visit", "before module {}".format, "after module {}".format)
+if "POINTS_FORGET" in os.environ:  # what would have a certificate issued twice, so that tests can find it
+    Answer.keep = lambda *_arguments: None
 watched(LocalCa, "issue", None, lambda *_arguments: "signed")
 watched(Answer, "keep", None, lambda *_arguments: "kept")
 watched(LocalCa, "record", None, lambda *_arguments: "recorded")
