@@ -18,6 +18,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_state import State
 
 try:
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
@@ -118,7 +119,7 @@ def _usable(pem: bytes, what: str) -> t.Any:
         key = serialization.load_pem_private_key(pem, None)
     except TypeError as error:
         raise TlsError(f"{what} is protected by a passphrase; write it without one, into a vault") from error
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm, InternalError) as error:
         raise TlsError(f"{what} holds no private key in PEM that can be read; restore it from a backup") from error
     fits = isinstance(key, rsa.RSAPrivateKey) or (
         isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in CURVES

@@ -73,7 +73,7 @@ class Reply(t.NamedTuple):
         """Return the object that was answered. Raises TlsError where it is none."""
         try:
             found = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise TlsError(
@@ -288,7 +288,7 @@ def algorithm(key: t.Any) -> t.Any:
 def _document(reply: Reply) -> t.Any:
     try:
         return json.loads(reply.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import time
 import typing as t
 
@@ -120,7 +121,7 @@ def why_not(text: str, issuers: list[str], accounts: list[str], wildcard: bool, 
     if wildcard and values.get("policy", "").lower() != "wildcard":
         return "the one that is there does not say policy=wildcard"
     until = values.get("persistuntil")
-    if until is not None and (not until.isdigit() or int(until) <= now):
+    if until is not None and (not re.fullmatch("[0-9]{1,15}", until) or int(until) <= now):
         return "the persistUntil of the one that is there is over"
     return None
 

@@ -164,4 +164,14 @@ FOUND: dict[str, list[bytes]] = {
     "descriptions: sites": [
         *(b'{"sites": [{"name": "x", "return_code": Infinity}]}', b'{"sites": [{"name": "x"}], "domains": {"x": 1}}'),
     ],
+    "acme_keys: the key of an account": [
+        b"-----BEGIN PRIVATE KEY-----\n"
+        + base64.encodebytes(bytes.fromhex("300e020100300506032a03040402aabb"))
+        + b"-----END PRIVATE KEY-----\n",
+        SHORT_KEY,
+    ],
+    "acme_network: what an ACME server answers": [b"[" * MANY],
+    "standing_records: a standing record": [
+        "letsencrypt.org; accounturi=https://ca.example/acct/1; policy=wildcard; persistUntil=²".encode(),
+    ],
 }

@@ -68,7 +68,22 @@ from ansible_collections.evergreen.tls.plugins.modules import (
     nginx_reload,
     nginx_sites,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils import answers, clocks, firewalls, local_ca, rulesets
+from ansible_collections.evergreen.tls.plugins.plugin_utils import (
+    acme_directories,
+    acme_keys,
+    acme_network,
+    acme_orders,
+    acme_renewal,
+    answers,
+    clocks,
+    firewalls,
+    local_ca,
+    programs,
+    rulesets,
+    standing_records,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_limits import concerned, retry_after
+from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_problems import problem
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils.changes import find_change
@@ -407,6 +422,38 @@ def look_at_firewall(said: t.Any) -> None:
             change.result(change.expected(), change.firewall.warnings, True)
             for step in change.steps:
                 step.on_wire()
+
+
+def read_problem(value: t.Any) -> None:
+    """Take a problem document of a CA, as the answer to an order and as that of an authorization."""
+    refusal = problem("the order", value, 429, retry_after({"Retry-After": "1"}, NOW))
+    concerned(refusal.words, ["www.example.org", "*.example.org", "192.0.2.1"])
+
+
+def read_reply(content: bytes) -> None:
+    """Take what an ACME server answers: the object, and what it says of names and of a window for a renewal."""
+    reply = acme_network.Reply("https://ca.example", 400, {"Retry-After": text(content)}, content, {})
+    reply.wait()
+    acme_network._document(reply)
+    document = reply.json()
+    acme_orders._values(document)
+    acme_renewal.window(document, NOW)
+
+
+def read_account_key(content: bytes) -> None:
+    """Take what somebody gives as the key of an account."""
+    acme_keys.thumbprint(acme_keys._usable(content, "account_key of the issuer"))
+
+
+def read_directory(value: t.Any) -> None:
+    """Take what somebody says of the directory of an issuer."""
+    acme_directories._directory(value, {})
+
+
+def read_standing_record(content: bytes) -> None:
+    """Take the text of a record that lets an account have certificates."""
+    accounts = ["https://ca.example/acct/1"]
+    standing_records.why_not(text(content), ["letsencrypt.org"], accounts, True, NOW.timestamp())
 
 
 def read_records(value: t.Any) -> None:
@@ -751,6 +798,40 @@ INBOX = (
 )
 RECORDS = (RECORD, {**RECORD, "revoked_at": NOW.isoformat(), "reason": "superseded"})
 
+PROBLEMS = (
+    {
+        "type": "urn:ietf:params:acme:error:rejectedIdentifier",
+        "detail": "Error creating new order",
+        "status": 400,
+        "subproblems": [
+            {
+                "type": "urn:ietf:params:acme:error:caa",
+                "detail": "CAA forbids",
+                "identifier": {"type": "dns", "value": "www.example.org"},
+            }
+        ],
+    },
+    {
+        "type": "urn:ietf:params:acme:error:rateLimited",
+        "detail": 'too many for "example.org"',
+        "instance": "https://ca.example",
+    },
+)
+REPLIES = (
+    {
+        "status": "pending",
+        "identifiers": [{"type": "dns", "value": "www.example.org"}, {"type": "ip", "value": "2001:db8::1"}],
+        "authorizations": ["https://ca.example/1"],
+        "finalize": "https://ca.example/2",
+    },
+    {"suggestedWindow": {"start": "2026-11-01T00:00:00Z", "end": "2026-11-02T00:00:00.123456789Z"}},
+    *PROBLEMS,
+)
+STANDING = (b"letsencrypt.org; accounturi=https://ca.example/acct/1; policy=wildcard; persistUntil=1795000000",)
+DIRECTORIES = (
+    {"directory": "https://ca.example/directory", "eab_kid": "kid", "eab_hmac": "aGk", "profile": "shortlived"},
+)
+
 PARSERS = (
     Parser("chains", "a chain", read_chain, (PEM, PEM + ROOT.pem, ROOT.pem), "der", signed_by(ISSUING.key)),
     Parser("portraits", "a certificate", read_certificate, DER, "der", signed_by(ISSUING.key)),
@@ -897,4 +978,23 @@ PARSERS = (
     Parser("descriptions", "sites", of_json(read_sites), encoded(SITES), "json"),
     Parser("request_domains", "requests", of_json(filter_domains), encoded([REQUEST_WORDS]), "json"),
     Parser("issuers", "issuers", of_json(read_settings), encoded(ISSUERS), "json"),
+    Parser("acme_problems", "a problem document", of_json(read_problem), encoded(*PROBLEMS), "json"),
+    Parser("acme_network", "what an ACME server answers", read_reply, encoded(*REPLIES), "json"),
+    Parser("acme_keys", "the key of an account", read_account_key, KEYS, "der"),
+    Parser(
+        *(
+            "acme_renewal",
+            "the name of a certificate",
+            lambda content: acme_renewal.certificate_id(parse_chain(content)[0]),
+        ),
+        (PEM,),
+        "der",
+        signed_by(ISSUING.key),
+    ),
+    Parser("standing_records", "a standing record", read_standing_record, STANDING),
+    Parser(
+        *("programs", "the command of a solver", lambda content: programs.words_of(text(content), "command")),
+        (b"/usr/local/bin/dns 'a b' --now",),
+    ),
+    Parser("acme_directories", "a directory", of_json(read_directory), encoded("letsencrypt", *DIRECTORIES), "json"),
 )

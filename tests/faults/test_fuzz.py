@@ -204,7 +204,9 @@ EXCUSES = {
         action/certificate_issue.py:decide action/certificate_request.py:decide action/handshake_verify.py:decide
         modules/certificate_info.py:tell modules/certificate_request.py:ask modules/certificate_request.py:kept_key
         modules/nginx_reload.py:load action/certificate_revoke.py:decide module_utils/proofs.py:prove module_utils/store.py:why_renew
-        plugin_utils/manual.py:_checked plugin_utils/manual.py:_hand_in
+        plugin_utils/manual.py:_checked plugin_utils/manual.py:_hand_in plugin_utils/acme_orders.py:_check
+        plugin_utils/acme_orders.py:_downloaded plugin_utils/dynamic_updates.py:_sent plugin_utils/programs.py:_run
+        plugin_utils/stateless.py:_visit
         module_utils/store.py:_is_whole plugin_utils/actions.py:decide plugin_utils/survey.py:survey plugin_utils/survey.py:look""",
     "it takes apart what was made or checked here": """
         module_utils/files.py:link_beside module_utils/targets.py:run module_utils/master.py:_answers module_utils/requests.py:key_mode
@@ -216,13 +218,20 @@ EXCUSES = {
         plugin_utils/survey.py:order action/survey.py:_write modules/certificate_request.py:waiting
         module_utils/keys.py:make_request modules/certificate_request.py:withdraw plugin_utils/command.py:terms
         plugin_utils/manual.py:_given_before plugin_utils/manual.py:_key plugin_utils/manual.py:_known_intermediates
-        plugin_utils/manual.py:_text plugin_utils/outboxes.py:files_of plugin_utils/queues.py:get plugin_utils/queues.py:put""",
+        plugin_utils/acme.py:_wanted plugin_utils/acme.py:record plugin_utils/acme.py:revoke plugin_utils/acme_account.py:change_key
+        plugin_utils/acme_keys.py:current plugin_utils/acme_network.py:post plugin_utils/acme_network.py:sign plugin_utils/acme_orders.py:_der
+        plugin_utils/acme_orders.py:_kept plugin_utils/acme_renewal.py:add plugin_utils/acme_renewal.py:predecessor
+        plugin_utils/acme_state.py:file_name plugin_utils/acme_state.py:read plugin_utils/acme_state.py:write
+        plugin_utils/standing_records.py:_digest plugin_utils/manual.py:_text plugin_utils/outboxes.py:files_of plugin_utils/queues.py:get plugin_utils/queues.py:put""",
     "it matches a pattern, or says so in a sentence, and takes all text": """
         modules/certificate_info.py:folders modules/firewall_transcript.py:read modules/firewall_transcript.py:to_wire
         module_utils/files.py:sweep_beside module_utils/versions.py:current modules/nginx_sites.py:check_file
         plugin_utils/actions.py:why_lost plugin_utils/actions.py:_last_line
-        plugin_utils/command.py:_last_words
+        plugin_utils/command.py:_last_words plugin_utils/acme_orders.py:_answer plugin_utils/programs.py:_said
+        plugin_utils/stateless.py:_gone_astray plugin_utils/stateless.py:_refuse
         module_utils/master.py:_is_master""",
+    "a library has taken it apart": "plugin_utils/name_servers.py:_texts",
+    "it catches what a library raises": "plugin_utils/acme_account.py:_binding",
     "it catches what the library of the query raises": "action/survey.py:compiled action/survey.py:search",
 }
 EXCUSED = {name: reason for reason, names in EXCUSES.items() for name in names.split()}
