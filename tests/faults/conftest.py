@@ -13,6 +13,7 @@ import pathlib
 import queue
 import shutil
 import time
+import zlib
 
 import pytest
 
@@ -221,10 +222,10 @@ def stage(tmp_path, programs):
 @pytest.fixture(scope="session")
 def sites(tmp_path_factory):
     """Two hosts, each with a site that is served, and with a certificate that is due."""
-    from ansible_collections.evergreen.tls.tests.faults.fleet import Fleet
+    from ansible_collections.evergreen.tls.tests.faults.fleet import ROOT, Fleet
     from ansible_collections.evergreen.tls.tests.faults.sites import Site
 
-    fleet = Fleet("faults", 2)
+    fleet = Fleet(f"faults-{zlib.crc32(str(ROOT).encode()):x}", 2)  # another checkout may be at it, too
     try:
         everything = [Site(fleet, host, tmp_path_factory.mktemp(host)) for host in fleet.addresses]
         with concurrent.futures.ThreadPoolExecutor() as pool:

@@ -70,7 +70,7 @@ class Fleet:
     @staticmethod
     def _run(*words: str) -> None:
         done = subprocess.run([ROOT / "dev/fleet", *words], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == 0, f"dev/fleet {words[0]} ends with {done.returncode}: {done.stdout}{done.stderr}"
 
 
 class Controller:
