@@ -24,6 +24,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsErr
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import LARGEST
+from ansible_collections.evergreen.tls.plugins.plugin_utils.patience import end
 from ansible_collections.evergreen.tls.plugins.plugin_utils.terminals import printable
 from ansible_collections.evergreen.tls.plugins.plugin_utils.waiting import Waiting, moment, utc_now
 
@@ -116,9 +117,7 @@ class Command:
         try:
             return self._conversation(process, csr)
         finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            end(process)
             for stream in (process.stdin, process.stdout, process.stderr):
                 with contextlib.suppress(OSError):  # what it did not read
                     stream.close()

@@ -6,7 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import queue
+import signal
+import subprocess
 import threading
 import typing as t
 
@@ -34,3 +38,10 @@ def within(seconds: float, work: t.Callable[[], Answer]) -> Answer:
     if error is not None:
         raise error
     return answer
+
+
+def end(process: subprocess.Popen) -> None:
+    """End a process that leads a session of its own, and all that it has started, if any of it still runs."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

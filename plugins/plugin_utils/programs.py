@@ -13,7 +13,6 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import tempfile
 import typing as t
@@ -23,6 +22,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.challenge_answers im
 from ansible_collections.evergreen.tls.plugins.plugin_utils.dns_answers import WAITING, DnsAnswers
 from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils.name_servers import Place
+from ansible_collections.evergreen.tls.plugins.plugin_utils.patience import end
+from ansible_collections.evergreen.tls.plugins.plugin_utils.terminals import printable
 
 SHOWN = 400  # characters of what a program said, the last ones
 
@@ -110,7 +111,7 @@ class Command(DnsAnswers):
                     "solver's limit"
                 ) from error
             finally:
-                _end(process)
+                end(process)
             if process.returncode:
                 raise TlsError(
                     f"{what} failed with the status {process.returncode}{_said(output)}; correct what it complains of"
@@ -136,18 +137,8 @@ def words_of(command: t.Any, option: str) -> list[str]:
     return words
 
 
-def _end(process: subprocess.Popen) -> None:
-    """End a process and all that it has started, if any of it still runs."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
-    process.wait()
-
-
 def _said(output: t.BinaryIO) -> str:
-    end = output.seek(0, os.SEEK_END)
-    output.seek(max(0, end - 4 * SHOWN))
-    text = " ".join(output.read().decode("utf-8", "replace").split())
-    printable = "".join(character if character.isprintable() else "?" for character in text)
-    return f": {printable[-SHOWN:]}" if printable else ""
+    size = output.seek(0, os.SEEK_END)
+    output.seek(max(0, size - 4 * SHOWN))
+    text = printable(" ".join(output.read().decode("utf-8", "replace").split()))
+    return f": {text[-SHOWN:]}" if text else ""

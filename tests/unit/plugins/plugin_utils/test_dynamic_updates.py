@@ -15,21 +15,13 @@ import dns.tsig
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils import dns_answers, name_servers
+from ansible_collections.evergreen.tls.plugins.plugin_utils import dns_answers
 from ansible_collections.evergreen.tls.plugins.plugin_utils.solvers import Answer, open_solver
-from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER, TTL, name_of, world
+from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER, TTL, name_of
 
 SECRET = base64.b64encode(b"a secret of at least 32 octets, as it ought to be").decode()
 OTHER = base64.b64encode(b"another secret of 32 octets and some, as it ought to be").decode()
 RECORD = "_acme-challenge.example.org"
-
-
-@pytest.fixture
-def here(monkeypatch):
-    with world() as started:
-        monkeypatch.setattr(name_servers, "PORT", started.port)
-        monkeypatch.setattr(name_servers, "PATIENCE", 0.5)
-        yield started
 
 
 @pytest.fixture

@@ -13,19 +13,10 @@ import dns.rdatatype
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils import name_servers
 from ansible_collections.evergreen.tls.plugins.plugin_utils.name_servers import NameServers, Server
-from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER, Zone, name_of, world
+from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER, Zone, name_of
 
 RECORD = "_acme-challenge.www.example.org"
-
-
-@pytest.fixture
-def here(monkeypatch):
-    with world() as started:
-        monkeypatch.setattr(name_servers, "PORT", started.port)
-        monkeypatch.setattr(name_servers, "PATIENCE", 0.5)
-        yield started
 
 
 @pytest.fixture

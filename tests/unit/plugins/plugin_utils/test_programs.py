@@ -16,21 +16,12 @@ import dns.rdatatype
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils import name_servers
 from ansible_collections.evergreen.tls.plugins.plugin_utils.solvers import Answer, open_solver
-from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER, name_of, world
+from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER, name_of
 
 RECORD = "_acme-challenge.www.example.org"
 ANSWER = Answer("www.example.org", False, "dns-01", "a-token", "a-token.thumbprint", "the value")
 PAGE = Answer("www.example.org", False, "http-01", "a-token", "a-token.thumbprint", "")
-
-
-@pytest.fixture
-def here(monkeypatch):
-    with world() as started:
-        monkeypatch.setattr(name_servers, "PORT", started.port)
-        monkeypatch.setattr(name_servers, "PATIENCE", 0.5)
-        yield started
 
 
 @pytest.fixture
