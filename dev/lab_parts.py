@@ -8,6 +8,7 @@ names     Knot, with authority over the domains of the fleet and with keys for d
 resolver  Unbound, which the CAs ask
 pebble    Pebble, as Let's Encrypt has it for tests
 caddy     Caddy's ACME server
+faults    a proxy before Pebble that fails as it is told
 
 A part whose configuration has changed is made again, and with it what it kept in memory is gone: the accounts and the
 root of Pebble, the updates of a zone. `dev/fleet down` removes the lab with its fleet.
@@ -33,7 +34,7 @@ from fleet_hosts import FLEETS, LAB_LABEL, Record, folder_of, id_of, known_recor
 from fleet_images import LAB, ensure_image, image_name
 from fleet_podman import FleetError, podman, run, try_podman
 
-PARTS = ("names", "resolver", "pebble", "caddy")
+PARTS = ("names", "resolver", "pebble", "caddy", "faults")
 NEEDED = ("names", "resolver")
 FIRST_ADDRESS = 201
 PATIENCE = 60.0
@@ -43,7 +44,11 @@ COMMANDS = {
     "resolver": ["unbound", "-d", "-p", "-c", f"{lab_files.HOME}/unbound.conf"],
     "pebble": ["pebble", "-config", f"{lab_files.HOME}/pebble.json", "-dnsserver", "{resolver}:53"],
     "caddy": ["caddy", "run", "--config", f"{lab_files.HOME}/Caddyfile", "--adapter", "caddyfile"],
+    "faults": ["python3", f"{lab_files.HOME}/faults.py", "https://{pebble}:14000/dir"],
 }
+IMAGES = {
+    "faults": "bookworm"
+}  # for the one part that needs nothing but Python; all others are in the image of the lab
 ROOT_OF_CADDY = "/data/caddy/pki/authorities/local/root.crt"
 
 
@@ -52,7 +57,7 @@ class Wish:
     """What somebody asks of a lab."""
 
     fleet: str
-    parts: tuple[str, ...] = PARTS
+    parts: tuple[str, ...] = (*NEEDED, "pebble", "caddy")
     profiles: tuple[str, ...] = (f"default={90 * lab_files.DAY}",)
     eab: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
@@ -75,7 +80,8 @@ def file_of(name: str) -> pathlib.Path:
 
 def up(wish: Wish) -> list[str]:
     """Bring a lab up, or what is missing or different of it; return the parts that were made."""
-    ensure_image(LAB)
+    for image in sorted({IMAGES.get(part, LAB) for part in wish.parts}):
+        ensure_image(image)
     with locked(folder_of(wish.fleet).with_suffix(".lock")):
         record = known_record(wish.fleet)
         addresses = addresses_of(record)
@@ -108,10 +114,12 @@ def write_files(wish: Wish, record: Record, addresses: dict[str, str], folder: p
     files = lab_files.name_server_files(addresses, zones, secrets_of(folder))
     files["pebble.json"] = lab_files.pebble_file(wish)
     files["Caddyfile"] = lab_files.CADDYFILE.format(address=addresses["caddy"])
+    files["faults.py"] = pathlib.Path(__file__).with_name("lab_faults.py").read_text(encoding="utf-8")
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    if not (folder / "pebble.pem").exists():
-        make_certificate(folder, addresses["pebble"])
+    for part in ("pebble", "faults"):
+        if not (folder / f"{part}.pem").exists():
+            make_certificate(folder, part, addresses[part])
 
 
 def secrets_of(folder: pathlib.Path) -> dict[str, str]:
@@ -124,25 +132,15 @@ def secrets_of(folder: pathlib.Path) -> dict[str, str]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def make_certificate(folder: pathlib.Path, address: str) -> None:
-    """Make the certificate that Pebble itself shows, and the root by which it is trusted."""
+def make_certificate(folder: pathlib.Path, part: str, address: str) -> None:
+    """Make the certificate that a part itself shows, and the root by which both are trusted if that is not there yet."""
     (folder / "openssl.cnf").write_text(lab_files.OPENSSL.format(address=address), encoding="utf-8")
     words = ["openssl", "req", "-x509", "-config", str(folder / "openssl.cnf"), "-days", "90", "-nodes"]
     words += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
     ca = [*words, "-subj", "/CN=Lab", "-extensions", "ca", "-keyout", f"{folder}/ca.key", "-out", f"{folder}/ca.pem"]
-    leaf = [
-        *words,
-        "-subj",
-        "/CN=pebble",
-        "-extensions",
-        "server",
-        "-CA",
-        f"{folder}/ca.pem",
-        "-CAkey",
-        f"{folder}/ca.key",
-    ]
-    leaf += ["-keyout", f"{folder}/pebble.key", "-out", f"{folder}/pebble.pem"]
-    for argv in (ca, leaf):
+    leaf = [*words, "-subj", f"/CN={part}", "-extensions", "server", "-CA", f"{folder}/ca.pem"]
+    leaf += ["-CAkey", f"{folder}/ca.key", "-keyout", f"{folder}/{part}.key", "-out", f"{folder}/{part}.pem"]
+    for argv in (leaf,) if (folder / "ca.pem").exists() else (ca, leaf):
         status, _, complaint = run(*argv)
         if status:
             raise FleetError(f"openssl made no certificate: {complaint}; put that right and run this again")
@@ -157,7 +155,7 @@ def words_for(wish: Wish, part: str, addresses: dict[str, str]) -> list[str]:
         "--volume", f"{lab_of(wish.fleet)}:{lab_files.HOME}:ro",
         *(f"--env={name}={value}" for name, value in environment.items()),
         *(("--tmpfs=/run/knot", "--tmpfs=/var/lib/knot") if part == "names" else ()),
-        image_name(LAB),
+        image_name(IMAGES.get(part, LAB)),
         *(word.format(**addresses) for word in COMMANDS[part]),
     ]  # fmt: skip
 
@@ -167,6 +165,7 @@ READ = {
     "resolver": ("unbound.conf",),
     "pebble": ("pebble.*",),
     "caddy": ("Caddyfile",),
+    "faults": ("faults.*",),
 }
 
 
@@ -242,6 +241,10 @@ def describe(wish: Wish, addresses: dict[str, str], folder: pathlib.Path) -> dic
             "roots": [str(folder / f"root-of-pebble-{number}.pem") for number in range(len(pages))],
             "issuer_domain": lab_files.ISSUER_DOMAIN,
         }
+    if "faults" in wish.parts:
+        url, control = f"https://{addresses['faults']}:14000/dir", f"https://{addresses['faults']}:15000"
+        patient(wish, "faults", lambda: fetch(url, folder / "ca.pem"))
+        said["faults"] = {**said["pebble"], "directory": url, "control": control}
     if "caddy" in wish.parts:
         url, root = f"https://{addresses['caddy']}/acme/local/directory", folder / "root-of-caddy.pem"
 

@@ -48,8 +48,9 @@ CONNECTING = 10.0  # seconds for a connection
 HURRY = 5.0
 LONGEST = 90.0  # seconds for one answer
 TRIES = 10  # of a request whose nonce is refused; servers under test refuse every twentieth, and more
-DELAYS = (0.5, 2.0, 5.0)  # seconds before a connection that failed is tried again
+DELAYS = (0.5, 2.0, 5.0)  # seconds before a connection that was lost, or a server that failed, is tried again
 MOMENTARY = (429, 503)
+FAILED = (500, 502, 504)  # also what stands before a server says when that is gone
 
 
 def require_libraries() -> None:
@@ -151,7 +152,16 @@ class Network:
 
         def attempt() -> Reply:
             for number in range(TRIES):
-                nonce = josepy.b64decode(self._nonce())
+                if not self._nonces:
+                    reply = self._send("HEAD", self.address("newNonce"))
+                    if not self._nonces and reply.status in (*MOMENTARY, *FAILED):
+                        return reply
+                if not self._nonces:
+                    raise TlsError(
+                        f"{reply.url} answers with HTTP {reply.status} and without a nonce; see that directory is the address of an ACME "
+                        "directory, and the status page of the CA"
+                    )
+                nonce = josepy.b64decode(self._nonces.pop())
                 headers = {"Content-Type": JOSE, **({"Accept": accept} if accept else {})}
                 reply = self._send("POST", url, signer.sign(payload, url, nonce), headers)
                 if number == TRIES - 1 or not _is_bad_nonce(reply):
@@ -161,31 +171,26 @@ class Network:
         return self._patiently(attempt, what, names)
 
     def _patiently(self, attempt: t.Callable[[], Reply], what: str, names: t.Sequence[str]) -> Reply:
-        """Return an answer that is none of the refusals for the moment, which are waited for as long as patience lasts."""
-        deadline = time.monotonic() + self.patience
+        """Return an answer that is none of the refusals for the moment, which are waited for as long as patience lasts.
+
+        A server that fails is asked again, with another nonce: it may have taken the first one.
+        """
+        deadline, delays = time.monotonic() + self.patience, iter(self.delays)
         while True:
             self.limits.respect(names, max(0.0, deadline - time.monotonic()))
             reply = attempt()
             if reply.status < 400:
                 return reply
             refusal = problem(what, _document(reply), reply.status, reply.wait(), _first(reply.links.get("help")))
+            delay = next(delays, None) if reply.status in FAILED else None
+            if delay is not None:
+                time.sleep(delay)
+                continue
             if reply.status not in MOMENTARY:
                 raise refusal
             refusal = self.limits.remember(refusal, names)
             if (refusal.wait or 0) > deadline - time.monotonic():
                 raise refusal
-
-    def _nonce(self) -> str:
-        while not self._nonces:
-            reply = self._send("HEAD", self.address("newNonce"))
-            if reply.status in MOMENTARY:
-                raise self.limits.remember(problem("asking for a nonce", {}, reply.status, reply.wait()))
-            if not self._nonces:
-                raise TlsError(
-                    f"{reply.url} answers with HTTP {reply.status} and without a nonce; see that directory is the address of an ACME "
-                    "directory, and the status page of the CA"
-                )
-        return self._nonces.pop()
 
     def _send(self, method: str, url: str, content: bytes | None = None, headers: dict | None = None) -> Reply:
         """Return the answer to one request, however often it takes to get one. Raises Unreachable where that is never."""
@@ -193,11 +198,6 @@ class Network:
             try:
                 reply = self._exchange(method, url, content, headers or {})
                 break
-            except requests.exceptions.SSLError as error:
-                raise Unreachable(
-                    f"the TLS of {url} cannot be trusted: {_why(error)}; correct directory, or name the root of the CA's own server in "
-                    "ca_file of the issuer"
-                ) from error
             except (
                 requests.exceptions.InvalidURL,
                 requests.exceptions.InvalidSchema,
@@ -207,6 +207,11 @@ class Network:
                     f"{printable(url)!r} is no address of an ACME server; correct the directory of the issuer"
                 ) from error
             except requests.exceptions.RequestException as error:
+                if isinstance(error, requests.exceptions.SSLError) and not _is_cut_off(error):
+                    raise Unreachable(
+                        f"the TLS of {url} cannot be trusted: {_why(error)}; correct directory, or name the root of the CA's own server "
+                        "in ca_file of the issuer"
+                    ) from error
                 if delay is None:
                     sentence = f"{url} cannot be reached: {_why(error)}; see that the CA runs, and that this machine may connect to it"
                     if self.delays:
@@ -301,17 +306,26 @@ def _first(items: list[str] | None) -> str | None:
     return items[0] if items else None
 
 
+def _is_cut_off(error: BaseException) -> bool:
+    """Say whether a connection ended within its handshake, which tells nothing about whom it was to."""
+    return isinstance(_cause(error), (ssl.SSLEOFError, ssl.SSLZeroReturnError))
+
+
 def _why(error: BaseException) -> str:
     """Return the cause at the bottom of a pile of exceptions, in words."""
-    reason: t.Any = error
+    reason = _cause(error)
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return reason.verify_message
+    if isinstance(reason, OSError) and reason.strerror:
+        return reason.strerror
+    words = printable(reason.args[-1] if getattr(reason, "args", ()) else reason)
+    return re.sub(r"^.*(\[Errno -?[0-9]+\] |\): )", "", words).rstrip(")")
+
+
+def _cause(error: BaseException) -> t.Any:
+    """Return what is at the bottom of a pile of exceptions."""
     while True:
-        below = getattr(reason, "reason", None) or (reason.args[0] if getattr(reason, "args", ()) else None)
-        if isinstance(below, BaseException):
-            reason = below
-            continue
-        if isinstance(reason, ssl.SSLCertVerificationError):
-            return reason.verify_message
-        if isinstance(reason, OSError) and reason.strerror:
-            return reason.strerror
-        words = printable(reason.args[-1] if getattr(reason, "args", ()) else reason)
-        return re.sub(r"^.*(\[Errno -?[0-9]+\] |\): )", "", words).rstrip(")")
+        below = getattr(error, "reason", None) or (error.args[0] if getattr(error, "args", ()) else None)
+        if not isinstance(below, BaseException):
+            return error
+        error = below

@@ -102,6 +102,7 @@ class Order:
             except Problem as refusal:
                 if refusal.code not in SPOILT:
                     raise
+        self.network.limits.respect(self.wanted.names)  # before anybody is asked anything
         self.orders.solver.check(self.wanted.names)
         return self._pursue(self._placed())
 
@@ -228,15 +229,25 @@ class Order:
         answers = [answer for _url, _challenge, answer in pending]
         try:
             self.orders.solver.present(answers)
-            for _authorization, challenge, _answer in pending:
-                if (
-                    challenge.get("status") == "pending"
-                ):  # not one that an earlier run has already asked to be looked at
-                    self.patience = self.post(challenge["url"], {}, self.about).wait()
+            for url, challenge, _answer in pending:
+                # Not one that an earlier run has already asked to be looked at.
+                if challenge.get("status") == "pending":
+                    self._have_looked_at(url, challenge)
             self._pause(FIRST_LOOK)
             self._await([url for url, _challenge, _answer in pending])
         finally:
             self._clean_up(answers)
+
+    def _have_looked_at(self, url: str, challenge: dict[str, t.Any]) -> None:
+        """Have the CA look at what answers a challenge. Asked again since its answer was lost, it may refuse, being at it already."""
+        try:
+            self.patience = self.post(challenge["url"], {}, self.about).wait()
+        except Problem as refusal:
+            if refusal.code != "malformed":
+                raise
+            found = self._authorization(url)
+            if found.get("status") == "pending" and self._challenge(found).get("status") == "pending":
+                raise
 
     def _clean_up(self, answers: list) -> None:
         """Take away what was shown; what cannot be taken away is told, and keeps nobody from the certificate."""

@@ -76,7 +76,8 @@ def problem(what: str, document: t.Any, status: int = 0, wait: float | None = No
         said.append(f"see {printable(page)}")
     cause = next((one for one in [code, *(code_of(part) for _name, part in parts)] if one in REMEDIES), "")
     words = "; ".join(said)
-    return Problem(f"{what}: {words}; {REMEDIES.get(cause, OTHERWISE)}", cause or code, status, wait, what, words)
+    remedy = REMEDIES.get(cause, REMEDIES["serverInternal"] if status >= 500 else OTHERWISE)
+    return Problem(f"{what}: {words}; {remedy}", cause or code, status, wait, what, words)
 
 
 def explanation(document: dict, status: int) -> str:

@@ -29,6 +29,7 @@ from ansible_collections.evergreen.tls.tests.unit.authority import Authority, ke
 
 OWN_ROOT = Authority("Root CA of the server itself")
 ERROR = "urn:ietf:params:acme:error:"
+LOST = object()  # an answer that does not arrive
 
 
 class Server:
@@ -39,13 +40,14 @@ class Server:
         self.asked, self.orders, self.certificates = [], [], []
         self.nonces, self.accounts, self.odd = set(), {}, collections.defaultdict(list)
         self.status, self.challenges, self.meta, self.extra = "valid", ["http-01"], {}, {}
-        self.renewal = None
+        self.renewal, self.silent = None, 0
         self.ca_file = str(folder / "acme-ca.pem")
         (folder / "acme-ca.pem").write_bytes(OWN_ROOT.pem)
         (folder / "acme.pem").write_bytes(to_pem([OWN_ROOT.leaf(["127.0.0.1"], some_key())]) + key_pem(some_key()))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(str(folder / "acme.pem"))
         self.listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
+        self.listener.verify_request = lambda *_of_whom: not self.is_silent()
         self.listener.socket = context.wrap_socket(
             self.listener.socket, server_side=True, do_handshake_on_connect=False
         )
@@ -56,6 +58,14 @@ class Server:
     def answer(self, path, status=200, content=None, headers=None, times=1):
         """Have the next requests to a path get another answer; with the status 0 the connection is closed instead."""
         self.odd[path] += [(status, content if content is not None else {}, headers or {})] * times
+
+    def lose(self, path):
+        """Have the next request to a path be followed, and the connection closed instead of an answer."""
+        self.odd[path].append(LOST)
+
+    def hang_up(self, times):
+        """Have the next connections closed before they have begun."""
+        self.silent = times
 
     def refuse(self, path, code, detail="no", status=400, headers=None, times=1, **more):
         """Have the next requests to a path refused."""
@@ -70,6 +80,10 @@ class Server:
     def count(self, path):
         """Return how often a path, or what is below it, was asked for."""
         return sum(asked == path or (path.endswith("/") and asked.startswith(path)) for asked in self.asked)
+
+    def is_silent(self):
+        self.silent -= 1
+        return self.silent >= 0
 
     def nonce(self):
         nonce = secrets.token_urlsafe(16)
@@ -175,16 +189,18 @@ def handler(server):
         def answer(self):
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             server.asked.append(self.path)
-            if server.odd[self.path]:
-                status, content, headers = server.odd[self.path].pop(0)
+            odd = server.odd[self.path].pop(0) if server.odd[self.path] else None
+            if odd and odd is not LOST:
+                status, content, headers = odd
             else:
                 status, headers, content = server.respond(self.command, self.path, body)
-            if not status:
+            if not status or odd is LOST:
                 self.close_connection = True
                 return
             content = content if isinstance(content, bytes) else json.dumps(content).encode()
             self.send_response(status)
-            for name, value in {"Replay-Nonce": server.nonce(), **headers}.items():
+            nonce = {} if self.path == "/directory" else {"Replay-Nonce": server.nonce()}
+            for name, value in {**nonce, **headers}.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

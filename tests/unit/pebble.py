@@ -15,6 +15,7 @@ import re
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -23,6 +24,10 @@ from cryptography.hazmat.primitives import serialization
 
 from ansible_collections.evergreen.tls.tests.unit.authority import Authority, key_pem, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
+
+sys.path.append(str(pathlib.Path(__file__).parents[2] / "dev"))
+
+from lab_faults import Proxy, serve
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAMS = ROOT / ".build/acme-servers/usr/bin"
@@ -178,3 +183,22 @@ def running(folder, **settings):
             pebble.stop()
     finally:
         hosts.stop()
+
+
+@contextlib.contextmanager
+def failing(pebble):
+    """Give a proxy before a Pebble that does as it is told, and knows the address of its directory (url) and of its control."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(str(pebble.folder / "cert.pem"), str(pebble.folder / "key.pem"))
+    trust = ssl.create_default_context(cafile=pebble.ca_file)
+    proxy = Proxy(pebble.url, trust)
+    servers = serve(proxy, context, "127.0.0.1", (0, 0))
+    proxy.url, proxy.control = (f"https://127.0.0.1:{server.server_address[1]}" for server in servers)
+    proxy.url += "/dir"
+    try:
+        yield proxy
+    finally:
+        proxy.release()
+        for server in servers:
+            server.shutdown()
+            server.server_close()

@@ -34,7 +34,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_an
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuance import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
 from ansible_collections.evergreen.tls.tests.unit.authority import key_pem, new_key, openssl
-from ansible_collections.evergreen.tls.tests.unit.pebble import running
+from ansible_collections.evergreen.tls.tests.unit.pebble import failing, running
 from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
 
 NAMES = ("www.example.org", "example.org")
@@ -272,6 +272,31 @@ def test_a_run_that_is_killed_at_any_step_buys_nothing_twice(acme, pebble, step,
 
     assert os.WIFSIGNALED(os.waitpid(forked(doomed), 0)[1])
     chain = acme().issue(request(), wanted, "web1")
+    assert names_of(parse_chain(chain)[0]) == set(NAMES)
+    assert issued_by(pebble) == before + 1
+
+
+STEPS = "directory newNonce newAccount newOrder authorization challenge validation order finalize issuance certificate".split()
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"do": "cut", "moment": "before"},
+        {"do": "cut", "moment": "after"},
+        {"do": "halve", "moment": "after"},
+        {"do": "refuse", "moment": "before"},
+        {"do": "refuse", "moment": "after"},
+        {"do": "refuse", "status": 503, "wait": 1},
+    ],
+    ids=lambda rule: " ".join(map(str, rule.values())),
+)
+def test_whatever_fails_once_at_every_step_costs_no_second_certificate(acme, pebble, rule):
+    before = issued_by(pebble)
+    with failing(pebble) as proxy:
+        proxy.follow([{**rule, "step": step, "times": 1} for step in STEPS])
+        chain = acme(directory=proxy.url).issue(request(), csr(), "web1")
+        assert {entry["step"] for entry in proxy.seen if "done" in entry} >= {*STEPS} - {"issuance"}
     assert names_of(parse_chain(chain)[0]) == set(NAMES)
     assert issued_by(pebble) == before + 1
 

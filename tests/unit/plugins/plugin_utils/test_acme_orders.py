@@ -71,20 +71,71 @@ def test_a_nonce_that_is_never_right_is_told(issue, server):
     assert server.count("/order") == 10
 
 
-@pytest.mark.parametrize(
-    "path", ["/directory", "/nonce", "/account", "/order", "/order/0", "/authorization/0.1", "/finalize/0"]
+STEPS = (
+    "/directory",
+    "/nonce",
+    "/account",
+    "/order",
+    "/order/0",
+    "/authorization/0.1",
+    "/challenge/0.0",
+    "/finalize/0",
 )
+
+
+@pytest.mark.parametrize("path", STEPS)
 def test_a_connection_that_is_lost_is_made_again(issue, server, path):
     server.answer(path, status=0, times=2)
     issue()
     assert len(server.certificates) == 1
 
 
-def test_a_ca_that_is_busy_is_waited_for(issue, server):
-    server.refuse("/order", "rateLimited", "busy", 503, {"Retry-After": "1"})
+@pytest.mark.parametrize(("path", "status"), [*((path, 500) for path in STEPS), ("/order", 502), ("/order", 504)])
+def test_a_ca_that_fails_is_asked_again(issue, server, path, status):
+    server.refuse(path, "serverInternal", "oops", status, times=2)
+    issue()
+    assert len(server.certificates) == 1
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"type": "urn:ietf:params:acme:error:serverInternal", "detail": "oops"}, r"oops \(serverInternal\)"),
+        (b"<html>Bad Gateway</html>", r"the CA gives no reason \(HTTP 502\)"),
+    ],
+)
+def test_a_ca_that_goes_on_failing_is_told(issue, server, document, said):
+    server.answer("/order", 502, document, times=99)
+    with pytest.raises(TlsError, match=rf"^{ABOUT}: {said}; run this again later, and see the status page of the CA$"):
+        issue()
+    assert server.count("/order") == 3
+
+
+@pytest.mark.parametrize("path", ["/nonce", "/order"])
+def test_a_ca_that_is_busy_is_waited_for(issue, server, path):
+    server.refuse(path, "rateLimited", "busy", 503, {"Retry-After": "1", "Replay-Nonce": ""})
     before = time.monotonic()
     issue()
     assert time.monotonic() - before >= 1
+
+
+def test_a_challenge_that_the_ca_has_looked_at_already_is_gone_on_with(issue, server):
+    server.lose("/challenge/0.1")
+    server.refuse("/challenge/0.1", "malformed", "Cannot update challenge with status valid, only status pending")
+    issue()
+    assert len(server.certificates) == len(server.orders) == 1
+
+
+def test_a_challenge_that_the_ca_does_not_look_at_is_told(issue, server):
+    server.refuse("/challenge/0.1", "malformed", "this is no answer")
+    with pytest.raises(TlsError, match=rf"^{ABOUT}: this is no answer \(malformed\)"):
+        issue()
+    assert not server.certificates
+
+
+def test_a_connection_that_ends_in_its_handshake_is_made_again(issue, server):
+    server.hang_up(times=2)
+    issue()
 
 
 def test_a_limit_is_told_and_holds_for_all_that_follows(issue, server):
@@ -108,10 +159,10 @@ def test_a_limit_of_one_domain_holds_for_it_alone(issue, server):
     )
     with pytest.raises(TlsError, match="too many certificates"):
         issue()
-    orders = server.count("/order")
+    asked = len(server.asked)
     with pytest.raises(TlsError, match="too many certificates"):
         issue(["new.example.org"], make_request(some_key(), ["new.example.org"], {}), "new")
-    assert server.count("/order") == orders
+    assert len(server.asked) == asked
     issue(["www.example.net"], make_request(some_key(), ["www.example.net"], {}), "net")
 
 
@@ -200,7 +251,7 @@ def test_an_authorization_that_is_not_valid_is_no_success(issue, server, state):
 )
 def test_what_cannot_be_replaced_is_renewed_all_the_same(issue, server, status, code):
     issue()
-    server.refuse("/order", code, "unknown predecessor", status)
+    server.refuse("/order", code, "unknown predecessor", status, times=3 if status == 500 else 1)
     issue(csr=make_request(some_key(1), NAMES, {}))
     assert len(server.certificates) == 2
     assert "replaces" not in server.orders[-1]
