@@ -97,6 +97,7 @@ class Acme:
         self.timeout = duration(settings["timeout"]).total_seconds()
         if settings["at_once"] < 1:
             raise TlsError(f"at_once is {settings['at_once']}, and orders need one place at least; write 1 or more")
+        self.at_once: int = settings["at_once"]
         self.state = State(os.path.abspath(settings["folder"]))
         self.keys = AccountKeys(self.state, settings["account_key"])
         self.answers = os.path.join(self.state.path, "answers")
@@ -142,7 +143,7 @@ class Acme:
         for directory in self.directories:
             directory.check_names(request["domains"])
         try:
-            with Places(self.state.within("places"), self.settings["at_once"]).taken(2 * self.timeout):
+            with Places(self.state.within("places"), self.at_once).taken(2 * self.timeout):
                 self._try_out(request, csr, host)
                 chain, directory = self._ordered(request, csr, host)
         except (Problem, Unreachable) as error:
