@@ -66,24 +66,44 @@ SPENT, ISSUED = "POST /order-plz", "Issued certificate serial"  # in what Pebble
 def measured(count: int, rounds: int) -> dict[str, t.Any]:
     """Return what each way takes for its certificates, and what it asks of the CA; leave no host behind."""
     say("Certificates by ACME")
-    aliases = [f"--alias=web{number}={label}.web{number}.example.test" for number in range(1, count + 1) for label in LABELS]
+    aliases = [
+        f"--alias=web{number}={label}.web{number}.example.test" for number in range(1, count + 1) for label in LABELS
+    ]
     try:
         hosts = FLEET.up("--hosts", str(count), "--image", "clients", *aliases)
         # Whoever is refused a nonce twice in a row gives up, but us; that is no matter of time.
-        command("lab", "up", FLEET.name, "--cas", "pebble", "--reject-nonces", "0")
+        command("lab", "up", FLEET.name, "--cas", "pebble", "--reject-nonces", "0", "--retry-after", "1")
         trust = json.loads(LAB.read_text(encoding="utf-8"))["pebble"]
         with open(trust["ca"], encoding="utf-8") as stream:
             pem = stream.read()
         FLEET.on_all(hosts, f"{KEEP_BARE} <<'END'\n{pem}END")
-        versions = dict(line.split() for line in FLEET.execute(next(iter(hosts)), VERSIONS).splitlines())
-        return {"certificates": count * len(LABELS), "versions": versions, "ways": take_turns(hosts, rounds, trust["root"])}
+        versions: dict[str, str] = dict(
+            line.split() for line in FLEET.execute(next(iter(hosts)), VERSIONS).splitlines()
+        )
+        return {
+            "certificates": count * len(LABELS),
+            "versions": versions,
+            "ways": take_turns(hosts, rounds, trust["root"]),
+        }
     finally:
         FLEET.down()
 
 
+def conditions(found: dict[str, t.Any]) -> dict[str, str]:
+    """Return what the figures hold for."""
+    versions = found["versions"]
+    debian = {name: versions[name] for name in ("nginx", "certbot", "lego")}
+    return {
+        **debian,
+        "Pebble": "validates each name, refuses no nonce, and wants to be left alone for a second between two looks",
+    }
+
+
 def take_turns(hosts: Hosts, rounds: int, root: str) -> dict[str, dict[str, t.Any]]:
     """Time all runs, round by round, each round in another order."""
-    found = {way: {run: {**no_times(), "tasks": 0, "orders": 0, "issued": 0} for run in runs} for way, runs in WAYS.items()}
+    found = {
+        way: {run: {**no_times(), "tasks": 0, "orders": 0, "issued": 0} for run in runs} for way, runs in WAYS.items()
+    }
     names = list(WAYS)
     for number in range(rounds):
         for way in names[number % len(names) :] + names[: number % len(names)]:
@@ -113,7 +133,9 @@ def timed(
     if issued != wanted:
         raise BenchError(f"{way} had {issued} certificates issued where {wanted} were wanted ({run}); {look}")
     if len(same) != len(served) - wanted:
-        raise BenchError(f"{way} left {len(same)} of {len(served)} names with the certificate of before ({run}); {look}")
+        raise BenchError(
+            f"{way} left {len(same)} of {len(served)} names with the certificate of before ({run}); {look}"
+        )
     if run == "nothing" and {changed for _ok, changed, _skipped in recap} != {"0"}:
         raise BenchError(f"{way} changed something where nothing was due; {look}")
     return served
@@ -125,7 +147,17 @@ def seen(hosts: Hosts, root: str) -> dict[str, str]:
     for host, variables in hosts.items():
         for label in LABELS:
             name = f"{label}.{variables['fleet_domain']}"
-            words = ["curl", "--silent", "--show-error", "--cacert", root, "--output", "/dev/null", "--write-out", "%{certs}"]
+            words = [
+                "curl",
+                "--silent",
+                "--show-error",
+                "--cacert",
+                root,
+                "--output",
+                "/dev/null",
+                "--write-out",
+                "%{certs}",
+            ]
             words += ["--resolve", f"{name}:443:{variables['ansible_host']}", f"https://{name}/"]
             done = subprocess.run(words, capture_output=True, text=True, check=False)
             if done.returncode or "BEGIN CERTIFICATE" not in done.stdout:

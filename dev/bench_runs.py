@@ -47,7 +47,9 @@ class Fleet:
         """Bring the hosts up as they are when they are new; return the variables of each."""
         self.down()
         command("fleet", "up", self.name, *options)
-        return json.loads(program("ansible-inventory", "--list", "--inventory", str(self.inventory)))["_meta"]["hostvars"]
+        return json.loads(program("ansible-inventory", "--list", "--inventory", str(self.inventory)))["_meta"][
+            "hostvars"
+        ]
 
     def down(self) -> None:
         """Remove the hosts."""
@@ -62,7 +64,9 @@ class Fleet:
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             return list(pool.map(lambda host: self.execute(host, script), hosts))
 
-    def play(self, name: str, words: list[str], inventory: pathlib.Path | None = None) -> tuple[str, resource.struct_rusage]:
+    def play(
+        self, name: str, words: list[str], inventory: pathlib.Path | None = None
+    ) -> tuple[str, resource.struct_rusage]:
         """Run a playbook on the hosts, or those of another *inventory*; return what it printed, which is also kept, and what it used."""
         log = log_of(name)
         with open(log, "w", encoding="utf-8") as stream:
@@ -96,7 +100,14 @@ class Fleet:
 
     def _words(self, inventory: pathlib.Path | None) -> list[str]:
         """Return how Ansible finds the hosts and what is wanted of them."""
-        return ["-i", str(inventory or self.inventory), "-i", str(self.variables), "--extra-vars", f"bench_directory={HERE}"]
+        return [
+            "-i",
+            str(inventory or self.inventory),
+            "-i",
+            str(self.variables),
+            "--extra-vars",
+            f"bench_directory={HERE}",
+        ]
 
 
 def no_times() -> Times:

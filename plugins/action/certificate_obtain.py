@@ -74,13 +74,13 @@ class ActionModule(ChainAction):
 
 
 def _share(arguments, task_vars):
-    """Return how many orders of a host may be worked on at a time: what there is for all hosts is divided among them."""
-    most = 1
+    """Return how many requests of a host may be with their CA at a time: what the CAs allow is divided among the hosts of the run."""
+    allowed = []
     for name in {request["issuer"] for request in arguments["requests"]}:
         with contextlib.suppress(TlsError, OSError):  # which the requests that need this issuer will tell
-            most = max(most, getattr(open_issuer(name, arguments["issuers"]), "at_once", 1))
+            allowed.append(getattr(open_issuer(name, arguments["issuers"]), "at_once", 1))
     hosts = min(int(task_vars.get("ansible_forks") or 1), len(task_vars.get("ansible_play_batch") or [""]))
-    return -(-most // max(1, hosts))
+    return -(-min(allowed, default=1) // hosts)
 
 
 def _result(steps, otherwise, waiting=None):

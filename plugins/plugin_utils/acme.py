@@ -97,7 +97,6 @@ class Acme:
         self.timeout = duration(settings["timeout"]).total_seconds()
         if settings["at_once"] < 1:
             raise TlsError(f"at_once is {settings['at_once']}, and orders need one place at least; write 1 or more")
-        self.at_once: int = settings["at_once"]
         self.state = State(os.path.abspath(settings["folder"]))
         self.keys = AccountKeys(self.state, settings["account_key"])
         self.answers = os.path.join(self.state.path, "answers")
@@ -106,6 +105,13 @@ class Acme:
         self._asking = threading.BoundedSemaphore(ASKED_AT_ONCE)
         self._opening = threading.Lock()
         self._asked: list[t.Any] | None = None
+
+    @property
+    def at_once(self) -> int:
+        """Return how many orders of one run may be under way at a time. Commands of users are not run side by side for one host."""
+        solver = self.settings["solver"]
+        kind = solver.get("type") if isinstance(solver, dict) else solver
+        return 1 if kind == "command" else self.settings["at_once"]
 
     def roots(self) -> bytes | None:
         """Return the roots that clients trust, where the issuer names them; None for those of the system."""
@@ -143,7 +149,7 @@ class Acme:
         for directory in self.directories:
             directory.check_names(request["domains"])
         try:
-            with Places(self.state.within("places"), self.at_once).taken(2 * self.timeout):
+            with Places(self.state.within("places"), self.settings["at_once"]).taken(2 * self.timeout):
                 self._try_out(request, csr, host)
                 chain, directory = self._ordered(request, csr, host)
         except (Problem, Unreachable) as error:

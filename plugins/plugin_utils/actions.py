@@ -18,8 +18,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQU
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import require_cryptography
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils.arguments import validated
-from ansible_collections.evergreen.tls.plugins.plugin_utils.complaints import complaints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.company import LARGEST, Company
+from ansible_collections.evergreen.tls.plugins.plugin_utils.complaints import complaints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import with_defaults
 from ansible_collections.evergreen.tls.plugins.plugin_utils.testimonies import believable, harmless
@@ -146,7 +146,9 @@ class TlsAction(ActionBase):
             action.company = self.company
         elif self.company is not None:  # it touches the host; and what others want as well is done once
             key = (name, repr(arguments))
-            return self.company.ask(key, None, lambda same: [self._remember(action.run(task_vars=task_vars))] * len(same))
+            return self.company.ask(
+                key, None, lambda same: [self._remember(action.run(task_vars=task_vars))] * len(same)
+            )
         return self._remember(action.run(task_vars=task_vars))
 
     def aside(self) -> contextlib.AbstractContextManager[None]:

@@ -2,8 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Several requests of a host are walked in company: what they have to ask of the host goes there in one trip, and CAs work on them
-side by side.
+"""Requests of a host walk in company: what they ask of it goes there in one trip, and CAs work on them side by side.
 
 Each walk is written as if it were alone, and runs in a thread of its own. One at a time has its turn, so that nothing of Ansible's is
 used twice at once, and all that touches the host is done by the thread that Ansible has started. A walk gives its turn away while it
