@@ -108,7 +108,7 @@ molecule: setup ## Behaviour on real servers: all scenarios, or SCENARIO=deploy
 install-test: build ## Install the tarball into an empty folder and use it from there
 	@dev/install-test
 
-bench: setup ## Compare with other ways to the same end, and grow to thousands; or one of them, PART=scale
+bench: setup ## Compare with other ways to the same end, grow to thousands, have 100 certificates by ACME; or one of them, PART=scale
 	@dev/bench $(PART)
 
 build: setup ## The tarball for Galaxy, in .build

@@ -63,6 +63,7 @@ def goals(results: dict[str, t.Any]) -> list[Goal]:
     return [
         *(goals_of_comparison(results) if "times" in results else []),
         *(goals_of_growth(results["scale"]) if "scale" in results else []),
+        *(goals_of_acme(results["acme"]) if "acme" in results else []),
     ]
 
 
@@ -124,6 +125,20 @@ def goals_of_growth(scale: dict[str, t.Any]) -> list[Goal]:
     ]
 
 
+def goals_of_acme(acme: dict[str, t.Any]) -> list[Goal]:
+    """Return what is promised of certificates by ACME."""
+    ours, certbot = (acme["ways"][way]["issue"] for way in ("evergreen.tls", "certbot"))
+    return [
+        Goal(
+            f"{acme['certificates']} certificates by ACME, against certbot",
+            ratio(ours["seconds"], certbot["seconds"]),
+            1 / 5,
+            "{:.2f} of its time",
+            f"{ratio(processor_time(ours), processor_time(certbot)):.2f}",
+        )
+    ]
+
+
 def page(results: dict[str, t.Any], titles: dict[str, str]) -> str:
     """Return the results in Markdown; *titles* says what each run is."""
     parts = [
@@ -132,6 +147,7 @@ def page(results: dict[str, t.Any], titles: dict[str, str]) -> str:
         table(["goal", "found", "wanted", "", "in processor time"], [goal.row() for goal in goals(results)]),
         *(comparison(results, titles) if "times" in results else []),
         *([growth(results["scale"])] if "scale" in results else []),
+        *([by_acme(results["acme"])] if "acme" in results else []),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -195,6 +211,35 @@ def growth(scale: dict[str, t.Any]) -> str:
     return table(
         ["run", "names", "median (least – most)", "for each", "processor time here", "its largest process", "logins"],
         rows,
+    )
+
+
+def by_acme(acme: dict[str, t.Any]) -> str:
+    """Return the table of certificates by ACME."""
+    done = {"issue": "had and served", "renew": "renewed by force", "nothing": "nothing due"}
+    return table(
+        [
+            f"{acme['certificates']} certificates",
+            "",
+            "median (least – most)",
+            "processor time: here",
+            "on the hosts",
+            "orders",
+            "tasks for each host",
+        ],
+        [
+            [
+                way,
+                done[run],
+                spread(found["seconds"]),
+                spread(found["here"]),
+                spread(found["there"]),
+                str(found["orders"]),
+                str(found["tasks"]),
+            ]
+            for way, runs in acme["ways"].items()
+            for run, found in runs.items()
+        ],
     )
 
 

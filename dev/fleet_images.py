@@ -7,7 +7,8 @@
 They are built by mmdebstrap from the Debian source of this machine, or from deb.debian.org where the machine has none.
 An image carries the hash of the recipe that made it, and is built again when the recipe has changed.
 
-The image `lab` holds no server of a fleet but what a fleet needs around it: CAs that speak ACME, and name servers.
+The image `lab` holds no server of a fleet but what a fleet needs around it: CAs that speak ACME, and name servers. The image
+`clients` is that of bookworm with the ACME clients of Debian on it, which the benchmark is about.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ PACKAGES = (
 LAB = "lab"
 LAB_SUITE = "sid"
 LAB_PACKAGES = "ca-certificates pebble caddy knot knot-dnsutils unbound"
+
+# A server with what others have their certificates from CAs by.
+CLIENTS = "clients"
+CLIENTS_SUITE = "bookworm"
+CLIENTS_PACKAGES = "certbot lego"
 
 # Each of the first two would hold two of the 128 inotify instances that all containers of a machine share.
 MASKED = (
@@ -91,9 +97,12 @@ def debian_source(folder: pathlib.Path = pathlib.Path("/etc/apt")) -> str:
 
 
 def recipe(suite: str) -> list[str]:
-    """Return the words for mmdebstrap that make the file system of a suite, or of the lab."""
+    """Return the words for mmdebstrap that make the file system of a suite, or of what is beside the suites."""
+    more = ""
+    if suite == CLIENTS:
+        suite, more = CLIENTS_SUITE, f" {CLIENTS_PACKAGES}"
     packages, hooks = (
-        f"{PACKAGES} {NGINX.get(suite, 'nginx')}",
+        f"{PACKAGES} {NGINX.get(suite, 'nginx')}{more}",
         [f"--customize-hook=chroot \"$1\" sh -c '{quoted(SETUP)}'"],
     )
     if suite == LAB:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import typing as t
 
@@ -47,7 +48,9 @@ class ActionModule(TlsAction):
             return {"changed": True, "msg": would, "diff": {"before": "", "after": f"{would}\n"}}
         if not arguments["csr"]:
             raise TlsError(f"there is no signing request for {what}; pass the csr that certificate_request returned")
-        issued = issue_once(issuer, wanted, csr, host, arguments["in_use"], told)
+        # Issuers that say so have all that they share with other runs under locks, and so with other requests of this one.
+        with self.aside() if hasattr(issuer, "at_once") else contextlib.nullcontext():
+            issued = issue_once(issuer, wanted, csr, host, arguments["in_use"], told)
         if isinstance(issued, Waiting):
             return self._waits(issued, issuer, arguments)
         return {

@@ -28,7 +28,9 @@ class ActionModule(ChainAction):
         check_distinct(arguments["requests"])
         withdrawn = self._withdrawn(arguments, task_vars.get("inventory_hostname", ""))
         return self.each(
-            [*arguments["requests"], *withdrawn], lambda request: self._obtain(request, arguments, task_vars)
+            [*arguments["requests"], *withdrawn],
+            lambda request: self._obtain(request, arguments, task_vars),
+            at_once=_share(arguments, task_vars),
         )
 
     def _withdrawn(self, arguments, host):
@@ -69,6 +71,16 @@ class ActionModule(ChainAction):
             answer = {"chain": issued.get("chain"), "roots": issued.get("roots")}
             steps.append(self.step("certificate_install", {**place, **answer}, task_vars))
         return _result(steps, "it is due")
+
+
+def _share(arguments, task_vars):
+    """Return how many requests of a host may be with their CA at a time: what the CAs allow is divided among the hosts of the run."""
+    allowed = []
+    for name in {request["issuer"] for request in arguments["requests"]}:
+        with contextlib.suppress(TlsError, OSError):  # which the requests that need this issuer will tell
+            allowed.append(getattr(open_issuer(name, arguments["issuers"]), "at_once", 1))
+    hosts = min(int(task_vars.get("ansible_forks") or 1), len(task_vars.get("ansible_play_batch") or [""]))
+    return -(-min(allowed, default=1) // hosts)
 
 
 def _result(steps, otherwise, waiting=None):

@@ -37,7 +37,7 @@ class ActionModule(ChainAction):
             # What is in use meanwhile need be neither for all names nor from the issuer that is wanted.
             return Service(covered(request, waiting), arguments, step, waits=True).prove()
 
-        return self.each(arguments["requests"], prove)
+        return self.each(arguments["requests"], prove, at_once=1)
 
 
 class Service:

@@ -18,6 +18,7 @@ import re
 import secrets
 import shutil
 import stat
+import struct
 import time
 import typing as t
 
@@ -145,11 +146,21 @@ def named(path: str) -> t.Iterator[None]:
         raise
 
 
+def _lock_byte(descriptor: int, place: int) -> None:
+    """Lock a byte of a file, or raise OSError."""
+    if not hasattr(fcntl, "F_OFD_SETLK"):
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+        return
+    # struct flock: kind, counted from where, start, length, process (of none)
+    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0))
+
+
 @contextlib.contextmanager
 def locked(path: str, patience: float = 60.0, place: int | None = None, is_folder: bool = False) -> t.Iterator[None]:
     """Hold the lock *path*, a file that is created where it is missing, or a folder; the kernel releases it if this process dies.
 
-    With *place*, hold that byte of it alone: one file is any number of locks, of which a process holds one at a time.
+    With *place*, hold that byte of it alone: one file is any number of locks. A process holds one of them at a time where locks belong to
+    processes; on Linux, they belong to who has opened the file.
 
     Raises TlsError when another process holds it for longer than *patience* seconds.
     """
@@ -163,7 +174,7 @@ def locked(path: str, patience: float = 60.0, place: int | None = None, is_folde
                     if place is None:
                         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     else:
-                        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+                        _lock_byte(descriptor, place)
                 break
             except OSError as error:
                 if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):

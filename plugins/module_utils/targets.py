@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import os
 import stat
@@ -13,6 +14,7 @@ import subprocess
 import typing as t
 
 from ansible.module_utils.basic import missing_required_lib
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
 
@@ -32,14 +34,35 @@ EXHAUSTED = (
 
 
 def answer(module, decide: t.Callable[[t.Any], dict[str, t.Any]]) -> t.NoReturn:
-    """Exit with what C(decide(module)) returns, or fail with the sentence that it raises."""
-    try:
-        result = decide(module)
-    except TlsError as error:
-        module.fail_json(msg=str(error), **error.details)
-    except OSError as error:
-        module.fail_json(msg=str(system_error(error)))
+    """Exit with what C(decide(module)) returns, or fail with the sentence that it raises.
+
+    What others want of this host in the same trip, in the parameter C(others), is done as well, and answered in C(others).
+    """
+    result = _answered(module, decide)
+    if module.params.get("others"):
+        result["others"] = [_answered(_with(module, asked), decide) for asked in module.params["others"]]
+    if result.pop("failed", False):
+        module.fail_json(**result)
     module.exit_json(**result)
+
+
+def _answered(module, decide: t.Callable[[t.Any], dict[str, t.Any]]) -> dict[str, t.Any]:
+    try:
+        return decide(module)
+    except TlsError as error:
+        return {**error.details, "failed": True, "msg": str(error)}
+    except OSError as error:
+        return {"failed": True, "msg": str(system_error(error))}
+
+
+def _with(module, asked: dict[str, t.Any]):
+    """Return a module with the parameters that somebody else asks with, once they make sense."""
+    checked = ArgumentSpecValidator(module.argument_spec).validate(asked)
+    if checked.error_messages:
+        module.fail_json(msg=f"others: {'; '.join(checked.error_messages)}; correct it")
+    other = copy.copy(module)
+    other.params = checked.validated_parameters
+    return other
 
 
 def require_cryptography() -> None:

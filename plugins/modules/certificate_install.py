@@ -28,6 +28,7 @@ def main():
             "state": {"type": "str", "choices": ["present", "previous", "absent"], "default": "present"},
             "chain": {"type": "str"},
             "roots": {"type": "str"},
+            "others": {"type": "list", "elements": "dict", "default": []},
         },
         supports_check_mode=True,
     )

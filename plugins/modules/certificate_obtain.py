@@ -11,8 +11,10 @@ short_description: Have every certificate of a host valid and installed
 version_added: 0.1.0
 description:
   - Walks each of O(requests) through M(evergreen.tls.certificate_request), M(evergreen.tls.certificate_issue) and
-    M(evergreen.tls.certificate_install), as far as it is due. Where nothing is due, the host is asked once for each, and nothing
-    changes.
+    M(evergreen.tls.certificate_install), as far as it is due. Where nothing is due, the host is asked once, and nothing changes.
+  - The requests of a host walk side by side, up to 50 of them: the host is visited once to ask for all of them and once to install
+    them, and orders at ACME CAs go on at the same time, with the issuer's C(at_once) divided among the hosts of the run. Whoever is
+    done does not wait longer than half a minute for one that its CA keeps.
   - Where an issuer waits for somebody, the certificate in use goes on, and nothing fails until its end is near.
   - Requests that wait for people and are in O(requests) no longer are withdrawn.
   - One certificate that cannot be had keeps none of the others back. The task fails in the end, with a sentence for each.

@@ -41,6 +41,7 @@ def main():
             "renewals": {"type": "dict", "default": {}},
             "patience": {"type": "int"},
             "withdraw": {"type": "bool", "default": False},
+            "others": {"type": "list", "elements": "dict", "default": []},
         },
         supports_check_mode=True,
     )

@@ -33,6 +33,7 @@ def main():
             "addresses": {"type": "list", "elements": "str", "default": []},
             "started": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 30},
+            "others": {"type": "list", "elements": "dict", "default": []},
         },
         supports_check_mode=True,
     )

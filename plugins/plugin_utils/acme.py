@@ -106,6 +106,13 @@ class Acme:
         self._opening = threading.Lock()
         self._asked: list[t.Any] | None = None
 
+    @property
+    def at_once(self) -> int:
+        """Return how many orders of one run may be under way at a time. Commands of users are not run side by side for one host."""
+        solver = self.settings["solver"]
+        kind = solver.get("type") if isinstance(solver, dict) else solver
+        return 1 if kind == "command" else self.settings["at_once"]
+
     def roots(self) -> bytes | None:
         """Return the roots that clients trust, where the issuer names them; None for those of the system."""
         path = self.settings["roots"]

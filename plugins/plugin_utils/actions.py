@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
@@ -17,6 +18,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQU
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import require_cryptography
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils.arguments import validated
+from ansible_collections.evergreen.tls.plugins.plugin_utils.company import LARGEST, Company
 from ansible_collections.evergreen.tls.plugins.plugin_utils.complaints import complaints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import with_defaults
@@ -33,6 +35,7 @@ class TlsAction(ActionBase):
 
     _supports_check_mode = True
     ARGUMENTS: t.ClassVar[dict[str, t.Any]]
+    company: Company | None = None  # of the requests that are walked beside the one that this is done for
 
     def __init__(self, *arguments: t.Any, **more: t.Any) -> None:
         super().__init__(*arguments, **more)
@@ -65,14 +68,55 @@ class TlsAction(ActionBase):
 
     def ask(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return what a module of the collection says on the host, whether it failed or not."""
+        if self.company is None or _has_secret(arguments):
+            return self._alone(module, arguments, task_vars)
+        return self.company.ask(module, arguments, lambda all_of_them: self._together(module, all_of_them, task_vars))
+
+    def _alone(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the answer to one question, which goes to the host by itself."""
+        if self.company is None:
+            return self._understood(module, self._said(module, arguments, task_vars))
+        said = self.company.ask(
+            object(), None, lambda _one: [self._said(module, arguments, task_vars)]
+        )  # a key that no other is equal to
+        return self._understood(module, said)
+
+    def _together(
+        self, module: str, asked: list[dict[str, t.Any]], task_vars: dict[str, t.Any]
+    ) -> list[dict[str, t.Any] | TlsError]:
+        """Return the answers to several questions, for which the host is asked once; where it does not answer all, each goes alone."""
+        first, *others = asked
+        if self.company is not None and self.company.lost is not None:
+            raise self.company.lost
+        said = self._said(module, {**first, **({"others": others} if others else {})}, task_vars)
+        answers = [said, *_others_of(said)]
+        if len(answers) != len(asked):
+            answers = [self._said(module, one, task_vars) for one in asked]
+        understood: list[dict[str, t.Any] | TlsError] = []
+        for answer in answers:
+            try:
+                understood.append(self._understood(module, answer))
+            except TlsError as error:
+                understood.append(error)
+        return understood
+
+    def _said(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return what a module says on the host, as it says it."""
         try:
             said = self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
         except RecursionError as error:
             raise TlsError(f"the host answers {module} without end; look at what it is doing") from error
-        self._remember(said)
+        except AnsibleConnectionFailure as error:
+            if self.company is not None:
+                self.company.lost = error
+            raise
+        return self._remember(said)
+
+    def _understood(self, module: str, said: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return an answer, once it has the form that it has to have."""
         if "module_stdout" in said:  # in which Ansible found no answer
             return {"failed": True, "msg": why_silent(module, said)}
-        return believable(module, said)
+        return believable(module, {word: value for word, value in said.items() if word != "others"})
 
     def _remember(self, result: dict[str, t.Any]) -> dict[str, t.Any]:
         """Take the facts out of a result, and keep what Ansible itself found on the host: its Python.
@@ -98,7 +142,18 @@ class TlsAction(ActionBase):
             templar=self._templar,
             shared_loader_obj=self._shared_loader_obj,
         )
+        if isinstance(action, TlsAction):
+            action.company = self.company
+        elif self.company is not None:  # it touches the host; and what others want as well is done once
+            key = (name, repr(arguments))
+            return self.company.ask(
+                key, None, lambda same: [self._remember(action.run(task_vars=task_vars))] * len(same)
+            )
         return self._remember(action.run(task_vars=task_vars))
+
+    def aside(self) -> contextlib.AbstractContextManager[None]:
+        """Let the requests that are walked beside this one go on, while a CA is waited for."""
+        return self.company.aside() if self.company is not None else contextlib.nullcontext()
 
     def _arguments(self) -> dict[str, t.Any]:
         """Return the arguments of the task, once they are what ARGUMENTS says."""
@@ -143,23 +198,43 @@ class ChainAction(TlsAction):
     """An action that walks each request of a host through other actions, and returns what became of all of them."""
 
     def each(
-        self, requests: list[dict[str, t.Any]], walk: t.Callable[[dict[str, t.Any]], dict[str, t.Any]]
+        self,
+        requests: list[dict[str, t.Any]],
+        walk: t.Callable[[dict[str, t.Any]], dict[str, t.Any]],
+        at_once: int = 0,
     ) -> dict[str, t.Any]:
         """Return the results of *walk* for each request, as one.
 
+        With *at_once* they walk in company, and so many of them may be with a CA at a time; else they walk one after the other.
         One request that fails keeps none of the others back, but a host that cannot be reached is tried once only.
         """
-        lost = None
+        self._lost: str | None = None
         certificates = []
-        for request in requests:
-            if lost is None:
-                try:
-                    certificates.append({"name": request["name"], "changed": False, "failed": False, **walk(request)})
-                    continue
-                except AnsibleConnectionFailure as error:
-                    lost = why_lost(str(error))
-            certificates.append({"name": request["name"], "changed": False, "failed": True, "msg": lost})
+        size = LARGEST if at_once else 1
+        for start in range(0, len(requests), size):
+            some = requests[start : start + size]
+            if len(some) == 1:
+                certificates.append(self._walked(some[0], walk))
+                continue
+            self.company = Company(at_once)
+            try:
+                works = [lambda request=request: self._walked(request, walk) for request in some]
+                certificates += self.company.walk(works)
+            finally:
+                self.company = None
         return together(certificates)
+
+    def _walked(
+        self, request: dict[str, t.Any], walk: t.Callable[[dict[str, t.Any]], dict[str, t.Any]]
+    ) -> dict[str, t.Any]:
+        """Return what became of one request."""
+        result = {"name": request["name"], "changed": False, "failed": False}
+        if self._lost is None:
+            try:
+                return {**result, **walk(request)}
+            except AnsibleConnectionFailure as error:
+                self._lost = why_lost(str(error))
+        return {**result, "failed": True, "msg": self._lost}
 
     def step(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result of another action of the collection."""
@@ -178,6 +253,17 @@ def together(certificates: list[dict[str, t.Any]]) -> dict[str, t.Any]:
         "certificates": bare,
         **{key: found for key, found in shown.items() if found},
     }
+
+
+def _others_of(said: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+    """Return what a host says of the others that it was asked for."""
+    others = said.get("others")
+    return others if isinstance(others, list) and all(isinstance(one, dict) for one in others) else []
+
+
+def _has_secret(arguments: dict[str, t.Any]) -> bool:
+    """Say whether arguments hold what no log may show: hosts log the others whole."""
+    return bool((arguments.get("request") or {}).get("challenge_password"))
 
 
 def passed_on(steps: list[dict[str, t.Any]]) -> dict[str, t.Any]:

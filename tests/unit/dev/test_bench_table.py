@@ -140,3 +140,40 @@ def test_the_page_compares_every_run_with_ping_and_every_payload_with_that_of_pi
         in text
     )
     assert "| `community.crypto.openssl_csr`   | 180.0 KiB | +80.0 KiB   |" in text
+
+
+def by_acme(ours=10.0):
+    def runs(seconds):
+        return {
+            run: {
+                "seconds": [seconds] * 3,
+                "here": [seconds / 4] * 3,
+                "there": [seconds] * 3,
+                "orders": orders,
+                "tasks": 6,
+            }
+            for run, orders in (("issue", 100), ("renew", 100), ("nothing", 0))
+        }
+
+    return {
+        "taken": "2026-11-21 10:00 UTC",
+        "hosts": 10,
+        "conditions": {"forks": 10},
+        "acme": {"certificates": 100, "ways": {"evergreen.tls": runs(ours), "certbot": runs(50.0), "lego": runs(40.0)}},
+    }
+
+
+@pytest.mark.parametrize(("ours", "kept"), [(10.0, True), (10.5, False)])
+def test_certificates_by_acme_are_five_times_as_fast_as_with_certbot(ours, kept):
+    (goal,) = goals(by_acme(ours))
+    assert goal.kept is kept
+    assert goal.row()[0] == "100 certificates by ACME, against certbot"
+    assert goal.row()[2] == "≤ 0.20 of its time"
+
+
+def test_the_page_tells_what_each_way_by_acme_took_and_ordered():
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page(by_acme(), TITLES).splitlines()]
+    ours = [row for row in rows if row[:1] == ["evergreen.tls"]]
+    assert [row[1] for row in ours] == ["had and served", "renewed by force", "nothing due"]
+    assert ours[0][2:] == ["10.0 s (10.0 – 10.0)", "2.5 s (2.5 – 2.5)", "10.0 s (10.0 – 10.0)", "100", "6"]
+    assert [row[:1] for row in rows].count(["certbot"]) == 3

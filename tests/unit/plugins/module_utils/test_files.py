@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import subprocess
@@ -265,3 +266,25 @@ def test_an_error_says_where_it_happened(change):
     with pytest.raises(OSError) as caught:
         change("/proc/self")
     assert str(caught.value.filename).startswith("/proc/self")
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_OFD_SETLK"), reason="locks belong to processes here")
+def test_a_process_may_hold_several_places_of_a_file_and_let_go_of_each_alone(tmp_path):
+    path = str(tmp_path / "lock")
+    with locked(path, place=1):
+        with locked(path, place=2):
+            pass
+        with pytest.raises(TlsError, match="another process has held"), locked(path, patience=0, place=1):
+            pass
+        assert [is_free(path, place) for place in (1, 2)] == [False, True]
+    assert is_free(path, 1)
+
+
+def is_free(path, place):
+    """Say whether another process, which knows nothing of ours, can lock a place of a file."""
+    script = (
+        "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(sys.argv[2]))"
+    )
+    asked = subprocess.run([sys.executable, "-c", script, path, str(place)], capture_output=True, check=False)
+    assert asked.returncode == 0 or b"BlockingIOError" in asked.stderr
+    return asked.returncode == 0

@@ -14,6 +14,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.playbook.task import Task
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import ChainAction, passed_on, places, why_lost
 
 
@@ -199,3 +200,152 @@ def test_of_all_facts_the_python_that_was_found_on_a_host_is_passed_on(monkeypat
 def test_diffs_and_warnings_of_all_steps_are_passed_on():
     steps = [{"diff": {"after": "a"}}, {"changed": True}, {"diff": {"after": "b"}, "warnings": ["beware"]}]
     assert passed_on(steps) == {"diff": [{"after": "a"}, {"after": "b"}], "warnings": ["beware"]}
+
+
+class Walking(ChainAction):
+    """Requests whose module on the host is played by *answer*, which gets the arguments of each trip."""
+
+    def __init__(self, answer):
+        super().__init__(Task(), None, None, None, None, None)
+        self.trips, self.answer = [], answer
+
+    def _execute_module(self, module_name, module_args, task_vars):
+        self.trips.append(module_args)
+        return self.answer(module_args)
+
+    def walked(self, *requests, at_once=1):
+        def walk(request):
+            said = self.ask("certificate_install", {"request": request}, {})
+            return {"failed": bool(said.get("failed")), "msg": said.get("msg", "")}
+
+        found = self.each(list(requests), walk, at_once)["certificates"]
+        return {certificate["name"]: certificate for certificate in found}
+
+
+def installed(asked):
+    return {"changed": False, "msg": f"{asked['request']['name']} is in use"}
+
+
+def honest(asked):
+    """Answer as modules do."""
+    others = [installed(other) for other in asked.get("others", [])]
+    return {**installed(asked), **({"others": others} if others else {})}
+
+
+REQUESTS = [{"name": name} for name in ("www", "mail", "shop")]
+
+
+def test_requests_in_company_go_to_the_host_in_one_trip():
+    action = Walking(honest)
+    certificates = action.walked(*REQUESTS)
+    assert [certificate["msg"] for certificate in certificates.values()] == [
+        "www is in use",
+        "mail is in use",
+        "shop is in use",
+    ]
+    assert len(action.trips) == 1 and len(action.trips[0]["others"]) == 2
+
+
+def test_one_request_goes_as_it_ever_went():
+    action = Walking(honest)
+    action.walked(REQUESTS[0])
+    assert action.trips == [{"request": {"name": "www"}}]
+
+
+def test_many_requests_go_in_several_trips():
+    action = Walking(honest)
+    certificates = action.walked(*({"name": f"site{number}"} for number in range(120)))
+    assert len(certificates) == 120 and not any(one["failed"] for one in certificates.values())
+    assert [1 + len(trip["others"]) for trip in action.trips] == [50, 50, 20]
+
+
+def test_what_has_a_password_travels_alone_as_hosts_log_the_others():
+    action = Walking(honest)
+    action.walked({"name": "www", "challenge_password": "secret"}, {"name": "mail", "challenge_password": "word"})
+    assert sorted(trip["request"]["name"] for trip in action.trips) == ["mail", "www"]
+    assert not any("others" in trip for trip in action.trips)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        pytest.param(None, id="none"),
+        pytest.param([], id="too few"),
+        pytest.param([{"msg": "ha"}] * 7, id="too many"),
+        pytest.param("ha", id="no list"),
+        pytest.param(["ha", "ha"], id="no dictionaries"),
+    ],
+)
+def test_a_host_that_does_not_answer_all_is_asked_for_each_alone(others):
+    def answer(asked):
+        return {**installed(asked), **({"others": others} if "others" in asked else {})}
+
+    action = Walking(answer)
+    certificates = action.walked(*REQUESTS)
+    assert [certificate["msg"] for certificate in certificates.values()] == [
+        "www is in use",
+        "mail is in use",
+        "shop is in use",
+    ]
+    assert len(action.trips) == 4
+
+
+def test_a_module_that_dies_in_company_is_run_for_each_alone_and_harms_one_only():
+    def answer(asked):
+        if "others" in asked or asked["request"]["name"] == "mail":
+            return {"module_stdout": "", "module_stderr": "Killed", "rc": 137, "failed": True}
+        return installed(asked)
+
+    certificates = Walking(answer).walked(*REQUESTS)
+    assert [certificate["failed"] for certificate in certificates.values()] == [False, True, False]
+    assert "ended without an answer" in certificates["mail"]["msg"]
+
+
+def test_a_host_that_makes_up_an_answer_for_one_is_not_believed_for_that_one():
+    def answer(asked):
+        return {**installed(asked), "others": [{"version": {"no": "text"}, "changed": "ha"}, {"msg": "shop is in use"}]}
+
+    action = Walking(answer)
+
+    def walk(request):
+        try:
+            return {"msg": action.ask("certificate_install", {"request": request}, {})["msg"]}
+        except TlsError as error:
+            return {"failed": True, "msg": str(error)}
+
+    found = action.each(REQUESTS, walk, 1)["certificates"]
+    assert [one["failed"] for one in found].count(True) == 1
+    assert "the host does not answer certificate_install as it should" in next(
+        one["msg"] for one in found if one["failed"]
+    )
+
+
+def test_a_host_that_is_lost_in_company_is_tried_once_only():
+    def answer(_asked):
+        raise AnsibleConnectionFailure("Failed to connect to the host via ssh: Connection refused")
+
+    action = Walking(answer)
+    certificates = action.walked(*REQUESTS)
+    assert len(action.trips) == 1
+    assert all("the host cannot be reached: Connection refused" in one["msg"] for one in certificates.values())
+
+
+def test_what_several_want_of_the_host_beside_is_done_once():
+    done = []
+
+    class Other:
+        def run(self, task_vars):
+            done.append("installed")
+            return {"changed": True}
+
+    action = Walking(honest)
+    action._shared_loader_obj = types.SimpleNamespace(
+        action_loader=types.SimpleNamespace(get=lambda _name, **_more: Other())
+    )
+    action._play_context = action._loader = action._templar = None
+
+    def walk(_request):
+        return {"msg": "", **action.perform("ansible.builtin.package", {"name": "python3-cryptography"}, {})}
+
+    result = action.each(REQUESTS, walk, 1)
+    assert done == ["installed"] and result["changed"] and not result["failed"]
