@@ -240,7 +240,11 @@ def is_sealed(store, version, wanted):
 def seal_anew(module, store, wanted, now, roots):
     """Make the certificate in use ready once more, its key encrypted as is wanted now; there is no need to have it issued again."""
     was_sealed = store.passphrase(store.current()) is not None
-    how = ("encrypted with another passphrase" if was_sealed else "encrypted") if wanted["encrypt_key"] else "no longer encrypted"
+    how = (
+        ("encrypted with another passphrase" if was_sealed else "encrypted")
+        if wanted["encrypt_key"]
+        else "no longer encrypted"
+    )
     sentence = f"the key of {wanted['name']} is {how}"
     result = {"changed": True, "ready": "next", "msg": sentence, "diff": {"before": "", "after": f"{sentence}\n"}}
     if module.check_mode:

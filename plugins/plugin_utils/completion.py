@@ -36,7 +36,9 @@ LONGEST = {
     "email_address": 254,
 }
 SHORTEST_PASSPHRASE = 8
-LONGEST_PASSPHRASE = 1023  # bytes: PEM_BUFSIZE of OpenSSL without the zero at its end; a line of nginx's file may have 4095
+LONGEST_PASSPHRASE = (
+    1023  # bytes: PEM_BUFSIZE of OpenSSL without the zero at its end; a line of nginx's file may have 4095
+)
 LONGEST_COMMON_NAME = 64  # RFC 5280, appendix A.1, ub-common-name
 
 
@@ -72,7 +74,7 @@ def complete_request(request: dict) -> dict:
 def wants_encryption(request: dict) -> bool:
     """Say whether the private key of a request is to be encrypted, also of one as people write it."""
     wanted = request.get("encrypt_key")
-    return request.get("key_passphrase") is not None if wanted is None else boolean(wanted, strict=False)
+    return request.get("key_passphrase") is not None if wanted is None else boolean(str(wanted), strict=False)
 
 
 def check_distinct(requests: list[dict]) -> None:

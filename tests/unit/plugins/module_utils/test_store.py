@@ -134,6 +134,39 @@ def test_a_file_without_a_passphrase_is_for_a_key_that_is_not_encrypted(store, c
     assert public_bytes(store.private_key(version).public_key()) == public_bytes(some_key().public_key())
 
 
+def test_the_passphrase_is_for_root_alone_whoever_may_read_the_key(store):
+    request = {**WANTED, "mode": "0640", "group": grp.getgrgid(os.getegid()).gr_name}
+    files = {**files_for(some_key()), "privkey.pem": write_key(some_key(), b"correct horse")}
+    with store.lock():
+        store.prepare({**files, "passphrase": b"correct horse\n"}, request)
+        assert (mode_of(store.next, "privkey.pem"), mode_of(store.next, "passphrase")) == (0o640, 0o600)
+        version = store.complete(ISSUING.chain(NAMES, some_key()), request)
+        store.switch(version)
+    assert store.why_renew(version, request, NOW, [ROOT.certificate]) is None
+    assert store.unsettled(version, request) == []
+
+    path = os.path.join(store.path, version, "passphrase")
+    os.chmod(path, 0o644)
+    assert store.unsettled(version, request) == [path]
+    with store.lock():
+        store.settle(version, request)
+    assert mode_of(path) == 0o600
+
+
+def test_a_version_after_one_with_a_passphrase_has_the_file_that_nginx_looks_for(store):
+    plain, other = installed(store), installed(store)
+    with open(os.path.join(store.path, other, "passphrase"), "wb") as stream:
+        stream.write(b"correct horse\n")
+    with store.lock():
+        store.switch(plain)
+    assert store.file(plain, "passphrase") == b"\n"
+    assert mode_of(store.path, plain, "passphrase") == 0o600
+    assert store.file(installed(store), "passphrase") == b"\n"
+    with store.lock():
+        store.switch(other)
+    assert store.file(other, "passphrase") == b"correct horse\n"
+
+
 def test_a_certificate_without_a_chain_has_an_empty_one(store):
     key = prepared(store)
     with store.lock():
