@@ -24,7 +24,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils.files import (
     make_folder,
     put_file,
     remove_folder,
-    replace_file,
     replace_link,
     set_attributes,
     sync_folder,
@@ -158,9 +157,10 @@ class Store(Versions):
         """
         path, before = os.path.join(self.path, "current"), self.current()
         if version is not None:
-            named = before is not None and self.file(before, "passphrase") is not None
-            if named and self.file(version, "passphrase") is None:
-                replace_file(os.path.join(self.path, version, "passphrase"), b"\n", 0o600)
+            looked_for = self.file(before, "passphrase") if before is not None else None
+            if looked_for is not None and self.file(version, "passphrase") is None:
+                create_file(os.path.join(self.path, version, "passphrase"), b"\n" if looked_for else b"", 0o600)
+                sync_folder(os.path.join(self.path, version))
             replace_link(version, path)
         else:
             os.unlink(path)

@@ -167,6 +167,13 @@ def test_a_version_after_one_with_a_passphrase_has_the_file_that_nginx_looks_for
     assert store.file(other, "passphrase") == b"correct horse\n"
 
 
+def test_a_file_that_nginx_does_not_look_for_yet_says_so_in_the_next_version_too(store):
+    first = installed(store)
+    with open(os.path.join(store.path, first, "passphrase"), "wb"):
+        pass
+    assert store.file(installed(store), "passphrase") == b""
+
+
 def test_a_certificate_without_a_chain_has_an_empty_one(store):
     key = prepared(store)
     with store.lock():
