@@ -9,6 +9,7 @@ www.example.org/
 ├── v0003/  privkey.pem  cert.pem  chain.pem  fullchain.pem  issuer  passphrase
 ├── v0002/  …               the way back
 ├── next/   privkey.pem  request.csr  issuer  passphrase      waiting for its certificate
+├── trial                   while the current version may still be refused: what to go back to
 └── lock                    held by whoever changes anything here
 
 The file of the passphrase, for C(ssl_password_file) of nginx, is there where the key is encrypted. Once a version in use had
