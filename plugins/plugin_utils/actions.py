@@ -68,6 +68,8 @@ class TlsAction(ActionBase):
 
     def ask(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return what a module of the collection says on the host, whether it failed or not."""
+        if isinstance(arguments.get("request"), dict):  # of which Ansible writes the whole into the journal of the host
+            arguments = {**arguments, "request": {**arguments["request"], "key_passphrase": None}}
         if self.company is None or _has_secret(arguments):
             return self._alone(module, arguments, task_vars)
         return self.company.ask(module, arguments, lambda all_of_them: self._together(module, all_of_them, task_vars))
@@ -263,7 +265,7 @@ def _others_of(said: dict[str, t.Any]) -> list[dict[str, t.Any]]:
 
 def _has_secret(arguments: dict[str, t.Any]) -> bool:
     """Say whether arguments hold what no log may show: hosts log the others whole."""
-    return bool((arguments.get("request") or {}).get("challenge_password"))
+    return bool(arguments.get("passphrase") or (arguments.get("request") or {}).get("challenge_password"))
 
 
 def passed_on(steps: list[dict[str, t.Any]]) -> dict[str, t.Any]:
