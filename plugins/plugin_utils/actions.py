@@ -65,6 +65,10 @@ class TlsAction(ActionBase):
 
     def ask(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return what a module of the collection says on the host, whether it failed or not."""
+        if module != "certificate_export" and isinstance(arguments.get("request"), dict):
+            # The passwords of exports are nothing to all others.
+            request = {word: value for word, value in arguments["request"].items() if word != "exports"}
+            arguments = {**arguments, "request": request}
         try:
             said = self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
         except RecursionError as error:

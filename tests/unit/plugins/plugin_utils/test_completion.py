@@ -50,6 +50,8 @@ def test_a_request_needs_a_name_and_domains_alone():
         "links": {},
         "validate": None,
         "port": 443,
+        "served_by": "nginx",
+        "exports": [],
     }
 
 
