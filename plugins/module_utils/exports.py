@@ -32,7 +32,7 @@ except ImportError:  # reported by require_cryptography() before anything here i
 LARGEST = 1 << 20  # bytes; whatever is larger is none of ours
 MISSING = "it is not there"
 OTHER = "it holds something else"
-FRESH = (MISSING, OTHER, "it holds another key", "it holds another certificate")
+FRESH = (OTHER, "it holds another key", "it holds another certificate")  # what another version may be the reason of
 
 
 class Pair(t.NamedTuple):
