@@ -95,7 +95,9 @@ class Service:
         if is_new:
             who = "nginx" if request["served_by"] == "nginx" else "the host"
             how = (
-                f"but {who} does not present it" if proof is presented else f"and {who} presents it, but it is not proved"
+                f"but {who} does not present it"
+                if proof is presented
+                else f"and {who} presents it, but it is not proved"
             )
             return f"{back['msg']}, {how}: {proof['msg']}", back["put_back"]
         forth = self._install()

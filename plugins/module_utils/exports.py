@@ -56,9 +56,7 @@ class Export:
         self.wanted = wanted
         self.path = wanted["path"]
         self.friendly_name = wanted["friendly_name"] or name
-        self.units = list(
-            dict.fromkeys((verb, unit) for verb in ("restart", "reload") for unit in wanted[verb] or [])
-        )
+        self.units = list(dict.fromkeys((verb, unit) for verb in ("restart", "reload") for unit in wanted[verb] or []))
 
     def check_place(self, store: Store) -> None:
         """Make sure that this takes the place of nothing but files, in a folder that others cannot write to."""
@@ -92,6 +90,7 @@ class Export:
     def make_password(self) -> str:
         """Write a new password into its file, for those who may read the export."""
         password = secrets.token_urlsafe(24)
+        sweep_beside(self.wanted["password_file"])
         replace_file(self.wanted["password_file"], f"{password}\n".encode(), *self._attributes())
         return password
 
@@ -205,12 +204,12 @@ class Ledger:
 
 
 def remove(path: str) -> None:
-    """Remove a file, for good when this returns."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
-    sync_folder(os.path.dirname(path))
+    """Remove a file and what killed runs have left beside it, for good when this returns."""
+    if os.path.isdir(os.path.dirname(path)):
+        sweep_beside(path)
+        if os.path.lexists(path):
+            os.unlink(path)
+        sync_folder(os.path.dirname(path))
 
 
 def _entries(content: bytes) -> tuple[dict, dict]:

@@ -76,7 +76,8 @@ def make_keystore(key, chain: list, password: str, friendly_name: str, encryptio
             f"cryptography {cryptography.__version__} of this host cannot write this key as PKCS #12 ({error}); "
             "choose type: ECC or RSA for the request, or install a newer python3-cryptography"
         ) from error
-    if outside(der).algorithms != algorithms:
+    seen = outside(der)
+    if seen is None or seen.algorithms != algorithms:
         other = "legacy" if encryption == "modern" else "modern"
         raise TlsError(
             f"cryptography {cryptography.__version__} of this host cannot write PKCS #12 with {encryption} encryption; "
@@ -87,10 +88,9 @@ def make_keystore(key, chain: list, password: str, friendly_name: str, encryptio
 
 def difference(der: bytes, key, chain: list, password: str, friendly_name: str, encryption: str) -> str | None:
     """Say in what a keystore differs from what make_keystore() would make of the same, or return None where it does not."""
-    try:
-        seen = outside(der)
-    except TlsError as error:
-        return str(error)
+    seen = outside(der)
+    if seen is None:
+        return "it is no PKCS #12 that can be read"
     if seen.algorithms != ENCRYPTIONS[encryption][2]:
         return f"it is encrypted with {' and '.join(sorted(seen.algorithms)) or 'nothing'}, and {encryption} encryption is wanted"
     if seen.iterations > MOST_ITERATIONS:
@@ -109,12 +109,12 @@ def difference(der: bytes, key, chain: list, password: str, friendly_name: str, 
     return None
 
 
-def outside(der: bytes) -> Outside:
-    """Return how a keystore is encrypted, and what its key is called. Raises TlsError for what is none."""
+def outside(der: bytes) -> Outside | None:
+    """Return how a keystore is encrypted, and what its key is called, or None for what is no keystore."""
     try:
         return _outside(der)
-    except ValueError as error:  # also for a sequence that has more or less in it than it should
-        raise TlsError("it is no PKCS #12 that can be read") from error
+    except ValueError:  # also for a sequence that has more or less in it than it should
+        return None
 
 
 def _outside(der: bytes) -> Outside:

@@ -42,9 +42,7 @@ def decide(module):
     if not os.path.isdir(store.path) or store.current() is None:
         if module.check_mode or not any(export.is_wanted for export in exports):
             return {"changed": False, "msg": f"{request['name']} is not installed yet"}
-        raise TlsError(
-            f"no certificate of {request['name']} is installed; install it first, with certificate_install"
-        )
+        raise TlsError(f"no certificate of {request['name']} is installed; install it first, with certificate_install")
     if module.check_mode:
         return Work(store, exports).look().told("would be")
     with store.lock():

@@ -92,7 +92,7 @@ def check_distinct(requests: list[dict]) -> None:
         raise TlsError(f"two exports of a host are to be written to {exports}; give each a path of its own")
 
 
-def _repeated(words: list[str]) -> str:
+def _repeated(words: list) -> str:
     return ", ".join(sorted(word for word, times in collections.Counter(words).items() if times > 1))
 
 
@@ -188,10 +188,9 @@ def _check_exports(exports: list) -> None:
         for unit in (*export["restart"], *export["reload"]):
             if not UNIT.fullmatch(unit):
                 raise TlsError(f"{where}{unit!r} cannot be a unit of systemd; write its name, such as tomcat10")
-    paths = [one for export in exports for one in {export["path"], export["password_file"]} if one]
-    shared = {export["path"] for export in exports if paths.count(export["path"]) > 1}
+    shared = _repeated([export["path"] for export in exports] + list({export["password_file"] for export in exports}))
     if shared:
-        raise TlsError(f"exports: {', '.join(sorted(shared))} is to be several files; give each a path of its own")
+        raise TlsError(f"exports: {shared} is to be several files; give each a path of its own")
 
 
 def _check_password(export: dict, where: str) -> None:
@@ -211,4 +210,6 @@ def _check_password(export: dict, where: str) -> None:
         )
     name = export["friendly_name"]
     if name is not None and not (0 < len(name) <= 64 and name == name.strip() and _is_printable(name)):
-        raise TlsError(f"{where}friendly_name is {name!r}, and it is printable text of 64 characters at most; correct it")
+        raise TlsError(
+            f"{where}friendly_name is {name!r}, and it is printable text of 64 characters at most; correct it"
+        )

@@ -71,9 +71,7 @@ def test_openssl_finds_key_chain_name_and_encryption(tmp_path, encryption, kind)
     loaded = subprocess.run(
         ["openssl", "pkey", "-pubout"], input=seen.stdout, capture_output=True, text=True, check=True
     )
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     assert loaded.stdout == public.decode()
 
 
@@ -112,9 +110,7 @@ def test_another_encryption_is_a_difference():
     key = some_key()
     chain = chain_for(key)
     old, new = (made(key, chain, encryption=kind) for kind in ("legacy", "modern"))
-    assert differs(old, key, chain) == (
-        "it is encrypted with 3DES-CBC and SHA-1, and modern encryption is wanted"
-    )
+    assert differs(old, key, chain) == ("it is encrypted with 3DES-CBC and SHA-1, and modern encryption is wanted")
     assert differs(new, key, chain, encryption="legacy") == (
         "it is encrypted with AES-256-CBC and SHA-256, and legacy encryption is wanted"
     )

@@ -147,7 +147,9 @@ def test_a_keystore_is_written_once_and_again_when_the_certificate_is_another(ho
     renewed = host.export(host.p12())
     assert (renewed["changed"], renewed["fresh"]) == (True, True)
     assert renewed["diff"]["before"] == f"{host.keystore}: it holds another key\n"
-    assert renewed["diff"]["after"].startswith(f"{host.keystore}: it holds www.example.org, issued by Export Issuing CA")
+    assert renewed["diff"]["after"].startswith(
+        f"{host.keystore}: it holds www.example.org, issued by Export Issuing CA"
+    )
     assert host.holds_what_is_installed()
 
 
@@ -337,7 +339,11 @@ def test_what_is_stopped_stays_so_and_what_has_failed_is_started(host, state, to
 @pytest.mark.parametrize(
     ("state", "verb", "sentence"),
     [
-        ("LoadState=not-found\nActiveState=inactive\n", "restart", "there is no unit haproxy on this host; correct restart"),
+        (
+            "LoadState=not-found\nActiveState=inactive\n",
+            "restart",
+            "there is no unit haproxy on this host; correct restart",
+        ),
         ("LoadState=loaded\nActiveState=active\nCanReload=no\n", "reload", "haproxy cannot be reloaded; write restart"),
     ],
 )
@@ -354,7 +360,9 @@ def test_a_unit_that_cannot_be_told_is_named_and_told_later(host, state, verb, s
 def test_a_restart_that_fails_is_done_again_by_the_next_run_and_the_others_are_not(host):
     wanted = host.p12(restart=["tomcat10", "haproxy"])
     host.unit("tomcat10", fails=True)
-    with pytest.raises(TlsError, match="tomcat10 could not be restarted: Job for .* failed.; see journalctl --unit tomcat10"):
+    with pytest.raises(
+        TlsError, match="tomcat10 could not be restarted: Job for .* failed.; see journalctl --unit tomcat10"
+    ):
         host.export(wanted)
     assert host.told() == ["restart tomcat10", "restart haproxy"]
     host.unit("tomcat10")
@@ -412,13 +420,22 @@ def test_nothing_is_exported_before_something_is_installed(tmp_path):
     bare = Host(tmp_path)
     assert bare.export(bare.p12(), check=True)["msg"] == "web is not installed yet"
     assert bare.export(bare.p12(state="absent"))["changed"] is False
-    with pytest.raises(TlsError, match="no certificate of web is installed; install it first, with certificate_install"):
+    with pytest.raises(
+        TlsError, match="no certificate of web is installed; install it first, with certificate_install"
+    ):
         bare.export(bare.p12())
 
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{", '{"written": []}', '{"written": {"/x": 1}, "pending": {}}', '{"written": {}, "pending": {"/x": [1]}}'],
+    [
+        "",
+        "[]",
+        "{",
+        '{"written": []}',
+        '{"written": {"/x": 1}, "pending": {}}',
+        '{"written": {}, "pending": {"/x": [1]}}',
+    ],
 )
 def test_a_ledger_that_cannot_be_read_is_named(host, content):
     host.export(host.p12())
