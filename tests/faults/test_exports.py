@@ -31,30 +31,36 @@ fi
 """
 SABOTAGE = {
     "it is written down too late that a restart is due": (
-        "def write(self, export):\n"
-        "    password = export.needs_password and (export.password() or export.make_password())\n"
-        "    export.write(export.content(self.pair, password))\n"
-        "    self.ledger.written.setdefault(export.path, None)\n"
-        "    self.ledger.pending[export.path] = []\n"
-        "certificate_export.Work._write = write",
+        """
+def write(self, export):
+    password = export.needs_password and (export.password() or export.make_password())
+    export.write(export.content(self.pair, password))
+    self.ledger.written.setdefault(export.path, None)
+    self.ledger.pending[export.path] = []
+certificate_export.Work._write = write
+""",
         "has not loaded what is in use",
     ),
     "it is forgotten too early": (
-        "old = exports.Ledger.todo\n"
-        "def todo(self, wanted):\n"
-        "    found = old(self, wanted)\n"
-        "    self.pending = {}\n"
-        "    self.save()\n"
-        "    return found\n"
-        "exports.Ledger.todo = todo\n"
-        "exports.Ledger.settle = lambda self, wanted: None",
+        """
+told = exports.Ledger.todo
+def todo(self, wanted):
+    found = told(self, wanted)
+    self.pending = {}
+    self.save()
+    return found
+exports.Ledger.todo = todo
+exports.Ledger.settle = lambda self, wanted: None
+""",
         "has not loaded what is in use",
     ),
     "a file is written in its place": (
-        "def write(self, content):\n"
-        "    with open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'wb') as stream:\n"
-        "        stream.write(content)\n"
-        "exports.Export.write = write",
+        """
+def write(self, content):
+    with open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+        stream.write(content)
+exports.Export.write = write
+""",
         "site.pem holds neither the old nor the new certificate",
     ),
 }
