@@ -9,3 +9,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import HostA
 
 class ActionModule(HostAction):
     """Complete the request, and have the host write its exports."""
+
+    def secrets(self, request):
+        return {
+            "passwords": {export["path"]: export["password"] for export in request["exports"] if export["password"]}
+        }

@@ -44,6 +44,7 @@ class ActionModule(TlsAction):
             **arguments,
             "patience": int(patience.total_seconds()) if patience else None,
             "request": request,
+            "passphrase": request["key_passphrase"] if request["encrypt_key"] else None,
             "roots": arguments["roots"] or (roots.decode() if roots else None),
             "host": host,
             "renewals": advice(issuer, host, request["name"]) if renewals is None else renewals,

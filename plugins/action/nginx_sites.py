@@ -9,6 +9,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils.sites import OPTIONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils.challenges import challenge_thumbprints
+from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import wants_encryption
 from ansible_collections.evergreen.tls.plugins.plugin_utils.descriptions import normal_sites
 
 
@@ -21,6 +22,7 @@ class ActionModule(TlsAction):
         thumbprints = {}
         if arguments["sites"]:
             thumbprints = challenge_thumbprints(arguments["requests"], arguments["issuers"], self._task.check_mode)
-        sites = normal_sites(arguments, thumbprints)
+        encrypted = [request.get("name") for request in arguments["requests"] if wants_encryption(request)]
+        sites = normal_sites(arguments, thumbprints, encrypted)
         passed = {name: value for name, value in self._task.args.items() if name not in ("requests", "issuers")}
         return self.ask("nginx_sites", {**passed, "sites": sites}, task_vars)

@@ -103,6 +103,18 @@ options:
         description: Whether renewals keep the private key. By default each renewal has a new one.
         type: bool
         default: false
+      encrypt_key:
+        description:
+          - Whether the private key's file is encrypted. By default it is where there is a O(request.key_passphrase).
+          - With V(true) and without a O(request.key_passphrase), the host makes a passphrase of its own for each key.
+          - The passphrase lies in the file C(passphrase) beside the key, for root alone to read, and nginx is told of it by
+            C(ssl_password_file). Where the key in use is not encrypted yet, C(evergreen.tls.deploy) is what changes that.
+        type: bool
+      key_passphrase:
+        description:
+          - The passphrase of the private key, from a vault; 8 characters at least, 1023 bytes at most, and no line break.
+          - With another one, the present key is encrypted anew; it becomes a new version with the same certificate.
+        type: str
       owner:
         description: The owner of the private key's file. By default the user that the module runs as.
         type: str

@@ -19,7 +19,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils import keystores
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.files import replace_file, sweep_beside, sync_folder
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.store import Store, group_id, user_id
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
@@ -44,8 +43,7 @@ class Pair(t.NamedTuple):
 
 def installed_pair(store: Store, version: str) -> Pair:
     """Return key and chain of a version."""
-    where = os.path.join(store.path, version)
-    key = load_key(store.file(version, "privkey.pem") or b"", f"{where}/privkey.pem")
+    key = store.private_key(version, os.path.join(store.path, version, "privkey.pem"))
     return Pair(key, parse_chain(store.file(version, "fullchain.pem") or b""))
 
 

@@ -30,19 +30,30 @@ def make_key(wanted: dict) -> bytes:
         key = ec.generate_private_key(getattr(ec, wanted["curve"].upper())())
     else:
         key = ed25519.Ed25519PrivateKey.generate()
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    return write_key(key)
 
 
-def load_key(pem: bytes, where: str = "the private key"):
+def write_key(key, passphrase: bytes | None = None) -> bytes:
+    """Return a private key in PEM (PKCS #8), encrypted with the passphrase where there is one."""
+    kind = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, kind)
+
+
+def load_key(pem: bytes, where: str = "the private key", passphrase: bytes | None = None):
     """Return the private key in *pem*; TlsError names *where* it came from when there is none."""
     try:
-        return serialization.load_pem_private_key(pem, password=None)
+        return serialization.load_pem_private_key(pem, password=passphrase)
     except TypeError as error:
+        if passphrase:
+            raise TlsError(
+                f"{where} is not encrypted, though a passphrase lies beside it; move it away to have a new one made"
+            ) from error
         raise TlsError(f"{where} is protected by a passphrase; put an unprotected key there") from error
     except (ValueError, UnsupportedAlgorithm, InternalError) as error:  # the last for an Ed25519 key of another size
-        raise TlsError(f"{where} holds no private key that can be read; move it away to have a new one made") from error
+        beside = " with the passphrase beside it" if passphrase else ""
+        raise TlsError(
+            f"{where} holds no private key that can be read{beside}; move it away to have a new one made"
+        ) from error
 
 
 def describe_key(public_key) -> str:

@@ -53,6 +53,7 @@ def why_renew(
     wanted: dict,
     now: datetime.datetime,
     roots: list | None = None,
+    passphrase: bytes | None = None,
 ) -> str | None:
     """Say why the certificate in *chain* with the private *key* (both PEM) is due, or return None while it is not.
 
@@ -66,7 +67,7 @@ def why_renew(
         return "its private key is missing"
     try:
         certificates = parse_chain(chain)
-        public_key = load_key(key, "its private key file").public_key()
+        public_key = load_key(key, "its private key file", passphrase).public_key()
     except TlsError as error:
         return str(error)
     return why_replace(certificates, public_key, issuer, wanted, now, roots)

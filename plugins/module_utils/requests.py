@@ -56,6 +56,8 @@ REQUEST = {
         "lifetime": {"type": "str"},
         "renew_before": {"type": "str"},
         "reuse_key": {"type": "bool", "default": False, "no_log": False},
+        "encrypt_key": {"type": "bool", "no_log": False},
+        "key_passphrase": {"type": "str", "no_log": True},
         "owner": {"type": "str"},
         "group": {"type": "str"},
         "mode": {"type": "str", "default": "0600"},

@@ -37,6 +37,7 @@ SITE = {
     "https_port": {"type": "int", "default": 443},
     "extra": {"type": "str"},
     "acme_thumbprint": {"type": "str"},
+    "encrypted": {"type": "bool", "default": False},
 }
 OPTIONS = {
     "sites": {"type": "list", "elements": "dict", "default": [], "options": SITE},
@@ -211,6 +212,7 @@ def _https_block(site: dict, served: list[dict], host: Host) -> list[str]:
         "",
         f"ssl_certificate {current}/fullchain.pem;",
         f"ssl_certificate_key {current}/privkey.pem;",
+        *([f"ssl_password_file {current}/passphrase;"] if site.get("encrypted") else []),
         *tls_directives(host.nginx, site["profile"], host.session),
         *(LINGER if has_http2 else ()),
         *([f'add_header Strict-Transport-Security "{site["hsts"]}" always;'] if site["hsts"] else []),

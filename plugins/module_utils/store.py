@@ -29,7 +29,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils.files import (
     set_attributes,
     sync_folder,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.renewal import why_renew
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import key_mode
@@ -85,6 +84,7 @@ class Store(Versions):
             wanted,
             now,
             roots,
+            self.passphrase(version),
         )
 
     def ready(self, wanted: dict, now: datetime.datetime, roots: list | None) -> str | None:
@@ -154,9 +154,16 @@ class Store(Versions):
         return version
 
     def switch(self, version: str | None) -> None:
-        """Make a version the current one; with None, let there be no current one."""
-        path = os.path.join(self.path, "current")
+        """Make a version the current one; with None, let there be no current one.
+
+        What names the passphrase of the one before has to find such a file in this one too.
+        """
+        path, before = os.path.join(self.path, "current"), self.current()
         if version is not None:
+            looked_for = self.file(before, "passphrase") if before is not None else None
+            if looked_for is not None and self.file(version, "passphrase") is None:
+                create_file(os.path.join(self.path, version, "passphrase"), b"\n" if looked_for else b"", 0o600)
+                sync_folder(os.path.join(self.path, version))
             replace_link(version, path)
         else:
             os.unlink(path)
@@ -255,12 +262,11 @@ class Store(Versions):
     def unsettled(self, version: str, request: dict) -> list[str]:
         """Return the paths around a version that are not as the request wants them.
 
-        These are its links, the private key's file, and what killed runs have left.
+        These are its links, the files of the private key and its passphrase, and what killed runs have left.
         """
         paths = [path for path, file in request["links"].items() if not self._is_linked(path, file)]
-        key = os.path.join(self.path, version, "privkey.pem")
         trial = [self.trial] if os.path.lexists(self.trial) else []
-        return [*paths, *([] if self._attributes_are_right(key, request) else [key]), *trial, *self.left_over(request)]
+        return [*paths, *self._open(version, request), *trial, *self.left_over(request)]
 
     def check_links(self, request: dict) -> None:
         """Make sure that settle() takes the place of nothing but symbolic links."""
@@ -280,10 +286,8 @@ class Store(Versions):
         for path, file in request["links"].items():
             if not self._is_linked(path, file):
                 replace_link(os.path.join(self.path, "current", file), path)
-        mode, owner, group = _attributes("privkey.pem", request)
-        key = os.path.join(self.path, version, "privkey.pem")
-        if not self._attributes_are_right(key, request):
-            set_attributes(key, mode, owner, group)
+        for path in self._open(version, request):
+            set_attributes(path, *_attributes(os.path.basename(path), request))
 
     def links(self, request: dict) -> dict[str, str | None]:
         """Return where the links of a request lead, None for those that are not there; for restore_links()."""
@@ -307,24 +311,16 @@ class Store(Versions):
     def _is_linked(self, path: str, file: str) -> bool:
         return os.path.islink(path) and os.readlink(path) == os.path.join(self.path, "current", file)
 
-    def _attributes_are_right(self, key: str, request: dict) -> bool:
-        mode, owner, group = _attributes("privkey.pem", request)
-        try:
-            found = os.lstat(key)
-        except FileNotFoundError:
-            return True
-        return (
-            stat.S_IMODE(found.st_mode) == mode
-            and (owner == -1 or found.st_uid == owner)
-            and (group == -1 or found.st_gid == group)
-        )
+    def _open(self, version: str, request: dict) -> list[str]:
+        """Return the files of a private key and its passphrase that do not have the mode and owner that they are to have."""
+        paths = [os.path.join(self.path, version, name) for name in ("privkey.pem", "passphrase")]
+        return [path for path in paths if not _attributes_are_right(path, request)]
 
     def _is_whole(self, version: str, now: datetime.datetime) -> bool:
         """Say whether a version holds a pair that belongs together and has not expired, for whatever names."""
         try:
             chain = parse_chain(self.file(version, "fullchain.pem") or b"")
-            key = load_key(self.file(version, "privkey.pem") or b"")
-            check_chain(chain, key.public_key(), sorted(names_of(chain[0])), now)
+            check_chain(chain, self.private_key(version).public_key(), sorted(names_of(chain[0])), now)
         except TlsError:
             return False
         return True
@@ -348,10 +344,25 @@ def _not_ours(path: str) -> str:
 
 
 def _attributes(name: str, request: dict) -> tuple[int, int, int]:
-    """Return mode, owner and group of a file: the key is for those whom the request names, the rest for all to read."""
+    """Return mode, owner and group of a file: the key is for those whom the request names, its passphrase for root, the rest for all."""
+    if name == "passphrase":
+        return 0o600, os.geteuid(), -1
     if name != "privkey.pem":
         return 0o644, -1, -1
     return key_mode(request), user_id(request.get("owner")), group_id(request.get("group"))
+
+
+def _attributes_are_right(path: str, request: dict) -> bool:
+    mode, owner, group = _attributes(os.path.basename(path), request)
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return True
+    return (
+        stat.S_IMODE(found.st_mode) == mode
+        and (owner == -1 or found.st_uid == owner)
+        and (group == -1 or found.st_gid == group)
+    )
 
 
 def user_id(name: str | None) -> int:

@@ -6,11 +6,14 @@
 
 www.example.org/
 ├── current -> v0003        key and chain together, in one rename
-├── v0003/  privkey.pem  cert.pem  chain.pem  fullchain.pem  issuer
+├── v0003/  privkey.pem  cert.pem  chain.pem  fullchain.pem  issuer  passphrase
 ├── v0002/  …               the way back
-├── next/   privkey.pem  request.csr  issuer      waiting for its certificate
+├── next/   privkey.pem  request.csr  issuer  passphrase      waiting for its certificate
 ├── trial                   while the current version may still be refused: what to go back to
 └── lock                    held by whoever changes anything here
+
+The file of the passphrase, for C(ssl_password_file) of nginx, is there where the key is encrypted. Once a version in use had
+one, those after it have it too, with a blank line where their key is not encrypted: nginx's configuration may name it.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import os
 import re
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key
 from ansible_collections.evergreen.tls.plugins.module_utils.names import check_request_name
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 
@@ -64,6 +68,14 @@ class Versions:
     def file(self, version: str, name: str) -> bytes | None:
         """Return the content of a file of a version (or of C(next)), or None where it is missing."""
         return read_file(os.path.join(self.path, version, name))
+
+    def passphrase(self, version: str) -> bytes | None:
+        """Return the passphrase with which the private key of a version is encrypted, or None where it is not."""
+        return (self.file(version, "passphrase") or b"").partition(b"\n")[0] or None
+
+    def private_key(self, version: str, where: str = "the private key"):
+        """Return the private key of a version, read with its passphrase; TlsError names *where* it is when it cannot be."""
+        return load_key(self.file(version, "privkey.pem") or b"", where, self.passphrase(version))
 
     def waiting_since(self) -> datetime.datetime | None:
         """Return since when a signing request is waiting in C(next), in UTC, or None where there is none."""

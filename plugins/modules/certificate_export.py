@@ -27,7 +27,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils.units import refresh
 
 def main():
     module = AnsibleModule(
-        argument_spec={"request": REQUEST, "directory": {"type": "path", "default": "/etc/evergreen"}},
+        argument_spec={
+            "request": REQUEST,
+            "directory": {"type": "path", "default": "/etc/evergreen"},
+            "passwords": {"type": "dict", "default": {}, "no_log": True},
+        },
         supports_check_mode=True,
     )
     answer(module, decide)
@@ -38,7 +42,8 @@ def decide(module):
     request = module.params["request"]
     store = Store(module.params["directory"], request["name"])
     store.check_folders()
-    exports = [Export(wanted, request["name"]) for wanted in request["exports"]]
+    passwords = module.params["passwords"]
+    exports = [Export({**one, "password": passwords.get(one["path"])}, request["name"]) for one in request["exports"]]
     if not os.path.isdir(store.path) or store.current() is None:
         if module.check_mode or not any(export.is_wanted for export in exports):
             return {"changed": False, "msg": f"{request['name']} is not installed yet"}

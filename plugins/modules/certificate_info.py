@@ -11,7 +11,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key, public_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import public_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.names import REQUEST_NAME
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, require_cryptography
 from ansible_collections.evergreen.tls.plugins.module_utils.versions import Versions
@@ -63,7 +63,8 @@ def tell(versions):
         content = versions.file(version, file)
         told[part] = content.decode(errors="replace") if content is not None else None
     try:
-        key = load_key(versions.file(version, "privkey.pem") or b"", "its private key file")
+        key = versions.private_key(version, "its private key file")
+        told["encrypted"] = versions.passphrase(version) is not None
         told["public_key"] = public_pem(key.public_key()).decode()
     except TlsError as error:
         told["problem"] = str(error)

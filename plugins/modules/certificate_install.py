@@ -14,7 +14,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, describe_chain, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key, public_bytes
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, require_cryptography, run
@@ -112,7 +112,7 @@ def install(module, wanted, store):
     store.check_private("next", wanted)
     try:
         chain = parse_chain(module.params["chain"].encode())
-        public_key = load_key(key, f"{store.next}/privkey.pem").public_key()
+        public_key = store.private_key("next", f"{store.next}/privkey.pem").public_key()
         check_chain(chain, public_key, wanted["domains"], now, roots, wanted["allowed_domains"])
     except TlsError as error:
         raise TlsError(f"the chain for {wanted['name']} is refused: {error}", now=now.isoformat()) from error
@@ -122,10 +122,8 @@ def install(module, wanted, store):
 def belongs_to(chain, store, version):
     """Say whether a chain is for the key of a version."""
     try:
-        key = load_key(store.file(version, "privkey.pem") or b"") if version else None
-        return key is not None and public_bytes(key.public_key()) == public_bytes(
-            parse_chain(chain.encode())[0].public_key()
-        )
+        key = store.private_key(version).public_key() if version else None
+        return key is not None and public_bytes(key) == public_bytes(parse_chain(chain.encode())[0].public_key())
     except TlsError:
         return False
 

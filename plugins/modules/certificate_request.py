@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import datetime
+import re
+import secrets
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -22,11 +24,14 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     requested_names,
     subject_name,
     wanted_kind,
+    write_key,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, not_after, not_before
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, require_cryptography
+
+MADE_HERE = re.compile(rb"[A-Za-z0-9_-]{43}")  # 32 random bytes in base64url
 
 
 def main():
@@ -41,6 +46,7 @@ def main():
             "renewals": {"type": "dict", "default": {}},
             "patience": {"type": "int"},
             "withdraw": {"type": "bool", "default": False},
+            "passphrase": {"type": "str", "no_log": True},
         },
         supports_check_mode=True,
     )
@@ -55,7 +61,7 @@ def decide(module):
 
 def ask(module, now):
     """Say whether the certificate is due, and what is ready or has to be signed."""
-    wanted = {**module.params["request"], "host": module.params["host"], "renewals": module.params["renewals"]}
+    wanted = {**module.params["request"], **{word: module.params[word] for word in ("host", "renewals", "passphrase")}}
     roots = parse_chain(module.params["roots"].encode()) if module.params["roots"] else None
     store = Store(module.params["directory"], wanted["name"])
 
@@ -67,7 +73,7 @@ def ask(module, now):
         store.put_back()
     reason = why_due(store, wanted, now, roots, module.params["force"])
     if reason is None:
-        return not_due(module, store, wanted, oldest)
+        return not_due(module, store, wanted, now, roots, oldest)
     if module.check_mode:
         return {
             "due": True,
@@ -80,7 +86,7 @@ def ask(module, now):
         if reason is not None:
             answer = {"due": True, "reason": reason, **in_use(store)}
             return {**answer, **prepare(module, store, wanted, now, roots, oldest, reason)}
-    return not_due(module, store, wanted, oldest)  # another run was faster
+    return not_due(module, store, wanted, now, roots, oldest)  # another run was faster
 
 
 def prepare(module, store, wanted, now, roots, oldest, reason):
@@ -152,14 +158,15 @@ def why_due(store, wanted, now, roots, force):
     return "it is forced" if force and current is not None else reason
 
 
-def not_due(module, store, wanted, oldest):
+def not_due(module, store, wanted, now, roots, oldest):
     """Say what is in use, and whether it has to be put right; a request that nobody wants any longer is withdrawn."""
     current = store.current()
     unsettled = {"ready": current} if store.unsettled(current, wanted) else {}
     result = {"changed": False, "due": False, "fingerprint": in_use(store)["in_use"], **unsettled}
     since = store.waiting_since()
     if since is None:
-        return result
+        anew = {} if is_sealed(store, current, wanted) else seal_anew(module, store, wanted, now, roots)
+        return {**result, **anew}
     if still_waiting(store, wanted, oldest) is not None:
         return {**result, "since": since.isoformat()}
     return {**result, **give_up(module, store, wanted)}
@@ -173,12 +180,12 @@ def still_waiting(store, wanted, oldest):
 
 def waiting_request(store, wanted):
     """Return the signing request that is waiting already, or None if there is none that fits."""
-    key, csr = store.file("next", "privkey.pem"), store.file("next", "request.csr")
-    if not key or not csr or store.file("next", "issuer") != wanted["issuer"].encode():
+    csr = store.file("next", "request.csr")
+    if not csr or store.file("next", "issuer") != wanted["issuer"].encode():
         return None
     try:
         store.check_private("next", wanted)
-        public_key, request = load_key(key).public_key(), load_request(csr)
+        public_key, request = store.private_key("next").public_key(), load_request(csr)
         fits = (
             csr.isascii()
             and public_bytes(public_key) == public_bytes(request.public_key())
@@ -194,24 +201,81 @@ def waiting_request(store, wanted):
 
 def new_request(store, wanted):
     """Make a key, or take the present one if it is to be kept, and return the signing request that waits beside it."""
-    key = kept_key(store, wanted) or make_key(wanted)
-    csr = make_request(load_key(key), wanted["domains"], wanted)
-    store.prepare({"privkey.pem": key, "request.csr": csr, "issuer": wanted["issuer"].encode()}, wanted)
+    check_passphrase_expected(store, wanted)
+    key = kept_key(store, wanted) or load_key(make_key(wanted))
+    csr = make_request(key, wanted["domains"], wanted)
+    store.prepare({**sealed(key, wanted), "request.csr": csr, "issuer": wanted["issuer"].encode()}, wanted)
     return csr
 
 
 def kept_key(store, wanted):
     """Return the present key if it is to be kept, and nobody else could read it, and it is of the kind that is wanted."""
     current = store.current()
-    key = store.file(current, "privkey.pem") if wanted["reuse_key"] and current else None
-    if key is None:
+    if current is None or not wanted["reuse_key"]:
         return None
     try:
         store.check_private(current, wanted)
-        fits = describe_key(load_key(key).public_key()) == wanted_kind(wanted)
+        key = store.private_key(current)
     except TlsError:
         return None
-    return key if fits else None
+    return key if describe_key(key.public_key()) == wanted_kind(wanted) else None
+
+
+def sealed(key, wanted):
+    """Return the files of a private key, encrypted where that is wanted."""
+    if not wanted["encrypt_key"]:
+        return {"privkey.pem": write_key(key)}
+    passphrase = (wanted["passphrase"] or secrets.token_urlsafe(32)).encode()
+    return {"privkey.pem": write_key(key, passphrase), "passphrase": passphrase + b"\n"}
+
+
+def is_sealed(store, version, wanted):
+    """Say whether the key of a version is encrypted with the passphrase that is wanted, or with none where none is."""
+    passphrase = store.passphrase(version)
+    if not wanted["encrypt_key"] or passphrase is None:
+        return not wanted["encrypt_key"] and passphrase is None
+    return passphrase == wanted["passphrase"].encode() if wanted["passphrase"] else MADE_HERE.fullmatch(passphrase)
+
+
+def seal_anew(module, store, wanted, now, roots):
+    """Make the certificate in use ready once more, its key encrypted as is wanted now; there is no need to have it issued again."""
+    was_sealed = store.passphrase(store.current()) is not None
+    how = (
+        ("encrypted with another passphrase" if was_sealed else "encrypted")
+        if wanted["encrypt_key"]
+        else "no longer encrypted"
+    )
+    sentence = f"the key of {wanted['name']} is {how}"
+    result = {"changed": True, "ready": "next", "msg": sentence, "diff": {"before": "", "after": f"{sentence}\n"}}
+    if module.check_mode:
+        return result
+    with store.lock():
+        current, ready = store.current(), store.ready(wanted, now, roots)
+        if is_sealed(store, current, wanted):
+            return {}  # another run was faster
+        if ready is None or not is_sealed(store, ready, wanted):
+            check_passphrase_expected(store, wanted)
+            kept = {name: store.file(current, name) for name in ("cert.pem", "chain.pem", "fullchain.pem", "issuer")}
+            files = {name: content for name, content in kept.items() if content is not None}
+            store.prepare({**files, **sealed(store.private_key(current), wanted)}, wanted)
+    return result
+
+
+def check_passphrase_expected(store, wanted):
+    """Make sure that whoever reads the key in use has been told where passphrases are: nginx could not be started otherwise."""
+    current = store.current()
+    if current is None or not wanted["encrypt_key"] or store.file(current, "passphrase"):
+        return
+    try:
+        store.private_key(current)
+    except TlsError:  # nor can nginx read it
+        return
+    path = f"{store.path}/current/passphrase"
+    raise TlsError(
+        f"the key of {wanted['name']} is to be encrypted, and nginx has not been told where its passphrase will be; run "
+        f"evergreen.tls.deploy, or, where nginx's configuration is your own, put an empty line into {path}, for root alone to read, "
+        "and name it there as ssl_password_file"
+    )
 
 
 if __name__ == "__main__":

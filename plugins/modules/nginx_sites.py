@@ -11,6 +11,7 @@ import os
 import re
 import ssl
 import time
+from itertools import filterfalse
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -135,6 +136,8 @@ class Transaction:
         self.strangers = servers({path: text for path, text in self.files.items() if path != self.path}, self.main)
         self.defaults = foreign_defaults(sites, self.strangers)
         self.waiting = waiting_sites(sites, module.params["store"])
+        for site in sites:
+            site["encrypted"] = site["encrypted"] or os.path.exists(self.passphrase(site["certificate"]))
         self.has_ipv6 = has_ipv6(module.params["ipv6"])
 
     def converge(self):
@@ -159,12 +162,15 @@ class Transaction:
             self.sweep()
         if after is not None and not self.module.check_mode:
             self.warn(text)
+            self.make_passphrases()
             if rewritten:
                 self.write(text, reloaded)
             else:
                 self.test()
             if reloaded:
                 self.reload()
+            if reloaded or not stale:
+                self.announce_passphrases()
             if removed:
                 remove_file(self.path)
         return {
@@ -222,6 +228,18 @@ class Transaction:
                 )
         for sentence in conflicts(servers({**self.files, self.path: text}, self.main), self.path):
             self.module.warn(sentence)
+
+    def make_passphrases(self):
+        """Have the files of passphrases there that the configuration is to name; those that are missing are empty until it does."""
+        for path in filterfalse(os.path.lexists, self.passphrases()):
+            create_file(path, b"", mode=0o600)
+            sync_folder(os.path.dirname(path))
+
+    def announce_passphrases(self):
+        """Let it be known that nginx finds a passphrase in each of the files: from now on its key may have one."""
+        for path in self.passphrases():
+            if not os.path.getsize(path):
+                replace_file(path, b"\n", mode=0o600)
 
     def test(self):
         """Make sure that nginx accepts its configuration as it is."""
@@ -313,6 +331,15 @@ class Transaction:
     def current(self, name):
         """Return the link that says which version of a certificate is in use."""
         return os.path.join(self.module.params["store"], name, "current")
+
+    def passphrase(self, name):
+        """Return the file of the passphrase of a certificate's key; in its version, whatever is put in use meanwhile."""
+        return os.path.join(os.path.realpath(self.current(name)), "passphrase")
+
+    def passphrases(self):
+        """Return the files of passphrases that the configuration names."""
+        encrypted = {site["certificate"] for site in self.sites if site["encrypted"]}
+        return [self.passphrase(name) for name in self.certificates() if name in encrypted]
 
     def certificates(self):
         """Return the names of the certificates of the sites that have them."""

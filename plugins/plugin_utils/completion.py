@@ -15,6 +15,8 @@ import re
 import shlex
 import unicodedata
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.names import check_request_name
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import SUBJECT
@@ -34,6 +36,10 @@ LONGEST = {
     "email_address": 254,
 }
 UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]{0,254}")  # systemd.unit(5)
+SHORTEST_PASSPHRASE = 8
+LONGEST_PASSPHRASE = (
+    1023  # bytes: PEM_BUFSIZE of OpenSSL without the zero at its end; a line of nginx's file may have 4095
+)
 LONGEST_COMMON_NAME = 64  # RFC 5280, appendix A.1, ub-common-name
 
 
@@ -47,6 +53,8 @@ def complete_request(request: dict) -> dict:
         _check_subject(request)
         _check_words(request)
         _check_mode(request["mode"])
+        _check_passphrase(request["key_passphrase"])
+        completed["encrypt_key"] = wants_encryption(request)
         _check_links(request["links"])
         _check_exports(request["exports"])
         _check_command(request["validate"])
@@ -63,6 +71,12 @@ def complete_request(request: dict) -> dict:
     except TlsError as error:
         raise TlsError(f"certificate request {name}: {error}", **error.details) from error
     return completed
+
+
+def wants_encryption(request: dict) -> bool:
+    """Say whether the private key of a request is to be encrypted, also of one as people write it."""
+    wanted = request.get("encrypt_key")
+    return request.get("key_passphrase") is not None if wanted is None else boolean(str(wanted), strict=False)
 
 
 def check_distinct(requests: list[dict]) -> None:
@@ -145,6 +159,26 @@ def _check_mode(mode: str, where: str = "") -> None:
         raise TlsError(
             f"{where}mode is {mode}, and the private key's file must be readable by its owner, at most readable by its group, "
             'and closed to all others; write "0600" or "0640"'
+        )
+
+
+def _check_passphrase(passphrase: str | None) -> None:
+    """Make sure that nginx finds a passphrase in a line of its file, whole. Nothing of it is told."""
+    if passphrase is None:
+        return
+    if not _is_printable(passphrase):
+        raise TlsError(
+            "key_passphrase has a line break or another control character, and nginx reads it from one line; take that away, "
+            "or have another one made"
+        )
+    if len(passphrase) < SHORTEST_PASSPHRASE:
+        raise TlsError(
+            f"key_passphrase {'is empty' if not passphrase else 'is too short to protect anything'}; write one of {SHORTEST_PASSPHRASE} "
+            "characters or more, or leave it out and write encrypt_key: true to have one made on the host"
+        )
+    if len(passphrase.encode()) > LONGEST_PASSPHRASE:
+        raise TlsError(
+            f"key_passphrase has more than {LONGEST_PASSPHRASE} bytes, and OpenSSL would not take the whole of it; shorten it"
         )
 
 

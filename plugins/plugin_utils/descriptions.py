@@ -32,15 +32,18 @@ DURATION = re.compile(r"[0-9]+[smhdwMy]?")
 SESSION_CACHE = re.compile(r"off|none|shared:[A-Za-z0-9_]+:[0-9]+[kKmM]?")
 
 
-def normal_sites(arguments: dict[str, t.Any], thumbprints: dict[str, str] | None = None) -> list[dict[str, t.Any]]:
+def normal_sites(
+    arguments: dict[str, t.Any], thumbprints: dict[str, str] | None = None, encrypted: t.Collection[str] = ()
+) -> list[dict[str, t.Any]]:
     """Return the sites that the arguments of nginx_sites describe, once all of it may stand in a configuration.
 
-    Those whose certificate has one of the *thumbprints* answer challenges with it.
+    Those whose certificate has one of the *thumbprints* answer challenges with it; *encrypted* are the certificates whose keys are to be.
     """
     check_place(arguments["path"])
     if arguments["state"] == "absent":
         return []
     sites = [normal_site(site, arguments["profile"], arguments["domains"], thumbprints) for site in arguments["sites"]]
+    sites = [{**site, "encrypted": bool(site.get("encrypted")) or site["certificate"] in encrypted} for site in sites]
     check_sites(sites)
     if sites:
         check_store(arguments["store"])

@@ -35,11 +35,13 @@ def _described(told: dict[str, t.Any], now: datetime.datetime) -> dict[str, t.An
         "issuer": told.get("issuer"),
         "waiting_since": told.get("waiting_since"),
         "days_left": None,
+        "encrypted": None,
         "problem": None,
         "certificate": None,
     }
     if told.get("version") is None:
         return description
+    description["encrypted"] = told.get("encrypted")
     try:
         chain = parse_chain(_bytes(told.get("chain")))
         description["certificate"] = describe_chain(chain)

@@ -38,6 +38,7 @@ EXHIBIT = {
     **{name: {"type": "str", "required": True} for name in ("name", "path")},
     **dict.fromkeys(("version", "waiting_since", "issuer", "chain", "public_key", "problem"), TEXT),
     "versions": {**TEXTS, "required": True},
+    "encrypted": BOOL,
 }
 ANSWERS: dict[str, dict[str, dict[str, t.Any]]] = {
     "certificate_export": {

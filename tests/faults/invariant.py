@@ -21,6 +21,7 @@ class Invariant:
         self.new = judge.fingerprint_in_use(done.store)
         self.ready = set(judge.complete_folders(done.store, ROOT.pem).values()) - {self.before}
         self.good = self.ready | ({self.before} if self.before and judge.lasts(base.store, days=60) else set())
+        self.finds_passphrase = os.path.exists(os.path.join(base.store, "current", "passphrase"))
         self.links = {os.path.basename(path): _leads_to(path, base.top) for path in scene.links(base)}
 
     def in_use(self, host: Host) -> str | None:
@@ -35,6 +36,8 @@ class Invariant:
         if in_use is not None:
             broken = judge.why_broken(os.path.join(host.store, "current"), ROOT.pem)
             found += [f"current: {broken}"] if broken else []
+            if self.finds_passphrase and not os.path.exists(os.path.join(host.store, "current", "passphrase")):
+                found.append("nginx does not find the file of the passphrase any more")
             found += (
                 []
                 if in_use in {self.before, self.new, *self.ready}

@@ -41,7 +41,8 @@ def why_broken(folder: str, root: bytes) -> str | None:
         if content is None:
             return f"{name} is missing"
         contents.append(content)
-    return _why_unmatched(*contents, root)
+    passphrase = (_read(os.path.join(folder, "passphrase")) or b"").removesuffix(b"\n").decode()
+    return _why_unmatched(*contents, root, passphrase)
 
 
 def complete_folders(store: str, root: bytes) -> dict[str, str]:
@@ -55,13 +56,14 @@ def complete_folders(store: str, root: bytes) -> dict[str, str]:
 
 
 def open_keys(top: str, allowed: int = 0) -> list[str]:
-    """Return the files below a folder that hold a private key and that others can read, or that are somebody else's."""
+    """Return the files below a folder that hold a private key or its passphrase and that others can read, or that are somebody else's."""
     found = []
     for folder, _folders, files in os.walk(top):
         for name in files:
             path = os.path.join(folder, name)
             status = os.lstat(path)
-            if not stat.S_ISREG(status.st_mode) or (b"PRIVATE KEY" not in _read(path) and "privkey" not in name):
+            is_secret = re.search("privkey|passphrase", name) or b"PRIVATE KEY" in (_read(path) or b"")
+            if not stat.S_ISREG(status.st_mode) or not is_secret:
                 continue
             if stat.S_IMODE(status.st_mode) & 0o077 & ~allowed or status.st_uid != os.geteuid():
                 found.append(f"{path} has mode {stat.S_IMODE(status.st_mode):04o} and owner {status.st_uid}")
@@ -75,7 +77,9 @@ def left_over(directory: str, name: str = "web", also: tuple[str, ...] = ()) -> 
     for one in os.listdir(store) if os.path.isdir(store) else []:
         path = os.path.join(store, one)
         if re.fullmatch(r"v[0-9]+", one):
-            found += [os.path.join(path, file) for file in set(os.listdir(path)) ^ VERSION_FILES]
+            found += [
+                os.path.join(path, file) for file in {*os.listdir(path), "passphrase"} ^ {*VERSION_FILES, "passphrase"}
+            ]
         elif one not in ("current", "lock", *also):
             found.append(path)
     return found
@@ -121,10 +125,10 @@ def _read(path: str) -> bytes | None:
 
 
 @functools.lru_cache(maxsize=None)
-def _why_unmatched(key: bytes, leaf: bytes, chain: bytes, fullchain: bytes, root: bytes) -> str | None:
+def _why_unmatched(key: bytes, leaf: bytes, chain: bytes, fullchain: bytes, root: bytes, passphrase: str) -> str | None:
     if fullchain != leaf + chain:
         return "fullchain.pem is not cert.pem with chain.pem"
-    public = _openssl("pkey", "-pubout", stdin=key)
+    public = _openssl("pkey", "-pubout", "-passin", f"pass:{passphrase}", stdin=key)
     if public is None:
         return "privkey.pem cannot be read"
     if _described(fullchain)[0] != public:

@@ -170,7 +170,12 @@ class NginxScene:
             found.append(f"nginx -t, or a start of nginx: {starts}")
         for path in {*files, *(path for state in states for path in state["files"])}:
             is_hidden = os.path.basename(path).startswith(".")
-            is_passing = path == CONFIGURATION and files.get(path, (0, b""))[1].endswith(self.passing or b"\0")
+            content = files.get(path, (0, b""))[1]
+            is_passing = path == CONFIGURATION and content.endswith(self.passing or b"\0")
+            if path.endswith("/passphrase"):
+                is_passing = not content
+                if content and b"ssl_password_file" not in files.get(CONFIGURATION, (0, b""))[1]:
+                    found.append(f"{path} says that nginx looks for it, and it does not")
             if not is_hidden and not is_passing and files.get(path) not in [one["files"].get(path) for one in states]:
                 found.append(f"{path} is neither what it was before nor what it is after: {files.get(path)}")
         return found
@@ -203,6 +208,7 @@ NGINX_SCENES = [
     NginxScene("all sites go", SITES, [WWW, SHOP], [], passing=(HEADER.encode(),)),
     NginxScene("a certificate that is put in use", SITES, [WWW], [WWW], renewed),
     NginxScene("a change while nginx is stopped", SITES, [WWW], [STRICT], stopped),
+    NginxScene("a key that is to be encrypted", SITES, [WWW], [{**WWW, "encrypted": True}]),
     NginxScene("a configuration that nginx refuses", SITES, [WWW], [REFUSED], mended=[STRICT]),
     NginxScene(
         "a configuration that nginx cannot load", SITES, [WWW], [UNLOADABLE], mended=[STRICT], passing=(UNLOADABLE_END,)

@@ -58,7 +58,7 @@ class Host:
 
     def ask(self, request: dict, force: bool = False) -> dict:
         """Run certificate_request."""
-        return self.run("certificate_request", request=request, force=force, host="web1").answer()
+        return self.run("certificate_request", request=request, force=force, **told(request)).answer()
 
     def install(self, request: dict, chain: str | None = None, state: str = "present") -> dict:
         """Run certificate_install."""
@@ -112,8 +112,9 @@ class Scene:
 
     def run(self, host: Host, chain: str | None, strace: list[str] | None = None) -> Run:
         """Run the module in its scene."""
-        arguments = {"host": "web1"} if self.module == "certificate_request" else {"chain": chain}
-        return host.run(self.module, strace, request=self.request(host), **{**arguments, **self.arguments})
+        request = self.request(host)
+        arguments = told(request) if self.module == "certificate_request" else {"chain": chain}
+        return host.run(self.module, strace, request=request, **{**arguments, **self.arguments})
 
     def ordinary(self, host: Host) -> dict:
         """Do what an ordinary run does for this scene."""
@@ -126,12 +127,25 @@ class Scene:
         return {path: os.path.join(host.store, "current", file) for path, file in files.items()}
 
 
+def told(request: dict) -> dict:
+    """Return what the controller tells certificate_request beside the request."""
+    return {"host": "web1", "passphrase": request.get("key_passphrase")}
+
+
 def plain(host, **changes):
     return {"name": "web", "domains": NAMES, "keep": 1, **changes}
 
 
 def kept_key(host):
     return plain(host, reuse_key=True)
+
+
+def locked(host):
+    return plain(host, encrypt_key=True, key_passphrase="correct horse")
+
+
+def locked_anew(host):
+    return plain(host, encrypt_key=True, key_passphrase="battery staple")
 
 
 def fewer_names(host):
@@ -230,6 +244,20 @@ def linked_twice(host):
     host.renew(linked(host))
 
 
+def fresh_and_locked(host):
+    host.renew(locked(host))
+
+
+def to_be_locked_anew(host):
+    fresh_and_locked(host)
+    host.ask(locked_anew(host))
+
+
+def to_be_unlocked(host):
+    fresh_and_locked(host)
+    host.ask(plain(host))
+
+
 REQUEST, INSTALL = "certificate_request", "certificate_install"
 SCENES = [
     Scene("a first request", REQUEST, bare, plain),
@@ -237,6 +265,10 @@ SCENES = [
     Scene("a request that keeps the key", REQUEST, due, kept_key),
     Scene("a request in the place of another", REQUEST, waiting, fewer_names),
     Scene("a forced request", REQUEST, fresh, plain, {"force": True}, waits=True),
+    Scene("a first request with a passphrase", REQUEST, bare, locked),
+    Scene("a request with another passphrase", REQUEST, fresh_and_locked, locked_anew),
+    Scene("a version with another passphrase", INSTALL, to_be_locked_anew, locked_anew),
+    Scene("a version without a passphrase any longer", INSTALL, to_be_unlocked, plain),
     Scene("a first installation", INSTALL, first, plain),
     Scene("a renewal that prunes", INSTALL, renewal, plain),
     Scene("a chain that waits in next", INSTALL, ready_in_next, plain),

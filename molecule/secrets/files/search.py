@@ -3,11 +3,11 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Search hosts and their controller for private keys and passphrases: search.py DEV_FLEET FLEET FOLDER [--plant].
+"""Search hosts and their controller for private keys and passphrases: search.py DEV_FLEET FLEET FOLDER [--piped] [--plant].
 
 Searched is all that watch.py kept below FOLDER; of each host all files below PLACES, and its journal. The keys are those
 that hosts and CA have, in whatever way they may be written; they may be in the files that are meant to hold them, which
-nobody else may read. With --plant, some are put where they do not belong first, and all of these have to be found.
+nobody else may read. With --piped, no module may lie on hosts; without, Ansible has left them there. With --plant, some are put where they do not belong first, and all of these have to be found.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PLACES = [
     "var/tmp",
 ]
 FORMATS = {"PKCS8": PrivateFormat.PKCS8, "PKCS1 or SEC1": PrivateFormat.TraditionalOpenSSL}
-KEY_FILE = re.compile(r"etc/evergreen/(site|pinned)/(v[0-9]{4}|next)/privkey\.pem")
+KEY_FILE = re.compile(r"(etc/evergreen/[a-z]+/(?:v[0-9]{4}|next)/)(privkey\.pem|passphrase)")
 
 
 def main() -> None:
@@ -101,22 +101,25 @@ class Fleet:
 def gather(fleet: Fleet, folder: pathlib.Path) -> list[tuple[str, str, bytes]]:
     """Return all secrets, each with its name and the way in which it may be written."""
     passphrases = {path.name: path.read_bytes() for path in sorted((folder / "passphrases").iterdir())}
-    keys = {path.name: (path.read_bytes(), passphrases["in_use"]) for path in sorted((folder / "ca").glob("*.key"))}
+    in_use = passphrases.get("in_use")
+    keys = {path.name: (path.read_bytes(), in_use) for path in sorted((folder / "ca").glob("*.key"))}
     for host in fleet.hosts:
-        keys.update(
-            {
-                f"{host}:{member.name}": (pem, None)
-                for member, pem in fleet.files(host)
-                if KEY_FILE.fullmatch(member.name)
-            }
-        )
+        files = {member.name: content for member, content in fleet.files(host) if KEY_FILE.fullmatch(member.name)}
+        for name, content in files.items():
+            place, kind = KEY_FILE.fullmatch(name).groups()
+            if kind == "privkey.pem":
+                keys[f"{host}:{name}"] = (content, files.get(f"{place}passphrase", b"").strip() or None)
+            elif content.strip():
+                passphrases[f"{host}:{name}"] = content.strip()
     assert {"root.key", "issuing.key"} < set(keys) and len(keys) >= 2 + 2 * len(fleet.hosts), sorted(keys)
     found = [
         (name, form, needle) for name, (pem, passphrase) in keys.items() for form, needle in of_key(pem, passphrase)
     ]
     for name, passphrase in passphrases.items():
-        assert len(passphrase) == 40
-        found += [(f"passphrase {name}", form, needle) for form, needle in of_bytes(passphrase)]
+        # However its quotes are written, its longest word is to be found in it.
+        for secret in {passphrase, max(re.findall(rb"[A-Za-z0-9_-]+", passphrase), key=len)}:
+            assert len(secret) >= 30
+            found += [(f"passphrase {name}", form, needle) for form, needle in of_bytes(secret)]
     return found
 
 
@@ -180,7 +183,9 @@ def misplaced(fleet: Fleet, folder: pathlib.Path):
             if re.search(r"/ansible-tmp-[^/]+$", member.name) and member.isdir() and member.mode & 0o077:
                 yield f"{host}:{member.name} has mode {member.mode:o}"
             brought += bool(re.search(r"/ansible-tmp-[^/]+/AnsiballZ_certificate_request\.py$", member.name))
-        if not brought:
+        if brought and "--piped" in sys.argv:
+            yield f"{host} keeps a module that Ansible brought, though it was to be piped"
+        if not brought and "--piped" not in sys.argv:
             yield f"{host} keeps no module that Ansible brought, though it was told to"
     for name in ("seen/ansible.log", "runs", "seen/facts"):
         if not (folder / name).exists():
@@ -193,7 +198,8 @@ def plant(fleet: Fleet, folder: pathlib.Path, secrets: list[tuple[str, str, byte
     """Put secrets where they do not belong; return the places."""
     forms = {(name, form): needle for name, form, needle in secrets}
     key = next(name for name, _form in forms if name.startswith("web1:"))
-    passphrase = forms["passphrase wrong", "it is"].decode()
+    first, *_others, last = sorted(name for name, form in forms if name.startswith("passphrase ") and form == "it is")
+    passphrase = forms[last, "it is"].decode()
     (folder / "seen" / "planted.json").write_text(json.dumps({"stdout": passphrase}))
     fleet.run(
         "web1",
@@ -204,7 +210,7 @@ def plant(fleet: Fleet, folder: pathlib.Path, secrets: list[tuple[str, str, byte
         forms[key, "PKCS8 in base64, in one line"].decode(),
     )
     fleet.run("web2", "logger", forms["issuing.key", "PKCS8 in hexadecimal digits"].decode()[:900])
-    fleet.run("web2", "logger", forms["passphrase in_use", "base64, moved by 1"].decode())
+    fleet.run("web2", "logger", forms[first, "base64, moved by 1"].decode())
     fleet.run("web2", "journalctl", "--sync")
     inside = [
         fleet.program,

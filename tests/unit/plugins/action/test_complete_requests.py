@@ -86,6 +86,20 @@ def test_a_request_that_makes_no_sense_fails_with_one_sentence_and_reaches_no_ho
     assert passed == []
 
 
+@pytest.mark.parametrize("name", ACTIONS)
+@pytest.mark.parametrize("encrypt_key", [None, False])
+def test_a_passphrase_is_brought_by_itself_and_only_where_the_key_is_made(monkeypatch, name, encrypt_key):
+    request = {**REQUEST, "key_passphrase": "correct horse", "encrypt_key": encrypt_key}
+    options = {"verify_from": "host"} if name == "handshake_verify" else {}
+    result, (passed,) = run(monkeypatch, name, request, **options)
+    assert result == {"changed": False}
+    assert passed["request"]["key_passphrase"] is None
+    assert passed["request"]["encrypt_key"] is (encrypt_key is None)
+    is_brought = name == "certificate_request" and encrypt_key is None
+    assert passed.get("passphrase") == ("correct horse" if is_brought else None)
+    assert ("correct horse" in repr(passed)) is is_brought
+
+
 @pytest.mark.parametrize("name", ["certificate_install", "nginx_reload"])
 def test_check_mode_says_that_a_package_would_be_installed_first(monkeypatch, name):
     missing = {"failed": True, "missing": "python3-cryptography", "msg": "it is missing"}

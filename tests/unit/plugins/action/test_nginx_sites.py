@@ -86,6 +86,21 @@ def test_hosts_learn_thumbprints_and_nothing_else_of_issuers(tmp_path):
     assert thumbprints[0] == thumbprints[3] and len(thumbprints[0]) == 43
 
 
+def test_hosts_learn_which_keys_are_to_be_encrypted_and_not_with_what():
+    requests = [
+        {"name": "a", "key_passphrase": "correct horse"},
+        {"name": "b", "encrypt_key": True},
+        {"name": "c", "encrypt_key": False, "key_passphrase": "correct horse"},
+    ]
+    sites = [{"name": name, "return_code": 404} for name in "abcd"] + [
+        {"name": "e", "certificate": "a", "return_code": 404},
+        {"name": "f", "encrypted": True, "return_code": 404},
+    ]
+    _result, (passed,) = run(sites=sites, requests=requests)
+    assert [site["name"] for site in passed["sites"] if site["encrypted"]] == ["a", "b", "e", "f"]
+    assert "correct horse" not in repr(passed)
+
+
 def test_a_site_may_answer_for_an_account_of_somebody_else():
     thumbprint = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
     _result, (passed,) = run(sites=[{"name": "a", "return_code": 404, "acme_thumbprint": thumbprint}])

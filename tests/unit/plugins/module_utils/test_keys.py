@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import subprocess
 
 import pytest
 from cryptography import x509
@@ -27,6 +28,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     requested_names,
     subject_name,
     wanted_kind,
+    write_key,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import CURVES, SIZES, SUBJECT
 from ansible_collections.evergreen.tls.tests.unit.authority import key_pem, new_key, openssl, some_key
@@ -105,6 +107,36 @@ def test_a_key_with_a_passphrase_is_refused():
     with pytest.raises(TlsError) as caught:
         load_key(protected, "/etc/server.key")
     assert str(caught.value) == "/etc/server.key is protected by a passphrase; put an unprotected key there"
+
+
+@pytest.mark.parametrize("kind", ["RSA", "ECC", "Ed25519"])
+def test_an_encrypted_key_is_read_with_its_passphrase_alone_by_us_and_by_openssl(kind, tmp_path):
+    key, passphrase = new_key(kind), 'it\'s "quoted" \\ and naïve 中文 '.encode()
+    (tmp_path / "privkey.pem").write_bytes(write_key(key, passphrase))
+    (tmp_path / "right").write_bytes(passphrase + b"\n")
+    (tmp_path / "wrong").write_bytes(passphrase.strip() + b"\n")
+
+    pem = (tmp_path / "privkey.pem").read_bytes()
+    assert pem.startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
+    assert public_bytes(load_key(pem, passphrase=passphrase).public_key()) == public_bytes(key.public_key())
+    printed = openssl(tmp_path, "pkey", "-in", "privkey.pem", "-passin", "file:right", "-pubout", "-outform", "DER")
+    assert printed == public_bytes(key.public_key())
+    with pytest.raises(subprocess.CalledProcessError):
+        openssl(tmp_path, "pkey", "-in", "privkey.pem", "-passin", "file:wrong", "-noout")
+    with pytest.raises(TlsError) as caught:
+        load_key(pem, "/etc/evergreen/web/v0001/privkey.pem", passphrase.strip())
+    assert str(caught.value) == (
+        "/etc/evergreen/web/v0001/privkey.pem holds no private key that can be read with the passphrase beside it; "
+        "move it away to have a new one made"
+    )
+
+
+def test_a_plain_key_beside_a_passphrase_is_refused():
+    with pytest.raises(TlsError) as caught:
+        load_key(write_key(some_key()), "its private key file", b"correct horse")
+    assert str(caught.value) == (
+        "its private key file is not encrypted, though a passphrase lies beside it; move it away to have a new one made"
+    )
 
 
 def test_a_request_is_what_the_openssl_command_takes_for_one(tmp_path):

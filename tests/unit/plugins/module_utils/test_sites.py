@@ -57,6 +57,15 @@ def test_a_site_is_a_plain_side_that_redirects_and_a_secure_side_that_answers():
     assert "Strict-Transport-Security" not in text
 
 
+def test_nginx_is_told_where_the_passphrase_of_a_key_is_for_the_sites_that_need_it():
+    text = render([site(), site("b.example.org", certificate="b", encrypted=True)], [], host())
+    assert text.count("ssl_password_file") == 1
+    secure = blocks(text)[-1]
+    assert "ssl_certificate_key /etc/evergreen/b/current/privkey.pem" in secure
+    assert "ssl_password_file /etc/evergreen/b/current/passphrase" in secure
+    assert "ssl_password_file" not in render([site(encrypted=True)], ["www.example.org"], host())
+
+
 def test_a_site_that_waits_for_its_certificate_has_its_plain_side_only():
     text = render([site()], ["www.example.org"], host())
     assert blocks(text) == [["listen 80", "server_name www.example.org"]]

@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils import files
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request, public_bytes, write_key
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
 from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, key_pem, some_key
@@ -106,6 +106,72 @@ def test_a_first_certificate_is_installed_as_a_whole(store):
     )
     assert store.file("current", "privkey.pem") == key_pem(some_key())
     assert store.why_renew("v0001", WANTED, NOW, [ROOT.certificate]) is None
+
+
+def test_the_key_of_a_version_is_read_with_the_passphrase_beside_it(store):
+    version = installed(store)
+    assert store.passphrase(version) is None
+    public = public_bytes(some_key().public_key())
+    assert public_bytes(store.private_key(version).public_key()) == public
+
+    folder = os.path.join(store.path, version)
+    with open(os.path.join(folder, "privkey.pem"), "wb") as stream:
+        stream.write(write_key(some_key(), b" correct horse "))
+    with pytest.raises(TlsError, match="its key is protected by a passphrase"):
+        store.private_key(version, "its key")
+    with open(os.path.join(folder, "passphrase"), "wb") as stream:
+        stream.write(b" correct horse \n")
+    assert store.passphrase(version) == b" correct horse "
+    assert public_bytes(store.private_key(version).public_key()) == public
+
+
+@pytest.mark.parametrize("content", [b"", b"\n"])
+def test_a_file_without_a_passphrase_is_for_a_key_that_is_not_encrypted(store, content):
+    version = installed(store)
+    with open(os.path.join(store.path, version, "passphrase"), "wb") as stream:
+        stream.write(content)
+    assert store.passphrase(version) is None
+    assert public_bytes(store.private_key(version).public_key()) == public_bytes(some_key().public_key())
+
+
+def test_the_passphrase_is_for_root_alone_whoever_may_read_the_key(store):
+    request = {**WANTED, "mode": "0640", "group": grp.getgrgid(os.getegid()).gr_name}
+    files = {**files_for(some_key()), "privkey.pem": write_key(some_key(), b"correct horse")}
+    with store.lock():
+        store.prepare({**files, "passphrase": b"correct horse\n"}, request)
+        assert (mode_of(store.next, "privkey.pem"), mode_of(store.next, "passphrase")) == (0o640, 0o600)
+        version = store.complete(ISSUING.chain(NAMES, some_key()), request)
+        store.switch(version)
+    assert store.why_renew(version, request, NOW, [ROOT.certificate]) is None
+    assert store.unsettled(version, request) == []
+
+    path = os.path.join(store.path, version, "passphrase")
+    os.chmod(path, 0o644)
+    assert store.unsettled(version, request) == [path]
+    with store.lock():
+        store.settle(version, request)
+    assert mode_of(path) == 0o600
+
+
+def test_a_version_after_one_with_a_passphrase_has_the_file_that_nginx_looks_for(store):
+    plain, other = installed(store), installed(store)
+    with open(os.path.join(store.path, other, "passphrase"), "wb") as stream:
+        stream.write(b"correct horse\n")
+    with store.lock():
+        store.switch(plain)
+    assert store.file(plain, "passphrase") == b"\n"
+    assert mode_of(store.path, plain, "passphrase") == 0o600
+    assert store.file(installed(store), "passphrase") == b"\n"
+    with store.lock():
+        store.switch(other)
+    assert store.file(other, "passphrase") == b"correct horse\n"
+
+
+def test_a_file_that_nginx_does_not_look_for_yet_says_so_in_the_next_version_too(store):
+    first = installed(store)
+    with open(os.path.join(store.path, first, "passphrase"), "wb"):
+        pass
+    assert store.file(installed(store), "passphrase") == b""
 
 
 def test_a_certificate_without_a_chain_has_an_empty_one(store):

@@ -98,7 +98,9 @@ class Host:
     def export(self, *wanted, check=False):
         """Run the module."""
         directory = os.path.dirname(self.store.path)
-        params = {"request": self.request(list(wanted)), "directory": directory}
+        passwords = {one["path"]: one["password"] for one in wanted if one.get("password")}
+        bare = [{word: value for word, value in one.items() if word != "password"} for one in wanted]
+        params = {"request": self.request(bare), "directory": directory, "passwords": passwords}
         return certificate_export.decide(types.SimpleNamespace(params=params, check_mode=check))
 
     def p12(self, **changes):
@@ -384,6 +386,17 @@ def test_a_host_without_systemd_says_what_to_do(host, monkeypatch):
     monkeypatch.setattr(units, "SYSTEMCTL", "no-such-program")
     with pytest.raises(TlsError, match="systemd cannot be asked for tomcat10: .*; leave out restart where there is no"):
         host.export(host.p12(restart=["tomcat10"]))
+
+
+def test_a_key_with_a_passphrase_is_exported_with_the_password_of_the_export(host):
+    version = os.path.join(host.store.path, host.store.current())
+    argv = ["openssl", "pkcs8", "-topk8", "-in", "privkey.pem", "-passout", "pass:of the key", "-out", "encrypted.pem"]
+    subprocess.run(argv, cwd=version, check=True)
+    os.rename(os.path.join(version, "encrypted.pem"), os.path.join(version, "privkey.pem"))
+    with open(os.path.join(version, "passphrase"), "w", encoding="ascii") as stream:
+        stream.write("of the key\n")
+    host.export(host.p12())
+    assert host.holds_what_is_installed()
 
 
 def test_a_failure_keeps_the_file_before(host, monkeypatch):

@@ -85,9 +85,10 @@ class Host:
             )
         return answer
 
-    def ask(self, check=False, roots=ROOTS, force=False, **request):
+    def ask(self, check=False, roots=ROOTS, force=False, passphrase=None, **request):
         """Run certificate_request."""
-        return self.run("certificate_request", check, request=wanted(**request), roots=roots, force=force, host="web1")
+        arguments = {"request": wanted(**request), "roots": roots, "force": force, "passphrase": passphrase}
+        return self.run("certificate_request", check, host="web1", **arguments)
 
     def in_use(self):
         """Return the fingerprint of the certificate that is in use, as openssl tells it."""
@@ -110,6 +111,7 @@ class Host:
         """Have a new certificate requested, issued and installed; return what the last step answered."""
         csr = load_request(self.ask(force=self.path.exists(), **request)["csr"].encode())
         chain = authority.leaf(request.get("domains", NAMES), PublicKey(csr), days=days)
+        request.pop("passphrase", None)
         return self.install([chain, authority.certificate], **request)
 
     def picture(self):
@@ -790,6 +792,164 @@ def test_a_folder_that_is_none_is_named(host, tmp_path):
     host.path.symlink_to(tmp_path)
     answer = host.ask()
     assert answer["failed"] and answer["msg"] == f"{host.path} is not a folder; move it away and run this again"
+
+
+PASSPHRASE = 'it\'s "quoted" \\ and naïve 中文'
+
+
+def openssl_reads(host, version, passphrase=None):
+    """Return the public key, as openssl reads it with the passphrase or with the file of that; None where it does not."""
+    folder = host.path / version
+    how = f"file:{folder / 'passphrase'}" if passphrase is None else f"pass:{passphrase}"
+    argv = ["openssl", "pkey", "-in", folder / "privkey.pem", "-passin", how, "-pubout"]
+    read = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return None if read.returncode else read.stdout
+
+
+def expected(host):
+    """Do what nginx_sites does once nginx looks for a passphrase."""
+    (host.path / "current/passphrase").write_bytes(b"\n")
+
+
+@pytest.mark.parametrize("given", [{"passphrase": PASSPHRASE}, {}], ids=["from a vault", "made here"])
+def test_a_key_is_encrypted_from_its_first_moment(host, given):
+    asked = host.ask(encrypt_key=True, **given)
+    told = host.output.read_text()
+    assert (host.path / "next/privkey.pem").read_text().startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
+    assert host.ask(encrypt_key=True, **given)["csr"] == asked["csr"]
+    installed = host.install(signed(asked), encrypt_key=True)
+    assert installed["version"] == "v0001" and "failed" not in installed
+    told += host.output.read_text()
+
+    kept = (host.path / "v0001/passphrase").read_bytes()
+    assert kept == f"{PASSPHRASE}\n".encode() if given else len(kept) == 44
+    assert stat.S_IMODE((host.path / "v0001/passphrase").stat().st_mode) == 0o600
+    assert openssl_reads(host, "v0001") and not openssl_reads(host, "v0001", "correct horse")
+    assert host.info()["certificates"][0]["encrypted"] is True
+    told += host.output.read_text()
+    assert kept.strip().decode() not in told and "quoted" not in told
+
+    before = host.picture()
+    assert host.ask(encrypt_key=True, **given) == {"changed": False, "due": False, "fingerprint": host.in_use()}
+    assert host.install(encrypt_key=True)["changed"] is False
+    assert host.picture() == before
+
+
+def test_a_renewal_has_a_new_key_and_a_new_passphrase_of_the_host(host):
+    host.renew(encrypt_key=True)
+    host.renew(encrypt_key=True)
+    host.renew(encrypt_key=True, reuse_key=True)
+    read = [openssl_reads(host, version) for version in ("v0001", "v0002", "v0003")]
+    assert read[0] != read[1] == read[2]
+    assert len({(host.path / version / "passphrase").read_bytes() for version in ("v0001", "v0002", "v0003")}) == 3
+    assert host.install(state="previous")["put_back"] == "v0002"
+
+
+def test_another_passphrase_encrypts_the_same_key_anew_without_a_new_certificate(host):
+    host.renew(encrypt_key=True, passphrase="correct horse")
+    fingerprint, key = host.in_use(), openssl_reads(host, "v0001")
+    before = host.picture()
+    asked = host.ask(check=True, encrypt_key=True, passphrase=PASSPHRASE)
+    assert (asked["changed"], asked["due"], asked["ready"]) == (True, False, "next")
+    assert asked["msg"] == "the key of web is encrypted with another passphrase"
+    assert asked["diff"] == {"before": "", "after": "the key of web is encrypted with another passphrase\n"}
+    assert host.picture() == before
+
+    for _killed_in_between in range(2):
+        assert host.ask(encrypt_key=True, passphrase=PASSPHRASE) == asked
+    assert host.install(encrypt_key=True)["version"] == "v0002"
+    assert (host.in_use(), openssl_reads(host, "v0002")) == (fingerprint, key)
+    assert openssl_reads(host, "v0002", PASSPHRASE) and not openssl_reads(host, "v0002", "correct horse")
+    assert host.ask(encrypt_key=True, passphrase=PASSPHRASE)["changed"] is False
+
+    host.install(state="previous", encrypt_key=True)
+    assert openssl_reads(host, "current", "correct horse")
+    before = sorted(host.path.iterdir())
+    assert host.ask(encrypt_key=True, passphrase=PASSPHRASE)["changed"]
+    assert host.install(encrypt_key=True)["version"] == "v0002"
+    assert sorted(host.path.iterdir()) == before
+
+
+def test_a_passphrase_of_the_host_takes_the_place_of_one_from_a_vault_and_back(host):
+    host.renew(encrypt_key=True, passphrase=PASSPHRASE)
+    for version, given in (("v0002", {}), ("v0003", {"passphrase": PASSPHRASE})):
+        assert host.ask(encrypt_key=True, **given)["changed"]
+        assert host.install(encrypt_key=True)["version"] == version
+        assert bool(openssl_reads(host, version, PASSPHRASE)) is bool(given)
+        assert host.ask(encrypt_key=True, **given)["changed"] is False
+
+
+def test_a_key_in_use_is_encrypted_once_nginx_looks_for_its_passphrase(host):
+    host.renew()
+    before = host.picture()
+    for force in (False, True):
+        refused = host.ask(encrypt_key=True, force=force)
+        assert refused["failed"] and refused["msg"] == (
+            "the key of web is to be encrypted, and nginx has not been told where its passphrase will be; run "
+            f"evergreen.tls.deploy, or, where nginx's configuration is your own, put an empty line into {host.path}/current/passphrase, "
+            "for root alone to read, and name it there as ssl_password_file"
+        )
+    assert host.ask(encrypt_key=True, check=True)["msg"] == "the key of web is encrypted"
+    assert host.picture() == before
+
+    (host.path / "current/passphrase").write_bytes(b"")  # nginx_sites was killed before the configuration named it
+    assert host.ask(encrypt_key=True)["failed"]
+    expected(host)
+    key = openssl_reads(host, "v0001")
+    assert host.ask(encrypt_key=True)["msg"] == "the key of web is encrypted"
+    host.install(encrypt_key=True)
+    assert openssl_reads(host, "v0002") == key and not openssl_reads(host, "v0002", "correct horse")
+
+
+def test_a_key_that_nginx_cannot_read_either_gives_way_to_an_encrypted_one(host):
+    host.renew()
+    (host.path / "v0001/privkey.pem").write_bytes(b"garbage")
+    host.install(signed(host.ask(encrypt_key=True)), encrypt_key=True)
+    assert openssl_reads(host, "v0002")
+
+
+def test_without_a_passphrase_any_longer_the_key_is_plain_again_and_nginx_finds_an_empty_line(host):
+    host.renew(encrypt_key=True, passphrase=PASSPHRASE)
+    assert host.ask()["msg"] == "the key of web is no longer encrypted"
+    host.install()
+    assert (host.path / "v0002/privkey.pem").read_text().startswith("-----BEGIN PRIVATE KEY-----\n")
+    assert (host.path / "v0002/passphrase").read_bytes() == b"\n"
+    assert host.info()["certificates"][0]["encrypted"] is False
+    assert host.ask()["changed"] is False
+    host.renew()
+    assert (host.path / "v0003/passphrase").read_bytes() == b"\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (
+            b"another passphrase\n",
+            "its private key file holds no private key that can be read with the passphrase beside it",
+        ),
+        (b"\n", "its private key file is protected by a passphrase; put an unprotected key there"),
+        (None, "its private key file is protected by a passphrase; put an unprotected key there"),
+    ],
+)
+def test_a_key_whose_passphrase_is_lost_is_due(host, content, reason):
+    host.renew(encrypt_key=True)
+    (host.path / "v0001/passphrase").unlink()
+    if content:
+        (host.path / "v0001/passphrase").write_bytes(content)
+    assert host.info()["certificates"][0]["problem"].startswith(reason)
+    asked = host.ask(encrypt_key=True)
+    assert asked["due"] and asked["reason"].startswith(reason)
+    host.install(signed(asked), encrypt_key=True)
+    assert openssl_reads(host, "v0002")
+
+
+def test_a_request_that_waits_for_people_is_not_made_anew_for_another_passphrase(host):
+    asked = host.ask(encrypt_key=True, passphrase="correct horse")
+    assert host.ask(encrypt_key=True, passphrase=PASSPHRASE)["csr"] == asked["csr"]
+    host.install(signed(asked), encrypt_key=True)
+    assert host.ask(encrypt_key=True, passphrase=PASSPHRASE)["changed"]
+    host.install(encrypt_key=True)
+    assert openssl_reads(host, "v0002", PASSPHRASE)
 
 
 def test_information_tells_of_all_that_is_there(host):

@@ -13,7 +13,12 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST, SUBJECT, key_mode
-from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import FILES, check_distinct, complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import (
+    FILES,
+    check_distinct,
+    complete_request,
+    wants_encryption,
+)
 
 LEAST = {"name": "web", "domains": ["www.example.org"]}
 
@@ -45,6 +50,8 @@ def test_a_request_needs_a_name_and_domains_alone():
         "lifetime": None,
         "renew_before": None,
         "reuse_key": False,
+        "encrypt_key": False,
+        "key_passphrase": None,
         "owner": None,
         "group": None,
         "mode": "0600",
@@ -107,6 +114,39 @@ def test_ansible_refuses_what_the_options_do_not_allow(request_, message):
             "renew_before: 3/3 is no share of a lifetime; write one between none and all of it, such as 1/3, or a duration",
         ),
         ({"keep": 0}, "keep is 0, and a way back needs at least one earlier version; write 1 or more"),
+        *(
+            (
+                {"key_passphrase": passphrase},
+                (
+                    "key_passphrase has a line break or another control character, and nginx reads it from one line; "
+                    "take that away, or have another one made"
+                ),
+            )
+            for passphrase in (
+                "correct horse\n",
+                "\ncorrect horse",
+                "correct\r\nhorse",
+                "correct\0horse",
+                "correct \ud800",
+            )
+        ),
+        *(
+            (
+                {"key_passphrase": passphrase},
+                (
+                    f"key_passphrase {what}; write one of 8 characters or more, or leave it out and write encrypt_key: true "
+                    "to have one made on the host"
+                ),
+            )
+            for passphrase, what in (("", "is empty"), ("horse", "is too short to protect anything"))
+        ),
+        *(
+            (
+                {"key_passphrase": passphrase},
+                "key_passphrase has more than 1023 bytes, and OpenSSL would not take the whole of it; shorten it",
+            )
+            for passphrase in ("x" * 1024, "ü" * 512)
+        ),
         ({"port": 0}, "port is 0, and ports are 1 to 65535; correct it"),
         ({"port": 65536}, "port is 65536, and ports are 1 to 65535; correct it"),
         ({"country_name": "DEU"}, "country_name is 'DEU', and a country has two letters (ISO 3166); correct it"),
@@ -206,6 +246,27 @@ def test_a_name_that_is_no_folder_is_refused():
 def test_what_makes_sense_is_taken_as_it_is(changes):
     request = completed(**changes)
     assert {field: request[field] for field in changes} == changes
+
+
+@pytest.mark.parametrize("passphrase", ["correct horse", " ' \" \\ $HOME ", "ü中文naïve", "x" * 1023])
+def test_a_key_with_a_passphrase_is_encrypted_unless_that_is_denied(passphrase):
+    assert completed(key_passphrase=passphrase)["encrypt_key"] is True
+    assert completed(key_passphrase=passphrase, encrypt_key="no")["encrypt_key"] is False
+    assert completed(encrypt_key=True)["encrypt_key"] is True
+
+
+@pytest.mark.parametrize(
+    ("request_", "wanted"),
+    [
+        ({}, False),
+        ({"encrypt_key": "yes"}, True),
+        ({"encrypt_key": "false", "key_passphrase": "correct horse"}, False),
+        ({"encrypt_key": None, "key_passphrase": "correct horse"}, True),
+        ({"encrypt_key": ["perhaps"]}, False),
+    ],
+)
+def test_it_is_known_before_a_request_is_complete_whether_its_key_is_to_be_encrypted(request_, wanted):
+    assert wants_encryption(request_) is wanted
 
 
 @pytest.mark.parametrize(("said", "normal"), [("33%", "0.330000"), ("30d", "2592000s"), (None, None)])
