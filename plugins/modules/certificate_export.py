@@ -164,9 +164,11 @@ class Work:
         export.write(content)
 
     def _remove(self, export):
-        for path in (export.path, self.ledger.written.get(export.path)):
-            if export.path in self.ledger.written and path:
-                remove(path)
+        if export.path in self.ledger.written:
+            remove(export.path)
+            made = self.ledger.written[export.path]
+            if made and made not in [other.wanted["password_file"] for other in self.exports if other.is_wanted]:
+                remove(made)
         self.ledger.written.pop(export.path, None)
         self.ledger.pending.pop(export.path, None)
 

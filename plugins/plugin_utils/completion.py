@@ -56,7 +56,7 @@ def complete_request(request: dict) -> dict:
         _check_passphrase(request["key_passphrase"])
         completed["encrypt_key"] = wants_encryption(request)
         _check_links(request["links"])
-        _check_exports(request["exports"])
+        _check_exports(request["exports"], request["links"])
         _check_command(request["validate"])
         if request["lifetime"]:
             duration(request["lifetime"])
@@ -93,15 +93,8 @@ def check_distinct(requests: list[dict]) -> None:
     )
     if links:
         raise TlsError(f"two certificate requests have a link at {links}; give it to one of them")
-    exports = _repeated(
-        [
-            str(export.get("path"))
-            for request in requests
-            if isinstance(request.get("exports"), list)
-            for export in request["exports"]
-            if isinstance(export, dict)
-        ]
-    )
+    lists = [request["exports"] for request in requests if isinstance(request.get("exports"), list)]
+    exports = _repeated([str(export.get("path")) for one in lists for export in one if isinstance(export, dict)])
     if exports:
         raise TlsError(f"two exports of a host are to be written to {exports}; give each a path of its own")
 
@@ -203,7 +196,7 @@ def _check_links(links: dict) -> None:
             )
 
 
-def _check_exports(exports: list) -> None:
+def _check_exports(exports: list, links: dict) -> None:
     for export in exports:
         path = export["path"]
         for one in filter(None, (path, export["password_file"])):
@@ -222,7 +215,8 @@ def _check_exports(exports: list) -> None:
         for unit in (*export["restart"], *export["reload"]):
             if not UNIT.fullmatch(unit):
                 raise TlsError(f"{where}{unit!r} cannot be a unit of systemd; write its name, such as tomcat10")
-    shared = _repeated([export["path"] for export in exports] + list({export["password_file"] for export in exports}))
+    password_files = {export["password_file"] for export in exports}  # which several may share
+    shared = _repeated([*(export["path"] for export in exports), *password_files, *links])
     if shared:
         raise TlsError(f"exports: {shared} is to be several files; give each a path of its own")
 

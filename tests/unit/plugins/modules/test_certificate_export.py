@@ -429,6 +429,15 @@ def test_a_removal_takes_what_was_made(host):
     assert host.export({**wanted, "state": "absent"})["changed"] is False
 
 
+def test_a_password_that_is_shared_stays_as_long_as_it_is_needed(host):
+    shared = {"password": None, "password_file": str(host.out / "keystorePass.txt")}
+    one, two = host.p12(**shared), host.p12(**shared, path=str(host.out / "other.p12"))
+    host.export(one, two)
+    host.export({**one, "state": "absent"}, two)
+    assert sorted(path.name for path in host.out.iterdir()) == ["keystorePass.txt", "other.p12"]
+    assert host.export({**one, "state": "absent"}, two)["changed"] is False
+
+
 def test_nothing_is_exported_before_something_is_installed(tmp_path):
     bare = Host(tmp_path)
     assert bare.export(bare.p12(), check=True)["msg"] == "web is not installed yet"

@@ -346,6 +346,16 @@ def test_an_export_that_cannot_be_is_refused(export, sentence):
         completed(exports=[export])
 
 
+def test_an_export_takes_no_place_of_a_link():
+    with pytest.raises(TlsError, match="/etc/site.pem is to be several files; give each a path of its own"):
+        completed(exports=[{"path": "/etc/site.pem", "format": "pem"}], links={"/etc/site.pem": "fullchain.pem"})
+
+
+def test_exports_may_share_a_password():
+    shared = {"password_file": "/etc/keystorePass.txt"}
+    assert len(completed(exports=[{"path": "/a.p12", **shared}, {"path": "/b.p12", **shared}])["exports"]) == 2
+
+
 def test_a_certificate_in_der_may_be_read_by_all():
     assert completed(exports=[{"path": "/a", "format": "der", "mode": "0644"}])["exports"][0]["mode"] == "0644"
 
