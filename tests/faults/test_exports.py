@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.evergreen.tls.tests.faults import judge
 from ansible_collections.evergreen.tls.tests.faults.calls import PROCESSES, STARTS, TRACED
 from ansible_collections.evergreen.tls.tests.faults.conftest import Theatre
-from ansible_collections.evergreen.tls.tests.faults.programs import Programs, kill_at
+from ansible_collections.evergreen.tls.tests.faults.programs import Programs, kill_at, refuse
 from ansible_collections.evergreen.tls.tests.faults.scenes import plain
 
 # A server is named after the file that it reads: it has loaded what is in its copy.
@@ -29,6 +29,7 @@ else
     cp "$unit" "$unit.loaded.new" && mv "$unit.loaded.new" "$unit.loaded"
 fi
 """
+ERRORS = ("ENOSPC", "EIO", "EACCES", "EROFS")
 SABOTAGE = {
     "it is written down too late that a restart is due": (
         """
@@ -203,6 +204,15 @@ def killed(scene, host, call):
     return violations(host) + violations_after_all(scene, host)
 
 
+def refused(scene, host, call, error):
+    """Refuse a system call; return what does not hold then, in what the module says, and after an ordinary run."""
+    answer = scene.run(host, None, refuse(call, error)).answer()
+    found = violations(host)
+    if answer.get("failed") and "; " not in answer["msg"]:
+        found.append(f"it says {answer['msg']!r}")
+    return found + violations_after_all(scene, host)
+
+
 @pytest.fixture
 def theatre(tmp_path):
     """Prepare a scene, for modules to which something may have been done."""
@@ -237,6 +247,19 @@ def test_a_kill_at_any_system_call_leaves_exports_whole_and_the_next_run_tells_w
     assert points, "nothing was recorded"
     found = stage.play(lambda host, call: killed(scene, host, call), points)
     tally.add("kills", scene.module, scene.title, len(points))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
+def test_whatever_the_system_refuses_exports_stay_whole_and_the_next_run_finishes_them(
+    scene, theatre, tally, is_sample
+):
+    stage = theatre(scene)
+    points = [call for call in points_of(stage) if call.name not in STARTS and stage.touches_host(call)]
+    variations = [(call, ERRORS[number % len(ERRORS)]) for number, call in enumerate(points)]
+    variations = variations[:: 3 if is_sample else 1]
+    found = stage.play(lambda host, call, error: refused(scene, host, call, error), variations)
+    tally.add("errors", scene.module, scene.title, len(variations))
     assert not found, "\n".join(found)
 
 
