@@ -57,7 +57,8 @@ class Export:
         self.units = list(dict.fromkeys((verb, unit) for verb in ("restart", "reload") for unit in wanted[verb] or []))
 
     def check_place(self, store: Store) -> None:
-        """Make sure that this takes the place of nothing but files, in a folder that others cannot write to."""
+        """Make sure that this takes the place of nothing but files, in a folder that others cannot write to, for somebody who is there."""
+        self._attributes()
         for path in filter(None, (self.path, self.wanted["password_file"])):
             folder, above = os.path.dirname(path), os.path.dirname(store.path)
             if os.path.commonpath([path, above]) == above:
@@ -85,12 +86,10 @@ class Export:
             )
         return password
 
-    def make_password(self) -> str:
+    def write_password(self, password: str) -> None:
         """Write a new password into its file, for those who may read the export."""
-        password = secrets.token_urlsafe(24)
         sweep_beside(self.wanted["password_file"])
         replace_file(self.wanted["password_file"], f"{password}\n".encode(), *self._attributes())
-        return password
 
     def why_write(self, pair: Pair, password: str | None) -> str | None:
         """Say why the file has to be written, or return None where it is as it should be."""
@@ -199,6 +198,11 @@ class Ledger:
 
     def _text(self) -> str:
         return json.dumps({"written": self.written, "pending": self.pending}, indent=1, sort_keys=True) + "\n"
+
+
+def new_password() -> str:
+    """Return a password that nobody has thought of, 192 bits of it."""
+    return secrets.token_urlsafe(24)
 
 
 def remove(path: str) -> None:

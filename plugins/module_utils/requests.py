@@ -24,7 +24,7 @@ SUBJECT = {
 # A further form of a certificate (exports.py), in a file of its own.
 EXPORT = {
     "path": {"type": "path", "required": True},
-    "format": {"type": "str", "choices": ["pkcs12", "pem", "der", "der_key"], "default": "pkcs12", "no_log": False},
+    "format": {"type": "str", "choices": ["pkcs12", "pem", "der", "der_key"], "default": "pkcs12"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "password": {"type": "str", "no_log": True},
     "password_file": {"type": "path", "no_log": False},

@@ -16,6 +16,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.exports import (
     Export,
     Ledger,
     installed_pair,
+    new_password,
     remove,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, identity
@@ -71,6 +72,7 @@ class Work:
         self.fresh = bool(self.ledger.pending)
         self.reasons = {}  # why each path is written or removed
         self.units = {}  # what became of each unit
+        self.made = {}  # passwords, by the files that are to hold them
         for export in exports:
             if export.is_wanted:
                 export.check_place(store)
@@ -85,12 +87,14 @@ class Work:
         return self
 
     def write(self):
-        """Write what is not as it should be, and remove what is not wanted any more."""
+        """Write what is not as it should be, once all of it can be made, and remove what is not wanted any more."""
+        wanted = [export for export in self.exports if export.is_wanted and export.path in self.reasons]
+        contents = {export.path: self._content(export) for export in wanted}
         for export in self.exports:
             if not export.is_wanted:
                 self._remove(export)
-            elif export.path in self.reasons:
-                self._write(export)
+            elif export.path in contents:
+                self._write(export, contents[export.path])
             else:
                 self.ledger.written.setdefault(export.path, None)  # perhaps somebody has made it just as it is wanted
         self.ledger.settle(self.exports)
@@ -151,16 +155,21 @@ class Work:
             raise TlsError(f"exports: {export.path} was not made by this module; remove it by hand if nobody needs it")
         return None
 
-    def _write(self, export):
+    def _content(self, export):
         password = export.password() if export.needs_password else None
         if export.needs_password and password is None:
-            self.ledger.written[export.path] = export.wanted["password_file"]
-            self.ledger.save()
-            password = export.make_password()
-        content = export.content(self.pair, password)
+            password = self.made.setdefault(export.wanted["password_file"], new_password())
+        return export.content(self.pair, password)
+
+    def _write(self, export, content):
+        password = self.made.pop(export.wanted["password_file"], None)  # which several may share
         self.ledger.written.setdefault(export.path, None)
+        if password:
+            self.ledger.written[export.path] = export.wanted["password_file"]
         self.ledger.pending[export.path] = []
         self.ledger.save()
+        if password:
+            export.write_password(password)
         export.write(content)
 
     def _remove(self, export):

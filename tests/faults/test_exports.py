@@ -33,9 +33,11 @@ ERRORS = ("ENOSPC", "EIO", "EACCES", "EROFS")
 SABOTAGE = {
     "it is written down too late that a restart is due": (
         """
-def write(self, export):
-    password = export.needs_password and (export.password() or export.make_password())
-    export.write(export.content(self.pair, password))
+def write(self, export, content):
+    password = self.made.pop(export.wanted["password_file"], None)
+    if password:
+        export.write_password(password)
+    export.write(content)
     self.ledger.written.setdefault(export.path, None)
     self.ledger.pending[export.path] = []
 certificate_export.Work._write = write

@@ -307,8 +307,19 @@ def test_a_folder_that_everybody_can_write_to_is_refused(host):
 
 def test_an_unknown_owner_is_named_before_anything_is_written(host):
     with pytest.raises(TlsError, match="group: there is no group nobody-knows on this host"):
-        host.export(host.p12(group="nobody-knows"))
-    assert not host.keystore.exists()
+        host.export({"path": str(host.out / "site.pem"), "format": "pem"}, host.p12(group="nobody-knows"))
+    assert list(host.out.iterdir()) == []
+
+
+def test_what_cannot_be_made_keeps_everything_from_being_written(host, monkeypatch):
+    def refuse(*_arguments):
+        raise TlsError("cannot write this key; choose another one")
+
+    monkeypatch.setattr(exports.keystores, "make_keystore", refuse)
+    bundle = {"path": str(host.out / "site.pem"), "format": "pem"}
+    with pytest.raises(TlsError, match="cannot write this key"):
+        host.export(bundle, host.p12(password=None, password_file=str(host.out / "keystorePass.txt")))
+    assert host.picture() == {}
 
 
 def test_units_are_told_once_of_all_that_they_read(host):
