@@ -54,10 +54,12 @@ def require_cryptography() -> None:
 def run(argv: list[str], stdin: str | None = None) -> tuple[int, str]:
     """Run a program in the C locale; return its exit status (127: it is not there) and what it printed on both channels.
 
-    AnsibleModule.run_command() now and then waits for a second after the program has ended.
+    AnsibleModule.run_command() now and then waits for a second after the program has ended. No program finds a terminal to ask
+    somebody at, as nginx does for a passphrase that it has not been told.
     """
     environment = {**os.environ, "LC_ALL": "C", "LANGUAGE": "C"}
     options = {"capture_output": True, "env": environment, "text": True, "errors": "surrogateescape"}
+    options["start_new_session"] = True
     try:
         if stdin is None:
             ended = subprocess.run(argv, stdin=subprocess.DEVNULL, check=False, **options)

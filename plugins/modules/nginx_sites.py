@@ -239,6 +239,7 @@ class Transaction:
         """Let it be known that nginx finds a passphrase in each of the files: from now on its key may have one."""
         for path in self.passphrases():
             if not os.path.getsize(path):
+                sweep_beside(path)
                 replace_file(path, b"\n", mode=0o600)
 
     def test(self):

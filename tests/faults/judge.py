@@ -41,8 +41,7 @@ def why_broken(folder: str, root: bytes) -> str | None:
         if content is None:
             return f"{name} is missing"
         contents.append(content)
-    passphrase = (_read(os.path.join(folder, "passphrase")) or b"").removesuffix(b"\n").decode()
-    return _why_unmatched(*contents, root, passphrase)
+    return _why_unmatched(*contents, root, _read(os.path.join(folder, "passphrase")) or b"\n")
 
 
 def complete_folders(store: str, root: bytes) -> dict[str, str]:
@@ -125,10 +124,15 @@ def _read(path: str) -> bytes | None:
 
 
 @functools.lru_cache(maxsize=None)
-def _why_unmatched(key: bytes, leaf: bytes, chain: bytes, fullchain: bytes, root: bytes, passphrase: str) -> str | None:
+def _why_unmatched(
+    key: bytes, leaf: bytes, chain: bytes, fullchain: bytes, root: bytes, passphrase: bytes
+) -> str | None:
     if fullchain != leaf + chain:
         return "fullchain.pem is not cert.pem with chain.pem"
-    public = _openssl("pkey", "-pubout", "-passin", f"pass:{passphrase}", stdin=key)
+    with tempfile.NamedTemporaryFile() as stream:
+        stream.write(passphrase)
+        stream.flush()
+        public = _openssl("pkey", "-pubout", "-passin", f"file:{stream.name}", stdin=key)
     if public is None:
         return "privkey.pem cannot be read"
     if _described(fullchain)[0] != public:

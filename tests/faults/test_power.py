@@ -35,7 +35,9 @@ def why_answer_is_lost(scene, theatre, host):
 def why_request_is_lost(csr, folder):
     """Say why a request would be made anew, though it was handed out, or return None."""
     asked = openssl("req", "-noout", "-pubkey", stdin=csr.encode())
-    if openssl("pkey", "-pubout", "-in", os.path.join(folder, "privkey.pem")) != asked:
+    passphrase = os.path.join(folder, "passphrase")
+    how = ["-passin", f"file:{passphrase}"] if os.path.exists(passphrase) else []
+    if openssl("pkey", "-pubout", "-in", os.path.join(folder, "privkey.pem"), *how) != asked:
         return "the key of the request that was handed out is lost"
     if openssl("req", "-noout", "-pubkey", "-in", os.path.join(folder, "request.csr")) != asked:
         return "the request that was handed out is lost"

@@ -49,13 +49,16 @@ class Tour:
         """Return the calls at which a kill leaves something else than a kill at the one before.
 
         Of what happens again and again until something has come about, the first nap is enough: the calls after it have no
-        numbers that could be told, and what is there before them is what is there at the nap.
+        numbers that could be told, and what is there before them is what is there at the nap. An open() has none from then on:
+        what is there before it is what is there after the call before it.
         """
-        points, is_waiting = [], False
+        points, is_waiting, has_waited = [], False, False
         for call in filter(self.changes, self.calls):
-            if not (is_waiting and (call.name in ("openat", *STARTS, *WAITS) or is_piped(call))):
+            is_uncounted = is_waiting and (call.name in (*STARTS, *WAITS) or is_piped(call))
+            if not (is_uncounted or (has_waited and call.name == "openat")):
                 points.append(call)
                 is_waiting = call.name == "clock_nanosleep"
+                has_waited = has_waited or is_waiting
         return points
 
     def refusals(self, errors: list[str]) -> list[tuple[Call, str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pty
 import sys
 
 import pytest
@@ -32,6 +33,15 @@ def test_a_program_speaks_english_and_on_both_channels():
 
 def test_a_program_that_is_not_there_is_told_of():
     assert run(["/no/such/program"]) == (127, "/no/such/program: No such file or directory")
+
+
+def test_a_program_has_no_terminal_at_which_to_wait_for_a_passphrase():
+    process, terminal = pty.fork()
+    if not process:
+        os._exit(run(["sh", "-c", ": < /dev/tty"])[0])
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    os.close(terminal)
+    assert status not in (0, 127)
 
 
 def test_what_a_program_reads_is_all_there_before_it_starts():
