@@ -252,7 +252,11 @@ def read_key(content: bytes) -> None:
 
 def read_waiting_request(content: bytes) -> t.Any:
     files = {"privkey.pem": key_pem(KEY), "request.csr": content, "issuer": b"local"}
-    store = types.SimpleNamespace(file=lambda _version, name: files[name], check_private=lambda *_arguments: None)
+    store = types.SimpleNamespace(
+        file=lambda _version, name: files[name],
+        check_private=lambda *_arguments: None,
+        private_key=lambda *_arguments: KEY,
+    )
     return certificate_request.waiting_request(store, WANTED)
 
 
@@ -302,6 +306,7 @@ def read_chain_in_use(content: bytes) -> t.Any:
         check_links=lambda _wanted: None,
         current=lambda: "v0001",
         file=lambda version, _name: content if version == "v0001" else None,
+        private_key=lambda _version: load_key(content),
         next="/etc/evergreen/www/next",
     )
     return certificate_install.install(module, WANTED, store)
