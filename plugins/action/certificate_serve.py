@@ -40,6 +40,9 @@ class ActionModule(ChainAction):
         return self.each(arguments["requests"], prove, at_once=1)
 
 
+RESTARTED = 60  # seconds that a server in Java may need until it listens again
+
+
 class Service:
     """One installed certificate, until clients are seen to get it, or the version before."""
 
@@ -50,21 +53,30 @@ class Service:
     def prove(self):
         """Have the installed version served; return what came of it."""
         known = self.arguments["fingerprints"].get(self.request["name"])
-        if known and self.arguments["verify_from"] == "controller":
+        # First of all: a run that is killed leaves to be seen from outside that there is something to do.
+        exported = self._export(self.request)
+        is_quiet = not (exported.get("changed") or exported.get("failed"))
+        if known and self.arguments["verify_from"] == "controller" and is_quiet:
             seen = self._look(self.request, known, 0)
             if not seen.get("failed") and not seen["problems"]:
-                return {"msg": seen["msg"], **passed_on([seen])}
-        presented = self._present(self.request, started=self.arguments["started"])
+                return {"msg": seen["msg"], **passed_on([*self.steps, seen])}
+        presented = self._present(self.request, exported, started=self.arguments["started"])
         proof = presented if presented.get("failed") or self.waits else self._seen(self.request, presented)
         result = {"msg": proof["msg"], "failed": bool(proof.get("failed"))}
         if presented.get("reason"):
             result["reason"] = presented["reason"]
-        is_new = presented.get("changed") or presented.get("fresh") or self.request["name"] in self.arguments["loaded"]
+        is_reloaded = presented.get("changed") and presented is not exported
+        is_new = is_reloaded or presented.get("fresh") or exported.get("fresh")
+        is_new = is_new or self.request["name"] in self.arguments["loaded"]
         # What was served already may never have been proved: a run may have been killed right after its reload.
         if result["failed"] and (is_new or proof.get("answered")):
             sentence, put_back = self._go_back(is_new)
             result["msg"] = f"{result['msg']}. {sentence}"
             result.update({"put_back": put_back} if put_back else {})
+        elif exported.get("failed") and presented is not exported:
+            result.update(failed=True, msg=f"{exported['msg']}. {result['msg']}")
+        if exported.get("changed") and not exported.get("failed"):
+            result["exported"] = exported["msg"]
         return {**result, "changed": any(step.get("changed") for step in self.steps), **passed_on(self.steps)}
 
     def _go_back(self, is_new):
@@ -76,17 +88,20 @@ class Service:
         if "put_back" not in back:
             return back["msg"], None
         request = covered(self.request, back.get("certificate") or {})
-        presented = self._present(request)
+        presented = self._present(request, self._export(request))
         proof = presented if presented.get("failed") else self._seen(request, presented)
         if not proof.get("failed"):
             return f"{back['msg']}: {proof['msg']}", back["put_back"]
         if is_new:
+            who = "nginx" if request["served_by"] == "nginx" else "the host"
             how = (
-                "but nginx does not present it" if proof is presented else "and nginx presents it, but it is not proved"
+                f"but {who} does not present it"
+                if proof is presented
+                else f"and {who} presents it, but it is not proved"
             )
             return f"{back['msg']}, {how}: {proof['msg']}", back["put_back"]
         forth = self._install()
-        again = forth if forth.get("failed") else self._present(self.request)
+        again = forth if forth.get("failed") else self._present(self.request, self._export(self.request))
         version = f"{back['put_back']} of {self.request['name']}"
         sentences = [f"{version}, the version before, is not proved either: {proof['msg']}", forth["msg"]]
         if again.get("failed") and again is not forth:
@@ -99,9 +114,21 @@ class Service:
         return self.step("handshake_verify", {"request": request, "issuers": self.arguments["issuers"], **asked})
 
     def _seen(self, request, presented):
-        return self._taken(self._look(request, presented.get("fingerprint"), self.arguments["timeout"]))
+        timeout = self.arguments["timeout"]
+        if any(step.get("units") for step in self.steps):
+            timeout = max(timeout, RESTARTED)
+        return self._taken(self._look(request, presented.get("fingerprint"), timeout))
 
-    def _present(self, request, **more):
+    def _export(self, request):
+        """Have the exports follow what is in use; return what came of that, or nothing where there are none."""
+        if not request["exports"] and request["served_by"] == "nginx":
+            return {}
+        return self._taken(self.step("certificate_export", self._place(request)))
+
+    def _present(self, request, exported, **more):
+        """Have what is in use presented; where programs other than nginx do so, this is what came of the exports."""
+        if request["served_by"] != "nginx" or (exported.get("failed") and exported.get("fresh")):
+            return exported
         return self._taken(self.step("nginx_reload", {**self._place(request), **more}))
 
     def _install(self, **more):

@@ -146,6 +146,77 @@ options:
         description: The TCP port on which the certificate is served.
         type: int
         default: 443
+      served_by:
+        description:
+          - V(nginx), or V(other) where another program has the port and reads O(request.exports). nginx is not reloaded then, and need not be there.
+          - Either way it is proved that clients of the port get the certificate.
+        type: str
+        choices: [nginx, other]
+        default: nginx
+      exports:
+        description:
+          - Further forms of the certificate for programs that do not read PEM files, as M(evergreen.tls.certificate_export) writes them.
+            They follow what is in use.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          path:
+            description: The file. Its folder has to be there, and not be open to everybody for writing.
+            type: path
+            required: true
+          format:
+            description:
+              - V(pkcs12) is a keystore with the private key and the chain. V(pem) is the chain and the private key in one file, as HAProxy has it.
+              - V(der) is the certificate alone, V(der_key) the private key alone (PKCS#8).
+            type: str
+            choices: [pkcs12, pem, der, der_key]
+            default: pkcs12
+          state:
+            description:
+              - V(absent) removes the file, and the password file that was made for it. No unit is told of that.
+            type: str
+            choices: [present, absent]
+            default: present
+          password:
+            description: The password of a keystore, from a vault; printable ASCII. Either this or O(request.exports[].password_file) is needed.
+            type: str
+          password_file:
+            description:
+              - A file on the host whose first line is the password of a keystore.
+              - Where there is none, one is made with a password made up at random, for those who may read the keystore.
+            type: path
+          friendly_name:
+            description: What the key is called in a keystore, its alias in Java. By default the name of the request.
+            type: str
+          encryption:
+            description:
+              - V(modern) is AES-256 with SHA-256, for OpenSSL 1.1 and later, Java 8u301, 11.0.12 and later, and Windows Server 2019 and later.
+              - V(legacy) is triple DES with SHA-1, for older ones.
+            type: str
+            choices: [modern, legacy]
+            default: modern
+          owner:
+            description: The owner of the file. By default the user that the module runs as.
+            type: str
+          group:
+            description: The group of the file. By default the group of the user that the module runs as.
+            type: str
+          mode:
+            description:
+              - The mode of the file, by default V(0600), and V(0644) for V(der).
+              - A file with a private key is closed to others, and at most readable by the group.
+            type: str
+          restart:
+            description: The units of systemd that are restarted when the file was written, such as V(tomcat10).
+            type: list
+            elements: str
+            default: []
+          reload:
+            description: The units of systemd that are reloaded when the file was written, such as V(haproxy).
+            type: list
+            elements: str
+            default: []
 """
 
     # The folder of all certificates of a host.

@@ -21,6 +21,22 @@ SUBJECT = {
     "common_name": "COMMON_NAME",
 }
 
+# A further form of a certificate (exports.py), in a file of its own.
+EXPORT = {
+    "path": {"type": "path", "required": True},
+    "format": {"type": "str", "choices": ["pkcs12", "pem", "der", "der_key"], "default": "pkcs12"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "password": {"type": "str", "no_log": True},
+    "password_file": {"type": "path", "no_log": False},
+    "friendly_name": {"type": "str"},
+    "encryption": {"type": "str", "choices": ["modern", "legacy"], "default": "modern"},
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+    "mode": {"type": "str"},
+    "restart": {"type": "list", "elements": "str", "default": []},
+    "reload": {"type": "list", "elements": "str", "default": []},
+}
+
 # The one definition of a request: the option of every module and action that takes one. Described for people in
 # plugins/doc_fragments/request.py.
 REQUEST = {
@@ -49,6 +65,8 @@ REQUEST = {
         "links": {"type": "dict", "default": {}},
         "validate": {"type": "str"},
         "port": {"type": "int", "default": 443},
+        "served_by": {"type": "str", "choices": ["nginx", "other"], "default": "nginx"},
+        "exports": {"type": "list", "elements": "dict", "default": [], "options": EXPORT},
     },
 }
 

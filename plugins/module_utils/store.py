@@ -349,7 +349,7 @@ def _attributes(name: str, request: dict) -> tuple[int, int, int]:
         return 0o600, os.geteuid(), -1
     if name != "privkey.pem":
         return 0o644, -1, -1
-    return key_mode(request), _user(request.get("owner")), _group(request.get("group"))
+    return key_mode(request), user_id(request.get("owner")), group_id(request.get("group"))
 
 
 def _attributes_are_right(path: str, request: dict) -> bool:
@@ -365,14 +365,16 @@ def _attributes_are_right(path: str, request: dict) -> bool:
     )
 
 
-def _user(name: str | None) -> int:
+def user_id(name: str | None) -> int:
+    """Return the number of a user, or -1 for none."""
     try:
         return pwd.getpwnam(name).pw_uid if name else -1
     except KeyError as error:
         raise TlsError(f"owner: there is no user {name} on this host; create it or correct the request") from error
 
 
-def _group(name: str | None) -> int:
+def group_id(name: str | None) -> int:
+    """Return the number of a group, or -1 for none."""
     try:
         return grp.getgrnam(name).gr_gid if name else -1
     except KeyError as error:

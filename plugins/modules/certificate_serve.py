@@ -12,6 +12,8 @@ version_added: 0.1.0
 description:
   - Has nginx present each installed certificate, as M(evergreen.tls.nginx_reload) does, and sees it from outside as a client does, as
     M(evergreen.tls.handshake_verify) does.
+  - The exports of a request are written before that, as M(evergreen.tls.certificate_export) does, for the new version, and again if it goes back.
+    Where O(requests[].served_by=other), they take the place of nginx.
   - Where that fails, and the certificate was put in use after nginx had loaded the one before, the version before is put back, served
     again, and proved in the same way for the domains that it covers. The task fails with the reason, when all certificates have been looked at.
   - So it does where nginx presents the certificate already and something answers that clients cannot take for it, since a run may have been
@@ -64,6 +66,7 @@ options:
     default: controller
 seealso:
   - module: evergreen.tls.certificate_obtain
+  - module: evergreen.tls.certificate_export
   - module: evergreen.tls.nginx_reload
   - module: evergreen.tls.handshake_verify
 """
@@ -111,6 +114,10 @@ certificates:
       description: The earlier version that is in use again.
       type: str
       returned: when the proof failed and there was one
+    exported:
+      description: Which exports were written, and what became of the units that read them.
+      type: str
+      returned: when there was something to do
   sample:
     - name: www.example.org
       changed: true

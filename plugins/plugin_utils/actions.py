@@ -69,7 +69,7 @@ class TlsAction(ActionBase):
     def ask(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return what a module of the collection says on the host, whether it failed or not."""
         if isinstance(arguments.get("request"), dict):  # of which Ansible writes the whole into the journal of the host
-            arguments = {**arguments, "request": {**arguments["request"], "key_passphrase": None}}
+            arguments = {**arguments, "request": without_secrets(arguments["request"])}
         if self.company is None or _has_secret(arguments):
             return self._alone(module, arguments, task_vars)
         return self.company.ask(module, arguments, lambda all_of_them: self._together(module, all_of_them, task_vars))
@@ -185,12 +185,17 @@ class HostAction(TlsAction):
     }
 
     def decide(self, arguments, task_vars):
-        arguments = {**self._task.args, "request": complete_request(arguments["request"])}
+        request = complete_request(arguments["request"])
+        arguments = {**self._task.args, "request": request, **self.secrets(request)}
         arguments.pop("issuers", None)
         result = self.ask(self._task.action.rpartition(".")[2], arguments, task_vars)
         if result.get("missing") and self._task.check_mode:
             return {"changed": True, "msg": f"the package {result['missing']} would be installed first"}
         return result
+
+    def secrets(self, request: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return what the module needs of the secrets in a request, as options of its own."""
+        return {}
 
     def _arguments(self):
         return self._checked({name: value for name, value in self._task.args.items() if name in self.ARGUMENTS})
@@ -241,6 +246,12 @@ class ChainAction(TlsAction):
     def step(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result of another action of the collection."""
         return self.perform(f"evergreen.tls.{name}", arguments, task_vars)
+
+
+def without_secrets(request: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return a request without the passphrase of its key and the passwords of its exports."""
+    exports = [{**export, "password": None} for export in request.get("exports") or []]
+    return {**request, "key_passphrase": None, **({"exports": exports} if exports else {})}
 
 
 def together(certificates: list[dict[str, t.Any]]) -> dict[str, t.Any]:

@@ -35,6 +35,7 @@ LONGEST = {
     "organizational_unit_name": 64,
     "email_address": 254,
 }
+UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]{0,254}")  # systemd.unit(5)
 SHORTEST_PASSPHRASE = 8
 LONGEST_PASSPHRASE = (
     1023  # bytes: PEM_BUFSIZE of OpenSSL without the zero at its end; a line of nginx's file may have 4095
@@ -55,6 +56,7 @@ def complete_request(request: dict) -> dict:
         _check_passphrase(request["key_passphrase"])
         completed["encrypt_key"] = wants_encryption(request)
         _check_links(request["links"])
+        _check_exports(request["exports"], request["links"])
         _check_command(request["validate"])
         if request["lifetime"]:
             duration(request["lifetime"])
@@ -91,9 +93,13 @@ def check_distinct(requests: list[dict]) -> None:
     )
     if links:
         raise TlsError(f"two certificate requests have a link at {links}; give it to one of them")
+    lists = [request["exports"] for request in requests if isinstance(request.get("exports"), list)]
+    exports = _repeated([str(export.get("path")) for one in lists for export in one if isinstance(export, dict)])
+    if exports:
+        raise TlsError(f"two exports of a host are to be written to {exports}; give each a path of its own")
 
 
-def _repeated(words: list[str]) -> str:
+def _repeated(words: list) -> str:
     return ", ".join(sorted(word for word, times in collections.Counter(words).items() if times > 1))
 
 
@@ -141,10 +147,10 @@ def _check_subject(request: dict) -> None:
         )
 
 
-def _check_mode(mode: str) -> None:
+def _check_mode(mode: str, where: str = "") -> None:
     if not re.fullmatch("0?[0-7]{3}", mode) or int(mode, 8) & 0o037 or not int(mode, 8) & 0o400:
         raise TlsError(
-            f"mode is {mode}, and the private key's file must be readable by its owner, at most readable by its group, "
+            f"{where}mode is {mode}, and the private key's file must be readable by its owner, at most readable by its group, "
             'and closed to all others; write "0600" or "0640"'
         )
 
@@ -188,3 +194,50 @@ def _check_links(links: dict) -> None:
             raise TlsError(
                 f"links: {path} leads to {file!r}, and a certificate has {', '.join(FILES)}; choose one of these"
             )
+
+
+def _check_exports(exports: list, links: dict) -> None:
+    for export in exports:
+        path = export["path"]
+        for one in filter(None, (path, export["password_file"])):
+            if not os.path.isabs(one) or os.path.normpath(one) != one or not _is_printable(one):
+                raise TlsError(f"exports: {one!r} is not an absolute path in its plain form; correct it")
+        where = f"exports: {path}: "
+        if export["state"] == "present":
+            _check_password(export, where)
+        if export["mode"] and export["format"] != "der":
+            _check_mode(export["mode"], where)
+        elif export["mode"] and (not re.fullmatch("0?[0-7]{3}", export["mode"]) or int(export["mode"], 8) & 0o133):
+            raise TlsError(
+                f'{where}mode is {export["mode"]}, and others may at most read a certificate; write "0644" or "0640"'
+            )
+        _check_words({"owner": export["owner"], "group": export["group"]})
+        for unit in (*export["restart"], *export["reload"]):
+            if not UNIT.fullmatch(unit):
+                raise TlsError(f"{where}{unit!r} cannot be a unit of systemd; write its name, such as tomcat10")
+    password_files = {export["password_file"] for export in exports}  # which several may share
+    shared = _repeated([*(export["path"] for export in exports), *password_files, *links])
+    if shared:
+        raise TlsError(f"exports: {shared} is to be several files; give each a path of its own")
+
+
+def _check_password(export: dict, where: str) -> None:
+    """Make sure that a keystore, and nothing else, has one password and one name."""
+    password = export["password"]
+    if export["format"] != "pkcs12":
+        unfit = [word for word in ("password", "password_file", "friendly_name") if export[word] is not None]
+        if unfit:
+            raise TlsError(f"{where}{unfit[0]} is for format: pkcs12 alone; leave it out, or choose that")
+        return
+    if (password is None) == (export["password_file"] is None):
+        raise TlsError(f"{where}a keystore needs either password or password_file; write one of them")
+    if password is not None and not re.fullmatch("[ -~]{1,128}", password):
+        raise TlsError(
+            f"{where}password is text of letters, digits and signs that ASCII has, 128 at most, since programs do not agree on others; "
+            "choose another one"
+        )
+    name = export["friendly_name"]
+    if name is not None and not (0 < len(name) <= 64 and name == name.strip() and _is_printable(name)):
+        raise TlsError(
+            f"{where}friendly_name is {name!r}, and it is printable text of 64 characters at most; correct it"
+        )

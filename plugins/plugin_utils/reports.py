@@ -161,11 +161,13 @@ def _outcome(host: str, request: str, obtained: t.Any, served: t.Any, rows: list
         reason = _said(_get(waiting, "for")) or _said(_get(obtained, "msg")) or _said(waiting)
         return outcome._replace(state="waiting", reason=reason, since=_moment(_get(waiting, "since")))
     if _is(obtained, "due") and _is(obtained, "changed"):
-        return new._replace(state="renewed", reason=_said(_get(obtained, "reason")) or _said(_get(obtained, "msg")))
+        reason = _said(_get(obtained, "reason")) or _said(_get(obtained, "msg"))
+        return new._replace(state="renewed", reason="; ".join(filter(None, [reason, _said(_get(served, "exported"))])))
     changes = [_said(_get(item, "msg")) for item in (obtained, served) if _is(item, "changed")]
+    changes = [_said(_get(served, "exported")), *changes] if changes else []
     if changes:
         repaired = new if new.until else outcome
-        return repaired._replace(state="repaired", reason="; ".join(filter(None, changes)))
+        return repaired._replace(state="repaired", reason="; ".join(dict.fromkeys(filter(None, changes))))
     return outcome
 
 

@@ -41,6 +41,12 @@ EXHIBIT = {
     "encrypted": BOOL,
 }
 ANSWERS: dict[str, dict[str, dict[str, t.Any]]] = {
+    "certificate_export": {
+        "exports": {"type": "list", "elements": "dict", "options": {"path": TEXT, "changed": BOOL}},
+        "units": DICT,
+        "fresh": BOOL,
+        "fingerprint": TEXT,
+    },
     "certificate_info": {
         "now": {"type": "str", "required": True},
         "certificates": {"type": "list", "elements": "dict", "required": True, "options": EXHIBIT},

@@ -39,7 +39,15 @@ from cryptography.hazmat.primitives.serialization import (
 from ansible_collections.evergreen.tls.plugins.action import handshake_verify
 from ansible_collections.evergreen.tls.plugins.action.firewall_port import ActionModule as FirewallAction
 from ansible_collections.evergreen.tls.plugins.filter.request_domains import request_domains
-from ansible_collections.evergreen.tls.plugins.module_utils import configurations, handshakes, master, processes
+from ansible_collections.evergreen.tls.plugins.module_utils import (
+    configurations,
+    exports,
+    handshakes,
+    keystores,
+    master,
+    processes,
+    units,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, describe_chain, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
@@ -244,7 +252,11 @@ def read_key(content: bytes) -> None:
 
 def read_waiting_request(content: bytes) -> t.Any:
     files = {"privkey.pem": key_pem(KEY), "request.csr": content, "issuer": b"local"}
-    store = types.SimpleNamespace(file=lambda _version, name: files[name], check_private=lambda *_arguments: None)
+    store = types.SimpleNamespace(
+        file=lambda _version, name: files[name],
+        check_private=lambda *_arguments: None,
+        private_key=lambda *_arguments: KEY,
+    )
     return certificate_request.waiting_request(store, WANTED)
 
 
@@ -253,6 +265,33 @@ def read_file_of_inbox(content: bytes) -> None:
     assert found.certificates or found.complaints or found.holds_key
     assert all(";" in complaint for complaint in found.complaints)
     strays([Entry("answer", *found)], {})
+
+
+def read_keystore(content: bytes) -> None:
+    for encryption in keystores.ENCRYPTIONS:
+        keystores.difference(content, KEY, CHAIN, "correct horse", "site", encryption)
+
+
+def read_ledger(content: bytes) -> None:
+    wanted = {"path": "/etc/site.p12", "friendly_name": None, "restart": ["tomcat10"], "reload": [], "state": "present"}
+    export = exports.Export(wanted, "site")
+    with mock.patch.object(exports, "read_file", return_value=content):
+        ledger = exports.Ledger(types.SimpleNamespace(path="/etc/evergreen/site"))
+    for verb, unit in ledger.todo([export]):
+        ledger.done([export], verb, unit)
+    assert not ledger.todo([export])
+
+
+def read_password(content: bytes) -> None:
+    wanted = {"path": "/a", "friendly_name": None, "restart": [], "reload": [], "password_file": "/b"}
+    with mock.patch.object(exports, "read_file", return_value=content):
+        password = exports.Export(wanted, "site").password()
+    assert password and password.isprintable()
+
+
+def read_state_of_unit(content: bytes) -> None:
+    with mock.patch.object(units, "run", return_value=(0, text(content))):
+        units.refresh("reload", "haproxy")
 
 
 def read_installed(content: bytes) -> None:
@@ -267,6 +306,7 @@ def read_chain_in_use(content: bytes) -> t.Any:
         check_links=lambda _wanted: None,
         current=lambda: "v0001",
         file=lambda version, _name: content if version == "v0001" else None,
+        private_key=lambda _version: load_key(content),
         next="/etc/evergreen/www/next",
     )
     return certificate_install.install(module, WANTED, store)
@@ -674,6 +714,17 @@ REQUEST_WORDS = {
     "links": {"/etc/nginx/server.pem": "fullchain.pem"},
     "validate": "nginx -t -c '/etc/nginx/nginx.conf'",
     "port": 8443,
+    "served_by": "other",
+    "exports": [
+        {
+            "path": "/etc/tomcat10/site.p12",
+            "password": "correct horse",
+            "friendly_name": "tomcat",
+            "restart": ["tomcat10"],
+        },
+        {"path": "/etc/haproxy/site.pem", "format": "pem", "group": "haproxy", "mode": "0640", "reload": ["haproxy"]},
+        {"path": "/srv/site.cer", "format": "der", "mode": "0644"},
+    ],
 }
 ISSUERS = {"corporate": {"type": "local_ca", "directory": "/nowhere/pki", "name": "Corporate", "lifetime": "30d"}}
 SITES = {
@@ -798,6 +849,14 @@ INBOX = (
 )
 RECORDS = (RECORD, {**RECORD, "revoked_at": NOW.isoformat(), "reason": "superseded"})
 
+KEYSTORES = tuple(
+    keystores.make_keystore(KEY, CHAIN, "correct horse", "site", encryption) for encryption in keystores.ENCRYPTIONS
+)
+LEDGER = {
+    "written": {"/etc/site.p12": "/etc/keystorePass.txt", "/etc/site.pem": None},
+    "pending": {"/etc/site.p12": ["reload haproxy"]},
+}
+
 PROBLEMS = (
     {
         "type": "urn:ietf:params:acme:error:rejectedIdentifier",
@@ -874,6 +933,12 @@ PARSERS = (
     ),
     Parser("waiting", "a moment that a host tells", lambda content: moment(text(content)), (NOW.isoformat().encode(),)),
     Parser("contents", "a file in the inbox of a CA with people in it", read_file_of_inbox, INBOX, "der"),
+    Parser("keystores", "a keystore", read_keystore, KEYSTORES, "der"),
+    Parser("exports", "what was written", read_ledger, encoded(LEDGER), "json"),
+    Parser("exports", "a password", read_password, (b"correct horse\r\nbattery\n",)),
+    Parser(
+        "units", "the state of a unit", read_state_of_unit, (b"LoadState=loaded\nActiveState=active\nCanReload=yes\n",)
+    ),
     Parser("handshakes", "what a server answers", shake_hands, flights()),
     Parser(
         "nginx",

@@ -16,7 +16,14 @@ import sys
 from ansible_collections.evergreen.tls.tests.faults.calls import TRACED, Call, read_calls
 
 PACKAGE = "ansible_collections.evergreen.tls.plugins.modules"
-MODULES = ("certificate_install", "certificate_request", "firewall_transcript", "nginx_reload", "nginx_sites")
+MODULES = (
+    "certificate_export",
+    "certificate_install",
+    "certificate_request",
+    "firewall_transcript",
+    "nginx_reload",
+    "nginx_sites",
+)
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONWARNINGS": "ignore"}
 
 # Has imported all that a module needs, also what it would import only when it is needed, and forks for each module. With

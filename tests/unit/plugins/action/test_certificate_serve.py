@@ -152,3 +152,123 @@ def test_while_a_request_waits_what_is_in_use_is_presented_for_its_own_names_and
     result = serve(host, waiting={"www": {"names": names}})
     assert (result["failed"], result["changed"], host.served, host.proofs) == (False, True, "v0001", [])
     assert asked == [names] and result["msg"] == "nginx presents v0001"
+
+
+class ExportingHost(Host):
+    """One on which programs read exports, and may not like what is in them."""
+
+    def __init__(self, *arguments, exported="v0001", refused=(), unable=None, **more):
+        super().__init__(*arguments, **more)
+        self.exported, self.refused, self.unable = exported, refused, unable
+        self.order = []
+
+    def certificate_export(self, _arguments):
+        self.order.append("export")
+        if self.unable:
+            return {"failed": True, "msg": self.unable}
+        changed, self.exported = self.exported != self.current, self.current
+        answer = {"changed": changed, "fresh": changed, "fingerprint": self.current, "msg": "it is written"}
+        if not changed:
+            return {**answer, "units": {}, "msg": "the exports of www are as they should be"}
+        if self.current in self.refused:
+            return {**answer, "failed": True, "msg": "tomcat10 could not be restarted"}
+        return {**answer, "units": {"tomcat10": "was restarted"}}
+
+    def nginx_reload(self, arguments):
+        self.order.append("reload")
+        return super().nginx_reload(arguments)
+
+    def handshake_verify(self, arguments):
+        self.order.append("look")
+        self.timeouts = [*getattr(self, "timeouts", []), arguments["timeout"]]
+        return super().handshake_verify(arguments)
+
+
+class HostOfTomcat(ExportingHost):
+    """One without nginx: what is exported is what is served."""
+
+    def nginx_reload(self, _arguments):
+        raise AssertionError("there is no nginx here")
+
+    def certificate_export(self, arguments):
+        answer = super().certificate_export(arguments)
+        if not answer.get("failed"):
+            self.served = self.exported
+        return answer
+
+
+EXPORTS = [{"path": "/etc/tomcat10/www.p12", "password": "secret", "restart": ["tomcat10"]}]
+EXPORTED = {**REQUEST, "exports": EXPORTS}
+BY_TOMCAT = {**EXPORTED, "served_by": "other"}
+
+
+def test_exports_are_written_before_nginx_is_reloaded_so_that_a_killed_run_is_seen_from_outside():
+    host = ExportingHost(served="v0001")
+    result = serve(host, requests=[EXPORTED])
+    assert host.order == ["export", "reload", "look"]
+    assert (result["failed"], result["exported"], host.timeouts) == (False, "it is written", [60])
+
+
+def test_exports_that_are_as_they_should_be_leave_it_at_a_look():
+    host = ExportingHost(exported="v0002")
+    result = serve(host, requests=[EXPORTED], fingerprints={"www": "v0002"})
+    assert host.order == ["export", "look"]
+    assert (result["changed"], result["failed"], "exported" in result) == (False, False, False)
+
+
+def test_a_host_without_exports_is_not_asked_for_them():
+    host = ExportingHost()
+    serve(host)
+    assert "export" not in host.order
+
+
+def test_exports_that_cannot_be_written_are_told_and_nginx_goes_on_with_the_new_version():
+    host = ExportingHost(served="v0001", unable="the folder does not exist; create it")
+    result = serve(host, requests=[EXPORTED])
+    assert (host.current, host.served, result["failed"]) == ("v0002", "v0002", True)
+    assert result["msg"].startswith("the folder does not exist; create it. www.example.org")
+    assert "put_back" not in result
+
+
+def test_a_version_that_others_do_not_start_with_makes_way_for_the_one_before_everywhere():
+    host = ExportingHost(served="v0001", refused=["v0002"])
+    result = serve(host, requests=[EXPORTED])
+    assert (host.current, host.served, host.exported) == ("v0001", "v0001", "v0001")
+    assert (result["failed"], result["put_back"]) == (True, "v0001")
+    assert result["msg"].startswith("tomcat10 could not be restarted. v0001 of www is in use again: ")
+
+
+def test_exports_follow_where_nginx_goes_back():
+    host = ExportingHost(served="v0001", good=["v0001"])
+    result = serve(host, requests=[EXPORTED])
+    assert (host.current, host.served, host.exported, result["failed"]) == ("v0001", "v0001", "v0001", True)
+
+
+def test_what_other_programs_serve_is_proved_without_nginx():
+    host = HostOfTomcat(served="v0001")
+    result = serve(host, requests=[BY_TOMCAT], fingerprints={"www": "v0002"})
+    assert (host.order, host.served) == (["export", "look"], "v0002")
+    assert (result["changed"], result["failed"], result["exported"]) == (True, False, "it is written")
+    assert result["msg"] == "www.example.org, new.example.org proved from the controller"
+
+
+def test_what_other_programs_serve_goes_back_where_it_is_not_proved():
+    host = HostOfTomcat(served="v0001", good=["v0001"])
+    result = serve(host, requests=[BY_TOMCAT])
+    assert (host.current, host.served, result["put_back"]) == ("v0001", "v0001", "v0001")
+    assert result["msg"] == (
+        f"{REFUSED['msg']}. v0001 of www is in use again: www.example.org proved from the controller"
+    )
+
+
+def test_what_other_programs_serve_stays_where_their_export_cannot_be_written():
+    host = HostOfTomcat(served="v0001", unable="no password")
+    result = serve(host, requests=[BY_TOMCAT])
+    assert (host.current, host.order, result["failed"], result["msg"]) == ("v0002", ["export"], True, "no password")
+
+
+def test_a_rollback_that_other_programs_do_not_bring_to_clients_says_so():
+    host = HostOfTomcat(served="v0001", good=[])
+    assert serve(host, requests=[BY_TOMCAT])["msg"] == (
+        f"{REFUSED['msg']}. v0001 of www is in use again, and the host presents it, but it is not proved: {REFUSED['msg']}"
+    )

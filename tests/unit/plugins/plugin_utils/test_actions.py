@@ -37,6 +37,25 @@ def test_a_host_without_addresses_is_reached_by_its_name():
     assert places({"inventory_hostname": "web1.example.org"}, 8443) == [("web1.example.org", 8443)]
 
 
+def test_secrets_are_no_part_of_a_request_that_reaches_a_host(monkeypatch):
+    sent = []
+
+    def execute(_self, _module, module_args, **_more):
+        sent.append(module_args)
+        return {"changed": False}
+
+    monkeypatch.setattr(ActionBase, "_execute_module", execute)
+    action = ChainAction(Task(), None, None, None, None)
+    request = {"name": "www", "key_passphrase": "secret", "exports": [{"path": "/a.p12", "password": "secret"}]}
+    action.ask("nginx_reload", {"request": request, "directory": "/etc/evergreen"}, {})
+    assert sent == [
+        {
+            "request": {"name": "www", "key_passphrase": None, "exports": [{"path": "/a.p12", "password": None}]},
+            "directory": "/etc/evergreen",
+        }
+    ]
+
+
 def chain(walk, *names):
     """Return what a chain of actions answers for requests of these names."""
     return ChainAction(Task(), None, None, None, None).each([{"name": name} for name in names], walk)

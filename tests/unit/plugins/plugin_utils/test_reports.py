@@ -74,6 +74,14 @@ def test_a_certificate_that_was_issued_and_proved_is_renewed():
     assert outcome({**ISSUED, "reason": None, "msg": "v0002 is in use"}, SERVED).reason == "v0002 is in use"
 
 
+def test_whom_a_new_certificate_was_brought_to_is_told():
+    served = {**SERVED, "changed": True, "exported": "tomcat10 was restarted"}
+    assert outcome(ISSUED, served).reason == f"{WHY}; tomcat10 was restarted"
+    repaired = outcome(FINE, served)
+    assert (repaired.state, repaired.reason) == ("repaired", f"tomcat10 was restarted; {SERVED['msg']}")
+    assert outcome(FINE, {**served, "msg": served["exported"]}).reason == "tomcat10 was restarted"
+
+
 def test_what_was_put_right_without_a_new_certificate_is_repaired():
     linked = {**FINE, "changed": True, "msg": "/etc/nginx/www.pem set right", "certificate": {"not_after": NEW}}
     reloaded = {**SERVED, "changed": True, "msg": "nginx presents the installed certificate of www"}

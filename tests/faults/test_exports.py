@@ -1,0 +1,273 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Exports, killed at each system call: what servers read stays whole, and in the end they have read what is in use."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import signal
+import subprocess
+
+import pytest
+
+from ansible_collections.evergreen.tls.tests.faults import judge
+from ansible_collections.evergreen.tls.tests.faults.calls import PROCESSES, STARTS, TRACED
+from ansible_collections.evergreen.tls.tests.faults.conftest import Theatre
+from ansible_collections.evergreen.tls.tests.faults.programs import Programs, kill_at, refuse
+from ansible_collections.evergreen.tls.tests.faults.scenes import plain
+
+# A server is named after the file that it reads: it has loaded what is in its copy.
+SYSTEMCTL = """#!/bin/sh
+for unit; do :; done
+if [ "$1" = show ]; then
+    printf 'LoadState=loaded\\nActiveState=active\\nCanReload=yes\\n'
+else
+    cp "$unit" "$unit.loaded.new" && mv "$unit.loaded.new" "$unit.loaded"
+fi
+"""
+ERRORS = ("ENOSPC", "EIO", "EACCES", "EROFS")
+SABOTAGE = {
+    "it is written down too late that a restart is due": (
+        """
+def write(self, export, content):
+    password = self.made.pop(export.wanted["password_file"], None)
+    if password:
+        export.write_password(password)
+    export.write(content)
+    self.ledger.written.setdefault(export.path, None)
+    self.ledger.pending[export.path] = []
+certificate_export.Work._write = write
+""",
+        "has not loaded what is in use",
+    ),
+    "it is forgotten too early": (
+        """
+told = exports.Ledger.todo
+def todo(self, wanted):
+    found = told(self, wanted)
+    self.pending = {}
+    self.save()
+    return found
+exports.Ledger.todo = todo
+exports.Ledger.settle = lambda self, wanted: None
+""",
+        "has not loaded what is in use",
+    ),
+    "a file is written in its place": (
+        """
+def write(self, content):
+    with open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+        stream.write(content)
+exports.Export.write = write
+""",
+        "site.pem holds neither the old nor the new certificate",
+    ),
+}
+IMPORTS = (
+    "from ansible_collections.evergreen.tls.plugins.modules import certificate_export\n"
+    "from ansible_collections.evergreen.tls.plugins.module_utils import exports\n"
+)
+
+
+class ExportScene:
+    """A certificate of which exports are wanted."""
+
+    module = "certificate_export"
+    key_mode = 0o600
+    arguments: dict = {}
+    end = "in use"
+
+    def __init__(self, title, prepare, state="present"):
+        self.title, self.prepare, self.state = title, prepare, state
+
+    def request(self, host):
+        """Return the request, with a keystore whose password is to be made, and a bundle."""
+        keystore, bundle = paths(host)
+        usual = {"format": "pkcs12", "friendly_name": None, "encryption": "modern", "password": None, "owner": None}
+        usual |= {"group": None, "mode": None, "restart": [], "reload": [], "password_file": None, "state": self.state}
+        return plain(
+            host,
+            exports=[
+                {**usual, "path": keystore, "password_file": f"{keystore}.password", "restart": [keystore]},
+                {**usual, "path": bundle, "format": "pem", "reload": [bundle]},
+            ],
+        )
+
+    def run(self, host, _chain, strace=None):
+        """Run the module in its scene; what is remembered of exports is about those of this host then."""
+        ledger = os.path.join(host.store, "exports.json")
+        if read(ledger):
+            with open(ledger, "r+b") as stream:
+                moved = re.sub(rb'"[^"]*(?=/host/exports/)', b'"' + host.folder.encode(), stream.read())
+                stream.seek(0)
+                stream.truncate()
+                stream.write(moved)
+        arguments = {"request": self.request(host), "directory": host.directory}
+        internal = {"_ansible_diff": True, "_ansible_remote_tmp": host.folder}
+        log = os.path.join(host.folder, "log") if strace is not None else ""
+        output = os.path.join(host.folder, "output")
+        return host.programs.run(self.module, {**arguments, **internal}, output, strace, log, (*TRACED, *PROCESSES))
+
+    def ordinary(self, host):
+        """Do what an ordinary run does."""
+        return self.run(host, None).answer()
+
+    def links(self, _host):
+        """Return no links."""
+        return {}
+
+
+def paths(host):
+    """Return where the keystore and the bundle are."""
+    folder = os.path.join(host.top, "exports")
+    os.makedirs(folder, exist_ok=True)
+    return os.path.join(folder, "site.p12"), os.path.join(folder, "site.pem")
+
+
+def installed(host):
+    host.renew(plain(host))
+
+
+def exported(host):
+    installed(host)
+    assert RENEWED.ordinary(host)["changed"]
+
+
+def renewed(host):
+    exported(host)
+    host.renew(plain(host))
+
+
+FIRST = ExportScene("first exports", installed)
+RENEWED = ExportScene("exports of a renewal", renewed)
+REMOVED = ExportScene("a removal of exports", exported, state="absent")
+SCENES = (FIRST, RENEWED, REMOVED)
+
+
+def read(path):
+    """Return what a file holds, or nothing where there is none."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return b""
+
+
+def in_keystore(path):
+    """Return what openssl finds in a keystore."""
+    argv = ["openssl", "pkcs12", "-in", path, "-passin", f"file:{path}.password", "-nodes", "-clcerts"]
+    return subprocess.run(argv, capture_output=True, check=False).stdout
+
+
+def violations(host):
+    """Return what does not hold at any instant."""
+    found = judge.open_keys(host.top, 0o600)
+    versions = [os.path.join(host.store, name) for name in os.listdir(host.store) if name.startswith("v")]
+    keystore, bundle = paths(host)
+    for path, content in ((keystore, in_keystore), (bundle, read)):
+        held = content(path) if os.path.exists(path) else None
+        # A keystore of OpenSSL's telling has its key in the same words as the store.
+        parts = ("cert.pem", "privkey.pem")
+        if held is not None and not any(
+            all(read(os.path.join(version, part)) in held for part in parts) for version in versions
+        ):
+            found.append(f"{os.path.basename(path)} holds neither the old nor the new certificate")
+    return found
+
+
+def violations_after_all(scene, host):
+    """Do an ordinary run, and another that changes nothing; return what does not hold then."""
+    answer = scene.ordinary(host)
+    if answer.get("failed"):
+        return [f"the ordinary run fails: {answer['msg']}"]
+    found = violations(host)
+    for path in paths(host):
+        if scene.state == "absent":
+            found += [f"{path} is still there"] if os.path.exists(path) else []
+        elif read(path) != read(f"{path}.loaded"):
+            found.append(f"{os.path.basename(path)}: its server has not loaded what is in use")
+    folder = os.path.dirname(paths(host)[0])
+    found += [f"{name} is left over" for name in os.listdir(folder) if name.startswith(".")]
+    before = judge.picture(host.top)
+    answer = scene.ordinary(host)
+    if answer.get("failed") or answer["changed"] or judge.picture(host.top) != before:
+        found.append(f"a further run changes something: {answer.get('msg')}")
+    return found
+
+
+def killed(scene, host, call):
+    """Kill the module at a system call; return what does not hold then, and after an ordinary run."""
+    run = scene.run(host, None, kill_at(call))
+    assert run.signal == signal.SIGKILL, f"{call.name} {call.number} was not reached"
+    return violations(host) + violations_after_all(scene, host)
+
+
+def refused(scene, host, call, error):
+    """Refuse a system call; return what does not hold then, in what the module says, and after an ordinary run."""
+    answer = scene.run(host, None, refuse(call, error)).answer()
+    found = violations(host)
+    if answer.get("failed") and "; " not in answer["msg"]:
+        found.append(f"it says {answer['msg']!r}")
+    return found + violations_after_all(scene, host)
+
+
+@pytest.fixture
+def theatre(tmp_path):
+    """Prepare a scene, for modules to which something may have been done."""
+    program = tmp_path / "programs/systemctl"
+    program.parent.mkdir()
+    program.write_text(SYSTEMCTL)
+    program.chmod(0o755)
+    shelf = queue.Queue(maxsize=os.cpu_count())
+
+    def prepare(scene, sabotage=""):
+        for _processor in range(shelf.maxsize):
+            shelf.put(Programs(sabotage, PATH=f"{program.parent}:{os.environ['PATH']}"))
+        folder = tmp_path / "hosts"
+        folder.mkdir()
+        return Theatre(scene, str(folder), shelf)
+
+    yield prepare
+    while not shelf.empty():
+        shelf.get().close()
+
+
+def points_of(theatre):
+    """Return the system calls at which something changes on the host, or other programs are started."""
+    points = [call for call in theatre.calls if call.error is None and (call.name in STARTS or theatre.changes(call))]
+    return [call for call in points if call.paths or call.name in STARTS]
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
+def test_a_kill_at_any_system_call_leaves_exports_whole_and_the_next_run_tells_who_reads_them(scene, theatre, tally):
+    stage = theatre(scene)
+    points = points_of(stage)
+    assert points, "nothing was recorded"
+    found = stage.play(lambda host, call: killed(scene, host, call), points)
+    tally.add("kills", scene.module, scene.title, len(points))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
+def test_whatever_the_system_refuses_exports_stay_whole_and_the_next_run_finishes_them(
+    scene, theatre, tally, is_sample
+):
+    stage = theatre(scene)
+    points = [call for call in points_of(stage) if call.name not in STARTS and stage.touches_host(call)]
+    variations = [(call, ERRORS[number % len(ERRORS)]) for number, call in enumerate(points)]
+    variations = variations[:: 3 if is_sample else 1]
+    found = stage.play(lambda host, call, error: refused(scene, host, call, error), variations)
+    tally.add("errors", scene.module, scene.title, len(variations))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGE)
+def test_what_would_break_the_promise_is_found(sabotage, theatre):
+    code, sign = SABOTAGE[sabotage]
+    stage = theatre(RENEWED, f"{IMPORTS}{code}")
+    found = stage.play(lambda host, call: killed(RENEWED, host, call), points_of(stage))
+    assert any(sign in violation for violation in found), found
