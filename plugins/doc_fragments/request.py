@@ -124,6 +124,27 @@ options:
           - They become symbolic links into the current version.
         type: dict
         default: {}
+      adopt:
+        description:
+          - The files of a key and a certificate that somebody put on the host by hand. They become the first version, and symbolic links
+            into the current version take their place, so that a server's configuration that names them goes on working.
+          - A pair that is adopted is served as it is, and renewed when it is due. It is due at once if the certificate is none that the
+            request asks for, or if others than the request names could read the key.
+          - Where neither file is there, nothing is adopted, and the links come with the first certificate.
+          - C(docs/adopt.md) says what is refused, and why.
+        type: dict
+        suboptions:
+          key:
+            description: The file of the private key, in PEM and without a passphrase; leads to V(privkey.pem) from then on.
+            type: str
+            required: true
+          certificate:
+            description: The file of the certificate, in PEM, with or without its chain; leads to V(fullchain.pem) from then on.
+            type: str
+            required: true
+          chain:
+            description: The file of the chain, in PEM, where it is another one; leads to V(chain.pem) from then on.
+            type: str
       validate:
         description:
           - A command that must succeed once the new version is in place, such as V(nginx -t). If it fails, the earlier
