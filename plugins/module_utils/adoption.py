@@ -148,7 +148,9 @@ def _read_key(path: str, request: dict) -> tuple[bytes, os.stat_result]:
     """Return the private key in a file, as it is, and how it lies there."""
     content, found = _read(path, request)
     if b"-----BEGIN CERTIFICATE" in content:
-        raise TlsError(f"adopt: {path} holds a certificate besides the key, which a link to the key would not; {_SPLIT}")
+        raise TlsError(
+            f"adopt: {path} holds a certificate besides the key, which a link to the key would not; {_SPLIT}"
+        )
     if b"ENCRYPTED" in content:
         raise TlsError(
             f"adopt: {path} is protected by a passphrase; take it off with openssl pkey -in {path} -out NEW, put that in its place, and "
@@ -167,7 +169,9 @@ def _read_certificates(path: str, request: dict) -> tuple[list, os.stat_result]:
     """Return the certificates in a file, and how it lies there."""
     content, found = _read(path, request)
     if b"PRIVATE KEY-----" in content:
-        raise TlsError(f"adopt: {path} holds a private key besides the certificate, which a link to that would not; {_SPLIT}")
+        raise TlsError(
+            f"adopt: {path} holds a private key besides the certificate, which a link to that would not; {_SPLIT}"
+        )
     try:
         return parse_chain(content), found
     except TlsError as error:

@@ -102,10 +102,7 @@ def tell_of_adoption(store, paths, pair, what):
     if pair is not None:
         told["msg"] += f" ({identity(pair.chain[0])})"
         if pair.exposed:
-            told["warnings"] = [
-                f"{pair.exposed}, and so it is renewed with a new one. Only those can read it from now on whom owner, group and mode "
-                "of the request name; write them into it if a program needs that"
-            ]
+            told["exposed"] = pair.exposed
     return told
 
 

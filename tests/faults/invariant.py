@@ -23,7 +23,9 @@ class Invariant:
         self.ready = set(complete.values()) - {self.before}
         lasting = {found for name, found in complete.items() if judge.lasts(os.path.join(done.store, name), days=60)}
         current = os.path.join(base.store, "current")
-        self.good = lasting - {self.before} | ({self.before} if self.before and judge.lasts(current, days=60) else set())
+        self.good = lasting - {self.before} | (
+            {self.before} if self.before and judge.lasts(current, days=60) else set()
+        )
         self.links = {os.path.basename(path): _leads_to(path, base.top) for path in scene.links(base)}
 
     def in_use(self, host: Host) -> str | None:

@@ -38,8 +38,15 @@ class Hand:
         self.folder = folder
         self.key, self.certificate, self.chain = (folder / name for name in ("server.key", "server.pem", "chain.pem"))
         self.request = {
-            "name": "web", "host": "web1", "domains": NAMES, "issuer": "local", "type": "ECC", "curve": "secp256r1",
-            "size": 2048, "mode": "0600", "links": {},
+            "name": "web",
+            "host": "web1",
+            "domains": NAMES,
+            "issuer": "local",
+            "type": "ECC",
+            "curve": "secp256r1",
+            "size": 2048,
+            "mode": "0600",
+            "links": {},
             "adopt": {"key": str(self.key), "certificate": str(self.certificate)},
         }
 
@@ -124,9 +131,7 @@ def test_notes_that_openssl_leaves_in_a_file_are_no_obstacle(store, hand):
     text = openssl(hand.folder, "x509", "-in", "server.pem", "-text")
     hand.certificate.write_bytes(b"Bag Attributes\n    friendlyName: www\n" + text + ISSUING.pem)
     adopted(store, hand)
-    assert store.file("v0001", "fullchain.pem") == to_pem(
-        [store_module.parse_chain(text)[0], ISSUING.certificate]
-    )
+    assert store.file("v0001", "fullchain.pem") == to_pem([store_module.parse_chain(text)[0], ISSUING.certificate])
 
 
 def test_a_chain_in_a_file_of_its_own_is_served_with_the_certificate(store, hand):
