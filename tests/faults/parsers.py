@@ -40,6 +40,7 @@ from ansible_collections.evergreen.tls.plugins.action import handshake_verify
 from ansible_collections.evergreen.tls.plugins.action.firewall_port import ActionModule as FirewallAction
 from ansible_collections.evergreen.tls.plugins.filter.request_domains import request_domains
 from ansible_collections.evergreen.tls.plugins.module_utils import configurations, handshakes, master, processes
+from ansible_collections.evergreen.tls.plugins.module_utils.adoption import find_pair
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, describe_chain, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
@@ -62,6 +63,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.portraits import ide
 from ansible_collections.evergreen.tls.plugins.module_utils.renewal import renewal_time, why_renew
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.sites import OPTIONS
+from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
 from ansible_collections.evergreen.tls.plugins.modules import (
     certificate_install,
     certificate_request,
@@ -76,6 +78,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils import (
     acme_renewal,
     answers,
     clocks,
+    crossings,
     firewalls,
     local_ca,
     programs,
@@ -240,6 +243,25 @@ def read_key(content: bytes) -> None:
     describe_key(key.public_key())
     assert public_bytes(load_key(key_pem(key)).public_key()) == public_bytes(key.public_key())
     public_pem(key.public_key())
+
+
+def read_made_by_hand(content: bytes) -> None:
+    """Adopt the key and the chain that stand before and after an empty line."""
+    key, _line, chain = content.partition(b"\n\n")
+    with tempfile.TemporaryDirectory(prefix="evergreen-fed-") as folder:
+        paths = {"key": os.path.join(folder, "key"), "certificate": os.path.join(folder, "certificate")}
+        for option, part in (("key", key), ("certificate", chain)):
+            with open(paths[option], "wb") as stream:
+                stream.write(part)
+        for chain_too in ({}, {"chain": paths["certificate"]}):
+            request = {**WANTED, "mode": "0600", "adopt": {**paths, **chain_too}}
+            assert find_pair(Store(os.path.join(folder, "evergreen"), "web"), request).key == key
+
+
+def read_chain_extra(content: bytes) -> None:
+    with mock.patch.object(crossings, "read_file", return_value=content):
+        crossing = crossings.read_crossing({"chain_extra": "/extra.pem", "preferred_root": "Old Root"})
+    crossing.complaint(crossing.extended(CHAIN, CHAIN), CHAIN)
 
 
 def read_waiting_request(content: bytes) -> t.Any:
@@ -843,6 +865,11 @@ PARSERS = (
         "der",
         signed_by(ISSUING.key),
     ),
+    Parser(
+        *("adoption", "a pair that somebody made by hand", read_made_by_hand, (KEYS[0] + b"\n" + PEM,)),
+        *("der", signed_by(ISSUING.key)),
+    ),
+    Parser("crossings", "the certificates that an issuer adds", read_chain_extra, (ISSUING.pem, PEM), "der"),
     Parser("keys", "a private key", read_key, (*KEYS, *OTHER_KEYS), "der"),
     Parser(
         "keys", "a signing request", lambda content: requested_names(load_request(content)), CSRS, "der", signed_by(KEY)
