@@ -40,9 +40,10 @@ from ansible_collections.evergreen.tls.plugins.action import handshake_verify
 from ansible_collections.evergreen.tls.plugins.action.firewall_port import ActionModule as FirewallAction
 from ansible_collections.evergreen.tls.plugins.filter.request_domains import request_domains
 from ansible_collections.evergreen.tls.plugins.module_utils import configurations, handshakes, master, processes
-from ansible_collections.evergreen.tls.plugins.module_utils.adoption import find_pair
+from ansible_collections.evergreen.tls.plugins.module_utils.adoption import take_in
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, describe_chain, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
+from ansible_collections.evergreen.tls.plugins.module_utils.files import create_file
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     describe_key,
     load_key,
@@ -249,13 +250,15 @@ def read_made_by_hand(content: bytes) -> None:
     """Adopt the key and the chain that stand before and after an empty line."""
     key, _line, chain = content.partition(b"\n\n")
     with tempfile.TemporaryDirectory(prefix="evergreen-fed-") as folder:
-        paths = {"key": os.path.join(folder, "key"), "certificate": os.path.join(folder, "certificate")}
-        for option, part in (("key", key), ("certificate", chain)):
-            with open(paths[option], "wb") as stream:
-                stream.write(part)
-        for chain_too in ({}, {"chain": paths["certificate"]}):
-            request = {**WANTED, "mode": "0600", "adopt": {**paths, **chain_too}}
-            assert find_pair(Store(os.path.join(folder, "evergreen"), "web"), request).key == key
+        store = Store(os.path.join(folder, "evergreen"), "web")
+        paths = {option: os.path.join(folder, option) for option in ("key", "certificate", "chain")}
+        request = {**WANTED, "host": "web1", "mode": "0600", "links": {}, "adopt": paths}
+        for path, part in zip(paths.values(), (key, chain, chain)):
+            create_file(path, part, 0o644)
+        with store.lock():
+            version = take_in(store, request)
+        assert store.file(version, "privkey.pem") == key
+        assert store.why_renew(version, request, NOW, None)  # since others could read the key, if for nothing else
 
 
 def read_chain_extra(content: bytes) -> None:

@@ -215,3 +215,18 @@ def test_what_the_issuer_cannot_answer_never_reaches_the_host(run):
     result, _certificates = run.obtain()
     assert result["failed"] and run.sent == []
     assert "certificate request www: it asks for the IP address 192.0.2.1, and bought issues for none" in result["msg"]
+
+
+def test_a_pair_that_was_adopted_is_told_of_and_so_is_a_key_that_others_may_know(run):
+    told = "/etc/nginx/server.key and /etc/nginx/server.pem adopted as v0001 of www"
+    exposed = "its key could be read by others in /etc/nginx/server.key (mode 0644)"
+    run.host = {"changed": True, "due": False, "msg": told, "fingerprint": "ab" * 32}
+    result, certificates = run.obtain()
+    assert (result["changed"], certificates["www"]["msg"]) == (True, told)
+    assert "warnings" not in result
+    run.host["exposed"] = exposed
+    (warning,) = run.obtain()[0]["warnings"]
+    assert warning == (
+        f"{exposed}, and so it is renewed with a new one; from now on only those can read it whom owner, group and mode of the request "
+        "name, so write into it whom else a program needs there"
+    )
