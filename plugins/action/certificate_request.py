@@ -61,6 +61,12 @@ class ActionModule(TlsAction):
         """Ask the host, and let nothing be issued for one whose clock would refuse it, or have it issued again and again."""
         before = clocks.now()
         result = self.ask("certificate_request", arguments, task_vars)
+        if "exposed" in result:
+            sentence = (
+                f"{result['exposed']}, and so it is renewed with a new one; from now on only those can read it whom owner, group and "
+                "mode of the request name, so write into it whom else a program needs there"
+            )
+            result = {**result, "warnings": [*result.get("warnings", []), sentence]}
         ahead = clocks.difference(before, result.pop("now"), clocks.now()) if "now" in result else datetime.timedelta()
         if not clocks.is_too_wrong(ahead):
             return result

@@ -136,6 +136,27 @@ options:
           - They become symbolic links into the current version.
         type: dict
         default: {}
+      adopt:
+        description:
+          - The files of a key and a certificate that somebody put on the host by hand. They become the first version, and symbolic links
+            into the current version take their place, so that a server's configuration that names them goes on working.
+          - A pair that is adopted is served as it is, and renewed when it is due. It is due at once if the certificate is none that the
+            request asks for, or if others than the request names could read the key.
+          - Where neither file is there, nothing is adopted, and the links come with the first certificate.
+          - C(docs/adopt.md) says what is refused, and why.
+        type: dict
+        suboptions:
+          key:
+            description: The file of the private key, in PEM and without a passphrase; leads to V(privkey.pem) from then on.
+            type: str
+            required: true
+          certificate:
+            description: The file of the certificate, in PEM, with or without its chain; leads to V(fullchain.pem) from then on.
+            type: str
+            required: true
+          chain:
+            description: The file of the chain, in PEM, where it is another one; leads to V(chain.pem) from then on.
+            type: str
       validate:
         description:
           - A command that must succeed once the new version is in place, such as V(nginx -t). If it fails, the earlier
@@ -239,12 +260,13 @@ options:
         C(passphrase), C(crl_url)."
       - "C(type=acme) orders from Let's Encrypt, or whatever ACME server C(directory) says. Its settings, all of which have defaults:
         C(directory), C(directories), C(test_directory), C(email), C(terms_of_service_agreed), C(eab_kid), C(eab_hmac), C(account_key),
-        C(folder), C(solver), C(profile), C(preferred_chain), C(ca_file), C(roots), C(at_once), C(timeout). C(docs/acme.md) describes them."
+        C(folder), C(solver), C(profile), C(ca_file), C(roots), C(at_once), C(timeout). C(docs/acme.md) describes them."
       - "C(type=manual) is a CA with people in it: requests go into an outbox, answers come into an inbox. Its settings: C(directory),
         C(outbox), C(inbox), C(bundle), C(roots), C(intermediates), C(aia), C(passwords), C(patience), C(asked_by)."
       - "C(type=command) is a program that signs what stands on its standard input. Its settings: C(argv), C(timeout), C(environment),
         C(roots), C(directory)."
-      - "Issuers of every type have C(defaults), C(organizations), C(rules), C(ip_addresses) and C(may_add)."
+      - "Issuers of every type have C(defaults), C(organizations), C(rules), C(ip_addresses), C(may_add), C(chain_extra) and
+        C(preferred_root)."
     type: dict
     default: {}
 """

@@ -118,7 +118,8 @@ def check_chain(
             raise TlsError(
                 f"{common_name(upper.subject)} did not sign the certificate before it; order the chain leaf first, without strangers"
             )
-    if roots is not None and not any(chain[-1] == root or is_signed_by(chain[-1], root) for root in roots):
+    # A chain may go on above a root that is trusted, for clients that know an older one.
+    if roots is not None and not any(one == root or is_signed_by(one, root) for one in chain for root in roots):
         wanted = ", ".join(sorted(common_name(root.subject) for root in roots)) or "none"
         raise TlsError(
             f"the chain ends at {common_name(chain[-1].issuer)}, which is not a root of the issuer ({wanted}); have it issued again"

@@ -37,6 +37,9 @@ EXPORT = {
     "reload": {"type": "list", "elements": "str", "default": []},
 }
 
+# The options of C(adopt), and the file of a version that the path of each leads to from then on.
+ADOPTED = {"key": "privkey.pem", "certificate": "fullchain.pem", "chain": "chain.pem"}
+
 # The one definition of a request: the option of every module and action that takes one. Described for people in
 # plugins/doc_fragments/request.py.
 REQUEST = {
@@ -63,6 +66,14 @@ REQUEST = {
         "mode": {"type": "str", "default": "0600"},
         "keep": {"type": "int", "default": 3},
         "links": {"type": "dict", "default": {}},
+        "adopt": {
+            "type": "dict",
+            "options": {
+                "key": {"type": "str", "required": True, "no_log": False},
+                "certificate": {"type": "str", "required": True},
+                "chain": {"type": "str"},
+            },
+        },
         "validate": {"type": "str"},
         "port": {"type": "int", "default": 443},
         "served_by": {"type": "str", "choices": ["nginx", "other"], "default": "nginx"},

@@ -77,7 +77,7 @@ class Store(Versions):
         if version is None:
             return "there is no certificate yet"
         issuer = self.file(version, "issuer")
-        return why_renew(
+        reason = why_renew(
             self.file(version, "privkey.pem"),
             self.file(version, "fullchain.pem"),
             issuer.decode(errors="replace").strip() if issuer is not None else None,
@@ -86,6 +86,12 @@ class Store(Versions):
             roots,
             self.passphrase(version),
         )
+        return reason or self.why_exposed(version)
+
+    def why_exposed(self, version: str) -> str | None:
+        """Say why others may know the key of a version that was made by hand, or return None where they do not."""
+        exposed = self.file(version, "exposed")
+        return exposed.decode(errors="replace") if exposed is not None else None
 
     def ready(self, wanted: dict, now: datetime.datetime, roots: list | None) -> str | None:
         """Return what a run that was killed left ready: a newer version than the current one, or C(next) with its chain."""
@@ -122,18 +128,19 @@ class Store(Versions):
 
     def prepare(self, files: dict[str, bytes], request: dict) -> None:
         """Put a new key and its request into C(next), in one rename, in the place of what was waiting there."""
-        staged = self._hidden("next")
-        os.mkdir(staged, 0o700)
-        try:
-            for name, content in files.items():
-                create_file(os.path.join(staged, name), content, *_attributes(name, request))
-            sync_folder(staged)
+        with self._staged("next", files, request) as staged:
             self.discard("next")
             os.rename(staged, self.next)
-        except BaseException:
-            shutil.rmtree(staged, ignore_errors=True)
-            raise
         sync_folder(self.path)
+
+    def add(self, files: dict[str, bytes], request: dict) -> str:
+        """Make files a version, in one rename; return its name."""
+        version = self._new_version()
+        with self._staged(version, files, request) as staged:
+            os.chmod(staged, 0o755)
+            os.rename(staged, os.path.join(self.path, version))
+        sync_folder(self.path)
+        return version
 
     def complete(self, chain: list, request: dict) -> str:
         """Put the chain beside the key in C(next), and make both a version; return its name."""
@@ -143,7 +150,7 @@ class Store(Versions):
 
     def promote(self, request: dict) -> str:
         """Make C(next), which is complete, a version; return its name."""
-        version = f"v{max([number(name) for name in self.versions()], default=0) + 1:04d}"
+        version = self._new_version()
         for name in os.listdir(self.next):
             if name == "request.csr" or name.startswith("."):  # what a killed run left half written
                 os.unlink(os.path.join(self.next, name))
@@ -264,15 +271,14 @@ class Store(Versions):
 
         These are its links, the files of the private key and its passphrase, and what killed runs have left.
         """
-        paths = [path for path, file in request["links"].items() if not self._is_linked(path, file)]
+        paths = [path for path, file in request["links"].items() if not self.is_linked(path, file)]
         trial = [self.trial] if os.path.lexists(self.trial) else []
         return [*paths, *self._open(version, request), *trial, *self.left_over(request)]
 
     def check_links(self, request: dict) -> None:
         """Make sure that settle() takes the place of nothing but symbolic links."""
         for path in request["links"]:
-            if os.path.commonpath([path, os.path.dirname(self.path)]) == os.path.dirname(self.path):
-                raise TlsError(f"links: {path} lies among the certificates themselves; choose a path outside")
+            self.check_outside(path, "links")
             if os.path.lexists(path) and not os.path.islink(path):
                 raise TlsError(f"links: {path} is there and is not a symbolic link; move it away and run this again")
             if os.path.isdir(path):
@@ -280,12 +286,17 @@ class Store(Versions):
             if not os.path.isdir(os.path.dirname(path)):
                 raise TlsError(f"links: the folder of {path} does not exist; create it or correct the path")
 
+    def check_outside(self, path: str, option: str) -> None:
+        """Make sure that a path of an option is none of the certificates themselves."""
+        if os.path.commonpath([path, os.path.dirname(self.path)]) == os.path.dirname(self.path):
+            raise TlsError(f"{option}: {path} lies among the certificates themselves; choose a path outside")
+
     def settle(self, version: str, request: dict) -> None:
         """Make what unsettled() names as the request wants it."""
         self.sweep(request)
         for path, file in request["links"].items():
-            if not self._is_linked(path, file):
-                replace_link(os.path.join(self.path, "current", file), path)
+            if not self.is_linked(path, file):
+                replace_link(self.leading(file), path)
         for path in self._open(version, request):
             set_attributes(path, *_attributes(os.path.basename(path), request))
 
@@ -304,12 +315,17 @@ class Store(Versions):
     def unlink(self, request: dict) -> None:
         """Remove the links of a request that lead here."""
         for path, file in request["links"].items():
-            if self._is_linked(path, file):
+            if self.is_linked(path, file):
                 os.unlink(path)
                 sync_folder(os.path.dirname(path))  # before what would remind of it is gone
 
-    def _is_linked(self, path: str, file: str) -> bool:
-        return os.path.islink(path) and os.readlink(path) == os.path.join(self.path, "current", file)
+    def leading(self, file: str) -> str:
+        """Return where a link to a file of whatever version is in use leads."""
+        return os.path.join(self.path, "current", file)
+
+    def is_linked(self, path: str, file: str) -> bool:
+        """Say whether a path is a link to that file of whatever version is in use."""
+        return os.path.islink(path) and os.readlink(path) == self.leading(file)
 
     def _open(self, version: str, request: dict) -> list[str]:
         """Return the files of a private key and its passphrase that do not have the mode and owner that they are to have."""
@@ -331,6 +347,23 @@ class Store(Versions):
                 make_folder(os.path.dirname(self.path))
             make_folder(self.path)
         self.check_folders()
+
+    def _new_version(self) -> str:
+        return f"v{max([number(name) for name in self.versions()], default=0) + 1:04d}"
+
+    @contextlib.contextmanager
+    def _staged(self, name: str, files: dict[str, bytes], request: dict):
+        """Put files into a hidden folder, for whoever renames it to *name*."""
+        staged = self._hidden(name)
+        os.mkdir(staged, 0o700)
+        try:
+            for file, content in files.items():
+                create_file(os.path.join(staged, file), content, *_attributes(file, request))
+            sync_folder(staged)
+            yield staged
+        except BaseException:
+            shutil.rmtree(staged, ignore_errors=True)
+            raise
 
     def _hidden(self, name: str) -> str:
         return os.path.join(self.path, f".{name}.{secrets.token_hex(4)}")

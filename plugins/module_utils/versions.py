@@ -8,6 +8,7 @@ www.example.org/
 ├── current -> v0003        key and chain together, in one rename
 ├── v0003/  privkey.pem  cert.pem  chain.pem  fullchain.pem  issuer  passphrase
 ├── v0002/  …               the way back
+├── v0001/  …  exposed      a pair that was made by hand has no issuer; why others may know its key, if they may
 ├── next/   privkey.pem  request.csr  issuer  passphrase      waiting for its certificate
 ├── trial                   while the current version may still be refused: what to go back to
 └── lock                    held by whoever changes anything here

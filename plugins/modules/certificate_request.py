@@ -11,6 +11,7 @@ import secrets
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.evergreen.tls.plugins.module_utils.adoption import find_pair, take_in, to_adopt
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import names_of, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
@@ -26,7 +27,14 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     wanted_kind,
     write_key,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, not_after, not_before
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import (
+    fingerprint,
+    identity,
+    not_after,
+    not_before,
+    to_pem,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils.renewal import why_renew
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, require_cryptography
@@ -61,7 +69,7 @@ def decide(module):
 
 
 def ask(module, now):
-    """Say whether the certificate is due, and what is ready or has to be signed."""
+    """Say whether the certificate is due, once what there was before is adopted."""
     wanted = {**module.params["request"], **{word: module.params[word] for word in ("host", "renewals", "passphrase")}}
     roots = parse_chain(module.params["roots"].encode()) if module.params["roots"] else None
     store = Store(module.params["directory"], wanted["name"])
@@ -72,6 +80,48 @@ def ask(module, now):
         return withdraw(module, store, wanted)
     if not module.check_mode:
         store.put_back()
+    if to_adopt(store, wanted):
+        return adopt(module, store, wanted, now, roots, oldest)
+    return look(module, store, wanted, now, roots, oldest)
+
+
+def adopt(module, store, wanted, now, roots, oldest):
+    """Make what was there before the first version, and say whether that is due."""
+    paths, pair = to_adopt(store, wanted), find_pair(store, wanted)
+    if module.check_mode:
+        told = tell_of_adoption(store, paths, pair, f"would be adopted for {wanted['name']}")
+        if pair is None:
+            return together(told, look(module, store, wanted, now, roots, oldest))
+        reason = why_renew(pair.key, to_pem(pair.chain), None, wanted, now, roots) or pair.exposed
+        reason = "it is forced" if module.params["force"] else reason
+        return together(told, {"due": True, "reason": reason, "diff": due(reason)} if reason else {"due": False})
+    with store.lock():
+        version = take_in(store, wanted)
+    told = tell_of_adoption(store, paths, pair, f"adopted as {version} of {wanted['name']}")
+    return together(told, look(module, store, wanted, now, roots, oldest))
+
+
+def tell_of_adoption(store, paths, pair, what):
+    """Tell what became of paths that led to files made by hand."""
+    before = "".join(f"{path}: a file\n" for path in paths)
+    after = "".join(f"{path}: a link into {store.path}/current\n" for path in paths)
+    told = {"changed": True, "msg": f"{' and '.join(paths)} {what}", "diff": {"before": before, "after": after}}
+    if pair is not None:
+        told["msg"] += f" ({identity(pair.chain[0])})"
+        if pair.exposed:
+            told["exposed"] = pair.exposed
+    return told
+
+
+def together(told, result):
+    """Return a result with what was told of an adoption before it."""
+    diff = result.get("diff", {"before": "", "after": ""})
+    diff = {side: told["diff"][side] + diff[side] for side in diff}
+    return {**result, **told, "diff": diff, "msg": ", ".join([told["msg"], *filter(None, [result.get("msg")])])}
+
+
+def look(module, store, wanted, now, roots, oldest):
+    """Say whether the certificate is due, and what is ready or has to be signed."""
     reason = why_due(store, wanted, now, roots, module.params["force"])
     if reason is None:
         return not_due(module, store, wanted, now, roots, oldest)
@@ -212,7 +262,7 @@ def new_request(store, wanted):
 def kept_key(store, wanted):
     """Return the present key if it is to be kept, and nobody else could read it, and it is of the kind that is wanted."""
     current = store.current()
-    if current is None or not wanted["reuse_key"]:
+    if current is None or not wanted["reuse_key"] or store.why_exposed(current):
         return None
     try:
         store.check_private(current, wanted)
@@ -256,7 +306,10 @@ def seal_anew(module, store, wanted, now, roots):
             return {}  # another run was faster
         if ready is None or not is_sealed(store, ready, wanted):
             check_passphrase_expected(store, wanted)
-            kept = {name: store.file(current, name) for name in ("cert.pem", "chain.pem", "fullchain.pem", "issuer")}
+            kept = {
+                name: store.file(current, name)
+                for name in ("cert.pem", "chain.pem", "fullchain.pem", "issuer", "exposed")
+            }
             files = {name: content for name, content in kept.items() if content is not None}
             store.prepare({**files, **sealed(store.private_key(current), wanted)}, wanted)
     return result

@@ -83,7 +83,7 @@ class Acme:
         "account_key": {"type": "str", "no_log": True},
         "solver": {"type": "raw", "default": "http"},
         "profile": {"type": "str"},
-        "preferred_chain": {"type": "str"},
+        "preferred_root": {"type": "str"},
         "ca_file": {"type": "path"},
         "roots": {"type": "path"},
         "at_once": {"type": "int", "default": 20},
@@ -102,6 +102,7 @@ class Acme:
         self.answers = os.path.join(self.state.path, "answers")
         self.renewals = Renewals(self.state.within("certificates"))
         self.failures = Failures(self.state.within("failures"))
+        self.preferred_roots = [one.preferred_root for one in self.directories]
         self._asking = threading.BoundedSemaphore(ASKED_AT_ONCE)
         self._opening = threading.Lock()
         self._asked: list[t.Any] | None = None
@@ -139,7 +140,7 @@ class Acme:
         """Return what decides on a certificate beside the signing request."""
         return {
             "names": request["domains"],
-            "directories": [[one.url, one.profile, one.preferred_chain] for one in self.directories],
+            "directories": [[one.url, one.profile, one.preferred_root] for one in self.directories],
         }
 
     def issue(self, request: dict, csr: bytes, host: str) -> bytes:
@@ -256,7 +257,7 @@ class Acme:
 
         account = self._account(directory)
         replaced = self.renewals.predecessor(host, request["name"], directory.url, request["domains"], _now())
-        wanted = Wanted(csr, request["domains"], directory.profile, replaced, directory.preferred_chain)
+        wanted = Wanted(csr, request["domains"], directory.profile, replaced, directory.preferred_root)
         return Orders(self.state.within("orders"), account, self._solver(account), self.timeout).obtain(wanted)
 
     def _try_out(self, request: dict, csr: bytes, host: str) -> None:

@@ -40,7 +40,7 @@ SETTINGS = {
     "eab_kid": {"type": "str"},
     "eab_hmac": {"type": "str", "no_log": True},
     "profile": {"type": "str"},
-    "preferred_chain": {"type": "str"},
+    "preferred_root": {"type": "str"},
     "ca_file": {"type": "path"},
 }
 OWN = tuple(name for name in SETTINGS if name != "directory")
@@ -53,7 +53,7 @@ class Directory(t.NamedTuple):
     eab_kid: str | None = None
     eab_hmac: str | None = None
     profile: str | None = None
-    preferred_chain: str | None = None
+    preferred_root: str | None = None
     ca_file: str | None = None
 
     def check_names(self, names: list[str]) -> None:
@@ -78,7 +78,7 @@ def test_directory(settings: dict[str, t.Any]) -> Directory | None:
     named = first[0].get("directory") if isinstance(first[0], dict) else first[0]
     wanted = settings.get("test_directory")
     wanted = TEST.get(named) if wanted is None else wanted
-    bare = {**settings, "eab_kid": None, "eab_hmac": None, "preferred_chain": None}
+    bare = {**settings, "eab_kid": None, "eab_hmac": None, "preferred_root": None}
     return _directory(wanted, bare) if wanted else None
 
 

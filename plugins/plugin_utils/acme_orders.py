@@ -63,7 +63,7 @@ class Wanted(t.NamedTuple):
     names: list[str]
     profile: str | None = None
     replaces: str | None = None
-    preferred_chain: str | None = None
+    preferred_root: str | None = None
 
 
 class Orders:
@@ -193,10 +193,10 @@ class Order:
         url = _url(order, "certificate", self.about)
         reply = self.post(url, None, self.about, accept=CHAIN)
         chain = reply.body
-        if self.wanted.preferred_chain and not leads_to(chain, self.wanted.preferred_chain):
+        if self.wanted.preferred_root and not leads_to(chain, self.wanted.preferred_root):
             for other in reply.links.get("alternate", []):
                 alternative = self.post(other, None, self.about, accept=CHAIN).body
-                if leads_to(alternative, self.wanted.preferred_chain):
+                if leads_to(alternative, self.wanted.preferred_root):
                     chain = alternative
                     break
         self._check(chain)

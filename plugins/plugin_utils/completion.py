@@ -19,7 +19,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.names import check_request_name
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import SUBJECT
+from ansible_collections.evergreen.tls.plugins.module_utils.requests import ADOPTED, SUBJECT
 from ansible_collections.evergreen.tls.plugins.plugin_utils.domains import normal_names
 from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration, normal_renewal
 
@@ -55,8 +55,8 @@ def complete_request(request: dict) -> dict:
         _check_mode(request["mode"])
         _check_passphrase(request["key_passphrase"])
         completed["encrypt_key"] = wants_encryption(request)
-        _check_links(request["links"])
-        _check_exports(request["exports"], request["links"])
+        completed["links"] = _all_links(request)
+        _check_exports(request["exports"], completed["links"])
         _check_command(request["validate"])
         if request["lifetime"]:
             duration(request["lifetime"])
@@ -88,15 +88,19 @@ def check_distinct(requests: list[dict]) -> None:
     names = _repeated([str(request.get("name")) for request in requests])
     if names:
         raise TlsError(f"two certificate requests are named {names}; give each request of a host a name of its own")
-    links = _repeated(
-        [str(path) for request in requests if isinstance(request.get("links"), dict) for path in request["links"]]
-    )
+    links = _repeated([path for request in requests for path in _linked_paths(request)])
     if links:
         raise TlsError(f"two certificate requests have a link at {links}; give it to one of them")
     lists = [request["exports"] for request in requests if isinstance(request.get("exports"), list)]
     exports = _repeated([str(export.get("path")) for one in lists for export in one if isinstance(export, dict)])
     if exports:
         raise TlsError(f"two exports of a host are to be written to {exports}; give each a path of its own")
+
+
+def _linked_paths(request: dict) -> list[str]:
+    """Return the paths that are links, or that are to be, of a request that may make no sense yet."""
+    links, adopt = (request[word] if isinstance(request.get(word), dict) else {} for word in ("links", "adopt"))
+    return sorted({*map(str, links), *(str(adopt[option]) for option in ADOPTED if adopt.get(option))})
 
 
 def _repeated(words: list) -> str:
@@ -186,10 +190,30 @@ def _check_command(command: str | None) -> None:
         raise TlsError("validate is empty; write a command such as nginx -t, or leave it out")
 
 
+def _all_links(request: dict) -> dict[str, str]:
+    """Return the links of a request, together with those that take the place of what is adopted."""
+    links, adopt = dict(request["links"]), request.get("adopt") or {}
+    _check_links(links)
+    for option, file in ADOPTED.items():
+        path = adopt.get(option)
+        if path:
+            _check_path("adopt", path)
+            if links.setdefault(path, file) != file:
+                raise TlsError(
+                    f"adopt: {path} is to lead to {file} once it is adopted, and not to {links[path]} as well; give each path one meaning, "
+                    "and split a file that holds both"
+                )
+    return links
+
+
+def _check_path(option: str, path: str) -> None:
+    if not os.path.isabs(path) or os.path.normpath(path) != path or not _is_printable(path):
+        raise TlsError(f"{option}: {path!r} is not an absolute path in its plain form; correct it")
+
+
 def _check_links(links: dict) -> None:
     for path, file in links.items():
-        if not os.path.isabs(path) or os.path.normpath(path) != path or not _is_printable(path):
-            raise TlsError(f"links: {path!r} is not an absolute path in its plain form; correct it")
+        _check_path("links", path)
         if file not in FILES:
             raise TlsError(
                 f"links: {path} leads to {file!r}, and a certificate has {', '.join(FILES)}; choose one of these"

@@ -12,6 +12,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, describe_chain, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not_after
+from ansible_collections.evergreen.tls.plugins.plugin_utils.drawings import draw_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils.shapes import shaped
 
 try:
@@ -38,6 +39,7 @@ def _described(told: dict[str, t.Any], now: datetime.datetime) -> dict[str, t.An
         "encrypted": None,
         "problem": None,
         "certificate": None,
+        "drawing": [],
     }
     if told.get("version") is None:
         return description
@@ -45,6 +47,7 @@ def _described(told: dict[str, t.Any], now: datetime.datetime) -> dict[str, t.An
     try:
         chain = parse_chain(_bytes(told.get("chain")))
         description["certificate"] = describe_chain(chain)
+        description["drawing"] = draw_chain(chain, now)
         description["days_left"] = round((not_after(chain[0]) - now).total_seconds() / 86400, 3)
         if told.get("problem"):
             raise TlsError(told["problem"])

@@ -19,6 +19,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     wanted_kind,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.names import is_address, probe_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils.crossings import STRAIGHT, Crossing
 from ansible_collections.evergreen.tls.plugins.plugin_utils.piles import order_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils.terminals import printable
 
@@ -56,8 +57,18 @@ def check_request(csr: bytes, wanted: dict) -> t.Any:
     return request.public_key()
 
 
-def check_answer(answer: bytes, public_key: t.Any, wanted: dict, roots: bytes | None, now: datetime.datetime) -> list:
-    """Return the chain in what a CA answered, in order, once clients that trust *roots* would accept it for each name."""
+def check_answer(
+    answer: bytes,
+    public_key: t.Any,
+    wanted: dict,
+    roots: bytes | None,
+    now: datetime.datetime,
+    crossing: Crossing = STRAIGHT,
+) -> list:
+    """Return the chain in what a CA answered, in order, once clients that trust *roots* would accept it for each name.
+
+    It takes the way, and ends in what the issuer adds, that the *crossing* says.
+    """
     if len(answer) > LARGEST:
         raise TlsError(
             f"the answer has {len(answer)} bytes, and chains have a few thousand; see what answers in place of the CA"
@@ -71,7 +82,7 @@ def check_answer(answer: bytes, public_key: t.Any, wanted: dict, roots: bytes | 
         raise TlsError(
             f"the answer has {len(pile)} certificates, and chains have a few; see what answers in place of the CA"
         )
-    chain = order_chain(pile, public_key, trusted)
+    chain = order_chain(pile, public_key, trusted, crossing)
     check_chain(chain, public_key, wanted["domains"], now, trusted or None, wanted.get("allowed_domains") or ())
     if trusted and not isinstance(
         public_key, ed25519.Ed25519PublicKey

@@ -19,6 +19,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsErr
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import common_name, not_after, not_before
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils.contents import contents
+from ansible_collections.evergreen.tls.plugins.plugin_utils.crossings import STRAIGHT, Crossing
 
 try:
     from cryptography import x509
@@ -32,33 +33,38 @@ PATIENCE = 10.0  # seconds for one intermediate
 STORES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
-def path_up(leaf: t.Any, pile: list, roots: list, now: datetime.datetime) -> list:
-    """Return the best way up from a certificate through a pile: one that ends at a root, else the longest.
+def path_up(leaf: t.Any, pile: list, roots: list, now: datetime.datetime, crossing: Crossing = STRAIGHT) -> list:
+    """Return the best way up from a certificate through a pile: one that ends at the preferred root, or at a root, else the longest.
 
     Intermediates of one name may be several, of which only those count that made the signature; of those that did (a CA that
     others have signed, too), the one below the roots is taken. Roots are left out.
     """
+    known = [*roots, *(one for one in pile if one.subject == one.issuer)]
+
+    def is_there(chain: list) -> bool:
+        is_trusted = not crossing.roots and any(is_signed_by(chain[-1], root) for root in roots)
+        return is_trusted or crossing.leads(chain[-1], known)
 
     def ways(chain: list) -> t.Iterator[list]:
         yield chain
-        if len(chain) < LONGEST and not any(is_signed_by(chain[-1], root) for root in roots):
+        if len(chain) < LONGEST and not is_there(chain):
             for upper in pile:
                 is_new = upper not in chain and upper.subject != upper.issuer
                 if is_new and is_authority(upper) and is_signed_by(chain[-1], upper):
                     yield from ways([*chain, upper])
 
-    def worth(chain: list) -> tuple[bool, bool, int]:
+    def worth(chain: list) -> tuple[bool, bool, bool, int]:
         trusted = is_complete(chain, roots, pile)
         valid = all(not_before(one) <= now < not_after(one) for one in chain)
-        return trusted, valid, -len(chain) if trusted else len(chain)
+        return crossing.leads(chain[-1], known), trusted, valid, -len(chain) if trusted else len(chain)
 
     return max(ways([leaf]), key=worth)
 
 
 def is_complete(chain: list, roots: list, pile: t.Sequence = ()) -> bool:
-    """Say whether a root has signed the last certificate of a chain; one in the pile counts where no roots are known."""
+    """Say whether a chain leads to a root, maybe before its end; one in the pile counts where no roots are known."""
     trusted = roots or [one for one in pile if one.subject == one.issuer]
-    return any(is_signed_by(chain[-1], root) or chain[-1] == root for root in trusted)
+    return any(is_signed_by(one, root) or one == root for one in chain for root in trusted)
 
 
 def fetched(chain: list, roots: list) -> list:

@@ -14,6 +14,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsErr
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.renewal import why_replace
 from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import Answers
+from ansible_collections.evergreen.tls.plugins.plugin_utils.crossings import STRAIGHT, Crossing
 from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer, check_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import Issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils.patience import within
@@ -47,17 +48,17 @@ def issue_once(
     the signing request may equal that for it when the key is kept. The issuer is *told* more about it, for people. Where one of
     them has to act, it is Waiting.
     """
-    public_key = check_request(csr, wanted)
-    with Answers(issuer.answers).to(csr, issuer.terms(wanted)) as answer:
+    public_key, crossing = check_request(csr, wanted), getattr(issuer, "crossing", STRAIGHT)
+    with Answers(issuer.answers).to(csr, {**issuer.terms(wanted), **crossing.terms()}) as answer:
         chain, roots, warnings = answer.chain(), issuer.roots(), []
-        is_new = not chain or not still_does(chain, public_key, {**wanted, "host": host}, roots, in_use)
+        is_new = not chain or not still_does(chain, public_key, {**wanted, "host": host}, roots, in_use, crossing)
         if is_new:
             said = answer_of(issuer, {**wanted, **(told or {}), "in_use": in_use}, csr, host)
             if isinstance(said, Waiting):
                 return said
             roots = issuer.roots()  # which may have been made meanwhile
             try:
-                chain = check_answer(said, public_key, wanted, roots, _now())
+                chain = check_answer(said, public_key, wanted, roots, _now(), crossing)
             except TlsError as error:
                 raise TlsError(
                     f"the answer of {wanted['issuer']} for the certificate of {wanted['name']} is refused, and nothing is changed: {error}"
@@ -69,6 +70,8 @@ def issue_once(
                     f"{wanted['issuer']} issues this certificate again if this run dies now: {system_error(error)}"
                 ]
         issuer.record(wanted, chain, host)
+    astray = crossing.complaint(chain, parse_chain(roots) if roots else [])
+    warnings += [astray] if astray else []
     return Issued(chain, roots, is_new, warnings + getattr(issuer, "remarks", []))
 
 
@@ -83,11 +86,13 @@ def answer_of(issuer: Issuer, wanted: dict, csr: bytes, host: str) -> t.Any:
         ) from error
 
 
-def still_does(chain: list, public_key: t.Any, wanted: dict, roots: bytes | None, in_use: str | None) -> bool:
+def still_does(
+    chain: list, public_key: t.Any, wanted: dict, roots: bytes | None, in_use: str | None, crossing: Crossing = STRAIGHT
+) -> bool:
     """Say whether a chain that was issued before is what a CA may answer now, is not due on its host, and not what is in use."""
     now = _now()
     try:
-        check_answer(to_pem(chain), public_key, wanted, roots, now)
+        check_answer(to_pem(chain), public_key, wanted, roots, now, crossing)
     except TlsError:
         return False
     trusted = parse_chain(roots) if roots else None

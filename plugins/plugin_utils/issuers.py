@@ -15,6 +15,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.acme import Acme
 from ansible_collections.evergreen.tls.plugins.plugin_utils.arguments import validated
 from ansible_collections.evergreen.tls.plugins.plugin_utils.command import Command
 from ansible_collections.evergreen.tls.plugins.plugin_utils.complaints import complaints
+from ansible_collections.evergreen.tls.plugins.plugin_utils.crossings import CROSSING, Crossing, read_crossing
 from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import LocalCa
 from ansible_collections.evergreen.tls.plugins.plugin_utils.manual import Manual
 from ansible_collections.evergreen.tls.plugins.plugin_utils.policies import POLICY, check_demands, filled_in
@@ -31,6 +32,7 @@ class Issuer(t.Protocol):
 
     SETTINGS: dict[str, t.Any]  # the argument spec of the settings
     answers: str  # the folder of the controller in which its answers are kept (answers.py)
+    crossing: Crossing  # which way its chains are to take; set by open_issuer()
 
     def __init__(self, **settings: t.Any) -> None:
         """Be ready to work; nothing is asked or made yet."""
@@ -99,13 +101,16 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
             f"issuer {name}: there is no type {settings.get('type')!r}, only {', '.join(sorted(ISSUERS))}; correct certificate_issuers"
         )
     issuer = ISSUERS[settings["type"]]
-    spec, implied = {**POLICY, **issuer.SETTINGS}, getattr(issuer, "named", lambda _name: {})(name)
+    spec, implied = {**POLICY, **CROSSING, **issuer.SETTINGS}, getattr(issuer, "named", lambda _name: {})(name)
     said = {key: value for key, value in settings.items() if key != "type"}
     checked = validated(ArgumentSpecValidator(spec), {**implied, **said})
     if checked.error_messages:
         raise TlsError(f"issuer {name}: {complaints(checked)}; correct certificate_issuers")
     try:
-        return issuer(**{key: value for key, value in checked.validated_parameters.items() if key in issuer.SETTINGS})
+        said = checked.validated_parameters
+        opened = issuer(**{key: value for key, value in said.items() if key in issuer.SETTINGS})
+        opened.crossing = read_crossing(said, getattr(opened, "preferred_roots", ()))
+        return opened
     except TlsError as error:
         raise TlsError(f"issuer {name}: {error}", **error.details) from error
 

@@ -36,6 +36,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.portraits import (
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils.command import read_roots
 from ansible_collections.evergreen.tls.plugins.plugin_utils.contents import contents
+from ansible_collections.evergreen.tls.plugins.plugin_utils.crossings import STRAIGHT
 from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils.inboxes import (
@@ -88,6 +89,7 @@ class Manual:
         self.queue = Queue(self._path("requests"))
         self.answers = self._path("answers")
         self.remarks: list[str] = []
+        self.crossing = STRAIGHT
 
     @staticmethod
     def named(name: str) -> dict[str, t.Any]:
@@ -214,7 +216,8 @@ class Manual:
             return None
         try:
             answer = record["chain"].encode()
-            return to_pem(check_answer(answer, load_request(csr).public_key(), request, self.roots(), now))
+            public_key = load_request(csr).public_key()
+            return to_pem(check_answer(answer, public_key, request, self.roots(), now, self.crossing))
         except TlsError:
             return None
 
@@ -247,14 +250,15 @@ class Manual:
         named = self.roots()
         roots = parse_chain(named) if named else system_roots()
         pile = [one for entry in entries for one in entry.authorities()] + self._known_intermediates()
-        chain = path_up(leaf, pile, roots, now)
+        pile += [one for one in self.crossing.extra if one not in pile]
+        chain = path_up(leaf, pile, roots, now, self.crossing)
         if not is_complete(chain, roots, pile) and self.settings["aia"]:
-            chain = path_up(leaf, [*pile, *fetched(chain, roots)], roots, now)
+            chain = path_up(leaf, [*pile, *fetched(chain, roots)], roots, now, self.crossing)
         answer, public_key = to_pem(chain), load_request(csr).public_key()
         check_answer(answer, public_key, request, None, now)
         if not is_complete(chain, roots, pile):
             raise TlsError(_half(chain, entries, bool(named), self.settings["aia"]))
-        return check_answer(answer, public_key, request, named, now)
+        return check_answer(answer, public_key, request, named, now, self.crossing)
 
     def _known_intermediates(self) -> list:
         """Return the intermediates that the issuer is configured with, and those of earlier answers."""

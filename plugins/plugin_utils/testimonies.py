@@ -55,7 +55,7 @@ ANSWERS: dict[str, dict[str, dict[str, t.Any]]] = {
     "certificate_request": {
         "due": BOOL,
         "missing": {"type": "str", "choices": ["python3-cryptography"]},
-        **dict.fromkeys(("reason", "csr", "since", "ready", "in_use", "fingerprint", "now"), TEXT),
+        **dict.fromkeys(("reason", "csr", "since", "ready", "in_use", "fingerprint", "exposed", "now"), TEXT),
         "valid": {"type": "dict", "options": VALID},
     },
     "firewall_transcript": {

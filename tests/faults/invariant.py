@@ -19,8 +19,13 @@ class Invariant:
         self.scene = scene
         self.before = judge.fingerprint_in_use(base.store)
         self.new = judge.fingerprint_in_use(done.store)
-        self.ready = set(judge.complete_folders(done.store, ROOT.pem).values()) - {self.before}
-        self.good = self.ready | ({self.before} if self.before and judge.lasts(base.store, days=60) else set())
+        complete = judge.complete_folders(done.store, ROOT.pem)
+        self.ready = set(complete.values()) - {self.before}
+        lasting = {found for name, found in complete.items() if judge.lasts(os.path.join(done.store, name), days=60)}
+        current = os.path.join(base.store, "current")
+        self.good = lasting - {self.before} | (
+            {self.before} if self.before and judge.lasts(current, days=60) else set()
+        )
         self.finds_passphrase = os.path.exists(os.path.join(base.store, "current", "passphrase"))
         self.links = {os.path.basename(path): _leads_to(path, base.top) for path in scene.links(base)}
 
@@ -49,6 +54,9 @@ class Invariant:
         if removed and os.path.isdir(hidden):
             broken = judge.why_broken(os.path.join(hidden, "current"), ROOT.pem)
             found += [f"what was put out of sight: {broken}"] if broken else []
+        adopted = self.scene.adopted(host)
+        unpaired = judge.why_unpaired(adopted["key"], adopted["certificate"]) if adopted else None
+        found += [f"where it was made by hand: {unpaired}"] if unpaired else []
         for path, wanted in self.scene.links(host).items():
             leads, before = _leads_to(path, host.top), self.links[os.path.basename(path)]
             if leads not in (before, os.path.relpath(wanted, host.top)) and not (removed and leads is None):
@@ -78,7 +86,8 @@ class Invariant:
         """Return what does not hold once all work is done."""
         found = judge.open_keys(host.top, self.scene.key_mode)
         links = self.scene.links(host)
-        found += [f"{path} is left over" for path in judge.left_over(host.directory, also=("next",) * self.scene.waits)]
+        also, adopted = ("next",) * self.scene.waits, "v0001" if self.scene.adopted(host) else ""
+        found += [f"{path} is left over" for path in judge.left_over(host.directory, also=also, adopted=adopted)]
         if self.scene.end == "absent":
             found += [f"{path} is still there" for path in (host.store, *links) if os.path.lexists(path)]
         else:

@@ -27,9 +27,9 @@ def fingerprint_in_use(store: str) -> str | None:
     return _described(_read(os.path.join(current, "fullchain.pem")) or b"")[1]
 
 
-def lasts(store: str, days: int) -> bool:
-    """Say whether the certificate in use is valid for some more days."""
-    leaf = _read(os.path.join(store, "current", "cert.pem")) or b""
+def lasts(folder: str, days: int) -> bool:
+    """Say whether the certificate in a folder is valid for some more days."""
+    leaf = _read(os.path.join(folder, "cert.pem")) or b""
     return _openssl("x509", "-noout", "-checkend", str(days * 86400), stdin=leaf) is not None
 
 
@@ -69,16 +69,26 @@ def open_keys(top: str, allowed: int = 0) -> list[str]:
     return found
 
 
-def left_over(directory: str, name: str = "web", also: tuple[str, ...] = ()) -> list[str]:
-    """Return what lies about once all work is done: anything but whole versions, the lock and the link to one of them."""
+def why_unpaired(key: str, certificate: str) -> str | None:
+    """Say why no server could start with a key and a certificate in these files, or return None where it could."""
+    public = _openssl("pkey", "-pubout", stdin=_read(key) or b"")
+    if public is None:
+        return f"{key} cannot be read"
+    return None if _described(_read(certificate) or b"")[0] == public else f"{certificate} does not belong to {key}"
+
+
+def left_over(directory: str, name: str = "web", also: tuple[str, ...] = (), adopted: str = "") -> list[str]:
+    """Return what lies about once all work is done: anything but whole versions, the lock and the link to one of them.
+
+    Of the version that was *adopted* nobody knows the issuer.
+    """
     found = [os.path.join(directory, one) for one in os.listdir(directory) if one != name]
     store = os.path.join(directory, name)
     for one in os.listdir(store) if os.path.isdir(store) else []:
         path = os.path.join(store, one)
         if re.fullmatch(r"v[0-9]+", one):
-            found += [
-                os.path.join(path, file) for file in {*os.listdir(path), "passphrase"} ^ {*VERSION_FILES, "passphrase"}
-            ]
+            files = VERSION_FILES - {"issuer"} if one == adopted else VERSION_FILES
+            found += [os.path.join(path, file) for file in {*os.listdir(path), "passphrase"} ^ {*files, "passphrase"}]
         elif one not in ("current", "lock", *also):
             found.append(path)
     return found

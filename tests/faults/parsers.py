@@ -48,8 +48,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils import (
     processes,
     units,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils.adoption import take_in
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, describe_chain, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
+from ansible_collections.evergreen.tls.plugins.module_utils.files import create_file
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     describe_key,
     load_key,
@@ -70,6 +72,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.portraits import ide
 from ansible_collections.evergreen.tls.plugins.module_utils.renewal import renewal_time, why_renew
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.sites import OPTIONS
+from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
 from ansible_collections.evergreen.tls.plugins.modules import (
     certificate_install,
     certificate_request,
@@ -84,6 +87,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils import (
     acme_renewal,
     answers,
     clocks,
+    crossings,
     firewalls,
     local_ca,
     programs,
@@ -248,6 +252,27 @@ def read_key(content: bytes) -> None:
     describe_key(key.public_key())
     assert public_bytes(load_key(key_pem(key)).public_key()) == public_bytes(key.public_key())
     public_pem(key.public_key())
+
+
+def read_made_by_hand(content: bytes) -> None:
+    """Adopt the key and the chain that stand before and after an empty line."""
+    key, _line, chain = content.partition(b"\n\n")
+    with tempfile.TemporaryDirectory(prefix="evergreen-fed-") as folder:
+        store = Store(os.path.join(folder, "evergreen"), "web")
+        paths = {option: os.path.join(folder, option) for option in ("key", "certificate", "chain")}
+        request = {**WANTED, "host": "web1", "mode": "0600", "links": {}, "adopt": paths}
+        for path, part in zip(paths.values(), (key, chain, chain)):
+            create_file(path, part, 0o644)
+        with store.lock():
+            version = take_in(store, request)
+        assert store.file(version, "privkey.pem") == key
+        assert store.why_renew(version, request, NOW, None)  # since others could read the key, if for nothing else
+
+
+def read_chain_extra(content: bytes) -> None:
+    with mock.patch.object(crossings, "read_file", return_value=content):
+        crossing = crossings.read_crossing({"chain_extra": "/extra.pem", "preferred_root": "Old Root"})
+    crossing.complaint(crossing.extended(CHAIN, CHAIN), CHAIN)
 
 
 def read_waiting_request(content: bytes) -> t.Any:
@@ -902,6 +927,11 @@ PARSERS = (
         "der",
         signed_by(ISSUING.key),
     ),
+    Parser(
+        *("adoption", "a pair that somebody made by hand", read_made_by_hand, (KEYS[0] + b"\n" + PEM,)),
+        *("der", signed_by(ISSUING.key)),
+    ),
+    Parser("crossings", "the certificates that an issuer adds", read_chain_extra, (ISSUING.pem, PEM), "der"),
     Parser("keys", "a private key", read_key, (*KEYS, *OTHER_KEYS), "der"),
     Parser(
         "keys", "a signing request", lambda content: requested_names(load_request(content)), CSRS, "der", signed_by(KEY)

@@ -14,11 +14,12 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_request
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.tests.faults.programs import Programs, Run
-from ansible_collections.evergreen.tls.tests.unit.authority import Authority
+from ansible_collections.evergreen.tls.tests.unit.authority import Authority, key_pem, some_key
 
 NAMES = ["www.example.org", "example.org"]
 ROOT = Authority("Faults Root CA")
 ISSUING = Authority("Faults Issuing CA", above=ROOT)
+HAND_MADE = {"key": "server.key", "certificate": "server.pem"}
 DUE = (-80, 10)
 FRESH = (-1, 90)
 
@@ -55,6 +56,15 @@ class Host:
         arguments = {"directory": self.directory, "roots": ROOT.pem.decode(), **arguments, **internal}
         log = os.path.join(self.folder, "log") if strace is not None else ""
         return self.programs.run(module, arguments, os.path.join(self.folder, "output"), strace, log)
+
+    def put_by_hand(self, request: dict, days: tuple[int, int] = FRESH, mode: int = 0o600) -> None:
+        """Put a key and a certificate where somebody puts them by hand, for a request that adopts them."""
+        paths, key = request["adopt"], some_key(1)
+        contents = {"key": key_pem(key), "certificate": to_pem(ISSUING.chain(request["domains"], key, days=days))}
+        for option, content in contents.items():
+            with open(paths[option], "wb") as stream:
+                stream.write(content)
+            os.chmod(paths[option], mode)
 
     def ask(self, request: dict, force: bool = False) -> dict:
         """Run certificate_request."""
@@ -121,6 +131,10 @@ class Scene:
         request = (self.after or self.request)(host)
         return host.install(request, state="absent") if self.end == "absent" else host.converge(request)
 
+    def adopted(self, host: Host) -> dict[str, str]:
+        """Return the paths at which a pair was made by hand, where there is one."""
+        return self.request(host).get("adopt", {})
+
     def links(self, host: Host) -> dict[str, str]:
         """Return the links that the request wants, and where they are to lead."""
         files = self.request(host).get("links", {})
@@ -160,6 +174,11 @@ def linked(host, **changes):
 
 def refused(host):
     return linked(host) | {"validate": "false"}
+
+
+def adopting(host):
+    paths = {option: os.path.join(host.link_folder, name) for option, name in HAND_MADE.items()}
+    return linked(host, adopt=paths)
 
 
 def grouped(host):
@@ -219,6 +238,19 @@ def moved_here(host):
     return first(host)
 
 
+def made_by_hand(host):
+    host.put_by_hand(adopting(host))
+
+
+def made_by_hand_long_ago(host):
+    host.put_by_hand(adopting(host), DUE)
+
+
+def adopted_long_ago(host):
+    made_by_hand_long_ago(host)
+    return host.sign(host.ask(adopting(host))["csr"], adopting(host))
+
+
 def untried(host):
     """A run that was killed while it asked whether its version is refused."""
     due(host)
@@ -269,12 +301,15 @@ SCENES = [
     Scene("a request with another passphrase", REQUEST, fresh_and_locked, locked_anew),
     Scene("a version with another passphrase", INSTALL, to_be_locked_anew, locked_anew),
     Scene("a version without a passphrase any longer", INSTALL, to_be_unlocked, plain),
+    Scene("a pair made by hand", REQUEST, made_by_hand, adopting),
+    Scene("a pair made by hand that is due", REQUEST, made_by_hand_long_ago, adopting),
     Scene("a first installation", INSTALL, first, plain),
     Scene("a renewal that prunes", INSTALL, renewal, plain),
     Scene("a chain that waits in next", INSTALL, ready_in_next, plain),
     Scene("a version that waits", INSTALL, ready_version, plain),
     Scene("a first installation with links", INSTALL, first, linked),
     Scene("a renewal with links", INSTALL, linked_renewal, linked),
+    Scene("a renewal of what was adopted", INSTALL, adopted_long_ago, adopting),
     Scene("links that led elsewhere", INSTALL, moved_here, linked),
     Scene("a first version that is refused", INSTALL, moved_here, refused, after=linked),
     Scene("a renewal that is refused", INSTALL, linked_renewal, refused, after=linked),

@@ -203,13 +203,13 @@ EXCUSES = {
     "it only passes on to others what is foreign": """
         action/certificate_issue.py:decide action/certificate_request.py:decide action/handshake_verify.py:decide
         modules/certificate_info.py:tell modules/certificate_request.py:ask modules/certificate_request.py:kept_key
-        modules/nginx_reload.py:load action/certificate_revoke.py:decide module_utils/proofs.py:prove module_utils/store.py:why_renew
+        modules/nginx_reload.py:load action/certificate_revoke.py:decide module_utils/proofs.py:prove
         plugin_utils/manual.py:_checked plugin_utils/manual.py:_hand_in plugin_utils/acme_orders.py:_check
         plugin_utils/acme_orders.py:_downloaded plugin_utils/dynamic_updates.py:_sent plugin_utils/programs.py:_run
         plugin_utils/stateless.py:_visit
         module_utils/store.py:_is_whole plugin_utils/actions.py:decide plugin_utils/survey.py:survey plugin_utils/survey.py:look""",
     "it takes apart what was made or checked here": """
-        module_utils/files.py:link_beside module_utils/targets.py:run module_utils/master.py:_answers module_utils/requests.py:key_mode
+        module_utils/targets.py:run module_utils/master.py:_answers
         module_utils/sites.py:_answer module_utils/sites.py:site_at module_utils/versions.py:number
         modules/certificate_install.py:complaint modules/certificate_request.py:new_request
         modules/firewall_transcript.py:take modules/firewall_transcript.py:from_wire modules/nginx_sites.py:converge
@@ -228,7 +228,7 @@ EXCUSES = {
         plugin_utils/outboxes.py:files_of plugin_utils/queues.py:get plugin_utils/queues.py:put""",
     "it matches a pattern, or says so in a sentence, and takes all text": """
         modules/certificate_info.py:folders modules/firewall_transcript.py:read modules/firewall_transcript.py:to_wire
-        module_utils/files.py:sweep_beside module_utils/versions.py:current modules/nginx_sites.py:check_file
+        module_utils/files.py:sweep_beside modules/nginx_sites.py:check_file
         plugin_utils/actions.py:why_lost plugin_utils/actions.py:_last_line
         plugin_utils/command.py:_last_words plugin_utils/acme_orders.py:_answer plugin_utils/programs.py:_said
         plugin_utils/stateless.py:_gone_astray plugin_utils/stateless.py:_refuse

@@ -27,6 +27,17 @@ store.replace_link = replace_link
         "a renewal that prunes",
         "there is no current any more",
     ),
+    "a link takes the place of a file in two steps": (
+        """
+def replace_link(target, path):
+    os.unlink(path)
+    os.symlink(target, path)
+from ansible_collections.evergreen.tls.plugins.module_utils import adoption
+adoption.replace_link = replace_link
+""",
+        "a pair made by hand",
+        "where it was made by hand: ",
+    ),
     "a file has its mode only once it is written": (
         """
 def create_file(path, content, mode=0o644, owner=-1, group=-1):

@@ -91,6 +91,7 @@ FOLLOWED = {
     "a first request": [],
     "a request for a renewal": [],
     "a first installation with links": ["fsync etc/nginx"],  # one for each link, and both are there
+    "a pair made by hand": ["fsync etc/nginx"],  # one for each link, too
     "a removal that is refused": ["fsync etc/evergreen"],  # needed when it is not refused
 }
 

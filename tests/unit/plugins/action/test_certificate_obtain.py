@@ -237,3 +237,18 @@ def test_the_orders_that_are_allowed_are_divided_among_the_hosts(tmp_path, solve
 def test_an_issuer_that_does_not_say_how_many_orders_it_stands_gets_one_at_a_time(run):
     both = [*run.requests, {"name": "mail", "domains": NAMES, "issuer": "nobody"}]
     assert certificate_obtain._share({"requests": both, "issuers": run.issuers}, {}) == 1
+
+
+def test_a_pair_that_was_adopted_is_told_of_and_so_is_a_key_that_others_may_know(run):
+    told = "/etc/nginx/server.key and /etc/nginx/server.pem adopted as v0001 of www"
+    exposed = "its key could be read by others in /etc/nginx/server.key (mode 0644)"
+    run.host = {"changed": True, "due": False, "msg": told, "fingerprint": "ab" * 32}
+    result, certificates = run.obtain()
+    assert (result["changed"], certificates["www"]["msg"]) == (True, told)
+    assert "warnings" not in result
+    run.host["exposed"] = exposed
+    (warning,) = run.obtain()[0]["warnings"]
+    assert warning == (
+        f"{exposed}, and so it is renewed with a new one; from now on only those can read it whom owner, group and mode of the request "
+        "name, so write into it whom else a program needs there"
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key, load_request, requested_names
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.plugins.plugin_utils.exhibits import describe_exhibits
-from ansible_collections.evergreen.tls.tests.unit.authority import Authority
+from ansible_collections.evergreen.tls.tests.unit.authority import Authority, key_pem, some_key
 
 MODULES = "ansible_collections.evergreen.tls.plugins.modules"
 NAMES = ["www.example.org", "example.org"]
@@ -92,9 +93,7 @@ class Host:
 
     def in_use(self):
         """Return the fingerprint of the certificate that is in use, as openssl tells it."""
-        argv = ["openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", self.directory / "web/current/cert.pem"]
-        printed = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-        return printed.strip().partition("=")[2].replace(":", "").lower()
+        return fingerprint_of(self.directory / "web/current/cert.pem")
 
     def install(self, chain=None, check=False, roots=ROOTS, state="present", **request):
         """Run certificate_install."""
@@ -127,6 +126,13 @@ class Host:
                         content = stream.read()
                 picture[path] = (found.st_ino, stat.S_IMODE(found.st_mode), content)
         return picture
+
+
+def fingerprint_of(path):
+    """Return the fingerprint of the first certificate in a file, as openssl tells it."""
+    argv = ["openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", path]
+    printed = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    return printed.strip().partition("=")[2].replace(":", "").lower()
 
 
 class PublicKey:
@@ -985,3 +991,108 @@ def test_information_tells_what_is_wrong(host):
     found = host.info()["certificates"][0]
     assert found["problem"].startswith("its private key file holds no private key that can be read")
     assert found["certificate"]["names"] == sorted(NAMES)
+
+
+@pytest.fixture
+def by_hand(tmp_path):
+    """Return the options of a request that adopts a pair, which is there and lasts for so many days."""
+
+    def put(days=(-1, 90), mode=0o600, **changes):
+        key, chain = some_key(3), ISSUING.chain(NAMES, some_key(3), days=days)
+        paths = {"key": tmp_path / "server.key", "certificate": tmp_path / "server.pem"}
+        for option, content in (("key", key_pem(key)), ("certificate", to_pem(chain))):
+            paths[option].write_bytes(content)
+            paths[option].chmod(mode)
+        links = {str(paths["key"]): "privkey.pem", str(paths["certificate"]): "fullchain.pem"}
+        return {"adopt": {option: str(path) for option, path in paths.items()}, "links": links, **changes}
+
+    return put
+
+
+def test_a_pair_made_by_hand_is_adopted_once_and_renewed_when_it_is_due(host, by_hand, tmp_path):
+    changes = by_hand()
+    key, certificate = tmp_path / "server.key", tmp_path / "server.pem"
+    before = fingerprint_of(certificate)
+    answer = host.ask(**changes)
+    assert (answer["changed"], answer["due"]) == (True, False)
+    assert answer["fingerprint"] == before == fingerprint_of(certificate)
+    assert answer["msg"].startswith(
+        f"{key} and {certificate} adopted as v0001 of web (www.example.org, issued by Module Issuing CA, valid until "
+    )
+    assert answer["diff"] == {
+        "before": f"{key}: a file\n{certificate}: a file\n",
+        "after": f"{key}: a link into {host.path}/current\n{certificate}: a link into {host.path}/current\n",
+    }
+    assert "exposed" not in answer
+    picture = host.picture()
+    assert host.ask(**changes) == {"changed": False, "due": False, "fingerprint": before}
+    assert host.picture() == picture
+
+    host.renew(**changes)
+    assert (certificate.is_symlink(), key.is_symlink()) == (True, True)
+    assert fingerprint_of(certificate) == host.in_use() != before
+    assert host.info()["certificates"][0]["versions"] == ["v0001", "v0002"]
+    assert host.install(state="previous", **changes)["put_back"] == "v0001"
+    assert fingerprint_of(certificate) == before
+
+
+@pytest.mark.parametrize(
+    ("made", "request_", "reason"),
+    [
+        ({"days": (-80, 10)}, {}, "it expires on .* UTC, and 11% of its lifetime is left"),
+        ({"mode": 0o640}, {}, r"its key could be read by others in .*/server.key \(mode 0640\)"),
+        ({}, {"domains": NAMES[:1]}, "the certificate covers example.org, which nobody asked for"),
+        ({}, {"type": "RSA"}, "its key is ECC secp256r1, and RSA 2048 is wanted"),
+        ({}, {"roots": Authority("Other Root").pem.decode()}, "the chain ends at Module Root CA, which is not a root of the issuer"),
+        ({}, {"force": True}, "it is forced"),
+    ],
+)  # fmt: skip
+def test_what_is_adopted_may_be_due_at_once_and_check_mode_knows(host, by_hand, tmp_path, made, request_, reason):
+    changes = {**by_hand(**made), **request_}
+    picture = host.picture()
+    foretold = host.ask(check=True, **changes)
+    assert host.picture() == picture and not (tmp_path / "server.key").is_symlink()
+    assert "would be adopted for web (www.example.org, issued by" in foretold["msg"]
+    answer = host.ask(**changes)
+    for told in (foretold, answer):
+        assert (told["changed"], told["due"]) == (True, True)
+        assert re.match(reason, told["reason"])
+        assert told["diff"]["after"].endswith(f"due: {told['reason']}\n")
+        assert ("exposed" in told) == ("mode" in made)
+    assert "BEGIN CERTIFICATE REQUEST" in answer["csr"]
+    if "force" not in request_:
+        again = host.ask(**changes)
+        assert (again["changed"], again["reason"], again["csr"]) == (False, answer["reason"], answer["csr"])
+
+
+def test_check_mode_foretells_an_adoption_of_what_is_not_due(host, by_hand, tmp_path):
+    answer = host.ask(check=True, **by_hand())
+    assert (answer["changed"], answer["due"]) == (True, False)
+    assert not host.directory.exists() and not (tmp_path / "server.pem").is_symlink()
+
+
+def test_a_key_that_others_may_know_is_not_kept_for_renewals(host, by_hand, tmp_path):
+    answer = host.ask(**by_hand(mode=0o644, reuse_key=True))
+    assert (
+        answer["exposed"] == answer["reason"] == f"its key could be read by others in {tmp_path}/server.key (mode 0644)"
+    )
+    public = load_request(answer["csr"].encode()).public_key().public_numbers()
+    assert public != some_key(3).public_key().public_numbers()
+
+
+def test_a_pair_that_cannot_be_adopted_stops_the_request_and_nothing_is_changed(host, by_hand, tmp_path):
+    changes = by_hand()
+    (tmp_path / "server.key").write_bytes(key_pem(some_key(4)))
+    answer = host.ask(**changes)
+    assert answer["failed"] and "does not belong to the key in" in answer["msg"]
+    assert not host.directory.exists()
+
+
+def test_links_come_with_the_first_certificate_where_nothing_was_made_by_hand(host, by_hand, tmp_path):
+    changes = by_hand()
+    for name in ("server.key", "server.pem"):
+        (tmp_path / name).unlink()
+    assert host.ask(**changes)["reason"] == "there is no certificate yet"
+    host.renew(**changes)
+    assert fingerprint_of(tmp_path / "server.pem") == host.in_use()
+    assert host.ask(**changes)["changed"] is False

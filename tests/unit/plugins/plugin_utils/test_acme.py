@@ -398,7 +398,7 @@ def test_the_accounts_are_told_and_given_another_key(acme, pebble, folder, monke
 def test_the_chain_leads_to_the_root_that_is_preferred(acme, pebble):
     roots = [common_name(parse_chain(pebble.root(number))[0].subject) for number in range(3)]
     for root in roots:
-        chain = acme(preferred_chain=root).issue(request(), csr(), "web1")
+        chain = acme(preferred_root=root).issue(request(), csr(), "web1")
         assert common_name(parse_chain(chain)[-1].issuer) == root
 
 

@@ -57,6 +57,7 @@ def test_a_request_needs_a_name_and_domains_alone():
         "mode": "0600",
         "keep": 3,
         "links": {},
+        "adopt": None,
         "validate": None,
         "port": 443,
         "served_by": "nginx",
@@ -214,6 +215,14 @@ def test_ansible_refuses_what_the_options_do_not_allow(request_, message):
                 "chain.pem, fullchain.pem; choose one of these"
             ),
         ),
+        (
+            {"adopt": {"key": "server.key", "certificate": "/etc/a"}},
+            "adopt: 'server.key' is not an absolute path in its plain form; correct it",
+        ),
+        (
+            {"adopt": {"key": "/etc/both.pem", "certificate": "/etc/both.pem"}},
+            "adopt: /etc/both.pem is to lead to fullchain.pem once it is adopted, and not to privkey.pem as well; give each path one ",
+        ),
         ({"links": {"/etc/a": None}}, "links: /etc/a leads to None, and a certificate has"),
     ],
 )
@@ -295,6 +304,26 @@ def test_requests_of_a_host_have_links_of_their_own():
     with pytest.raises(TlsError) as caught:
         check_distinct([{"name": name, "links": {"/etc/server.pem": "fullchain.pem"}} for name in ("a", "b")])
     assert str(caught.value) == "two certificate requests have a link at /etc/server.pem; give it to one of them"
+
+
+def test_what_is_adopted_leads_into_the_store_from_then_on():
+    adopt = {"key": "/etc/nginx/server.key", "certificate": "/etc/nginx/server.pem", "chain": "/etc/nginx/chain.pem"}
+    links = {"/etc/a": "cert.pem", "/etc/nginx/server.key": "privkey.pem"}
+    request = completed(adopt=adopt, links=links)
+    assert request["links"] == {
+        **links,
+        "/etc/nginx/server.pem": "fullchain.pem",
+        "/etc/nginx/chain.pem": "chain.pem",
+    }
+    assert complete_request(request)["links"] == request["links"]
+    assert links == {"/etc/a": "cert.pem", "/etc/nginx/server.key": "privkey.pem"}
+
+
+def test_two_requests_do_not_adopt_the_same_files():
+    adopt = {"key": "/etc/nginx/server.key", "certificate": "/etc/nginx/server.pem"}
+    requests = [{"name": "a", "adopt": adopt}, {"name": "b", "links": {"/etc/nginx/server.pem": "fullchain.pem"}}]
+    with pytest.raises(TlsError, match="two certificate requests have a link at /etc/nginx/server.pem; give it to one"):
+        check_distinct(requests)
 
 
 @pytest.mark.parametrize("requests", [{"name": "a"}, "a", ["a"], [None]])

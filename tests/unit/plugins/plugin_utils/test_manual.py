@@ -372,6 +372,20 @@ def test_of_two_ways_up_the_one_to_the_roots_is_taken(desk):
     assert desk.ask().chain == CHAIN
 
 
+@pytest.mark.parametrize("place", ["inbox", "chain_extra"])
+def test_of_several_ways_up_the_one_to_the_preferred_root_is_taken(desk, place):
+    crossed = Authority("Manual Root CA", above=Authority("Older Root CA"), key=ROOT.key).certificate
+    desk.settings["preferred_root"] = "Older Root CA"
+    if place == "inbox":
+        desk.put("crossed.pem", to_pem([crossed]))
+    else:
+        (desk.folder / "extra.pem").write_bytes(to_pem([crossed]))
+        desk.settings["chain_extra"] = str(desk.folder / "extra.pem")
+    desk.put("answer.pem", to_pem([LEAF, MIDDLE]))
+    issued = desk.ask()
+    assert (issued.chain, issued.warnings) == ([*CHAIN, crossed], [])
+
+
 class Shelf:
     """A web server on which a CA publishes its intermediates."""
 
