@@ -50,6 +50,9 @@ class Invariant:
             )
         elif self.before and not removed:
             found.append("there is no current any more")
+        is_refused = self.scene.request(host).get("validate") == "false" and in_use in self.ready - {self.new}
+        if is_refused and judge.tried_version(host.store) != os.readlink(os.path.join(host.store, "current")):
+            found.append("what is refused is in use, and nobody will ask about it again")
         hidden = os.path.join(host.directory, ".web.removed")
         if removed and os.path.isdir(hidden):
             broken = judge.why_broken(os.path.join(hidden, "current"), ROOT.pem)

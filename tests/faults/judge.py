@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import re
 import stat
@@ -92,6 +93,14 @@ def left_over(directory: str, name: str = "web", also: tuple[str, ...] = (), ado
         elif one not in ("current", "lock", *also):
             found.append(path)
     return found
+
+
+def tried_version(store: str) -> str | None:
+    """Return the version about which the next run asks whether it is refused."""
+    try:
+        return json.loads(_read(os.path.join(store, "trial")) or b"")["version"]
+    except ValueError:
+        return None
 
 
 def picture(top: str) -> dict[str, tuple]:

@@ -90,8 +90,14 @@ def judge_state(film, scene, theatre, host, state):
 FOLLOWED = {
     "a first request": [],
     "a request for a renewal": [],
-    "a first installation with links": ["fsync etc/nginx"],  # one for each link, and both are there
+    "a first installation with links": [
+        "fsync etc/evergreen/web",  # that of the trial follows
+        "fsync etc/evergreen/web/.trial",  # needed when it is refused, as the next scene is
+        "fsync etc/evergreen/web",
+        "fsync etc/nginx",  # one for each link, and both are there
+    ],
     "a pair made by hand": ["fsync etc/nginx"],  # one for each link, too
+    "a first version that is refused": ["fsync etc/evergreen/web", *["fsync etc/nginx"] * 3],
     "a removal that is refused": ["fsync etc/evergreen"],  # needed when it is not refused
 }
 
