@@ -24,6 +24,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_limits import (
     retry_after,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_problems import (
+    Problem,
     Unreachable,
     printable,
     problem,
@@ -165,7 +166,12 @@ class Network:
         deadline = time.monotonic() + self.patience
         while True:
             self.limits.respect(names, max(0.0, deadline - time.monotonic()))
-            reply = attempt()
+            try:
+                reply = attempt()
+            except Problem as refusal:  # of a nonce, which many orders that begin at once ask for at once
+                if refusal.status not in MOMENTARY or (refusal.wait or 0) > deadline - time.monotonic():
+                    raise
+                continue
             if reply.status < 400:
                 return reply
             refusal = problem(what, _document(reply), reply.status, reply.wait(), _first(reply.links.get("help")))
