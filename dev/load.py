@@ -92,17 +92,13 @@ class OneConnection(Client):
 
 
 class Download(Client):
-    """Fetch something big, slowly. What is smaller than the buffers of both kernels (10 MB) has left the server at once.
+    """Fetch something big, slowly. What is smaller than the buffers of both kernels (10 MB) has left the server at once."""
 
-    By HTTP/1.1: an old worker of nginx that has nothing else to do closes an HTTP/2 connection five seconds (lingering_timeout) after it
-    has written the last byte to its kernel, and what the client says later resets it, with what is still on its way.
-    """
-
-    def __init__(self, name: str, address: str, folder: pathlib.Path, path: str, rate: str) -> None:
+    def __init__(self, name: str, address: str, folder: pathlib.Path, path: str, rate: str, version: str = "2") -> None:
         said, log = tempfile.mkstemp(dir=folder)
         self.said = pathlib.Path(log)
         self.process = subprocess.Popen(
-            ["curl", "--http1.1", "--insecure", "--silent", "--show-error", "--fail", "--limit-rate", rate, "--resolve", f"{name}:443:{address}",
+            ["curl", f"--http{version}", "--insecure", "--silent", "--show-error", "--fail", "--limit-rate", rate, "--resolve", f"{name}:443:{address}",
              "--write-out", "%{stderr}%{http_version}, %{size_download} bytes in %{time_total} s, exit status %{exitcode}",
              f"https://{name}/{path}"],
             stdout=subprocess.PIPE, stderr=said,

@@ -67,6 +67,9 @@ PROXY = (
     "proxy_set_header X-Forwarded-Proto $scheme;",
 )
 WEBSOCKET = ("proxy_set_header Upgrade $http_upgrade;", "proxy_set_header Connection $evergreen_connection;")
+# An old worker closes an HTTP/2 connection so long after it has handed the last bytes to its kernel, and whoever has not read
+# them by then loses them: with nginx's own 5 seconds those who read slowly do. Who has read all closes by himself.
+LINGER = ("lingering_timeout 60s;", "lingering_time 120s;")
 KEEPALIVE = ('proxy_set_header Connection "";',)
 WEBSOCKET_MAP = ["map $http_upgrade $evergreen_connection {", "    default upgrade;", '    "" "";', "}"]
 # Before ssl_reject_handshake: a certificate that is looked up for each handshake, and never there, ends the handshake.
@@ -198,17 +201,18 @@ def _https_block(site: dict, served: list[dict], host: Host) -> list[str]:
     is_default = address_site(here) is site
     current = f"{host.store}/{site['certificate']}/current"
     extra = site.get("extra")
-    http2_on = site["http2"] and host.nginx.has_http2 and host.nginx.switches_http2_by_site
+    has_http2 = site["http2"] and host.nginx.has_http2
     return _block(
         *_listen(
             site["https_port"], host, "ssl", *_http2_word(here, host), *(["default_server"] if is_default else [])
         ),
-        *(["http2 on;"] if http2_on else []),
+        *(["http2 on;"] if has_http2 and host.nginx.switches_http2_by_site else []),
         _names(site),
         "",
         f"ssl_certificate {current}/fullchain.pem;",
         f"ssl_certificate_key {current}/privkey.pem;",
         *tls_directives(host.nginx, site["profile"], host.session),
+        *(LINGER if has_http2 else ()),
         *([f'add_header Strict-Transport-Security "{site["hsts"]}" always;'] if site["hsts"] else []),
         "",
         *_challenges(site),

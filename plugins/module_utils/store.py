@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import grp
+import json
 import os
 import pwd
 import secrets
@@ -32,6 +33,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.renewal import why_renew
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import key_mode
+from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 from ansible_collections.evergreen.tls.plugins.module_utils.versions import Versions, number
 
 
@@ -43,6 +45,7 @@ class Store(Versions):
 
     def __init__(self, directory: str, name: str) -> None:
         super().__init__(directory, name)
+        self.trial = os.path.join(self.path, "trial")  # there while it is found out whether a version is refused
         self.hidden = os.path.join(directory, f".{name}.removed")  # while it is found out whether it may be removed
         self.gone = os.path.join(directory, f".{name}.gone")
 
@@ -159,6 +162,38 @@ class Store(Versions):
             os.unlink(path)
             sync_folder(self.path)
 
+    def begin_trial(self, version: str, request: dict) -> None:
+        """Write down, before a version is switched to, what to go back to if the command of the request refuses it."""
+        trial = {"version": version, "before": self.current(), "links": self.links(request)}
+        put_file(self.trial, json.dumps(trial).encode())
+        sync_folder(self.path)
+
+    def on_trial(self) -> str | None:
+        """Return the current version if nobody knows yet whether it is refused: its trial goes on, or its run was killed."""
+        version = self._trial()[0] if os.path.lexists(self.trial) else None
+        return version if version == self.current() else None
+
+    def end_trial(self) -> None:
+        """Keep the current version for good."""
+        os.unlink(self.trial)
+
+    def go_back(self) -> str | None:
+        """Switch to what was in use before the trial, and return its name."""
+        _version, before, links = self._trial()
+        self.restore_links(links)  # first, as they may lead elsewhere, and there may be nothing to switch back to
+        self.switch(before if before in self.versions() else None)
+        self.end_trial()
+        return before
+
+    def _trial(self) -> tuple[str, str | None, dict[str, str | None]]:
+        try:
+            trial = json.loads(read_file(self.trial) or b"")
+            return trial["version"], trial["before"], dict(trial["links"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise TlsError(
+                f"{self.trial} does not say which version was tried, and what was in use before; remove it and run this again"
+            ) from error
+
     def prune(self, keep: int) -> list[str]:
         """Remove versions older than the current one, but for the *keep* newest of them; return their names."""
         current = self.current()
@@ -224,7 +259,8 @@ class Store(Versions):
         """
         paths = [path for path, file in request["links"].items() if not self._is_linked(path, file)]
         key = os.path.join(self.path, version, "privkey.pem")
-        return [*paths, *([] if self._attributes_are_right(key, request) else [key]), *self.left_over(request)]
+        trial = [self.trial] if os.path.lexists(self.trial) else []
+        return [*paths, *([] if self._attributes_are_right(key, request) else [key]), *trial, *self.left_over(request)]
 
     def check_links(self, request: dict) -> None:
         """Make sure that settle() takes the place of nothing but symbolic links."""

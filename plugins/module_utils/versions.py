@@ -9,6 +9,7 @@ www.example.org/
 ├── v0003/  privkey.pem  cert.pem  chain.pem  fullchain.pem  issuer
 ├── v0002/  …               the way back
 ├── next/   privkey.pem  request.csr  issuer      waiting for its certificate
+├── trial                   while the current version may still be refused: what to go back to
 └── lock                    held by whoever changes anything here
 """
 

@@ -50,7 +50,9 @@ def decide(module):
         result = change(module, wanted, store)
     else:
         with store.lock():
+            tried = module.params["state"] == "present" and try_out(wanted, store)  # what a killed run has left untried
             result = change(module, wanted, store)
+            result["changed"] = result["changed"] or tried
     after = describe(store)
     if module.check_mode and "chain" in result:
         after = f"{as_text(describe_chain(result['chain']))}"
@@ -133,23 +135,33 @@ def put_in_use(module, wanted, store, make_version):
     """Switch to the version that *make_version* makes, and back again if the command of the request refuses it."""
     if module.check_mode:
         return {"changed": True, "msg": f"would put a new version of {wanted['name']} in use"}
-    before, links = store.current(), store.links(wanted)
     version = make_version()
+    if wanted["validate"]:
+        store.begin_trial(version, wanted)
     store.switch(version)
     store.settle(version, wanted)
-    refusal = complaint(module, wanted)
-    if refusal:
-        store.restore_links(links)  # first, as they may lead elsewhere, and there may be nothing to switch back to
-        store.switch(before)
-        raise TlsError(
-            f"{version} of {wanted['name']} was refused by {wanted['validate']!r}, and {before or 'nothing'} is in use as before: "
-            f"{refusal}; put that right and run this again, the certificate is kept"
-        )
+    try_out(wanted, store)
     return {
         "changed": True,
         "pruned": store.prune(wanted["keep"]),
         "msg": f"{version} of {wanted['name']} is in use",
     }
+
+
+def try_out(wanted, store):
+    """End the trial of the current version, if there is one, by keeping it or by going back; say whether there was one."""
+    if not os.path.lexists(store.trial):
+        return False
+    version = store.on_trial()
+    refusal = complaint(wanted) if version else None  # else a run was killed that had just gone back
+    if refusal:
+        before = store.go_back()
+        raise TlsError(
+            f"{version} of {wanted['name']} was refused by {wanted['validate']!r}, and {before or 'nothing'} is in use as before: "
+            f"{refusal}; put that right and run this again, the certificate is kept"
+        )
+    store.end_trial()
+    return True
 
 
 def go_back(module, wanted, store):
@@ -167,7 +179,7 @@ def remove(module, wanted, store):
     if not module.check_mode:
         store.sweep(wanted)
         store.hide()  # and its links with it, as they lead nowhere then
-        refusal = complaint(module, wanted)
+        refusal = complaint(wanted)
         if refusal:
             store.show()
             raise TlsError(
@@ -187,7 +199,7 @@ def settle(module, wanted, store):
     return {"changed": bool(paths), "msg": f"{', '.join(paths)} set right" if paths else f"{wanted['name']} is in use"}
 
 
-def complaint(module, wanted):
+def complaint(wanted):
     """Run the command of the request; return what it complains of, or None."""
     if not wanted["validate"]:
         return None

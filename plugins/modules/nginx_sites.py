@@ -63,8 +63,13 @@ def decide(module):
     master = Master(module)
     check_profiles(sites, master.nginx)
     lock = hidden(params["path"], LOCK)
-    nobody_was_here = not sites and not os.path.lexists(params["path"]) and not os.path.lexists(lock)
+    is_first = not os.path.lexists(lock)
+    nobody_was_here = not sites and not os.path.lexists(params["path"]) and is_first
     with contextlib.nullcontext() if module.check_mode or nobody_was_here else locked(lock):
+        if is_first and os.path.lexists(lock):
+            sync_folder(
+                os.path.dirname(lock)
+            )  # by it the next run knows, even after a power loss, that there is something to sweep
         return Transaction(module, master, sites).converge()
 
 

@@ -96,8 +96,8 @@ class Film:
                         seen.add(state)
                         yield kept | survivors, variants, last
 
-    def build(self, survivors: frozenset[int], variants: dict[int, str], top: str) -> None:
-        """Make what is on the disk in a state, below a folder that is not there yet."""
+    def build(self, survivors: frozenset[int], variants: dict[int, str], top: str, known_as: str = "") -> None:
+        """Make what is on the disk in a state, in a folder that is not there yet, and that links know by this name."""
         inodes = {number: inode.copy() for number, inode in self.inodes.items()}
         for number in sorted(survivors):
             step = self.steps[number]
@@ -113,7 +113,7 @@ class Film:
                 inodes[step.inode].mode = step.change[0]
             else:
                 inodes[step.inode].owner = step.change
-        self._make(inodes, self.base, top, top)
+        self._make(inodes, self.base, top, known_as or top, {})
 
     def told(self, survivors: frozenset[int], variants: dict[int, str]) -> str:
         """Return a state as people read it: what is lost of what was done until the last step that is there."""
@@ -183,6 +183,9 @@ class Film:
             self._rename(((old, old_name, None), (new, new_name, self.names[old][old_name])), told)
         elif call.name in ("unlink", "rmdir", "unlinkat"):
             self._rename(((*self._place(call.paths[0]), None),), told)
+        elif call.name in ("link", "linkat"):
+            (old, old_name), (new, new_name) = map(self._place, call.paths)
+            self._rename(((new, new_name, self.names[old][old_name]),), told)
         elif call.name == "mkdir":
             self._new(call.paths[0], Inode("folder", {}, call.mode(1) & ~UMASK, (-1, -1)), told)
         elif call.name == "symlink":
@@ -236,18 +239,22 @@ class Film:
             self.inodes[number].content = {name: self._read(os.path.join(path, name), top) for name in os.listdir(path)}
         return number
 
-    def _make(self, inodes: dict[int, Inode], number: int, path: str, top: str) -> None:
+    def _make(self, inodes: dict[int, Inode], number: int, path: str, known_as: str, made: dict[int, str]) -> None:
         inode = inodes[number]
         if inode.kind == "link":
-            os.symlink(inode.content.replace(self.recorded, top), path)
+            os.symlink(inode.content.replace(self.recorded, known_as), path)
+            return
+        if number in made:
+            os.link(made[number], path)
             return
         if inode.kind == "file":
+            made[number] = path
             with open(path, "wb") as stream:
                 stream.write(inode.content)
         else:
             os.mkdir(path)
             for name, inside in inode.content.items():
-                self._make(inodes, inside, os.path.join(path, name), top)
+                self._make(inodes, inside, os.path.join(path, name), known_as, made)
         if inode.owner != (-1, -1):
             os.chown(path, *inode.owner)
         os.chmod(path, inode.mode)

@@ -17,7 +17,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsErr
 from ansible_collections.evergreen.tls.tests.faults.calls import RANDOM, Call
 from ansible_collections.evergreen.tls.tests.faults.machines import Machine
 
-FOLDERS = ("/etc/nftables.conf", "/etc/sysconfig", "/etc/ufw", "/etc/default")
+FOLDERS = ("/etc/nftables.conf", "/etc/sysconfig", "/etc/ufw", "/etc/default", "/etc/firewalld")
 PLACES = {"tcp:22": False, "tcp:443": True}
 RULESET = """#!/usr/sbin/nft -f
 flush ruleset
@@ -39,6 +39,11 @@ RULES = """*filter
 -A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
 COMMIT
 """
+LOADERS = {
+    "nft -f": "/etc/nftables.conf",
+    "iptables-restore": "/etc/sysconfig/iptables",
+    "ip6tables-restore": "/etc/sysconfig/ip6tables",
+}
 
 
 def nftables(machine: Machine) -> None:
@@ -54,14 +59,22 @@ def nftables_open(machine: Machine) -> None:
 
 def iptables(machine: Machine) -> None:
     """Filter as older machines do, with rules that iptables.service loads."""
-    for program, path in (("iptables", "/etc/sysconfig/iptables"), ("ip6tables", "/etc/sysconfig/ip6tables")):
-        machine.put(path, RULES.encode())
-        machine.command(f"{program}-restore", path)
+    for program in ("iptables-restore", "ip6tables-restore"):
+        machine.put(LOADERS[program], RULES.encode())
+        machine.command(program, LOADERS[program])
 
 
 def ufw(machine: Machine) -> None:
     """Filter as Ubuntu does."""
     machine.command("sh", "-ec", "ufw allow 22/tcp; ufw --force enable")
+
+
+def firewalld(machine: Machine) -> None:
+    """Filter as Fedora does, without systemd."""
+    machine.command(
+        "sh", "-ec", "rm -rf /run/dbus; mkdir /run/dbus; dbus-daemon --system --fork; firewalld > /dev/null 2>&1"
+    )
+    machine.command("sh", "-c", "until firewall-cmd --state > /dev/null 2>&1; do sleep 0.05; done")
 
 
 class Door(ActionModule):
@@ -105,6 +118,10 @@ class FirewallScene:
     wanted: dict
     module: str = "firewall_port"
     traces: tuple[str, ...] = ("/etc",)
+    disk: tuple[str, tuple[str, ...]] = (
+        "/etc",
+        ("/etc/nftables.conf", "/etc/sysconfig"),
+    )  # what a power loss may damage
 
     def set_up(self, machine: Machine) -> None:
         """Bring a machine to where the scene begins."""
@@ -124,6 +141,16 @@ class FirewallScene:
     def ordinary(self, machine: Machine) -> dict:
         """Do what an ordinary run does."""
         return self.run(machine, None, ()).answer()
+
+    def boot(self, machine: Machine, before: dict) -> None:
+        """Filter as the files say, after a power loss."""
+        loaders = (
+            ("nft -f",)
+            if not os.path.exists(machine.path("/etc/sysconfig"))
+            else ("iptables-restore", "ip6tables-restore")
+        )
+        for program in loaders:
+            machine.command(*program.split(), LOADERS[program])
 
     def again(self, machine: Machine, before: dict) -> list[str]:
         """Nothing is ever refused here."""
@@ -173,4 +200,5 @@ FIREWALL_SCENES = [
     FirewallScene("nftables closes a port", nftables_open, {"state": "closed"}),
     FirewallScene("iptables opens a port", iptables, {"sources": ["192.0.2.0/24"]}),
     FirewallScene("ufw opens a port", ufw, {}),
+    FirewallScene("firewalld opens a port", firewalld, {}),
 ]

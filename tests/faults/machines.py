@@ -41,7 +41,10 @@ print("ready", flush=True)
 sys.stdin.read()
 """
 # Whatever a module that was killed has started; it ends by itself.
-STRANDED = "nginx|nft|ufw|iptables|ip6tables|iptables-restor|ip6tables-resto"
+STRANDED = "nginx|nft|ufw|iptables|ip6tables|iptables-restor|ip6tables-resto|firewall-cmd"
+ALL = f"{STRANDED}|firewalld|dbus-daemon"
+KILL = f"pkill -KILL -x '{ALL}' || true; while pgrep -x '{ALL}' > /dev/null; do sleep 0.01; done"
+KEPT = ("/etc/nginx", "/etc/ufw", "/etc/default", "/etc/firewalld")  # what scenes change that is there before
 WIRES = f"""
 ip addr add {ADDRESS}/24 dev inside
 ip link set lo up
@@ -78,7 +81,7 @@ class Machine:
         self.command("sh", "-ec", WIRES)
         path = f"PYTHONPATH=/opt/evergreen:{REPOSITORY}/.build/collections"
         self.programs = Programs(sabotage, ("env", path, "PYTHONDONTWRITEBYTECODE=1", "python3"), self.inside)
-        self.pristine = self.picture("/etc/nginx", "/etc/ufw", "/etc/default")
+        self.pristine = self.picture(*KEPT)
 
     def close(self) -> None:
         """Remove it."""
@@ -115,20 +118,31 @@ class Machine:
         while self.command("pgrep", "-x", STRANDED.partition("|")[2], check=False).stdout:
             time.sleep(0.01)
 
+    def copy_disk(self, top: str, paths: tuple[str, ...], folder: str) -> None:
+        """Copy what lies at some paths below *top* into a folder."""
+        os.mkdir(folder)
+        for path in filter(os.path.lexists, map(self.path, paths)):
+            copy = os.path.join(folder, os.path.relpath(path, self.path(top)))
+            subprocess.run(["cp", "--archive", "--no-target-directory", path, copy], check=True)
+
+    def lose_power(self, top: str, paths: tuple[str, ...], folder: str) -> None:
+        """End all that runs, and put what is in a folder in the place of what lies at these paths."""
+        self.command("sh", "-ec", f"{KILL}\nnft flush ruleset; rm -rf /run/nginx.pid {' '.join(paths)}")
+        subprocess.run(["cp", "--archive", f"{folder}/.", self.path(top)], check=True)
+
     def reset(self) -> None:
         """Bring it back to its beginning: nothing runs, nothing filters, and files are what they were."""
         self.command(
             "sh",
             "-ec",
             f"""
-            pkill -KILL -x '{STRANDED}' || true
-            while pgrep -x '{STRANDED}' > /dev/null; do sleep 0.01; done
+            {KILL}
             rm -rf /run/nginx.pid /etc/evergreen /etc/sysconfig /etc/.[a-z]*.conf.*
             : > /var/log/nginx/error.log
             nft flush ruleset
             """,
         )
-        self.restore(self.pristine, "/etc/nginx", "/etc/ufw", "/etc/default")
+        self.restore(self.pristine, *KEPT)
 
     def path(self, path: str) -> str:
         """Return where one of its files lies as this process sees it."""

@@ -98,6 +98,7 @@ class NginxScene:
     mended: list[dict] | None = None  # the sites as somebody corrects them
     passing: tuple[bytes, ...] = ()  # how the file may end for a while, neither old nor new
     traces: tuple[str, ...] = (*FOLDERS, "/run/nginx.pid", "/var/log/nginx", "/proc/")
+    disk: tuple[str, tuple[str, ...]] = ("/etc", ("/etc/nginx",))  # what a power loss may damage
 
     def set_up(self, machine: Machine) -> None:
         """Bring a machine to where the scene begins."""
@@ -127,6 +128,11 @@ class NginxScene:
         if self.mended is None:
             return self.run(machine, None, ()).answer()
         return self._sites(machine, self.mended).answer()
+
+    def boot(self, machine: Machine, before: dict) -> None:
+        """Start what ran before, after a power loss, if it can be started."""
+        if "http:80 answers" in before["serves"] and not machine.command("nginx", "-t", "-q", check=False).returncode:
+            machine.start_nginx()
 
     def again(self, machine: Machine, before: dict) -> list[str]:
         """Do what was done once more before anything is corrected; return what does not hold then."""

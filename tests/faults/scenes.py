@@ -205,6 +205,17 @@ def moved_here(host):
     return first(host)
 
 
+def untried(host):
+    """A run that was killed while it asked whether its version is refused."""
+    due(host)
+    host.run("certificate_install", request=plain(host, validate="sh -c 'kill -KILL $PPID'"), chain=first(host))
+    assert os.path.exists(os.path.join(host.store, "trial"))
+
+
+def untried_and_refused(host):
+    return plain(host, validate="false")
+
+
 def fresh(host):
     host.renew(plain(host))
 
@@ -235,6 +246,8 @@ SCENES = [
     Scene("links that led elsewhere", INSTALL, moved_here, linked),
     Scene("a first version that is refused", INSTALL, moved_here, refused, after=linked),
     Scene("a renewal that is refused", INSTALL, linked_renewal, refused, after=linked),
+    Scene("a version whose trial was killed", INSTALL, untried, plain),
+    Scene("a version whose trial was killed and that is refused", INSTALL, untried, untried_and_refused, after=plain),
     Scene("links and modes set right", INSTALL, fresh, grouped, key_mode=0o640),
     Scene("the previous version", INSTALL, twice, plain, {"state": "previous"}),
     Scene("a removal", INSTALL, twice, plain, {"state": "absent"}, end="absent"),

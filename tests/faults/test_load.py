@@ -46,9 +46,11 @@ def test_no_client_notices_that_a_fleet_is_renewed_again_and_again(sites, tally,
         loads = {site: clients.enter_context(loaded(site, tmp_path)) for site in sites}
         kept = {site: clients.enter_context(OneConnection(NAME, site.address, tmp_path)) for site in sites}
         served = {site: {site.served()} for site in sites}
-        for _number in range(renewals):
+        for number in range(renewals):
+            version = "1.1" if number % 2 else "2"
             for site in sites:
-                downloads.append((site, clients.enter_context(Download(NAME, site.address, tmp_path, "big", rate))))
+                download = Download(NAME, site.address, tmp_path, "big", rate, version)
+                downloads.append((site, clients.enter_context(download)))
             runs = [
                 site.controller.start("renew", *site.only(), "--extra-vars", "certificate_force=true") for site in sites
             ]
@@ -80,7 +82,7 @@ def test_no_client_notices_that_a_fleet_is_renewed_again_and_again(sites, tally,
         while_it_runs, f"a request, new connection (p99 × {slower:.1f})", sum(met[site].requests for site in sites)
     )
     tally.add_run(while_it_runs, "a request, kept connection", sum(alive[site][0].requests for site in sites))
-    tally.add_run(while_it_runs, "a slow download", len(downloads))
+    tally.add_run(while_it_runs, "a slow download, by HTTP/2 and HTTP/1.1 in turn", len(downloads))
     assert not found, "\n".join(found)
 
 

@@ -13,6 +13,7 @@ import signal
 import typing as t
 
 from ansible_collections.evergreen.tls.tests.faults.calls import PROCESSES, SIGNALS, STARTS, TRACED, WAITS, Call
+from ansible_collections.evergreen.tls.tests.faults.disk import Film
 from ansible_collections.evergreen.tls.tests.faults.machines import Machine
 from ansible_collections.evergreen.tls.tests.faults.programs import Run, kill_at, refuse
 
@@ -147,6 +148,27 @@ class Tour:
         found += self.scene.seen(machine, self.states)
         return found + self._unfinished(machine)
 
+    def film(self, folder: str) -> Film:
+        """Return what the run did to the disk; *folder* is not there yet."""
+        machine = self.machines.get()
+        try:
+            self.scene.set_up(machine)
+            machine.copy_disk(*self.scene.disk, folder)
+        finally:
+            self.machines.put(machine)
+        return Film(folder, self.scene.disk[0], self.calls)
+
+    def lost_power(self, machine: Machine, _state: str, disk: str) -> list[str]:
+        """Lose the power, with a disk left as it is in a folder; return what does not hold then, and after an ordinary run."""
+        self.scene.set_up(machine)
+        machine.lose_power(*self.scene.disk, disk)
+        self.scene.boot(machine, self.states[0])
+        found = self.scene.violations(machine, self.states)
+        self.scene.watch(machine)
+        found += self._ordinary(machine, is_mended=True)
+        found += self.scene.seen(machine, self.states)
+        return found + self._unfinished(machine)
+
     def _kill_at(self, machine: Machine, call: Call) -> list[str]:
         """Return strace's options for a kill at a call; those that answer are numbered by themselves."""
         if not is_answer(call):
@@ -177,9 +199,9 @@ class Tour:
             machine.witness.end()
         raise AssertionError(f"another call was hit, {met and self.told(met)}")
 
-    def _ordinary(self, machine: Machine) -> list[str]:
+    def _ordinary(self, machine: Machine, is_mended: bool = False) -> list[str]:
         """Do an ordinary run, and another that must not change anything."""
-        found = self.scene.again(machine, self.states[0])
+        found = [] if is_mended else self.scene.again(machine, self.states[0])
         answer = self.scene.ordinary(machine)
         if answer.get("failed"):
             return [*found, f"the ordinary run fails: {answer['msg']}"]

@@ -77,6 +77,12 @@ def test_http2_is_written_as_this_nginx_knows_it():
     assert "http2" not in render([site()], [], host(NEW._replace(has_http2=False)))
 
 
+def test_who_reads_slowly_by_http2_has_time_for_it_when_an_old_worker_ends():
+    assert "    lingering_timeout 60s;\n    lingering_time 120s;\n" in render([site()], [], host(NEW))
+    assert "lingering" not in render([site(http2=False)], [], host(NEW))
+    assert "lingering" not in render([site()], [], host(NEW._replace(has_http2=False)))
+
+
 def test_unknown_names_are_rejected_as_this_nginx_can():
     new, old = (blocks(render([site()], [], host(nginx)))[0] for nginx in (NEW, OLD))
     assert new[0] == "listen 443 ssl default_server"

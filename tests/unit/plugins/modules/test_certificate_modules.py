@@ -535,6 +535,52 @@ def test_a_version_that_the_command_refuses_is_taken_back_and_kept(host, tmp_pat
     assert (installed["changed"], installed["version"]) == (True, "v0002")
 
 
+KILLED = "sh -c 'kill -KILL $PPID'"
+
+
+def test_a_version_whose_trial_was_killed_is_tried_again_and_taken_back_when_it_is_refused(host, tmp_path):
+    """Else nginx would go on with what it has, and would not start any more."""
+    link = tmp_path / "server.pem"
+    link.symlink_to("old.pem")
+    links = {str(link): "fullchain.pem"}
+    host.renew()
+    with pytest.raises(ValueError):  # there is no answer
+        host.renew(validate=KILLED, links=links)
+    assert os.readlink(host.path / "current") == "v0002"
+    asked = host.ask(validate="false", links=links)
+    assert (asked["due"], asked["ready"]) == (False, "v0002")
+    answer = host.install(validate="false", links=links)
+    assert answer["failed"] and answer["msg"].startswith(
+        "v0002 of web was refused by 'false', and v0001 is in use as before: exit status 1; "
+    )
+    assert os.readlink(host.path / "current") == "v0001"
+    assert os.readlink(link) == "old.pem"
+    assert not (host.path / "trial").exists()
+
+
+def test_a_version_whose_trial_was_killed_stays_when_it_is_not_refused(host):
+    host.renew()
+    with pytest.raises(ValueError):
+        host.renew(validate=KILLED)
+    assert host.install(check=True, validate="true")["changed"]
+    assert host.install(validate="true")["changed"]
+    assert os.readlink(host.path / "current") == "v0002"
+    assert "ready" not in host.ask(validate="true")
+    assert host.install(validate="true")["changed"] is False
+
+
+@pytest.mark.parametrize("content", ["", "garbage", "[]", '{"version": "v0002", "before": "v0001", "links": 3}'])
+def test_a_trial_that_cannot_be_read_gets_a_sentence(host, content):
+    host.renew()
+    host.renew()
+    (host.path / "trial").write_text(content)
+    answer = host.install(validate="false")
+    assert answer["failed"] and answer["msg"] == (
+        f"{host.path}/trial does not say which version was tried, and what was in use before; remove it and run this again"
+    )
+    assert os.readlink(host.path / "current") == "v0002"
+
+
 @pytest.mark.parametrize(
     ("command", "complaint"),
     [
