@@ -251,7 +251,8 @@ class ChainAction(TlsAction):
 def without_secrets(request: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return a request without the passphrase of its key and the passwords of its exports."""
     exports = [{**export, "password": None} for export in request.get("exports") or []]
-    return {**request, "key_passphrase": None, **({"exports": exports} if exports else {})}
+    hidden = {"key_passphrase": None, "exports": exports}
+    return {**request, **{option: value for option, value in hidden.items() if request.get(option)}}
 
 
 def together(certificates: list[dict[str, t.Any]]) -> dict[str, t.Any]:

@@ -138,6 +138,15 @@ def test_a_connection_that_ends_in_its_handshake_is_made_again(issue, server):
     issue()
 
 
+def test_a_ca_that_has_no_nonce_for_the_moment_is_waited_for(issue, server):
+    _status, _headers, directory = server.respond("GET", "/directory", b"")
+    server.answer("/directory", content=directory, headers={"Replay-Nonce": ""})
+    server.refuse("/nonce", "rateLimited", "busy", 503, {"Retry-After": "1", "Replay-Nonce": ""})
+    before = time.monotonic()
+    issue()
+    assert time.monotonic() - before >= 1 and server.count("/nonce") == 2
+
+
 def test_a_limit_is_told_and_holds_for_all_that_follows(issue, server):
     server.refuse("/order", "rateLimited", "too many new orders (300) from this account", 429, {"Retry-After": "3600"})
     sentence = rf"^{ABOUT}: too many new orders \(300\) from this account \(rateLimited\); nothing is asked again before {soon()}"

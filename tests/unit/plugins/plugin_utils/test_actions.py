@@ -15,6 +15,7 @@ from ansible.playbook.task import Task
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils import actions
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import ChainAction, passed_on, places, why_lost
 
 
@@ -283,6 +284,11 @@ def test_what_has_a_password_travels_alone_as_hosts_log_the_others():
     action.walked({"name": "www", "challenge_password": "secret"}, {"name": "mail", "challenge_password": "word"})
     assert sorted(trip["request"]["name"] for trip in action.trips) == ["mail", "www"]
     assert not any("others" in trip for trip in action.trips)
+
+
+def test_a_passphrase_travels_alone_too():
+    assert actions._has_secret({"request": {"name": "www"}, "passphrase": "secret"})
+    assert not actions._has_secret({"request": {"name": "www"}, "passphrase": None})
 
 
 @pytest.mark.parametrize(
