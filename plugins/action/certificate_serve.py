@@ -63,6 +63,8 @@ class Service:
         presented = self._present(self.request, exported, started=self.arguments["started"])
         proof = presented if presented.get("failed") or self.waits else self._seen(self.request, presented)
         result = {"msg": proof["msg"], "failed": bool(proof.get("failed"))}
+        if exported.get("failed") and presented is not exported:
+            result["msg"] = f"{exported['msg']}. {result['msg']}"
         if presented.get("reason"):
             result["reason"] = presented["reason"]
         is_reloaded = presented.get("changed") and presented is not exported
@@ -73,8 +75,7 @@ class Service:
             sentence, put_back = self._go_back(is_new)
             result["msg"] = f"{result['msg']}. {sentence}"
             result.update({"put_back": put_back} if put_back else {})
-        elif exported.get("failed") and presented is not exported:
-            result.update(failed=True, msg=f"{exported['msg']}. {result['msg']}")
+        result["failed"] = result["failed"] or bool(exported.get("failed"))
         if exported.get("changed") and not exported.get("failed"):
             result["exported"] = exported["msg"]
         return {**result, "changed": any(step.get("changed") for step in self.steps), **passed_on(self.steps)}

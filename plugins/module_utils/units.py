@@ -11,6 +11,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.targets import run
 
 SYSTEMCTL = "systemctl"
 STOPPED = ("inactive", "deactivating")
+DOWN = ("failed", "activating")  # the latter also between two of the starts that systemd tries by itself
 
 
 def refresh(verb: str, unit: str) -> str:
@@ -31,12 +32,14 @@ def refresh(verb: str, unit: str) -> str:
         raise TlsError(f"there is no unit {unit} on this host; correct {verb}, or install what it belongs to")
     if state.get("ActiveState") in STOPPED:
         return "is stopped, and reads it once it is started"
-    failed = state.get("ActiveState") == "failed"
-    if verb == "reload" and not failed and state.get("CanReload") == "no":
+    is_down = state.get("ActiveState") in DOWN
+    if verb == "reload" and not is_down and state.get("CanReload") == "no":
         raise TlsError(f"{unit} cannot be reloaded; write restart in the place of reload")
-    status, output = run([SYSTEMCTL, "reload-or-restart" if verb == "reload" and not failed else "restart", unit])
+    if is_down:
+        run([SYSTEMCTL, "reset-failed", unit])  # or systemd may refuse one more start after so many
+    status, output = run([SYSTEMCTL, "reload-or-restart" if verb == "reload" and not is_down else "restart", unit])
     if status:
         raise TlsError(
             f"{unit} could not be {verb}ed: {output.splitlines()[0] if output else status}; see journalctl --unit {unit} for why"
         )
-    return "was started, since it had failed" if failed else f"was {verb}ed"
+    return "was started, since it did not run" if is_down else f"was {verb}ed"

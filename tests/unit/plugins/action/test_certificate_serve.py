@@ -230,6 +230,11 @@ def test_exports_that_cannot_be_written_are_told_and_nginx_goes_on_with_the_new_
     assert "put_back" not in result
 
 
+def test_exports_that_cannot_be_written_are_told_also_where_nothing_is_proved():
+    host = ExportingHost(served="v0001", good=[], unable="haproxy could not be reloaded")
+    assert serve(host, requests=[EXPORTED])["msg"].startswith(f"haproxy could not be reloaded. {REFUSED['msg']}. v0001")
+
+
 def test_a_version_that_others_do_not_start_with_makes_way_for_the_one_before_everywhere():
     host = ExportingHost(served="v0001", refused=["v0002"])
     result = serve(host, requests=[EXPORTED])

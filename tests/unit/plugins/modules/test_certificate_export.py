@@ -338,8 +338,13 @@ def test_units_are_told_once_of_all_that_they_read(host):
         ("LoadState=loaded\nActiveState=inactive\nCanReload=yes\n", [], "is stopped, and reads it once it is started"),
         (
             "LoadState=loaded\nActiveState=failed\nCanReload=yes\n",
-            ["restart haproxy"],
-            "was started, since it had failed",
+            ["reset-failed haproxy", "restart haproxy"],
+            "was started, since it did not run",
+        ),
+        (
+            "LoadState=loaded\nActiveState=activating\nCanReload=yes\n",
+            ["reset-failed haproxy", "restart haproxy"],
+            "was started, since it did not run",
         ),
     ],
 )
