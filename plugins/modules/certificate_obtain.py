@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Walks each of O(requests) through M(evergreen.tls.certificate_request), M(evergreen.tls.certificate_issue) and
     M(evergreen.tls.certificate_install), as far as it is due. Where nothing is due, the host is asked once, and nothing changes.
-  - The requests of a host walk side by side, up to 50 of them: the host is visited once to ask for all of them and once to install
+  - The requests of a host walk side by side, up to 50 of them. The host is visited once to ask for all of them and once to install
     them, and orders at ACME CAs go on at the same time, with the issuer's C(at_once) divided among the hosts of the run. Whoever is
     done does not wait longer than half a minute for one that its CA keeps.
   - Where an issuer waits for somebody, the certificate in use goes on, and nothing fails until its end is near.
