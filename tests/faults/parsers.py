@@ -254,6 +254,15 @@ def read_key(content: bytes) -> None:
     public_pem(key.public_key())
 
 
+def read_trial(content: bytes) -> t.Any:
+    with tempfile.TemporaryDirectory(prefix="evergreen-fed-") as folder:
+        store = Store(folder, "web")
+        os.mkdir(store.path)
+        os.symlink("v0001", os.path.join(store.path, "current"))
+        create_file(store.trial, content)
+        return store.on_trial()
+
+
 def read_made_by_hand(content: bytes) -> None:
     """Adopt the key and the chain that stand before and after an empty line."""
     key, _line, chain = content.partition(b"\n\n")
@@ -927,6 +936,7 @@ PARSERS = (
         "der",
         signed_by(ISSUING.key),
     ),
+    Parser("store", "what to go back to", read_trial, (b'{"version": "v0001", "before": null, "links": {"/a": "b"}}',)),
     Parser(
         *("adoption", "a pair that somebody made by hand", read_made_by_hand, (KEYS[0] + b"\n" + PEM,)),
         *("der", signed_by(ISSUING.key)),
