@@ -223,6 +223,7 @@ EXCUSES = {
         plugin_utils/acme_orders.py:_kept plugin_utils/acme_renewal.py:add plugin_utils/acme_renewal.py:predecessor
         plugin_utils/acme_state.py:file_name plugin_utils/acme_state.py:read plugin_utils/acme_state.py:write
         plugin_utils/standing_records.py:_digest plugin_utils/manual.py:_text
+        module_utils/files.py:_lock_byte
         module_utils/exports.py:_attributes module_utils/exports.py:write_password module_utils/exports.py:save
         module_utils/keystores.py:make_keystore module_utils/store.py:begin_trial module_utils/versions.py:passphrase
         modules/certificate_request.py:is_sealed modules/certificate_request.py:sealed
