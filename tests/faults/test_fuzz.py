@@ -225,7 +225,7 @@ EXCUSES = {
         plugin_utils/standing_records.py:_digest plugin_utils/manual.py:_text
         module_utils/files.py:_lock_byte
         module_utils/exports.py:_attributes module_utils/exports.py:write_password module_utils/exports.py:save
-        module_utils/keystores.py:make_keystore module_utils/store.py:begin_trial module_utils/versions.py:passphrase
+        module_utils/keystores.py:make_keystore module_utils/store.py:begin_trial
         modules/certificate_request.py:is_sealed modules/certificate_request.py:sealed
         plugin_utils/outboxes.py:files_of plugin_utils/queues.py:get plugin_utils/queues.py:put""",
     "it matches a pattern, or says so in a sentence, and takes all text": """
