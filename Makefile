@@ -93,8 +93,8 @@ unit: setup acme-servers ## Unit tests, with the newest libraries
 unit-edges: setup ## Unit tests of what runs on hosts, in the oldest and the newest Debian
 	@dev/unit-edges bullseye sid
 
-faults: setup ## Kill, full disk and power loss at every system call, with a table; or a sample, SAMPLE=yes
-	@$(VENV)/bin/pytest --quiet tests/faults $(if $(SAMPLE),--sample) $(if $(WRITE),--write $(WRITE))
+faults: setup ## Kill, full disk and power loss at every system call, with a table; SAMPLE=yes, or PART=kills
+	@$(VENV)/bin/pytest --quiet tests/faults$(if $(PART),/test_$(PART).py) $(if $(SAMPLE),--sample) $(if $(WRITE),--write $(WRITE))
 
 lint: setup ## The form of code, documentation and configuration; `dev/lint --list` names the checks
 	@dev/lint

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import concurrent.futures
 import datetime
+import json
 import os
 import pathlib
 import queue
 import shutil
+import subprocess
 import time
 import zlib
 
@@ -24,59 +26,57 @@ PARTS = {
     "syncs": "left out of the model, which then finds what is lost",
     "file systems": "on a real file system that is full or read-only",
 }
-COLUMNS = ("module", "scene", *PARTS)
-LIARS = ("who lies", "lies")
-EATERS = ("who reads", "what others wrote", "inputs")
-RUNS = ("what runs", "what happens to it", "times")
+# What is counted, in a table each: the words that begin a line, and the columns of numbers after them.
+TABLES = {
+    "faults": (("module", "scene"), tuple(PARTS)),
+    "lies": (("who lies",), ("lies",)),
+    "inputs": (("who reads", "what others wrote"), ("inputs",)),
+    "runs": (("what runs", "what happens to it"), ("times",)),
+}
 TALLY = pytest.StashKey["Tally"]()
+ROOT = pathlib.Path(__file__).parents[2]
+KEPT = ROOT / ".build/faults.json"  # what was tried in runs of a part, until the whole is written down
 
 
 class Tally:
     """What was tried, and how often."""
 
     def __init__(self):
-        self.counts = {}
-        self.lies = {}
-        self.inputs = {}
-        self.runs = {}
+        self.counts = {}  # by table, words and column
+        self.seconds = 0.0
         self.began = time.monotonic()
 
     def add(self, part, module, scene, count):
         """Remember that something was tried."""
-        row = self.counts.setdefault((module, scene), dict.fromkeys(PARTS, 0))
-        row[part] += count
+        self._add("faults", (module, scene), part, count)
 
     def add_lies(self, liar, count):
         """Remember that somebody has lied so many times."""
-        self.lies[liar] = self.lies.get(liar, 0) + count
+        self._add("lies", (liar,), "lies", count)
 
     def add_inputs(self, file, what, count):
         """Remember that a parser in a file was fed so many inputs."""
-        self.inputs[file, what] = self.inputs.get((file, what), 0) + count
-
-    def rows_of_inputs(self):
-        """Return the lines of the table of inputs, the sum at the end."""
-        return [*((*parser, count) for parser, count in self.inputs.items()), ("all", "", sum(self.inputs.values()))]
-
-    def rows_of_lies(self):
-        """Return the lines of the table of lies, the sum at the end."""
-        return [*self.lies.items(), ("all", sum(self.lies.values()))]
+        self._add("inputs", (file, what), "inputs", count)
 
     def add_run(self, what, happens, count):
         """Remember what happened so many times to what ran."""
-        self.runs[what, happens] = self.runs.get((what, happens), 0) + count
+        self._add("runs", (what, happens), "times", count)
 
-    def rows(self):
-        """Return the lines of the table, sums at the end."""
-        rows = [(module, scene, *(row[part] for part in PARTS)) for (module, scene), row in self.counts.items()]
-        return [*rows, ("all", "", *(sum(row[part] for row in self.counts.values()) for part in PARTS))]
+    def _add(self, table, words, column, count):
+        key = (table, words, column)
+        self.counts[key] = self.counts.get(key, 0) + count
 
     def tables(self):
-        """Return the tables of what was tried: how many of their columns are words, their columns and lines."""
-        tables = [(2, COLUMNS, self.rows())] if self.counts else []
-        tables += [(1, LIARS, self.rows_of_lies())] if self.lies else []
-        tables += [(2, EATERS, self.rows_of_inputs())] if self.inputs else []
-        return [*tables, (2, RUNS, [(*row, count) for row, count in self.runs.items()])] if self.runs else tables
+        """Return the tables of what was tried: how many of their columns are words, their columns and lines, the sum at the end."""
+        found = []
+        for table, (heads, columns) in TABLES.items():
+            lines = dict.fromkeys(words for kind, words, _column in self.counts if kind == table)
+            rows = [(*words, *(self.counts.get((table, words, column), 0) for column in columns)) for words in lines]
+            if rows and table != "runs":  # what runs is counted in different things
+                sums = (sum(row[len(heads) + number] for row in rows) for number in range(len(columns)))
+                rows.append(("all", *("" for _head in heads[1:]), *sums))
+            found += [(len(heads), (*heads, *columns), rows)] if rows else []
+        return found
 
     def markdown(self):
         """Return the tables as they stand in the documentation."""
@@ -87,6 +87,26 @@ class Tally:
             )
             for words, columns, rows in self.tables()
         )
+
+    def keep(self, path, of):
+        """Add what was tried *of* the same modules and tests in runs before this one, each part as it was last, and keep it all."""
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        before = kept if kept.get("of") == of else {"counts": [], "seconds": 0.0}
+        earlier = {(table, tuple(words), column): count for table, words, column, count in before["counts"]}
+        self.counts = {**earlier, **self.counts}
+        self.seconds = before["seconds"] + time.monotonic() - self.began
+        counts = [(*key, count) for key, count in self.counts.items()]
+        path.write_text(json.dumps({"of": of, "seconds": self.seconds, "counts": counts}), encoding="utf-8")
+
+
+def what_is_tried():
+    """Return what tells these modules and tests from others, or None where they differ from what is committed."""
+    places = ("plugins", "tests")
+    git = ("git", "-C", str(ROOT))
+    changed = subprocess.run([*git, "status", "--porcelain", *places], capture_output=True, text=True, check=False)
+    trees = [f"HEAD:{place}" for place in places]
+    found = subprocess.run([*git, "rev-parse", *trees], capture_output=True, text=True, check=False)
+    return None if changed.stdout or found.returncode else found.stdout.split()
 
 
 class Theatre:
@@ -271,8 +291,13 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
                 for column, (cell, width) in enumerate(zip(line, widths))
             ]
             terminalreporter.write_line("  ".join(cells).rstrip())
+    if exitstatus != 0 or config.getoption("--sample") or not tally.counts:
+        return
+    of = what_is_tried()
+    if of and not terminalreporter.stats.get("deselected"):  # a choice of tests is no whole part
+        tally.keep(KEPT, of)
     path = config.getoption("--write")
-    if path and tally.counts and exitstatus == 0:
+    if path:
         write_table(pathlib.Path(path), tally)
 
 
@@ -282,5 +307,6 @@ def write_table(path, tally):
     head, _begin, rest = path.read_text(encoding="utf-8").partition(begin)
     _old, _end, tail = rest.partition(end)
     today = datetime.datetime.now(datetime.timezone.utc).date()
-    said = f"Tried on {today}, in {time.monotonic() - tally.began:.0f} seconds, without a violation:\n\n"
+    seconds = tally.seconds or time.monotonic() - tally.began
+    said = f"Tried on {today}, in {seconds:.0f} seconds, without a violation:\n\n"
     path.write_text(f"{head}{begin}{said}{tally.markdown()}{end}{tail}", encoding="utf-8")
