@@ -98,7 +98,7 @@ class NginxScene:
     mended: list[dict] | None = None  # the sites as somebody corrects them
     passing: tuple[bytes, ...] = ()  # how the file may end for a while, neither old nor new
     traces: tuple[str, ...] = (*FOLDERS, "/run/nginx.pid", "/var/log/nginx", "/proc/")
-    disk: tuple[str, tuple[str, ...]] = ("/etc", ("/etc/nginx",))  # what a power loss may damage
+    disk: tuple[str, tuple[str, ...]] = ("/etc", FOLDERS)  # what a power loss may damage
 
     def set_up(self, machine: Machine) -> None:
         """Bring a machine to where the scene begins."""
