@@ -26,7 +26,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.terminals import pri
 try:
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_der_private_key, pkcs7, pkcs12
+    from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key, pkcs7, pkcs12
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
@@ -195,13 +195,20 @@ class _Search:
             return
         self.complaints.append("it holds a certificate that cannot be read; have it sent again")
 
+    def _take_unread(self, certificates: list) -> None:
+        """Take certificates of which the library has not read the keys yet."""
+        for certificate in certificates:
+            self._take_certificate(certificate.public_bytes(Encoding.DER))
+
     def _take_pkcs7(self, der: bytes) -> None:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of sets out of order, as CAs send them
-                self.certificates += pkcs7.load_der_pkcs7_certificates(der)
+                found = pkcs7.load_der_pkcs7_certificates(der)
         except (ValueError, UnsupportedAlgorithm) as error:
             self.complaints.append(f"it is PKCS #7 that cannot be read ({error}); have the chain sent as PEM")
+            return
+        self._take_unread(found)
 
     def _take_pkcs12(self, der: bytes) -> None:
         if max(_iterations(der), default=0) > MOST_ITERATIONS:
@@ -219,7 +226,7 @@ class _Search:
                 return
             self.holds_key = self.holds_key or bundle.key is not None
             ours = [bundle.cert, *bundle.additional_certs]
-            self.certificates += [one.certificate for one in ours if one is not None]
+            self._take_unread([one.certificate for one in ours if one is not None])
             return
         tried = (
             "its password is not among those in passwords of the issuer"

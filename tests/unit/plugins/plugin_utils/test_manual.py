@@ -134,6 +134,7 @@ def zipped(**members):
 
 CHAIN = ISSUING.chain(NAMES, some_key())
 LEAF, MIDDLE = CHAIN
+EC_KEY = bytes.fromhex("2a8648ce3d0201")  # the type of an elliptic curve key (RFC 5480, section 2.1.1)
 SHUFFLED = [ROOT.certificate, MIDDLE, LEAF]
 
 
@@ -648,6 +649,10 @@ def bomb():
         ),
         (lambda: b"-----BEGIN CERTIFICATE-----\n" * 37_000, "its block CERTIFICATE is damaged; have it sent again"),
         (lambda: b"A" + b" " * 1_000_000 + b"!", "it holds no certificate in any form that is known here"),
+        (
+            lambda: pkcs7.serialize_certificates([LEAF], Encoding.DER).replace(EC_KEY, EC_KEY[:-1] + b"\x7f"),
+            "it holds a certificate that cannot be read; have it sent again",
+        ),
         (lambda: der(LEAF)[:200], "it holds a certificate that cannot be read; have it sent again"),
         (
             lambda: pkcs12.serialize_key_and_certificates(
