@@ -203,7 +203,7 @@ class Store(Versions):
         try:
             trial = json.loads(read_file(self.trial) or b"")
             return trial["version"], trial["before"], dict(trial["links"])
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise TlsError(
                 f"{self.trial} does not say which version was tried, and what was in use before; remove it and run this again"
             ) from error

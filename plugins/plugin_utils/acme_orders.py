@@ -391,7 +391,8 @@ def _pauses() -> t.Iterator[float]:
 
 def _values(order: dict[str, t.Any]) -> list[str]:
     """Return the names of an order."""
-    found = [one.get("value") for one in order.get("identifiers") or [] if isinstance(one, dict)]
+    told = order.get("identifiers")
+    found = [one.get("value") for one in (told if isinstance(told, list) else []) if isinstance(one, dict)]
     return [_normal(value) for value in found]
 
 

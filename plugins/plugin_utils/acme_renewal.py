@@ -192,7 +192,7 @@ def certificate_id(leaf: t.Any) -> str | None:
     """Return the name of a certificate in renewal information (RFC 9773, section 4.1); None where its issuer gave it no key identifier."""
     try:
         identifier = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         return None
     if identifier is None:
         return None

@@ -63,6 +63,7 @@ def circle(count: int) -> bytes:
 
 
 FOUND: dict[str, list[bytes]] = {
+    "store: what to go back to": [b"[" * 100_000],
     "chains: a chain": [BEGIN * (MANY // 5)],
     "keys: a private key": [SHORT_KEY],
     "keys: a signing request": [request_of_version_3()],
@@ -170,7 +171,7 @@ FOUND: dict[str, list[bytes]] = {
         + b"-----END PRIVATE KEY-----\n",
         SHORT_KEY,
     ],
-    "acme_network: what an ACME server answers": [b"[" * MANY],
+    "acme_network: what an ACME server answers": [b"[" * MANY, b'{"identifiers":true}'],
     "standing_records: a standing record": [
         "letsencrypt.org; accounturi=https://ca.example/acct/1; policy=wildcard; persistUntil=²".encode(),
     ],

@@ -577,7 +577,9 @@ def test_a_version_whose_trial_was_killed_stays_when_it_is_not_refused(host):
     assert host.install(validate="true")["changed"] is False
 
 
-@pytest.mark.parametrize("content", ["", "garbage", "[]", '{"version": "v0002", "before": "v0001", "links": 3}'])
+@pytest.mark.parametrize(
+    "content", ["", "garbage", "[]", "[" * 100_000, '{"version": "v0002", "before": "v0001", "links": 3}']
+)
 def test_a_trial_that_cannot_be_read_gets_a_sentence(host, content):
     host.renew()
     host.renew()
