@@ -159,7 +159,7 @@ class Ledger:
         content = read_file(self.path)
         try:
             self.written, self.pending = _entries(content) if content is not None else ({}, {})
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise TlsError(f"{self.path} cannot be read; remove it, and the exports that it is about") from error
         self._kept = self._text()
 

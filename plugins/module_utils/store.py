@@ -25,6 +25,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.files import (
     make_folder,
     put_file,
     remove_folder,
+    replace_file,
     replace_link,
     set_attributes,
     sync_folder,
@@ -179,8 +180,7 @@ class Store(Versions):
     def begin_trial(self, version: str, request: dict) -> None:
         """Write down, before a version is switched to, what to go back to if the command of the request refuses it."""
         trial = {"version": version, "before": self.current(), "links": self.links(request)}
-        put_file(self.trial, json.dumps(trial).encode())
-        sync_folder(self.path)
+        replace_file(self.trial, json.dumps(trial).encode())
 
     def on_trial(self) -> str | None:
         """Return the current version if nobody knows yet whether it is refused: its trial goes on, or its run was killed."""

@@ -224,8 +224,7 @@ def _check_exports(exports: list, links: dict) -> None:
     for export in exports:
         path = export["path"]
         for one in filter(None, (path, export["password_file"])):
-            if not os.path.isabs(one) or os.path.normpath(one) != one or not _is_printable(one):
-                raise TlsError(f"exports: {one!r} is not an absolute path in its plain form; correct it")
+            _check_path("exports", one)
         where = f"exports: {path}: "
         if export["state"] == "present":
             _check_password(export, where)

@@ -25,6 +25,16 @@ def request_of_version_3() -> bytes:
     return b"-----BEGIN CERTIFICATE REQUEST-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE REQUEST-----\n"
 
 
+def certificate_with_an_extension_twice() -> bytes:
+    """Return a certificate that names the key of its issuer twice, and each time with nothing."""
+    der = base64.b64decode(
+        "MIHFMHmgAwIBAgIBATAFBgMrZXAwADAeFw0yNjAxMDEwMDAwMDBaFw0yNjAxMDIwMDAwMDBaMAAwKjAFBgMrZXADIQDGhsiYcwkE"
+        "Fm1hhpDOHkyesQZ05hcu2QsfaP7OLgz9RKMYMBYwCQYDVR0jBAIwADAJBgNVHSMEAjAAMAUGAytlcANBAEObWXjfBdLXiaJN2C2f"
+        "QjMdfL0NFdzf4FDO6aXPcCHrDw8YIAM4d/2YF305tvPvk6WVVl7LqwR4quGIwQWDcAY="
+    )
+    return BEGIN + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+
+
 def jumps(count: int) -> bytes:
     """Return chains of iptables that each jump to the next one twice."""
     lines = [f"-A c{number} -j c{number + 1}" for number in range(count) for _time in range(2)]
@@ -63,7 +73,8 @@ def circle(count: int) -> bytes:
 
 
 FOUND: dict[str, list[bytes]] = {
-    "store: what to go back to": [b"[" * 100_000],
+    "store: what to go back to": [b"[" * MANY],
+    "exports: what was written": [b"[" * MANY],
     "chains: a chain": [BEGIN * (MANY // 5)],
     "keys: a private key": [SHORT_KEY],
     "keys: a signing request": [request_of_version_3()],
@@ -172,6 +183,7 @@ FOUND: dict[str, list[bytes]] = {
         SHORT_KEY,
     ],
     "acme_network: what an ACME server answers": [b"[" * MANY, b'{"identifiers":true}'],
+    "acme_renewal: the name of a certificate": [certificate_with_an_extension_twice()],
     "standing_records: a standing record": [
         "letsencrypt.org; accounturi=https://ca.example/acct/1; policy=wildcard; persistUntil=²".encode(),
     ],

@@ -470,6 +470,7 @@ def test_nothing_is_exported_before_something_is_installed(tmp_path):
         "",
         "[]",
         "{",
+        pytest.param("[" * 100_000, id="without end"),
         '{"written": []}',
         '{"written": {"/x": 1}, "pending": {}}',
         '{"written": {}, "pending": {"/x": [1]}}',

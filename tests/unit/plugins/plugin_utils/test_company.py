@@ -68,16 +68,18 @@ def test_each_step_waits_for_those_who_can_come_along(host):
     assert [len(words) for words in host.asked()] == [3, 3]
 
 
+def stay(inside, most):
+    """Stay for a moment, and write down how many are there."""
+    inside.append(1)
+    most.append(len(inside))
+    threading.Event().wait(0.01)
+    inside.pop()
+
+
 def test_one_at_a_time_has_its_turn():
     company, inside, most = Company(3), [], []
 
-    def walk():
-        inside.append(1)
-        most.append(len(inside))
-        threading.Event().wait(0.01)
-        inside.pop()
-
-    company.walk([walk] * 5)
+    company.walk([lambda: stay(inside, most)] * 5)
     assert max(most) == 1
 
 
@@ -115,10 +117,7 @@ def test_where_locks_belong_to_processes_cas_are_waited_for_one_after_the_other(
 
     def walk():
         with company.aside():
-            inside.append(1)
-            most.append(len(inside))
-            threading.Event().wait(0.01)
-            inside.pop()
+            stay(inside, most)
 
     company.walk([walk] * 4)
     assert max(most) == 1
