@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import binascii
 import ipaddress
+import re
 
+from ansible_collections.evergreen.tls.plugins.module_utils.der import CONSTRUCTED, INTEGER, OCTETS, elements
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.names import is_address
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import SUBJECT
@@ -20,6 +23,10 @@ try:
     from cryptography.x509.oid import AttributeOID, ExtensionOID, NameOID
 except ImportError:  # reported by require_cryptography() before anything here is called
     pass
+
+
+LONGEST_NUMBER = 1025  # bytes; so long is the modulus of RSA with 8192 bits
+DEEPEST = 4  # how deep the numbers of a private key lie in PKCS #8
 
 
 def make_key(wanted: dict) -> bytes:
@@ -42,7 +49,7 @@ def write_key(key, passphrase: bytes | None = None) -> bytes:
 def load_key(pem: bytes, where: str = "the private key", passphrase: bytes | None = None):
     """Return the private key in *pem*; TlsError names *where* it came from when there is none."""
     try:
-        return serialization.load_pem_private_key(pem, password=passphrase)
+        return open_key(pem, passphrase)
     except TypeError as error:
         if passphrase:
             raise TlsError(
@@ -54,6 +61,36 @@ def load_key(pem: bytes, where: str = "the private key", passphrase: bytes | Non
         raise TlsError(
             f"{where} holds no private key that can be read{beside}; move it away to have a new one made"
         ) from error
+
+
+def open_key(content: bytes, passphrase: bytes | None = None, is_text: bool = True):
+    """Return the private key in PEM, or in DER where it is no text. Raises what the library does; whatever takes it hours is a ValueError."""
+    if any(longest_number(der) > LONGEST_NUMBER for der in (_ders(content) if is_text else [content])):
+        raise ValueError("OpenSSL would look for hours whether such a number is prime")
+    load = serialization.load_pem_private_key if is_text else serialization.load_der_private_key
+    return load(content, passphrase)
+
+
+def longest_number(der: bytes, depth: int = 0) -> int:
+    """Return how many bytes the longest number of a private key has; 0 for what is encrypted, or is no key."""
+    lengths = [0]
+    for tag, value in elements(der):
+        if tag == INTEGER:
+            lengths.append(len(value))
+        elif (tag & CONSTRUCTED or tag == OCTETS) and depth < DEEPEST:
+            lengths.append(longest_number(value, depth + 1))
+    return max(lengths)
+
+
+def _ders(pem: bytes) -> list[bytes]:
+    """Return what stands in the private keys of PEM, as far as it is base64."""
+    ders = []
+    for body in re.findall(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----([^-]*)", pem):
+        try:
+            ders.append(binascii.a2b_base64(body))
+        except ValueError:
+            continue
+    return ders
 
 
 def describe_key(public_key) -> str:

@@ -14,6 +14,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.files import replace_file
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import open_key
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_state import State
 
@@ -116,7 +117,7 @@ def _number(value: int, size: int | None = None) -> str:
 
 def _usable(pem: bytes, what: str) -> t.Any:
     try:
-        key = serialization.load_pem_private_key(pem, None)
+        key = open_key(pem)
     except TypeError as error:
         raise TlsError(f"{what} is protected by a passphrase; write it without one, into a vault") from error
     except (ValueError, UnsupportedAlgorithm, InternalError) as error:

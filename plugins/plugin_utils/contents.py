@@ -19,14 +19,16 @@ import warnings
 import zipfile
 import zlib
 
+from ansible_collections.evergreen.tls.plugins.module_utils.der import CONSTRUCTED, INTEGER, OCTETS, elements
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import open_key
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import parse_certificate
 from ansible_collections.evergreen.tls.plugins.plugin_utils.terminals import printable
 
 try:
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key, pkcs7, pkcs12
+    from cryptography.hazmat.primitives.serialization import Encoding, pkcs7, pkcs12
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
@@ -37,7 +39,6 @@ MOST_FILES = 1000
 DEEPEST = 3  # archives within archives
 MOST_ITERATIONS = 2_000_000  # that a password goes through; programs write 1 to 600 000
 DEEPEST_DER = 32
-OCTETS, INTEGER = 0x04, 0x02
 
 BEGIN, DASHES = b"-----BEGIN ", b"-----"
 CERTIFICATES = (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")
@@ -272,34 +273,18 @@ def _iterations(der: bytes, depth: int = 0) -> list[int]:
     """Return the numbers that follow a salt (RFC 7292, appendix C; RFC 8018, appendix A), at whatever depth."""
     found: list[int] = []
     before = None
-    for tag, value in _elements(der):
+    for tag, value in elements(der):
         if tag == INTEGER and before == OCTETS:
             found.append(int.from_bytes(value, "big"))
-        elif (tag & 0x20 or tag == OCTETS) and depth < DEEPEST_DER:
+        elif (tag & CONSTRUCTED or tag == OCTETS) and depth < DEEPEST_DER:
             found += _iterations(value, depth + 1)
         before = tag
     return found
 
 
-def _elements(der: bytes) -> t.Iterator[tuple[int, bytes]]:
-    """Yield tag and value of each element of DER, as long as it is DER."""
-    at = 0
-    while at + 1 < len(der):
-        tag, length, start = der[at], der[at + 1], at + 2
-        if length > 0x80:
-            count = length & 0x7F
-            length, start = int.from_bytes(der[start : start + count], "big"), start + count
-        elif length == 0x80:  # of indefinite length
-            return
-        at = start + length
-        if at > len(der):
-            return
-        yield tag, der[start:at]
-
-
 def _is_key(der: bytes) -> bool:
     try:
-        load_der_private_key(der, None)
+        open_key(der, is_text=False)
     except TypeError:  # it is protected
         return True
     except (ValueError, UnsupportedAlgorithm):

@@ -28,6 +28,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.files import create_
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     general_names,
     load_request,
+    open_key,
     public_bytes,
     subject_name,
 )
@@ -275,7 +276,7 @@ class LocalCa:
             )
         pem = read_file(path) or b""
         try:
-            return serialization.load_pem_private_key(pem, self.passphrase)
+            return open_key(pem, self.passphrase)
         except TypeError as error:
             advice = "leave out passphrase" if self.passphrase else "set passphrase"
             raise TlsError(

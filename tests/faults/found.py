@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import json
 
+from ansible_collections.evergreen.tls.tests.unit.authority import endless_key
+
 LONG = b"9" * 5000  # digits, of which Python reads 4300 at the most
 BEGIN = b"-----BEGIN CERTIFICATE-----\n"
 MANY = 200_000
@@ -76,7 +78,7 @@ FOUND: dict[str, list[bytes]] = {
     "store: what to go back to": [b"[" * MANY],
     "exports: what was written": [b"[" * MANY],
     "chains: a chain": [BEGIN * (MANY // 5)],
-    "keys: a private key": [SHORT_KEY],
+    "keys: a private key": [SHORT_KEY, endless_key()],
     "keys: a signing request": [request_of_version_3()],
     "gate: a signing request of a host": [request_of_version_3()],
     "certificate_request: a signing request that waits": [request_of_version_3()],
@@ -162,7 +164,7 @@ FOUND: dict[str, list[bytes]] = {
         b'{"revoked_at": null}',
         b'{"revoked_at": null, "request": "www", "certificate": "x"}',
     ],
-    "local_ca: files": [SHORT_KEY, b"\x80", b"\0", b"[" * MANY],
+    "local_ca: files": [SHORT_KEY, endless_key(), b"\x80", b"\0", b"[" * MANY],
     "addresses: an endpoint": [b":" * 2000 + b" "],
     "completion: a request": [b"0.5", b'{"name": "www", "domains": ["x"], "port": Infinity}'],
     "survey: the variables of a host": [
@@ -181,9 +183,11 @@ FOUND: dict[str, list[bytes]] = {
         + base64.encodebytes(bytes.fromhex("300e020100300506032a03040402aabb"))
         + b"-----END PRIVATE KEY-----\n",
         SHORT_KEY,
+        endless_key(),
     ],
     "acme_network: what an ACME server answers": [b"[" * MANY, b'{"identifiers":true}'],
     "acme_renewal: the name of a certificate": [certificate_with_an_extension_twice()],
+    "contents: a file in the inbox of a CA with people in it": [endless_key()],
     "standing_records: a standing record": [
         "letsencrypt.org; accounturi=https://ca.example/acct/1; policy=wildcard; persistUntil=²".encode(),
     ],

@@ -46,6 +46,24 @@ def some_key(number=0, kind="ECC"):
     return _remembered_key(number, kind)
 
 
+def endless_key() -> bytes:
+    """Return what says that it is an RSA key (PKCS #8) and has a prime of 60 000 bits, over which OpenSSL thinks for hours."""
+
+    def element(tag: int, content: bytes) -> bytes:
+        size = len(content).to_bytes((len(content).bit_length() + 7) // 8, "big")
+        return bytes([tag, *([0x80 + len(size)] if len(content) > 0x7F else []), *(size or b"\0")]) + content
+
+    def integer(number: int) -> bytes:
+        return element(0x02, number.to_bytes(number.bit_length() // 8 + 1, "big"))
+
+    prime = (1 << 60_000) + 45  # no small number divides it
+    numbers = (0, (1 << 2047) + 1, 65537, (1 << 2046) + 1, prime, (1 << 1023) + 1, 3, 3, 3)  # RFC 8017, appendix A.1.2
+    rsa_key = element(0x30, b"".join(integer(number) for number in numbers))
+    algorithm = bytes.fromhex("300d06092a864886f70d0101010500")
+    der = element(0x30, integer(0) + algorithm + element(0x04, rsa_key))
+    return b"-----BEGIN PRIVATE KEY-----\n" + base64.encodebytes(der) + b"-----END PRIVATE KEY-----\n"
+
+
 def key_pem(key):
     """Return a private key in PEM (PKCS #8)."""
     return key.private_bytes(

@@ -13,7 +13,7 @@ import subprocess
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.x509.oid import NameOID
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
@@ -31,7 +31,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     write_key,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import CURVES, SIZES, SUBJECT
-from ansible_collections.evergreen.tls.tests.unit.authority import key_pem, new_key, openssl, some_key
+from ansible_collections.evergreen.tls.tests.unit.authority import endless_key, key_pem, new_key, openssl, some_key
 
 NAMES = ["www.example.org", "*.example.org", "192.0.2.1", "2001:db8::1"]
 WANTED = {"type": "ECC", "size": 2048, "curve": "secp256r1"}
@@ -88,6 +88,7 @@ def test_a_key_of_no_known_type_has_the_name_of_its_class():
         key_pem(some_key())[:-40],
         public_bytes(some_key().public_key()),
         make_request(some_key(), NAMES, {}),
+        pytest.param(endless_key(), id="over which OpenSSL thinks for hours"),
     ],
 )
 def test_what_is_no_key_is_refused_with_its_place(pem):
@@ -96,6 +97,13 @@ def test_what_is_no_key_is_refused_with_its_place(pem):
     assert str(caught.value) == (
         "/etc/evergreen/web/next/privkey.pem holds no private key that can be read; move it away to have a new one made"
     )
+
+
+def test_the_largest_key_that_people_use_is_read():
+    key, plain = rsa.generate_private_key(65537, 8192), serialization.NoEncryption()
+    for form in (serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL):
+        pem = key.private_bytes(serialization.Encoding.PEM, form, plain)
+        assert public_bytes(load_key(pem).public_key()) == public_bytes(key.public_key())
 
 
 def test_a_key_with_a_passphrase_is_refused():
