@@ -8,8 +8,7 @@ import contextlib
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import ChainAction, passed_on
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import OBTAINING, ChainAction, passed_on, share
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import ISSUERS, open_issuer
 
@@ -17,12 +16,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import ISSUE
 class ActionModule(ChainAction):
     """Walk each request of a host through certificate_request, certificate_issue and certificate_install, as far as it is due."""
 
-    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
-        "requests": {**REQUEST, "type": "list", "elements": "dict"},
-        "directory": {"type": "path", "default": "/etc/evergreen"},
-        "issuers": {"type": "dict", "default": {}, "no_log": True},
-        "force": {"type": "bool", "default": False},
-    }
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = OBTAINING
 
     def decide(self, arguments, task_vars):
         check_distinct(arguments["requests"])
@@ -30,7 +24,7 @@ class ActionModule(ChainAction):
         return self.each(
             [*arguments["requests"], *withdrawn],
             lambda request: self._obtain(request, arguments, task_vars),
-            at_once=_share(arguments, task_vars),
+            at_once=share(arguments, task_vars),
         )
 
     def _withdrawn(self, arguments, host):
@@ -71,16 +65,6 @@ class ActionModule(ChainAction):
             answer = {"chain": issued.get("chain"), "roots": issued.get("roots")}
             steps.append(self.step("certificate_install", {**place, **answer}, task_vars))
         return _result(steps, "it is due")
-
-
-def _share(arguments, task_vars):
-    """Return how many requests of a host may be with their CA at a time: what the CAs allow is divided among the hosts of the run."""
-    allowed = []
-    for name in {request["issuer"] for request in arguments["requests"]}:
-        with contextlib.suppress(TlsError, OSError):  # which the requests that need this issuer will tell
-            allowed.append(getattr(open_issuer(name, arguments["issuers"]), "at_once", 1))
-    hosts = min(int(task_vars.get("ansible_forks") or 1), len(task_vars.get("ansible_play_batch") or [""]))
-    return -(-min(allowed, default=1) // hosts)
 
 
 def _result(steps, otherwise, waiting=None):

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+from ansible_collections.evergreen.tls.plugins.plugin_utils.challenge_answers import DEFAULT
 from ansible_collections.evergreen.tls.plugins.plugin_utils.challenges import hosts_answer
 
 
-def answering_requests(requests, issuers):
-    """Return the names of the requests for whose certificates hosts answer challenges by themselves."""
+def answering_requests(requests, issuers, solver=DEFAULT):
+    """Return the names of the requests for whose certificates hosts answer challenges in the way of a solver, by default by themselves."""
     try:
-        return [request.get("name") for request in requests if hosts_answer(request, issuers)]
+        return [request.get("name") for request in requests if hosts_answer(request, issuers, solver)]
     except (AttributeError, TypeError):  # certificate_obtain says what is wrong with them
         return []
 

@@ -53,6 +53,8 @@ except ImportError:  # the controller's requirements name it; action plugins say
     pass
 
 display = Display()
+Result = t.TypeVar("Result")
+Step = t.Callable[[t.Any, t.Any], Result]  # what is done with the orders of an account for what is wanted
 
 NO_THUMBPRINT = "thumbprint-of-a-key-that-is-not-yet-made---"
 KEPT = datetime.timedelta(days=60)  # what nobody asks for again
@@ -145,22 +147,23 @@ class Acme:
 
     def issue(self, request: dict, csr: bytes, host: str) -> bytes:
         """Order a certificate, from the first directory that gives one. What failed is left to rest for a while."""
-        wanted = self._wanted(request)
-        self.failures.respect(host, request["name"], wanted)
-        for directory in self.directories:
-            directory.check_names(request["domains"])
-        try:
-            with Places(self.state.within("places"), self.settings["at_once"]).taken(2 * self.timeout):
-                self._try_out(request, csr, host)
-                chain, directory = self._ordered(request, csr, host)
-        except (Problem, Unreachable) as error:
-            if getattr(error, "code", "") != "rateLimited":  # the limits are kept beside
-                self.failures.remember(host, request["name"], wanted, str(error))
-            raise
+        with self._at_work(request, host):
+            self._try_out(request, csr, host, _obtained)
+            chain, directory = self._ordered(request, csr, host, _obtained)
         self._remember(request, chain, host, directory)
         self.failures.forget(host, request["name"])
         self._tidy()
         return chain
+
+    def begin(self, request: dict, csr: bytes, host: str) -> list[dict[str, t.Any]]:
+        """Order a certificate as far as what hosts have to show for it in files, and return where: C(host), C(path) and C(files).
+
+        Whoever is asked first by issue() is asked here.
+        """
+        with self._at_work(request, host):
+            answers = self._try_out(request, csr, host, _begun) or []
+            answers += self._ordered(request, csr, host, _begun)[0]
+        return self._solver().places(answers, host)
 
     def record(self, request: dict, chain: list, host: str) -> None:
         """Forget the order of a chain, which is kept elsewhere by now: the same signing request may come again, for another one."""
@@ -226,13 +229,28 @@ class Acme:
             self.keys.change()
         return self.thumbprint()
 
-    def _ordered(self, request: dict, csr: bytes, host: str) -> tuple[bytes, Directory]:
-        """Return a chain, and from whom it is."""
+    @contextlib.contextmanager
+    def _at_work(self, request: dict, host: str) -> t.Iterator[None]:
+        """Take one of the places for orders, where no failure of before says to wait; and have the next run know of another one."""
+        wanted = self._wanted(request)
+        self.failures.respect(host, request["name"], wanted)
+        for directory in self.directories:
+            directory.check_names(request["domains"])
+        try:
+            with Places(self.state.within("places"), self.settings["at_once"]).taken(2 * self.timeout):
+                yield
+        except (Problem, Unreachable) as error:
+            if getattr(error, "code", "") != "rateLimited":  # the limits are kept beside
+                self.failures.remember(host, request["name"], wanted, str(error))
+            raise
+
+    def _ordered(self, request: dict, csr: bytes, host: str, step: Step[Result]) -> tuple[Result, Directory]:
+        """Return what a step with an order comes to, and at which directory."""
         refusals: list[str] = []
         asked = self._in_turn(request, csr)
         for directory in asked:
             try:
-                return self._order(directory, request, csr, host), directory
+                return self._order(directory, request, csr, host, step), directory
             except (Problem, Unreachable) as error:
                 is_last = directory is asked[-1]
                 if is_last and not refusals:
@@ -252,32 +270,31 @@ class Acme:
             self.directories, key=lambda one: not orders.read(order_name(one.url, csr, request["domains"])).get("order")
         )
 
-    def _order(self, directory: Directory, request: dict, csr: bytes, host: str) -> bytes:
+    def _order(self, directory: Directory, request: dict, csr: bytes, host: str, step: Step[Result]) -> Result:
         from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_orders import Orders, Wanted
 
         account = self._account(directory)
         replaced = self.renewals.predecessor(host, request["name"], directory.url, request["domains"], _now())
         wanted = Wanted(csr, request["domains"], directory.profile, replaced, directory.preferred_root)
-        return Orders(self.state.within("orders"), account, self._solver(account), self.timeout).obtain(wanted)
+        return step(Orders(self.state.within("orders"), account, self._solver(account), self.timeout), wanted)
 
-    def _try_out(self, request: dict, csr: bytes, host: str) -> None:
+    def _try_out(self, request: dict, csr: bytes, host: str, step: Step[Result]) -> Result | None:
         """Order a request that never succeeded at the test directory first, so that mistakes are made where they cost nothing."""
         directory = self.test_directory
         succeeded, name = self.state.within("succeeded"), self._success(request)
         if directory is None or succeeded.read(name) or not self._can_be_tried():
-            return
+            return None
         try:
-            self._order(directory, request, csr, host)
+            return self._order(directory, request, csr, host, step)
         except (Problem, Unreachable) as error:
             if not _is_away(error) and getattr(error, "code", "") not in ELSEWHERE:
                 raise
             display.warning(f"{error}. Going on without the test")
+            return None
 
     def _can_be_tried(self) -> bool:
         """Say whether a test tells anything: the standing records of dns-persist-01 name an account, and that of a test is another."""
-        from ansible_collections.evergreen.tls.plugins.plugin_utils.solvers import open_solver
-
-        return open_solver(self.settings["solver"], self.thumbprint(), str, dict).CHALLENGE != "dns-persist-01"
+        return self._solver().CHALLENGE != "dns-persist-01"
 
     def _remember(self, request: dict, chain: bytes, host: str, directory: Directory) -> None:
         """Write down what was issued, and that what there was before has a successor."""
@@ -322,8 +339,12 @@ class Acme:
         )
         return Account(self.state.within("accounts"), self.keys, self._network(directory), registration)
 
-    def _solver(self, account: t.Any) -> t.Any:
+    def _solver(self, account: t.Any = None) -> t.Any:
+        """Return the solver, which without an account can say what it is, and show nothing."""
         from ansible_collections.evergreen.tls.plugins.plugin_utils.solvers import open_solver
+
+        if account is None:
+            return open_solver(self.settings["solver"], self.thumbprint(), str, dict)
 
         def meta() -> dict:
             return account.network.directory().get("meta") or {}
@@ -349,6 +370,14 @@ class Acme:
                         network.directory()
                         self._asked.append(network)
         return self._asked
+
+
+def _obtained(orders: t.Any, wanted: t.Any) -> bytes:
+    return orders.obtain(wanted)
+
+
+def _begun(orders: t.Any, wanted: t.Any) -> list:
+    return orders.begin(wanted)
 
 
 def _is_away(error: TlsError) -> bool:

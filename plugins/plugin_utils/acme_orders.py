@@ -11,6 +11,7 @@ bought twice. The record of an order is named after the digest of its signing re
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import hashlib
 import ipaddress
@@ -38,6 +39,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.challenge_answers im
 from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer
 
 display = Display()
+Result = t.TypeVar("Result")
 
 CHAIN = "application/pem-certificate-chain"
 TIMEOUT = 300.0  # seconds for one order
@@ -75,10 +77,20 @@ class Orders:
 
     def obtain(self, wanted: Wanted) -> bytes:
         """Return the chain in PEM for a signing request; out of the order of an earlier run, if there is one."""
+        with self._order(wanted) as order:
+            return order.finish()
+
+    def begin(self, wanted: Wanted) -> list[Answer]:
+        """Return what has to be shown before obtain() can have a chain; nothing where the CA believes the names already."""
+        with self._order(wanted) as order:
+            return order.begin()
+
+    @contextlib.contextmanager
+    def _order(self, wanted: Wanted) -> t.Iterator[Order]:
+        """Be the only one who works on the order for a signing request."""
         name = order_name(self.url, wanted.csr, wanted.names)
         with self.state.locked(name, patience=2 * self.timeout):
-            order = Order(self, name, wanted, self.state.read(name))
-            return order.finish()
+            yield Order(self, name, wanted, self.state.read(name))
 
 
 class Order:
@@ -93,18 +105,24 @@ class Order:
 
     def finish(self) -> bytes:
         """Take every step that is left, and return the chain."""
-        if chain := self._kept():
-            return chain
+        return self._kept() or self._gone_on_with(self._pursue)
+
+    def begin(self) -> list[Answer]:
+        """Place the order if there is none to go on with; return what has to be shown before it can be finished."""
+        return [] if self._kept() else self._gone_on_with(self._unshown)
+
+    def _gone_on_with(self, step: t.Callable[[dict[str, t.Any]], Result]) -> Result:
+        """Return what a step makes of the order of an earlier run, or of a new one."""
         found = self._found()
         if found is not None:
             try:
-                return self._pursue(found)
+                return step(found)
             except Problem as refusal:
                 if refusal.code not in SPOILT:
                     raise
         self.network.limits.respect(self.wanted.names)  # before anybody is asked anything
         self.orders.solver.check(self.wanted.names)
-        return self._pursue(self._placed())
+        return step(self._placed())
 
     def _kept(self) -> bytes | None:
         """Return the chain that an earlier run got, as long as most of its life is before it."""
@@ -214,16 +232,25 @@ class Order:
                 f"{self.about}: the answer of the CA is refused, and nothing is changed: {error}", "wrongAnswer"
             ) from error
 
-    def _validate(self, order: dict[str, t.Any]) -> None:
-        """Show the CA that the names are ours, those that it does not believe already."""
-        urls = order.get("authorizations") or []
+    def _unshown(self, order: dict[str, t.Any]) -> list[Answer]:
+        """Return what has to be shown before an order can go on."""
+        pending = self._pending(order) if order.get("status") == "pending" else []
+        return [answer for _url, _challenge, answer in pending]
+
+    def _pending(self, order: dict[str, t.Any]) -> list[tuple[str, dict[str, t.Any], Answer]]:
+        """Return the authorizations that wait for an answer, each with its challenge and the answer."""
         pending = []
-        for url in urls:
+        for url in order.get("authorizations") or []:
             authorization = self._authorization(url)
             if authorization.get("status") == "pending":
                 pending.append((url, self._challenge(authorization), self._answer(authorization)))
             elif authorization.get("status") != "valid":
                 raise self._spoilt([authorization])
+        return pending
+
+    def _validate(self, order: dict[str, t.Any]) -> None:
+        """Show the CA that the names are ours, those that it does not believe already."""
+        pending = self._pending(order)
         if not pending:
             return
         answers = [answer for _url, _challenge, answer in pending]

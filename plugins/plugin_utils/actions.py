@@ -21,13 +21,19 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.arguments import val
 from ansible_collections.evergreen.tls.plugins.plugin_utils.company import LARGEST, Company
 from ansible_collections.evergreen.tls.plugins.plugin_utils.complaints import complaints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import with_defaults
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer, with_defaults
 from ansible_collections.evergreen.tls.plugins.plugin_utils.testimonies import believable, harmless
 
 FOUND_BY_ANSIBLE = "discovered_interpreter_"
 NOT_FOUND = 127  # the exit status of a shell that does not find a program
 LONGEST_COMPLAINT = 300
 PASSED_ON = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
+OBTAINING: dict[str, t.Any] = {  # the arguments of whoever obtains the certificates of a host
+    "requests": {**REQUEST, "type": "list", "elements": "dict"},
+    "directory": {"type": "path", "default": "/etc/evergreen"},
+    "issuers": {"type": "dict", "default": {}, "no_log": True},
+    "force": {"type": "bool", "default": False},
+}
 
 
 class TlsAction(ActionBase):
@@ -267,6 +273,16 @@ def together(certificates: list[dict[str, t.Any]]) -> dict[str, t.Any]:
         "certificates": bare,
         **{key: found for key, found in shown.items() if found},
     }
+
+
+def share(arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> int:
+    """Return how many requests of a host may be with their CA at a time: what the CAs allow is divided among the hosts of the run."""
+    allowed = []
+    for name in {request["issuer"] for request in arguments["requests"]}:
+        with contextlib.suppress(TlsError, OSError):  # which the requests that need this issuer will tell
+            allowed.append(getattr(open_issuer(name, arguments["issuers"]), "at_once", 1))
+    hosts = min(int(task_vars.get("ansible_forks") or 1), len(task_vars.get("ansible_play_batch") or [""]))
+    return -(-min(allowed, default=1) // hosts)
 
 
 def _others_of(said: dict[str, t.Any]) -> list[dict[str, t.Any]]:

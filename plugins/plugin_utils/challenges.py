@@ -28,10 +28,10 @@ def challenge_thumbprints(
     return {name: thumbprints[issuer] for name, issuer in answering.items()}
 
 
-def hosts_answer(request: dict[str, t.Any], issuers: dict[str, t.Any]) -> bool:
-    """Say whether hosts answer challenges for a request by themselves, with the thumbprint of the account's key."""
+def hosts_answer(request: dict[str, t.Any], issuers: dict[str, t.Any], solver: str = DEFAULT) -> bool:
+    """Say whether hosts answer challenges for a request in the way of a solver, by default with the thumbprint of the account's key."""
     issuer = issuers.get(str(request.get("issuer")))
     if not isinstance(issuer, dict) or issuer.get("type") != "acme":
         return False
-    solver = issuer.get("solver") or DEFAULT
-    return (solver.get("type") if isinstance(solver, dict) else solver) == DEFAULT
+    wanted = issuer.get("solver") or DEFAULT
+    return (wanted.get("type") if isinstance(wanted, dict) else wanted) == solver

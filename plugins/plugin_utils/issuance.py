@@ -13,7 +13,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.renewal import why_replace
-from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import Answers
+from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import Answer, Answers
 from ansible_collections.evergreen.tls.plugins.plugin_utils.crossings import STRAIGHT, Crossing
 from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer, check_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import Issuer
@@ -50,9 +50,10 @@ def issue_once(
     """
     public_key, crossing = check_request(csr, wanted), getattr(issuer, "crossing", STRAIGHT)
     with Answers(issuer.answers).to(csr, {**issuer.terms(wanted), **crossing.terms()}) as answer:
-        chain, roots, warnings = answer.chain(), issuer.roots(), []
-        is_new = not chain or not still_does(chain, public_key, {**wanted, "host": host}, roots, in_use, crossing)
-        if is_new:
+        roots, warnings = issuer.roots(), []
+        chain = kept(answer, public_key, {**wanted, "host": host}, roots, in_use, crossing)
+        is_new = not chain
+        if not chain:
             said = answer_of(issuer, {**wanted, **(told or {}), "in_use": in_use}, csr, host)
             if isinstance(said, Waiting):
                 return said
@@ -75,6 +76,18 @@ def issue_once(
     return Issued(chain, roots, is_new, warnings + getattr(issuer, "remarks", []))
 
 
+def begin_once(issuer: t.Any, wanted: dict, csr: bytes, host: str, in_use: str | None = None) -> list[dict[str, t.Any]]:
+    """Have the certificate for a signing request ordered as far as the files that hosts have to show, and return where these have to be.
+
+    None where an earlier run had a chain for it. The issuer is one that can begin().
+    """
+    public_key, crossing = check_request(csr, wanted), getattr(issuer, "crossing", STRAIGHT)
+    with Answers(issuer.answers).to(csr, {**issuer.terms(wanted), **crossing.terms()}) as answer:
+        if kept(answer, public_key, {**wanted, "host": host}, issuer.roots(), in_use, crossing):
+            return []
+        return issuer.begin(wanted, csr, host)
+
+
 def answer_of(issuer: Issuer, wanted: dict, csr: bytes, host: str) -> t.Any:
     """Return what a CA answers, if it ever does."""
     try:
@@ -84,6 +97,19 @@ def answer_of(issuer: Issuer, wanted: dict, csr: bytes, host: str) -> t.Any:
             f"{wanted['issuer']} has not answered for {PATIENCE:.0f} seconds, and nothing is changed; "
             "see that it can be reached from the controller, then run this again"
         ) from error
+
+
+def kept(
+    answer: Answer,
+    public_key: t.Any,
+    wanted: dict,
+    roots: bytes | None,
+    in_use: str | None,
+    crossing: Crossing = STRAIGHT,
+) -> list | None:
+    """Return the chain that was issued before, if it is what a CA may answer now, is not due on its host, and not what is in use."""
+    chain = answer.chain()
+    return chain if chain and still_does(chain, public_key, wanted, roots, in_use, crossing) else None
 
 
 def still_does(

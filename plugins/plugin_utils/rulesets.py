@@ -397,7 +397,7 @@ def _nft_bases(text: str) -> list[Base]:
 
 def _nft_rules(item: dict[str, t.Any], named: dict[str, t.Any]) -> list[Rule]:
     """Return what one rule of nft says: nothing for new connections from elsewhere, one thing, or a map's many."""
-    found: dict[str, t.Any] = {"verdict": "", "words": "", "chain": item["chain"], "handle": item["handle"]}
+    found: dict[str, t.Any] = {"verdict": "", "words": "", "chain": item["chain"], "handle": int(item["handle"])}
     found["vague"] = False
     rules: list[Rule] = []
     for statement in item.get("expr", []):
@@ -407,7 +407,7 @@ def _nft_rules(item: dict[str, t.Any], named: dict[str, t.Any]) -> list[Rule]:
                 return []
         elif kind in NFT_VERDICTS:
             found["verdict"] = NFT_VERDICTS[kind]
-            found["target"] = body["target"] if kind in ("jump", "goto") else ""
+            found["target"] = str(body["target"]) if kind in ("jump", "goto") else ""
             found["final"] = kind == "goto"
         elif kind == "xt" and body == {"type": "target", "name": "REJECT"}:  # before nft 1.0, xt says nothing of itself
             found["verdict"] = "refuse"
@@ -417,14 +417,14 @@ def _nft_rules(item: dict[str, t.Any], named: dict[str, t.Any]) -> list[Rule]:
                 word, target = next(iter(verdict.items()))
                 if _nft_match(one, body["key"], "==", key, named) and word in NFT_VERDICTS:
                     one.update(
-                        verdict=NFT_VERDICTS[word], target=(target or {}).get("target", ""), final=word == "goto"
+                        verdict=NFT_VERDICTS[word], target=str((target or {}).get("target", "")), final=word == "goto"
                     )
                     rules.append(Rule(**one))
         elif kind not in NFT_SILENT:
             found["vague"] = True
     if found["verdict"]:
         rules.append(Rule(**found))
-    number = f" # handle {item['handle']}"
+    number = f" # handle {found['handle']}"
     return [dataclasses.replace(rule, words=describe(rule) + number) for rule in rules]
 
 

@@ -17,6 +17,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.dynamic_updates impo
 from ansible_collections.evergreen.tls.plugins.plugin_utils.programs import Command
 from ansible_collections.evergreen.tls.plugins.plugin_utils.standing_records import Persist
 from ansible_collections.evergreen.tls.plugins.plugin_utils.stateless import Stateless
+from ansible_collections.evergreen.tls.plugins.plugin_utils.webroot import Webroot
 
 
 class Solver(t.Protocol):
@@ -37,6 +38,7 @@ class Solver(t.Protocol):
 
 SOLVERS: dict[str, t.Any] = {
     "http": Stateless,
+    "webroot": Webroot,
     "rfc2136": Rfc2136,
     "command": Command,
     "persist": Persist,

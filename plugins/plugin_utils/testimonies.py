@@ -41,6 +41,7 @@ EXHIBIT = {
     "encrypted": BOOL,
 }
 ANSWERS: dict[str, dict[str, dict[str, t.Any]]] = {
+    "acme_challenge_files": {},
     "certificate_export": {
         "exports": {"type": "list", "elements": "dict", "options": {"path": TEXT, "changed": BOOL}},
         "units": DICT,

@@ -43,6 +43,20 @@ def jumps(count: int) -> bytes:
     return "\n".join(["-P INPUT DROP", "-A INPUT -j c0", *lines, f"-A c{count} -p tcp --dport 1 -j ACCEPT"]).encode()
 
 
+def nft_rule(handle, target) -> bytes:
+    """Return the listing of nft with a chain that jumps to another one, both with what nft would not say of them."""
+    chains = [{"family": "inet", "table": "t", "name": name} for name in ("input", "other")]
+    chains[0] |= {"type": "filter", "hook": "input", "prio": 0, "policy": "drop"}
+    rules = [
+        {"chain": "input", "handle": 1, "expr": [{"jump": {"target": target}}]},
+        {"chain": "other", "handle": handle, "expr": [{"accept": None}]},
+    ]
+    items = [{"chain": chain} for chain in chains] + [
+        {"rule": {"family": "inet", "table": "t", **rule}} for rule in rules
+    ]
+    return json.dumps({"nftables": items}).encode()
+
+
 def services(count: int) -> bytes:
     """Return the answers of a firewalld in which each service includes all the others."""
     names = [f"s{number}" for number in range(count)]
@@ -123,6 +137,7 @@ FOUND: dict[str, list[bytes]] = {
         ),
         b'{"nftables": ' + b"[" * MANY,
         b'{"nftables": [{"rule": {"family": "ip", "table": "x", "chain": "y", "handle": 1}}]}',
+        *(nft_rule([7], "other"), nft_rule(2, ["other"]), nft_rule("2\ndelete table inet t", "other")),
     ],
     "rulesets: a file for nft": [b"table " * (MANY // 6), b"\n" * MANY],
     "firewalls: zones and services of firewalld": [

@@ -206,7 +206,8 @@ EXCUSES = {
         modules/nginx_reload.py:load action/certificate_revoke.py:decide module_utils/proofs.py:prove
         plugin_utils/manual.py:_checked plugin_utils/manual.py:_hand_in plugin_utils/acme_orders.py:_check
         plugin_utils/acme_orders.py:_downloaded plugin_utils/dynamic_updates.py:_sent plugin_utils/programs.py:_run
-        plugin_utils/stateless.py:_visit action/certificate_obtain.py:_share
+        plugin_utils/stateless.py:_question plugin_utils/webroot.py:_question plugin_utils/actions.py:share
+        action/acme_order.py:_begun
         module_utils/store.py:_is_whole plugin_utils/actions.py:decide plugin_utils/survey.py:survey plugin_utils/survey.py:look""",
     "it takes apart what was made or checked here": """
         module_utils/targets.py:run module_utils/master.py:_answers
@@ -233,7 +234,9 @@ EXCUSES = {
         module_utils/files.py:sweep_beside modules/nginx_sites.py:check_file
         plugin_utils/actions.py:why_lost plugin_utils/actions.py:_last_line
         plugin_utils/command.py:_last_words plugin_utils/acme_orders.py:_answer plugin_utils/programs.py:_said
-        plugin_utils/stateless.py:_gone_astray plugin_utils/stateless.py:_refuse
+        plugin_utils/visits.py:_gone_astray plugin_utils/stateless.py:_refusal
+        modules/acme_challenge_files.py:check_file modules/acme_challenge_files.py:left_behind
+        modules/acme_challenge_files.py:read
         module_utils/master.py:_is_master""",
     "a library has taken it apart": "plugin_utils/name_servers.py:_texts",
     "it catches what a library raises": "plugin_utils/acme_account.py:_binding",

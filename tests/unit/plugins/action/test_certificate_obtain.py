@@ -217,28 +217,6 @@ def test_what_the_issuer_cannot_answer_never_reaches_the_host(run):
     assert "certificate request www: it asks for the IP address 192.0.2.1, and bought issues for none" in result["msg"]
 
 
-@pytest.mark.parametrize(
-    ("solver", "forks", "hosts", "share"),
-    [
-        pytest.param("http", 5, 1, 20, id="all of them for one host"),
-        pytest.param("http", 10, 10, 2, id="each host its share"),
-        pytest.param("http", 10, 100, 2, id="of those that are worked on at a time"),
-        pytest.param("http", 50, 30, 1, id="one at least"),
-        pytest.param({"type": "command", "command": "/bin/dns"}, 5, 1, 1, id="commands one after the other"),
-    ],
-)
-def test_the_orders_that_are_allowed_are_divided_among_the_hosts(tmp_path, solver, forks, hosts, share):
-    issuers = {"le": {"type": "acme", "folder": str(tmp_path), "solver": solver, "at_once": 20}}
-    arguments = {"requests": [{"name": "www", "domains": NAMES, "issuer": "le"}], "issuers": issuers}
-    task_vars = {"ansible_forks": forks, "ansible_play_batch": [f"web{number}" for number in range(hosts)]}
-    assert certificate_obtain._share(arguments, task_vars) == share
-
-
-def test_an_issuer_that_does_not_say_how_many_orders_it_stands_gets_one_at_a_time(run):
-    both = [*run.requests, {"name": "mail", "domains": NAMES, "issuer": "nobody"}]
-    assert certificate_obtain._share({"requests": both, "issuers": run.issuers}, {}) == 1
-
-
 def test_a_pair_that_was_adopted_is_told_of_and_so_is_a_key_that_others_may_know(run):
     told = "/etc/nginx/server.key and /etc/nginx/server.pem adopted as v0001 of www"
     exposed = "its key could be read by others in /etc/nginx/server.key (mode 0644)"

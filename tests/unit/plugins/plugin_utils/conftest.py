@@ -2,9 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Lets tests ask name servers."""
+"""Lets tests ask name servers and web servers."""
 
 from __future__ import annotations
+
+import contextlib
 
 import pytest
 
@@ -18,4 +20,16 @@ def here(monkeypatch):
     with world() as started:
         monkeypatch.setattr(name_servers, "PORT", started.port)
         monkeypatch.setattr(name_servers, "PATIENCE", 0.5)
+        yield started
+
+
+@pytest.fixture
+def web(here, monkeypatch, tmp_path):
+    """Let hosts answer over HTTP, on the ports that are visited."""
+    from ansible_collections.evergreen.tls.plugins.plugin_utils import visits
+    from ansible_collections.evergreen.tls.tests.unit.web import Web
+
+    with contextlib.ExitStack() as stack:
+        started = Web(stack, tmp_path)
+        monkeypatch.setattr(visits, "PORTS", started.ports)
         yield started

@@ -44,19 +44,72 @@ def hurry(monkeypatch):
 def issue(server, tmp_path):
     """Return a function that has a certificate issued, by an issuer that knows of earlier ones only what is on the disk."""
 
-    def issued(names=NAMES, csr=CSR, name="www", **settings):
+    def issued(names=NAMES, csr=CSR, name="www", step="issue", **settings):
         settings = {"directory": server.url, "ca_file": server.ca_file, "folder": str(tmp_path / "acme"), **settings}
-        issuer = open_issuer("ca", {"ca": {"type": "acme", "solver": {"type": "http", "check": False}, **settings}})
+        issuer = open_issuer("ca", {"ca": {"type": "acme", "solver": issued.solver, **settings}})
         issued.issuer = issuer
         request = {"name": name, "domains": list(names), "issuer": "ca", "type": "ECC"}
-        return issuer.issue(request, csr, "web1")
+        return getattr(issuer, step)(request, csr, "web1")
 
+    issued.solver = {"type": "http", "check": False}
     return issued
+
+
+@pytest.fixture
+def begin(issue):
+    """Return a function that has an order begun, and says what hosts have to show for it."""
+
+    def begun(**settings):
+        issue.solver = {"type": "webroot", "check": False, **settings}
+        return issue(step="begin")
+
+    return begun
 
 
 def test_a_certificate_is_issued(issue, server):
     assert names_of(parse_chain(issue())[0]) == set(NAMES)
     assert len(server.certificates) == 1
+
+
+def test_an_order_is_begun_once_and_gone_on_with(issue, begin, server):
+    [place] = begin(hosts=["web2"], path="/srv/www")
+    assert (place["host"], place["path"]) == ("web2", "/srv/www")
+    assert all(content == f"{token}.{issue.issuer.thumbprint()}" for token, content in place["files"].items())
+    assert len(place["files"]) == len(NAMES)
+    assert begin(hosts=["web2"], path="/srv/www") == [place], "the CA goes on to want the same"
+    assert server.count("/challenge/") == 0, "the CA is not told to look before something is shown"
+    assert names_of(parse_chain(issue())[0]) == set(NAMES)
+    assert (len(server.orders), len(server.certificates)) == (1, 1)
+
+
+def test_nothing_is_shown_for_names_that_the_ca_believes_already(begin, server):
+    ready = {**order_of(server), "status": "ready"}
+    server.answer("/order", 201, ready, {"Location": f"{server.base}/order/0"})
+    assert begin() == []
+
+
+def test_nothing_is_shown_for_an_order_that_is_finished(issue, begin, server):
+    begin()
+    issue()
+    assert begin() == []
+    assert len(server.orders) == 1
+
+
+def test_an_order_that_came_to_nothing_is_begun_anew(begin, server):
+    [first] = begin()
+    server.orders[0]["authorizations"] = ["invalid"] * len(NAMES)
+    [second] = begin()
+    assert set(first["files"]).isdisjoint(second["files"])
+    assert len(server.orders) == 2
+
+
+def test_what_is_refused_at_the_beginning_rests(issue, begin, server):
+    server.refuse("/order", "rejectedIdentifier", "not these", 403)
+    with pytest.raises(TlsError, match="not these"):
+        begin()
+    with pytest.raises(TlsError, match="not these"):
+        issue()
+    assert server.count("/order") == 1, "the CA is not asked again at once"
 
 
 def test_a_nonce_may_be_refused_more_than_once(issue, server):

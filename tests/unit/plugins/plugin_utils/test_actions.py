@@ -374,3 +374,25 @@ def test_what_several_want_of_the_host_beside_is_done_once():
 
     result = action.each(REQUESTS, walk, 1)
     assert done == ["installed"] and result["changed"] and not result["failed"]
+
+
+@pytest.mark.parametrize(
+    ("solver", "forks", "hosts", "share"),
+    [
+        pytest.param("http", 5, 1, 20, id="all of them for one host"),
+        pytest.param("http", 10, 10, 2, id="each host its share"),
+        pytest.param("http", 10, 100, 2, id="of those that are worked on at a time"),
+        pytest.param("http", 50, 30, 1, id="one at least"),
+        pytest.param({"type": "command", "command": "/bin/dns"}, 5, 1, 1, id="commands one after the other"),
+    ],
+)
+def test_the_orders_that_are_allowed_are_divided_among_the_hosts(tmp_path, solver, forks, hosts, share):
+    issuers = {"le": {"type": "acme", "folder": str(tmp_path), "solver": solver, "at_once": 20}}
+    arguments = {"requests": [{"name": "www", "domains": ["www.example.org"], "issuer": "le"}], "issuers": issuers}
+    task_vars = {"ansible_forks": forks, "ansible_play_batch": [f"web{number}" for number in range(hosts)]}
+    assert actions.share(arguments, task_vars) == share
+
+
+def test_an_issuer_that_does_not_say_how_many_orders_it_stands_gets_one_at_a_time():
+    requests = [{"name": issuer, "domains": ["www.example.org"], "issuer": issuer} for issuer in ("local", "nobody")]
+    assert actions.share({"requests": requests, "issuers": {}}, {}) == 1

@@ -24,10 +24,10 @@ def test_hosts_answer_over_http_unless_something_else_is_wanted(wanted):
     assert answering_requests(requests("le"), {"le": {"type": "acme", "solver": wanted}}) == ["site0"]
 
 
-@pytest.mark.parametrize("wanted", ["webroot", {"type": "dns"}, {"type": 5}, {}, {"resolvers": []}, 5, ["http"]])
+@pytest.mark.parametrize("wanted", ["files", {"type": "dns"}, {"type": 5}, {}, {"resolvers": []}, 5, ["http"]])
 def test_a_solver_that_there_is_not_is_told(wanted):
     with pytest.raises(
-        TlsError, match="^there is no solver .*, only http, rfc2136, command, persist; write solver: http, or"
+        TlsError, match="^there is no solver .*, only http, webroot, rfc2136, command, persist; write solver: http, or"
     ):
         open_solver(wanted, "thumbprint")
 

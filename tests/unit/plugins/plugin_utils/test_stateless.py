@@ -6,59 +6,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.server
-import ssl
-import threading
-
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
-from ansible_collections.evergreen.tls.plugins.plugin_utils import name_servers, stateless
+from ansible_collections.evergreen.tls.plugins.plugin_utils import visits
 from ansible_collections.evergreen.tls.plugins.plugin_utils.solvers import open_solver
-from ansible_collections.evergreen.tls.tests.unit.authority import Authority, key_pem, some_key
-from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER, free_port, world
+from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER
 
 THUMBPRINT = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
-
-
-class Web:
-    """Web servers, one for each address, all on one port for HTTP and one for HTTPS."""
-
-    def __init__(self, stack, folder):
-        self.stack, self.folder = stack, folder
-        self.ports = {"http": free_port(), "https": free_port()}
-        self.asked = []
-
-    def host(self, address, answer, scheme="http"):
-        """Start a server at an address. Its answer is a function of the name and the path: a status, headers and a body."""
-        web = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                web.asked.append((scheme, address, self.headers["Host"], self.path))
-                status, headers, body = answer(self.headers["Host"], self.path)
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_arguments):
-                pass
-
-        server = self.stack.enter_context(http.server.ThreadingHTTPServer((address, self.ports[scheme]), Handler))
-        if scheme == "https":
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            pem = self.folder / "expired.pem"
-            key = some_key()
-            leaf = Authority().leaf(["somebody.else.example"], key, days=(-90, -1))
-            pem.write_bytes(to_pem([leaf]) + key_pem(key))
-            context.load_cert_chain(str(pem))
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        self.stack.callback(server.shutdown)
 
 
 def right(_name, path):
@@ -71,21 +26,6 @@ def wrong(status, body=b"", **headers):
 
 def redirect(target):
     return lambda _name, path: (301, {"Location": target + path}, b"")
-
-
-@pytest.fixture
-def here(monkeypatch):
-    with world() as started:
-        monkeypatch.setattr(name_servers, "PORT", started.port)
-        yield started
-
-
-@pytest.fixture
-def web(here, monkeypatch, tmp_path):
-    with contextlib.ExitStack() as stack:
-        started = Web(stack, tmp_path)
-        monkeypatch.setattr(stateless, "PORTS", started.ports)
-        yield started
 
 
 @pytest.fixture
@@ -112,7 +52,7 @@ def test_names_pass_whose_hosts_all_answer(here, web, solver):
         ("127.0.0.21", "example.org"),
         ("127.0.0.22", "127.0.0.22"),
     }
-    assert len({path for *_where, path in web.asked}) == 4, "each time another token"
+    assert len({path for *_where, path in web.asked}) == 3, "for each name another token"
 
 
 def test_one_host_of_several_that_does_not_answer_is_named(here, web, solver):
@@ -227,7 +167,7 @@ def test_what_does_not_speak_http_is_told(here, start, monkeypatch, solver):
     from ansible_collections.evergreen.tls.tests.unit.servers import send_garbage
 
     server = start(send_garbage)
-    monkeypatch.setattr(stateless, "PORTS", {"http": server.port, "https": server.port})
+    monkeypatch.setattr(visits, "PORTS", {"http": server.port, "https": server.port})
     here.zone("example.org", ("www.example.org", "A", "127.0.0.1"))
     assert "www.example.org at 127.0.0.1 does not speak HTTP" in complaint(solver, "www.example.org")
 
@@ -237,14 +177,14 @@ def test_an_address_that_the_controller_has_no_way_to_is_left_out_where_another_
 ):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21"), ("www.example.org", "AAAA", "2001:db8::1"))
     web.host("127.0.0.21", right)
-    connect = stateless.socket.create_connection
+    connect = visits.socket.create_connection
 
     def without_ipv6(address, **options):
         if ":" in address[0]:
-            raise OSError(stateless.errno.ENETUNREACH, "Network is unreachable")
+            raise OSError(visits.errno.ENETUNREACH, "Network is unreachable")
         return connect(address, **options)
 
-    monkeypatch.setattr(stateless.socket, "create_connection", without_ipv6)
+    monkeypatch.setattr(visits.socket, "create_connection", without_ipv6)
     solver.check(["www.example.org"])
     here.zone("example.net", ("www.example.net", "AAAA", "2001:db8::1"))
     assert "www.example.net at 2001:db8::1 cannot be reached (Network is unreachable)" in complaint(

@@ -1,0 +1,22 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
+
+
+class ActionModule(TlsAction):
+    """Have the host write or remove files, believing nothing else that it says."""
+
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+        "path": {"type": "str", "default": "/var/www/html"},
+        "files": {"type": "dict", "required": True},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    }
+
+    def decide(self, arguments, task_vars):
+        return self.visit("acme_challenge_files", arguments, task_vars)

@@ -1,0 +1,65 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import OBTAINING, ChainAction, share
+from ansible_collections.evergreen.tls.plugins.plugin_utils.challenges import hosts_answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct, complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuance import begin_once
+from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import check_request_for_issuer, open_issuer
+
+
+class ActionModule(ChainAction):
+    """Walk each request whose hosts show files through certificate_request, and begin its order if it is due."""
+
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = OBTAINING
+
+    def decide(self, arguments, task_vars):
+        check_distinct(arguments["requests"])
+        requests = [one for one in arguments["requests"] if hosts_answer(one, arguments["issuers"], "webroot")]
+        if self._task.check_mode:
+            return {"changed": False, "places": [], "msg": "nothing is ordered in check mode"}
+        result = self.each(
+            requests, lambda request: self._begin(request, arguments, task_vars), at_once=share(arguments, task_vars)
+        )
+        certificates = result["certificates"]
+        places = [place for certificate in certificates for place in certificate.get("places", [])]
+        return {
+            "changed": result["changed"],
+            "places": _together(places),
+            "msg": " · ".join(f"{one['name']}: {one['msg']}" for one in certificates) or "no certificate needs files",
+            **{key: result[key] for key in ("diff", "warnings") if key in result},
+        }
+
+    def _begin(self, request, arguments, task_vars):
+        """Return what became of the order of a request. What fails here, fails again for whoever obtains the certificate, and is told there."""
+        place = {"request": request, "directory": arguments["directory"], "issuers": arguments["issuers"]}
+        asked = self.step("certificate_request", {**place, "force": arguments["force"]}, task_vars)
+        if asked.get("failed") or not asked.get("due") or "ready" in asked:
+            return {"msg": asked.get("msg", "it is not due")}
+        try:
+            places = self._begun(request, arguments["issuers"], asked, task_vars.get("inventory_hostname", ""))
+        except (TlsError, OSError) as error:
+            return {"msg": str(error), "changed": asked["changed"]}
+        files = ", ".join(f"{one['host']} has to show {len(one['files'])} files" for one in places)
+        return {"msg": files or "there is nothing to show", "changed": asked["changed"], "places": places}
+
+    def _begun(self, request, issuers, asked, host):
+        wanted = complete_request(request)
+        check_request_for_issuer(wanted, issuers)
+        with self.aside():
+            csr = asked["csr"].encode(errors="replace")  # of a host, and so it may hold halves of characters
+            return begin_once(open_issuer(wanted["issuer"], issuers), wanted, csr, host, asked.get("in_use"))
+
+
+def _together(places):
+    """Return places with the files of all requests that have them there."""
+    files = {}
+    for place in places:
+        files.setdefault((place["host"], place["path"]), {}).update(place["files"])
+    return [{"host": host, "path": path, "files": found} for (host, path), found in files.items()]

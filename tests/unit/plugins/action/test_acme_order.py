@@ -1,0 +1,114 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What acme_order orders and says, and what acme_challenge_files passes on."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.playbook.task import Task
+
+from ansible_collections.evergreen.tls.plugins.action import acme_challenge_files, acme_order
+from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils.acme import Acme
+from ansible_collections.evergreen.tls.tests.unit.authority import some_key
+
+CSR = make_request(some_key(), ["www.example.org"], {}).decode()
+
+
+class Run:
+    """Runs of an action on a host that answers what it is told to, with a CA that wants files."""
+
+    def __init__(self, monkeypatch, folder):
+        monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
+        monkeypatch.setattr(Acme, "begin", self._begin)
+        files = {"type": "acme", "folder": str(folder), "solver": {"type": "webroot"}}
+        self.issuers = {"files": files, "http": {**files, "solver": "http"}}
+        self.asked = {"changed": True, "due": True, "reason": "there is none", "csr": CSR, "in_use": None}
+        self.steps, self.begun = [], []
+        self.places = [{"host": "web1", "path": "/srv/www", "files": {"a": "a.x"}}]
+
+    def order(self, *requests, check_mode=False, **arguments):
+        arguments = {"requests": list(requests), "issuers": self.issuers, **arguments}
+        return self._action(acme_order, "acme_order", arguments, check_mode).run(
+            task_vars={"inventory_hostname": "web1"}
+        )
+
+    def show(self, answer, **arguments):
+        action = self._action(acme_challenge_files, "acme_challenge_files", arguments, False)
+        action._execute_module = lambda _name, module_args, task_vars: dict(answer)
+        return action.run(task_vars={"inventory_hostname": "web1"})
+
+    def _action(self, module, name, arguments, check_mode):
+        task = Task()
+        task.action, task.args, task.check_mode = f"evergreen.tls.{name}", arguments, check_mode
+        action = module.ActionModule(task, None, None, None, None, None)
+        action.step = lambda called, asked, _vars: self.steps.append((called, asked)) or dict(self.asked)
+        return action
+
+    def _begin(self, request, csr, host):
+        self.begun.append((request["name"], csr.decode(), host))
+        if isinstance(self.places, Exception):
+            raise self.places
+        return self.places
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    return Run(monkeypatch, tmp_path)
+
+
+def request(name="www", issuer="files"):
+    return {"name": name, "domains": ["www.example.org"], "issuer": issuer}
+
+
+def test_only_requests_whose_hosts_show_files_are_ordered(run):
+    result = run.order(request(), request("mail", "http"), force=True)
+    assert result == {
+        "changed": True,
+        "places": [{"host": "web1", "path": "/srv/www", "files": {"a": "a.x"}}],
+        "msg": "www: web1 has to show 1 files",
+    }
+    assert [(called, asked["request"]["name"], asked["force"]) for called, asked in run.steps] == [
+        ("certificate_request", "www", True)
+    ]
+    assert run.begun == [("www", CSR, "web1")]
+
+
+def test_files_of_several_requests_go_to_a_host_together(run):
+    run.places = [{"host": host, "path": "/srv/www", "files": {host: host}} for host in ("web1", "web2")]
+    result = run.order(request())
+    more = run.order(request(), request("mail"))
+    assert [place["host"] for place in result["places"]] == ["web1", "web2"]
+    assert more["places"] == result["places"]
+
+
+@pytest.mark.parametrize("answer", [{"due": False}, {"due": True, "ready": "next"}, {"failed": True, "msg": "no disk"}])
+def test_nothing_is_ordered_for_what_is_not_due_or_ready_or_not_known(run, answer):
+    run.asked = {"changed": False, **answer}
+    result = run.order(request())
+    assert (result["changed"], result["places"], run.begun) == (False, [], [])
+
+
+def test_check_mode_orders_nothing(run):
+    result = run.order(request(), check_mode=True)
+    assert (result["changed"], result["places"], run.steps) == (False, [], [])
+
+
+def test_what_fails_is_left_to_whoever_obtains_the_certificate(run):
+    run.places = TlsError("the CA refuses; see its status page")
+    result = run.order(request())
+    assert not result.get("failed")
+    assert (result["places"], result["msg"]) == ([], "www: the CA refuses; see its status page")
+
+
+def test_a_host_that_shows_files_says_nothing_else(run):
+    answer = {"changed": True, "msg": "1 file is shown", "ansible_facts": {"certificate_requests": ["bank.example"]}}
+    assert run.show(answer, files={}) == {"changed": True, "msg": "1 file is shown"}
+
+
+def test_a_host_that_cannot_show_files_says_why(run):
+    result = run.show({"failed": True, "msg": "/srv/www is no folder on this host; create it"}, files={})
+    assert result["failed"] and result["msg"] == "/srv/www is no folder on this host; create it"

@@ -1,0 +1,53 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Web servers on the loopback network, of which each test says what they answer."""
+
+from __future__ import annotations
+
+import http.server
+import ssl
+import threading
+
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
+from ansible_collections.evergreen.tls.tests.unit.authority import Authority, key_pem, some_key
+from ansible_collections.evergreen.tls.tests.unit.world import free_port
+
+
+class Web:
+    """Web servers, one for each address, all on one port for HTTP and one for HTTPS."""
+
+    def __init__(self, stack, folder):
+        self.stack, self.folder = stack, folder
+        self.ports = {"http": free_port(), "https": free_port()}
+        self.asked = []
+
+    def host(self, address, answer, scheme="http"):
+        """Start a server at an address. Its answer is a function of the name and the path: a status, headers and a body."""
+        web = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                web.asked.append((scheme, address, self.headers["Host"], self.path))
+                status, headers, body = answer(self.headers["Host"], self.path)
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_arguments):
+                pass
+
+        server = self.stack.enter_context(http.server.ThreadingHTTPServer((address, self.ports[scheme]), Handler))
+        if scheme == "https":
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            pem = self.folder / "expired.pem"
+            key = some_key()
+            leaf = Authority().leaf(["somebody.else.example"], key, days=(-90, -1))
+            pem.write_bytes(to_pem([leaf]) + key_pem(key))
+            context.load_cert_chain(str(pem))
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        self.stack.callback(server.shutdown)
