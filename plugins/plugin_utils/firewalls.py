@@ -851,12 +851,17 @@ def with_includes(host: Transcript, path: str, depth: int = 5) -> dict[str, str]
 
 
 def split_blocks(text: str) -> tuple[str, list[str]]:
-    """Return the text of a file without the blocks of ours and the empty lines before them, and these blocks."""
+    """Return the text of a file without the blocks of ours and the empty lines before them, and these blocks.
+
+    A line that begins a block, and whose end somebody has removed, is a line like any other: what follows is not ours for sure.
+    """
     kept, blocks, at = "", [], 0
-    while (begin := BEGIN_LINE.search(text, at)) and (end := END_LINE.search(text, begin.end())):
-        kept += text[at : begin.start()].rstrip("\n") + "\n"
-        blocks.append(text[begin.start() : end.end()])
-        at = end.end()
+    for end in END_LINE.finditer(text):
+        begins = list(BEGIN_LINE.finditer(text, at, end.start()))
+        if begins:
+            kept += text[at : begins[-1].start()].rstrip("\n") + "\n"
+            blocks.append(text[begins[-1].start() : end.end()])
+            at = end.end()
     return kept + text[at:], blocks
 
 

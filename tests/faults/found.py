@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 
+from ansible_collections.evergreen.tls.plugins.plugin_utils import firewalls
 from ansible_collections.evergreen.tls.tests.unit.authority import endless_key
 
 LONG = b"9" * 5000  # digits, of which Python reads 4300 at the most
@@ -55,6 +56,12 @@ def nft_rule(handle, target) -> bytes:
         {"rule": {"family": "inet", "table": "t", **rule}} for rule in rules
     ]
     return json.dumps({"nftables": items}).encode()
+
+
+def a_block_that_is_cut_off() -> bytes:
+    """Return a file with two blocks of ours, the second of which has no end."""
+    rule = "add rule inet filter input tcp dport 443 accept\n"
+    return f"{firewalls.BEGIN}\n{rule}{firewalls.END}\nflush ruleset\n{firewalls.BEGIN}\n{rule}".encode()
 
 
 def services(count: int) -> bytes:
@@ -139,7 +146,7 @@ FOUND: dict[str, list[bytes]] = {
         b'{"nftables": [{"rule": {"family": "ip", "table": "x", "chain": "y", "handle": 1}}]}',
         *(nft_rule([7], "other"), nft_rule(2, ["other"]), nft_rule("2\ndelete table inet t", "other")),
     ],
-    "rulesets: a file for nft": [b"table " * (MANY // 6), b"\n" * MANY],
+    "rulesets: a file for nft": [b"table " * (MANY // 6), b"\n" * MANY, a_block_that_is_cut_off()],
     "firewalls: zones and services of firewalld": [
         *(b"x\n  ports: 1-x/tcp", b"x\n  ports: \xff/tcp", b"x\n  ports: " + "²".encode(), b"x\n  ports: \0"),
         *(

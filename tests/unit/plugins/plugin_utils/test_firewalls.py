@@ -556,6 +556,14 @@ def test_a_block_comes_and_goes_without_a_trace():
     assert with_block(with_block(NFT_FILE, block), block) == with_block(NFT_FILE, block)
 
 
+def test_nothing_of_others_is_removed_where_somebody_has_cut_a_block_off():
+    block = [("add", "inet filter input", "tcp dport 443 accept")]
+    cut_off = with_block(NFT_FILE, block).replace(f"{END}\n", "") + "table inet theirs {\n}\n"
+    twice = with_block(with_block(cut_off, block), block)
+    assert twice.startswith(cut_off) and twice.count(END) == 1
+    assert with_block(twice, []) == cut_off
+
+
 # -- which one -------------------------------------------------------------------------------------------------------
 
 
@@ -699,4 +707,4 @@ def test_a_block_is_found_in_a_file_full_of_empty_lines():
     text = "\n" * 100_000 + f"{BEGIN}\n" * 1000
     assert split_blocks(text) == (text, [])
     whole = with_block(text, [("add", "inet filter input", "tcp dport 443 accept")])
-    assert with_block(whole, []) == whole[: whole.index(BEGIN)].rstrip("\n") + "\n"
+    assert with_block(whole, []) == text
