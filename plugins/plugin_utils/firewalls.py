@@ -853,7 +853,7 @@ def with_includes(host: Transcript, path: str, depth: int = 5) -> dict[str, str]
 def split_blocks(text: str) -> tuple[str, list[str]]:
     """Return the text of a file without the blocks of ours and the empty lines before them, and these blocks.
 
-    A line that begins a block, and whose end somebody has removed, is a line like any other: what follows is not ours for sure.
+    Where somebody has cut a block off, what is left of it is not ours for sure. Only the line goes that began or ended it.
     """
     kept, blocks, at = "", [], 0
     for end in END_LINE.finditer(text):
@@ -862,7 +862,7 @@ def split_blocks(text: str) -> tuple[str, list[str]]:
             kept += text[at : begins[-1].start()].rstrip("\n") + "\n"
             blocks.append(text[begins[-1].start() : end.end()])
             at = end.end()
-    return kept + text[at:], blocks
+    return END_LINE.sub("", BEGIN_LINE.sub("", kept + text[at:])), blocks
 
 
 def parse_block(text: str) -> list[tuple[str, str, str]]:

@@ -59,9 +59,10 @@ def nft_rule(handle, target) -> bytes:
 
 
 def a_block_that_is_cut_off() -> bytes:
-    """Return a file with two blocks of ours, the second of which has no end."""
+    """Return a file with a block of ours that has no end, and one within another one."""
     rule = "add rule inet filter input tcp dport 443 accept\n"
-    return f"{firewalls.BEGIN}\n{rule}{firewalls.END}\nflush ruleset\n{firewalls.BEGIN}\n{rule}".encode()
+    cut, whole = f"{firewalls.BEGIN}\n{rule}", f"{firewalls.BEGIN}\n{rule}{firewalls.END}\n"
+    return f"{whole}{cut}flush ruleset\n{cut}{whole}{firewalls.END}\n{cut}".encode()
 
 
 def services(count: int) -> bytes:
