@@ -7,7 +7,13 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import OBTAINING, ChainAction, share
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import (
+    OBTAINING,
+    PASSED_ON,
+    ChainAction,
+    passed_on,
+    share,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils.challenges import hosts_answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct, complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuance import begin_once
@@ -33,27 +39,30 @@ class ActionModule(ChainAction):
             "changed": result["changed"],
             "places": _together(places),
             "msg": " · ".join(f"{one['name']}: {one['msg']}" for one in certificates) or "no certificate needs files",
-            **{key: result[key] for key in ("diff", "warnings") if key in result},
+            **{key: result[key] for key in PASSED_ON if key in result},
         }
 
     def _begin(self, request, arguments, task_vars):
         """Return what became of the order of a request. What fails here, fails again for whoever obtains the certificate, and is told there."""
         place = {"request": request, "directory": arguments["directory"], "issuers": arguments["issuers"]}
         asked = self.step("certificate_request", {**place, "force": arguments["force"]}, task_vars)
+        result = {"changed": bool(asked.get("changed")), **passed_on([asked])}
         if asked.get("failed") or not asked.get("due") or "ready" in asked:
-            return {"msg": asked.get("msg", "it is not due")}
+            return {**result, "msg": asked.get("msg", "it is not due")}
         try:
             places = self._begun(request, arguments["issuers"], asked, task_vars.get("inventory_hostname", ""))
         except (TlsError, OSError) as error:
-            return {"msg": str(error), "changed": asked["changed"]}
+            return {**result, "msg": str(error)}
         files = ", ".join(f"{one['host']} has to show {len(one['files'])} files" for one in places)
-        return {"msg": files or "there is nothing to show", "changed": asked["changed"], "places": places}
+        return {**result, "msg": files or "there is nothing to show", "places": places}
 
     def _begun(self, request, issuers, asked, host):
         wanted = complete_request(request)
         check_request_for_issuer(wanted, issuers)
         with self.aside():
-            csr = asked["csr"].encode(errors="replace")  # of a host, and so it may hold halves of characters
+            csr = (asked.get("csr") or "").encode(
+                errors="replace"
+            )  # of a host, and so it may hold halves of characters
             return begin_once(open_issuer(wanted["issuer"], issuers), wanted, csr, host, asked.get("in_use"))
 
 

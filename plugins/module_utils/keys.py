@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import binascii
+import contextlib
 import ipaddress
 import re
 
@@ -85,11 +86,10 @@ def longest_number(der: bytes, depth: int = 0) -> int:
 def _ders(pem: bytes) -> list[bytes]:
     """Return what stands in the private keys of PEM, as far as it is base64."""
     ders = []
-    for body in re.findall(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----([^-]*)", pem):
-        try:
-            ders.append(binascii.a2b_base64(body))
-        except ValueError:
-            continue
+    for body in re.findall(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----(.*?)(?:-----END|\Z)", pem, re.DOTALL):
+        for part in re.split(rb"\n\s*\n", body):  # headers stand before an empty line
+            with contextlib.suppress(ValueError):
+                ders.append(binascii.a2b_base64(part))
     return ders
 
 

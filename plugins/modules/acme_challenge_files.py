@@ -21,7 +21,7 @@ FOLDERS = (".well-known", "acme-challenge")
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")  # RFC 8555, section 8.1
 THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
-UNFINISHED = re.compile(r"\.[A-Za-z0-9_-]+\.[0-9a-f]{8}")  # what put() leaves behind when it is killed
+UNFINISHED = re.compile(r"\.([A-Za-z0-9_-]+)\.[0-9a-f]{8}")  # what put() leaves behind when it is killed
 LARGEST = 256  # bytes of a file; a right one has less
 OLD = 24 * 60 * 60  # seconds after which nobody waits for a file any more
 
@@ -41,6 +41,7 @@ def main():
 def decide(module):
     """Have the files there, or not there, and remove what earlier runs have left."""
     path, files, is_wanted = module.params["path"], module.params["files"], module.params["state"] == "present"
+    os.umask(0o022)  # so that anybody can read what is made
     for token, content in files.items():
         check_file(token, content)
     with folder(path, is_made=is_wanted and not module.check_mode) as descriptor:
@@ -48,11 +49,13 @@ def decide(module):
         before = {name: content for name, content in there.items() if name in files}
         after = files if is_wanted else {}
         if not module.check_mode:
-            for name in [*(set(before) - set(after)), *left_behind(descriptor, there, files)]:
+            for name in set(before) - set(after):
                 remove(descriptor, name)
             for name in after:
                 if before.get(name) != after[name]:
                     put(descriptor, path, name, after[name])
+            for name in left_behind(there, files):
+                remove_old(descriptor, name)
     where = os.path.join(path, *FOLDERS)
     count = f"{len(files)} file{'s are' if len(files) > 1 else ' is'}" if files else "nothing is"
     return {
@@ -91,22 +94,17 @@ def folder(path, is_made):
 
 def within(above, path, name, is_made):
     """Open a folder in another one, made where it is missing and *is_made* says so; None where it is missing still."""
-    is_new = False
     if is_made:
         with contextlib.suppress(FileExistsError), named(path):
             os.mkdir(name, 0o755, dir_fd=above)
-            is_new = True
     try:
-        descriptor = os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=above)
+        return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=above)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise TlsError(
             f"{path} is a symbolic link or no folder, and root would write where its owner wants; put a folder in its place"
         ) from error
-    if is_new:
-        os.fchmod(descriptor, 0o755)  # whatever the umask is
-    return descriptor
 
 
 def names_in(descriptor):
@@ -125,16 +123,24 @@ def read(descriptor, name):
         return None
 
 
-def left_behind(descriptor, there, files):
-    """Return the names of the files that runs of this ACME account have left, old enough that no other run waits for them."""
-    thumbprints = {content.partition(".")[2] for content in files.values()}
-    ours = [
-        name
-        for name, content in there.items()
-        if name not in files
-        and (UNFINISHED.fullmatch(name) or (content or "").partition(".")[::2] in {(name, one) for one in thumbprints})
-    ]
-    return [name for name in ours if time.time() - os.lstat(name, dir_fd=descriptor).st_mtime > OLD]
+def left_behind(there, files):
+    """Return the names of what runs of this ACME account may have left: whole files, and the beginnings of some."""
+    endings = {content.partition(".")[2] for content in files.values()}
+    found = []
+    for name, content in there.items():
+        unfinished = UNFINISHED.fullmatch(name)
+        whole = {f"{unfinished[1] if unfinished else name}.{ending}" for ending in endings}
+        is_ours = content in whole or (unfinished and any(one.startswith(content or "") for one in whole))
+        if is_ours and name not in files and content is not None:
+            found.append(name)
+    return found
+
+
+def remove_old(descriptor, name):
+    """Remove a file for which no run waits any more. Other runs write and remove here meanwhile."""
+    with contextlib.suppress(OSError):
+        if time.time() - os.lstat(name, dir_fd=descriptor).st_mtime > OLD:
+            os.unlink(name, dir_fd=descriptor)
 
 
 def put(descriptor, path, name, content):

@@ -26,9 +26,9 @@ extends_documentation_fragment:
   - evergreen.tls.request.issuers
 attributes:
   check_mode:
-    support: full
+    support: partial
     details:
-      - Orders nothing in check mode.
+      - Orders nothing in check mode, and asks no host.
   diff_mode:
     support: full
     details:

@@ -241,6 +241,7 @@ def waiting_request(store, wanted):
             csr.isascii()
             and public_bytes(public_key) == public_bytes(request.public_key())
             and describe_key(public_key) == wanted_kind(wanted)
+            and (wanted["reuse_key"] or not is_in_use(store, public_key))
             and requested_names(request) == set(wanted["domains"])
             and request.subject == subject_name(wanted["domains"], wanted)
             and challenge_password(request) == wanted["challenge_password"]
@@ -248,6 +249,15 @@ def waiting_request(store, wanted):
     except TlsError:
         return None
     return csr if fits else None
+
+
+def is_in_use(store, public_key):
+    """Say whether a key is the one that is in use."""
+    current = store.current()
+    try:
+        return current is not None and public_bytes(store.private_key(current).public_key()) == public_bytes(public_key)
+    except TlsError:
+        return False
 
 
 def new_request(store, wanted):

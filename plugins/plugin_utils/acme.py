@@ -259,16 +259,28 @@ class Acme:
                 if is_last or not (_is_away(error) or getattr(error, "code", "") in ELSEWHERE):
                     raise Problem(" · ".join(refusals), getattr(error, "code", "")) from error
                 display.warning(f"{error}. Asking the next directory of {request['issuer']}")
+                if not _is_away(error):  # so that the next run begins with the one that is asked now
+                    self._orders().remove(self._order_name(directory, request, csr))
+            except TlsError as error:
+                if refusals:
+                    raise Problem(" · ".join([*refusals, str(error)])) from error
+                raise
         raise AssertionError
 
     def _in_turn(self, request: dict, csr: bytes) -> list[Directory]:
-        """Return the directories in the order in which they are asked: first one where a run that was killed has left an order."""
+        """Return the directories in the order in which they are asked: first one where an earlier run has left an order."""
+        orders = self._orders()
+        return sorted(
+            self.directories, key=lambda one: not orders.read(self._order_name(one, request, csr)).get("order")
+        )
+
+    def _orders(self) -> State:
+        return self.state.within("orders")
+
+    def _order_name(self, directory: Directory, request: dict, csr: bytes) -> str:
         from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_orders import order_name
 
-        orders = self.state.within("orders")
-        return sorted(
-            self.directories, key=lambda one: not orders.read(order_name(one.url, csr, request["domains"])).get("order")
-        )
+        return order_name(directory.url, csr, request["domains"])
 
     def _order(self, directory: Directory, request: dict, csr: bytes, host: str, step: Step[Result]) -> Result:
         from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_orders import Orders, Wanted
@@ -276,7 +288,7 @@ class Acme:
         account = self._account(directory)
         replaced = self.renewals.predecessor(host, request["name"], directory.url, request["domains"], _now())
         wanted = Wanted(csr, request["domains"], directory.profile, replaced, directory.preferred_root)
-        return step(Orders(self.state.within("orders"), account, self._solver(account), self.timeout), wanted)
+        return step(Orders(self._orders(), account, self._solver(account), self.timeout), wanted)
 
     def _try_out(self, request: dict, csr: bytes, host: str, step: Step[Result]) -> Result | None:
         """Order a request that never succeeded at the test directory first, so that mistakes are made where they cost nothing."""
@@ -306,7 +318,7 @@ class Acme:
 
     def _forget_orders(self, certificate: str) -> None:
         """Forget the orders that came to a certificate, so that nobody gets it again."""
-        orders = self.state.within("orders")
+        orders = self._orders()
         for name in orders.names():
             if certificate.strip() in orders.read(name).get("chain", ""):
                 orders.remove(name)

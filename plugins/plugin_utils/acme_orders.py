@@ -43,6 +43,7 @@ Result = t.TypeVar("Result")
 
 CHAIN = "application/pem-certificate-chain"
 TIMEOUT = 300.0  # seconds for one order
+PATIENCE = 900.0  # seconds for which others may be at work on orders for the same names
 FIRST_LOOK, LONGEST_WAIT = 0.25, 15.0  # seconds between two looks at what the CA is doing
 FRESH = 1 / 3  # of a certificate's lifetime: for so long a signing request that comes again gets the same one
 # Refusals that tell what is wrong with an order. Of its predecessor CAs say alreadyReplaced, unauthorized, malformed, or what they like.
@@ -55,6 +56,7 @@ SPOILT = (
     "malformed",
     "orderNotReady",
     "accountDoesNotExist",
+    "wrongAnswer",
 )  # what an old order may end in and a new one not
 
 
@@ -87,9 +89,13 @@ class Orders:
 
     @contextlib.contextmanager
     def _order(self, wanted: Wanted) -> t.Iterator[Order]:
-        """Be the only one who works on the order for a signing request."""
-        name = order_name(self.url, wanted.csr, wanted.names)
-        with self.state.locked(name, patience=2 * self.timeout):
+        """Be the only one who works on an order for these names.
+
+        Let's Encrypt gives whoever places one for the same names the order that is under way (boulder, pull request 4164), and of all
+        the signing requests for it, one gets a certificate. So hosts behind one name have theirs one after the other.
+        """
+        name, names = order_name(self.url, wanted.csr, wanted.names), file_name(self.url, *sorted(wanted.names))
+        with self.state.locked(names, patience=PATIENCE):
             yield Order(self, name, wanted, self.state.read(name))
 
 
@@ -143,7 +149,9 @@ class Order:
             if refusal.status not in FORGOTTEN and refusal.code not in ("malformed", "accountDoesNotExist"):
                 raise
             return None
-        return order if order.get("status") in OPEN and self._is_for_us(order) else None
+        # Of an order that somebody else has finished, who was given the same one, there is nothing to be had.
+        is_ours = order.get("status") in ("pending", "ready") or self.record.get("step") == "finalizing"
+        return order if order.get("status") in OPEN and is_ours and self._is_for_us(order) else None
 
     def _placed(self) -> dict[str, t.Any]:
         """Place a new order, as the successor of the certificate that it replaces if the CA lets it."""

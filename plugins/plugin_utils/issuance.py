@@ -24,6 +24,8 @@ PATIENCE = (
     900.0  # seconds for any CA, however long it looks at DNS; those that should be quick have patience of their own
 )
 
+Result = t.TypeVar("Result")
+
 
 class Issued(t.NamedTuple):
     """A chain that may be installed."""
@@ -85,13 +87,17 @@ def begin_once(issuer: t.Any, wanted: dict, csr: bytes, host: str, in_use: str |
     with Answers(issuer.answers).to(csr, {**issuer.terms(wanted), **crossing.terms()}) as answer:
         if kept(answer, public_key, {**wanted, "host": host}, issuer.roots(), in_use, crossing):
             return []
-        return issuer.begin(wanted, csr, host)
+        return _in_time(wanted, lambda: issuer.begin(wanted, csr, host))
 
 
 def answer_of(issuer: Issuer, wanted: dict, csr: bytes, host: str) -> t.Any:
     """Return what a CA answers, if it ever does."""
+    return _in_time(wanted, lambda: issuer.issue(wanted, csr, host))
+
+
+def _in_time(wanted: dict, ask: t.Callable[[], Result]) -> Result:
     try:
-        return within(PATIENCE, lambda: issuer.issue(wanted, csr, host))
+        return within(PATIENCE, ask)
     except TimeoutError as error:
         raise TlsError(
             f"{wanted['issuer']} has not answered for {PATIENCE:.0f} seconds, and nothing is changed; "

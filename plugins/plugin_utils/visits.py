@@ -102,7 +102,7 @@ class Visits:
         answer = self._get("http", address, domain, path)
         here, url = (address, domain), f"http://{_bracketed(domain)}{path}"
         for _redirect in range(MOST_REDIRECTS):
-            if answer.status not in REDIRECTS:
+            if answer.status not in REDIRECTS or question.is_right(answer):
                 break
             url, scheme, name, leads_to = _followed(domain, url, answer.headers.get("Location", ""))
             if leads_to != path:  # where no host of ours would answer; and no host shall choose what is asked from here
@@ -114,7 +114,7 @@ class Visits:
             except (OSError, http.client.HTTPException, TlsError) as error:
                 why = _why(error) if isinstance(error, OSError) else ""
                 raise TlsError(_gone_astray(domain, address, url, why)) from error
-        if answer.status in REDIRECTS:
+        if answer.status in REDIRECTS and not question.is_right(answer):
             raise TlsError(f"{_at(domain, address)} redirects in a circle; correct what answers there on port 80")
         if not question.is_right(answer):
             is_here = here[1] == domain

@@ -290,6 +290,7 @@ def read_waiting_request(content: bytes) -> t.Any:
         file=lambda _version, name: files[name],
         check_private=lambda *_arguments: None,
         private_key=lambda *_arguments: KEY,
+        current=lambda: None,
     )
     return certificate_request.waiting_request(store, WANTED)
 

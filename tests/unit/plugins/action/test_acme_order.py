@@ -92,6 +92,23 @@ def test_nothing_is_ordered_for_what_is_not_due_or_ready_or_not_known(run, answe
     assert (result["changed"], result["places"], run.begun) == (False, [], [])
 
 
+@pytest.mark.parametrize("answer", [{"due": True}, {"due": True, "changed": True, "csr": ""}])
+def test_a_host_that_gives_no_signing_request_is_told(run, answer):
+    run.asked = answer
+    result = run.order(request())
+    assert not result.get("failed") and result["places"] == []
+    assert result["msg"] == "www: the signing request cannot be read; have it made again on the host with force: true"
+
+
+def test_what_the_host_says_beside_is_passed_on(run):
+    run.asked.update(diff={"before": "", "after": "due: there is none\n"}, warnings=["its key could be read by others"])
+    result = run.order(request())
+    assert (result["diff"], result["warnings"]) == ([run.asked["diff"]], run.asked["warnings"])
+    run.asked = {"changed": True, "due": False, "msg": "server.key adopted as v0001 of www"}
+    result = run.order(request())
+    assert (result["changed"], result["msg"]) == (True, "www: server.key adopted as v0001 of www")
+
+
 def test_check_mode_orders_nothing(run):
     result = run.order(request(), check_mode=True)
     assert (result["changed"], result["places"], run.steps) == (False, [], [])

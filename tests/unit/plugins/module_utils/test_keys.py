@@ -89,6 +89,7 @@ def test_a_key_of_no_known_type_has_the_name_of_its_class():
         public_bytes(some_key().public_key()),
         make_request(some_key(), NAMES, {}),
         pytest.param(endless_key(), id="over which OpenSSL thinks for hours"),
+        pytest.param(endless_key().replace(b"KEY-----\n", b"KEY-----\nX-Note: a-b\n\n", 1), id="that, behind a header"),
     ],
 )
 def test_what_is_no_key_is_refused_with_its_place(pem):

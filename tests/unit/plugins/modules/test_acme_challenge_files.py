@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import stat
 
@@ -101,13 +102,40 @@ def test_nothing_is_made_to_take_away_what_is_not_there(tmp_path):
 def test_what_killed_runs_of_this_account_have_left_is_removed_after_a_day(tmp_path, shown):
     put(shown, "old", f"old.{THUMBPRINT}", days=2)
     put(shown, ".old.0123abcd", "", days=2)
+    put(shown, ".half.0123abcd", f"half.{THUMBPRINT[:9]}", days=2)
+    put(shown, ".theirs.0123abcd", "of another program", days=2)
     put(shown, ".new.0123abcd", "")
+    (shown / ".folder.0123abcd").mkdir()
+    os.utime(shown / ".folder.0123abcd", (0, 0))
     put(shown, "new", f"new.{THUMBPRINT}")
     put(shown, "others", f"others.{OTHER}", days=2)
     put(shown, "renamed", f"old.{THUMBPRINT}", days=2)
     put(shown, "page.html", "<html>", days=2)
     decide(tmp_path)
-    assert names(shown) == sorted([".new.0123abcd", "new", "others", "renamed", "page.html", *FILES])
+    assert names(shown) == sorted(
+        [".new.0123abcd", ".theirs.0123abcd", ".folder.0123abcd", "new", "others", "renamed", "page.html", *FILES]
+    )
+
+
+def test_what_another_run_removes_meanwhile_is_no_mistake(tmp_path, shown, monkeypatch):
+    put(shown, "old", f"old.{THUMBPRINT}", days=2)
+    monkeypatch.setattr(acme_challenge_files, "names_in", lambda _folder: ["gone", "old"])
+    monkeypatch.setattr(acme_challenge_files, "read", lambda _folder, name: f"{name}.{THUMBPRINT}")
+    decide(tmp_path)
+    assert names(shown) == sorted(FILES)
+
+
+def test_several_runs_at_once_do_not_disturb_each_other(tmp_path, shown):
+    def one(number):
+        files = {f"token{number}": f"token{number}.{THUMBPRINT}"}
+        for _time in range(50):
+            decide(tmp_path, files=files)
+            assert (shown / f"token{number}").exists()
+            decide(tmp_path, files=files, state="absent")
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(one, range(4)))
+    assert names(shown) == []
 
 
 @pytest.mark.parametrize("name", [".well-known", ".well-known/acme-challenge"])

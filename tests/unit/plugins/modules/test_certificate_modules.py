@@ -401,6 +401,15 @@ def test_a_renewal_has_a_new_key_unless_the_old_one_is_to_be_kept(host):
     assert public_key(host, "v0004").curve.name == "secp384r1"
 
 
+def test_a_request_with_the_key_in_use_is_not_the_one_for_a_new_key(host):
+    host.renew()
+    kept = host.ask(force=True, reuse_key=True)
+    assert host.ask(force=True, reuse_key=True)["csr"] == kept["csr"]
+    assert host.ask(force=True)["csr"] != kept["csr"]
+    host.renew()
+    assert public_key(host, "v0001") != public_key(host, "v0002")
+
+
 def test_a_key_that_cannot_be_read_is_not_kept(host):
     host.renew()
     (host.path / "current/privkey.pem").write_bytes(b"garbage")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import datetime
 import email.utils
 import json
@@ -16,12 +17,15 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import names_of, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_request, make_request
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.plugins.plugin_utils import acme_network
+from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_limits import Failures
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_orders import identifiers, leads_to
+from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_problems import Problem
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
-from ansible_collections.evergreen.tls.tests.unit.acme_server import serving
+from ansible_collections.evergreen.tls.plugins.plugin_utils.webroot import Webroot
+from ansible_collections.evergreen.tls.tests.unit.acme_server import ERROR, serving
 from ansible_collections.evergreen.tls.tests.unit.authority import Authority, some_key
 
 NAMES = ("www.example.org", "example.org")
@@ -110,6 +114,85 @@ def test_what_is_refused_at_the_beginning_rests(issue, begin, server):
     with pytest.raises(TlsError, match="not these"):
         issue()
     assert server.count("/order") == 1, "the CA is not asked again at once"
+
+
+def sharing(server):
+    """Have a server give whoever places an order for the same names the one that is under way, as Let's Encrypt does."""
+    act = server.act
+
+    def shared(path, payload):
+        if path == "/order":
+            for number, order in enumerate(server.orders):
+                if order["identifiers"] == payload["identifiers"] and order["status"] in ("pending", "ready"):
+                    return 201, {"Location": f"{server.base}/order/{number}"}, server.order(number)
+        return act(path, payload)
+
+    server.act = shared
+
+
+CSRS = [make_request(some_key(number), NAMES, {}) for number in range(4)]
+
+
+def test_hosts_behind_one_name_that_are_given_one_order_get_a_certificate_each(issue, server):
+    sharing(server)
+    places = [issue(csr=csr, solver={"type": "webroot", "check": False}, step="begin") for csr in CSRS]
+    assert [place[0]["files"] for place in places] == [places[0][0]["files"]] * len(CSRS)
+    leaves = [parse_chain(issue(csr=csr))[0] for csr in CSRS]
+    assert [leaf.public_key() for leaf in leaves] == [load_request(csr).public_key() for csr in CSRS]
+    assert len(server.orders) == len(server.certificates) == len(CSRS)
+
+
+def test_so_do_hosts_that_order_at_the_same_time(issue, server):
+    sharing(server)
+    with concurrent.futures.ThreadPoolExecutor(len(CSRS)) as pool:
+        leaves = [parse_chain(chain)[0] for chain in pool.map(lambda csr: issue(csr=csr), CSRS)]
+    assert [leaf.public_key() for leaf in leaves] == [load_request(csr).public_key() for csr in CSRS]
+    assert len(server.certificates) == len(CSRS)
+
+
+def test_an_order_that_another_controller_has_finished_is_placed_anew(issue, begin, server):
+    begin()
+    server.orders[0].update(status="valid", chain=to_pem(server.authority.chain(NAMES, some_key(5))))
+    assert names_of(parse_chain(issue())[0]) == set(NAMES)
+    assert len(server.orders) == 2
+
+
+def test_a_directory_that_refuses_in_the_end_has_the_next_one_begin_the_next_run(issue, server, tmp_path, monkeypatch):
+    shown = set()
+
+    def present(_solver, answers):
+        if not {answer.key_authorization for answer in answers} <= shown:
+            raise TlsError("www.example.org does not show the CA its file; see that it does")
+
+    monkeypatch.setattr(Webroot, "present", present)
+    monkeypatch.setattr(Failures, "respect", lambda *_of_whom: None)  # as if it were some time later
+    (tmp_path / "second").mkdir()
+    with serving(tmp_path / "second") as second:
+        second.orders += [{}] * 9  # so that its tokens are others
+        server.status = "invalid"
+        server.authorization = refusing(server)
+        directories = [{"directory": one.url} for one in (server, second)]
+        settings = {"directories": directories, "solver": {"type": "webroot", "check": False}}
+        for time_of_run in range(2):
+            shown.update(*(place["files"].values() for place in issue(step="begin", **settings)))
+            if time_of_run == 0:
+                with pytest.raises(Problem, match="CAA forbids it.* · www.example.org does not show the CA its file"):
+                    issue(**settings)
+        assert names_of(parse_chain(issue(**settings))[0]) == set(NAMES)
+    assert (len(server.orders), len(second.orders) - 9) == (1, 1)
+
+
+def refusing(server):
+    """Return what has a server say of authorizations that fail that CAA forbids it."""
+    authorization = server.authorization
+
+    def refused(number, one):
+        found = authorization(number, one)
+        if found["status"] == "invalid":
+            found["challenges"][0]["error"] = {"type": f"{ERROR}caa", "detail": "CAA forbids it"}
+        return found
+
+    return refused
 
 
 def test_a_nonce_may_be_refused_more_than_once(issue, server):

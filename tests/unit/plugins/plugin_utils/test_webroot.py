@@ -60,6 +60,21 @@ def test_before_an_order_it_is_enough_that_hosts_speak_http(here, web, solver):
     assert {address for _scheme, address, _name, _path in web.asked} == {"127.0.0.21", "127.0.0.22"}
 
 
+@pytest.mark.parametrize("target", ["/login", "https://www.example.org/"])
+def test_before_an_order_it_does_not_matter_where_a_missing_file_leads(here, web, solver, target):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    answer = answer_for("www.example.org")
+    files = showing(answer)
+    web.host(
+        "127.0.0.21",
+        lambda name, path: files(name, path) if path.endswith("tokenA") else (302, {"Location": target}, b""),
+    )
+    solver.check(["www.example.org"])
+    solver.present([answer])
+    with pytest.raises(TlsError, match="redirects to .*, and no host of ours answers there"):
+        solver.present([answer_for("www.example.org", "tokenB")])
+
+
 def test_before_an_order_each_name_has_to_lead_somewhere(here, solver):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
     with pytest.raises(TlsError) as caught:
