@@ -48,11 +48,12 @@ class NewConnections(Client):
     """Load a host with one new connection after the other, some at a time, until stop()."""
 
     def __init__(self, name: str, address: str, folder: pathlib.Path, connections: int = 2, pause: int = 0) -> None:
-        script = folder / f"{name}.lua"
-        script.write_text(SCRIPT.format(address=address, pause=pause), encoding="utf-8")
+        descriptor, script = tempfile.mkstemp(suffix=".lua", dir=folder)  # of its own: wrk reads it in its own time
+        with open(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(SCRIPT.format(address=address, pause=pause))
         self.process = subprocess.Popen(
             [*("wrk", "--threads", "1", "--connections", str(connections), "--duration", FOREVER, "--latency"),
-             *("--timeout", "30s", "--script", str(script), "--header", "Connection: close", f"https://{name}/")],
+             *("--timeout", "30s", "--script", script, "--header", "Connection: close", f"https://{name}/")],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 

@@ -28,6 +28,7 @@ class Run:
         self.issuers = {"files": files, "http": {**files, "solver": "http"}}
         self.asked = {"changed": True, "due": True, "reason": "there is none", "csr": CSR, "in_use": None}
         self.steps, self.begun = [], []
+        self.refusal = None
         self.places = [{"host": "web1", "path": "/srv/www", "files": {"a": "a.x"}}]
 
     def order(self, *requests, check_mode=False, **arguments):
@@ -50,8 +51,8 @@ class Run:
 
     def _begin(self, request, csr, host):
         self.begun.append((request["name"], csr.decode(), host))
-        if isinstance(self.places, Exception):
-            raise self.places
+        if self.refusal:
+            raise self.refusal
         return self.places
 
 
@@ -115,7 +116,7 @@ def test_check_mode_orders_nothing(run):
 
 
 def test_what_fails_is_left_to_whoever_obtains_the_certificate(run):
-    run.places = TlsError("the CA refuses; see its status page")
+    run.refusal = TlsError("the CA refuses; see its status page")
     result = run.order(request())
     assert not result.get("failed")
     assert (result["places"], result["msg"]) == ([], "www: the CA refuses; see its status page")
