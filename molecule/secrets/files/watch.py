@@ -12,6 +12,7 @@ that Ansible makes its temporary ones in.
 
 from __future__ import annotations
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -48,8 +49,9 @@ def watch(temporary: pathlib.Path, log: pathlib.Path, over: threading.Event) -> 
             for path in pathlib.Path("/proc").glob("[0-9]*"):
                 for name in ("cmdline", "environ"):
                     note(path / name, processes, seen)
-            for path in temporary.rglob("*"):
-                note(path, files, seen)
+            for above, _folders, names in os.walk(temporary):  # which passes over folders that are gone by now
+                for name in names:
+                    note(pathlib.Path(above, name), files, seen)
             time.sleep(PAUSE)
     (log / "looks").write_text(f"{looks}\n")
 
