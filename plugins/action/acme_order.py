@@ -59,10 +59,8 @@ class ActionModule(ChainAction):
     def _begun(self, request, issuers, asked, host):
         wanted = complete_request(request)
         check_request_for_issuer(wanted, issuers)
+        csr = (asked.get("csr") or "").encode(errors="replace")  # of a host, and so it may hold halves of characters
         with self.aside():
-            csr = (asked.get("csr") or "").encode(
-                errors="replace"
-            )  # of a host, and so it may hold halves of characters
             return begin_once(open_issuer(wanted["issuer"], issuers), wanted, csr, host, asked.get("in_use"))
 
 

@@ -249,6 +249,15 @@ options:
     default: /etc/evergreen
 """
 
+    # What has everything done anew.
+    FORCE = r"""
+options:
+  force:
+    description: Whether the certificates are due whatever their state is.
+    type: bool
+    default: false
+"""
+
     # Where certificates come from (plugin_utils/issuers.py).
     ISSUERS = r"""
 options:

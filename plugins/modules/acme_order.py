@@ -24,6 +24,7 @@ extends_documentation_fragment:
   - evergreen.tls.request.requests
   - evergreen.tls.request.directory
   - evergreen.tls.request.issuers
+  - evergreen.tls.request.force
 attributes:
   check_mode:
     support: partial
@@ -35,11 +36,6 @@ attributes:
       - Shows why certificates are due.
   idempotent:
     support: full
-options:
-  force:
-    description: Whether the certificates are due whatever their state is.
-    type: bool
-    default: false
 seealso:
   - module: evergreen.tls.acme_challenge_files
   - module: evergreen.tls.certificate_obtain

@@ -27,6 +27,7 @@ extends_documentation_fragment:
   - evergreen.tls.request.requests
   - evergreen.tls.request.directory
   - evergreen.tls.request.issuers
+  - evergreen.tls.request.force
 attributes:
   check_mode:
     support: full
@@ -36,11 +37,6 @@ attributes:
       - Shows certificates as people read them, never keys.
   idempotent:
     support: full
-options:
-  force:
-    description: Whether the certificates are due whatever their state is.
-    type: bool
-    default: false
 seealso:
   - module: evergreen.tls.certificate_serve
 """

@@ -41,12 +41,12 @@ class Stateless:
 
     def _question(self, domain: str) -> Question:
         token = secrets.token_urlsafe(32)
-        right = f"{token}.{self.thumbprint}".encode()
+        right = f"{token}.{self.thumbprint}"
 
         def refusal(where: str, answer: Seen) -> str:
             return self._refusal(where, answer, token)
 
-        return Question(domain, token, lambda answer: answer.status == 200 and answer.body.strip() == right, refusal)
+        return Question(domain, token, lambda answer: answer.shows(right), refusal)
 
     def _refusal(self, where: str, answer: Seen, token: str) -> str:
         if answer.status == 200 and answer.body.startswith(f"{token}.".encode()):

@@ -33,6 +33,10 @@ class Seen(t.NamedTuple):
     headers: t.Any
     body: bytes
 
+    def shows(self, content: str) -> bool:
+        """Say whether a CA would read this there (RFC 8555, section 8.3)."""
+        return self.status == 200 and self.body.strip() == content.encode()
+
     def __str__(self) -> str:
         server = self.headers.get("Server")
         status = f"{self.status} {http.client.responses.get(self.status, '')}".strip()
@@ -114,13 +118,13 @@ class Visits:
             except (OSError, http.client.HTTPException, TlsError) as error:
                 why = _why(error) if isinstance(error, OSError) else ""
                 raise TlsError(_gone_astray(domain, address, url, why)) from error
-        if answer.status in REDIRECTS and not question.is_right(answer):
+        if question.is_right(answer):
+            return
+        if answer.status in REDIRECTS:
             raise TlsError(f"{_at(domain, address)} redirects in a circle; correct what answers there on port 80")
-        if not question.is_right(answer):
-            is_here = here[1] == domain
-            raise TlsError(
-                question.refusal(_at(domain, address), answer) if is_here else _gone_astray(domain, address, url)
-            )
+        if here[1] != domain:
+            raise TlsError(_gone_astray(domain, address, url))
+        raise TlsError(question.refusal(_at(domain, address), answer))
 
     def _get(self, scheme: str, address: str, name: str, path: str) -> Seen:
         connection = http.client.HTTPConnection(address, timeout=self.timeout)

@@ -58,17 +58,13 @@ class Webroot:
         return [{"host": one, "path": self.path, "files": files} for one in self.hosts or [host]] if files else []
 
     def _question(self, answer: Answer) -> Question:
-        right = answer.key_authorization.encode()
-
         def refusal(where: str, seen: Seen) -> str:
             return (
                 f"{where} does not show the CA what is in {self.path}/.well-known/acme-challenge/ ({seen}): see that nginx serves that folder "
                 "there, without a redirect that leads elsewhere, and that the host is one of hosts of the solver webroot; then run this again"
             )
 
-        return Question(
-            answer.domain, answer.token, lambda seen: seen.status == 200 and seen.body.strip() == right, refusal
-        )
+        return Question(answer.domain, answer.token, lambda seen: seen.shows(answer.key_authorization), refusal)
 
 
 def _refusal(where: str, seen: Seen) -> str:

@@ -206,8 +206,7 @@ EXCUSES = {
         modules/nginx_reload.py:load action/certificate_revoke.py:decide module_utils/proofs.py:prove
         plugin_utils/manual.py:_checked plugin_utils/manual.py:_hand_in plugin_utils/acme_orders.py:_check
         plugin_utils/acme_orders.py:_downloaded plugin_utils/dynamic_updates.py:_sent plugin_utils/programs.py:_run
-        plugin_utils/stateless.py:_question plugin_utils/webroot.py:_question plugin_utils/actions.py:share
-        action/acme_order.py:_begun
+        plugin_utils/visits.py:shows plugin_utils/actions.py:share action/acme_order.py:_begun
         module_utils/store.py:_is_whole plugin_utils/actions.py:decide plugin_utils/survey.py:survey plugin_utils/survey.py:look""",
     "it takes apart what was made or checked here": """
         module_utils/targets.py:run module_utils/master.py:_answers
