@@ -196,6 +196,7 @@ def pebble_file(wish: t.Any) -> str:
 def pebble_environment(wish: t.Any) -> dict[str, str]:
     """Return the half of Pebble's configuration that it reads from its environment. Nothing is ever valid by itself."""
     return {
+        "GOMAXPROCS": "1",  # of two orders that are placed on two processors at once, each may wait for a lock of the other for ever
         "PEBBLE_VA_NOSLEEP": "1",
         "PEBBLE_WFE_NONCEREJECT": str(wish.reject_nonces),
         "PEBBLE_AUTHZREUSE": str(wish.reuse_authorizations),

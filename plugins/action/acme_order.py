@@ -23,6 +23,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import check
 class ActionModule(ChainAction):
     """Walk each request whose hosts show files through certificate_request, and begin its order if it is due."""
 
+    STEPS = ("certificate_request",)
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = OBTAINING
 
     def decide(self, arguments, task_vars):

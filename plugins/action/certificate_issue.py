@@ -12,6 +12,12 @@ from ansible_collections.evergreen.tls.plugins.module_utils.chains import descri
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
+
+# So that not each fork has to load what ACME needs:
+from ansible_collections.evergreen.tls.plugins.plugin_utils import (  # pylint: disable=unused-import
+    acme_orders,  # noqa: F401
+    solvers,  # noqa: F401
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuance import issue_once

@@ -8,24 +8,69 @@ import contextlib
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import OBTAINING, ChainAction, passed_on, share
-from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import (
+    OBTAINING,
+    PASSED_ON,
+    ChainAction,
+    passed_on,
+    share,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils.challenges import hosts_answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct, wants_encryption
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import ISSUERS, open_issuer
 
 
 class ActionModule(ChainAction):
-    """Walk each request of a host through certificate_request, certificate_issue and certificate_install, as far as it is due."""
+    """Walk each request of a host through certificate_request, certificate_issue and certificate_install, as far as it is due.
 
-    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = OBTAINING
+    Where it is told what the firewall and nginx are to be like, the host is made ready for that in the same trips.
+    """
+
+    STEPS = ("certificate_request", "certificate_issue", "certificate_install", "firewall_port", "nginx_sites")
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {**OBTAINING, "firewall": {"type": "dict"}, "nginx": {"type": "dict"}}
 
     def decide(self, arguments, task_vars):
         check_distinct(arguments["requests"])
         withdrawn = self._withdrawn(arguments, task_vars.get("inventory_hostname", ""))
-        return self.each(
+        self._parts = {}
+        before, after = self._beside(arguments, task_vars)
+        result = self.each(
             [*arguments["requests"], *withdrawn],
             lambda request: self._obtain(request, arguments, task_vars),
             at_once=share(arguments, task_vars),
+            before=before,
+            after=after,
         )
+        return with_parts(result, self._parts) if before or after else result
+
+    def _beside(self, arguments, task_vars):
+        """Return what is done on the host beside its requests: what they wait for, and what has to see all certificates installed."""
+        firewall, nginx = arguments["firewall"], arguments["nginx"]
+        before = [lambda: self._prepare("firewall", "firewall_port", firewall, task_vars)] if firewall else []
+        requests, issuers = arguments["requests"], arguments["issuers"]
+        is_asked = any(hosts_answer(request, issuers) or wants_encryption(request) for request in requests)
+        if nginx and is_asked and not self._task.check_mode:  # challenges, or for passphrases
+            before.append(lambda: self._prepare("answers", "nginx_sites", nginx, task_vars))
+        return before, [lambda: self._finish(nginx, task_vars)] if nginx else []
+
+    def _prepare(self, part, name, arguments, task_vars):
+        """Make a part of the host ready, and let the requests go on."""
+        self._parts[part] = {
+            "failed": True,
+            "msg": f"{name} is not done",
+        }  # which holds where the host is lost meanwhile
+        self._parts[part] = self.step(name, arguments, task_vars)
+        self.company.meet()
+
+    def _finish(self, nginx, task_vars):
+        """Configure nginx for the certificates that there are then, in the trip by which they are installed."""
+        self.company.meet()
+        if not self._obstacle():
+            self._parts["nginx"] = self.perform("evergreen.tls.nginx_sites", nginx, task_vars, is_last=True)
+
+    def _obstacle(self):
+        """Return why the host is not ready for any certificate, or nothing."""
+        return next((part.get("msg") or "it is not ready" for part in self._parts.values() if part.get("failed")), None)
 
     def _withdrawn(self, arguments, host):
         """Return the requests that wait for people and that the inventory has no longer, to be taken back."""
@@ -55,6 +100,11 @@ class ActionModule(ChainAction):
         if asked.get("failed") or not (asked.get("due") or "ready" in asked):
             return _result([asked], "it is not due")
         steps, issued = [asked], {}
+        if self.company is not None:
+            self.company.meet()
+        obstacle = self._obstacle()
+        if obstacle:
+            return _result([asked, {"failed": True, "msg": obstacle}], "it is due")
         if "ready" not in asked:
             csr = {word: asked.get(word) for word in ("csr", "in_use", "valid", "reason", "since")}
             issued = self.step("certificate_issue", {"request": request, **issuers, **csr}, task_vars)
@@ -65,6 +115,31 @@ class ActionModule(ChainAction):
             answer = {"chain": issued.get("chain"), "roots": issued.get("roots")}
             steps.append(self.step("certificate_install", {**place, **answer}, task_vars))
         return _result(steps, "it is due")
+
+
+def with_parts(result, parts):
+    """Return the result for all requests of a host, with what was done beside them."""
+    done = list(parts.values())
+    told = {"firewall": parts.get("firewall"), "nginx": parts.get("nginx") or parts.get("answers")}
+    told = {part: found for part, found in told.items() if found}
+    is_ready = not any(part.get("failed") for part in done)
+    # Where the host was not ready, the requests have nothing else to say.
+    speaking = [*done, result] if "nginx" in parts or is_ready else done
+    failed = [one for one in speaking if one.get("failed")]
+    said = failed or [one for one in speaking if one.get("changed") or one is result]
+    shown = {
+        "diff": [*passed_on(done)["diff"], *result.get("diff", [])],
+        "warnings": [*passed_on(list(told.values()))["warnings"], *result.get("warnings", [])],
+    }
+    return {
+        **result,
+        "changed": any(one.get("changed") for one in [*done, result]),
+        "failed": result["failed"] or not is_ready,
+        "msg": " · ".join(one["msg"] for one in said if one.get("msg")),
+        "ready": is_ready,
+        **{part: {word: found[word] for word in found if word not in PASSED_ON} for part, found in told.items()},
+        **{key: found for key, found in shown.items() if found},
+    }
 
 
 def _result(steps, otherwise, waiting=None):

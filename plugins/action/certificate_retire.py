@@ -20,6 +20,7 @@ ALL = "all"
 class ActionModule(ChainAction):
     """Have certificates of a host replaced, see that clients get the new ones, and only then have the old ones revoked."""
 
+    STEPS = ("certificate_info", "certificate_obtain", "certificate_revoke", "certificate_serve")
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "requests": {**REQUEST, "type": "list", "elements": "dict"},
         "names": {"type": "list", "elements": "str", "required": True},

@@ -14,6 +14,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import co
 class ActionModule(ChainAction):
     """Have each installed certificate of a host served, see it as a client does, and go back where that fails."""
 
+    STEPS = ("certificate_export", "certificate_install", "handshake_verify", "nginx_reload")
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "requests": {**REQUEST, "type": "list", "elements": "dict"},
         "directory": {"type": "path", "default": "/etc/evergreen"},

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import itertools
 import os
 import re
@@ -62,8 +63,9 @@ class Server(t.NamedTuple):
         return f"{self.path}:{self.line}"
 
 
+@functools.lru_cache(maxsize=1000)  # files are read again and again, for one question after the other
 def parse(text: str) -> list[Statement]:
-    """Return the statements of a configuration file.
+    """Return the statements of a configuration file, which are not to be changed.
 
     What nginx would refuse is read as far as it makes sense: nginx has the words to complain.
     """
@@ -79,7 +81,7 @@ def parse(text: str) -> list[Statement]:
                     start = token.start()
                     line += text.count("\n", counted, start)
                     counted = start
-                words.append(re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL))
+                words.append(re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL) if "\\" in word else word)
             continue
         if token["mark"] == "{":
             if not words:  # which nginx would refuse; each statement has a first word for those who read on

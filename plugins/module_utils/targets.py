@@ -34,19 +34,17 @@ EXHAUSTED = (
 
 
 def answer(module, decide: t.Callable[[t.Any], dict[str, t.Any]]) -> t.NoReturn:
-    """Exit with what C(decide(module)) returns, or fail with the sentence that it raises.
-
-    What others want of this host in the same trip, in the parameter C(others), is done as well, and answered in C(others).
-    """
-    result = _answered(module, decide)
-    if module.params.get("others"):
-        result["others"] = [_answered(_with(module, asked), decide) for asked in module.params["others"]]
+    """Exit with what C(decide(module)) returns, or fail with the sentence that it raises."""
+    result = answered(module, decide)
+    for warning in result.pop("warnings", []):
+        module.warn(warning)
     if result.pop("failed", False):
         module.fail_json(**result)
     module.exit_json(**result)
 
 
-def _answered(module, decide: t.Callable[[t.Any], dict[str, t.Any]]) -> dict[str, t.Any]:
+def answered(module, decide: t.Callable[[t.Any], dict[str, t.Any]]) -> dict[str, t.Any]:
+    """Return what C(decide(module)) returns, or the sentence that it raises as a failed result."""
     try:
         return decide(module)
     except TlsError as error:
@@ -55,11 +53,11 @@ def _answered(module, decide: t.Callable[[t.Any], dict[str, t.Any]]) -> dict[str
         return {"failed": True, "msg": str(system_error(error))}
 
 
-def _with(module, asked: dict[str, t.Any]):
-    """Return a module with the parameters that somebody else asks with, once they make sense."""
-    checked = ArgumentSpecValidator(module.argument_spec).validate(asked)
+def with_arguments(module, options: dict[str, t.Any], arguments: dict[str, t.Any]):
+    """Return a module as it is, but with other options and arguments. Raises TlsError for arguments that are none of these options."""
+    checked = ArgumentSpecValidator(options).validate(arguments)
     if checked.error_messages:
-        module.fail_json(msg=f"others: {'; '.join(checked.error_messages)}; correct it")
+        raise TlsError(f"{'; '.join(checked.error_messages)}; correct it")
     other = copy.copy(module)
     other.params = checked.validated_parameters
     return other

@@ -18,6 +18,8 @@ description:
   - Where an issuer waits for somebody, the certificate in use goes on, and nothing fails until its end is near.
   - Requests that wait for people and are in O(requests) no longer are withdrawn.
   - One certificate that cannot be had keeps none of the others back. The task fails in the end, with a sentence for each.
+  - Where O(firewall) or O(nginx) say so, ports are opened and sites are configured in the same trips. No certificate is asked for before
+    that is done on which it depends, and nginx is configured for it in the trip by which it is installed.
   - What is installed is not served yet; that is what M(evergreen.tls.certificate_serve) is for.
   - Runs on the controller, and logs in to the host for the parts that are done there.
 author:
@@ -28,6 +30,18 @@ extends_documentation_fragment:
   - evergreen.tls.request.directory
   - evergreen.tls.request.issuers
   - evergreen.tls.request.force
+options:
+  firewall:
+    description:
+      - What M(evergreen.tls.firewall_port) is told, where that is wanted as well.
+      - Where it fails, no certificate is asked for.
+    type: dict
+  nginx:
+    description:
+      - What M(evergreen.tls.nginx_sites) is told, where that is wanted as well.
+      - It is done once all certificates are installed, and before them too where challenges have to be answered or the passphrases of
+        keys to be looked for. Where that fails, no certificate is asked for.
+    type: dict
 attributes:
   check_mode:
     support: full
@@ -50,6 +64,18 @@ EXAMPLES = r"""
       - name: mail.example.org
         domains: [mail.example.org]
         type: RSA
+
+- name: Have them valid, and a site configured in the same trips
+  evergreen.tls.certificate_obtain:
+    requests:
+      - name: www.example.org
+        domains: [www.example.org]
+    firewall:
+      ports: [80, 443]
+    nginx:
+      sites:
+        - name: www.example.org
+          root: /srv/www
 """
 
 RETURN = r"""
@@ -105,8 +131,21 @@ certificates:
       due: true
       reason: it expires on 2026-12-04 10:00:00 UTC, and 32% of its lifetime is left
       msg: corporate issued the certificate of www.example.org, v0002 of www.example.org is in use
+ready:
+  description: Whether all that O(firewall) and O(nginx) ask for is done.
+  returned: when one of them asks for something
+  type: bool
+  sample: true
+firewall:
+  description: What M(evergreen.tls.firewall_port) returned.
+  returned: when O(firewall) asks for something
+  type: dict
+nginx:
+  description: What M(evergreen.tls.nginx_sites) returned, the second time where it was done twice.
+  returned: when O(nginx) asks for something, and the host was ready for it
+  type: dict
 msg:
-  description: The sentences for all requests, or for those that failed.
+  description: The sentences for all requests, or for those that failed, and before them those for the host.
   returned: always
   type: str
   sample: "www.example.org: it is not due"

@@ -88,7 +88,7 @@ class Acme:
         "preferred_root": {"type": "str"},
         "ca_file": {"type": "path"},
         "roots": {"type": "path"},
-        "at_once": {"type": "int", "default": 20},
+        "at_once": {"type": "int", "default": 50},
         "timeout": {"type": "str", "default": "5m"},
     }
 

@@ -10,8 +10,11 @@ left alone, which kind of conflict there is, and that a nonce may be refused mor
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import datetime
 import json
+import os
 import re
 import ssl
 import time
@@ -47,6 +50,8 @@ SILENCE = 30.0  # seconds without a byte
 CONNECTING = 10.0  # seconds for a connection
 HURRY = 5.0
 LONGEST = 90.0  # seconds for one answer
+KEPT = 10  # nonces
+CONNECTIONS = 50  # of a process that are kept open
 TRIES = 10  # of a request whose nonce is refused; servers under test refuse every twentieth, and more
 DELAYS = (0.5, 2.0, 5.0)  # seconds before a connection that was lost, or a server that failed, is tried again
 MOMENTARY = (429, 503)
@@ -100,6 +105,18 @@ class Signer(t.NamedTuple):
         return signed.json_dumps().encode()
 
 
+class Line:
+    """What all orders of a process share on their way to a server: open connections, what it offers, and nonces."""
+
+    def __init__(self) -> None:
+        self.session: t.Any = None
+        self.directory: dict[str, t.Any] | None = None
+        self.nonces: collections.deque[str] = collections.deque(maxlen=KEPT)
+
+
+LINES: dict[tuple[int, str, str | None], Line] = {}  # by process, address and file of roots
+
+
 class Network:
     """The way to an ACME server, which is kept open between requests."""
 
@@ -107,20 +124,18 @@ class Network:
         """Be ready to talk. One that *is_hurried* gives up at the first failure, for questions that can wait for the next run."""
         self.url, self.limits, self.ca_file = url, limits, ca_file
         self.delays, self.silence, self.patience = ((), HURRY, 0.0) if is_hurried else (DELAYS, SILENCE, PATIENCE)
-        self._session: t.Any = None
-        self._directory: dict[str, t.Any] | None = None
-        self._nonces: list[str] = []
+        self._line = LINES.setdefault((os.getpid(), url, ca_file), Line())
 
     def directory(self) -> dict[str, t.Any]:
         """Return what the server offers, and where."""
-        if self._directory is None:
+        if self._line.directory is None:
             found = self.get(self.url, f"asking {self.url} what it offers").json()
             if not isinstance(found.get("newOrder"), str) or not isinstance(found.get("newNonce"), str):
                 raise TlsError(
                     f"{self.url} is no ACME directory: it names no newOrder and newNonce; correct the directory of the issuer"
                 )
-            self._directory = found
-        return self._directory
+            self._line.directory = found
+        return self._line.directory
 
     def meta(self, name: str) -> t.Any:
         """Return what the directory says about the server itself."""
@@ -152,23 +167,30 @@ class Network:
 
         def attempt() -> Reply:
             for number in range(TRIES):
-                if not self._nonces:
-                    reply = self._send("HEAD", self.address("newNonce"))
-                    if not self._nonces and reply.status in (*MOMENTARY, *FAILED):
-                        return reply
-                if not self._nonces:
-                    raise TlsError(
-                        f"{reply.url} answers with HTTP {reply.status} and without a nonce; see that directory is the address of an ACME "
-                        "directory, and the status page of the CA"
-                    )
-                nonce = josepy.b64decode(self._nonces.pop())
+                nonce = self._nonce()
+                if isinstance(nonce, Reply):
+                    return nonce
                 headers = {"Content-Type": JOSE, **({"Accept": accept} if accept else {})}
-                reply = self._send("POST", url, signer.sign(payload, url, nonce), headers)
+                reply = self._send("POST", url, signer.sign(payload, url, josepy.b64decode(nonce)), headers)
                 if number == TRIES - 1 or not _is_bad_nonce(reply):
                     return reply
             raise AssertionError
 
         return self._patiently(attempt, what, names)
+
+    def _nonce(self) -> str | Reply:
+        """Return the newest nonce that has not been used, or the answer of a server that has none for the moment."""
+        while True:
+            with contextlib.suppress(IndexError):  # also where another order was faster
+                return self._line.nonces.pop()
+            reply = self._send("HEAD", self.address("newNonce"))
+            if not reply.headers.get("Replay-Nonce"):
+                if reply.status in (*MOMENTARY, *FAILED):
+                    return reply
+                raise TlsError(
+                    f"{reply.url} answers with HTTP {reply.status} and without a nonce; see that directory is the address of an ACME "
+                    "directory, and the status page of the CA"
+                )
 
     def _patiently(self, attempt: t.Callable[[], Reply], what: str, names: t.Sequence[str]) -> Reply:
         """Return an answer that is none of the refusals for the moment, which are waited for as long as patience lasts.
@@ -219,7 +241,7 @@ class Network:
                     raise Unreachable(sentence) from error
                 time.sleep(delay)
         if nonce := reply.headers.get("Replay-Nonce"):
-            self._nonces = [*self._nonces, nonce][-10:]
+            self._line.nonces.append(nonce)
         return reply
 
     def _exchange(self, method: str, url: str, content: bytes | None, headers: dict) -> Reply:
@@ -250,13 +272,13 @@ class Network:
 
     def _opened(self) -> t.Any:
         """Return a session that trusts whom OpenSSL trusts, as everything else here does, or C(ca_file) alone."""
-        if self._session is None:
+        if self._line.session is None:
             session = requests.Session()
             session.trust_env = False  # REQUESTS_CA_BUNDLE and ~/.netrc; proxies are looked up for each request
             session.headers["User-Agent"] = USER_AGENT
             session.mount("https://", _adapter(self._trust()))
-            self._session = session
-        return self._session
+            self._line.session = session
+        return self._line.session
 
     def _trust(self) -> ssl.SSLContext:
         try:
@@ -280,7 +302,7 @@ def _adapter(context: ssl.SSLContext) -> t.Any:
         def cert_verify(self, conn: t.Any, url: t.Any, verify: t.Any, cert: t.Any) -> None:
             """Leave the connection as the context has it; the library would add a bundle of its own."""
 
-    return Adapter()
+    return Adapter(pool_maxsize=CONNECTIONS)
 
 
 def algorithm(key: t.Any) -> t.Any:

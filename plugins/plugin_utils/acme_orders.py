@@ -183,12 +183,11 @@ class Order:
                 return self._downloaded(order)
             if status == "pending":
                 self._validate(order)
-                order = self._look()
-                if order.get("status") == "pending":  # the CA takes its time to notice
-                    self._pause(next(pauses))
-                    order = self._look()
+                order = self._finalized(
+                    order, pauses
+                )  # it is ready by now (section 7.1.6), and need not be looked at to see that
             elif status == "ready":
-                order = self._finalized(order)
+                order = self._finalized(order, pauses)
             elif status == "processing":
                 self._pause(next(pauses))
                 order = self._look()
@@ -200,8 +199,11 @@ class Order:
         self.patience = reply.wait()
         return reply.json()
 
-    def _finalized(self, order: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Have the certificate made. A second time does no harm: the CA tells that it is at it, and the order how far it is."""
+    def _finalized(self, order: dict[str, t.Any], pauses: t.Iterator[float]) -> dict[str, t.Any]:
+        """Have the certificate made. A second time does no harm: the CA tells that it is at it, and the order how far it is.
+
+        A CA that takes its time to notice that all names are validated is given that.
+        """
         self._write(step="finalizing")
         csr = base64url(_der(self.wanted.csr))
         try:
@@ -209,7 +211,7 @@ class Order:
         except Problem as refusal:
             if refusal.code != "orderNotReady":
                 raise
-            self._pause(FIRST_LOOK)
+            self._pause(next(pauses))
             return self._look()
         self.patience = reply.wait()
         return reply.json()

@@ -12,6 +12,7 @@ import typing as t
 from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import action_loader
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
@@ -27,6 +28,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.testimonies import b
 FOUND_BY_ANSIBLE = "discovered_interpreter_"
 NOT_FOUND = 127  # the exit status of a shell that does not find a program
 LONGEST_COMPLAINT = 300
+# The modules whose work host_trip does, in the order in which they are done in one trip: each may need what was done before it.
+ERRANDS = ("firewall_transcript", "nginx_sites", "certificate_request", "certificate_install", "nginx_reload")
 PASSED_ON = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
 OBTAINING: dict[str, t.Any] = {  # the arguments of whoever obtains the certificates of a host
     "requests": {**REQUEST, "type": "list", "elements": "dict"},
@@ -36,12 +39,26 @@ OBTAINING: dict[str, t.Any] = {  # the arguments of whoever obtains the certific
 }
 
 
+class Errand(t.NamedTuple):
+    """What a walk wants done on the host; one that is the last comes after all others."""
+
+    module: str
+    arguments: dict[str, t.Any]
+    is_last: bool = False
+
+    @property
+    def place(self) -> tuple[bool, int]:
+        """Return what errands of one trip are sorted by."""
+        return self.is_last, ERRANDS.index(self.module)
+
+
 class TlsAction(ActionBase):
     """An action that answers with what decide() returns, or fails with the sentence that it raises."""
 
     _supports_check_mode = True
     ARGUMENTS: t.ClassVar[dict[str, t.Any]]
     company: Company | None = None  # of the requests that are walked beside the one that this is done for
+    is_last = False  # whether what this wants of the host comes after all that those want
 
     def __init__(self, *arguments: t.Any, **more: t.Any) -> None:
         super().__init__(*arguments, **more)
@@ -76,9 +93,10 @@ class TlsAction(ActionBase):
         """Return what a module of the collection says on the host, whether it failed or not."""
         if isinstance(arguments.get("request"), dict):  # of which Ansible writes the whole into the journal of the host
             arguments = {**arguments, "request": without_secrets(arguments["request"])}
-        if self.company is None or _has_secret(arguments):
+        if self.company is None or module not in ERRANDS or _has_secret(arguments):
             return self._alone(module, arguments, task_vars)
-        return self.company.ask(module, arguments, lambda all_of_them: self._together(module, all_of_them, task_vars))
+        errand = Errand(module, arguments, self.is_last)
+        return self.company.ask(Errand, errand, lambda errands: self._together(errands, task_vars), self.is_last)
 
     def _alone(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the answer to one question, which goes to the host by itself."""
@@ -89,24 +107,29 @@ class TlsAction(ActionBase):
         )  # a key that no other is equal to
         return self._understood(module, said)
 
-    def _together(
-        self, module: str, asked: list[dict[str, t.Any]], task_vars: dict[str, t.Any]
-    ) -> list[dict[str, t.Any] | TlsError]:
-        """Return the answers to several questions, for which the host is asked once; where it does not answer all, each goes alone."""
-        first, *others = asked
+    def _together(self, errands: list[Errand], task_vars: dict[str, t.Any]) -> list[dict[str, t.Any] | TlsError]:
+        """Return the answers to several errands, for which the host is visited once."""
         if self.company is not None and self.company.lost is not None:
             raise self.company.lost
-        said = self._said(module, {**first, **({"others": others} if others else {})}, task_vars)
-        answers = [said, *_others_of(said)]
-        if len(answers) != len(asked):
-            answers = [self._said(module, one, task_vars) for one in asked]
-        understood: list[dict[str, t.Any] | TlsError] = []
-        for answer in answers:
+        order = sorted(range(len(errands)), key=lambda number: errands[number].place)
+        answers = self._answers([errands[number] for number in order], task_vars)
+        understood: dict[int, dict[str, t.Any] | TlsError] = {}
+        for number, answer in zip(order, answers):
             try:
-                understood.append(self._understood(module, answer))
+                understood[number] = self._understood(errands[number].module, answer)
             except TlsError as error:
-                understood.append(error)
-        return understood
+                understood[number] = error
+        return [understood[number] for number in range(len(errands))]
+
+    def _answers(self, errands: list[Errand], task_vars: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+        """Return what the host says to each errand; where it does not answer all of them, each goes alone."""
+        if len(errands) > 1:
+            wanted = [{"module": errand.module, "arguments": errand.arguments} for errand in errands]
+            answers = self._said("host_trip", {"errands": wanted}, task_vars).get("answers")
+            is_whole = isinstance(answers, list) and len(answers) == len(errands)
+            if is_whole and all(isinstance(one, dict) for one in answers):
+                return answers
+        return [self._said(errand.module, errand.arguments, task_vars) for errand in errands]
 
     def _said(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return what a module says on the host, as it says it."""
@@ -124,7 +147,7 @@ class TlsAction(ActionBase):
         """Return an answer, once it has the form that it has to have."""
         if "module_stdout" in said:  # in which Ansible found no answer
             return {"failed": True, "msg": why_silent(module, said)}
-        return believable(module, {word: value for word, value in said.items() if word != "others"})
+        return believable(module, said)
 
     def _remember(self, result: dict[str, t.Any]) -> dict[str, t.Any]:
         """Take the facts out of a result, and keep what Ansible itself found on the host: its Python.
@@ -137,7 +160,9 @@ class TlsAction(ActionBase):
             self._found.update({name: facts[name] for name in facts if str(name).startswith(FOUND_BY_ANSIBLE)})
         return result
 
-    def perform(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    def perform(
+        self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any], is_last: bool = False
+    ) -> dict[str, t.Any]:
         """Return the result of another action, which is done within this task."""
         task = self._task.copy()
         task.action, task.args = name, arguments
@@ -151,7 +176,7 @@ class TlsAction(ActionBase):
             shared_loader_obj=self._shared_loader_obj,
         )
         if isinstance(action, TlsAction):
-            action.company = self.company
+            action.company, action.is_last = self.company, is_last
         elif self.company is not None:  # it touches the host; and what others want as well is done once
             key = (name, repr(arguments))
             return self.company.ask(
@@ -173,13 +198,14 @@ class TlsAction(ActionBase):
             arguments = {**arguments, "request": with_defaults(arguments["request"], issuers)}
         if issuers is not None and isinstance(arguments.get("requests"), list):
             arguments = {**arguments, "requests": [with_defaults(one, issuers) for one in arguments["requests"]]}
-        checked = validated(ArgumentSpecValidator(self.ARGUMENTS), arguments)
+        shared = {"issuers": issuers} if isinstance(issuers, dict) else {}  # which would be copied for each step
+        checked = validated(ArgumentSpecValidator(self.ARGUMENTS), {**arguments, **{name: {} for name in shared}})
         if checked.error_messages:
             request = self._task.args.get("request")
             name = request.get("name") if isinstance(request, dict) else None
             about = f"certificate request {name}" if name else self._task.action
             raise TlsError(f"{about}: {complaints(checked)}; correct the inventory")
-        return checked.validated_parameters
+        return {**checked.validated_parameters, **shared}
 
 
 class HostAction(TlsAction):
@@ -210,29 +236,41 @@ class HostAction(TlsAction):
 class ChainAction(TlsAction):
     """An action that walks each request of a host through other actions, and returns what became of all of them."""
 
+    STEPS: t.ClassVar[tuple[str, ...]] = ()  # the actions of the collection that requests are walked through
+
+    def __init_subclass__(cls, **more: t.Any) -> None:
+        """Load what is needed on the way. Ansible loads an action once before it forks for each host, and what others it needs in each fork."""
+        super().__init_subclass__(**more)
+        for step in cls.STEPS:
+            action_loader.get(f"evergreen.tls.{step}", class_only=True)
+
     def each(
         self,
         requests: list[dict[str, t.Any]],
         walk: t.Callable[[dict[str, t.Any]], dict[str, t.Any]],
         at_once: int = 0,
+        before: t.Sequence[t.Callable[[], None]] = (),
+        after: t.Sequence[t.Callable[[], None]] = (),
     ) -> dict[str, t.Any]:
         """Return the results of *walk* for each request, as one.
 
         With *at_once* they walk in company, and so many of them may be with a CA at a time; else they walk one after the other.
+        What else is to be done on the host is done in the company of the first of them (*before*), and of the last (*after*).
         One request that fails keeps none of the others back, but a host that cannot be reached is tried once only.
         """
         self._lost: str | None = None
-        certificates = []
+        certificates: list[dict[str, t.Any]] = []
         size = LARGEST if at_once else 1
-        for start in range(0, len(requests), size):
-            some = requests[start : start + size]
-            if len(some) == 1:
+        groups = [requests[start : start + size] for start in range(0, len(requests), size)] or [[]]
+        for some in groups:
+            beside = [*(before if some is groups[0] else ()), *(after if some is groups[-1] else ())]
+            if len(some) == 1 and not beside:
                 certificates.append(self._walked(some[0], walk))
                 continue
             self.company = Company(at_once)
             try:
                 works = [lambda request=request: self._walked(request, walk) for request in some]
-                certificates += self.company.walk(works)
+                certificates += self.company.walk([*beside, *works])[len(beside) :]
             finally:
                 self.company = None
         return together(certificates)
@@ -283,12 +321,6 @@ def share(arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> int:
             allowed.append(getattr(open_issuer(name, arguments["issuers"]), "at_once", 1))
     hosts = min(int(task_vars.get("ansible_forks") or 1), len(task_vars.get("ansible_play_batch") or [""]))
     return -(-min(allowed, default=1) // hosts)
-
-
-def _others_of(said: dict[str, t.Any]) -> list[dict[str, t.Any]]:
-    """Return what a host says of the others that it was asked for."""
-    others = said.get("others")
-    return others if isinstance(others, list) and all(isinstance(one, dict) for one in others) else []
 
 
 def _has_secret(arguments: dict[str, t.Any]) -> bool:

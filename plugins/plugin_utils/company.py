@@ -6,7 +6,7 @@
 
 Each walk is written as if it were alone, and runs in a thread of its own. One at a time has its turn, so that nothing of Ansible's is
 used twice at once, and all that touches the host is done by the thread that Ansible has started. A walk gives its turn away while it
-waits: for the host, until all others that could come along have come, and for a CA.
+waits: for the host, until all others that could come along have come, for a CA, and for the others where all of them meet.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Result = t.TypeVar("Result")
 class Question(t.Generic[Result]):
     """What a walk wants done by the thread that Ansible has started, and what came of that."""
 
-    def __init__(self, key: t.Any, one: t.Any, answer: t.Callable[[list], list[Result]]) -> None:
-        self.key, self.one, self.answer = key, one, answer
+    def __init__(self, key: t.Any, one: t.Any, answer: t.Callable[[list], list[Result]], is_last: bool) -> None:
+        self.key, self.one, self.answer, self.is_last = key, one, answer, is_last
         self.since = time.monotonic()
         self.is_answered = threading.Event()
         self.result: Result | None = None
@@ -47,12 +47,14 @@ class Company:
         self._places = threading.BoundedSemaphore(max(1, at_once))
         self._news = threading.Condition()
         self._on_their_way = 0
+        self._walking = 0
+        self._met: list[threading.Event] = []  # of those who wait for the others
         self._questions: list[Question] = []
 
     def walk(self, works: list[t.Callable[[], Result]]) -> list[Result]:
         """Return what all *works* return. The first error that one of them raises is raised once all have ended."""
         walks = [_Walk(self, work) for work in works]
-        self._on_their_way = len(walks)
+        self._on_their_way = self._walking = len(walks)
         for walk in walks:
             walk.start()
         while questions := self._asked():
@@ -67,9 +69,12 @@ class Company:
                 raise walk.error
         return [t.cast(Result, walk.result) for walk in walks]
 
-    def ask(self, key: t.Any, one: t.Any, answer: t.Callable[[list], list[Result]]) -> Result:
-        """Return the answer to *one*. Questions with the same key that wait at that time are answered by one of their functions *answer*."""
-        question = Question(key, one, answer)
+    def ask(self, key: t.Any, one: t.Any, answer: t.Callable[[list], list[Result]], is_last: bool = False) -> Result:
+        """Return the answer to *one*. Questions with the same key that wait at that time are answered by one of their functions *answer*.
+
+        One that is the last waits until all others have asked as well or have ended, and is answered after them.
+        """
+        question = Question(key, one, answer, is_last)
         self._turn.release()
         try:
             with self._news:
@@ -82,6 +87,28 @@ class Company:
         if question.error is not None:
             raise question.error
         return t.cast(Result, question.result)
+
+    def meet(self) -> None:
+        """Wait until all who still walk have come to this point."""
+        has_met = threading.Event()
+        self._turn.release()
+        try:
+            with self._news:
+                self._on_their_way -= 1
+                self._met.append(has_met)
+                self._go_on()
+            has_met.wait()
+        finally:
+            self._turn.acquire()
+
+    def _go_on(self) -> None:
+        """Let those who have met go on, once everybody who still walks is among them."""
+        if self._met and len(self._met) == self._walking:
+            self._on_their_way += len(self._met)
+            for has_met in self._met:
+                has_met.set()
+            self._met = []
+        self._news.notify()
 
     @contextlib.contextmanager
     def aside(self) -> t.Iterator[None]:
@@ -100,9 +127,11 @@ class Company:
         """Return what waits for the host, once nobody is on the way who could come along; nothing when all walks have ended."""
         with self._news:
             while self._on_their_way:
-                left = self._questions[0].since + self.patience - time.monotonic() if self._questions else None
+                hurried = [question for question in self._questions if not question.is_last]
+                left = hurried[0].since + self.patience - time.monotonic() if hurried else None
                 if left is not None and left <= 0:
-                    break
+                    self._questions = [question for question in self._questions if question.is_last]
+                    return hurried
                 self._news.wait(left)
             questions, self._questions = self._questions, []
             return questions
@@ -116,7 +145,8 @@ class Company:
                 walk.error = error
         with self._news:
             self._on_their_way -= 1
-            self._news.notify()
+            self._walking -= 1
+            self._go_on()
 
 
 class _Walk:
@@ -131,8 +161,10 @@ class _Walk:
 
 
 def _settle(questions: list[Question]) -> None:
-    """Answer questions, those with the same key together."""
-    for key in dict.fromkeys(question.key for question in questions):
+    """Answer questions, those with the same key together, and the last after all others."""
+    questions = sorted(questions, key=lambda question: question.is_last)
+    last = {question.key for question in questions if question.is_last}
+    for key in sorted(dict.fromkeys(question.key for question in questions), key=lambda key: key in last):
         same = [question for question in questions if question.key == key]
         try:
             results = same[0].answer([question.one for question in same])

@@ -103,8 +103,8 @@ FOUND: dict[str, list[bytes]] = {
     "keys: a private key": [SHORT_KEY, endless_key()],
     "keys: a signing request": [request_of_version_3()],
     "gate: a signing request of a host": [request_of_version_3()],
-    "certificate_request: a signing request that waits": [request_of_version_3()],
-    "certificate_install: the chain in use": [b"\x80"],
+    "preparation: a signing request that waits": [request_of_version_3()],
+    "installation: the chain in use": [b"\x80"],
     "nginx: nginx -V": [b"nginx version: nginx/1." + LONG],
     "configurations: nginx -T": [
         b"http{server{listen " + "²".encode() + b";}}",

@@ -43,9 +43,13 @@ from ansible_collections.evergreen.tls.plugins.module_utils import (
     configurations,
     exports,
     handshakes,
+    installation,
     keystores,
     master,
+    preparation,
+    presentation,
     processes,
+    transaction,
     units,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils.adoption import take_in
@@ -73,12 +77,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils.renewal import renew
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.sites import OPTIONS
 from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
-from ansible_collections.evergreen.tls.plugins.modules import (
-    certificate_install,
-    certificate_request,
-    nginx_reload,
-    nginx_sites,
-)
 from ansible_collections.evergreen.tls.plugins.plugin_utils import (
     acme_directories,
     acme_keys,
@@ -292,7 +290,7 @@ def read_waiting_request(content: bytes) -> t.Any:
         private_key=lambda *_arguments: KEY,
         current=lambda: None,
     )
-    return certificate_request.waiting_request(store, WANTED)
+    return preparation.waiting_request(store, WANTED)
 
 
 def read_file_of_inbox(content: bytes) -> None:
@@ -330,8 +328,8 @@ def read_state_of_unit(content: bytes) -> None:
 
 
 def read_installed(content: bytes) -> None:
-    with mock.patch.object(nginx_reload, "read_file", return_value=content):
-        identity(nginx_reload.installed_certificate("/etc/evergreen/www/current/fullchain.pem"))
+    with mock.patch.object(presentation, "read_file", return_value=content):
+        identity(presentation.installed_certificate("/etc/evergreen/www/current/fullchain.pem"))
 
 
 def read_chain_in_use(content: bytes) -> t.Any:
@@ -344,12 +342,12 @@ def read_chain_in_use(content: bytes) -> t.Any:
         private_key=lambda _version: load_key(content),
         next="/etc/evergreen/www/next",
     )
-    return certificate_install.install(module, WANTED, store)
+    return installation.install(module, WANTED, store)
 
 
 def read_fingerprint(content: bytes) -> str:
-    with mock.patch.object(nginx_sites, "read_file", return_value=content):
-        return nginx_sites.leaf_fingerprint("/etc/evergreen/www")
+    with mock.patch.object(transaction, "read_file", return_value=content):
+        return transaction.leaf_fingerprint("/etc/evergreen/www")
 
 
 def read_handshakes(value: t.Any) -> None:
@@ -947,9 +945,9 @@ PARSERS = (
     Parser(
         "keys", "a signing request", lambda content: requested_names(load_request(content)), CSRS, "der", signed_by(KEY)
     ),
-    Parser("certificate_request", "a signing request that waits", read_waiting_request, CSRS, "der", signed_by(KEY)),
-    Parser("certificate_install", "the chain in use", read_chain_in_use, (PEM,), "der"),
-    Parser("nginx_sites", "the certificate in use", read_fingerprint, (PEM,), "der"),
+    Parser("preparation", "a signing request that waits", read_waiting_request, CSRS, "der", signed_by(KEY)),
+    Parser("installation", "the chain in use", read_chain_in_use, (PEM,), "der"),
+    Parser("transaction", "the certificate in use", read_fingerprint, (PEM,), "der"),
     Parser(
         *("handshake_verify", "what a host sees of itself", of_json(read_handshakes)),
         *(
@@ -959,7 +957,7 @@ PARSERS = (
             "json",
         ),
     ),
-    Parser("nginx_reload", "the certificate in use", read_installed, (PEM,), "der"),
+    Parser("presentation", "the certificate in use", read_installed, (PEM,), "der"),
     Parser(
         "gate",
         "a signing request of a host",

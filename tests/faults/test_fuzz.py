@@ -202,8 +202,8 @@ TAKES_APART = {
 EXCUSES = {
     "it only passes on to others what is foreign": """
         action/certificate_issue.py:decide action/certificate_request.py:decide action/handshake_verify.py:decide
-        modules/certificate_info.py:tell modules/certificate_request.py:ask modules/certificate_request.py:kept_key
-        modules/nginx_reload.py:load action/certificate_revoke.py:decide module_utils/proofs.py:prove
+        modules/certificate_info.py:tell module_utils/preparation.py:ask module_utils/preparation.py:kept_key
+        module_utils/presentation.py:load action/certificate_revoke.py:decide module_utils/proofs.py:prove
         plugin_utils/manual.py:_checked plugin_utils/manual.py:_hand_in plugin_utils/acme_orders.py:_check
         plugin_utils/acme_orders.py:_downloaded plugin_utils/dynamic_updates.py:_sent plugin_utils/programs.py:_run
         plugin_utils/visits.py:shows plugin_utils/actions.py:share action/acme_order.py:_begun
@@ -211,12 +211,12 @@ EXCUSES = {
     "it takes apart what was made or checked here": """
         module_utils/targets.py:run module_utils/master.py:_answers
         module_utils/sites.py:_answer module_utils/sites.py:site_at module_utils/versions.py:number
-        modules/certificate_install.py:complaint modules/certificate_request.py:new_request
-        modules/firewall_transcript.py:take modules/firewall_transcript.py:from_wire modules/nginx_sites.py:converge
-        modules/nginx_sites.py:hidden modules/nginx_sites.py:rehearse modules/nginx_sites.py:write
+        module_utils/installation.py:complaint module_utils/preparation.py:new_request
+        module_utils/interview.py:take module_utils/interview.py:from_wire module_utils/transaction.py:converge
+        module_utils/transaction.py:hidden module_utils/transaction.py:rehearse module_utils/transaction.py:write
         plugin_utils/answers.py:to plugin_utils/records.py:write_record plugin_utils/survey.py:_without_place
-        plugin_utils/survey.py:order action/survey.py:_write modules/certificate_request.py:waiting
-        module_utils/keys.py:make_request modules/certificate_request.py:withdraw plugin_utils/command.py:terms
+        plugin_utils/survey.py:order action/survey.py:_write module_utils/preparation.py:waiting
+        module_utils/keys.py:make_request module_utils/preparation.py:withdraw plugin_utils/command.py:terms
         plugin_utils/manual.py:_given_before plugin_utils/manual.py:_key plugin_utils/manual.py:_known_intermediates
         plugin_utils/acme.py:_wanted plugin_utils/acme.py:record plugin_utils/acme.py:revoke plugin_utils/acme_account.py:change_key
         plugin_utils/acme_keys.py:current plugin_utils/acme_network.py:post plugin_utils/acme_network.py:sign plugin_utils/acme_orders.py:_der
@@ -226,11 +226,11 @@ EXCUSES = {
         module_utils/files.py:_lock_byte
         module_utils/exports.py:_attributes module_utils/exports.py:write_password module_utils/exports.py:save
         module_utils/keystores.py:make_keystore module_utils/store.py:begin_trial
-        modules/certificate_request.py:is_sealed modules/certificate_request.py:sealed
+        module_utils/preparation.py:is_sealed module_utils/preparation.py:sealed
         plugin_utils/outboxes.py:files_of plugin_utils/queues.py:get plugin_utils/queues.py:put""",
     "it matches a pattern, or says so in a sentence, and takes all text": """
-        modules/certificate_info.py:folders modules/firewall_transcript.py:read modules/firewall_transcript.py:to_wire
-        module_utils/files.py:sweep_beside modules/nginx_sites.py:check_file
+        modules/certificate_info.py:folders module_utils/interview.py:read module_utils/interview.py:to_wire
+        module_utils/files.py:sweep_beside module_utils/transaction.py:check_file
         plugin_utils/actions.py:why_lost plugin_utils/actions.py:_last_line
         plugin_utils/command.py:_last_words plugin_utils/acme_orders.py:_answer plugin_utils/programs.py:_said
         plugin_utils/visits.py:_gone_astray plugin_utils/stateless.py:_refusal

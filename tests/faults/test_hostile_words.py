@@ -18,7 +18,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.configurations impor
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.nginx import Nginx
 from ansible_collections.evergreen.tls.plugins.module_utils.sites import HEADER, Host, render
-from ansible_collections.evergreen.tls.plugins.modules.nginx_sites import check_file
+from ansible_collections.evergreen.tls.plugins.module_utils.transaction import check_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils import descriptions
 from ansible_collections.evergreen.tls.tests.faults import judge
 from ansible_collections.evergreen.tls.tests.faults.scenes import Scene, fresh, plain

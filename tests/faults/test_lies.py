@@ -177,7 +177,7 @@ def test_a_ca_that_answers_the_second_time_only_is_asked_with_the_same_key_and_r
 
 
 # Checks that are left out, on the controller or on the host, a lie that is not found without them, and how that shows.
-NO_CHECK = "from ansible_collections.evergreen.tls.plugins.modules import certificate_install as install"
+NO_CHECK = "from ansible_collections.evergreen.tls.plugins.module_utils import installation"
 SWITCHED_OFF = {
     "all of the gate": (issuance, "check_answer", lambda answer, *_others: parse_chain(answer), "more names", ""),
     "its check": (gate, "check_chain", lambda *_arguments: None, "expired", ""),
@@ -188,7 +188,7 @@ SWITCHED_OFF = {
         "LARGEST",
         gate.LARGEST,
         "more names",
-        f"{NO_CHECK}\ninstall.check_chain = lambda *arguments: None",
+        f"{NO_CHECK}\ninstallation.check_chain = lambda *arguments: None",
     ),
 }
 

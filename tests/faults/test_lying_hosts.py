@@ -143,6 +143,15 @@ DEPLOYED = {
         instead("firewall_transcript", answers=...),
         "the host does not answer firewall_transcript as it should: missing required arguments: answers; look at what it is doing",
     ),
+    "trip_without_answers": (as_text('{"changed": true}', "host_trip"), UNPROVED),
+    "trip_with_too_many": (as_text(json.dumps({"answers": [{}] * 100}), "host_trip"), UNPROVED),
+    "trip_of_numbers": (as_text('{"answers": [1, 2]}', "host_trip"), UNPROVED),
+    "trip_to_nowhere": (as_text("", "host_trip"), UNPROVED),
+    "trip_that_failed": (as_text('{"failed": true, "msg": "no"}', "host_trip"), UNPROVED),
+    "endless_trip": (
+        as_text('{"answers": ' + "[" * 100000 + "]" * 100000 + "}", "host_trip"),
+        "the host answers host_trip without end; look at what it is doing",
+    ),
     "list_as_sites": (
         instead("nginx_sites", fingerprints=[1], loaded=7),
         "the host does not answer nginx_sites as it should: argument 'fingerprints' is of type list",

@@ -148,14 +148,14 @@ def test_a_sync_that_is_left_out_is_found(tour_of, tally, is_sample, tmp_path):
 
 
 # What was done to the modules, the scene in which it has to be found, the calls to kill at, and how it shows.
-MODULES = "from ansible_collections.evergreen.tls.plugins.modules import firewall_transcript, nginx_reload, nginx_sites"
+MODULES = "from ansible_collections.evergreen.tls.plugins.module_utils import interview, transaction"
 SABOTAGE = {
     "a site is written in place": (
         """
 def write(path, content, *_attributes):
     with open(path, "wb") as stream:
         stream.write(content)
-nginx_sites.replace_file = write
+transaction.replace_file = write
 """,
         "a site that changes, and another",
         "write etc/nginx/conf.d/evergreen.conf",
@@ -163,7 +163,7 @@ nginx_sites.replace_file = write
     ),
     "what nginx had loaded is not kept": (
         """
-nginx_sites.Transaction.remember = lambda self: None
+transaction.Transaction.remember = lambda self: None
 """,
         "a first configuration that nginx cannot load",
         "clock_nanosleep",
@@ -175,10 +175,11 @@ import os, signal, time
 def restart(self):
     process = self.process()
     os.kill(process, signal.SIGTERM)
+    time.sleep(0.01)  # where it is killed; nginx may have gone before anybody looks
     while self.process():
         time.sleep(0.01)
     self.start()
-nginx_sites.Master.reload = restart
+transaction.Master.reload = restart
 """,
         "a certificate that is put in use",
         "clock_nanosleep",
@@ -186,7 +187,7 @@ nginx_sites.Master.reload = restart
     ),
     "a configuration is not tested": (
         """
-nginx_sites.Transaction.rehearse = lambda self, text: None
+transaction.Transaction.rehearse = lambda self, text: None
 """,
         "a configuration that nginx refuses",
         "clock_nanosleep",
@@ -194,14 +195,14 @@ nginx_sites.Transaction.rehearse = lambda self, text: None
     ),
     "a firewall is flushed and set up again": (
         """
-usual = firewall_transcript.take
+usual = interview.take
 def take(host, argv, stdin, path):
     if not path:
         table = host.run("nft", "list", "ruleset")[1]
         host.run("nft", "flush", "ruleset")
         host.run("nft", "-f", "-", stdin=table)
     usual(host, argv, stdin, path)
-firewall_transcript.take = take
+interview.take = take
 """,
         "nftables opens a port",
         "vfork",
@@ -213,7 +214,7 @@ import subprocess
 def run(argv, stdin=None):
     ended = subprocess.run(argv, input=stdin or "", capture_output=True, text=True, check=False)
     return ended.returncode, ended.stdout + ended.stderr
-firewall_transcript.run = run
+interview.run = run
 """,
         "nftables opens many ports",
         "write a pipe",
@@ -221,7 +222,7 @@ firewall_transcript.run = run
     ),
     "what was left beside a file stays": (
         """
-firewall_transcript.sweep_beside = lambda path: None
+interview.sweep_beside = lambda path: None
 """,
         "nftables opens a port",
         "rename",

@@ -67,6 +67,7 @@ class Pebble:
         (folder / "config.json").write_text(json.dumps({"pebble": config}))
         environment = {
             **os.environ,
+            "GOMAXPROCS": "1",  # see dev/lab_files.py
             "PEBBLE_VA_NOSLEEP": "1",
             "PEBBLE_AUTHZREUSE": "0",
             "PEBBLE_WFE_NONCEREJECT": "20",

@@ -182,7 +182,9 @@ def misplaced(fleet: Fleet, folder: pathlib.Path):
                 yield f"{host}:{member.name} has mode {member.mode:o} and belongs to {member.uname}"
             if re.search(r"/ansible-tmp-[^/]+$", member.name) and member.isdir() and member.mode & 0o077:
                 yield f"{host}:{member.name} has mode {member.mode:o}"
-            brought += bool(re.search(r"/ansible-tmp-[^/]+/AnsiballZ_certificate_request\.py$", member.name))
+            brought += bool(
+                re.search(r"/ansible-tmp-[^/]+/AnsiballZ_(certificate_request|host_trip)\.py$", member.name)
+            )
         if brought and "--piped" in sys.argv:
             yield f"{host} keeps a module that Ansible brought, though it was to be piped"
         if not brought and "--piped" not in sys.argv:

@@ -14,7 +14,13 @@ import sys
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, read_file, run
+from ansible_collections.evergreen.tls.plugins.module_utils.targets import (
+    answer,
+    answered,
+    read_file,
+    run,
+    with_arguments,
+)
 
 
 def test_a_file_is_read_where_there_is_one(tmp_path):
@@ -67,14 +73,9 @@ class Exit(Exception):
 
 
 class Module:
-    """An AnsibleModule, as far as answer() knows it."""
+    """An AnsibleModule, as far as this file knows it."""
 
     def __init__(self, **params):
-        self.argument_spec = {
-            "name": {"type": "str", "required": True},
-            "keep": {"type": "int", "default": 3},
-            "others": {"type": "list", "elements": "dict", "default": []},
-        }
         self.params = {"keep": 3, **params}
         self.check_mode = True
 
@@ -85,39 +86,37 @@ class Module:
         raise Exit({"failed": True, **result})
 
     def answer(self):
-        def decide(module):
-            if module.params["name"] == "bad":
-                raise TlsError("it is bad; correct it", seen="nothing")
-            if module.params["name"] == "full":
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/etc/evergreen")
-            return {"changed": False, "msg": f"{module.params['name']} {module.params['keep']} {module.check_mode}"}
-
         with pytest.raises(Exit) as ended:
             answer(self, decide)
         return ended.value.args[0]
 
 
-def test_a_module_answers_for_others_in_their_order_each_with_its_own_parameters_and_defaults():
-    said = Module(name="www", keep=1, others=[{"name": "mail", "keep": "7"}, {"name": "shop"}]).answer()
-    assert said["msg"] == "www 1 True"
-    assert [other["msg"] for other in said["others"]] == ["mail 7 True", "shop 3 True"]
+OPTIONS = {"name": {"type": "str", "required": True}, "keep": {"type": "int", "default": 3}}
 
 
-def test_one_that_fails_keeps_none_of_the_others_back():
-    said = Module(name="bad", others=[{"name": "full"}, {"name": "shop"}]).answer()
-    assert (said["failed"], said["msg"], said["seen"]) == (True, "it is bad; correct it", "nothing")
-    assert said["others"][0]["failed"] and "/etc/evergreen" in said["others"][0]["msg"]
-    assert said["others"][1] == {"changed": False, "msg": "shop 3 True"}
-    said = Module(name="www", others=[{"name": "bad"}]).answer()
-    assert not said["failed"] and said["others"] == [
-        {"failed": True, "msg": "it is bad; correct it", "seen": "nothing"}
-    ]
+def decide(module):
+    if module.params["name"] == "bad":
+        raise TlsError("it is bad; correct it", seen="nothing")
+    if module.params["name"] == "full":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/etc/evergreen")
+    return {"changed": False, "msg": f"{module.params['name']} {module.params['keep']} {module.check_mode}"}
 
 
-def test_others_that_make_no_sense_are_told_of():
-    said = Module(name="www", others=[{"keep": "many"}]).answer()
-    assert said["failed"] and said["msg"].startswith("others: ") and said["msg"].endswith("; correct it")
+def test_a_module_exits_with_what_was_decided_or_fails_with_the_sentence_for_why_not():
+    assert Module(name="www").answer() == {"failed": False, "changed": False, "msg": "www 3 True"}
+    assert Module(name="bad").answer() == {"failed": True, "msg": "it is bad; correct it", "seen": "nothing"}
+    said = Module(name="full").answer()
+    assert said["failed"] and "/etc/evergreen" in said["msg"] and "; " in said["msg"]
 
 
-def test_a_module_that_nobody_else_asks_says_nothing_of_others():
-    assert Module(name="www", others=[]).answer() == {"failed": False, "changed": False, "msg": "www 3 True"}
+def test_a_module_with_other_arguments_has_their_types_and_defaults_and_is_the_same_otherwise():
+    module = Module(name="www", keep=1)
+    assert answered(with_arguments(module, OPTIONS, {"name": "mail", "keep": "7"}), decide)["msg"] == "mail 7 True"
+    assert answered(with_arguments(module, OPTIONS, {"name": "shop"}), decide)["msg"] == "shop 3 True"
+    assert module.params == {"name": "www", "keep": 1}
+
+
+def test_arguments_that_make_no_sense_are_told_of():
+    with pytest.raises(TlsError) as raised:
+        with_arguments(Module(), OPTIONS, {"keep": "many"})
+    assert "missing required arguments: name" in str(raised.value) and str(raised.value).endswith("; correct it")

@@ -462,6 +462,13 @@ def test_an_order_that_the_ca_has_forgotten_is_placed_again(issue, server):
     assert len(server.orders) == 2
 
 
+def test_a_ca_that_takes_its_time_to_notice_that_all_names_are_validated_is_given_that(issue, server):
+    server.refuse("/finalize/0", "orderNotReady", "not yet", 403, times=2)
+    server.answer("/order/0", 200, {**order_of(server), "status": "pending"}, times=1)
+    issue()
+    assert len(server.orders) == 1 and server.orders[0]["status"] == "valid"
+
+
 def test_an_order_that_takes_too_long_is_gone_on_with(issue, server):
     processing = {**order_of(server), "status": "processing"}
     server.answer("/finalize/0", 200, processing)
@@ -501,7 +508,11 @@ def test_who_has_to_act_is_told_where(issue, server):
             {"hello": "world"},
             "is no ACME directory: it names no newOrder and newNonce; correct the directory of the issuer",
         ),
-        ("/order/0", b"x" * 1200000, "answers with more than 1048576 bytes; see what answers in place of the CA"),
+        (
+            "/authorization/0.0",
+            b"x" * 1200000,
+            "answers with more than 1048576 bytes; see what answers in place of the CA",
+        ),
         ("/certificate/0", b"<html>", "the answer of the CA is refused, and nothing is changed: "),
     ],
 )

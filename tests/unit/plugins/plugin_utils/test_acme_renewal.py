@@ -18,6 +18,7 @@ from cryptography import x509
 
 from ansible_collections.evergreen.tls.plugins.action.certificate_request import ActionModule
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not_after
+from ansible_collections.evergreen.tls.plugins.plugin_utils import acme_network
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_renewal import certificate_id, window
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import survey
@@ -143,6 +144,7 @@ def test_a_ca_that_stays_away_is_asked_less_and_less(settings, server):
     waits = []
     for _number in range(12):
         forget_when_to_ask(settings)
+        acme_network.LINES.clear()  # as in another process
         server.answer("/directory", 0)
         advice(settings)
         waits.append(hours_until(kept(settings)["next"]) * 60)

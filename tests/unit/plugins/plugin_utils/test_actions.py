@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import importlib
+import pathlib
+import re
 import types
 import typing as t
 
@@ -16,7 +19,13 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils import actions
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import ChainAction, passed_on, places, why_lost
+from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import (
+    ChainAction,
+    TlsAction,
+    passed_on,
+    places,
+    why_lost,
+)
 
 
 def test_a_host_is_reached_where_its_resolved_variables_say():
@@ -223,15 +232,16 @@ def test_diffs_and_warnings_of_all_steps_are_passed_on():
 
 
 class Walking(ChainAction):
-    """Requests whose module on the host is played by *answer*, which gets the arguments of each trip."""
+    """Requests whose modules on the host are played by *answer*, which gets the name and the arguments of each that is run."""
 
     def __init__(self, answer):
         super().__init__(Task(), None, None, None, None, None)
         self.trips, self.answer = [], answer
 
     def _execute_module(self, module_name, module_args, task_vars):
-        self.trips.append(module_args)
-        return self.answer(module_args)
+        module = module_name.removeprefix("evergreen.tls.")
+        self.trips.append((module, module_args))
+        return self.answer(module, module_args)
 
     def walked(self, *requests, at_once=1):
         def walk(request):
@@ -246,10 +256,11 @@ def installed(asked):
     return {"changed": False, "msg": f"{asked['request']['name']} is in use"}
 
 
-def honest(asked):
+def honest(module, asked):
     """Answer as modules do."""
-    others = [installed(other) for other in asked.get("others", [])]
-    return {**installed(asked), **({"others": others} if others else {})}
+    if module == "host_trip":
+        return {"changed": False, "answers": [installed(errand["arguments"]) for errand in asked["errands"]]}
+    return installed(asked)
 
 
 REQUESTS = [{"name": name} for name in ("www", "mail", "shop")]
@@ -263,27 +274,29 @@ def test_requests_in_company_go_to_the_host_in_one_trip():
         "mail is in use",
         "shop is in use",
     ]
-    assert len(action.trips) == 1 and len(action.trips[0]["others"]) == 2
+    ((module, asked),) = action.trips
+    assert module == "host_trip" and {errand["module"] for errand in asked["errands"]} == {"certificate_install"}
+    assert sorted(errand["arguments"]["request"]["name"] for errand in asked["errands"]) == ["mail", "shop", "www"]
 
 
 def test_one_request_goes_as_it_ever_went():
     action = Walking(honest)
     action.walked(REQUESTS[0])
-    assert action.trips == [{"request": {"name": "www"}}]
+    assert action.trips == [("certificate_install", {"request": {"name": "www"}})]
 
 
 def test_many_requests_go_in_several_trips():
     action = Walking(honest)
     certificates = action.walked(*({"name": f"site{number}"} for number in range(120)))
     assert len(certificates) == 120 and not any(one["failed"] for one in certificates.values())
-    assert [1 + len(trip["others"]) for trip in action.trips] == [50, 50, 20]
+    assert [len(asked["errands"]) for _module, asked in action.trips] == [50, 50, 20]
 
 
 def test_what_has_a_password_travels_alone_as_hosts_log_the_others():
     action = Walking(honest)
     action.walked({"name": "www", "challenge_password": "secret"}, {"name": "mail", "challenge_password": "word"})
-    assert sorted(trip["request"]["name"] for trip in action.trips) == ["mail", "www"]
-    assert not any("others" in trip for trip in action.trips)
+    assert sorted(asked["request"]["name"] for _module, asked in action.trips) == ["mail", "www"]
+    assert {module for module, _asked in action.trips} == {"certificate_install"}
 
 
 def test_a_passphrase_travels_alone_too():
@@ -291,21 +304,78 @@ def test_a_passphrase_travels_alone_too():
     assert not actions._has_secret({"request": {"name": "www"}, "passphrase": None})
 
 
+def done_beside(action, *works):
+    """Return what an action does on a host in one trip, where *works* go there beside a request; a work is a module and whether it is last."""
+
+    def work(module, is_last):
+        said = action.perform(module, {}, {}, is_last)
+        assert said["msg"] == module
+
+    class Part(TlsAction):
+        def run(self, tmp=None, task_vars=None):
+            self._execute_module = action._execute_module
+            return self.ask(self._task.action, {}, {})
+
+    def part(_name, task, **_more):
+        return Part(task, None, None, None, None, None)
+
+    action._shared_loader_obj = types.SimpleNamespace(action_loader=types.SimpleNamespace(get=part))
+    action._play_context = action._loader = action._templar = None
+    works = [lambda module=module, is_last=is_last: work(module, is_last) for module, is_last in works]
+    action.each(REQUESTS[:1], lambda request: action.ask("certificate_install", {"request": request}, {}), 1, works)
+    return [[errand["module"] for errand in asked["errands"]] for _module, asked in action.trips]
+
+
+def named(module, asked):
+    """Answer with the names of modules."""
+    told = {"changed": False, "answers": []}
+    return {"changed": False, "answers": [{**told, "msg": errand["module"]} for errand in asked["errands"]]}
+
+
+def test_modules_of_several_kinds_go_in_one_trip_each_after_what_it_needs():
+    works = [("nginx_reload", False), ("nginx_sites", False), ("firewall_transcript", False)]
+    assert done_beside(Walking(named), *works) == [
+        ["firewall_transcript", "nginx_sites", "certificate_install", "nginx_reload"]
+    ]
+
+
+def test_an_action_loads_the_steps_it_takes_before_ansible_forks_for_each_host():
+    for path in (pathlib.Path(actions.__file__).parents[1] / "action").glob("*.py"):
+        taken = set(re.findall(r'\.step\(\s*"(\w+)"', path.read_text(encoding="utf-8")))
+        module = importlib.import_module(f"ansible_collections.evergreen.tls.plugins.action.{path.stem}")
+        assert taken <= set(getattr(module.ActionModule, "STEPS", ()))
+
+
+def test_what_is_the_last_on_a_host_is_done_after_all_else():
+    works = [("nginx_sites", True), ("nginx_reload", False), ("nginx_sites", False)]
+    assert done_beside(Walking(named), *works) == [
+        ["nginx_sites", "certificate_install", "nginx_reload", "nginx_sites"]
+    ]
+
+
+def test_a_module_that_no_trip_can_do_goes_alone():
+    def answer(module, asked):
+        return named(module, asked) if module == "host_trip" else {"changed": False, "msg": module}
+
+    action = Walking(answer)
+    action.each(
+        REQUESTS[:2], lambda _request: {"msg": action.ask("certificate_export", {"request": {}}, {})["msg"]}, at_once=1
+    )
+    assert [module for module, _asked in action.trips] == ["certificate_export"] * 2
+
+
 @pytest.mark.parametrize(
-    "others",
+    "answers",
     [
         pytest.param(None, id="none"),
         pytest.param([], id="too few"),
         pytest.param([{"msg": "ha"}] * 7, id="too many"),
         pytest.param("ha", id="no list"),
-        pytest.param(["ha", "ha"], id="no dictionaries"),
+        pytest.param(["ha", "ha", "ha"], id="no dictionaries"),
     ],
 )
-def test_a_host_that_does_not_answer_all_is_asked_for_each_alone(others):
-    def answer(asked):
-        return {**installed(asked), **({"others": others} if "others" in asked else {})}
-
-    action = Walking(answer)
+def test_a_host_that_does_not_answer_all_is_asked_for_each_alone(answers):
+    action = Walking(lambda module, asked: {"answers": answers} if module == "host_trip" else installed(asked))
     certificates = action.walked(*REQUESTS)
     assert [certificate["msg"] for certificate in certificates.values()] == [
         "www is in use",
@@ -316,8 +386,8 @@ def test_a_host_that_does_not_answer_all_is_asked_for_each_alone(others):
 
 
 def test_a_module_that_dies_in_company_is_run_for_each_alone_and_harms_one_only():
-    def answer(asked):
-        if "others" in asked or asked["request"]["name"] == "mail":
+    def answer(module, asked):
+        if module == "host_trip" or asked["request"]["name"] == "mail":
             return {"module_stdout": "", "module_stderr": "Killed", "rc": 137, "failed": True}
         return installed(asked)
 
@@ -327,8 +397,14 @@ def test_a_module_that_dies_in_company_is_run_for_each_alone_and_harms_one_only(
 
 
 def test_a_host_that_makes_up_an_answer_for_one_is_not_believed_for_that_one():
-    def answer(asked):
-        return {**installed(asked), "others": [{"version": {"no": "text"}, "changed": "ha"}, {"msg": "shop is in use"}]}
+    def answer(_module, _asked):
+        return {
+            "answers": [
+                {"msg": "www is in use"},
+                {"version": {"no": "text"}, "changed": "ha"},
+                {"msg": "shop is in use"},
+            ]
+        }
 
     action = Walking(answer)
 
@@ -346,7 +422,7 @@ def test_a_host_that_makes_up_an_answer_for_one_is_not_believed_for_that_one():
 
 
 def test_a_host_that_is_lost_in_company_is_tried_once_only():
-    def answer(_asked):
+    def answer(_module, _asked):
         raise AnsibleConnectionFailure("Failed to connect to the host via ssh: Connection refused")
 
     action = Walking(answer)

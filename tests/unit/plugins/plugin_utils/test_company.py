@@ -180,3 +180,76 @@ def test_what_a_walk_raises_is_raised_once_all_have_ended():
     with pytest.raises(KeyError, match="www"):
         company.walk([walk, lambda: ended.append("mail")])
     assert ended == ["mail"]
+
+
+def test_all_who_still_walk_wait_for_each_other_where_they_meet(host):
+    company, seen = Company(3), []
+
+    def slow(word):
+        company.ask("kind", word, host.answer)
+        company.ask("kind", word, host.answer)
+        seen.append("asked twice")
+        company.meet()
+
+    def quick():
+        company.meet()
+        seen.append("met")
+
+    def gone():
+        seen.append("gone")
+
+    company.walk([quick, lambda: slow("one"), quick, gone])
+    assert sorted(seen[:2]) == ["asked twice", "gone"] and seen[2:] == ["met", "met"]
+
+
+def test_one_who_fails_is_not_waited_for_where_the_others_meet(host):
+    company, seen = Company(2), []
+
+    def fail():
+        company.ask("kind", "one", host.answer)
+        raise KeyError("gone")
+
+    def meet():
+        company.meet()
+        seen.append("met")
+        company.meet()
+        seen.append("met again")
+
+    with pytest.raises(KeyError):
+        company.walk([meet, fail, meet])
+    assert sorted(seen) == ["met", "met", "met again", "met again"]
+
+
+def test_the_last_question_waits_for_who_is_with_a_ca_however_long_that_takes(host):
+    company = Company(3, patience=0)  # all others go to the host without waiting for anybody
+    has_asked = threading.Event()
+
+    def wait_for_a_ca():
+        with company.aside():
+            assert has_asked.wait(ENOUGH)
+        company.ask("kind", "waited", host.answer)
+
+    def hurry():
+        company.ask("kind", "hurried", host.answer)
+        has_asked.set()
+
+    company.walk([lambda: company.ask("kind", "last", host.answer, is_last=True), wait_for_a_ca, hurry])
+    assert host.asked() == [["hurried"], ["waited", "last"]]
+
+
+def test_the_last_question_is_answered_after_those_of_other_kinds(host):
+    company = Company(1)
+    company.walk(
+        [
+            lambda: company.ask("kind", "last", host.answer, is_last=True),
+            lambda: company.ask("kind", "one", host.answer),
+            lambda: company.ask("another kind", "two", host.answer),
+        ]
+    )
+    assert host.asked() == [["two"], ["one", "last"]]
+
+
+def test_the_last_question_goes_alone_where_the_others_have_ended(host):
+    company = Company(1)
+    company.walk([lambda: company.ask("kind", "last", host.answer, is_last=True), lambda: None])
+    assert host.asked() == [["last"]]

@@ -11,12 +11,12 @@ import shutil
 
 import pytest
 
+from ansible_collections.evergreen.tls.plugins.module_utils import interview
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.modules import firewall_transcript
 
 
 class Module:
-    """What the module needs of AnsibleModule."""
+    """What an interview needs of AnsibleModule."""
 
     check_mode = False
 
@@ -33,7 +33,7 @@ def root(monkeypatch):
 
 
 def decide(**params):
-    return firewall_transcript.decide(Module(**params))
+    return interview.decide(Module(**params))
 
 
 def look(*asks, needs=()):

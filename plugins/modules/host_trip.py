@@ -1,0 +1,68 @@
+#!/usr/bin/python
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, answered, with_arguments
+
+MODULES = ["certificate_install", "certificate_request", "firewall_transcript", "nginx_reload", "nginx_sites"]
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "errands": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "module": {"type": "str", "choices": MODULES, "required": True},
+                    "arguments": {"type": "dict", "required": True},
+                },
+            },
+        },
+        supports_check_mode=True,
+    )
+    answer(module, decide)
+
+
+def decide(module):
+    """Do one errand after the other. One that fails keeps none of the others back."""
+    answers = [
+        answered(module, lambda host, errand=errand: run_errand(host, **errand)) for errand in module.params["errands"]
+    ]
+    return {"changed": any(told.get("changed", False) for told in answers), "answers": answers}
+
+
+def run_errand(host, module, arguments):
+    """Return what a module answers to arguments on this host."""
+    options, work = work_of(module)
+    return work(with_arguments(host, options, arguments))
+
+
+def work_of(module):
+    """Return the options of a module, and what it does. Nothing is loaded that no errand needs: Python compiles all of it each time."""
+    if module == "certificate_install":
+        from ansible_collections.evergreen.tls.plugins.module_utils.installation import OPTIONS
+        from ansible_collections.evergreen.tls.plugins.module_utils.installation import decide as work
+    elif module == "certificate_request":
+        from ansible_collections.evergreen.tls.plugins.module_utils.preparation import OPTIONS
+        from ansible_collections.evergreen.tls.plugins.module_utils.preparation import decide as work
+    elif module == "firewall_transcript":
+        from ansible_collections.evergreen.tls.plugins.module_utils.interview import OPTIONS
+        from ansible_collections.evergreen.tls.plugins.module_utils.interview import decide as work
+    elif module == "nginx_reload":
+        from ansible_collections.evergreen.tls.plugins.module_utils.presentation import OPTIONS
+        from ansible_collections.evergreen.tls.plugins.module_utils.presentation import decide as work
+    else:
+        from ansible_collections.evergreen.tls.plugins.module_utils.sites import OPTIONS
+        from ansible_collections.evergreen.tls.plugins.module_utils.transaction import decide as work
+    return OPTIONS, work
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A host whose ports are opened and whose sites are configured on the way to its certificates; of all steps, what they answer."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+from ansible.playbook.task import Task
+
+from ansible_collections.evergreen.tls.plugins.action import certificate_obtain
+
+FIREWALL = {"ports": [80, 443]}
+NGINX = {"sites": [{"name": "www"}]}
+ACME = {"le": {"type": "acme", "directory": "https://acme.example/"}}
+REFUSED = {"failed": True, "msg": "it is refused; correct it"}
+
+
+class Run:
+    """A run of certificate_obtain for a host on which each certificate is due, and each step answers what it is told to."""
+
+    def __init__(self, monkeypatch):
+        monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
+        self.steps = []
+        self.answers = {
+            "firewall_port": {"changed": True, "msg": "ports are open", "diff": {"after": "80"}},
+            "nginx_sites": {"changed": True, "msg": "nginx has loaded it", "loaded": ["www"], "diff": {"after": "www"}},
+            "certificate_request": {"changed": True, "due": True, "reason": "it expires", "csr": "CSR"},
+            "certificate_issue": {"changed": True, "msg": "le issued it", "chain": "CHAIN"},
+            "certificate_install": {"changed": True, "msg": "v0001 is in use", "diff": {"after": "v0001"}},
+        }
+
+    def obtain(self, *names, check_mode=False, issuers=None, **parts):
+        task = Task()
+        task.action, task.check_mode = "evergreen.tls.certificate_obtain", check_mode
+        requests = [{"name": name, "domains": [f"{name}.example.org"], "issuer": "le"} for name in names]
+        task.args = {"requests": requests, "issuers": issuers or {"le": {"type": "local_ca"}}, **parts}
+        action = certificate_obtain.ActionModule(task, None, None, None, None, None)
+        action.perform = self._step
+        return action.run(task_vars={"inventory_hostname": "web1"})
+
+    def _step(self, called, asked, _vars, is_last=False):
+        name = called.rpartition(".")[2]
+        self.steps.append(f"{name} at last" if is_last else name)
+        answer = self.answers[name]
+        if isinstance(answer, list):
+            answer = answer.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return dict(answer)
+
+
+@pytest.fixture
+def run(monkeypatch):
+    return Run(monkeypatch)
+
+
+def before(steps, first, then):
+    """Say whether all of some steps come before all of some others."""
+    places = [[number for number, step in enumerate(steps) if step in names] for names in (first, then)]
+    return all(places) and max(places[0]) < min(places[1])
+
+
+PREPARING = ("firewall_port", "certificate_request")
+
+
+def test_ports_are_open_before_a_certificate_is_asked_for_and_nginx_is_configured_for_it_at_last(run):
+    result = run.obtain("www", "mail", firewall=FIREWALL, nginx=NGINX)
+    assert sorted(run.steps[:3]) == ["certificate_request", "certificate_request", "firewall_port"]
+    assert before(run.steps, PREPARING, ("certificate_issue", "nginx_sites at last"))
+    assert run.steps.count("nginx_sites at last") == 1 and "nginx_sites" not in run.steps
+    assert (result["changed"], result["failed"], result["ready"]) == (True, False, True)
+    assert result["firewall"] == {"changed": True, "msg": "ports are open"}
+    assert result["nginx"] == {"changed": True, "msg": "nginx has loaded it", "loaded": ["www"]}
+    assert result["msg"].startswith("ports are open · nginx has loaded it · www: le issued it")
+    assert [diff["after"] for diff in result["diff"]] == ["80", "www", "v0001", "v0001"]
+
+
+def test_nginx_is_configured_before_too_where_it_answers_challenges(run):
+    first = {**run.answers["nginx_sites"], "warnings": ["www waits for its certificate"], "diff": {"after": "answers"}}
+    run.answers["nginx_sites"] = [first, {**run.answers["nginx_sites"], "warnings": ["beware"]}]
+    result = run.obtain("www", issuers=ACME, nginx=NGINX)
+    assert before(run.steps, ("nginx_sites", "certificate_request"), ("certificate_issue", "nginx_sites at last"))
+    assert result["warnings"] == ["beware"]  # what held in between is over
+    assert [diff["after"] for diff in result["diff"]] == ["answers", "www", "v0001"]
+
+
+def test_nginx_is_configured_before_too_where_it_has_to_find_passphrases(run):
+    run.obtain("www", nginx=NGINX)
+    assert "nginx_sites" not in run.steps
+    run.steps.clear()
+    task_arguments = {"requests": [{"name": "www", "domains": ["www.example.org"], "encrypt_key": True}]}
+    task = Task()
+    task.action, task.args = "evergreen.tls.certificate_obtain", {**task_arguments, "nginx": NGINX}
+    action = certificate_obtain.ActionModule(task, None, None, None, None, None)
+    action.perform = run._step
+    action.run(task_vars={})
+    assert before(run.steps, ("nginx_sites", "certificate_request"), ("certificate_issue",))
+
+
+@pytest.mark.parametrize("part", ["firewall_port", "nginx_sites"])
+def test_for_a_host_that_is_not_ready_nothing_is_asked_of_a_ca(run, part):
+    run.answers[part] = REFUSED
+    result = run.obtain("www", "mail", issuers=ACME, firewall=FIREWALL, nginx=NGINX)
+    assert not {"certificate_issue", "certificate_install", "nginx_sites at last"} & set(run.steps)
+    assert (result["failed"], result["ready"], result["msg"]) == (True, False, REFUSED["msg"])
+    assert [one["failed"] for one in result["certificates"]] == [True, True]
+    assert {one["msg"] for one in result["certificates"]} == {REFUSED["msg"]}
+    assert result["changed"]  # keys were made
+
+
+def test_a_host_that_is_lost_while_it_is_made_ready_is_unreachable_and_nothing_is_asked_of_a_ca(run):
+    run.answers["firewall_port"] = AnsibleConnectionFailure("it is gone")
+    with pytest.raises(AnsibleConnectionFailure, match="it is gone"):
+        run.obtain("www", firewall=FIREWALL, nginx=NGINX)
+    assert not {"certificate_issue", "certificate_install", "nginx_sites at last"} & set(run.steps)
+
+
+def test_a_certificate_that_cannot_be_had_keeps_nginx_from_nothing(run):
+    run.answers["certificate_issue"] = REFUSED
+    result = run.obtain("www", firewall=FIREWALL, nginx=NGINX)
+    assert run.steps[-1] == "nginx_sites at last"
+    assert (result["failed"], result["ready"], result["msg"]) == (True, True, f"www: {REFUSED['msg']}")
+
+
+def test_sites_that_are_refused_at_last_fail_and_the_certificates_are_told_of(run):
+    run.answers["nginx_sites"] = REFUSED
+    result = run.obtain("www", nginx=NGINX)
+    assert (result["failed"], result["ready"], result["msg"]) == (True, False, REFUSED["msg"])
+    assert result["certificates"][0]["changed"] and not result["certificates"][0]["failed"]
+
+
+def test_check_mode_asks_nginx_once_for_all(run):
+    run.obtain("www", issuers=ACME, nginx=NGINX, check_mode=True)
+    assert "nginx_sites" not in run.steps and "nginx_sites at last" in run.steps
+
+
+def test_where_nothing_is_due_the_host_is_as_it_should_be_all_the_same(run):
+    run.answers["certificate_request"] = {"changed": False, "due": False, "fingerprint": "ab" * 32}
+    for part in ("firewall_port", "nginx_sites"):
+        run.answers[part] = {"changed": False, "msg": "it is as it should be"}
+    result = run.obtain("www", firewall=FIREWALL, nginx=NGINX)
+    assert sorted(run.steps) == ["certificate_request", "firewall_port", "nginx_sites at last"]
+    assert (result["changed"], result["msg"]) == (False, "www: it is not due")
+    assert "diff" not in result and "warnings" not in result
+
+
+def test_a_host_without_requests_is_made_ready_too(run):
+    result = run.obtain(firewall=FIREWALL, nginx=NGINX)
+    assert run.steps == ["firewall_port", "nginx_sites at last"] and result["certificates"] == []
+
+
+def test_many_requests_are_walked_in_groups_and_nginx_is_configured_after_the_last_of_them(run):
+    names = [f"site{number}" for number in range(120)]
+    result = run.obtain(*names, firewall=FIREWALL, nginx=NGINX)
+    assert len(result["certificates"]) == 120 and not result["failed"]
+    assert run.steps.count("firewall_port") == run.steps.count("nginx_sites at last") == 1
+    assert before(run.steps, ("firewall_port",), ("certificate_issue",))
+    last = run.steps.index("nginx_sites at last")
+    assert run.steps[:last].count("certificate_request") == 120
+
+
+def test_nothing_is_said_of_a_host_of_which_nothing_else_is_wanted(run):
+    result = run.obtain("www", firewall={}, nginx={})
+    assert not {"ready", "firewall", "nginx"} & set(result)
+    assert run.steps == ["certificate_request", "certificate_issue", "certificate_install"]

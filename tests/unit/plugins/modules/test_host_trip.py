@@ -1,0 +1,98 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Several errands in one trip, done by a program of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import stat
+import subprocess
+import sys
+
+from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_request, requested_names
+from ansible_collections.evergreen.tls.plugins.plugin_utils import actions
+
+NAME = "ansible_collections.evergreen.tls.plugins.modules.host_trip"
+PROGRAM = f"""
+import runpy, sys
+from ansible.module_utils import basic
+basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE = sys.stdin.buffer.read(), "legacy"
+runpy.run_module("{NAME}", run_name="__main__")
+"""
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONWARNINGS": "ignore"}
+
+
+def trip(*errands, check=False):
+    """Return what the module says, and its exit status."""
+    arguments = {"errands": [{"module": module, "arguments": told} for module, told in errands]}
+    told = {"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check}}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        input=json.dumps(told), env=ENVIRONMENT, cwd="/", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stdout + done.stderr and "PRIVATE KEY" not in done.stdout
+    return json.loads(done.stdout), done.returncode
+
+
+def request(folder, name, **more):
+    wanted = {"name": name, "domains": [f"{name}.example.org"], **more}
+    return "certificate_request", {"directory": str(folder), "request": wanted}
+
+
+def test_errands_are_done_in_their_order_each_with_its_own_arguments_and_defaults(tmp_path):
+    said, status = trip(request(tmp_path, "www"), request(tmp_path, "mail", type="RSA"), request(tmp_path, "www"))
+    www, mail, again = said["answers"]
+    assert (status, said["changed"]) == (0, True)
+    assert (www["changed"], mail["changed"], again["changed"]) == (True, True, False)
+    assert again["csr"] == www["csr"] != mail["csr"]
+    assert requested_names(load_request(mail["csr"].encode())) == {"mail.example.org"}
+    for name in ("www", "mail"):
+        assert stat.S_IMODE((tmp_path / name / "next/privkey.pem").stat().st_mode) == 0o600
+
+
+def test_one_that_fails_keeps_none_of_the_others_back(tmp_path):
+    (tmp_path / "mail").write_text("a file where a folder should be")
+    said, status = trip(request(tmp_path, "mail"), request(tmp_path, "www"))
+    mail, www = said["answers"]
+    assert status == 0 and "failed" not in said
+    assert mail["failed"] and str(tmp_path / "mail") in mail["msg"] and "; " in mail["msg"]
+    assert not www.get("failed") and www["csr"]
+
+
+def test_what_an_errand_needs_may_have_been_done_by_the_one_before(tmp_path):
+    install = (
+        "certificate_install",
+        {"directory": str(tmp_path), "request": {"name": "www", "domains": ["a.example"]}},
+    )
+    said, _status = trip(install, request(tmp_path, "www"), install)
+    before, _asked, after = said["answers"]
+    assert "does not exist; request the certificate on this host first" in before["msg"]
+    assert "no certificate is ready in" in after["msg"]
+
+
+def test_check_mode_holds_for_all(tmp_path):
+    said, _status = trip(request(tmp_path, "www"), request(tmp_path, "mail"), check=True)
+    assert said["changed"] and [answer["changed"] for answer in said["answers"]] == [True, True]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_arguments_that_make_no_sense_fail_their_errand_alone(tmp_path):
+    said, status = trip(("certificate_request", {"request": {"name": "mail"}}), request(tmp_path, "www"))
+    mail, www = said["answers"]
+    assert status == 0 and not www.get("failed")
+    assert mail["failed"] and "domains" in mail["msg"] and mail["msg"].endswith("; correct it")
+
+
+def test_a_module_that_no_trip_can_do_is_refused():
+    said, status = trip(("ping", {}))
+    assert status == 1 and said["failed"] and "value of module must be one of" in said["msg"]
+
+
+def test_actions_send_what_a_trip_can_do():
+    source = pathlib.Path(actions.__file__).parents[1] / "modules/host_trip.py"
+    listed = source.read_text(encoding="utf-8").partition("MODULES = ")[2].partition("\n")[0]
+    assert sorted(actions.ERRANDS) == json.loads(listed)
