@@ -55,10 +55,8 @@ class ActionModule(ChainAction):
 
     def _prepare(self, part, name, arguments, task_vars):
         """Make a part of the host ready, and let the requests go on."""
-        self._parts[part] = {
-            "failed": True,
-            "msg": f"{name} is not done",
-        }  # which holds where the host is lost meanwhile
+        # This holds where the host is lost meanwhile.
+        self._parts[part] = {"failed": True, "msg": f"{name} is not done"}
         self._parts[part] = self.step(name, arguments, task_vars)
         self.company.meet()
 

@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQU
 from ansible_collections.evergreen.tls.plugins.module_utils.targets import require_cryptography
 from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils.arguments import validated
-from ansible_collections.evergreen.tls.plugins.plugin_utils.company import LARGEST, Company
+from ansible_collections.evergreen.tls.plugins.plugin_utils.company import LARGEST, Alone, Company
 from ansible_collections.evergreen.tls.plugins.plugin_utils.complaints import complaints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer, with_defaults
@@ -102,9 +102,7 @@ class TlsAction(ActionBase):
         """Return the answer to one question, which goes to the host by itself."""
         if self.company is None:
             return self._understood(module, self._said(module, arguments, task_vars))
-        said = self.company.ask(
-            object(), None, lambda _one: [self._said(module, arguments, task_vars)]
-        )  # a key that no other is equal to
+        said = self.company.ask(Alone(), None, lambda _one: [self._said(module, arguments, task_vars)])
         return self._understood(module, said)
 
     def _together(self, errands: list[Errand], task_vars: dict[str, t.Any]) -> list[dict[str, t.Any] | TlsError]:

@@ -26,6 +26,10 @@ HAS_LOCKS = hasattr(fcntl, "F_OFD_SETLK")
 Result = t.TypeVar("Result")
 
 
+class Alone:
+    """The key of a question that goes to the host by itself: no other is equal to it."""
+
+
 class Question(t.Generic[Result]):
     """What a walk wants done by the thread that Ansible has started, and what came of that."""
 
@@ -161,10 +165,12 @@ class _Walk:
 
 
 def _settle(questions: list[Question]) -> None:
-    """Answer questions, those with the same key together, and the last after all others."""
+    """Answer questions, those with the same key together: what several ask before what one asks alone, and the last after all others."""
     questions = sorted(questions, key=lambda question: question.is_last)
     last = {question.key for question in questions if question.is_last}
-    for key in sorted(dict.fromkeys(question.key for question in questions), key=lambda key: key in last):
+    alone = {question.key for question in questions if isinstance(question.key, Alone)}
+    keys = dict.fromkeys(question.key for question in questions)
+    for key in sorted(keys, key=lambda key: (key in last, key in alone)):
         same = [question for question in questions if question.key == key]
         try:
             results = same[0].answer([question.one for question in same])

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils import company as company_module
-from ansible_collections.evergreen.tls.plugins.plugin_utils.company import Company
+from ansible_collections.evergreen.tls.plugins.plugin_utils.company import Alone, Company
 
 ENOUGH = 60  # seconds after which something waits for ever
 
@@ -253,3 +253,24 @@ def test_the_last_question_goes_alone_where_the_others_have_ended(host):
     company = Company(1)
     company.walk([lambda: company.ask("kind", "last", host.answer, is_last=True), lambda: None])
     assert host.asked() == [["last"]]
+
+
+def test_what_several_ask_is_answered_before_what_one_asks_alone(host):
+    company = Company(1)
+    alone = [lambda word=word: company.ask(Alone(), word, host.answer) for word in ("one", "two")]
+    together = [lambda word=word: company.ask("kind", word, host.answer) for word in ("three", "four")]
+    company.walk([*alone, *together])
+    first, *others = host.asked()
+    assert sorted(first) == ["four", "three"] and sorted(others) == [["one"], ["two"]]
+
+
+def test_the_last_question_is_answered_after_those_that_go_alone(host):
+    company = Company(1)
+    company.walk(
+        [
+            lambda: company.ask("kind", "last", host.answer, is_last=True),
+            lambda: company.ask("kind", "one", host.answer),
+            lambda: company.ask(Alone(), "alone", host.answer),
+        ]
+    )
+    assert host.asked() == [["alone"], ["one", "last"]]
