@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 import stat
 import subprocess
 import sys
 
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_request, requested_names
-from ansible_collections.evergreen.tls.plugins.plugin_utils import actions
 
 NAME = "ansible_collections.evergreen.tls.plugins.modules.host_trip"
 PROGRAM = f"""
@@ -90,9 +88,3 @@ def test_arguments_that_make_no_sense_fail_their_errand_alone(tmp_path):
 def test_a_module_that_no_trip_can_do_is_refused():
     said, status = trip(("ping", {}))
     assert status == 1 and said["failed"] and "value of module must be one of" in said["msg"]
-
-
-def test_actions_send_what_a_trip_can_do():
-    source = pathlib.Path(actions.__file__).parents[1] / "modules/host_trip.py"
-    listed = source.read_text(encoding="utf-8").partition("MODULES = ")[2].partition("\n")[0]
-    assert sorted(actions.ERRANDS) == json.loads(listed)

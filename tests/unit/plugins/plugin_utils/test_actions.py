@@ -18,6 +18,7 @@ from ansible.playbook.task import Task
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.modules import host_trip
 from ansible_collections.evergreen.tls.plugins.plugin_utils import actions
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import (
     ChainAction,
@@ -472,3 +473,7 @@ def test_the_orders_that_are_allowed_are_divided_among_the_hosts(tmp_path, solve
 def test_an_issuer_that_does_not_say_how_many_orders_it_stands_gets_one_at_a_time():
     requests = [{"name": issuer, "domains": ["www.example.org"], "issuer": issuer} for issuer in ("local", "nobody")]
     assert actions.share({"requests": requests, "issuers": {}}, {}) == 1
+
+
+def test_a_trip_can_do_what_actions_send_with_it():
+    assert sorted(actions.ERRANDS) == host_trip.MODULES
