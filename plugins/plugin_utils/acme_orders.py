@@ -181,12 +181,9 @@ class Order:
             status = order.get("status")
             if status == "valid":
                 return self._downloaded(order)
-            if status == "pending":
-                self._validate(order)
-                order = self._finalized(
-                    order, pauses
-                )  # it is ready by now (section 7.1.6), and need not be looked at to see that
-            elif status == "ready":
+            if status in ("pending", "ready"):
+                if status == "pending":
+                    self._validate(order)  # by which it is ready (section 7.1.6), and need not be looked at to see that
                 order = self._finalized(order, pauses)
             elif status == "processing":
                 self._pause(next(pauses))
