@@ -82,16 +82,14 @@ class ActionModule(ChainAction):
     def _replace(self, request, arguments, task_vars, is_in_use):
         """Have a certificate with a new key issued and installed, unless that is done, and served; return the steps."""
         common = {name: arguments[name] for name in ("directory", "issuers")}
-        steps, fingerprints = [], {}
+        steps, obtained = [], {}
         if is_in_use:
             wanted = {"requests": [{**request, "reuse_key": False}], "force": True}
             steps.append(self.step("certificate_obtain", {**wanted, **common}, task_vars))
             if steps[-1].get("failed"):
                 return steps
-            fingerprints = {
-                one["name"]: one["fingerprint"] for one in steps[-1]["certificates"] if "fingerprint" in one
-            }
-        wanted = {"requests": [request], "fingerprints": fingerprints}
+            obtained = steps[-1]
+        wanted = {"requests": [request], "obtained": obtained}
         proof = {name: arguments[name] for name in ("timeout", "verify_from")}
         return [*steps, self.step("certificate_serve", {**wanted, **common, **proof}, task_vars)]
 

@@ -19,9 +19,7 @@ class ActionModule(ChainAction):
         "requests": {**REQUEST, "type": "list", "elements": "dict"},
         "directory": {"type": "path", "default": "/etc/evergreen"},
         "issuers": {"type": "dict", "default": {}, "no_log": True},
-        "fingerprints": {"type": "dict", "default": {}},
-        "waiting": {"type": "dict", "default": {}},
-        "loaded": {"type": "list", "elements": "str", "default": []},
+        "obtained": {"type": "dict", "default": {}},
         "started": {"type": "bool", "default": False},
         "timeout": {"type": "float", "default": 10},
         "verify_from": {"type": "str", "choices": ["controller", "host"], "default": "controller"},
@@ -31,29 +29,59 @@ class ActionModule(ChainAction):
         def step(name, asked):
             return self.step(name, asked, task_vars)
 
-        def prove(request):
-            waiting = arguments["waiting"].get(request["name"])
-            if waiting is None:
-                return Service(request, arguments, step).prove()
-            # What is in use meanwhile need be neither for all names nor from the issuer that is wanted.
-            return Service(covered(request, waiting), arguments, step, waits=True).prove()
+        obtained = Obtained(arguments["obtained"])
 
-        return self.each(arguments["requests"], prove, at_once=1)
+        def prove(request):
+            waiting = obtained.pending(request["name"])
+            if waiting is None:
+                return Service(request, arguments, step, obtained).prove()
+            # What is in use meanwhile need be neither for all names nor from the issuer that is wanted.
+            return Service(covered(request, waiting), arguments, step, obtained, waits=True).prove()
+
+        requests = [request for request in arguments["requests"] if not obtained.is_missing(request["name"])]
+        return self.each(requests, prove, at_once=1)
 
 
 RESTARTED = 60  # seconds that a server in Java may need until it listens again
 
 
+class Obtained:
+    """What certificate_obtain returned for the requests of the host; nothing of it needs to be there."""
+
+    def __init__(self, result: dict[str, t.Any]) -> None:
+        self._certificates = {one["name"]: one for one in result.get("certificates") or []}
+        self._nginx = result.get("nginx") or {}
+
+    def is_missing(self, name: str) -> bool:
+        """Say whether there is no certificate to serve: it could not be obtained, or is pending and none is in use."""
+        certificate = self._certificates.get(name, {})
+        is_pending_first = "waiting" in certificate and "fingerprint" not in certificate
+        return bool(certificate.get("failed")) or is_pending_first
+
+    def pending(self, name: str) -> dict[str, t.Any] | None:
+        """Return what certificate_obtain returned as C(waiting) for a request that is pending, else None."""
+        return self._certificates.get(name, {}).get("waiting")
+
+    def fingerprint(self, name: str) -> str | None:
+        """Return the SHA-256 fingerprint of the installed certificate; nginx_sites read it last."""
+        return (self._nginx.get("fingerprints") or {}).get(name) or self._certificates.get(name, {}).get("fingerprint")
+
+    def is_loaded(self, name: str) -> bool:
+        """Say whether nginx has loaded the certificate in this run already."""
+        return name in (self._nginx.get("loaded") or [])
+
+
 class Service:
     """One installed certificate, until clients are seen to get it, or the version before."""
 
-    def __init__(self, request, arguments, step, waits=False):
+    def __init__(self, request, arguments, step, obtained, waits=False):
         self.request, self.arguments, self.step, self.waits = request, arguments, step, waits
+        self.obtained = obtained
         self.steps = []  # that were taken, for what Ansible shows of them
 
     def prove(self):
         """Have the installed version served; return what came of it."""
-        known = self.arguments["fingerprints"].get(self.request["name"])
+        known = self.obtained.fingerprint(self.request["name"])
         # First of all: a run that is killed leaves to be seen from outside that there is something to do.
         exported = self._export(self.request)
         is_quiet = not (exported.get("changed") or exported.get("failed"))
@@ -70,7 +98,7 @@ class Service:
             result["reason"] = presented["reason"]
         is_reloaded = presented.get("changed") and presented is not exported
         is_new = is_reloaded or presented.get("fresh") or exported.get("fresh")
-        is_new = is_new or self.request["name"] in self.arguments["loaded"]
+        is_new = is_new or self.obtained.is_loaded(self.request["name"])
         # What was served already may never have been proved: a run may have been killed right after its reload.
         if result["failed"] and (is_new or proof.get("answered")):
             sentence, put_back = self._go_back(is_new)

@@ -18,7 +18,7 @@ description:
     again, and proved in the same way for the domains that it covers. The task fails with the reason, when all certificates have been looked at.
   - So it does where nginx presents the certificate already and something answers that clients cannot take for it, since a run may have been
     killed before its proof. If the version before cannot be proved either, the certificate is put in use again.
-  - Runs on the controller. The host is not logged in to where O(fingerprints) are what clients see.
+  - Runs on the controller. The host is not logged in to where clients see what O(obtained) says is installed.
 author:
   - Evergreen contributors (@evergreen)
 extends_documentation_fragment:
@@ -36,21 +36,16 @@ attributes:
   idempotent:
     support: full
 options:
-  fingerprints:
-    description: The SHA-256 fingerprints of installed certificates by the names of their requests, where the caller knows them.
-    type: dict
-    default: {}
-  waiting:
+  obtained:
     description:
-      - The requests that wait for their issuer, by their names, with what M(evergreen.tls.certificate_obtain) says of that. What is in use
-        of them is presented for the names that it covers, but not proved, since it may not be what the request wants.
+      - What M(evergreen.tls.certificate_obtain) returned for the same requests, where that was run before.
+      - A request that failed there is not served. Neither is one that is pending, where no certificate of it is in use.
+      - Where a request is pending, the certificate in use is presented for the names that it covers. It is not verified, since it may
+        not be what the request asks for.
+      - The host is not logged in to where clients get the certificates whose fingerprints it contains.
+      - If the verification fails for a certificate that nginx has loaded in that run, the previous version is put back.
     type: dict
     default: {}
-  loaded:
-    description: The names of requests whose certificates nginx has loaded in this run already. If the proof fails, the version before is put back.
-    type: list
-    elements: str
-    default: []
   started:
     description: Whether nginx is started where it does not run. By default that is an error, since somebody may have stopped it.
     type: bool
@@ -80,7 +75,7 @@ EXAMPLES = r"""
 - name: Have them served, and prove it
   evergreen.tls.certificate_serve:
     requests: "{{ certificate_requests }}"
-    fingerprints: "{{ obtained.certificates | items2dict('name', 'fingerprint') }}"
+    obtained: "{{ obtained }}"
 """
 
 RETURN = r"""

@@ -79,7 +79,7 @@ def test_the_new_one_is_proved_before_the_old_one_is_revoked(host):
     (_info, _place), (_obtain, obtained), (_serve, served), (_revoke, revoked) = host.steps
     assert host.names() == ["info", "obtain", "serve", "revoke"]
     assert obtained["force"] and obtained["requests"][0]["reuse_key"] is False
-    assert served["fingerprints"] == {"www": "f1"}
+    assert served["obtained"]["certificates"] == [{"name": "www", "fingerprint": "f1"}]
     assert revoked == {"issuer": "corporate", "serial_number": "a1", "reason": "key_compromise", "issuers": {}}
     assert not list(host.records.glob("*.json"))
 

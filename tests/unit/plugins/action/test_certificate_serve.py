@@ -16,6 +16,7 @@ from ansible_collections.evergreen.tls.plugins.action.certificate_serve import A
 
 REQUEST = {"name": "www", "domains": ["www.example.org", "new.example.org"]}
 OLD_NAMES = ["www.example.org"]  # what the first version covers
+INSTALLED = {"certificates": [{"name": "www", "failed": False, "fingerprint": "v0002"}]}  # as certificate_obtain says
 REFUSED = {"failed": True, "msg": "seen from the controller: it is refused"}
 
 
@@ -63,17 +64,54 @@ class Host:
 
 def serve(host, **arguments):
     """Return what became of the certificate of a host."""
+    (certificate,) = serve_all(host, **arguments)["certificates"]
+    return certificate
+
+
+def serve_all(host, **arguments):
+    """Return what became of all certificates of a host."""
     task = Task()
     task.action, task.args = "evergreen.tls.certificate_serve", {"requests": [REQUEST], **arguments}
     action = ActionModule(task, None, None, None, None, None)
     action.perform = host.perform
-    (certificate,) = action.run(task_vars={})["certificates"]
-    return certificate
+    return action.run(task_vars={})
+
+
+def pending(waiting, **certificate):
+    """Return what certificate_obtain returns for a request that waits for its issuer."""
+    return {"certificates": [{"name": "www", "failed": False, "waiting": waiting, **certificate}]}
 
 
 def test_what_clients_see_already_needs_no_login():
     host = Host(nginx={"v0002": {}})
-    assert serve(host, fingerprints={"www": "v0002"})["failed"] is False
+    assert serve(host, obtained=INSTALLED)["failed"] is False
+
+
+def test_the_fingerprint_that_nginx_sites_read_last_is_the_one_that_clients_have_to_see():
+    obtained = {**INSTALLED, "nginx": {"fingerprints": {"www": "v0003"}}}
+    host = Host(current="v0003", served="v0003", good=["v0003"], nginx={"v0003": {}})
+    assert serve(host, obtained=obtained)["failed"] is False
+
+
+@pytest.mark.parametrize(
+    "obtained",
+    [
+        pytest.param({"certificates": [{"name": "www", "failed": True, "msg": "the CA is away"}]}, id="it failed"),
+        pytest.param(pending({"names": []}), id="it is pending and none is in use"),
+    ],
+)
+def test_a_request_without_a_certificate_is_not_served(obtained):
+    host = Host()
+    result = serve_all(host, obtained=obtained)
+    assert (result["certificates"], result["changed"], result["failed"], host.proofs) == ([], False, False, [])
+
+
+@pytest.mark.parametrize(
+    "obtained", [{}, {"failed": True, "msg": "the inventory is wrong"}, {"certificates": [], "nginx": {"failed": True}}]
+)
+def test_a_request_of_which_nothing_is_known_is_served_all_the_same(obtained):
+    host = Host(served="v0001")
+    assert (serve(host, obtained=obtained)["changed"], host.served) == (True, "v0002")
 
 
 def test_a_new_version_that_is_proved_stays():
@@ -93,7 +131,7 @@ def test_a_new_version_that_is_proved_stays():
 )
 def test_a_version_that_is_not_proved_makes_way_for_the_one_before_which_is_proved(served, loaded):
     host = Host(served=served, good=["v0001"])
-    result = serve(host, loaded=loaded)
+    result = serve(host, obtained={"certificates": [], "nginx": {"loaded": loaded}})
     assert (host.current, host.served, result["failed"], result["put_back"]) == ("v0001", "v0001", True, "v0001")
     assert host.proofs[-1] == ("v0001", OLD_NAMES)
     assert result["msg"] == (
@@ -149,7 +187,7 @@ def test_while_a_request_waits_what_is_in_use_is_presented_for_its_own_names_and
             return super().nginx_reload(arguments)
 
     host = Waiting(current="v0001", served="v0000", good=[])
-    result = serve(host, waiting={"www": {"names": names}})
+    result = serve(host, obtained=pending({"names": names}, fingerprint="v0001"), verify_from="host")
     assert (result["failed"], result["changed"], host.served, host.proofs) == (False, True, "v0001", [])
     assert asked == [names] and result["msg"] == "nginx presents v0001"
 
@@ -211,7 +249,7 @@ def test_exports_are_written_before_nginx_is_reloaded_so_that_a_killed_run_is_se
 
 def test_exports_that_are_as_they_should_be_leave_it_at_a_look():
     host = ExportingHost(exported="v0002")
-    result = serve(host, requests=[EXPORTED], fingerprints={"www": "v0002"})
+    result = serve(host, requests=[EXPORTED], obtained=INSTALLED)
     assert host.order == ["export", "look"]
     assert (result["changed"], result["failed"], "exported" in result) == (False, False, False)
 
@@ -251,7 +289,7 @@ def test_exports_follow_where_nginx_goes_back():
 
 def test_what_other_programs_serve_is_proved_without_nginx():
     host = HostOfTomcat(served="v0001")
-    result = serve(host, requests=[BY_TOMCAT], fingerprints={"www": "v0002"})
+    result = serve(host, requests=[BY_TOMCAT], obtained=INSTALLED)
     assert (host.order, host.served) == (["export", "look"], "v0002")
     assert (result["changed"], result["failed"], result["exported"]) == (True, False, "it is written")
     assert result["msg"] == "www.example.org, new.example.org proved from the controller"
