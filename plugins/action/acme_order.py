@@ -57,6 +57,7 @@ class ActionModule(ChainAction):
         files = ", ".join(f"{one['host']} has to show {len(one['files'])} files" for one in places)
         return {**result, "msg": files or "there is nothing to show", "places": places}
 
+    # not a parser: it only passes on foreign input
     def _begun(self, request, issuers, asked, host):
         wanted = complete_request(request)
         check_request_for_issuer(wanted, issuers)

@@ -39,6 +39,7 @@ class ActionModule(TlsAction):
         "issuers": {"type": "dict", "default": {}, "no_log": True},
     }
 
+    # not a parser: it only passes on foreign input
     def decide(self, arguments, task_vars):
         wanted = complete_request(arguments["request"])
         check_request_for_issuer(wanted, arguments["issuers"])

@@ -33,6 +33,7 @@ class ActionModule(TlsAction):
         "withdraw": {"type": "bool", "default": False},
     }
 
+    # not a parser: it only passes on foreign input
     def decide(self, arguments, task_vars):
         request = complete_request(arguments["request"])
         issuers, host = arguments.pop("issuers"), arguments["host"] or task_vars.get("inventory_hostname", "")

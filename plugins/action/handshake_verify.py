@@ -29,6 +29,7 @@ class ActionModule(TlsAction):
         "verify_from": {"type": "str", "choices": ["controller", "host"], "default": "controller"},
     }
 
+    # not a parser: it only passes on foreign input
     def decide(self, arguments, task_vars):
         request = complete_request(arguments["request"])
         roots = open_issuer(request["issuer"], arguments.pop("issuers")).roots()

@@ -73,6 +73,7 @@ class ActionModule(TlsAction):
             raise TlsError(f"{summary(findings)}; run evergreen.tls.renew", **found)
         return {**found, "msg": summary(findings)}
 
+    # not a parser: it reads what the collection has made or checked
     def _write(self, path, chosen):
         if self._task.check_mode:
             return
@@ -82,6 +83,7 @@ class ActionModule(TlsAction):
             display.warning(f"the survey is not written to {path}: {error.strerror}; correct the path")
 
 
+# not a parser: it catches what the library of queries raises
 def compiled(query):
     """Return what chooses from the endpoints. Raises TlsError when the JMESPath expression makes no sense."""
     if not query:
@@ -95,6 +97,7 @@ def compiled(query):
             f"survey_query {query!r} is no JMESPath expression: {error}; see https://jmespath.org/"
         ) from error
 
+    # not a parser: it catches what the library of queries raises
     def search(rows):
         try:
             return expression.search(

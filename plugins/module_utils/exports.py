@@ -86,6 +86,7 @@ class Export:
             )
         return password
 
+    # not a parser: it reads what the collection has made or checked
     def write_password(self, password: str) -> None:
         """Write a new password into its file, for those who may read the export."""
         sweep_beside(self.wanted["password_file"])
@@ -134,6 +135,7 @@ class Export:
     def is_wanted(self) -> bool:
         return self.wanted["state"] == "present"
 
+    # not a parser: it reads what the collection has made or checked
     def _attributes(self) -> tuple[int, int, int]:
         default = "0644" if self.wanted["format"] == "der" else "0600"
         mode = int(self.wanted["mode"] or default, 8)
@@ -188,6 +190,7 @@ class Ledger:
             if export.path in self.pending and not self.todo([export]):
                 del self.pending[export.path]
 
+    # not a parser: it reads what the collection has made or checked
     def save(self) -> None:
         """Write the ledger where it says something new."""
         text = self._text()

@@ -56,6 +56,7 @@ def put_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, grou
         raise
 
 
+# not a parser: it accepts any text, or raises TlsError
 def sweep_beside(path: str) -> None:
     """Remove what put_file() has left beside *path* in runs that were killed; only where no other run can be at it."""
     folder, name = os.path.split(path)
@@ -146,6 +147,7 @@ def named(path: str) -> t.Iterator[None]:
         raise
 
 
+# not a parser: it reads what the collection has made or checked
 def _lock_byte(descriptor: int, place: int) -> None:
     """Lock a byte of a file, or raise OSError."""
     if not hasattr(fcntl, "F_OFD_SETLK"):

@@ -190,6 +190,7 @@ def settle(module, wanted, store):
     return {"changed": bool(paths), "msg": f"{', '.join(paths)} set right" if paths else f"{wanted['name']} is in use"}
 
 
+# not a parser: it reads what the collection has made or checked
 def complaint(wanted):
     """Run the command of the request; return what it complains of, or None."""
     if not wanted["validate"]:

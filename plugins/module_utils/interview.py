@@ -78,17 +78,20 @@ class ThisHost:
         status, output = run([self.module.get_bin_path(argv[0]) or argv[0], *argv[1:]], stdin)
         return [status, to_wire(output)]
 
+    # not a parser: it accepts any text, or raises TlsError
     def read(self, pattern):
         """Return the texts of the files that fit a pattern, by their paths."""
         contents = {path: read_file(path) for path in sorted(glob.glob(pattern)) if os.path.isfile(path)}
         return {to_wire(path): (content or b"").decode(WIRE) for path, content in contents.items()}
 
 
+# not a parser: it accepts any text, or raises TlsError
 def to_wire(text):
     """Return text as it travels."""
     return text.encode(errors="surrogateescape").decode(WIRE)
 
 
+# not a parser: it reads what the collection has made or checked
 def from_wire(text):
     """Return text that has travelled."""
     return text.encode(WIRE).decode(errors="surrogateescape")
@@ -101,6 +104,7 @@ def note(host, question, answers):
     return told[0] == 0 if question[0] == "run" else bool(told)
 
 
+# not a parser: it reads what the collection has made or checked
 def take(host, argv, stdin, path):
     """Do one step; a file is replaced only when the firewall's own program accepts its new content."""
     status, output = host.run(*map(from_wire, argv), stdin=None if stdin is None else from_wire(stdin))

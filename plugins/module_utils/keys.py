@@ -123,6 +123,7 @@ def public_pem(public_key) -> bytes:
     return public_key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
+# not a parser: it reads what the collection has made or checked
 def make_request(key, names: list[str], subject: dict) -> bytes:
     """Return a signing request in PEM for *names*, with the subject fields and the challenge password that are set in *subject*."""
     builder = (

@@ -57,6 +57,7 @@ class Outside(t.NamedTuple):
     friendly_name: str | None
 
 
+# not a parser: it reads what the collection has made or checked
 def make_keystore(key, chain: list, password: str, friendly_name: str, encryption: str) -> bytes:
     """Return a keystore with a key and its chain, the leaf first; *encryption* is C(modern) or C(legacy)."""
     scheme, digest, algorithms = ENCRYPTIONS[encryption]

@@ -173,6 +173,7 @@ class Master:
         found = servers(self.files(), self.nginx.configuration)
         return [server for server in found if _answers(server, name, port)]
 
+    # not a parser: it accepts any text, or raises TlsError
     def _is_master(self, pid: int) -> bool:
         """Say whether a process of nginx is a master that was started with this configuration."""
         words = title(pid)

@@ -61,6 +61,7 @@ def decide(module):
     return {**ask(module, now), "now": now.isoformat()}
 
 
+# not a parser: it only passes on foreign input
 def ask(module, now):
     """Say whether the certificate is due, once what there was before is adopted."""
     wanted = {**module.params["request"], **{word: module.params[word] for word in ("host", "renewals", "passphrase")}}
@@ -154,6 +155,7 @@ def would_prepare(store, wanted, now, roots, oldest, reason):
     return {"changed": True, "diff": due(reason)}
 
 
+# not a parser: it reads what the collection has made or checked
 def waiting(store, csr):
     """Tell of the signing request that waits."""
     return {"changed": False, "csr": csr.decode(), "since": store.waiting_since().isoformat()}
@@ -178,6 +180,7 @@ def in_use(store):
     return {"in_use": fingerprint(leaf), "valid": valid}
 
 
+# not a parser: it reads what the collection has made or checked
 def withdraw(module, store, wanted):
     """Remove the key and the signing request that wait for the issuer, if there are any."""
     if store.waiting_since() is None or store.file("next", "issuer") != wanted["issuer"].encode():
@@ -253,6 +256,7 @@ def is_in_use(store, public_key):
         return False
 
 
+# not a parser: it reads what the collection has made or checked
 def new_request(store, wanted):
     """Make a key, or take the present one if it is to be kept, and return the signing request that waits beside it."""
     check_passphrase_expected(store, wanted)
@@ -262,6 +266,7 @@ def new_request(store, wanted):
     return csr
 
 
+# not a parser: it only passes on foreign input
 def kept_key(store, wanted):
     """Return the present key if it is to be kept, and nobody else could read it, and it is of the kind that is wanted."""
     current = store.current()
@@ -275,6 +280,7 @@ def kept_key(store, wanted):
     return key if describe_key(key.public_key()) == wanted_kind(wanted) else None
 
 
+# not a parser: it reads what the collection has made or checked
 def sealed(key, wanted):
     """Return the files of a private key, encrypted where that is wanted."""
     if not wanted["encrypt_key"]:
@@ -283,6 +289,7 @@ def sealed(key, wanted):
     return {"privkey.pem": write_key(key, passphrase), "passphrase": passphrase + b"\n"}
 
 
+# not a parser: it reads what the collection has made or checked
 def is_sealed(store, version, wanted):
     """Say whether the key of a version is encrypted with the passphrase that is wanted, or with none where none is."""
     passphrase = store.passphrase(version)

@@ -67,6 +67,7 @@ def decide(module):
     }
 
 
+# not a parser: it only passes on foreign input
 def load(module, master, wanted, installed):
     """Have nginx load its configuration, until it presents the installed certificate; raise TlsError where it never does."""
     refused = master.complaint()

@@ -123,6 +123,7 @@ def render(sites: list[dict], waiting: t.Collection[str], host: Host) -> str:
     return "\n".join([HEADER, *("\n".join(block) + "\n" for block in blocks)])
 
 
+# not a parser: it reads what the collection has made or checked
 def site_at(text: str, line: int) -> str | None:
     """Return the name of the site that a line of the rendered configuration belongs to."""
     above = [found.removeprefix("# site ") for found in text.splitlines()[:line] if found.startswith("# site ")]
@@ -246,6 +247,7 @@ def _challenges(site: dict) -> list[str]:
     ]
 
 
+# not a parser: it reads what the collection has made or checked
 def _answer(site: dict) -> list[str]:
     if site.get("root") is not None:
         return [f"root {site['root']};"]

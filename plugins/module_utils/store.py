@@ -177,6 +177,7 @@ class Store(Versions):
             os.unlink(path)
             sync_folder(self.path)
 
+    # not a parser: it reads what the collection has made or checked
     def begin_trial(self, version: str, request: dict) -> None:
         """Write down, before a version is switched to, what to go back to if the command of the request refuses it."""
         trial = {"version": version, "before": self.current(), "links": self.links(request)}
@@ -332,6 +333,7 @@ class Store(Versions):
         paths = [os.path.join(self.path, version, name) for name in ("privkey.pem", "passphrase")]
         return [path for path in paths if not _attributes_are_right(path, request)]
 
+    # not a parser: it only passes on foreign input
     def _is_whole(self, version: str, now: datetime.datetime) -> bool:
         """Say whether a version holds a pair that belongs together and has not expired, for whatever names."""
         try:

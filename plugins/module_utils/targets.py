@@ -72,6 +72,7 @@ def require_cryptography() -> None:
         )
 
 
+# not a parser: it reads what the collection has made or checked
 def run(argv: list[str], stdin: str | None = None) -> tuple[int, str]:
     """Run a program in the C locale; return its exit status (127: it is not there) and what it printed on both channels.
 

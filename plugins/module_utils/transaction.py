@@ -84,6 +84,7 @@ def check_certificates(sites, domains, store):
             )
 
 
+# not a parser: it accepts any text, or raises TlsError
 def check_file(path):
     """Make sure that no file of somebody else is replaced or removed."""
     content = read_file(path)
@@ -140,6 +141,7 @@ class Transaction:
             site["encrypted"] = site["encrypted"] or os.path.exists(self.passphrase(site["certificate"]))
         self.has_ipv6 = has_ipv6(module.params["ipv6"])
 
+    # not a parser: it reads what the collection has made or checked
     def converge(self):
         """Bring the file and the running nginx to what is described; return what came of that."""
         before = read_file(self.path)
@@ -251,6 +253,7 @@ class Transaction:
                 "repair that, then run this again"
             )
 
+    # not a parser: it reads what the collection has made or checked
     def write(self, text, reloaded):
         """Put the configuration in its place, once nginx has accepted it there; keep what was there if it is *reloaded*."""
         refused = self.rehearse(text)
@@ -307,6 +310,7 @@ class Transaction:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.loaded)
 
+    # not a parser: it reads what the collection has made or checked
     def rehearse(self, text):
         """Return what nginx has against *text* in the place of the file, or None."""
         staged = hidden(self.path, TEST)
@@ -435,6 +439,7 @@ def check_ports(sites, ipv6):
                 )
 
 
+# not a parser: it reads what the collection has made or checked
 def hidden(path, suffix):
     """Return a name beside *path* that no include with an asterisk finds."""
     folder, name = os.path.split(path)

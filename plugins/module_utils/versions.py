@@ -87,6 +87,7 @@ class Versions:
         return datetime.datetime.fromtimestamp(changed, datetime.timezone.utc)
 
 
+# not a parser: it reads what the collection has made or checked
 def number(version: str) -> int:
     """Return the number in the name of a version, or 0 for what is none."""
     match = VERSION.fullmatch(version)

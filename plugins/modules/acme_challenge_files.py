@@ -65,6 +65,7 @@ def decide(module):
     }
 
 
+# not a parser: it accepts any text, or raises TlsError
 def check_file(token, content):
     """Make sure that a file is what a CA may want to read (RFC 8555, section 8.1), so that nobody has anything else written."""
     said, _dot, thumbprint = str(content).partition(".")
@@ -112,6 +113,7 @@ def names_in(descriptor):
     return [] if descriptor is None else sorted(os.listdir(descriptor))
 
 
+# not a parser: it accepts any text, or raises TlsError
 def read(descriptor, name):
     """Return the content of a small file, or None for anything else."""
     try:
@@ -123,6 +125,7 @@ def read(descriptor, name):
         return None
 
 
+# not a parser: it accepts any text, or raises TlsError
 def left_behind(there, files):
     """Return the names of what runs of this ACME account may have left: whole files, and the beginnings of some."""
     endings = {content.partition(".")[2] for content in files.values()}

@@ -36,6 +36,7 @@ def decide(module):
     return {"changed": False, "now": now, "certificates": [tell(Versions(directory, name)) for name in names]}
 
 
+# not a parser: it accepts any text, or raises TlsError
 def folders(directory):
     """Return the names of the certificates in a directory."""
     try:
@@ -47,6 +48,7 @@ def folders(directory):
     ]
 
 
+# not a parser: it only passes on foreign input
 def tell(versions):
     """Return what is there of one certificate, for the controller to describe: files, and never more of a key than its public part."""
     version, since = versions.current(), versions.waiting_since()

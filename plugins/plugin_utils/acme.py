@@ -165,11 +165,13 @@ class Acme:
             answers += self._ordered(request, csr, host, _begun)[0]
         return self._solver().places(answers, host)
 
+    # not a parser: it reads what the collection has made or checked
     def record(self, request: dict, chain: list, host: str) -> None:
         """Forget the order of a chain, which is kept elsewhere by now: the same signing request may come again, for another one."""
         self._forget_orders(to_pem(chain[:1]).decode())
         self.renewals.add(host, request["name"], chain[0])
 
+    # not a parser: it reads what the collection has made or checked
     def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
         """Have the CA revoke a certificate that was ordered from here; say whether that is new."""
         found = self.renewals.find(serial_number)
@@ -331,6 +333,7 @@ class Acme:
         for name in ("orders", "limits", "failures", "certificates"):
             self.state.within(name).sweep(KEPT * (10 if name == "certificates" else 1), _now())
 
+    # not a parser: it reads what the collection has made or checked
     def _wanted(self, request: dict) -> str:
         """Return what stands for all that decides whether an order succeeds; with another one a failure need not rest."""
         asked = {key: value for key, value in self.settings.items() if key not in ("at_once", "timeout")}

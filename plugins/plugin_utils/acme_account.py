@@ -77,6 +77,7 @@ class Account:
             if gone and self.state.read(self.name).get("account") == gone.account:
                 self.state.remove(self.name)
 
+    # not a parser: it reads what the collection has made or checked
     def change_key(self) -> None:
         """Have the account use the key that is to follow (RFC 8555, section 7.3.5)."""
         following = _signing(self.keys.following())
@@ -159,6 +160,7 @@ class Account:
             )
         return application
 
+    # not a parser: it catches what the library raises
     def _binding(self, signer: Signer) -> dict[str, t.Any]:
         hmac = (self.registration.eab_hmac or "").strip().rstrip("=").replace("+", "-").replace("/", "_")
         try:

@@ -36,6 +36,7 @@ class AccountKeys:
     def __init__(self, state: State, given: str | None = None) -> None:
         self.state, self.given = state, given
 
+    # not a parser: it reads what the collection has made or checked
     def current(self) -> t.Any:
         """Return the private key, once it is made."""
         if self.given:

@@ -99,6 +99,7 @@ class Signer(t.NamedTuple):
     key: t.Any
     account: str | None = None
 
+    # not a parser: it reads what the collection has made or checked
     def sign(self, content: bytes, url: str, nonce: bytes | None) -> bytes:
         """Return the content as a JSON web signature."""
         signed = jws.JWS.sign(content, self.key, algorithm(self.key), nonce, url, self.account)
@@ -153,6 +154,7 @@ class Network:
         """Return what anybody gets from an address. *what* says in an error what was being done."""
         return self._patiently(lambda: self._send("GET", url), what, ())
 
+    # not a parser: it reads what the collection has made or checked
     def post(
         self,
         url: str,

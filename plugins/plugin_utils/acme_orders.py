@@ -130,6 +130,7 @@ class Order:
         self.orders.solver.check(self.wanted.names)
         return step(self._placed())
 
+    # not a parser: it reads what the collection has made or checked
     def _kept(self) -> bytes | None:
         """Return the chain that an earlier run got, as long as most of its life is before it."""
         try:
@@ -213,6 +214,7 @@ class Order:
         self.patience = reply.wait()
         return reply.json()
 
+    # not a parser: it only passes on foreign input
     def _downloaded(self, order: dict[str, t.Any]) -> bytes:
         """Return the chain of a certificate that was issued, the one that leads to the preferred root if there is a choice."""
         url = _url(order, "certificate", self.about)
@@ -228,6 +230,7 @@ class Order:
         self._write(step="issued", certificate=url, chain=chain.decode())
         return chain
 
+    # not a parser: it only passes on foreign input
     def _check(self, chain: bytes) -> None:
         """Make sure that a certificate is what was ordered; one that is not would come again from the same order."""
         public_key, now = load_request(self.wanted.csr).public_key(), datetime.datetime.now(datetime.timezone.utc)
@@ -320,6 +323,7 @@ class Order:
             f"{self.about}: for {name} the CA accepts {kinds}, and the solver of the issuer does {kind}; choose another solver"
         )
 
+    # not a parser: it accepts any text, or raises TlsError
     def _answer(self, authorization: dict[str, t.Any]) -> Answer:
         challenge = self._challenge(authorization)
         token = str(challenge.get("token", ""))
@@ -453,6 +457,7 @@ def _url(order: dict[str, t.Any], what: str, about: str) -> str:
     return order[what]
 
 
+# not a parser: it reads what the collection has made or checked
 def _der(pem: bytes) -> bytes:
     body = b"".join(line for line in pem.splitlines() if line and not line.startswith(b"-----"))
     return base64.b64decode(body)

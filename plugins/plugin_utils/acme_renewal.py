@@ -65,6 +65,7 @@ class Renewals:
             and not (entry.get("replaced") or entry.get("revoked"))
         ]
 
+    # not a parser: it reads what the collection has made or checked
     def add(self, host: str, request: str, leaf: t.Any, **known: t.Any) -> str | None:
         """Remember a certificate of a request, unless it is known; return its name in renewal information, if it can have one."""
         name = certificate_id(leaf)
@@ -96,6 +97,7 @@ class Renewals:
             if not (entry.get("replaced") or entry.get("revoked"))
         }
 
+    # not a parser: it reads what the collection has made or checked
     def predecessor(
         self, host: str, request: str, directory: str, domains: list[str], now: datetime.datetime
     ) -> str | None:

@@ -31,6 +31,7 @@ class State:
         """Return the folder of this name inside."""
         return State(os.path.join(self.path, name))
 
+    # not a parser: it reads what the collection has made or checked
     def read(self, name: str) -> dict[str, t.Any]:
         """Return a record; an empty one where there is none, or none that can be read: all of it can be had again."""
         try:
@@ -39,6 +40,7 @@ class State:
             return {}
         return record if isinstance(record, dict) else {}
 
+    # not a parser: it reads what the collection has made or checked
     def write(self, name: str, record: dict[str, t.Any]) -> None:
         """Put a record in the place of the one before."""
         self.make()
@@ -80,6 +82,7 @@ class State:
         return os.path.join(self.path, f"{name}.json")
 
 
+# not a parser: it reads what the collection has made or checked
 def file_name(*words: str) -> str:
     """Return the name of a file that stands for these words, which people can recognize by the last of them.
 

@@ -78,6 +78,7 @@ class TlsAction(ActionBase):
         except OSError as error:
             return {"failed": True, "msg": str(system_error(error))}
 
+    # not a parser: it only passes on foreign input
     def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Do the work."""
         raise NotImplementedError
@@ -214,6 +215,7 @@ class HostAction(TlsAction):
         "issuers": {"type": "dict", "default": {}, "no_log": True},
     }
 
+    # not a parser: it only passes on foreign input
     def decide(self, arguments, task_vars):
         request = complete_request(arguments["request"])
         arguments = {**self._task.args, "request": request, **self.secrets(request)}
@@ -311,6 +313,7 @@ def together(certificates: list[dict[str, t.Any]]) -> dict[str, t.Any]:
     }
 
 
+# not a parser: it only passes on foreign input
 def share(arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> int:
     """Return how many requests of a host may be with their CA at a time: what the CAs allow is divided among the hosts of the run."""
     allowed = []
@@ -339,6 +342,7 @@ def places(task_vars: dict[str, t.Any], port: int) -> list[tuple[str, int]]:
     return addresses(variables, host, port)
 
 
+# not a parser: it accepts any text, or raises TlsError
 def why_lost(complaint: str) -> str:
     """Return why Ansible could not work on a host, with what to do about it, from what the connection complained of."""
     last = (complaint.strip().splitlines() or ["no reason given"])[-1].strip().rstrip(".")
@@ -368,6 +372,7 @@ def why_silent(module: str, result: dict[str, t.Any]) -> str:
     )
 
 
+# not a parser: it accepts any text, or raises TlsError
 def _last_line(printed: t.Any) -> str:
     """Return the last line of what was printed on a host, fit for people."""
     lines = str(printed or "").strip().splitlines()

@@ -38,6 +38,7 @@ class Answers:
     def __init__(self, directory: str) -> None:
         self.directory = os.path.abspath(directory)
 
+    # not a parser: it reads what the collection has made or checked
     @contextlib.contextmanager
     def to(self, csr: bytes, terms: dict[str, t.Any]) -> t.Iterator[Answer]:
         """Be the only one who is busy with a signing request; a holder that dies lets go of it."""

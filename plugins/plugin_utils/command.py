@@ -60,6 +60,7 @@ class Command:
         """Return the roots that clients trust, where the issuer names them; None for those of the system."""
         return read_roots(self.roots_path)
 
+    # not a parser: it reads what the collection has made or checked
     def terms(self, request: dict) -> dict[str, t.Any]:
         """Return what decides on a certificate beside the signing request; what the environment holds may be secret."""
         environment = hashlib.sha256(json.dumps(self.environment, sort_keys=True).encode()).hexdigest()
@@ -190,6 +191,7 @@ def _written(stream: t.IO[bytes], content: bytes) -> bytes:
         return b""
 
 
+# not a parser: it accepts any text, or raises TlsError
 def _last_words(complaint: bytes) -> str:
     """Return the end of what a program complained of, on one line."""
     return printable(" ".join(complaint.decode("utf-8", "replace").split()))[-SHOWN:]

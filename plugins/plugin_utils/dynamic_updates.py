@@ -127,6 +127,7 @@ def tsig_key(name: str, secret: str, algorithm: str) -> t.Any:
         raise TlsError(f"{name!r} is no name of a key; write it as in the configuration of the name server") from error
 
 
+# not a parser: it only passes on foreign input
 def _sent(update: t.Any, server: Server) -> tuple[int, int]:
     """Send an update; return the status of the answer, and what the server has against the signature.
 

@@ -171,6 +171,7 @@ class Manual:
         with locked(self._path("lock")):
             yield
 
+    # not a parser: it only passes on foreign input
     def _hand_in(
         self, before: dict | None, request: dict, csr: bytes, host: str, now: datetime.datetime
     ) -> dict[str, t.Any]:
@@ -210,6 +211,7 @@ class Manual:
         self.queue.put(record)
         return record
 
+    # not a parser: it reads what the collection has made or checked
     def _given_before(self, record: dict | None, request: dict, csr: bytes, now: datetime.datetime) -> bytes | None:
         """Return the answer to a request that comes again although it was answered, as long as it is good."""
         if record is None or record["state"] != ANSWERED or record["fingerprint"] == request.get("in_use"):
@@ -245,6 +247,7 @@ class Manual:
         path, why = next(iter(refusals.items()))
         raise TlsError(f"{path} answers the request {request['name']} of {record['host']}, and is refused: {why}")
 
+    # not a parser: it only passes on foreign input
     def _checked(self, leaf: t.Any, entries: list[Entry], request: dict, csr: bytes, now: datetime.datetime) -> list:
         """Return the chain of a certificate, once it is one that may be installed."""
         named = self.roots()
@@ -260,6 +263,7 @@ class Manual:
             raise TlsError(_half(chain, entries, bool(named), self.settings["aia"]))
         return check_answer(answer, public_key, request, named, now, self.crossing)
 
+    # not a parser: it reads what the collection has made or checked
     def _known_intermediates(self) -> list:
         """Return the intermediates that the issuer is configured with, and those of earlier answers."""
         path, known = self.settings["intermediates"], []
@@ -325,10 +329,12 @@ class Manual:
         return os.path.join(self.directory, *parts)
 
 
+# not a parser: it reads what the collection has made or checked
 def _key(csr: bytes) -> str:
     return digest(load_request(csr).public_key())
 
 
+# not a parser: it reads what the collection has made or checked
 def _text(chain: list) -> str:
     return to_pem(chain).decode()
 

@@ -272,6 +272,7 @@ def _texts_at(server: Server, name: str) -> list[str] | str:
     return _texts(response, name)
 
 
+# not a parser: a library has parsed it
 def _texts(response: dns.message.Message, name: str) -> list[str]:
     wanted = _name(name)
     return [

@@ -107,6 +107,7 @@ def stem_of(request: str, host: str, key: str, taken: t.Collection[str]) -> str:
     return f"{stem}-{key[:8]}" if stem.lower() in {name.lower() for name in taken} else stem
 
 
+# not a parser: it reads what the collection has made or checked
 def files_of(record: dict[str, t.Any], inbox: str) -> dict[str, bytes]:
     """Return the files of a request by their names: CSR, manifest, and the page for a ticket."""
     told = manifest(record, inbox)

@@ -85,6 +85,7 @@ class Command(DnsAnswers):
     def _place(self, domain: str) -> Place | None:
         return super()._place(domain) if self.CHALLENGE == DNS else None
 
+    # not a parser: it only passes on foreign input
     def _run(self, action: str, words: list[str], answer: Answer, place: Place | None) -> None:
         told = what_to_do(action, answer, place)
         environment = {f"EVERGREEN_{name.upper()}": value for name, value in told.items()}
@@ -137,6 +138,7 @@ def words_of(command: t.Any, option: str) -> list[str]:
     return words
 
 
+# not a parser: it accepts any text, or raises TlsError
 def _said(output: t.BinaryIO) -> str:
     size = output.seek(0, os.SEEK_END)
     output.seek(max(0, size - 4 * SHOWN))

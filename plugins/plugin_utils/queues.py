@@ -42,6 +42,7 @@ class Queue:
         """Return the records of what waits, of one host or of all."""
         return [one for one in self.records() if one["state"] == WAITING and host in (None, one["host"])]
 
+    # not a parser: it reads what the collection has made or checked
     def get(self, key: str) -> dict[str, t.Any] | None:
         """Return the record of a public key, or None."""
         path = self._path(key)
@@ -51,6 +52,7 @@ class Queue:
         except ValueError as error:
             raise TlsError(f"{path} is no record of a request; restore it from a backup, or remove it") from error
 
+    # not a parser: it reads what the collection has made or checked
     def put(self, record: dict[str, t.Any]) -> None:
         """Write a record, in the place of the one before."""
         os.makedirs(self.directory, mode=0o700, exist_ok=True)

@@ -22,6 +22,7 @@ TIME = "%Y-%m-%dT%H-%M-%SZ"
 NAME = re.compile(r"([0-9]{4}(?:-[0-9]{2}){2}T(?:[0-9]{2}-){2}[0-9]{2}Z)-[0-9a-f]{16}\.json")
 
 
+# not a parser: it reads what the collection has made or checked
 def write_record(directory: str, content: dict[str, t.Any], now: datetime.datetime) -> str:
     """Write the record of a run that ended *now*; return its path."""
     directory = os.path.abspath(directory)

@@ -135,6 +135,7 @@ def in_strings(text: str) -> str:
     return " ".join(f'"{text[start : start + 255]}"' for start in range(0, len(text), 255))
 
 
+# not a parser: it reads what the collection has made or checked
 def _digest(domain: str, thumbprint: str, account: str) -> str:
     name = domain.encode("ascii")
     octets = bytes([len(name)]) + name + thumbprint.encode("ascii") + account.encode("ascii")

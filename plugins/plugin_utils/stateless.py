@@ -48,6 +48,7 @@ class Stateless:
 
         return Question(domain, token, lambda answer: answer.shows(right), refusal)
 
+    # not a parser: it accepts any text, or raises TlsError
     def _refusal(self, where: str, answer: Seen, token: str) -> str:
         if answer.status == 200 and answer.body.startswith(f"{token}.".encode()):
             return (

@@ -74,6 +74,7 @@ class Finding(t.NamedTuple):
         return self.state == "due" and not self.address
 
 
+# not a parser: it only passes on foreign input
 def survey(
     hosts: list[str],
     variables_of: t.Callable[[str], t.Mapping[str, t.Any]],
@@ -141,6 +142,7 @@ def endpoints(host: str, variables: t.Mapping[str, t.Any], known: dict) -> list[
     return found
 
 
+# not a parser: it only passes on foreign input
 def look(endpoint: Endpoint) -> Finding:
     """Return what is found of one endpoint."""
     host, wanted, domain, address, port, roots, issuer = endpoint
@@ -164,6 +166,7 @@ def look(endpoint: Endpoint) -> Finding:
         return Finding(**place, state="unknown", reason=str(error))
 
 
+# not a parser: it reads what the collection has made or checked
 def order(findings: list[Finding], lot: str) -> list[str]:
     """Return the hosts of which something is not fine, in the order in which they are to be renewed.
 
@@ -290,6 +293,7 @@ def _issuer(name: str, issuers: dict, known: dict) -> tuple[t.Any, list | None]:
     return known[key]
 
 
+# not a parser: it reads what the collection has made or checked
 def _without_place(finding: Finding) -> str:
     """Return the reason without the name and address that stand in front of it in the table."""
     return finding.reason.split(f"at {finding.address} port {finding.port}: ", 1)[-1]

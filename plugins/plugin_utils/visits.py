@@ -33,6 +33,7 @@ class Seen(t.NamedTuple):
     headers: t.Any
     body: bytes
 
+    # not a parser: it only passes on foreign input
     def shows(self, content: str) -> bool:
         """Say whether a CA would read this there (RFC 8555, section 8.3)."""
         return self.status == 200 and self.body.strip() == content.encode()
@@ -168,6 +169,7 @@ def _followed(domain: str, url: str, location: str) -> tuple[str, str, str, str]
     return target, parts.scheme, str(parts.hostname), parts.path
 
 
+# not a parser: it accepts any text, or raises TlsError
 def _gone_astray(domain: str, address: str, url: str, why: str = "") -> str:
     return (
         f"{_at(domain, address)} redirects to {url.partition('/.well-known')[0]}, and no host of ours answers there"

@@ -407,8 +407,12 @@ def read_master(content: bytes) -> None:
     pid, _line, rest = content.partition(b"\n")
     one = master.Master.__new__(master.Master)
     one.nginx = parse_nginx(test_nginx.BOOKWORM)
-    with mock.patch.object(
-        master, "read_file", side_effect=lambda path, _since=0: pid if path.endswith(".pid") else rest
+    with (
+        mock.patch.object(
+            master, "read_file", side_effect=lambda path, _since=0: pid if path.endswith(".pid") else rest
+        ),
+        mock.patch.object(master, "_read_regular", return_value=rest),  # with or without an nginx on this machine
+        mock.patch.object(master, "_find", return_value=[]),
     ):
         one.process()
         one.error_log()
@@ -992,7 +996,15 @@ PARSERS = (
         (b'nginx: [emerg] unknown directive "x" in /x:1\n',),
     ),
     Parser("configurations", "nginx -T", read_configuration, (listing(test_configurations.FILES),)),
-    Parser("master", "pid file, configuration and log", read_master, (b"1234\n" + listing(test_configurations.FILES),)),
+    Parser(
+        "master",
+        "pid file, configuration and log",
+        read_master,
+        (
+            b"1234\n" + listing(test_configurations.FILES),
+            b"1234\nhttp { server { listen 443 ssl; server_name www.example.org; } }",
+        ),
+    ),
     Parser(
         "processes",
         "listings in /proc",

@@ -14,12 +14,21 @@ import pytest
 import yaml
 
 ROOT = pathlib.Path(__file__).parents[2]
-ROLES = sorted(path for path in ROOT.glob("roles/*") if path.is_dir())
 HEADER = [
     "Copyright (c) Evergreen contributors",
     "GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)",
     "SPDX-License-Identifier: GPL-3.0-or-later",
 ]
+
+
+def files(pattern, below=ROOT):
+    """Return the files and folders that match a pattern. There are some: a test that loops over none asserts nothing."""
+    found = sorted(below.glob(pattern))
+    assert found, f"{pattern} matches nothing"
+    return found
+
+
+ROLES = [path for path in files("roles/*") if path.is_dir()]
 
 
 def read_yaml(path):
@@ -30,7 +39,9 @@ def tracked_files(*patterns):
     """Return the files of the repository, committed or not, that git does not ignore."""
     command = ["git", "ls-files", "-co", "--exclude-standard", "-z", "--", *patterns]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return sorted({ROOT / name for name in names.split("\0") if (ROOT / name).is_file()})
+    found = sorted({ROOT / name for name in names.split("\0") if (ROOT / name).is_file()})
+    assert found, f"{patterns} match nothing"
+    return found
 
 
 def role_options(role):
@@ -65,7 +76,7 @@ def test_a_role_says_for_whom_it_is(role):
 @of_role
 def test_only_renew_and_deploy_know_other_roles(role):
     if role.name not in {"renew", "deploy"}:
-        for path in role.rglob("*.yml"):
+        for path in files("**/*.yml", role):
             text = path.read_text(encoding="utf-8")
             assert not re.search(r"\b(include_role|import_role):|^dependencies: *(?!\[\])\S*$", text, re.MULTILINE), (
                 path
@@ -73,19 +84,19 @@ def test_only_renew_and_deploy_know_other_roles(role):
 
 
 def test_the_action_group_holds_every_module():
-    modules = sorted(path.stem for path in ROOT.glob("plugins/modules/*.py"))
+    modules = [path.stem for path in files("plugins/modules/*.py")]
     assert read_yaml("meta/runtime.yml")["action_groups"]["all"] == modules
 
 
 def test_what_travels_to_hosts_leaves_its_documentation_behind():
-    for path in ROOT.glob("plugins/modules/*.py"):
+    for path in files("plugins/modules/*.py"):
         travels = "import " in path.read_text(encoding="utf-8").replace("from __future__ import", "")
         assert path.with_suffix(".yml").exists() == travels, path
 
 
 def test_an_action_has_the_documentation_of_a_module():
-    actions = {path.stem for path in ROOT.glob("plugins/action/*.py")}
-    assert actions <= {path.stem for path in ROOT.glob("plugins/modules/*.py")}
+    actions = {path.stem for path in files("plugins/action/*.py")}
+    assert actions <= {path.stem for path in files("plugins/modules/*.py")}
 
 
 def test_the_libraries_of_the_controller_are_named_once():
@@ -95,7 +106,7 @@ def test_the_libraries_of_the_controller_are_named_once():
 
 def test_what_people_read_is_named_as_it_is_called():
     """Each evergreen.tls.NAME in a text is a playbook, role, module or other plugin."""
-    there = {path.stem for path in [*ROOT.glob("plugins/*/*"), *ROOT.glob("playbooks/*"), *ROLES]}
+    there = {path.stem for path in [*files("plugins/*/*"), *files("playbooks/*"), *ROLES]}
     for path in tracked_files("*.md", "*.yml", "changelogs/fragments"):
         named = re.findall(r"(?<!ansible_collections\.)\bevergreen\.tls\.([a-z_]+)", path.read_text(encoding="utf-8"))
         assert set(named) - {"all", "git", "plugins"} <= there, path
@@ -106,6 +117,7 @@ def test_what_is_said_of_drift_is_what_the_scenario_sees():
         r"^\| (.+) \| (.+) \| (.+) \| (.+) \|$", (ROOT / "docs/survey.md").read_text("utf-8"), re.MULTILINE
     )
     hosts = read_yaml("molecule/drift/inventory.yml")["web"]["hosts"].values()
+    assert hosts
     seen = [(host["drift"], host["survey"], host["inspection"], host["renew"]) for host in hosts]
     assert rows[2 : 2 + len(seen)] == seen
 

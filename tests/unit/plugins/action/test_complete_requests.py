@@ -9,7 +9,19 @@ from __future__ import annotations
 import pytest
 from ansible.playbook.task import Task
 
-ACTIONS = ["certificate_request", "certificate_install", "nginx_reload", "handshake_verify"]
+from ansible_collections.evergreen.tls.plugins.action import (
+    certificate_install,
+    certificate_request,
+    handshake_verify,
+    nginx_reload,
+)
+
+ACTIONS = {
+    "certificate_request": certificate_request,
+    "certificate_install": certificate_install,
+    "nginx_reload": nginx_reload,
+    "handshake_verify": handshake_verify,
+}
 REQUEST = {"name": "web", "domains": ["www.example.org"], "issuer": "ours"}
 
 
@@ -27,12 +39,9 @@ class Roots:
 
 def run(monkeypatch, name, request, check_mode=False, result=None, **arguments):
     """Return what an action answers, and the arguments that the host gets."""
-    module = f"ansible_collections.evergreen.tls.plugins.action.{name}"
-    action_class = __import__(module, fromlist=["ActionModule"]).ActionModule
-    for owner in ("certificate_request", "handshake_verify"):
-        monkeypatch.setattr(
-            f"ansible_collections.evergreen.tls.plugins.action.{owner}.open_issuer", lambda *_a: Roots()
-        )
+    action_class = ACTIONS[name].ActionModule
+    for owner in (certificate_request, handshake_verify):
+        monkeypatch.setattr(owner, "open_issuer", lambda *_a: Roots())
     task, passed = Task(), []
     task.action, task.check_mode = f"evergreen.tls.{name}", check_mode
     task.args = {"request": request, **arguments}

@@ -14,6 +14,7 @@ import stat
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils import files
+from ansible_collections.evergreen.tls.plugins.module_utils import store as store_module
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request, public_bytes, write_key
@@ -342,7 +343,8 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path):
 
 def test_only_one_process_at_a_time_works_on_a_certificate(store, monkeypatch):
     monkeypatch.setattr(
-        "ansible_collections.evergreen.tls.plugins.module_utils.store.locked",
+        store_module,
+        "locked",
         lambda path: files.locked(path, patience=0.1),
     )
     with store.lock():

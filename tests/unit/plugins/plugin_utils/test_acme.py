@@ -27,6 +27,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsErr
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import common_name, fingerprint, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
+from ansible_collections.evergreen.tls.plugins.plugin_utils import acme_network
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_network import Network
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_renewal import certificate_id
 from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
@@ -483,7 +484,7 @@ def test_variables_of_the_environment_make_nobody_trusted(acme, pebble, monkeypa
 
 
 def test_a_ca_that_is_away_is_told_and_the_next_one_asked(acme, pebble, monkeypatch):
-    monkeypatch.setattr("ansible_collections.evergreen.tls.plugins.plugin_utils.acme_network.DELAYS", (0.0,))
+    monkeypatch.setattr(acme_network, "DELAYS", (0.0,))
     away = f"https://127.0.0.1:{closed_port()}/dir"
     with pytest.raises(
         TlsError,

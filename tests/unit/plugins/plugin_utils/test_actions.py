@@ -28,6 +28,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import (
     why_lost,
 )
 
+PLUGINS = pathlib.Path(__file__).parents[4] / "plugins"
+
 
 def test_a_host_is_reached_where_its_resolved_variables_say():
     task_vars = {
@@ -341,10 +343,13 @@ def test_modules_of_several_kinds_go_in_one_trip_each_after_what_it_needs():
 
 
 def test_an_action_loads_the_steps_it_takes_before_ansible_forks_for_each_host():
-    for path in (pathlib.Path(actions.__file__).parents[1] / "action").glob("*.py"):
+    loaded = set()
+    for path in PLUGINS.glob("action/*.py"):
         taken = set(re.findall(r'\.step\(\s*"(\w+)"', path.read_text(encoding="utf-8")))
         module = importlib.import_module(f"ansible_collections.evergreen.tls.plugins.action.{path.stem}")
         assert taken <= set(getattr(module.ActionModule, "STEPS", ()))
+        loaded |= taken
+    assert loaded  # else there was nothing to look at
 
 
 def test_what_is_the_last_on_a_host_is_done_after_all_else():

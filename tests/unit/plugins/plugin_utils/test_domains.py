@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils import domains
 from ansible_collections.evergreen.tls.plugins.plugin_utils.domains import normal_name, normal_names
 
 try:
@@ -179,7 +180,7 @@ def test_what_is_no_internationalised_name_is_refused(text, sentence):
 
 
 def test_names_in_ascii_do_without_the_idna_library(monkeypatch):
-    monkeypatch.setattr("ansible_collections.evergreen.tls.plugins.plugin_utils.domains.idna", None)
+    monkeypatch.setattr(domains, "idna", None)
     assert normal_name("xn--bcher-kva.example") == "xn--bcher-kva.example"
     with pytest.raises(TlsError) as caught:
         normal_name("bücher.example")

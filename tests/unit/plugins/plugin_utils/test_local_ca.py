@@ -23,6 +23,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsErr
 from ansible_collections.evergreen.tls.plugins.module_utils.files import locked
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request, public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
+from ansible_collections.evergreen.tls.plugins.plugin_utils import local_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import LocalCa
 from ansible_collections.evergreen.tls.tests.unit.authority import openssl, some_key
 
@@ -403,7 +404,8 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
 
 def test_a_lock_that_is_held_is_waited_for(folder, monkeypatch):
     monkeypatch.setattr(
-        "ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca.locked",
+        local_ca,
+        "locked",
         lambda path: locked(path, patience=0.1),
     )
     ca = opened(folder)
@@ -518,7 +520,8 @@ def test_a_revocation_list_in_the_second_half_of_its_life_is_renewed(folder, mon
     issue(ca)
     assert (folder / "crl.pem").read_bytes() == before
     monkeypatch.setattr(
-        "ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca._now",
+        local_ca,
+        "_now",
         lambda: datetime.datetime.now(datetime.timezone.utc) + 16 * DAY,
     )
     issue(ca)

@@ -36,8 +36,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request, public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, to_pem
+from ansible_collections.evergreen.tls.plugins.plugin_utils import manual
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuance import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.outboxes import Outbox
+from ansible_collections.evergreen.tls.plugins.plugin_utils.queues import Queue
 from ansible_collections.evergreen.tls.plugins.plugin_utils.waiting import Waiting
 from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, key_pem, new_key, some_key
 
@@ -526,7 +529,7 @@ def test_what_nobody_answers_expires(desk, monkeypatch):
     desk.settings["patience"] = "30d"
     desk.ask(host="web9", csr=make_request(some_key(9), NAMES, {}))
     later = NOW + 31 * DAY
-    monkeypatch.setattr("ansible_collections.evergreen.tls.plugins.plugin_utils.manual.utc_now", lambda: later)
+    monkeypatch.setattr(manual, "utc_now", lambda: later)
     desk.ask()
     assert desk.files() == ["www_web1.csr", "www_web1.html", "www_web1.yml"]
     assert desk.issuer.waiting_names("web9") == []
@@ -739,8 +742,7 @@ def test_a_run_that_dies_at_any_step_leaves_the_next_one_its_work(desk, monkeypa
     def die(*_arguments, **_more):
         raise KeyboardInterrupt
 
-    module = "ansible_collections.evergreen.tls.plugins.plugin_utils"
-    owner = f"{module}.queues.Queue.{step}" if step in ("close",) else f"{module}.outboxes.Outbox.{step}"
+    owner = Queue if step == "close" else Outbox
     desk.settings["bundle"] = True
     if moment != "handed in":
         desk.ask()
@@ -748,7 +750,7 @@ def test_a_run_that_dies_at_any_step_leaves_the_next_one_its_work(desk, monkeypa
         desk.put("a.pem", to_pem(CHAIN))
     work = (lambda: desk.issuer.withdraw("web1", "www")) if moment == "withdrawn" else desk.ask
     with monkeypatch.context() as dying:
-        dying.setattr(owner, die)
+        dying.setattr(owner, step, die)
         with contextlib.suppress(KeyboardInterrupt):
             work()
     result = work()
