@@ -20,7 +20,7 @@ def read(path):
 
 @pytest.mark.parametrize(
     ("role", "module", "told"),
-    [("firewall", "firewall_port", "deploy_firewall"), ("nginx", "nginx_sites", "deploy_nginx_settings")],
+    [("firewall", "firewall_port", "deploy_firewall_settings"), ("nginx", "nginx_sites", "deploy_nginx_settings")],
 )
 def test_deploy_tells_a_module_what_the_role_of_its_own_does(role, module, told):
     (task,) = read(f"{role}/tasks/main.yml")
@@ -29,13 +29,24 @@ def test_deploy_tells_a_module_what_the_role_of_its_own_does(role, module, told)
     assert read("deploy/vars/main.yml")[told] == alone
 
 
-@pytest.mark.parametrize(("role", "part"), [("firewall", "certificate_firewall"), ("nginx", "certificate_nginx")])
-def test_deploy_leaves_out_what_the_role_would(role, part):
+@pytest.mark.parametrize(
+    ("role", "settings"),
+    [("firewall", "deploy_firewall_settings"), ("nginx", "deploy_nginx_settings | combine(deploy_tickets)")],
+)
+def test_deploy_leaves_out_what_the_role_would(role, settings):
     (task,) = read(f"{role}/tasks/main.yml")
     condition = (
         task["when"]
         if isinstance(task["when"], str)
         else " and ".join(f"({one})" if " or " in one else one for one in task["when"])
     )
-    *_before, block = read("deploy/tasks/together.yml")
-    assert block["block"][0]["vars"][part] == f"{{{{ deploy_{role} if {condition} else {{}} }}}}"
+    assert read("deploy/vars/main.yml")[f"deploy_{role}"] == f"{{{{ {settings} if {condition} else {{}} }}}}"
+
+
+def test_deploy_hands_all_of_it_to_the_action_that_obtains_certificates():
+    prepare, block = (
+        task for task in read("deploy/tasks/main.yml") if "block" in task or "evergreen.tls.certificate_obtain" in task
+    )
+    arguments = {"firewall": "{{ deploy_firewall }}", "nginx": "{{ deploy_nginx }}"}
+    assert block["block"][0]["vars"] == {f"certificate_{part}": told for part, told in arguments.items()}
+    assert prepare["evergreen.tls.certificate_obtain"] == {"requests": [], **arguments}
