@@ -16,8 +16,9 @@ from ansible.utils.display import Display
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils.current_user import user
 from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration
-from ansible_collections.evergreen.tls.plugins.plugin_utils.records import remove_old_records, user, write_record
+from ansible_collections.evergreen.tls.plugins.plugin_utils.records import remove_old_records, write_record
 from ansible_collections.evergreen.tls.plugins.plugin_utils.reports import report, surveyed, text
 
 display = Display()

@@ -18,10 +18,14 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils import keystores
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.files import replace_file, sweep_beside, sync_folder
+from ansible_collections.evergreen.tls.plugins.module_utils.files import (
+    read_file,
+    replace_file,
+    sweep_beside,
+    sync_folder,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.store import Store, group_id, user_id
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 
 try:
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat

@@ -193,3 +193,21 @@ def locked(path: str, patience: float = 60.0, place: int | None = None, is_folde
 
 def _unused_name(folder: str, name: str) -> str:
     return os.path.join(folder, f".{name}.{secrets.token_hex(4)}")
+
+
+def read_file(path: str, since: int = 0) -> bytes | None:
+    """Return the content of a file, or what comes after its first bytes, or None where there is none.
+
+    Raises TlsError for what is no file, and might never end.
+    """
+    try:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a folder says what it is
+            raise TlsError(f"{path} is not a regular file; move it away and run this again")
+        with open(path, "rb") as stream:
+            stream.seek(since)
+            return stream.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError:  # a path that none can be, with a zero byte say
+        return None

@@ -12,11 +12,12 @@ import os
 import shlex
 
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, describe_chain, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.commands import run
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import require_cryptography, run
+from ansible_collections.evergreen.tls.plugins.module_utils.targets import require_cryptography
 
 # The one definition of the options of certificate_install. Described for people in plugins/modules/certificate_install.yml.
 OPTIONS = {

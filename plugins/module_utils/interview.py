@@ -9,9 +9,9 @@ from __future__ import annotations
 import glob
 import os
 
+from ansible_collections.evergreen.tls.plugins.module_utils.commands import run
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.files import locked, replace_file, sweep_beside
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file, run
+from ansible_collections.evergreen.tls.plugins.module_utils.files import locked, read_file, replace_file, sweep_beside
 
 WIRE = "latin-1"  # a character for each byte: Ansible carries nothing that is not UTF-8, and files hold what they hold
 

@@ -13,8 +13,10 @@ import signal
 import time
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils.commands import run
 from ansible_collections.evergreen.tls.plugins.module_utils.configurations import Server, load, servers, setting
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.files import read_file
 from ansible_collections.evergreen.tls.plugins.module_utils.nginx import (
     Nginx,
     first_error,
@@ -34,7 +36,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils.processes import (
     stranger,
     title,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file, run
 
 MASTER = "nginx: master process"
 ONCE_MORE = 3.0  # seconds; nginx tries for two and a half to have its ports

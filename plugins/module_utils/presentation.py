@@ -11,13 +11,14 @@ import time
 
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.files import read_file
 from ansible_collections.evergreen.tls.plugins.module_utils.handshakes import handshake
 from ansible_collections.evergreen.tls.plugins.module_utils.master import Master
 from ansible_collections.evergreen.tls.plugins.module_utils.names import probe_name
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, identity
 from ansible_collections.evergreen.tls.plugins.module_utils.processes import listeners
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file, require_cryptography
+from ansible_collections.evergreen.tls.plugins.module_utils.targets import require_cryptography
 
 IN_A_ROW = 3  # looks that have to agree, since workers that are going away may still answer
 LAST_WORDS = 2000  # characters of the error log that are worth a person's time

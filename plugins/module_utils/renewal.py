@@ -9,14 +9,10 @@ from __future__ import annotations
 import datetime
 import hashlib
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import (
-    check_chain,
-    not_after,
-    not_before,
-    parse_chain,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import describe_key, load_key, wanted_kind
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not_after, not_before
 
 # The share of the lifetime that has to be left, where the request does not say.
 DEFAULT = 1 / 3

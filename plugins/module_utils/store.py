@@ -24,6 +24,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.files import (
     locked,
     make_folder,
     put_file,
+    read_file,
     remove_folder,
     replace_file,
     replace_link,
@@ -33,7 +34,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils.files import (
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils.renewal import why_renew
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import key_mode
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 from ansible_collections.evergreen.tls.plugins.module_utils.versions import Versions, number
 
 

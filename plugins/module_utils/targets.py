@@ -7,10 +7,6 @@
 from __future__ import annotations
 
 import copy
-import errno
-import os
-import stat
-import subprocess
 import typing as t
 
 from ansible.module_utils.basic import missing_required_lib
@@ -24,13 +20,6 @@ except ImportError:
     HAS_CRYPTOGRAPHY = False
 else:
     HAS_CRYPTOGRAPHY = True
-
-EXHAUSTED = (
-    errno.EAGAIN,
-    errno.ENOMEM,
-    errno.EMFILE,
-    errno.ENFILE,
-)  # nothing is wrong with the program that was to run
 
 
 def answer(module, decide: t.Callable[[t.Any], dict[str, t.Any]]) -> t.NoReturn:
@@ -70,48 +59,3 @@ def require_cryptography() -> None:
         raise TlsError(
             f"{sentence}. Install the package python3-cryptography on this host", missing="python3-cryptography"
         )
-
-
-# not a parser: it reads what the collection has made or checked
-def run(argv: list[str], stdin: str | None = None) -> tuple[int, str]:
-    """Run a program in the C locale; return its exit status (127: it is not there) and what it printed on both channels.
-
-    AnsibleModule.run_command() now and then waits for a second after the program has ended. No program finds a terminal to ask
-    somebody at, as nginx does for a passphrase that it has not been told.
-    """
-    environment = {**os.environ, "LC_ALL": "C", "LANGUAGE": "C"}
-    options = {"capture_output": True, "env": environment, "text": True, "errors": "surrogateescape"}
-    options["start_new_session"] = True
-    try:
-        if stdin is None:
-            ended = subprocess.run(argv, stdin=subprocess.DEVNULL, check=False, **options)
-        else:
-            # In memory, and all of it there before the program starts: of a pipe it would read half if this process were killed.
-            with open(os.memfd_create("stdin"), "w+b") as stream:
-                stream.write(stdin.encode("utf-8", "surrogateescape"))
-                stream.seek(0)
-                ended = subprocess.run(argv, stdin=stream, check=False, **options)
-    except OSError as error:
-        if error.errno in EXHAUSTED:
-            error.filename = argv[0]
-            raise
-        return 127, f"{argv[0]}: {error.strerror}"
-    return ended.returncode, "\n".join(part for part in (ended.stdout.strip(), ended.stderr.strip()) if part)
-
-
-def read_file(path: str, since: int = 0) -> bytes | None:
-    """Return the content of a file, or what comes after its first bytes, or None where there is none.
-
-    Raises TlsError for what is no file, and might never end.
-    """
-    try:
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a folder says what it is
-            raise TlsError(f"{path} is not a regular file; move it away and run this again")
-        with open(path, "rb") as stream:
-            stream.seek(since)
-            return stream.read()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except ValueError:  # a path that none can be, with a zero byte say
-        return None

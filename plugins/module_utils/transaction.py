@@ -25,6 +25,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.files import (
     create_file,
     locked,
     named,
+    read_file,
     replace_file,
     sweep_beside,
     sync_folder,
@@ -41,7 +42,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils.sites import (
     render,
     site_at,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 
 LOCK = "lock"
 TEST = "evergreen-test"  # how the files end that nginx tests before they go live

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.evergreen.tls.plugins.module_utils.commands import run
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import run
 
 SYSTEMCTL = "systemctl"
 STOPPED = ("inactive", "deactivating")

@@ -25,9 +25,9 @@ import os
 import re
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.files import read_file
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key
 from ansible_collections.evergreen.tls.plugins.module_utils.names import check_request_name
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 
 VERSION = re.compile(r"v([0-9]{4,9})")
 

@@ -32,8 +32,8 @@ from ansible.utils.display import Display
 
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.files import read_file
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_directories import (
     Directory,
     directories,

@@ -13,9 +13,8 @@ import os
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.files import replace_file
+from ansible_collections.evergreen.tls.plugins.module_utils.files import read_file, replace_file
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import open_key
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_state import State
 
 try:

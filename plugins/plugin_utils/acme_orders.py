@@ -22,10 +22,11 @@ import typing as t
 
 from ansible.utils.display import Display
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import not_after, not_before, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_request
 from ansible_collections.evergreen.tls.plugins.module_utils.names import is_address
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not_after, not_before
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_account import Account
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_keys import base64url, thumbprint
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_problems import (

@@ -17,14 +17,9 @@ import random
 import re
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import (
-    names_of,
-    not_after,
-    not_before,
-    parse_chain,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import names_of, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not_after, not_before, to_pem
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_keys import base64url
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_problems import Problem, Unreachable, printable
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_state import State, file_name, moment

@@ -17,8 +17,7 @@ import os
 import re
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.files import locked, replace_file
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
+from ansible_collections.evergreen.tls.plugins.module_utils.files import locked, read_file, replace_file
 
 
 class State:

@@ -23,9 +23,8 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.files import locked, replace_file, sync_folder
+from ansible_collections.evergreen.tls.plugins.module_utils.files import locked, read_file, replace_file, sync_folder
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 
 KEPT = datetime.timedelta(days=30)  # for as long, a request may wait on its host
 BETWEEN_LOOKS = datetime.timedelta(hours=1)  # for old answers: each looks at every file of the folder

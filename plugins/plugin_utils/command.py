@@ -19,12 +19,12 @@ import subprocess
 import time
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import BEGIN, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import BEGIN
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import LARGEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils.patience import end
+from ansible_collections.evergreen.tls.plugins.plugin_utils.roots import read_roots
 from ansible_collections.evergreen.tls.plugins.plugin_utils.terminals import printable
 from ansible_collections.evergreen.tls.plugins.plugin_utils.waiting import Waiting, moment, utc_now
 
@@ -165,20 +165,6 @@ class Command:
                     )
                 time.sleep(0.05)
         return process.returncode, output[process.stdout], output[process.stderr]
-
-
-def read_roots(path: str | None) -> bytes | None:
-    """Return the roots in a file of the controller, in PEM, or None where no file is named."""
-    if not path:
-        return None
-    pem = read_file(path)
-    if pem is None:
-        raise TlsError(f"roots: {path} does not exist; correct the path, or leave it out for a CA that systems trust")
-    try:
-        parse_chain(pem)
-    except TlsError as error:
-        raise TlsError(f"roots: {path}: {error}") from error
-    return pem
 
 
 def _written(stream: t.IO[bytes], content: bytes) -> bytes:

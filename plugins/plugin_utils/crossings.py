@@ -15,8 +15,8 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import is_authority, is_signed_by, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.files import read_file
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import common_name, to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 
 # The settings that issuers of every type have for this.
 CROSSING: dict[str, t.Any] = {

@@ -16,8 +16,8 @@ import urllib.parse
 
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import is_authority, is_signed_by, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils.files import read_file
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import common_name, not_after, not_before
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils.contents import contents
 from ansible_collections.evergreen.tls.plugins.plugin_utils.crossings import STRAIGHT, Crossing
 

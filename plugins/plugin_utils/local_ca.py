@@ -22,9 +22,15 @@ import os
 import re
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import not_after, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.files import create_file, locked, replace_file, sync_folder
+from ansible_collections.evergreen.tls.plugins.module_utils.files import (
+    create_file,
+    locked,
+    read_file,
+    replace_file,
+    sync_folder,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     general_names,
     load_request,
@@ -32,8 +38,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     public_bytes,
     subject_name,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not_after, to_pem
 from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils.shapes import shaped
 

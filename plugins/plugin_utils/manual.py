@@ -25,7 +25,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.files import locked
+from ansible_collections.evergreen.tls.plugins.module_utils.files import locked, read_file
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import describe_key, load_request, subject_name
 from ansible_collections.evergreen.tls.plugins.module_utils.portraits import (
     common_name,
@@ -33,10 +33,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils.portraits import (
     not_before,
     to_pem,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
-from ansible_collections.evergreen.tls.plugins.plugin_utils.command import read_roots
 from ansible_collections.evergreen.tls.plugins.plugin_utils.contents import contents
 from ansible_collections.evergreen.tls.plugins.plugin_utils.crossings import STRAIGHT
+from ansible_collections.evergreen.tls.plugins.plugin_utils.current_user import user
 from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils.inboxes import (
@@ -56,7 +55,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils.intermediates import
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils.outboxes import Outbox, stem_of
 from ansible_collections.evergreen.tls.plugins.plugin_utils.queues import ANSWERED, WAITING, WITHDRAWN, Queue
-from ansible_collections.evergreen.tls.plugins.plugin_utils.records import user
+from ansible_collections.evergreen.tls.plugins.plugin_utils.roots import read_roots
 from ansible_collections.evergreen.tls.plugins.plugin_utils.waiting import Waiting, moment, utc_now
 
 

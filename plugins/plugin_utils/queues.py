@@ -13,8 +13,7 @@ import os
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.files import replace_file
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
+from ansible_collections.evergreen.tls.plugins.module_utils.files import read_file, replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils.waiting import moment
 
 WAITING, ANSWERED, WITHDRAWN = "waiting", "answered", "withdrawn"

@@ -10,7 +10,6 @@ import contextlib
 import datetime
 import json
 import os
-import pwd
 import re
 import secrets
 import typing as t
@@ -53,14 +52,6 @@ def written(name: str) -> datetime.datetime | None:
         return datetime.datetime.strptime(match[1], TIME).replace(tzinfo=datetime.timezone.utc) if match else None
     except ValueError:  # the 31st of February
         return None
-
-
-def user() -> str:
-    """Return the name of the user who runs this, or the number of one without a name."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def _make_folder(path: str) -> None:

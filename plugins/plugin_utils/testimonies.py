@@ -11,7 +11,7 @@ import typing as t
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import complaints
+from ansible_collections.evergreen.tls.plugins.plugin_utils.complaints import complaints
 from ansible_collections.evergreen.tls.plugins.plugin_utils.shapes import shaped
 from ansible_collections.evergreen.tls.plugins.plugin_utils.terminals import printable
 

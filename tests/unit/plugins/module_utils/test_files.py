@@ -21,13 +21,13 @@ from ansible_collections.evergreen.tls.plugins.module_utils.files import (
     locked,
     make_folder,
     put_file,
+    read_file,
     remove_folder,
     replace_file,
     replace_link,
     sweep_beside,
     sync_folder,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import read_file
 
 HOLDER = """
 import sys, time

@@ -13,14 +13,10 @@ import sys
 
 import pytest
 
+from ansible_collections.evergreen.tls.plugins.module_utils.commands import run
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import (
-    answer,
-    answered,
-    read_file,
-    run,
-    with_arguments,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils.files import read_file
+from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, answered, with_arguments
 
 
 def test_a_file_is_read_where_there_is_one(tmp_path):

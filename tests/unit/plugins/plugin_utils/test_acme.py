@@ -22,10 +22,16 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action.acme_account import ActionModule
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import names_of, not_after, not_before, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import names_of, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import common_name, fingerprint, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import (
+    common_name,
+    fingerprint,
+    not_after,
+    not_before,
+    to_pem,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils import acme_network
 from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_network import Network

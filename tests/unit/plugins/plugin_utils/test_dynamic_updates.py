@@ -16,7 +16,8 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils import dns_answers
-from ansible_collections.evergreen.tls.plugins.plugin_utils.solvers import Answer, open_solver
+from ansible_collections.evergreen.tls.plugins.plugin_utils.challenge_answers import Answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.solvers import open_solver
 from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER, TTL, name_of
 
 SECRET = base64.b64encode(b"a secret of at least 32 octets, as it ought to be").decode()

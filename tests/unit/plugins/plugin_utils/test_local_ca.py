@@ -18,11 +18,11 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import not_after, not_before, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils.files import locked
 from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request, public_bytes
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not_after, not_before, to_pem
 from ansible_collections.evergreen.tls.plugins.plugin_utils import local_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import LocalCa
 from ansible_collections.evergreen.tls.tests.unit.authority import openssl, some_key

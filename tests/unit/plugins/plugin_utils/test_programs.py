@@ -16,7 +16,8 @@ import dns.rdatatype
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.solvers import Answer, open_solver
+from ansible_collections.evergreen.tls.plugins.plugin_utils.challenge_answers import Answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils.solvers import open_solver
 from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER, name_of
 
 RECORD = "_acme-challenge.www.example.org"

@@ -1,0 +1,18 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The user who runs Ansible on the controller."""
+
+from __future__ import annotations
+
+import os
+import pwd
+
+
+def user() -> str:
+    """Return the name of the user who runs this, or the number of one without a name."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
