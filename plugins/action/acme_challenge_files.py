@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 
 
 class ActionModule(TlsAction):

@@ -6,18 +6,21 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import (
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import (
     OBTAINING,
     PASSED_ON,
     ChainAction,
     passed_on,
     share,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils.challenges import hosts_answer
-from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct, complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuance import begin_once
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import check_request_for_issuer, open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct, complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import begin_once
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
+    check_request_for_issuer,
+    open_issuer,
+)
 
 
 class ActionModule(ChainAction):

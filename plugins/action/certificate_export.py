@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import HostAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import HostAction
 
 
 class ActionModule(HostAction):

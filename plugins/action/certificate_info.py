@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils.exhibits import describe_exhibits
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed import describe_exhibits
 
 
 class ActionModule(TlsAction):

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils import clocks
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import HostAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import clock_skew as clocks
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import HostAction
 
 
 class ActionModule(HostAction):

@@ -8,21 +8,22 @@ import contextlib
 import datetime
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import PLAIN, Waiting, describe, sentence
 
 # So that not each fork has to load what ACME needs:
-from ansible_collections.evergreen.tls.plugins.plugin_utils import (  # pylint: disable=unused-import
-    acme_orders,  # noqa: F401
-    solvers,  # noqa: F401
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import orders as acme_orders  # noqa: F401, pylint: disable=unused-import
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
+    check_request_for_issuer,
+    open_issuer,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuance import issue_once
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import check_request_for_issuer, open_issuer
-from ansible_collections.evergreen.tls.plugins.plugin_utils.waiting import PLAIN, Waiting, describe, sentence
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import registry as solvers  # noqa: F401, pylint: disable=unused-import
 
 
 class ActionModule(TlsAction):

@@ -7,17 +7,17 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import (
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import (
     OBTAINING,
     PASSED_ON,
     ChainAction,
     passed_on,
     share,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils.challenges import hosts_answer
-from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct, wants_encryption
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import ISSUERS, open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct, wants_encryption
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS, open_issuer
 
 
 class ActionModule(ChainAction):

@@ -7,12 +7,12 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
-from ansible_collections.evergreen.tls.plugins.plugin_utils import clocks
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import (
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import clock_skew as clocks
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
     advice,
     check_request_for_issuer,
     open_issuer,

@@ -8,11 +8,11 @@ import datetime
 import os
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
-from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_state import State, file_name, moment
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import ChainAction, passed_on
-from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct
-from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import REASONS
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import ChainAction, passed_on
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import REASONS
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name, moment
 
 ALL = "all"
 

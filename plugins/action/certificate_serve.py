@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import ChainAction, passed_on
-from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import ChainAction, passed_on
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
 
 
 class ActionModule(ChainAction):

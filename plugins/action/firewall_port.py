@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils.changes import find_change, no_change, prove
-from ansible_collections.evergreen.tls.plugins.plugin_utils.firewalls import (
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base import (
     BACKENDS,
     find_firewall,
     first_looks,
     make_doors,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils.transcripts import Look, Transcript, think, to_wire
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change import find_change, no_change, prove
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Look, Transcript, think, to_wire
 
 ATTEMPTS = 3  # at a change between two looks of somebody else
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain, parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.proofs import prove_all
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction, places
-from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import prove_all
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction, places
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 
 
 class ActionModule(TlsAction):

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.sites import OPTIONS
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils.challenges import challenge_thumbprints
-from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import wants_encryption
-from ansible_collections.evergreen.tls.plugins.plugin_utils.descriptions import normal_sites
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import OPTIONS
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import wants_encryption
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_sites
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import challenge_thumbprints
 
 
 class ActionModule(TlsAction):

@@ -14,12 +14,12 @@ from ansible import context
 from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
 
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils.current_user import user
-from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration
-from ansible_collections.evergreen.tls.plugins.plugin_utils.records import remove_old_records, write_record
-from ansible_collections.evergreen.tls.plugins.plugin_utils.reports import report, surveyed, text
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._current_user import user
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import report, surveyed, text
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records import remove_old_records, write_record
 
 display = Display()
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    # The option that every module and action shares that is about one certificate (module_utils/requests.py).
+    # The option that every module and action shares that is about one certificate (module_utils/_request_spec.py).
     DOCUMENTATION = r"""
 options:
   request:
@@ -258,7 +258,7 @@ options:
     default: false
 """
 
-    # Where certificates come from (plugin_utils/issuers.py).
+    # Where certificates come from (plugin_utils/_issuers/registry.py).
     ISSUERS = r"""
 options:
   issuers:

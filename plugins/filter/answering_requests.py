@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils.challenge_answers import DEFAULT
-from ansible_collections.evergreen.tls.plugins.plugin_utils.challenges import hosts_answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import DEFAULT
 
 
 def answering_requests(requests, issuers, solver=DEFAULT):

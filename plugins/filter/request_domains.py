@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct
-from ansible_collections.evergreen.tls.plugins.plugin_utils.domains import normal_names
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_names
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct
 
 
 def request_domains(requests):

@@ -13,9 +13,9 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.files import named
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import answer
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._system.files import named
 
 FOLDERS = (".well-known", "acme-challenge")
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

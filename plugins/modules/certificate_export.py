@@ -9,8 +9,11 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.exports import (
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import answer, require_cryptography
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint, identity
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._store.exports import (
     FRESH,
     MISSING,
     Export,
@@ -19,11 +22,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils.exports import (
     new_password,
     remove,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint, identity
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
-from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, require_cryptography
-from ansible_collections.evergreen.tls.plugins.module_utils.units import refresh
+from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
+from ansible_collections.evergreen.tls.plugins.module_utils._system.systemd import refresh
 
 
 def main():

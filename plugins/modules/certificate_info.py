@@ -10,11 +10,11 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import public_pem
-from ansible_collections.evergreen.tls.plugins.module_utils.names import REQUEST_NAME
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, require_cryptography
-from ansible_collections.evergreen.tls.plugins.module_utils.versions import Versions
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import answer, require_cryptography
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import REQUEST_NAME
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions
 
 
 def main():

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils.preparation import OPTIONS, decide
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import answer
+from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.certificate_request import OPTIONS, decide
 
 
 def main():

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils.proofs import prove_all
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, require_cryptography
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import answer, require_cryptography
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import prove_all
 
 
 def main():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer, answered, with_arguments
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import answer, answered, with_arguments
 
 MODULES = ["certificate_install", "certificate_request", "firewall_transcript", "nginx_reload", "nginx_sites"]
 
@@ -47,20 +47,26 @@ def run_errand(host, module, arguments):
 def work_of(module):
     """Return the options of a module, and what it does. Nothing is loaded that no errand needs: Python compiles all of it each time."""
     if module == "certificate_install":
-        from ansible_collections.evergreen.tls.plugins.module_utils.installation import OPTIONS
-        from ansible_collections.evergreen.tls.plugins.module_utils.installation import decide as work
+        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.certificate_install import OPTIONS
+        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.certificate_install import (
+            decide as work,
+        )
     elif module == "certificate_request":
-        from ansible_collections.evergreen.tls.plugins.module_utils.preparation import OPTIONS
-        from ansible_collections.evergreen.tls.plugins.module_utils.preparation import decide as work
+        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.certificate_request import OPTIONS
+        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.certificate_request import (
+            decide as work,
+        )
     elif module == "firewall_transcript":
-        from ansible_collections.evergreen.tls.plugins.module_utils.interview import OPTIONS
-        from ansible_collections.evergreen.tls.plugins.module_utils.interview import decide as work
+        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.firewall_commands import OPTIONS
+        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.firewall_commands import (
+            decide as work,
+        )
     elif module == "nginx_reload":
-        from ansible_collections.evergreen.tls.plugins.module_utils.presentation import OPTIONS
-        from ansible_collections.evergreen.tls.plugins.module_utils.presentation import decide as work
+        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_reload import OPTIONS
+        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_reload import decide as work
     else:
-        from ansible_collections.evergreen.tls.plugins.module_utils.sites import OPTIONS
-        from ansible_collections.evergreen.tls.plugins.module_utils.transaction import decide as work
+        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_sites import decide as work
+        from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import OPTIONS
     return OPTIONS, work
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils.sites import OPTIONS
-from ansible_collections.evergreen.tls.plugins.module_utils.targets import answer
-from ansible_collections.evergreen.tls.plugins.module_utils.transaction import decide
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import answer
+from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_sites import decide
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import OPTIONS
 
 
 def main():

@@ -13,7 +13,7 @@ import types
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.action.firewall_port import ActionModule
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.tests.faults.calls import RANDOM, Call
 from ansible_collections.evergreen.tls.tests.faults.machines import Machine
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils import firewalls
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import base as firewalls
 from ansible_collections.evergreen.tls.tests.unit.authority import endless_key
 
 LONG = b"9" * 5000  # digits, of which Python reads 4300 at the most

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
 from ansible_collections.evergreen.tls.tests.conftest import make_collections
 from ansible_collections.evergreen.tls.tests.unit.authority import some_key
 

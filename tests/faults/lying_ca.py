@@ -14,9 +14,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_request
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_request
 from ansible_collections.evergreen.tls.tests.faults.scenes import ISSUING, NAMES, ROOT, PublicKey
 from ansible_collections.evergreen.tls.tests.unit.authority import (
     DAY,

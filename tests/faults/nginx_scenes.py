@@ -15,9 +15,9 @@ import typing as t
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from cryptography.hazmat.primitives import serialization
 
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils.sites import HEADER, OPTIONS
-from ansible_collections.evergreen.tls.plugins.plugin_utils.descriptions import normal_sites
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import HEADER, OPTIONS
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_sites
 from ansible_collections.evergreen.tls.tests.faults.machines import TAKEN, Machine
 from ansible_collections.evergreen.tls.tests.faults.programs import Run
 from ansible_collections.evergreen.tls.tests.faults.scenes import DUE, FRESH, ISSUING, NAMES, ROOT

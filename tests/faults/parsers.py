@@ -39,24 +39,18 @@ from cryptography.hazmat.primitives.serialization import (
 from ansible_collections.evergreen.tls.plugins.action import handshake_verify
 from ansible_collections.evergreen.tls.plugins.action.firewall_port import ActionModule as FirewallAction
 from ansible_collections.evergreen.tls.plugins.filter.request_domains import request_domains
-from ansible_collections.evergreen.tls.plugins.module_utils import (
-    configurations,
-    exports,
-    handshakes,
-    installation,
-    keystores,
-    master,
-    preparation,
-    presentation,
-    processes,
-    transaction,
-    units,
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates import pkcs12 as keystores
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
+    identity,
+    parse_certificate,
+    to_pem,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils.adoption import take_in
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import check_chain, describe_chain, parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError, system_error
-from ansible_collections.evergreen.tls.plugins.module_utils.files import create_file
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
+    check_chain,
+    describe_chain,
+    parse_chain,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
     describe_key,
     load_key,
     load_request,
@@ -65,61 +59,74 @@ from ansible_collections.evergreen.tls.plugins.module_utils.keys import (
     public_pem,
     requested_names,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils.names import check_request_name
-from ansible_collections.evergreen.tls.plugins.module_utils.nginx import (
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import check_request_name
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import renewal_time, why_renew
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
+from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_install as installation
+from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_request as preparation
+from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import nginx_reload as presentation
+from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import nginx_sites as transaction
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx import config as configurations
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx import process as master
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import OPTIONS
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import (
     first_error,
     load_error,
     parse_nginx,
     taken_port,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import identity, parse_certificate, to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils.renewal import renewal_time, why_renew
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
-from ansible_collections.evergreen.tls.plugins.module_utils.sites import OPTIONS
-from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
-from ansible_collections.evergreen.tls.plugins.plugin_utils import (
-    acme_directories,
-    acme_keys,
-    acme_network,
-    acme_orders,
-    acme_renewal,
-    answers,
-    clocks,
-    crossings,
-    firewalls,
-    local_ca,
-    programs,
-    rulesets,
-    standing_records,
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._store import exports
+from ansible_collections.evergreen.tls.plugins.module_utils._store.adopt import take_in
+from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
+from ansible_collections.evergreen.tls.plugins.module_utils._system import procfs as processes
+from ansible_collections.evergreen.tls.plugins.module_utils._system import systemd as units
+from ansible_collections.evergreen.tls.plugins.module_utils._system.files import create_file
+from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake as handshakes
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import clock_skew as clocks
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import ANSWERS, believable
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import base as firewalls
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import rules as rulesets
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change import find_change
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Transcript, think
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_name, normal_names
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import (
+    duration,
+    normal_renewal,
+    share_or_duration,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_limits import concerned, retry_after
-from ansible_collections.evergreen.tls.plugins.plugin_utils.acme_problems import problem
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils.addresses import addresses
-from ansible_collections.evergreen.tls.plugins.plugin_utils.changes import find_change
-from ansible_collections.evergreen.tls.plugins.plugin_utils.completion import check_distinct, complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils.contents import contents
-from ansible_collections.evergreen.tls.plugins.plugin_utils.descriptions import normal_sites
-from ansible_collections.evergreen.tls.plugins.plugin_utils.domains import normal_name, normal_names
-from ansible_collections.evergreen.tls.plugins.plugin_utils.durations import duration, normal_renewal, share_or_duration
-from ansible_collections.evergreen.tls.plugins.plugin_utils.exhibits import describe_exhibits
-from ansible_collections.evergreen.tls.plugins.plugin_utils.gate import check_answer, check_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils.inboxes import Entry, strays
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
-from ansible_collections.evergreen.tls.plugins.plugin_utils.records import written
-from ansible_collections.evergreen.tls.plugins.plugin_utils.reports import report, surveyed
-from ansible_collections.evergreen.tls.plugins.plugin_utils.reports import text as told
-from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import endpoints
-from ansible_collections.evergreen.tls.plugins.plugin_utils.testimonies import ANSWERS, believable
-from ansible_collections.evergreen.tls.plugins.plugin_utils.transcripts import Transcript, think
-from ansible_collections.evergreen.tls.plugins.plugin_utils.waiting import moment
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import addresses
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct, complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_sites
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache as answers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cross_signing as crossings
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_answer, check_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import moment
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import account_key as acme_keys
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import client as acme_network
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import directories as acme_directories
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import orders as acme_orders
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import renewal_info as acme_renewal
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import problem
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import concerned, retry_after
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import contents
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbox import Entry, strays
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed import describe_exhibits
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import report, surveyed
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import text as told
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records import written
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import endpoints
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import command as programs
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import persist as standing_records
 from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, key_pem, some_key
-from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils import test_configurations, test_nginx
-from ansible_collections.evergreen.tls.tests.unit.plugins.plugin_utils import (
-    test_firewalls,
-    test_reports,
-    test_rulesets,
-)
+from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils._nginx import test_config as test_configurations
+from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils._nginx import test_version as test_nginx
+from ansible_collections.evergreen.tls.tests.unit.plugins.plugin_utils._firewall import test_base as test_firewalls
+from ansible_collections.evergreen.tls.tests.unit.plugins.plugin_utils._firewall import test_rules as test_rulesets
+from ansible_collections.evergreen.tls.tests.unit.plugins.plugin_utils._reports import test_renewal as test_reports
 
 PATIENCE = 20  # seconds of the processor that one input may take; honest ones take thousandths
 NAMES = ["www.example.org", "*.shop.example", "192.0.2.1"]

@@ -11,8 +11,8 @@ import os
 import shutil
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_request
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_request
 from ansible_collections.evergreen.tls.tests.faults.programs import Programs, Run
 from ansible_collections.evergreen.tls.tests.unit.authority import Authority, key_pem, some_key
 

@@ -21,11 +21,12 @@ import pytest
 from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action import certificate_install, certificate_issue, certificate_request
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import not_before
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
-from ansible_collections.evergreen.tls.plugins.plugin_utils import issuance, local_ca
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_before
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue as issuance
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.tests.conftest import ROOT as REPOSITORY
 from ansible_collections.evergreen.tls.tests.faults import judge
 from ansible_collections.evergreen.tls.tests.faults.conftest import Theatre
@@ -264,4 +265,4 @@ def test_nobody_waits_by_a_clock_that_somebody_may_set():
     plugins = pathlib.Path(REPOSITORY, "plugins")
     by_wall = {path.name for path in plugins.rglob("*.py") if "time.time()" in path.read_text(encoding="utf-8")}
     # These compare when something has started with the times of files, and with the end of a record; they wait for nothing.
-    assert by_wall == {"processes.py", "master.py", "standing_records.py", "acme_challenge_files.py"}
+    assert by_wall == {"procfs.py", "process.py", "persist.py", "acme_challenge_files.py"}

@@ -69,7 +69,7 @@ exports.Export.write = write
 }
 IMPORTS = (
     "from ansible_collections.evergreen.tls.plugins.modules import certificate_export\n"
-    "from ansible_collections.evergreen.tls.plugins.module_utils import exports\n"
+    "from ansible_collections.evergreen.tls.plugins.module_utils._store import exports\n"
 )
 
 

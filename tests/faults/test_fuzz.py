@@ -20,8 +20,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.evergreen.tls.plugins.module_utils import handshakes, master
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx import process as master
+from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake as handshakes
 from ansible_collections.evergreen.tls.tests.faults.found import FOUND
 from ansible_collections.evergreen.tls.tests.faults.mutations import mutate
 from ansible_collections.evergreen.tls.tests.faults.parsers import PARSERS, Parser, feed, remove_folders, text

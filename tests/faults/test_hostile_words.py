@@ -14,12 +14,12 @@ from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action.certificate_request import ActionModule as Ask
 from ansible_collections.evergreen.tls.plugins.action.nginx_sites import ActionModule as Serve
-from ansible_collections.evergreen.tls.plugins.module_utils.configurations import parse
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.nginx import Nginx
-from ansible_collections.evergreen.tls.plugins.module_utils.sites import HEADER, Host, render
-from ansible_collections.evergreen.tls.plugins.module_utils.transaction import check_file
-from ansible_collections.evergreen.tls.plugins.plugin_utils import descriptions
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_sites import check_file
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import parse
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import HEADER, Host, render
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import Nginx
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory import sites as descriptions
 from ansible_collections.evergreen.tls.tests.faults import judge
 from ansible_collections.evergreen.tls.tests.faults.scenes import Scene, fresh, plain
 

@@ -24,8 +24,10 @@ from ansible_collections.evergreen.tls.tests.faults.sites import held
 
 # What a controller does with a signing request, for programs.py to run.
 ISSUE = """
-from ansible_collections.evergreen.tls.plugins.plugin_utils import answers, issuance, local_ca
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache as answers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue as issuance
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 class Issue:
     @staticmethod
     def main():

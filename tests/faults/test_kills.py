@@ -14,7 +14,7 @@ from ansible_collections.evergreen.tls.tests.faults.programs import kill_at
 from ansible_collections.evergreen.tls.tests.faults.scenes import SCENES
 
 # What was done to the modules, the scene in which it has to be found, and how it shows.
-MODULE_UTILS = "from ansible_collections.evergreen.tls.plugins.module_utils import store"
+MODULE_UTILS = "from ansible_collections.evergreen.tls.plugins.module_utils._store import store"
 SABOTAGE = {
     "a link is switched in two steps": (
         """
@@ -32,7 +32,7 @@ store.replace_link = replace_link
 def replace_link(target, path):
     os.unlink(path)
     os.symlink(target, path)
-from ansible_collections.evergreen.tls.plugins.module_utils import adoption
+from ansible_collections.evergreen.tls.plugins.module_utils._store import adopt as adoption
 adoption.replace_link = replace_link
 """,
         "a pair made by hand",

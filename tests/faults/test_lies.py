@@ -13,10 +13,11 @@ import pytest
 from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action.certificate_issue import ActionModule
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils import gate, issuance
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import ISSUERS
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import checks as gate
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue as issuance
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS
 from ansible_collections.evergreen.tls.tests.faults import judge
 from ansible_collections.evergreen.tls.tests.faults.lying_ca import LIES, PUT_RIGHT, RSA_ROOT, LyingCa, chain_of
 from ansible_collections.evergreen.tls.tests.faults.scenes import ROOT, Scene, due, plain
@@ -177,7 +178,7 @@ def test_a_ca_that_answers_the_second_time_only_is_asked_with_the_same_key_and_r
 
 
 # Checks that are left out, on the controller or on the host, a lie that is not found without them, and how that shows.
-NO_CHECK = "from ansible_collections.evergreen.tls.plugins.module_utils import installation"
+NO_CHECK = "from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_install as installation"
 SWITCHED_OFF = {
     "all of the gate": (issuance, "check_answer", lambda answer, *_others: parse_chain(answer), "more names", ""),
     "its check": (gate, "check_chain", lambda *_arguments: None, "expired", ""),

@@ -16,7 +16,7 @@ import pytest
 from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action.certificate_issue import ActionModule
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
 from ansible_collections.evergreen.tls.tests.conftest import ROOT
 from ansible_collections.evergreen.tls.tests.faults import lying_requests
 from ansible_collections.evergreen.tls.tests.faults.liars import (

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils.descriptions import normal_site
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_site
 
 
 def site(name="www.example.org", profile="intermediate", domains=None, **options):

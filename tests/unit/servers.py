@@ -14,7 +14,7 @@ import struct
 import threading
 import time
 
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.tests.unit.authority import key_pem, some_key
 
 

@@ -10,7 +10,7 @@ import http.server
 import ssl
 import threading
 
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.tests.unit.authority import Authority, key_pem, some_key
 from ansible_collections.evergreen.tls.tests.unit.world import free_port
 

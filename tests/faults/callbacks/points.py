@@ -17,9 +17,9 @@ import signal
 
 from ansible.plugins.callback import CallbackBase
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils.actions import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils.answers import Answer
-from ansible_collections.evergreen.tls.plugins.plugin_utils.local_ca import LocalCa
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import Answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 
 LOG = pathlib.Path(os.environ["POINTS_LOG"])
 KILL_AT = int(os.environ.get("POINTS_KILL_AT", "0"))

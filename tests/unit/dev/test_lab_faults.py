@@ -18,8 +18,8 @@ import urllib.request
 
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import open_issuer
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.tests.unit.authority import new_key
 from ansible_collections.evergreen.tls.tests.unit.pebble import failing, running
 

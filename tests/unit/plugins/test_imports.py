@@ -12,9 +12,10 @@ import pathlib
 import pytest
 
 PLUGINS = pathlib.Path(__file__).parents[3] / "plugins"
-FOR_HOSTS = sorted([*PLUGINS.glob("modules/*.py"), *PLUGINS.glob("module_utils/*.py")])
+FOR_HOSTS = sorted([*PLUGINS.glob("modules/*.py"), *PLUGINS.glob("module_utils/**/*.py")])
 
 
-@pytest.mark.parametrize("path", FOR_HOSTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+@pytest.mark.parametrize("path", FOR_HOSTS, ids=lambda path: str(path.relative_to(PLUGINS)))
 def test_a_host_can_import_it(path):
-    importlib.import_module(f"ansible_collections.evergreen.tls.plugins.{path.parent.name}.{path.stem}")
+    name = ".".join(path.relative_to(PLUGINS).with_suffix("").parts)
+    importlib.import_module(f"ansible_collections.evergreen.tls.plugins.{name}")

@@ -54,7 +54,9 @@ def strangers_of(path):
         elif layer not in ON_HOSTS:
             allowed = True
         elif top == "ansible":
-            allowed = name.startswith("ansible.module_utils.") and (layer == "modules" or path.name == "targets.py")
+            allowed = name.startswith("ansible.module_utils.") and (
+                layer == "modules" or path.name == "_ansible_module.py"
+            )
         else:
             allowed = top == "cryptography" or top in sys.stdlib_module_names
         if not allowed:
@@ -81,17 +83,17 @@ def test_a_file_is_named_after_its_subject(path):
     [
         (
             "modules/a.py",
-            "from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import ISSUERS",
-            "issuers.ISSUERS",
+            "from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS",
+            "registry.ISSUERS",
         ),
         ("modules/a.py", "from ansible_collections.community.crypto.plugins.module_utils import x", "community.crypto"),
         ("modules/a.py", "from ansible.plugins.action import ActionBase", "ansible.plugins"),
         ("modules/a.py", "import idna", "idna"),
         ("module_utils/a.py", "from ansible.module_utils.basic import AnsibleModule", "AnsibleModule"),
-        ("module_utils/a.py", "from ..module_utils.errors import TlsError", "..module_utils"),
+        ("module_utils/a.py", "from ..module_utils._errors import TlsError", "..module_utils"),
         ("module_utils/a.py", "def late():\n    from .errors import TlsError", ".errors"),
         ("plugin_utils/a.py", "import ansible_collections.evergreen.tls.plugins.action.certificate_issue", "action"),
-        ("doc_fragments/a.py", "import ansible_collections.evergreen.tls.plugins.module_utils.errors", "errors"),
+        ("doc_fragments/a.py", "import ansible_collections.evergreen.tls.plugins.module_utils._errors", "errors"),
     ],
 )
 def test_a_stranger_is_seen(tmp_path, monkeypatch, file, line, stranger):
@@ -106,11 +108,11 @@ def test_a_stranger_is_seen(tmp_path, monkeypatch, file, line, stranger):
     ("file", "line"),
     [
         ("modules/a.py", "from ansible.module_utils.basic import AnsibleModule"),
-        ("modules/a.py", "import ansible_collections.evergreen.tls.plugins.module_utils.errors"),
-        ("module_utils/targets.py", "from ansible.module_utils.basic import missing_required_lib"),
+        ("modules/a.py", "import ansible_collections.evergreen.tls.plugins.module_utils._errors"),
+        ("module_utils/_ansible_module.py", "from ansible.module_utils.basic import missing_required_lib"),
         ("module_utils/a.py", "import os.path\nfrom cryptography import x509"),
         ("plugin_utils/a.py", "import idna\nfrom ansible.errors import AnsibleError"),
-        ("action/a.py", "from ansible_collections.evergreen.tls.plugins.plugin_utils.issuers import ISSUERS"),
+        ("action/a.py", "from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS"),
     ],
 )
 def test_a_neighbour_below_is_no_stranger(tmp_path, monkeypatch, file, line):

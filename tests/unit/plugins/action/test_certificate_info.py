@@ -10,9 +10,9 @@ import pytest
 from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action.certificate_info import ActionModule
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import public_pem
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_pem
 from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, some_key
 
 KEY = some_key()

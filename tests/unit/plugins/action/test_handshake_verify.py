@@ -10,9 +10,9 @@ import pytest
 from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action import handshake_verify
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import fingerprint
-from ansible_collections.evergreen.tls.plugins.module_utils.proofs import prove
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import prove
 from ansible_collections.evergreen.tls.tests.unit.authority import Authority, some_key
 
 ROOT = Authority("Seen Root CA")

@@ -22,9 +22,9 @@ from ansible.vars.manager import VariableManager
 
 from ansible_collections.evergreen.tls.plugins.action import survey
 from ansible_collections.evergreen.tls.plugins.action.survey import ActionModule, compiled
-from ansible_collections.evergreen.tls.plugins.module_utils.chains import describe_chain
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils.survey import Finding
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import Finding
 from ansible_collections.evergreen.tls.tests.unit.authority import Authority, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
 

@@ -11,7 +11,7 @@ import os
 
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import REMEDIES, TlsError, system_error
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import REMEDIES, TlsError, system_error
 
 
 def test_an_error_is_its_sentence_and_keeps_details_beside_it():

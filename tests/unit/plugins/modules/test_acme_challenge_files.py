@@ -12,7 +12,7 @@ import stat
 
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.modules import acme_challenge_files
 
 THUMBPRINT, OTHER = "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI", "x" * 43

@@ -16,11 +16,12 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from cryptography.hazmat.primitives import serialization
 
-from ansible_collections.evergreen.tls.plugins.module_utils import exports, store, units
-from ansible_collections.evergreen.tls.plugins.module_utils.errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import make_request
-from ansible_collections.evergreen.tls.plugins.module_utils.requests import REQUEST
-from ansible_collections.evergreen.tls.plugins.module_utils.store import Store
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._store import exports, store
+from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
+from ansible_collections.evergreen.tls.plugins.module_utils._system import systemd as units
 from ansible_collections.evergreen.tls.plugins.modules import certificate_export
 from ansible_collections.evergreen.tls.tests.unit.authority import Authority, key_pem, some_key
 

@@ -16,9 +16,13 @@ import sys
 
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_key, load_request, requested_names
-from ansible_collections.evergreen.tls.plugins.module_utils.portraits import to_pem
-from ansible_collections.evergreen.tls.plugins.plugin_utils.exhibits import describe_exhibits
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
+    load_key,
+    load_request,
+    requested_names,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed import describe_exhibits
 from ansible_collections.evergreen.tls.tests.unit.authority import Authority, key_pem, some_key
 
 MODULES = "ansible_collections.evergreen.tls.plugins.modules"

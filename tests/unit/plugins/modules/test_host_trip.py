@@ -12,7 +12,7 @@ import stat
 import subprocess
 import sys
 
-from ansible_collections.evergreen.tls.plugins.module_utils.keys import load_request, requested_names
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_request, requested_names
 
 NAME = "ansible_collections.evergreen.tls.plugins.modules.host_trip"
 PROGRAM = f"""

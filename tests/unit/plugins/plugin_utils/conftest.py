@@ -14,7 +14,7 @@ import pytest
 @pytest.fixture
 def here(monkeypatch):
     """Start name servers on the loopback network, which are asked there, and waited for only shortly."""
-    from ansible_collections.evergreen.tls.plugins.plugin_utils import name_servers
+    from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client as name_servers
     from ansible_collections.evergreen.tls.tests.unit.world import world
 
     with world() as started:
@@ -26,7 +26,7 @@ def here(monkeypatch):
 @pytest.fixture
 def web(here, monkeypatch, tmp_path):
     """Let hosts answer over HTTP, on the ports that are visited."""
-    from ansible_collections.evergreen.tls.plugins.plugin_utils import visits
+    from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import http_check as visits
     from ansible_collections.evergreen.tls.tests.unit.web import Web
 
     with contextlib.ExitStack() as stack:

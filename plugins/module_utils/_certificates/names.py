@@ -1,0 +1,41 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Names in their normal form (plugin_utils/_inventory/domains.py): DNS names, wildcards and IP addresses; and those of requests."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+
+REQUEST_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+
+
+def is_address(name: str) -> bool:
+    """Say whether a name is an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def probe_name(name: str) -> str:
+    """Return a name that a client can ask for where *name* is to answer: for a wildcard, one that it covers."""
+    return "evergreen-probe" + name[1:] if name.startswith("*.") else name
+
+
+def check_request_name(name: str) -> str:
+    """Return the name of a request, once it is sure to be the name of one folder.
+
+    Raises TlsError for slashes, leading dots, control characters and names of more than 128 characters.
+    """
+    if not isinstance(name, str) or not REQUEST_NAME.fullmatch(name):
+        raise TlsError(
+            f"{name!r} cannot name a request, since it names a folder on the host; use letters, digits, dots, "
+            "hyphens and underscores, 128 at most, and begin with a letter, digit or underscore"
+        )
+    return name

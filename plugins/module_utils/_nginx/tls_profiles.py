@@ -1,0 +1,64 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The TLS profiles of sites, in the directives that the nginx of a host understands.
+
+They follow the guideline 6.0 of Mozilla's server side TLS (https://ssl-config.mozilla.org/guidelines/).
+"""
+
+from __future__ import annotations
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import Nginx, dotted
+
+INTERMEDIATE_CIPHERS = ":".join(
+    (
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "ECDHE-RSA-AES128-GCM-SHA256",
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "ECDHE-RSA-AES256-GCM-SHA384",
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+        "ECDHE-RSA-CHACHA20-POLY1305",
+    )
+)
+CURVES = "X25519:prime256v1:secp384r1"
+
+
+def tls_directives(nginx: Nginx, profile: str, session: dict) -> list[str]:
+    """Return the TLS directives of a profile, V(modern) or V(intermediate), for one server block.
+
+    *session* has the keys C(timeout), C(cache) and C(tickets); tickets are C(None) to follow the guideline.
+    """
+    return [
+        f"ssl_protocols {' '.join(_protocols(nginx, profile))};",
+        *([f"ssl_ciphers {INTERMEDIATE_CIPHERS};"] if profile == "intermediate" else []),
+        f"ssl_ecdh_curve {_curves(nginx)};",
+        "ssl_prefer_server_ciphers off;",
+        f"ssl_session_timeout {session['timeout']};",
+        f"ssl_session_cache {session['cache']};",
+        *_session_tickets(nginx, session["tickets"]),
+    ]
+
+
+def _protocols(nginx: Nginx, profile: str) -> list[str]:
+    # An unknown library gets TLS 1.3 in its list: nginx leaves out what the library does not have.
+    has_tls13 = not nginx.openssl or nginx.openssl >= (1, 1, 1)
+    if profile == "modern" and not has_tls13:
+        raise TlsError(
+            f"the profile modern needs TLS 1.3, and OpenSSL {dotted(nginx.openssl)} does not have it; "
+            "upgrade OpenSSL to 1.1.1 or later, or use the profile intermediate"
+        )
+    return [*(["TLSv1.2"] if profile == "intermediate" else []), *(["TLSv1.3"] if has_tls13 else [])]
+
+
+def _curves(nginx: Nginx) -> str:
+    # nginx does not start with a group that its OpenSSL does not know.
+    return f"X25519MLKEM768:{CURVES}" if nginx.openssl >= (3, 5) else CURVES
+
+
+def _session_tickets(nginx: Nginx, wanted: bool | None) -> list[str]:
+    if wanted is None:
+        # Until 1.23.2 the key of the tickets stays the same for as long as nginx runs.
+        return ["ssl_session_tickets off;"] if nginx.version < (1, 23, 2) else []
+    return [f"ssl_session_tickets {'on' if wanted else 'off'};"]

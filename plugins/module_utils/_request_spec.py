@@ -1,0 +1,87 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A request for a certificate: which words it has. What makes one complete is in plugin_utils/_inventory/request.py."""
+
+from __future__ import annotations
+
+TYPES = ["RSA", "ECC", "Ed25519"]
+SIZES = [2048, 3072, 4096]
+CURVES = ["secp256r1", "secp384r1", "secp521r1"]
+
+# The options of a subject in the words of community.crypto, and the attributes of RFC 5280 that they stand for.
+SUBJECT = {
+    "country_name": "COUNTRY_NAME",
+    "state_or_province_name": "STATE_OR_PROVINCE_NAME",
+    "locality_name": "LOCALITY_NAME",
+    "organization_name": "ORGANIZATION_NAME",
+    "organizational_unit_name": "ORGANIZATIONAL_UNIT_NAME",
+    "email_address": "EMAIL_ADDRESS",
+    "common_name": "COMMON_NAME",
+}
+
+# A further form of a certificate (exports.py), in a file of its own.
+EXPORT = {
+    "path": {"type": "path", "required": True},
+    "format": {"type": "str", "choices": ["pkcs12", "pem", "der", "der_key"], "default": "pkcs12"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "password": {"type": "str", "no_log": True},
+    "password_file": {"type": "path", "no_log": False},
+    "friendly_name": {"type": "str"},
+    "encryption": {"type": "str", "choices": ["modern", "legacy"], "default": "modern"},
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+    "mode": {"type": "str"},
+    "restart": {"type": "list", "elements": "str", "default": []},
+    "reload": {"type": "list", "elements": "str", "default": []},
+}
+
+# The options of C(adopt), and the file of a version that the path of each leads to from then on.
+ADOPTED = {"key": "privkey.pem", "certificate": "fullchain.pem", "chain": "chain.pem"}
+
+# The one definition of a request: the option of every module and action that takes one. Described for people in
+# plugins/doc_fragments/request.py.
+REQUEST = {
+    "type": "dict",
+    "required": True,
+    "options": {
+        "name": {"type": "str", "required": True},
+        "domains": {"type": "list", "elements": "str", "required": True},
+        "issuer": {"type": "str", "default": "local"},
+        "type": {"type": "str", "choices": TYPES, "default": "ECC"},
+        "size": {"type": "int", "choices": SIZES, "default": 2048},
+        "curve": {"type": "str", "choices": CURVES, "default": "secp256r1"},
+        **{field: {"type": "str"} for field in SUBJECT},
+        "organization": {"type": "str"},
+        "challenge_password": {"type": "str", "no_log": True},
+        "allowed_domains": {"type": "list", "elements": "str", "default": []},
+        "lifetime": {"type": "str"},
+        "renew_before": {"type": "str"},
+        "reuse_key": {"type": "bool", "default": False, "no_log": False},
+        "encrypt_key": {"type": "bool", "no_log": False},
+        "key_passphrase": {"type": "str", "no_log": True},
+        "owner": {"type": "str"},
+        "group": {"type": "str"},
+        "mode": {"type": "str", "default": "0600"},
+        "keep": {"type": "int", "default": 3},
+        "links": {"type": "dict", "default": {}},
+        "adopt": {
+            "type": "dict",
+            "options": {
+                "key": {"type": "str", "required": True, "no_log": False},
+                "certificate": {"type": "str", "required": True},
+                "chain": {"type": "str"},
+            },
+        },
+        "validate": {"type": "str"},
+        "port": {"type": "int", "default": 443},
+        "served_by": {"type": "str", "choices": ["nginx", "other"], "default": "nginx"},
+        "exports": {"type": "list", "elements": "dict", "default": [], "options": EXPORT},
+    },
+}
+
+
+def key_mode(request: dict) -> int:
+    """Return the mode of the private key's file."""
+    return int(request["mode"], 8)

@@ -1,0 +1,215 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Pairs that people made by hand: they become a version of their own, and links take the place of their files.
+
+At any instant the old paths lead to the same pair: links come once the version that they lead to is on the disk and in use, and a
+renewal comes once all of them are there. A file is given up only where the version in use is seen to hold what is in it.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import common_name, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import is_signed_by, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_key, public_bytes
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import ADOPTED, key_mode
+from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store, user_id
+from ansible_collections.evergreen.tls.plugins.module_utils._system.files import named, replace_link
+
+AGAIN = "correct the paths, or move the files away to have a new pair made"
+
+
+class Pair(t.NamedTuple):
+    """A key as it was found, the chain of its certificate, and why others may know the key, where they may."""
+
+    key: bytes
+    chain: list
+    exposed: str | None
+
+
+def to_adopt(store: Store, request: dict) -> list[str]:
+    """Return the paths of C(adopt) that are there and are no links into the store yet."""
+    return [path for path, file in _paths(request).items() if os.path.lexists(path) and not store.is_linked(path, file)]
+
+
+def find_pair(store: Store, request: dict) -> Pair | None:
+    """Return the pair that is to be adopted, or None where a version is in use: that has to hold the files that are left.
+
+    Raises TlsError where something else is found, which nobody may take the place of.
+    """
+    paths = request["adopt"]
+    current = store.current()
+    if current is not None:
+        for path in to_adopt(store, request):
+            _check_held(store, current, path, request)
+        return None
+    for path, file in _paths(request).items():
+        store.check_outside(path, "adopt")
+        if not os.path.lexists(path) or store.is_linked(path, file):
+            others = " and ".join(to_adopt(store, request))
+            raise TlsError(f"adopt: {others} is there, and {path} is not; {AGAIN}")
+    key, found = _read_key(paths["key"], request)
+    chain, _found = _read_certificates(paths["certificate"], request)
+    if public_bytes(chain[0].public_key()) != public_bytes(load_key(key).public_key()):
+        raise TlsError(f"adopt: {paths['certificate']} does not belong to the key in {paths['key']}; {AGAIN}")
+    if paths.get("chain"):
+        chain = _continued(chain, _read_certificates(paths["chain"], request)[0], paths)
+    return Pair(key, chain, _why_exposed(paths["key"], found, request))
+
+
+def take_in(store: Store, request: dict) -> str:
+    """Adopt what find_pair() finds, or finish what a killed run began; return the name of the version that is in use."""
+    pair = find_pair(store, request)
+    store.sweep(request)
+    if pair is not None:
+        version = _holding(store, pair)  # since a killed run may have come as far as that
+        if version is None:
+            exposed = {"exposed": pair.exposed.encode()} if pair.exposed else {}
+            parts = {"cert.pem": pair.chain[:1], "chain.pem": pair.chain[1:], "fullchain.pem": pair.chain}
+            files = {name: to_pem(certificates) for name, certificates in parts.items()}
+            version = store.add({"privkey.pem": pair.key, **files, **exposed}, request)
+        store.switch(version)
+    current = store.current()
+    for path in to_adopt(store, request):
+        _check_held(store, current, path, request)
+        replace_link(store.leading(_paths(request)[path]), path)
+    return current
+
+
+def _paths(request: dict) -> dict[str, str]:
+    """Return the paths of C(adopt), each with the file of a version that it is to lead to."""
+    adopt = request.get("adopt") or {}
+    return {adopt[option]: file for option, file in ADOPTED.items() if adopt.get(option)}
+
+
+def _holding(store: Store, pair: Pair) -> str | None:
+    """Return the version that holds this pair already."""
+    for version in reversed(store.versions()):
+        same_chain = store.file(version, "fullchain.pem") == to_pem(pair.chain)
+        if same_chain and store.file(version, "privkey.pem") == pair.key:
+            return version
+    return None
+
+
+def _check_held(store: Store, version: str, path: str, request: dict) -> None:
+    """Make sure that nothing is lost when a link takes the place of a file: the version in use holds all of it."""
+    file = _paths(request)[path]
+    if file == "privkey.pem":
+        key, _found = _read_key(path, request)
+        held = store.private_key(version, f"{store.path}/{version}/{file}")
+        is_held = public_bytes(load_key(key).public_key()) == public_bytes(held.public_key())
+    else:
+        chain = parse_chain(store.file(version, "fullchain.pem") or b"")
+        found, _found = _read_certificates(path, request)
+        is_held = all(certificate in chain or (file == "chain.pem" and _is_root(certificate)) for certificate in found)
+    if not is_held:
+        raise TlsError(
+            f"adopt: {path} is a file, and not what {version} of {os.path.basename(store.path)} holds, which is in use; see who puts it "
+            "there and have them stop, and move it away"
+        )
+
+
+def _read(path: str, request: dict) -> tuple[bytes, os.stat_result]:
+    """Return what a file holds, and how it lies there, once it is sure that its place may be taken."""
+    if os.path.islink(path):
+        raise TlsError(
+            f"adopt: {path} is a symbolic link to {os.readlink(path)}; have adopt name that file, and links name {path}"
+        )
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise TlsError(f"adopt: {path} is not a regular file; {AGAIN}")
+    with named(path), open(path, "rb", opener=_open_without_waiting) as stream:
+        found = os.fstat(stream.fileno())
+        if found.st_nlink > 1:
+            raise TlsError(
+                f"adopt: {path} has other names (hard links), which would keep the old certificate for ever; find them with "
+                f"find / -xdev -samefile {path}, make them symbolic links to it, and run this again"
+            )
+        if found.st_uid not in (0, os.geteuid(), user_id(request.get("owner"))):
+            raise TlsError(
+                f"adopt: {path} belongs to {_user_name(found.st_uid)}, who could put anything there; have a look at it, run "
+                f"chown {os.geteuid()} on it, and run this again; owner of the request says who will own the key"
+            )
+        return stream.read(), found
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file, but no link, nor a pipe that waits for somebody who writes."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _read_key(path: str, request: dict) -> tuple[bytes, os.stat_result]:
+    """Return the private key in a file, as it is, and how it lies there."""
+    content, found = _read(path, request)
+    if b"-----BEGIN CERTIFICATE" in content:
+        raise TlsError(
+            f"adopt: {path} holds a certificate besides the key, which a link to the key would not; {_SPLIT}"
+        )
+    if b"ENCRYPTED" in content:
+        raise TlsError(
+            f"adopt: {path} is protected by a passphrase; take it off with openssl pkey -in {path} -out NEW, put that in its place, and "
+            "run this again"
+        )
+    try:
+        load_key(content)
+    except TlsError as error:
+        raise TlsError(
+            f"adopt: {path} holds no private key in PEM that can be read; {AGAIN}. DER becomes PEM with openssl pkey -inform der"
+        ) from error
+    return content, found
+
+
+def _read_certificates(path: str, request: dict) -> tuple[list, os.stat_result]:
+    """Return the certificates in a file, and how it lies there."""
+    content, found = _read(path, request)
+    if b"PRIVATE KEY-----" in content:
+        raise TlsError(
+            f"adopt: {path} holds a private key besides the certificate, which a link to that would not; {_SPLIT}"
+        )
+    try:
+        return parse_chain(content), found
+    except TlsError as error:
+        raise TlsError(
+            f"adopt: {path} holds no certificates in PEM that can be read; {AGAIN}. DER becomes PEM with openssl x509 -inform der"
+        ) from error
+
+
+_SPLIT = "put each into a file of its own, have the server's configuration name both, and run this again"
+
+
+def _continued(chain: list, further: list, paths: dict) -> list:
+    """Return a chain with what of *further* leads on from it, without the root."""
+    chain = list(chain)
+    rest = [certificate for certificate in further if certificate not in chain and not _is_root(certificate)]
+    while rest:
+        upper = next((one for one in rest if is_signed_by(chain[-1], one)), None)
+        if upper is None:
+            raise TlsError(
+                f"adopt: {paths['chain']} holds {common_name(rest[0].subject)}, which is no part of the chain of {paths['certificate']}; "
+                "correct the path, or take that out"
+            )
+        rest.remove(upper)
+        chain.append(upper)
+    return chain
+
+
+def _is_root(certificate) -> bool:
+    return certificate.subject == certificate.issuer
+
+
+def _why_exposed(path: str, found: os.stat_result, request: dict) -> str | None:
+    mode = stat.S_IMODE(found.st_mode)
+    return f"its key could be read by others in {path} (mode {mode:04o})" if mode & 0o077 & ~key_mode(request) else None
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"

@@ -1,0 +1,116 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the modules of the collection answer, as far as the controller looks at it. A host that was taken over may say anything."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import complaints
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import printable
+from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import shaped
+
+BOOL: dict[str, t.Any] = {"type": "bool"}
+TEXT: dict[str, t.Any] = {"type": "str"}
+TEXTS: dict[str, t.Any] = {"type": "list", "elements": "str"}
+DICT: dict[str, t.Any] = {"type": "dict"}
+
+# What any module may say.
+EVERYWHERE = {"changed": BOOL, "failed": BOOL, "msg": TEXT, "diff": DICT, "warnings": TEXTS}
+
+HANDSHAKE = {
+    "name": TEXT,
+    "address": TEXT,
+    "port": {"type": "int"},
+    "protocol": TEXT,
+    "chain": {"type": "str", "required": True},
+}
+VALID = {
+    "names": {**TEXTS, "required": True},
+    **{name: {**TEXT, "required": True} for name in ("not_before", "not_after")},
+}
+EXHIBIT = {
+    **{name: {"type": "str", "required": True} for name in ("name", "path")},
+    **dict.fromkeys(("version", "waiting_since", "issuer", "chain", "public_key", "problem"), TEXT),
+    "versions": {**TEXTS, "required": True},
+    "encrypted": BOOL,
+}
+ANSWERS: dict[str, dict[str, dict[str, t.Any]]] = {
+    "acme_challenge_files": {},
+    "certificate_export": {
+        "exports": {"type": "list", "elements": "dict", "options": {"path": TEXT, "changed": BOOL}},
+        "units": DICT,
+        "fresh": BOOL,
+        "fingerprint": TEXT,
+    },
+    "certificate_info": {
+        "now": {"type": "str", "required": True},
+        "certificates": {"type": "list", "elements": "dict", "required": True, "options": EXHIBIT},
+    },
+    "certificate_install": {"version": TEXT, "certificate": DICT, "pruned": TEXTS, "put_back": TEXT, "now": TEXT},
+    "certificate_request": {
+        "due": BOOL,
+        "missing": {"type": "str", "choices": ["python3-cryptography"]},
+        **dict.fromkeys(("reason", "csr", "since", "ready", "in_use", "fingerprint", "exposed", "now"), TEXT),
+        "valid": {"type": "dict", "options": VALID},
+    },
+    "firewall_transcript": {
+        "changed": {"type": "bool", "required": True},
+        "answers": {"type": "list", "elements": "list", "required": True},
+    },
+    "handshake_verify": {
+        "handshakes": {"type": "list", "elements": "dict", "options": HANDSHAKE},
+        "problems": TEXTS,
+        "answered": BOOL,
+        "verified_from": TEXT,
+    },
+    "nginx_reload": {"fingerprint": TEXT, "addresses": TEXTS, "reason": TEXT, "fresh": BOOL},
+    "nginx_sites": {"path": TEXT, "waiting": TEXTS, "fingerprints": DICT, "loaded": TEXTS, "running": BOOL},
+}
+
+
+# By these words Ansible itself is told what became of a task. No module of the collection says them.
+STEERING = ("ansible_stats", "failed_when_result", "results", "skipped", "unreachable")
+
+
+def believable(module: str, answer: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return the answer of a module, once all that is looked at has the form that it has to have.
+
+    What is said there is not believed for that. Raises TlsError for anything else.
+    """
+    answer = {name: said for name, said in answer.items() if name not in STEERING}
+    spec = {**EVERYWHERE, **ANSWERS[module]}
+    if answer.get("failed") is True:  # as modules say it, and not in words that turn out to mean no
+        spec = {name: {**kind, "required": False} for name, kind in spec.items()}
+    with shaped(f"the host does not answer {module} as it should; look at what it is doing"):
+        said = _without_nothing({name: answer[name] for name in spec if name in answer})
+        checked = ArgumentSpecValidator(spec).validate(said)
+    if checked.error_messages:
+        raise TlsError(
+            f"the host does not answer {module} as it should: {complaints(checked)}; look at what it is doing"
+        )
+    understood = {name: checked.validated_parameters[name] for name in said}
+    understood.update({name: harmless(understood[name]) for name in ("msg", "reason") if name in understood})
+    if "diff" in understood:
+        shown = {name: harmless(text) for name, text in understood["diff"].items() if isinstance(text, str)}
+        understood["diff"] = {**understood["diff"], **shown}
+    if understood.get("failed") and not understood.get("msg"):
+        raise TlsError(f"{module} failed, and the host does not say why; look at what it is doing")
+    return {**{name: answer[name] for name in answer if name not in spec}, **understood}
+
+
+def _without_nothing(value: t.Any) -> t.Any:
+    """Return a value without the None in its dictionaries: what is required is more than that."""
+    if isinstance(value, dict):
+        return {key: _without_nothing(one) for key, one in value.items() if one is not None}
+    return [_without_nothing(one) for one in value] if isinstance(value, list) else value
+
+
+def harmless(text: str) -> str:
+    """Return lines of text that people read, without what would play with their terminal."""
+    return "\n".join(map(printable, text.split("\n")))

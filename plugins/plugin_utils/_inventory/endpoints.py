@@ -1,0 +1,40 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where clients reach a host."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+
+# name, name:port, [address], [address]:port, or an address with colons of its own
+ADDRESS = re.compile(r"(?:([^][:\s]+)|\[([\w:.%-]+)\])(?::([0-9]{1,5}))?|([^][\s:]*:[^][\s:]*:[^][\s]*)")
+
+
+def addresses(variables: t.Mapping[str, t.Any], host: str, port: int) -> list[tuple[str, int]]:
+    """Return the addresses and ports of a host: what C(certificate_endpoint) says, else C(ansible_host), else its name.
+
+    >>> addresses({"certificate_endpoint": ["192.0.2.1", "[2001:db8::1]:8443"]}, "web1", 443)
+    [('192.0.2.1', 443), ('2001:db8::1', 8443)]
+    """
+    said = variables.get("certificate_endpoint") or variables.get("ansible_host") or host
+    return [
+        address_and_port(str(text), port, "certificate_endpoint as ")
+        for text in (said if isinstance(said, list) else [said])
+    ]
+
+
+def address_and_port(text: str, port: int, what: str = "it as ") -> tuple[str, int]:
+    """Return an address or name and a port, *port* where none is said.
+
+    >>> address_and_port("[2001:db8::53]:5353", 53)
+    ('2001:db8::53', 5353)
+    """
+    match = ADDRESS.fullmatch(text)
+    if not match or not 1 <= int(match[3] or port) <= 65535:
+        raise TlsError(f"{text!r} is no address; write {what}192.0.2.1, 192.0.2.1:8443 or [2001:db8::1]:8443")
+    return match[1] or match[2] or match[4], int(match[3] or port)

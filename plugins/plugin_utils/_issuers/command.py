@@ -1,0 +1,183 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The issuer C(type: command): any program of the controller that turns a signing request into a certificate.
+
+It is the door to Vault, step-ca, AD CS, EJBCA and the CAs of clouds: whatever has a command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import time
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import BEGIN
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import LARGEST
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Waiting, moment, utc_now
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import read_roots
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import printable
+from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import end
+
+WAITS = 75  # EX_TEMPFAIL of sysexits.h: somebody has to act, ask again later
+SHOWN = 500  # characters of what a program complained of, the last ones
+# What a program is told of a request: nothing of what happens on the host.
+TOLD = ("name", "domains", "host", "reason", "type", "size", "curve", "lifetime")
+
+
+class Command:
+    """The issuer C(type: command)."""
+
+    SETTINGS: t.ClassVar[dict[str, t.Any]] = {
+        "argv": {"type": "list", "elements": "str", "required": True},
+        "timeout": {"type": "str", "default": "1m"},
+        "environment": {"type": "dict", "default": {}, "no_log": True},
+        "roots": {"type": "path"},
+        "directory": {"type": "path", "default": "~/.evergreen/command"},
+    }
+
+    def __init__(
+        self, argv: list[str], timeout: str, environment: dict[str, t.Any], roots: str | None, directory: str
+    ) -> None:
+        if not argv or not argv[0]:
+            raise TlsError("argv is empty; write the program and its arguments, as a list")
+        self.argv = [argv[0] if os.sep not in argv[0] else os.path.expanduser(argv[0]), *argv[1:]]
+        self.timeout = duration(timeout).total_seconds()
+        self.environment = {str(name): str(value) for name, value in environment.items()}
+        self.roots_path = roots
+        self.answers = os.path.join(os.path.abspath(directory), "answers")
+
+    def roots(self) -> bytes | None:
+        """Return the roots that clients trust, where the issuer names them; None for those of the system."""
+        return read_roots(self.roots_path)
+
+    # not a parser: it reads what the collection has made or checked
+    def terms(self, request: dict) -> dict[str, t.Any]:
+        """Return what decides on a certificate beside the signing request; what the environment holds may be secret."""
+        environment = hashlib.sha256(json.dumps(self.environment, sort_keys=True).encode()).hexdigest()
+        return {"argv": self.argv, "environment": environment, "lifetime": request.get("lifetime")}
+
+    def issue(self, request: dict, csr: bytes, host: str) -> bytes | Waiting:
+        """Return what the program prints, unless it says by its exit status that somebody has to act."""
+        told = {word: request.get(word) for word in TOLD} | {"host": host}
+        variables = {
+            "EVERGREEN_NAMES": json.dumps(request["domains"], ensure_ascii=False),
+            "EVERGREEN_REQUEST": json.dumps(told, ensure_ascii=False),
+        }
+        status, answer, complaint = self._run(csr, {**os.environ, **self.environment, **variables})
+        program, said = os.path.basename(self.argv[0]), _last_words(complaint)
+        if status == WAITS:
+            since = moment(request["since"]) if request.get("since") else utc_now()
+            return Waiting(
+                f"{program} says: {said}" if said else f"{program} waits for somebody (exit status {WAITS})", since
+            )
+        if status:
+            how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"exited with {status}"
+            printed = ", and the certificate that it printed is refused" if BEGIN in answer else ""
+            raise TlsError(f"{program} {how}{printed}: {said or 'it said nothing'}; correct it and run this again")
+        if BEGIN not in answer:
+            raise TlsError(
+                f"{program} printed no certificate in PEM ({len(answer)} bytes): {said or 'it said nothing'}; have it print one on its "
+                f"standard output, or exit with {WAITS} while somebody has to act"
+            )
+        return answer
+
+    def record(self, request: dict, chain: list, host: str) -> None:
+        """Leave it to the program to remember what it issued."""
+
+    def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
+        """Say that this is not for us."""
+        raise TlsError(
+            f"a certificate of {os.path.basename(self.argv[0])} is revoked with the tools of that CA; its serial number is {serial_number}"
+        )
+
+    def _run(self, csr: bytes, environment: dict[str, str]) -> tuple[int, bytes, bytes]:
+        """Run the program; return its exit status and what it printed. It is ended with all that it has started."""
+        try:
+            process = subprocess.Popen(
+                self.argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment,
+                start_new_session=True,  # so that it can be ended with all that it has started
+            )
+        except (OSError, ValueError) as error:
+            raise TlsError(
+                f"{self.argv[0]} cannot be run on the controller: {getattr(error, 'strerror', None) or error}; correct argv of the issuer"
+            ) from error
+        try:
+            return self._conversation(process, csr)
+        finally:
+            end(process)
+            for stream in (process.stdin, process.stdout, process.stderr):
+                with contextlib.suppress(OSError):  # what it did not read
+                    stream.close()
+
+    def _conversation(self, process: subprocess.Popen, csr: bytes) -> tuple[int, bytes, bytes]:
+        """Give the program what it reads, and take what it prints, for as long as it may take."""
+        deadline = time.monotonic() + self.timeout
+        output: dict[t.Any, bytes] = {process.stdout: b"", process.stderr: b""}
+        program = os.path.basename(self.argv[0])
+        with selectors.DefaultSelector() as selector:
+            for stream in output:
+                selector.register(stream, selectors.EVENT_READ)
+            os.set_blocking(process.stdin.fileno(), False)
+            selector.register(process.stdin, selectors.EVENT_WRITE)
+            # What it has started may hold its output open for ever, and is not waited for.
+            while selector.get_map() and not (process.poll() is not None and not selector.select(0)):
+                if time.monotonic() > deadline:
+                    raise TlsError(
+                        f"{program} was ended after {self.timeout:.0f} s without an answer: "
+                        f"{_last_words(output[process.stderr]) or 'it said nothing'}; "
+                        "see what it waits for, or raise timeout of the issuer"
+                    )
+                for key, _events in selector.select(0.1):
+                    if key.fileobj is process.stdin:
+                        csr = _written(key.fileobj, csr)
+                        if not csr:
+                            selector.unregister(key.fileobj)
+                            with contextlib.suppress(OSError):
+                                key.fileobj.close()
+                        continue
+                    part = os.read(key.fd, 65536)
+                    output[key.fileobj] += part
+                    if not part:
+                        selector.unregister(key.fileobj)
+                    if len(output[process.stdout]) > LARGEST:
+                        raise TlsError(
+                            f"{program} prints more than {LARGEST} bytes, and chains have a few thousand; see what it prints"
+                        )
+                    output[process.stderr] = output[process.stderr][-LARGEST:]
+            while process.poll() is None:
+                if time.monotonic() > deadline:
+                    raise TlsError(
+                        f"{program} was ended after {self.timeout:.0f} s: it has answered and does not end; correct that"
+                    )
+                time.sleep(0.05)
+        return process.returncode, output[process.stdout], output[process.stderr]
+
+
+def _written(stream: t.IO[bytes], content: bytes) -> bytes:
+    """Write what a program reads just now; return the rest, none where it does not care."""
+    try:
+        return content[os.write(stream.fileno(), content) :]
+    except BlockingIOError:
+        return content
+    except OSError:  # it closed its standard input
+        return b""
+
+
+# not a parser: it accepts any text, or raises TlsError
+def _last_words(complaint: bytes) -> str:
+    """Return the end of what a program complained of, on one line."""
+    return printable(" ".join(complaint.decode("utf-8", "replace").split()))[-SHOWN:]

@@ -1,0 +1,85 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How a certificate is read, and what people tell it by."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import NameOID
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
+    common_name,
+    fingerprint,
+    identity,
+    not_after,
+    not_before,
+    parse_certificate,
+    to_pem,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, garbled_pem, openssl, some_key
+
+ROOT = Authority("Portrait CA")
+LEAF = ROOT.leaf(["www.example.org"], some_key())
+
+
+def test_a_certificate_is_read():
+    assert parse_certificate(LEAF.public_bytes(serialization.Encoding.DER)) == LEAF
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x06"),  # a version that there is not
+        (b"\x2a\x86\x48\xce\x3d\x03\x01\x07", b"\x2a\x86\x48\xce\x3d\x03\x01\x7f"),  # a curve neither
+        (b"Portrait CA", b"\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8\xf7\xf6\xf5"),  # an issuer that is no UTF-8
+        (b"\x30\x82", b"\x31\x82"),
+    ],
+)
+def test_a_certificate_of_which_a_part_cannot_be_read_is_refused(old, new):
+    with pytest.raises(TlsError) as caught:
+        parse_certificate(ssl.PEM_cert_to_DER_cert(garbled_pem(LEAF, old, new).decode()))
+    assert str(caught.value) == "it is a certificate that cannot be read; have it issued again"
+
+
+@pytest.mark.parametrize("der", [b"", b"garbage", bytes(1000)])
+def test_what_is_no_certificate_is_refused(der):
+    with pytest.raises(TlsError, match="it is a certificate that cannot be read"):
+        parse_certificate(der)
+
+
+def test_people_tell_a_certificate_by_its_bearer_issuer_date_and_number():
+    assert identity(LEAF) == (
+        f"www.example.org, issued by Portrait CA, valid until {NOW + 90 * DAY:%Y-%m-%d %H:%M:%S} UTC, "
+        f"serial number {LEAF.serial_number:x}"
+    )
+
+
+def test_a_bearer_is_called_by_the_common_name_or_by_all_of_the_name():
+    organization = x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Beispiel AG")
+    country = x509.NameAttribute(NameOID.COUNTRY_NAME, "DE")
+    both = x509.Name([organization, x509.NameAttribute(NameOID.COMMON_NAME, "Beispiel CA")])
+    assert common_name(both) == "Beispiel CA"
+    assert common_name(x509.Name([organization])) == "O=Beispiel AG"
+    assert set(common_name(x509.Name([country, organization])).split(",")) == {"C=DE", "O=Beispiel AG"}
+    assert common_name(x509.Name([])) == "(no name)"
+
+
+def test_dates_are_aware():
+    assert not_before(LEAF) == NOW - DAY
+    assert not_after(LEAF) == NOW + 90 * DAY
+    assert not_after(LEAF).utcoffset() == datetime.timedelta(0)
+
+
+def test_a_fingerprint_is_the_one_that_openssl_prints(tmp_path):
+    (tmp_path / "leaf.pem").write_bytes(to_pem([LEAF]))
+    printed = openssl(tmp_path, "x509", "-in", "leaf.pem", "-noout", "-fingerprint", "-sha256").decode()
+    assert fingerprint(LEAF) == printed.split("=")[1].strip().replace(":", "").lower()
+    assert fingerprint(LEAF) != fingerprint(ROOT.certificate)

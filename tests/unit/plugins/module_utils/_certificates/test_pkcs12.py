@@ -1,0 +1,172 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Keystores, as openssl reads them and as it writes them."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates import pkcs12 as keystores
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.pkcs12 import (
+    difference,
+    make_keystore,
+    outside,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.tests.unit.authority import Authority, key_pem, some_key
+
+NAMES = ["www.example.org"]
+ROOT = Authority("Keystore Root CA")
+ISSUING = Authority("Keystore Issuing CA", above=ROOT)
+PASSWORD = "correct horse"
+IS_OLD = not hasattr(serialization.PrivateFormat, "PKCS12")  # cryptography before 38
+KINDS = ["legacy"] if IS_OLD else ["modern", "legacy"]
+USUAL = KINDS[0]
+FOUND_BY_OPENSSL = {"modern": "PBES2, PBKDF2, AES-256-CBC", "legacy": "pbeWithSHA1And3-KeyTripleDES-CBC"}
+
+
+def chain_for(key):
+    return ISSUING.chain(NAMES, key)
+
+
+def made(key=None, chain=None, password=PASSWORD, name="site", encryption=USUAL):
+    key = key or some_key()
+    return make_keystore(key, chain or chain_for(key), password, name, encryption)
+
+
+def differs(der, key, chain, password=PASSWORD, name="site", encryption=USUAL):
+    return difference(der, key, chain, password, name, encryption)
+
+
+def openssl(folder, *arguments, password=PASSWORD):
+    command = ["openssl", "pkcs12", *arguments, "-passin", f"pass:{password}", "-passout", f"pass:{password}"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+
+
+def written_by_openssl(folder, key, chain, *options):
+    """Return a keystore that the openssl command has written."""
+    (folder / "key.pem").write_bytes(key_pem(key))
+    (folder / "cert.pem").write_bytes(to_pem(chain[:1]))
+    (folder / "chain.pem").write_bytes(to_pem(chain[1:]))
+    openssl(
+        folder,
+        *("-export", "-inkey", "key.pem", "-in", "cert.pem", "-certfile", "chain.pem", "-out", "site.p12", *options),
+    )
+    return (folder / "site.p12").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["ECC", "RSA"])
+@pytest.mark.parametrize("encryption", KINDS)
+def test_openssl_finds_key_chain_name_and_encryption(tmp_path, encryption, kind):
+    key = some_key(kind=kind)
+    chain = chain_for(key)
+    (tmp_path / "site.p12").write_bytes(made(key, chain, name="my site", encryption=encryption))
+    seen = openssl(tmp_path, "-in", "site.p12", "-info", "-nodes")
+    assert FOUND_BY_OPENSSL[encryption] in seen.stderr
+    assert "friendlyName: my site" in seen.stdout
+    for certificate in to_pem(chain).decode().split("-----END CERTIFICATE-----\n")[:-1]:
+        assert certificate in seen.stdout
+    loaded = subprocess.run(
+        ["openssl", "pkey", "-pubout"], input=seen.stdout, capture_output=True, text=True, check=True
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    assert loaded.stdout == public.decode()
+
+
+@pytest.mark.parametrize("encryption", KINDS)
+def test_what_was_made_is_as_wanted_although_no_two_are_alike(encryption):
+    key = some_key()
+    chain = chain_for(key)
+    one, two = (made(key, chain, encryption=encryption) for _time in range(2))
+    assert one != two
+    assert differs(one, key, chain, encryption=encryption) is None
+    assert differs(two, key, chain, encryption=encryption) is None
+
+
+@pytest.mark.parametrize("name", ["site", "Büro 例子"])
+def test_the_friendly_name_is_seen_without_the_password(name):
+    assert outside(made(name=name)).friendly_name == name
+
+
+def test_each_difference_is_told():
+    key, other = some_key(), some_key(1)
+    chain = chain_for(key)
+    der = made(key, chain)
+    assert differs(der, key, chain, password="another") == "it has another password, or is damaged"
+    assert differs(der, key, chain, name="other") == "its friendly name is 'site'"
+    assert differs(der, other, chain_for(other)) == "it holds another key"
+    assert differs(der, key, chain_for(key)) == "it holds another certificate"
+    assert differs(der, key, chain[:1]) == "it holds another certificate"
+    assert differs(b"garbage", key, chain) == "it is no PKCS #12 that can be read"
+    assert differs(der[:-1], key, chain) == "it is no PKCS #12 that can be read"
+    damaged = der[:-60] + bytes([der[-60] ^ 1]) + der[-59:]
+    assert differs(damaged, key, chain) is not None
+
+
+@pytest.mark.skipif(IS_OLD, reason="this library writes one kind alone")
+def test_another_encryption_is_a_difference():
+    key = some_key()
+    chain = chain_for(key)
+    old, new = (made(key, chain, encryption=kind) for kind in ("legacy", "modern"))
+    assert differs(old, key, chain) == ("it is encrypted with 3DES-CBC and SHA-1, and modern encryption is wanted")
+    assert differs(new, key, chain, encryption="legacy") == (
+        "it is encrypted with AES-256-CBC and SHA-256, and legacy encryption is wanted"
+    )
+
+
+@pytest.mark.skipif(not IS_OLD, reason="newer libraries write both kinds")
+def test_an_old_library_says_that_it_writes_legacy_alone():
+    with pytest.raises(TlsError, match="cannot write PKCS #12 with modern encryption; write encryption: legacy, or"):
+        made(encryption="modern")
+
+
+def test_a_key_that_the_library_cannot_write_is_named(monkeypatch):
+    def refuse(*_arguments):
+        raise TypeError("Key must be RSA, DSA, or EllipticCurve private key.")
+
+    monkeypatch.setattr(keystores.pkcs12, "serialize_key_and_certificates", refuse)
+    with pytest.raises(TlsError, match="cannot write this key as PKCS #12 .*; choose type: ECC or RSA for the request"):
+        made()
+
+
+def test_a_keystore_of_openssl_is_read_too(tmp_path):
+    key = some_key()
+    chain = chain_for(key)
+    options = ("-keypbe", "PBE-SHA1-3DES", "-certpbe", "PBE-SHA1-3DES", "-macalg", "sha1", "-name", "site")
+    der = written_by_openssl(tmp_path, key, chain, *options)
+    assert differs(der, key, chain, encryption="legacy") is None
+    options = ("-keypbe", "AES-256-CBC", "-certpbe", "AES-256-CBC", "-macalg", "sha256", "-name", "site")
+    assert "AES-256-CBC" in outside(written_by_openssl(tmp_path, key, chain, *options)).algorithms
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("-nomac", "-keypbe", "NONE", "-certpbe", "NONE"), {"nothing"}),
+        (("-nomac", "-keypbe", "PBE-SHA1-3DES", "-certpbe", "PBE-SHA1-3DES"), {"3DES-CBC"}),
+        (("-keypbe", "NONE", "-certpbe", "PBE-SHA1-3DES", "-macalg", "sha1"), {"nothing", "3DES-CBC", "SHA-1"}),
+    ],
+    ids=["neither encrypted nor authenticated", "not authenticated", "a key that is not encrypted"],
+)
+def test_a_keystore_that_protects_less_is_not_as_wanted(tmp_path, options, found):
+    key = some_key()
+    chain = chain_for(key)
+    der = written_by_openssl(tmp_path, key, chain, *options)
+    assert outside(der).algorithms == found
+    assert "and legacy encryption is wanted" in differs(der, key, chain, encryption="legacy")
+
+
+def test_a_keystore_that_would_take_minutes_is_not_opened(tmp_path, monkeypatch):
+    key = some_key()
+    chain = chain_for(key)
+    der = made(key, chain)
+    (rounds,) = {outside(der).iterations}
+    slow = der.replace(b"\x02\x02" + rounds.to_bytes(2, "big"), b"\x02\x02\x7f\xff")
+    monkeypatch.setattr(keystores, "MOST_ITERATIONS", 0x7FFE)
+    assert differs(slow, key, chain) == "it would take minutes to open"

@@ -1,0 +1,144 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a host answers, and what it does, as firewall_port asks of it; with programs that every machine has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import firewall_commands as interview
+
+
+class Module:
+    """What an interview needs of AnsibleModule."""
+
+    check_mode = False
+
+    def __init__(self, **params):
+        self.params = {"looks": [], "steps": [], "unless_changed": [], **params}
+
+    def get_bin_path(self, program):
+        return shutil.which(program)
+
+
+@pytest.fixture(autouse=True)
+def root(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+
+def decide(**params):
+    return interview.decide(Module(**params))
+
+
+def look(*asks, needs=()):
+    return {"needs": list(needs), "asks": list(asks)}
+
+
+def step(*argv, stdin=None, path=None):
+    return {"argv": list(argv), "stdin": stdin, "path": path and str(path)}
+
+
+def test_questions_have_answers(tmp_path):
+    for name in ("b.nft", "a.nft"):
+        (tmp_path / name).write_bytes(name.encode() + b"\xff")
+    (tmp_path / "c.nft").mkdir()
+    questions = [
+        ["has", "sh"],
+        ["has", "no-such-program"],
+        ["run", "sh", "-c", "echo out; echo more >&2; exit 3"],
+        ["run", "no-such-program", "--version"],
+        ["read", f"{tmp_path}/*.nft"],
+        ["read", f"{tmp_path}/d.nft"],
+    ]
+    assert decide(looks=[look(*questions)]) == {
+        "changed": False,
+        "answers": [
+            [questions[0], True],
+            [questions[1], False],
+            [questions[2], [3, "out\nmore"]],
+            [questions[3], [127, "no-such-program: No such file or directory"]],
+            [questions[4], {f"{tmp_path}/a.nft": "a.nft\xff", f"{tmp_path}/b.nft": "b.nft\xff"}],
+            [questions[5], {}],
+        ],
+    }
+
+
+def test_a_look_whose_needs_hold_is_the_last():
+    no, yes, rest = ["run", "false"], ["run", "true"], ["has", "sh"]
+    looks = [look(["run", "echo", "1"], needs=[yes, no, yes]), look(rest, needs=[yes]), look(["run", "echo", "2"])]
+    asked = [question for question, _told in decide(looks=looks)["answers"]]
+    assert asked == [yes, no, yes, rest]
+
+
+@pytest.mark.parametrize("need", [["has", "no-such-program"], ["read", "/no/such/file"], ["run", "false"]])
+def test_a_need_that_does_not_hold_ends_a_look(need):
+    assert [question for question, _told in decide(looks=[look(["has", "sh"], needs=[need])])["answers"]] == [need]
+
+
+def test_steps_come_before_answers(tmp_path):
+    file = tmp_path / "rules"
+    file.write_text("old\n")
+    file.chmod(0o640)
+    steps = [step("grep", "-q", "new", stdin="new \xff\n", path=file), step("mkdir", str(tmp_path / "made"))]
+    answers = decide(steps=steps, looks=[look(["read", str(file)], ["run", "ls", str(tmp_path)])])
+    assert answers["changed"]
+    assert [told for _question, told in answers["answers"]] == [{str(file): "new \xff\n"}, [0, "made\nrules"]]
+    assert (file.read_bytes(), file.stat().st_mode & 0o777) == (b"new \xff\n", 0o640)
+
+
+def test_what_a_killed_run_left_beside_a_file_is_gone_with_the_next(tmp_path):
+    file = tmp_path / "rules"
+    file.write_text("old\n")
+    (tmp_path / ".rules.0123abcd").write_text("half")
+    decide(steps=[step("cat", stdin="new\n", path=file)])
+    assert os.listdir(tmp_path) == ["rules"]
+
+
+def test_a_file_is_replaced_behind_its_link(tmp_path):
+    file, link = tmp_path / "rules", tmp_path / "link"
+    file.write_text("old\n")
+    link.symlink_to(file)
+    decide(steps=[step("cat", stdin="new\n", path=link)])
+    assert link.is_symlink()
+    assert file.read_text() == "new\n"
+
+
+def test_what_the_program_refuses_stays_as_it_was(tmp_path):
+    file = tmp_path / "rules"
+    file.write_text("old\n")
+    with pytest.raises(
+        TlsError, match=rf"`grep nothing` refused the new content of {file}, .*; put that right and run this again"
+    ):
+        decide(steps=[step("grep", "nothing", stdin="new\n", path=file), step("rm", str(file))])
+    assert file.read_text() == "old\n"
+    with pytest.raises(TlsError, match="`false` refused this: "):
+        decide(steps=[step("false")])
+
+
+def test_steps_that_rest_on_something_else_are_not_taken(tmp_path):
+    file = tmp_path / "rules"
+    file.write_text("old\n")
+    question = ["read", str(file)]
+    wanted = {"steps": [step("cat", stdin="new\n", path=file)], "looks": [look(question)]}
+    stale = decide(**wanted, unless_changed=[[question, {str(file): "older\n"}]])
+    assert stale == {"changed": False, "answers": [[question, {str(file): "old\n"}]]}
+    assert decide(**wanted, unless_changed=[[question, {str(file): "old\n"}]])["changed"]
+    assert file.read_text() == "new\n"
+
+
+def test_check_mode_takes_no_steps(tmp_path, monkeypatch):
+    monkeypatch.setattr(Module, "check_mode", True)
+    assert not decide(steps=[step("mkdir", str(tmp_path / "made"))])["changed"]
+    assert not (tmp_path / "made").exists()
+
+
+def test_only_root_is_answered(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(TlsError, match="only root can read and change a firewall; run this with become"):
+        decide()

@@ -1,0 +1,149 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Reading nginx's configuration as nginx does."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import (
+    Listen,
+    http_includes,
+    is_included,
+    load,
+    parse,
+    rehearsal,
+    servers,
+    setting,
+)
+
+MAIN = "/etc/nginx/nginx.conf"
+OURS = "/etc/nginx/conf.d/evergreen.conf"
+FILES = {
+    MAIN: "pid /run/nginx.pid;\ninclude modules/*.conf;\nhttp {\n  include conf.d/*.conf; # ours\n  include /etc/nginx/sites-enabled/*;\n}\n",
+    "/etc/nginx/conf.d/a.conf": "server_tokens off;\n",
+    "/etc/nginx/conf.d/z.conf": "gzip on;\n",
+    "/etc/nginx/sites-enabled/default": "server {\n  listen 80 default_server;\n  listen [::]:80 default_server;\n  server_name _;\n}\n"
+    "# another\nserver { include snippets/tls.conf; server_name WWW.example.org 'a b'; }\n",
+    "/etc/nginx/snippets/tls.conf": "listen 443 ssl;\nlisten unix:/run/x.sock;\nlisten 192.0.2.1:8443 ssl;\nssl_certificate /etc/x.pem;\n",
+}
+
+
+def copy(path):
+    folder, _slash, name = path.rpartition("/")
+    return f"{folder}/.{name}.test"
+
+
+def test_words_are_read_with_quotes_escapes_and_comments():
+    (statement,) = parse("""log_format main '$remote_addr "{;}"' "a \\"b\\"" c\\;d # x;\n  ${x}y;""")
+    assert statement.words == ["log_format", "main", '$remote_addr "{;}"', 'a "b"', "c;d", "${x}y"]
+
+
+def test_blocks_know_their_lines_and_places():
+    text = "# first\n\nhttp {\n  server {\n    listen 80;\n  }\n}\n"
+    (http,) = parse(text)
+    (server,) = http.block
+    assert (http.line, server.line, server.block[0].line) == (3, 4, 5)
+    assert text[server.start : server.end] == "server {\n    listen 80;\n  }"
+
+
+def test_a_file_that_nginx_would_refuse_does_not_stop_the_reading():
+    assert [statement.words for statement in parse("} ; gzip on; server {")] == [["gzip", "on"], ["server"]]
+
+
+def test_all_files_that_are_included_are_loaded(tmp_path):
+    (tmp_path / "conf.d").mkdir()
+    main = tmp_path / "nginx.conf"
+    main.write_text("include conf.d/*.conf;\ninclude gone.conf;\n")
+    (tmp_path / "conf.d" / "a.conf").write_text("include nginx.conf;\n")
+
+    def read(path):
+        return open(path, "rb").read() if path != str(tmp_path / "gone.conf") else None
+
+    def find(pattern):
+        return [str(path) for path in tmp_path.glob(pattern[len(str(tmp_path)) + 1 :])]
+
+    assert set(load(str(main), read, find)) == {str(main), str(tmp_path / "conf.d" / "a.conf")}
+
+
+def test_server_blocks_are_found_through_their_includes():
+    first, second = servers(FILES, MAIN)
+    assert first.place == "/etc/nginx/sites-enabled/default:1"
+    assert first.names == ["_"]
+    assert first.listens == [Listen("*", 80, True), Listen("*", 80, True)]
+    assert second.place == "/etc/nginx/sites-enabled/default:7"
+    assert second.listens == [Listen("*", 443, False), Listen("192.0.2.1", 8443, False)]
+    assert second.names == ["www.example.org", "a b"]
+    assert second.certificate == "/etc/x.pem"
+
+
+def test_a_server_without_listen_is_on_port_80():
+    (server,) = servers({MAIN: "http { server { server_name a; } }"}, MAIN)
+    assert server.listens == [Listen("*", 80, False)]
+
+
+def test_addresses_without_a_port_are_on_port_80():
+    (server,) = servers(
+        {MAIN: "http { server { listen 192.0.2.1; listen [2001:db8::1]; listen localhost:81; } }"}, MAIN
+    )
+    assert server.listens == [
+        Listen("192.0.2.1", 80, False),
+        Listen("[2001:db8::1]", 80, False),
+        Listen("localhost", 81, False),
+    ]
+
+
+def test_settings_of_the_main_level_are_found():
+    assert setting(FILES, MAIN, "pid") == "/run/nginx.pid"
+    assert setting(FILES, MAIN, "error_log") is None
+
+
+def test_a_file_is_included_when_the_http_block_would_find_it():
+    assert is_included(FILES, MAIN, OURS)
+    assert not is_included(FILES, MAIN, "/etc/nginx/modules/evergreen.conf")
+    assert not is_included(FILES, MAIN, "/etc/nginx/conf.d/.evergreen.conf")
+    assert not is_included(FILES, MAIN, "/etc/nginx/conf.d/deeper/evergreen.conf")
+    assert http_includes(FILES, MAIN) == ["/etc/nginx/conf.d/*.conf", "/etc/nginx/sites-enabled/*"]
+
+
+def test_a_rehearsal_lists_what_the_include_stands_for_with_the_staged_file_in_its_turn():
+    copies = rehearsal(FILES, MAIN, OURS, copy(OURS), copy)
+    assert list(copies) == ["/etc/nginx/.nginx.conf.test"]
+    assert copies["/etc/nginx/.nginx.conf.test"] == FILES[MAIN].replace(
+        "include conf.d/*.conf;",
+        'include "/etc/nginx/conf.d/a.conf"; include "/etc/nginx/conf.d/.evergreen.conf.test"; include "/etc/nginx/conf.d/z.conf";',
+    )
+
+
+def test_a_rehearsal_copies_the_files_in_between():
+    files = {**FILES, MAIN: "include http.conf;\n", "/etc/nginx/http.conf": "http { include conf.d/*.conf; }\n"}
+    copies = rehearsal(files, MAIN, OURS, copy(OURS), copy)
+    assert copies[copy(MAIN)] == 'include "/etc/nginx/.http.conf.test";\n'
+    assert copy(OURS) in copies["/etc/nginx/.http.conf.test"]
+
+
+def test_there_is_nothing_to_rehearse_for_a_file_that_nginx_does_not_read():
+    assert rehearsal(FILES, MAIN, "/srv/evergreen.conf", "/srv/.test", copy) == {}
+
+
+def test_files_that_include_each_other_end():
+    files = {MAIN: "http { include a.conf; }", "/etc/nginx/a.conf": "include nginx.conf; include a.conf;"}
+    assert servers(files, MAIN) == []
+    assert rehearsal(files, MAIN, OURS, copy(OURS), copy) == {}
+
+
+def test_files_that_include_each_other_without_end_are_told_of():
+    circle = {f"/etc/nginx/conf.d/{number}.conf": "include conf.d/*.conf;" for number in range(12)}
+    sentence = "/etc/nginx/nginx.conf includes include each other without end, .*; see that each is included once"
+    for ask in (servers, lambda files, main: rehearsal(files, main, OURS, OURS + ".new", copy)):
+        with pytest.raises(TlsError, match=sentence):
+            ask({MAIN: "http { include conf.d/*.conf; }", **circle}, MAIN)
+
+
+def test_what_is_no_port_is_no_stumbling_block():
+    for port in ("²", "x:²", "9" * 5000):
+        (server,) = servers({MAIN: f"{{}} http {{ {{}} server {{ {{}} listen {port}; }} }}"}, MAIN)
+        assert [listen.port for listen in server.listens] == [80]

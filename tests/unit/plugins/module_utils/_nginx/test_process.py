@@ -1,0 +1,301 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A real nginx with a configuration of its own: found, asked, reloaded, and read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+from ansible.module_utils import basic
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx import process as master
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import Master
+from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import children, is_stopped, program
+
+REAL = shutil.which("nginx", path=os.pathsep.join([*master.FOLDERS, os.environ.get("PATH", "")]))
+needs_nginx = pytest.mark.skipif(REAL is None, reason="nginx is not installed here")
+
+# nginx as it would be if it had been built for the folder of the test.
+WRAPPER = """#!/bin/sh
+if [ "$1" = -V ]; then
+    {real} -V 2>&1 | sed 's#--conf-path=[^ ]*#--conf-path={folder}/nginx.conf#' >&2
+else
+    exec {real} "$@"
+fi
+"""
+CONFIGURATION = """
+pid {folder}/nginx.pid;
+error_log {folder}/error.log notice;
+daemon on;
+events {{}}
+http {{
+    access_log off;
+    include {folder}/sites/*.conf;
+}}
+"""
+SITE = "server {{ listen 127.0.0.1:{port}; server_name {name}; return 200 {answer}; }}\n"
+
+
+@pytest.fixture
+def module(monkeypatch):
+    """Return the module of Ansible that a module without options is."""
+    monkeypatch.setattr(basic, "_ANSIBLE_ARGS", b'{"ANSIBLE_MODULE_ARGS": {}}')
+    monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+    return basic.AnsibleModule({})
+
+
+class Folder:
+    """The folder of an nginx, and what is needed to write into it."""
+
+    def __init__(self, path):
+        self.path = path
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            self.port = unused.getsockname()[1]
+        (path / "sites").mkdir()
+        (path / "nginx.conf").write_text(CONFIGURATION.format(folder=path))
+        program = path / "nginx"
+        program.write_text(WRAPPER.format(real=REAL, folder=path))
+        program.chmod(0o755)
+
+    def write_site(self, name, answer="hello", file="site"):
+        (self.path / "sites" / f"{file}.conf").write_text(SITE.format(port=self.port, name=name, answer=answer))
+
+    def ask(self):
+        """Return what the site answers."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return b"".join(iter(lambda: connection.recv(4096), b"")).split(b"\r\n\r\n")[1].decode()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(master, "FOLDERS", [str(tmp_path)])
+    folder = Folder(tmp_path)
+    folder.write_site("www.example.org")
+    yield folder
+    pid = tmp_path / "nginx.pid"
+    if pid.exists() and pid.read_text():  # nginx -t leaves an empty one
+        os.kill(int(pid.read_text()), signal.SIGTERM)
+
+
+def until(condition):
+    """Wait for something that happens soon."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_host_without_nginx_is_told_how_to_get_it(module, monkeypatch, tmp_path):
+    monkeypatch.setattr(master, "FOLDERS", [])
+    monkeypatch.setattr(module, "get_bin_path", lambda name, opt_dirs: shutil.which(name, path=str(tmp_path)))
+    with pytest.raises(TlsError) as caught:
+        Master(module)
+    assert str(caught.value) == (
+        "nginx is not installed on this host; install it, for example with apt install nginx, and run this again"
+    )
+
+
+@needs_nginx
+def test_the_configuration_is_read_with_what_it_includes(module, folder):
+    folder.write_site("shop.example.org", file="shop")
+    files = Master(module).files()
+    assert sorted(files) == [f"{folder.path}/{name}" for name in ("nginx.conf", "sites/shop.conf", "sites/site.conf")]
+
+
+@needs_nginx
+def test_a_configuration_is_complained_of_before_it_is_loaded(module, folder):
+    nginx = Master(module)
+    assert nginx.complaint() is None
+    (folder.path / "sites/broken.conf").write_text("server { lisssten 80; }\n")
+    assert nginx.complaint() == f'unknown directive "lisssten" in {folder.path}/sites/broken.conf:1'
+    (folder.path / "other.conf").write_text("events {}\n")
+    assert nginx.complaint(f"{folder.path}/other.conf") is None
+
+
+@needs_nginx
+def test_a_master_that_does_not_run_cannot_be_reloaded(module, folder):
+    nginx = Master(module)
+    assert nginx.process() is None
+    for content in ("", "garbage", "1", "999999999"):
+        (folder.path / "nginx.pid").write_text(content)
+        assert nginx.process() is None
+        with pytest.raises(TlsError) as caught:
+            nginx.reload()
+        assert str(caught.value) == (
+            "nginx does not run on this host; start it, with systemctl start nginx, and run this again"
+        )
+    (folder.path / "nginx.pid").unlink()
+
+
+@needs_nginx
+def test_a_reloaded_master_serves_what_is_written_now(module, folder):
+    nginx = Master(module)
+    subprocess.run([nginx.program, "-c", nginx.nginx.configuration], check=True)
+    until(lambda: nginx.process() is not None)
+    assert folder.ask() == "hello"
+    assert nginx.error_log() == f"{folder.path}/error.log"
+    end, process = nginx.log_end(), nginx.process()
+    assert end > 0
+    folder.write_site("www.example.org", answer="again")
+    nginx.reload()
+    until(lambda: folder.ask() == "again")
+    assert nginx.process() == process
+    assert "reconfiguring" in nginx.logged(end)
+    assert "reconfiguring" not in nginx.logged(nginx.log_end())
+
+
+@needs_nginx
+def test_a_master_is_found_without_its_pid_file(module, folder):
+    nginx = Master(module)
+    subprocess.run([nginx.program, "-c", nginx.nginx.configuration], check=True)
+    until(lambda: nginx.process() is not None)
+    process = nginx.process()
+    until(lambda: children(process))
+    pid = folder.path / "nginx.pid"
+    try:
+        for content in (str(os.getpid()), str(children(process)[0]), "999999999", ""):
+            pid.write_text(content)
+            assert nginx.process() == process
+        pid.unlink()
+        assert nginx.process() == process
+    finally:
+        pid.write_text(str(process))
+
+
+@needs_nginx
+def test_a_stopped_master_is_told_from_one_that_does_not_run(module, folder):
+    nginx = Master(module)
+    subprocess.run([nginx.program, "-c", nginx.nginx.configuration], check=True)
+    until(lambda: nginx.process() is not None)
+    process = nginx.process()
+    os.kill(process, signal.SIGSTOP)
+    until(lambda: is_stopped(process))
+    try:
+        with pytest.raises(TlsError) as caught:
+            nginx.reload()
+        assert str(caught.value) == (
+            f"the master process of nginx (pid {process}) is stopped and takes no signals; have it go on, with kill -CONT {process}, "
+            "and run this again"
+        )
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+@needs_nginx
+def test_a_port_that_a_reload_cannot_have_is_told_with_who_has_it(module, folder):
+    nginx = Master(module)
+    subprocess.run([nginx.program, "-c", nginx.nginx.configuration], check=True)
+    until(lambda: nginx.process() is not None)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        (folder.path / "sites/taken.conf").write_text(f"server {{ listen 127.0.0.1:{port}; }}\n")
+        assert nginx.complaint() is None
+        end = nginx.log_end()
+        nginx.reload()
+        until(lambda: nginx.refusal(end) is not None)
+        assert nginx.refusal(end) == (
+            f"bind() to 127.0.0.1:{port} failed (98: Address already in use), and port {port} is taken by "
+            f"{program(os.getpid())} (pid {os.getpid()})"
+        )
+
+
+@needs_nginx
+def test_nginx_is_not_started_beside_what_has_its_port(module, folder):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(TlsError) as caught:
+            Master(module).check_startable(port)
+    assert str(caught.value) == (
+        f"nginx does not run on this host, and port {port} is taken by {program(os.getpid())} (pid {os.getpid()}); "
+        "stop that, start nginx, with systemctl start nginx, and run this again"
+    )
+
+
+@needs_nginx
+def test_nginx_is_not_started_beside_workers_that_have_lost_their_master(module, folder):
+    nginx = Master(module)
+    subprocess.run([nginx.program, "-c", nginx.nginx.configuration], check=True)
+    until(lambda: nginx.process() is not None)
+    until(lambda: children(nginx.process()))
+    process = nginx.process()
+    workers = children(process)
+    os.kill(process, signal.SIGKILL)
+    until(lambda: nginx.process() is None)
+    (folder.path / "nginx.pid").unlink()
+    try:
+        with pytest.raises(TlsError) as caught:
+            nginx.check_startable(folder.port)
+        assert str(caught.value) == (
+            f"the master process of nginx is gone, and workers of it go on with what they have (pid {', '.join(map(str, workers))}); "
+            f"end them, with kill -QUIT {' '.join(map(str, workers))}, start nginx, with systemctl start nginx, and run this again"
+        )
+    finally:
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+
+
+@needs_nginx
+def test_a_large_configuration_is_waited_for_in_proportion_to_its_test(module, folder):
+    nginx = Master(module)
+    assert nginx.patience(30) == 30
+    nginx.complaint()
+    assert nginx.patience(0) == 10 * nginx.tested > 0
+
+
+@needs_nginx
+def test_an_error_log_that_is_not_there_has_no_news(module, folder):
+    nginx = Master(module)
+    assert (nginx.log_end(), nginx.logged(0)) == (0, "")
+
+
+@needs_nginx
+@pytest.mark.parametrize(
+    ("server_name", "name", "answers"),
+    [
+        ("www.example.org", "www.example.org", True),
+        ("shop.example.org www.example.org", "www.example.org", True),
+        ("*.example.org", "www.example.org", True),
+        (".example.org", "www.example.org", True),
+        (".example.org", "example.org", True),
+        ("*.example.org", "*.example.org", True),
+        ("example.org", "www.example.org", False),
+        ("*.example.org", "example.org", False),
+        ("_", "www.example.org", False),
+    ],
+)
+def test_the_blocks_that_answer_to_a_name_are_found(module, folder, server_name, name, answers):
+    folder.write_site(server_name)
+    nginx = Master(module)
+    assert [block.place for block in nginx.blocks_for(name, folder.port)] == (
+        [f"{folder.path}/sites/site.conf:1"] if answers else []
+    )
+    assert nginx.blocks_for(name, 1) == []
+
+
+def test_a_file_that_was_written_before_the_clock_was_set_back_is_loaded_by_what_started_since(monkeypatch, tmp_path):
+    path, now = tmp_path / "current", time.time() - 86400
+    path.write_bytes(b"")
+    starts = {os.getpid(): now - 1, 11: now - 100, 12: now}
+    monkeypatch.setattr(master, "started", starts.get)
+    monkeypatch.setattr(master, "_is_working", lambda pid: True)
+    monkeypatch.setattr(master.time, "time", lambda: now)
+    nginx = object.__new__(Master)
+    monkeypatch.setattr(nginx, "process", lambda: 10, raising=False)
+    for workers, is_newer in (([11], True), ([11, 12], True), ([12], False)):
+        monkeypatch.setattr(master, "children", lambda process, workers=workers: workers)
+        assert nginx.is_newer(str(path)) is is_newer

@@ -1,0 +1,144 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Proofs that clients see the very certificate that is installed."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
+    fingerprint,
+    identity,
+    to_pem,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import prove, prove_all
+from ansible_collections.evergreen.tls.tests.unit.authority import Authority, some_key
+
+NAMES = ["www.example.org", "*.shop.example"]
+KEY = some_key()
+ROOT = Authority("Proof Root CA")
+CHAIN = ROOT.chain(NAMES, KEY)
+ROOTS = ROOT.pem.decode()
+
+
+def test_a_proof_tells_what_is_seen_and_where(start):
+    server = start().present(CHAIN)
+    assert prove("127.0.0.1", server.port, "*.shop.example", ROOTS, None, 0) == {
+        "name": "evergreen-probe.shop.example",
+        "address": "127.0.0.1",
+        "port": server.port,
+        "protocol": "TLSv1.3",
+        "chain": to_pem(CHAIN).decode(),
+    }
+
+
+def test_what_is_proved_is_the_very_certificate(start):
+    server = start().present(CHAIN)
+    seen = prove("127.0.0.1", server.port, "www.example.org", ROOTS, fingerprint(CHAIN[0]), 0)
+    assert seen["chain"] == to_pem(CHAIN).decode()
+    prove("127.0.0.1", server.port, "www.example.org", ROOTS, None, 0)
+    another = ROOT.chain(NAMES, KEY)
+    with pytest.raises(TlsError) as caught:
+        prove("127.0.0.1", server.port, "www.example.org", ROOTS, fingerprint(another[0]), 0)
+    assert str(caught.value) == (
+        f"www.example.org at 127.0.0.1 port {server.port}: the certificate presented is not the installed one: "
+        f"{identity(CHAIN[0])}; see which server answers there"
+    )
+    assert caught.value.details == {"seen": "another"}
+
+
+def test_a_proof_waits_for_workers_that_are_going_away(start):
+    server, another = start().present(CHAIN), ROOT.chain(NAMES, KEY)
+    timer = threading.Timer(0.5, server.present, [another])
+    timer.start()
+    begin = time.monotonic()
+    seen = prove("127.0.0.1", server.port, "www.example.org", ROOTS, fingerprint(another[0]), 10)
+    timer.join()
+    assert seen["chain"] == to_pem(another).decode()
+    assert 0.4 < time.monotonic() - begin < 5
+    assert server.connections > 2
+
+
+def test_a_proof_gives_up_with_the_last_reason(start):
+    server = start().present(Authority("Unknown root").chain(NAMES, KEY))
+    begin = time.monotonic()
+    with pytest.raises(TlsError, match="clients cannot trust the certificate"):
+        prove("127.0.0.1", server.port, "www.example.org", ROOTS, None, 0.5)
+    assert 0.5 <= time.monotonic() - begin < 3
+    assert server.connections > 1
+
+
+def all_of(server, check_mode=False, domains=tuple(NAMES), **arguments):
+    arguments = {"timeout": 0.3, "roots": ROOTS, "fingerprint": None, **arguments}
+    return prove_all({"domains": domains}, [("127.0.0.1", server.port)], arguments, "controller", check_mode)
+
+
+def test_all_domains_of_a_request_are_proved(start):
+    server = start().present(CHAIN)
+    result = all_of(server, fingerprint=fingerprint(CHAIN[0]))
+    assert result["msg"] == "www.example.org, evergreen-probe.shop.example proved from the controller"
+    assert [seen["name"] for seen in result["handshakes"]] == ["www.example.org", "evergreen-probe.shop.example"]
+    assert (result["changed"], result["problems"], result["verified_from"]) == (False, [], "controller")
+
+
+def test_all_places_of_a_host_are_looked_at(start):
+    good, bad = start().present(CHAIN), start().present(ROOT.chain(NAMES, KEY))
+    places = [("127.0.0.1", good.port), ("127.0.0.1", bad.port)]
+    arguments = {"timeout": 0, "roots": ROOTS, "fingerprint": fingerprint(CHAIN[0])}
+    with pytest.raises(TlsError) as caught:
+        prove_all({"domains": NAMES}, places, arguments, "controller", False)
+    assert [seen["port"] for seen in caught.value.details["handshakes"]] == [good.port] * 2
+    assert [
+        f"port {bad.port}: the certificate presented is not the installed one" in problem
+        for problem in caught.value.details["problems"]
+    ] == [True] * 2
+    arguments["fingerprint"] = None
+    result = prove_all({"domains": NAMES}, places, arguments, "controller", False)
+    assert result["msg"] == "www.example.org, evergreen-probe.shop.example proved from the controller"
+    assert len(result["handshakes"]) == 4
+
+
+def test_a_domain_that_is_not_proved_fails_the_request_and_the_others_are_told_of(start):
+    server = start().present(ROOT.chain(["*.shop.example"], KEY))
+    with pytest.raises(TlsError) as caught:
+        all_of(server)
+    assert str(caught.value).startswith(f"seen from the controller: www.example.org at 127.0.0.1 port {server.port}: ")
+    details = caught.value.details
+    assert [seen["name"] for seen in details["handshakes"]] == ["evergreen-probe.shop.example"]
+    assert len(details["problems"]) == 1
+    assert details["answered"] is True
+
+
+def test_where_nothing_answers_is_told_from_where_something_else_does(start):
+    server = start().present(CHAIN)
+    assert all_of(server)["answered"] is False
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        arguments = {"timeout": 0, "roots": ROOTS, "fingerprint": None}
+        places = [silent.getsockname()]
+        assert prove_all({"domains": NAMES}, places, arguments, "controller", True)["answered"] is False
+    server = start().present(ROOT.chain(NAMES, KEY))
+    assert all_of(server, check_mode=True, fingerprint=fingerprint(CHAIN[0]))["answered"] is True
+
+
+def test_one_domain_is_waited_for_and_not_each(start):
+    server = start().present(Authority("Unknown root").chain(NAMES, KEY))
+    begin = time.monotonic()
+    with pytest.raises(TlsError) as caught:
+        all_of(server, domains=[f"www{number}.example" for number in range(5)], timeout=0.6)
+    assert time.monotonic() - begin < 2.4
+    assert len(caught.value.details["problems"]) == 5
+
+
+def test_in_check_mode_nothing_fails_and_nothing_is_waited_for(start):
+    server = start().present(Authority("Unknown root").chain(NAMES, KEY))
+    result = all_of(server, check_mode=True, timeout=30)
+    assert result["msg"].startswith("not served yet: www.example.org at 127.0.0.1")
+    assert len(result["problems"]) == server.connections == 2

@@ -1,0 +1,484 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the action plugins have in common."""
+
+from __future__ import annotations
+
+import importlib
+import pathlib
+import re
+import types
+import typing as t
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+from ansible.playbook.task import Task
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.modules import host_trip
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import base as actions
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import (
+    ChainAction,
+    TlsAction,
+    passed_on,
+    places,
+    why_lost,
+)
+
+PLUGINS = pathlib.Path(__file__).parents[5] / "plugins"
+
+
+def test_a_host_is_reached_where_its_resolved_variables_say():
+    task_vars = {
+        "inventory_hostname": "web1",
+        "ansible_host": "{{ address_of_web1 }}",
+        "hostvars": {"web1": {"ansible_host": "192.0.2.1"}},
+    }
+    assert places(task_vars, 443) == [("192.0.2.1", 443)]
+
+
+def test_an_endpoint_says_otherwise():
+    variables = {"ansible_host": "192.0.2.1", "certificate_endpoint": ["www.example.org:8443", "192.0.2.2"]}
+    task_vars = {"inventory_hostname": "web1", "hostvars": {"web1": variables}}
+    assert places(task_vars, 443) == [("www.example.org", 8443), ("192.0.2.2", 443)]
+
+
+def test_a_host_without_addresses_is_reached_by_its_name():
+    assert places({"inventory_hostname": "web1.example.org"}, 8443) == [("web1.example.org", 8443)]
+
+
+def test_secrets_are_no_part_of_a_request_that_reaches_a_host(monkeypatch):
+    sent = []
+
+    def execute(_self, _module, module_args, **_more):
+        sent.append(module_args)
+        return {"changed": False}
+
+    monkeypatch.setattr(ActionBase, "_execute_module", execute)
+    action = ChainAction(Task(), None, None, None, None)
+    request = {"name": "www", "key_passphrase": "secret", "exports": [{"path": "/a.p12", "password": "secret"}]}
+    action.ask("nginx_reload", {"request": request, "directory": "/etc/evergreen"}, {})
+    assert sent == [
+        {
+            "request": {"name": "www", "key_passphrase": None, "exports": [{"path": "/a.p12", "password": None}]},
+            "directory": "/etc/evergreen",
+        }
+    ]
+
+
+def chain(walk, *names):
+    """Return what a chain of actions answers for requests of these names."""
+    return ChainAction(Task(), None, None, None, None).each([{"name": name} for name in names], walk)
+
+
+def test_the_certificates_of_a_host_are_told_of_together():
+    answers = {"www": {"changed": True, "msg": "renewed", "diff": [{"after": "new"}]}, "mail": {"msg": "not due"}}
+    assert chain(lambda request: answers[request["name"]], "www", "mail") == {
+        "changed": True,
+        "failed": False,
+        "msg": "www: renewed · mail: not due",
+        "certificates": [
+            {"name": "www", "changed": True, "failed": False, "msg": "renewed"},
+            {"name": "mail", "changed": False, "failed": False, "msg": "not due"},
+        ],
+        "diff": [{"after": "new"}],
+    }
+
+
+def test_a_certificate_that_fails_keeps_none_of_the_others_back_and_is_told_of_alone():
+    answers = {"www": {"failed": True, "msg": "correct it"}, "mail": {"changed": True, "msg": "renewed"}}
+    result = chain(lambda request: answers[request["name"]], "www", "mail")
+    assert result["failed"] and result["changed"]
+    assert result["msg"] == "www: correct it"
+    assert [certificate["failed"] for certificate in result["certificates"]] == [True, False]
+
+
+def test_a_host_that_cannot_be_reached_is_tried_once_for_all_its_certificates():
+    tried = []
+
+    def walk(request):
+        tried.append(request["name"])
+        raise AnsibleConnectionFailure(
+            "Failed to connect to the host via ssh: ssh: connect to host web1: No route to host.\n"
+        )
+
+    result = chain(walk, "www", "mail")
+    sentence = (
+        "the host cannot be reached: ssh: connect to host web1: No route to host; "
+        "see that it runs, and that ansible_host is right, and run this again"
+    )
+    assert tried == ["www"]
+    assert result["failed"] and not result["changed"]
+    assert result["msg"] == f"www: {sentence} · mail: {sentence}"
+
+
+@pytest.mark.parametrize(
+    ("complaint", "sentence"),
+    [
+        (
+            (
+                "Failed to create temporary directory. Failed command was: mkdir, exited with result 1, mkdir: cannot create directory "
+                "'/root/.ansible/tmp': No space left on device"
+            ),
+            "the host has no space left for what Ansible puts there; free some, and run this again",
+        ),
+        (
+            "Failed to create temporary directory.\nmkdir: cannot create directory '/srv': Permission denied",
+            (
+                "Ansible cannot make its folder on the host: mkdir: cannot create directory '/srv': Permission denied; "
+                "see who may write to remote_tmp there"
+            ),
+        ),
+        (
+            "",
+            "the host cannot be reached: no reason given; see that it runs, and that ansible_host is right, and run this again",
+        ),
+        (
+            'Data could not be sent to remote host "192.0.2.1". Make sure this host can be reached over ssh: ',
+            (
+                "the host cannot be reached: the connection broke off; "
+                "see that it runs, and that ansible_host is right, and run this again"
+            ),
+        ),
+        (
+            'Data could not be sent to remote host "192.0.2.1". Make sure this host can be reached over ssh: Broken pipe\n',
+            (
+                "the host cannot be reached: Broken pipe; "
+                "see that it runs, and that ansible_host is right, and run this again"
+            ),
+        ),
+    ],
+)
+def test_what_keeps_ansible_from_a_host_is_told_with_its_remedy(complaint, sentence):
+    assert why_lost(complaint) == sentence
+
+
+@pytest.mark.parametrize(
+    ("result", "sentence"),
+    [
+        (
+            {"module_stdout": "", "module_stderr": "", "rc": -9},
+            (
+                "the host was lost: nginx_reload ended without an answer (exit status -9); "
+                "see that it runs, and what ends programs there or ssh here, and run this again"
+            ),
+        ),
+        (
+            {"module_stdout": "", "module_stderr": "Traceback\n\nMemoryError\n", "rc": 1},
+            (
+                "the host was lost: nginx_reload ended without an answer (MemoryError); "
+                "see that it runs, and what ends programs there or ssh here, and run this again"
+            ),
+        ),
+        (
+            {"module_stdout": "no\njson", "module_stderr": "a\nb\x1b\n", "rc": 0},
+            "nginx_reload gives no answer on the host, and the last that it prints is b?; see what its Python does, with -vvv",
+        ),
+        (
+            {"module_stdout": "", "module_stderr": "/bin/sh: 1: /usr/bin/python9: not found", "rc": 127},
+            (
+                "Ansible finds no Python on the host: /bin/sh: 1: /usr/bin/python9: not found; "
+                "install it there, or correct ansible_python_interpreter, and run this again"
+            ),
+        ),
+    ],
+)
+def test_a_module_that_gives_no_answer_fails_with_a_sentence(monkeypatch, result, sentence):
+    action = ChainAction(Task(), None, None, None, None)
+    monkeypatch.setattr(
+        action, "_execute_module", lambda *_name, **_how: {"failed": True, "msg": "No start of json", **result}
+    )
+    assert action.ask("nginx_reload", {}, {}) == {"failed": True, "msg": sentence}
+
+
+def test_of_all_facts_the_python_that_was_found_on_a_host_is_passed_on(monkeypatch):
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
+    found = {"discovered_interpreter_python": "/usr/bin/python3.11"}
+
+    class Step(ActionBase):
+        def run(self, tmp=None, task_vars=None):
+            return {"changed": False, "msg": self._task.action, "ansible_facts": {**found, "certificate_requests": []}}
+
+    class Chain(ChainAction):
+        ARGUMENTS: t.ClassVar = {}
+
+        def decide(self, arguments, task_vars):
+            return self.each([{"name": "www"}], lambda request: {"msg": self.step("nginx_reload", {}, {})["msg"]})
+
+    task = Task()
+    task.args = {}
+    action = Chain(task, None, None, None, None)
+    action._shared_loader_obj = types.SimpleNamespace(
+        action_loader=types.SimpleNamespace(
+            get=lambda name, task, connection, play_context, loader, templar, **others: Step(
+                task, connection, play_context, loader, templar
+            )
+        )
+    )
+    result = action.run(task_vars={})
+    assert result["msg"] == "www: evergreen.tls.nginx_reload"
+    assert result["ansible_facts"] == found
+
+    class Idle(Chain):
+        def decide(self, arguments, task_vars):
+            return self.each([{"name": "www"}], lambda request: {"msg": "not due"})
+
+    assert "ansible_facts" not in Idle(task, None, None, None, None).run(task_vars={})
+
+
+def test_diffs_and_warnings_of_all_steps_are_passed_on():
+    steps = [{"diff": {"after": "a"}}, {"changed": True}, {"diff": {"after": "b"}, "warnings": ["beware"]}]
+    assert passed_on(steps) == {"diff": [{"after": "a"}, {"after": "b"}], "warnings": ["beware"]}
+
+
+class Walking(ChainAction):
+    """Requests whose modules on the host are played by *answer*, which gets the name and the arguments of each that is run."""
+
+    def __init__(self, answer):
+        super().__init__(Task(), None, None, None, None, None)
+        self.trips, self.answer = [], answer
+
+    def _execute_module(self, module_name, module_args, task_vars):
+        module = module_name.removeprefix("evergreen.tls.")
+        self.trips.append((module, module_args))
+        return self.answer(module, module_args)
+
+    def walked(self, *requests, at_once=1):
+        def walk(request):
+            said = self.ask("certificate_install", {"request": request}, {})
+            return {"failed": bool(said.get("failed")), "msg": said.get("msg", "")}
+
+        found = self.each(list(requests), walk, at_once)["certificates"]
+        return {certificate["name"]: certificate for certificate in found}
+
+
+def installed(asked):
+    return {"changed": False, "msg": f"{asked['request']['name']} is in use"}
+
+
+def honest(module, asked):
+    """Answer as modules do."""
+    if module == "host_trip":
+        return {"changed": False, "answers": [installed(errand["arguments"]) for errand in asked["errands"]]}
+    return installed(asked)
+
+
+REQUESTS = [{"name": name} for name in ("www", "mail", "shop")]
+
+
+def test_requests_in_company_go_to_the_host_in_one_trip():
+    action = Walking(honest)
+    certificates = action.walked(*REQUESTS)
+    assert [certificate["msg"] for certificate in certificates.values()] == [
+        "www is in use",
+        "mail is in use",
+        "shop is in use",
+    ]
+    ((module, asked),) = action.trips
+    assert module == "host_trip" and {errand["module"] for errand in asked["errands"]} == {"certificate_install"}
+    assert sorted(errand["arguments"]["request"]["name"] for errand in asked["errands"]) == ["mail", "shop", "www"]
+
+
+def test_one_request_goes_as_it_ever_went():
+    action = Walking(honest)
+    action.walked(REQUESTS[0])
+    assert action.trips == [("certificate_install", {"request": {"name": "www"}})]
+
+
+def test_many_requests_go_in_several_trips():
+    action = Walking(honest)
+    certificates = action.walked(*({"name": f"site{number}"} for number in range(120)))
+    assert len(certificates) == 120 and not any(one["failed"] for one in certificates.values())
+    assert [len(asked["errands"]) for _module, asked in action.trips] == [50, 50, 20]
+
+
+def test_what_has_a_password_travels_alone_as_hosts_log_the_others():
+    action = Walking(honest)
+    action.walked({"name": "www", "challenge_password": "secret"}, {"name": "mail", "challenge_password": "word"})
+    assert sorted(asked["request"]["name"] for _module, asked in action.trips) == ["mail", "www"]
+    assert {module for module, _asked in action.trips} == {"certificate_install"}
+
+
+def test_a_passphrase_travels_alone_too():
+    assert actions._has_secret({"request": {"name": "www"}, "passphrase": "secret"})
+    assert not actions._has_secret({"request": {"name": "www"}, "passphrase": None})
+
+
+def done_beside(action, *works):
+    """Return what an action does on a host in one trip, where *works* go there beside a request; a work is a module and whether it is last."""
+
+    def work(module, is_last):
+        said = action.perform(module, {}, {}, is_last)
+        assert said["msg"] == module
+
+    class Part(TlsAction):
+        def run(self, tmp=None, task_vars=None):
+            self._execute_module = action._execute_module
+            return self.ask(self._task.action, {}, {})
+
+    def part(_name, task, **_more):
+        return Part(task, None, None, None, None, None)
+
+    action._shared_loader_obj = types.SimpleNamespace(action_loader=types.SimpleNamespace(get=part))
+    action._play_context = action._loader = action._templar = None
+    works = [lambda module=module, is_last=is_last: work(module, is_last) for module, is_last in works]
+    action.each(REQUESTS[:1], lambda request: action.ask("certificate_install", {"request": request}, {}), 1, works)
+    return [[errand["module"] for errand in asked["errands"]] for _module, asked in action.trips]
+
+
+def named(module, asked):
+    """Answer with the names of modules."""
+    told = {"changed": False, "answers": []}
+    return {"changed": False, "answers": [{**told, "msg": errand["module"]} for errand in asked["errands"]]}
+
+
+def test_modules_of_several_kinds_go_in_one_trip_each_after_what_it_needs():
+    works = [("nginx_reload", False), ("nginx_sites", False), ("firewall_transcript", False)]
+    assert done_beside(Walking(named), *works) == [
+        ["firewall_transcript", "nginx_sites", "certificate_install", "nginx_reload"]
+    ]
+
+
+def test_an_action_loads_the_steps_it_takes_before_ansible_forks_for_each_host():
+    loaded = set()
+    for path in PLUGINS.glob("action/*.py"):
+        taken = set(re.findall(r'\.step\(\s*"(\w+)"', path.read_text(encoding="utf-8")))
+        module = importlib.import_module(f"ansible_collections.evergreen.tls.plugins.action.{path.stem}")
+        assert taken <= set(getattr(module.ActionModule, "STEPS", ()))
+        loaded |= taken
+    assert loaded  # else there was nothing to look at
+
+
+def test_what_is_the_last_on_a_host_is_done_after_all_else():
+    works = [("nginx_sites", True), ("nginx_reload", False), ("nginx_sites", False)]
+    assert done_beside(Walking(named), *works) == [
+        ["nginx_sites", "certificate_install", "nginx_reload", "nginx_sites"]
+    ]
+
+
+def test_a_module_that_no_trip_can_do_goes_alone():
+    def answer(module, asked):
+        return named(module, asked) if module == "host_trip" else {"changed": False, "msg": module}
+
+    action = Walking(answer)
+    action.each(
+        REQUESTS[:2], lambda _request: {"msg": action.ask("certificate_export", {"request": {}}, {})["msg"]}, at_once=1
+    )
+    assert [module for module, _asked in action.trips] == ["certificate_export"] * 2
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param(None, id="none"),
+        pytest.param([], id="too few"),
+        pytest.param([{"msg": "ha"}] * 7, id="too many"),
+        pytest.param("ha", id="no list"),
+        pytest.param(["ha", "ha", "ha"], id="no dictionaries"),
+    ],
+)
+def test_a_host_that_does_not_answer_all_is_asked_for_each_alone(answers):
+    action = Walking(lambda module, asked: {"answers": answers} if module == "host_trip" else installed(asked))
+    certificates = action.walked(*REQUESTS)
+    assert [certificate["msg"] for certificate in certificates.values()] == [
+        "www is in use",
+        "mail is in use",
+        "shop is in use",
+    ]
+    assert len(action.trips) == 4
+
+
+def test_a_module_that_dies_in_company_is_run_for_each_alone_and_harms_one_only():
+    def answer(module, asked):
+        if module == "host_trip" or asked["request"]["name"] == "mail":
+            return {"module_stdout": "", "module_stderr": "Killed", "rc": 137, "failed": True}
+        return installed(asked)
+
+    certificates = Walking(answer).walked(*REQUESTS)
+    assert [certificate["failed"] for certificate in certificates.values()] == [False, True, False]
+    assert "ended without an answer" in certificates["mail"]["msg"]
+
+
+def test_a_host_that_makes_up_an_answer_for_one_is_not_believed_for_that_one():
+    def answer(_module, _asked):
+        return {
+            "answers": [
+                {"msg": "www is in use"},
+                {"version": {"no": "text"}, "changed": "ha"},
+                {"msg": "shop is in use"},
+            ]
+        }
+
+    action = Walking(answer)
+
+    def walk(request):
+        try:
+            return {"msg": action.ask("certificate_install", {"request": request}, {})["msg"]}
+        except TlsError as error:
+            return {"failed": True, "msg": str(error)}
+
+    found = action.each(REQUESTS, walk, 1)["certificates"]
+    assert [one["failed"] for one in found].count(True) == 1
+    assert "the host does not answer certificate_install as it should" in next(
+        one["msg"] for one in found if one["failed"]
+    )
+
+
+def test_a_host_that_is_lost_in_company_is_tried_once_only():
+    def answer(_module, _asked):
+        raise AnsibleConnectionFailure("Failed to connect to the host via ssh: Connection refused")
+
+    action = Walking(answer)
+    certificates = action.walked(*REQUESTS)
+    assert len(action.trips) == 1
+    assert all("the host cannot be reached: Connection refused" in one["msg"] for one in certificates.values())
+
+
+def test_what_several_want_of_the_host_beside_is_done_once():
+    done = []
+
+    class Other:
+        def run(self, task_vars):
+            done.append("installed")
+            return {"changed": True}
+
+    action = Walking(honest)
+    action._shared_loader_obj = types.SimpleNamespace(
+        action_loader=types.SimpleNamespace(get=lambda _name, **_more: Other())
+    )
+    action._play_context = action._loader = action._templar = None
+
+    def walk(_request):
+        return {"msg": "", **action.perform("ansible.builtin.package", {"name": "python3-cryptography"}, {})}
+
+    result = action.each(REQUESTS, walk, 1)
+    assert done == ["installed"] and result["changed"] and not result["failed"]
+
+
+@pytest.mark.parametrize(
+    ("solver", "forks", "hosts", "share"),
+    [
+        pytest.param("http", 5, 1, 20, id="all of them for one host"),
+        pytest.param("http", 10, 10, 2, id="each host its share"),
+        pytest.param("http", 10, 100, 2, id="of those that are worked on at a time"),
+        pytest.param("http", 50, 30, 1, id="one at least"),
+        pytest.param({"type": "command", "command": "/bin/dns"}, 5, 1, 1, id="commands one after the other"),
+    ],
+)
+def test_the_orders_that_are_allowed_are_divided_among_the_hosts(tmp_path, solver, forks, hosts, share):
+    issuers = {"le": {"type": "acme", "folder": str(tmp_path), "solver": solver, "at_once": 20}}
+    arguments = {"requests": [{"name": "www", "domains": ["www.example.org"], "issuer": "le"}], "issuers": issuers}
+    task_vars = {"ansible_forks": forks, "ansible_play_batch": [f"web{number}" for number in range(hosts)]}
+    assert actions.share(arguments, task_vars) == share
+
+
+def test_an_issuer_that_does_not_say_how_many_orders_it_stands_gets_one_at_a_time():
+    requests = [{"name": issuer, "domains": ["www.example.org"], "issuer": issuer} for issuer in ("local", "nobody")]
+    assert actions.share({"requests": requests, "issuers": {}}, {}) == 1
+
+
+def test_a_trip_can_do_what_actions_send_with_it():
+    assert sorted(actions.ERRANDS) == host_trip.MODULES

@@ -1,0 +1,35 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Values over which Ansible's own validation stumbles."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.arguments import validated
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import survey
+
+SPEC = {"request": {"type": "dict", "options": {"port": {"type": "int"}}}}
+
+
+def test_what_fits_passes():
+    checked = validated(ArgumentSpecValidator(SPEC), {"request": {"port": "443"}})
+    assert checked.validated_parameters == {"request": {"port": 443}}
+
+
+@pytest.mark.parametrize("request_of_somebody", [0.5, {"port": float("inf")}])
+def test_what_ansible_stumbles_over_is_told(request_of_somebody):
+    with pytest.raises(TlsError, match="a value is of a kind that does not belong there .*; correct the inventory"):
+        validated(ArgumentSpecValidator(SPEC), {"request": request_of_somebody})
+
+
+def test_a_host_with_such_a_value_does_not_end_the_survey_of_the_others():
+    broken = {"certificate_requests": [{"name": "www", "domains": ["www.example.org"], "port": float("inf")}]}
+    hosts = {"web1": broken, "web2": {}}
+    (finding,) = survey(list(hosts), hosts.__getitem__, lambda *_progress: None)
+    assert (finding.host, finding.state) == ("web1", "unknown")
+    assert finding.reason.endswith("; correct the inventory")

@@ -1,0 +1,180 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Sites as people describe them, and what is wrong with some."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import (
+    check_session,
+    check_sites,
+    check_store,
+    hsts_header,
+    normal_sites,
+)
+from ansible_collections.evergreen.tls.tests.unit.described import site
+
+
+def test_server_names_default_to_the_domains_of_the_certificate():
+    domains = {"shop": ["Shop.example.org", "*.example.org"]}
+    assert site("shop", domains=domains)["server_names"] == ["shop.example.org", "*.example.org"]
+    assert site("b.example.org", certificate="shop", domains=domains)["server_names"] == [
+        "shop.example.org",
+        "*.example.org",
+    ]
+    assert site("b.example.org", domains=domains)["server_names"] == ["b.example.org"]
+
+
+@pytest.mark.parametrize(
+    ("value", "header"),
+    [
+        (False, None),
+        (None, None),
+        ("false", None),
+        (True, "max-age=63072000"),
+        (86400, "max-age=86400"),
+        ("300", "max-age=300"),
+        (0, "max-age=0"),
+        (
+            {"max_age": 31536000, "include_subdomains": True, "preload": "yes"},
+            "max-age=31536000; includeSubDomains; preload",
+        ),
+        ({}, "max-age=63072000"),
+    ],
+)
+def test_hsts_is_what_was_asked_for(value, header):
+    assert hsts_header(value) == header
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("1y", "hsts is '1y'; write false, a number of seconds"),
+        (-1, "hsts is -1; write false"),
+        ('1" always; evil "', "write false, a number of seconds"),
+        ({"maxage": 1}, "hsts has no 'maxage'; it takes max_age"),
+        ({"max_age": 300, "preload": True}, "needs include_subdomains and a max_age of at least 31536000"),
+        ({"preload": True}, "needs include_subdomains"),
+        ({"include_subdomains": "perhaps"}, "write true or false"),
+    ],
+)
+def test_an_hsts_that_means_nothing_is_refused(value, sentence):
+    with pytest.raises(TlsError, match=sentence):
+        hsts_header(value)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"name": "../x"}, "cannot name a request"),
+        ({"name": "a;b"}, "cannot name a request"),
+        ({"certificate": "a b"}, "the site www.example.org cannot be configured: 'a b' cannot name a request"),
+        ({"server_names": ["a;return 200"]}, "is not a DNS name"),
+        ({"server_names": ["a\n}"]}, "is not a DNS name"),
+        ({"server_names": ["$host"]}, "is not a DNS name"),
+        ({"root": "srv"}, "root is 'srv'; write an absolute path"),
+        ({"root": "/srv; evil on"}, "write an absolute path without blanks"),
+        ({"root": "/srv\n"}, "write an absolute path"),
+        ({"root": "/srv/${host}"}, "has a variable that does not belong there; it takes"),
+        ({"root": "/srv/$uri"}, r"it takes \$host, \$server_name; use extra for more"),
+        ({"proxy_pass": "127.0.0.1:8080"}, "proxy_pass is '127.0.0.1:8080'; write a URL such as http://127.0.0.1:8080"),
+        ({"proxy_pass": "http://a;}"}, "write a URL"),
+        ({"proxy_pass": "http://$host"}, "has a variable that does not belong there; use extra"),
+        ({"redirect": "http://a b"}, "write a URL"),
+        ({"redirect": 'https://a"'}, "write a URL"),
+        ({"redirect": "https://a/{}"}, "write a URL"),
+        ({"redirect": "https://a/$hostile"}, "has a variable that does not belong there"),
+        ({"return_code": 301}, "return_code is 301; choose one such as 404 or 444, and redirect for another address"),
+        ({"return_code": 1000}, "return_code is 1000"),
+        ({"return_code": 404, "root": "/srv"}, "it has both root and return_code; keep one"),
+        ({"return_code": None}, "does not say what to answer; give it one of root, proxy_pass, redirect, return_code"),
+        ({"root": "/srv", "websocket": True}, "websocket is for sites with proxy_pass"),
+        ({"https_port": 0}, "https_port is 0; choose one from 1 to 65535"),
+        ({"http_port": 65536}, "http_port is 65536"),
+    ],
+)
+def test_a_word_that_could_end_a_directive_is_refused(options, sentence):
+    with pytest.raises(TlsError, match=sentence):
+        site(**options)
+
+
+@pytest.mark.parametrize(
+    ("sites", "sentence"),
+    [
+        ([site(), site()], "2 sites are called www.example.org; give each its own name"),
+        (
+            [site(), site("b.example.org", server_names=["WWW.example.org"])],
+            "the sites www.example.org and b.example.org both answer to www.example.org on port 80; take the name from one",
+        ),
+        (
+            [site(), site("b.example.org", http_port=443, https_port=444)],
+            "b.example.org has port 443 as its http_port, and",
+        ),
+        ([site(https_port=80)], "has port 80 as its http_port, and www.example.org as its https_port"),
+        (
+            [site(server_names=["192.0.2.1"]), site("b.example.org", server_names=["192.0.2.2"])],
+            "both have an IP address on port 443, and clients that ask for an address send no name",
+        ),
+    ],
+)
+def test_sites_that_cannot_stand_beside_each_other_are_refused(sites, sentence):
+    with pytest.raises(TlsError, match=sentence):
+        check_sites(sites)
+
+
+def test_sites_may_share_a_port_a_certificate_and_an_address_on_other_ports():
+    check_sites(
+        [
+            site(server_names=["192.0.2.1"]),
+            site("b.example.org", certificate="www.example.org"),
+            site("c.example.org", server_names=["192.0.2.1"], http_port=8080, https_port=8443, profile="modern"),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("timeout", "cache"), [("1d; evil", "off"), ("1d", "shared:x:1m; evil"), ("", "off"), ("1d", "on")]
+)
+def test_session_settings_that_nginx_does_not_have_are_refused(timeout, cache):
+    with pytest.raises(TlsError, match="write one such as"):
+        check_session(timeout, cache)
+
+
+def test_a_store_that_would_end_a_directive_is_refused():
+    with pytest.raises(TlsError, match="use an absolute path without blanks and quotes"):
+        check_store("/etc/ever green;")
+
+
+def arguments(*sites, **others):
+    settings = {"session_timeout": "1d", "session_cache": "off", "store": "/etc/evergreen", "path": "/etc/nginx/a.conf"}
+    return {"sites": list(sites), "profile": "modern", "domains": {}, "state": "present", **settings, **others}
+
+
+SITE = {"name": "books", "websocket": False, "hsts": True, "http_port": 80, "https_port": 443, "return_code": 404}
+
+
+def test_hosts_get_what_has_been_completed():
+    (complete,) = normal_sites(arguments({**SITE, "server_names": ["bücher.example"]}))
+    assert complete["server_names"] == ["xn--bcher-kva.example"]
+    assert (complete["certificate"], complete["profile"], complete["hsts"]) == ("books", "modern", "max-age=63072000")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"store": "/etc/ever green"}, "the store '/etc/ever green' cannot stand"),
+        ({"session_cache": "on"}, "the session_cache 'on' is none"),
+        ({"sites": [{**SITE, "name": "a"}] * 2}, "2 sites are called a"),
+    ],
+)
+def test_what_all_sites_share_is_checked(changes, sentence):
+    with pytest.raises(TlsError, match=sentence):
+        normal_sites(arguments({**SITE, "name": "a"}) | changes)
+
+
+def test_nothing_is_served_where_sites_are_to_be_absent():
+    assert normal_sites(arguments(SITE, state="absent")) == []

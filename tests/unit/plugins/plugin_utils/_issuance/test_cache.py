@@ -1,0 +1,150 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a CA answered is there for who asks again, for nobody else, and for a while."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache as answers_module
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import Answers
+from ansible_collections.evergreen.tls.tests.unit.authority import DAY, Authority, some_key
+
+NOW = datetime.datetime.now(datetime.timezone.utc)
+TERMS = {"lifetime": 90}
+CHAIN = Authority().chain(["www.example.org"], some_key())
+
+HOLD = """
+import sys
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import Answers
+with Answers(sys.argv[1]).to(sys.argv[2].encode(), {}):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "issuer" / "answers"
+
+
+@pytest.fixture
+def hold(folder):
+    """Have another process be busy with a signing request."""
+    started = []
+
+    def begin(csr):
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        command = [sys.executable, "-c", HOLD, str(folder), csr]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        started.append(process)
+        assert process.stdout.readline() == b"held\n"
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def keep(folder, csr=b"one", terms=None, chain=None, now=NOW):
+    with Answers(str(folder)).to(csr, TERMS if terms is None else terms) as answer:
+        answer.keep(chain or CHAIN, now)
+
+
+def kept(folder, csr=b"one", terms=None):
+    with Answers(str(folder)).to(csr, TERMS if terms is None else terms) as answer:
+        return answer.chain()
+
+
+def test_the_same_request_on_the_same_terms_gets_the_same_answer(folder):
+    assert kept(folder) is None
+    keep(folder)
+    assert to_pem(kept(folder)) == to_pem(CHAIN)
+    assert kept(folder, csr=b"two") is None
+    assert kept(folder, terms={"lifetime": 47}) is None
+
+
+def test_an_answer_takes_the_place_of_another(folder):
+    other = Authority().chain(["www.example.org"], some_key())
+    keep(folder)
+    keep(folder, chain=other)
+    assert to_pem(kept(folder)) == to_pem(other)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", to_pem(CHAIN)[:200]])
+def test_what_can_not_be_read_is_no_answer(folder, content):
+    keep(folder)
+    next(folder.glob("*.pem")).write_bytes(content)
+    assert kept(folder) is None
+
+
+def test_answers_are_closed_to_others(folder):
+    before = os.umask(0)
+    try:
+        keep(folder)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(folder.parent.stat().st_mode) == stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+
+
+def test_who_asks_for_the_same_at_the_same_time_waits_and_nobody_else_does(folder, hold, monkeypatch):
+    monkeypatch.setattr(answers_module, "PATIENCE", 0.1)
+    holder = hold("one")
+    assert kept(folder, csr=b"two", terms={}) is None
+    with pytest.raises(TlsError) as caught:
+        kept(folder, terms={})
+    assert str(caught.value) == (
+        f"another process has held {folder}/lock for 0 seconds; wait for it, then run this again"
+    )
+    holder.kill()
+    holder.wait()
+    assert kept(folder, terms={}) is None
+
+
+def test_a_certificate_that_is_given_up_is_given_to_nobody(folder):
+    other = Authority().chain(["www.example.org"], some_key())
+    keep(folder)
+    keep(folder, csr=b"two", chain=other)
+    (folder / "garbage.pem").write_bytes(b"garbage")
+    Answers(str(folder)).forget(CHAIN[0].serial_number)
+    assert kept(folder) is None
+    assert to_pem(kept(folder, csr=b"two")) == to_pem(other)
+
+
+def test_where_nothing_was_answered_there_is_nothing_to_forget(folder):
+    Answers(str(folder)).forget(1)
+    assert not folder.exists()
+
+
+def test_answers_are_removed_after_a_month_together_with_what_killed_runs_left(folder):
+    keep(folder)
+    (folder / ".half.pem.0a1b").write_bytes(b"half")
+    for path in folder.iterdir():
+        os.utime(path, times=((NOW - 31 * DAY).timestamp(),) * 2)
+    keep(folder, csr=b"two")
+    assert {path.name for path in folder.iterdir()} == {"lock", *(path.name for path in folder.glob("*.pem"))}
+    assert kept(folder) is None
+    assert kept(folder, csr=b"two") is not None
+
+
+def test_not_every_answer_looks_for_old_ones(folder):
+    keep(folder)
+    old = folder / "old.pem"
+    old.write_bytes(b"")
+    os.utime(old, (1, 1))
+    keep(folder, csr=b"two")
+    assert old.exists()
+    keep(folder, csr=b"three", now=NOW + datetime.timedelta(hours=2))
+    assert not old.exists()

@@ -1,0 +1,169 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A CA whose root an older root has signed, too: which clients accept which chain, as openssl says."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import check_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import (
+    STRAIGHT,
+    Crossing,
+    read_crossing,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
+from ansible_collections.evergreen.tls.tests.unit.authority import NOW, Authority, some_key
+
+NAMES = ["www.example.org"]
+KEY = some_key()
+OLD, OTHER = Authority("Old Root"), Authority("Other Root")
+NEW = Authority("New Root")
+CROSSED, CROSSED_BY_OTHER = (Authority("New Root", above=root, key=NEW.key).certificate for root in (OLD, OTHER))
+ISSUING = Authority("Issuing CA", above=NEW)
+LEAF, MIDDLE = CHAIN = ISSUING.chain(NAMES, KEY)
+LONG = [*CHAIN, CROSSED]
+WANTED = {"name": "web", "domains": NAMES, "type": "ECC", "size": 2048, "curve": "secp256r1", "lifetime": None}
+
+
+def accepts(folder, root, chain):
+    """Say whether a client of openssl that knows one root alone accepts what a server sends."""
+    for name, certificates in {"root": [root.certificate], "leaf": chain[:1], "sent": chain[1:]}.items():
+        (folder / name).write_bytes(to_pem(certificates))
+    argv = ["openssl", "verify", "-x509_strict", "-verify_hostname", NAMES[0], "-trusted", "root", "-untrusted", "sent", "leaf"]  # fmt: skip
+    return subprocess.run(argv, cwd=folder, capture_output=True, check=False).returncode == 0
+
+
+def checked(pile, crossing=STRAIGHT, roots=NEW.pem):
+    return check_answer(to_pem(pile), KEY.public_key(), WANTED, roots, NOW, crossing)
+
+
+def test_without_a_crossing_old_clients_are_left_behind(tmp_path):
+    assert checked([*LONG, NEW.certificate, OLD.certificate]) == CHAIN
+    assert (accepts(tmp_path, NEW, CHAIN), accepts(tmp_path, OLD, CHAIN)) == (True, False)
+
+
+@pytest.mark.parametrize("roots", [NEW.pem, NEW.pem + OLD.pem, None])
+def test_what_an_issuer_adds_lets_old_and_new_clients_in(tmp_path, roots):
+    chain = checked(CHAIN, Crossing((CROSSED,)), roots)
+    assert chain == LONG
+    assert (accepts(tmp_path, NEW, chain), accepts(tmp_path, OLD, chain)) == (True, True)
+
+
+def test_what_an_issuer_adds_and_leads_nowhere_is_left_out():
+    stranger = Authority("Stranger", above=OLD).certificate
+    assert checked(CHAIN, Crossing((stranger, CROSSED, stranger))) == LONG
+    assert checked(CHAIN, Crossing((stranger,))) == CHAIN
+
+
+@pytest.mark.parametrize("roots", [NEW.pem, NEW.pem + OLD.pem + OTHER.pem, None])
+@pytest.mark.parametrize(
+    ("root", "chain"),
+    [("Old Root", LONG), ("Other Root", [*CHAIN, CROSSED_BY_OTHER]), ("New Root", CHAIN)],
+)
+def test_of_several_ways_the_one_to_the_preferred_root_is_taken(tmp_path, root, chain, roots):
+    authority = {"Old Root": OLD, "Other Root": OTHER, "New Root": NEW}[root]
+    answer = [OTHER.certificate, CROSSED_BY_OTHER, MIDDLE, CROSSED, NEW.certificate, LEAF, OLD.certificate]
+    found = checked(answer, Crossing(roots=(root,)), roots)
+    assert found == chain and not any(one.subject == one.issuer for one in found)
+    assert accepts(tmp_path, authority, found) and accepts(tmp_path, NEW, found)
+    added = Crossing((CROSSED, CROSSED_BY_OTHER), (root,))
+    assert checked(CHAIN, added, roots) == chain
+    assert added.complaint(chain, []) is None
+
+
+def test_a_namesake_of_the_preferred_root_leads_nowhere():
+    namesake = Authority("Old Root")
+    false = Authority("New Root", above=namesake, key=NEW.key).certificate
+    crossing = Crossing(roots=("Old Root",))
+    assert checked([*CHAIN, false, CROSSED], crossing, NEW.pem + OLD.pem) == LONG
+    assert checked([*CHAIN, false], crossing, NEW.pem + OLD.pem) == CHAIN
+
+
+def test_a_chain_that_goes_on_above_a_root_that_is_trusted_is_good():
+    check_chain(LONG, KEY.public_key(), NAMES, NOW, [NEW.certificate])
+    check_chain(LONG, KEY.public_key(), NAMES, NOW, [OLD.certificate])
+    with pytest.raises(TlsError, match="the chain ends at Old Root, which is not a root of the issuer"):
+        check_chain(LONG, KEY.public_key(), NAMES, NOW, [OTHER.certificate])
+
+
+def test_a_crossing_that_has_expired_is_refused():
+    expired = Authority("New Root", above=OLD, key=NEW.key, days=(-90, -1)).certificate
+    with pytest.raises(TlsError, match="the CA New Root expired on .*; have it issued again"):
+        checked(CHAIN, Crossing((expired,)))
+
+
+@pytest.fixture
+def issuer(tmp_path):
+    """Return what has a program issue, with further settings."""
+    (tmp_path / "answer.pem").write_bytes(to_pem(CHAIN))
+    (tmp_path / "roots.pem").write_bytes(NEW.pem)
+    (tmp_path / "extra.pem").write_bytes(to_pem([CROSSED]))
+
+    csr = make_request(KEY, NAMES, {})
+
+    def issue(**settings):
+        command = {
+            "type": "command",
+            "argv": ["cat", str(tmp_path / "answer.pem")],
+            "roots": str(tmp_path / "roots.pem"),
+        }
+        opened = open_issuer("program", {"program": {**command, "directory": str(tmp_path / "kept"), **settings}})
+        return issue_once(opened, {**WANTED, "issuer": "program"}, csr, "web1")
+
+    return issue
+
+
+def test_issuers_of_every_type_know_both_settings(issuer, tmp_path):
+    assert issuer().chain == CHAIN
+    added = issuer(chain_extra=str(tmp_path / "extra.pem"))
+    assert (added.chain, added.is_new, added.warnings) == (LONG, True, [])  # and not what was kept for other settings
+    again = issuer(chain_extra=str(tmp_path / "extra.pem"))
+    assert (again.chain, again.is_new) == (LONG, False)
+    assert issuer(chain_extra=str(tmp_path / "extra.pem"), preferred_root="Old Root").chain == LONG
+    assert issuer(chain_extra=str(tmp_path / "extra.pem"), preferred_root="New Root").chain == CHAIN
+
+
+def test_a_preferred_root_to_which_nothing_leads_is_told_and_keeps_no_certificate_back(issuer):
+    issued = issuer(preferred_root="Old Root")
+    assert issued.chain == CHAIN
+    (warning,) = issued.warnings
+    assert warning == (
+        "the chain leads to New Root, since nothing in the answer or in chain_extra leads to the preferred_root Old Root; have the CA "
+        "give you what that one has signed, and name it in chain_extra, or correct preferred_root"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "chain_extra: {} does not exist; correct the path, or leave it out"),
+        (
+            b"nonsense",
+            "chain_extra: {} holds no certificates in PEM that can be read; put those of CAs there that others have",
+        ),
+        (OLD.pem, "chain_extra: {} holds Old Root, which is a root, which clients have or do not believe; take it out"),
+        (to_pem([LEAF]), "chain_extra: {} holds www.example.org, which is no certificate of a CA; take it out"),
+    ],
+)
+def test_what_an_issuer_cannot_add_is_refused(tmp_path, content, sentence):
+    path = tmp_path / "extra.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(TlsError) as caught:
+        open_issuer("bought", {"bought": {"type": "local_ca", "directory": str(tmp_path), "chain_extra": str(path)}})
+    assert str(caught.value).startswith(f"issuer bought: {sentence.format(path)}")
+
+
+def test_an_issuer_that_says_nothing_has_its_chains_go_straight():
+    assert read_crossing({}) == STRAIGHT and STRAIGHT.terms() == {}
+    assert read_crossing({"preferred_root": "A"}, [None, "B", "A"]).roots == ("A", "B")

@@ -1,0 +1,104 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whoever waits is told since when and until when, the louder the less is left; and in the end it is a failure."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import (
+    Waiting,
+    describe,
+    sentence,
+    urgency,
+)
+
+START = datetime.datetime(2026, 6, 1, tzinfo=datetime.timezone.utc)
+DAY = datetime.timedelta(days=1)
+WAITING = Waiting("hand it in", START + 100 * DAY, START + 190 * DAY)
+
+
+def lifetime(days):
+    return {"not_before": START.isoformat(), "not_after": (START + days * DAY).isoformat(), "names": ["a.example"]}
+
+
+def said(left, waiting=WAITING, days=200):
+    return sentence(waiting, lifetime(days), START + (days - left) * DAY)
+
+
+@pytest.mark.parametrize("days", [10, 47, 200])
+@pytest.mark.parametrize(
+    ("share", "word"),
+    [
+        (1, "plain"),
+        (0.5, "plain"),
+        (0.17, "plain"),
+        (0.16, "soon"),
+        (0.09, "soon"),
+        (0.08, "hurry"),
+        (0.03, "hurry"),
+        (0.02, "late"),
+        (0, "late"),
+        (-1, "late"),
+    ],
+)
+def test_reminders_grow_louder_by_the_share_that_is_left(days, share, word):
+    assert urgency(lifetime(days), START + days * (1 - share) * DAY) == word
+
+
+def test_where_nothing_is_in_use_nothing_can_come_to_an_end():
+    waiting, later = WAITING._replace(until=None), START + 400 * DAY
+    assert urgency(None, START) == "plain"
+    assert describe(waiting, None, later) == {
+        "for": "hand it in",
+        "since": "2026-09-09T00:00:00+00:00",
+        "until": None,
+        "urgency": "plain",
+        "names": [],
+    }
+    assert (
+        sentence(waiting, None, later)
+        == "hand it in (waiting since 2026-09-09 00:00 UTC; no certificate is in use until then)"
+    )
+
+
+def test_a_certificate_without_a_lifetime_cannot_wait():
+    assert urgency(lifetime(0), START) == "late"
+
+
+def test_it_is_said_since_when_and_until_when():
+    assert describe(WAITING, lifetime(200), START + 170 * DAY) == {
+        "for": "ask where it stays: hand it in",
+        "since": "2026-09-09T00:00:00+00:00",
+        "until": "2026-12-18T00:00:00+00:00",
+        "urgency": "soon",
+        "names": ["a.example"],
+    }
+    assert said(100) == (
+        "hand it in (waiting since 2026-09-09 00:00 UTC, given up on 2026-12-08 00:00 UTC; the certificate in use goes on until "
+        "2026-12-18 00:00 UTC)"
+    )
+    assert said(30).startswith("ask where it stays: hand it in (")
+    assert said(30).endswith("goes on until 2026-12-18 00:00 UTC, 15% of its lifetime is left)")
+    assert said(10).startswith("HURRY: hand it in (waiting since ")
+
+
+@pytest.mark.parametrize(
+    ("left", "end"),
+    [
+        (4, "the certificate in use goes on until 2026-12-18 00:00 UTC, 2% of its lifetime is left)"),
+        (-1, "the certificate in use expired on 2026-12-18 00:00 UTC)"),
+    ],
+)
+def test_in_the_end_waiting_is_a_failure(left, end):
+    with pytest.raises(TlsError) as caught:
+        said(left, WAITING._replace(changed=True))
+    assert str(caught.value).startswith("TOO LATE to wait longer: hand it in (waiting since")
+    assert str(caught.value).endswith(end)
+    assert caught.value.details["waiting"]["urgency"] == "late"
+    assert caught.value.details["changed"]

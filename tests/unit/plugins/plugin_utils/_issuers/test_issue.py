@@ -1,0 +1,190 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A signing request is answered once, by any issuer, whatever was killed in between."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_request, make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache as answers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import Answers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue as issuance
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
+from ansible_collections.evergreen.tls.tests.unit.authority import DAY, Authority, new_key, some_key
+
+NAMES = ["www.example.org"]
+KEY = {"type": "ECC", "curve": "secp256r1", "size": 2048}
+WANTED = {"name": "web", "domains": NAMES, "issuer": "bought", "lifetime": None, "renew_before": None, **KEY}
+
+
+class Seller:
+    """An issuer that remembers nothing, and counts what it sells."""
+
+    def __init__(self, folder, authority=None, days=(-1, 90), knows_roots=True):
+        self.answers = str(folder / "answers")
+        self.authority = authority or Authority()
+        self.days = days
+        self.knows_roots = knows_roots
+        self.sold = 0
+        self.recorded = []
+
+    def roots(self):
+        return self.authority.pem if self.knows_roots else None
+
+    def terms(self, request):
+        return {"lifetime": request["lifetime"]}
+
+    def issue(self, request, csr, host):
+        self.sold += 1
+        return to_pem(self.authority.chain(NAMES, Key(load_request(csr).public_key()), days=self.days))
+
+    def record(self, request, chain, host):
+        self.recorded.append((host, fingerprint(chain[0])))
+
+
+class Key:
+    """As much of a private key as a CA gets to see."""
+
+    def __init__(self, public_key):
+        self.public_key = lambda: public_key
+
+
+class Killed(BaseException):
+    """As if the process was gone."""
+
+
+@pytest.fixture
+def csr():
+    return make_request(some_key(), NAMES, {})
+
+
+@pytest.mark.parametrize("knows_roots", [True, False])
+def test_a_request_that_comes_again_is_not_bought_again(tmp_path, csr, knows_roots):
+    seller = Seller(tmp_path, knows_roots=knows_roots)
+    first, again = (issue_once(seller, WANTED, csr, "web1") for _run in range(2))
+    assert seller.sold == 1
+    assert (first.is_new, again.is_new) == (True, False)
+    assert to_pem(first.chain) == to_pem(again.chain)
+    assert seller.recorded == [("web1", fingerprint(first.chain[0]))] * 2
+
+
+def test_another_request_is_bought_for_itself(tmp_path, csr):
+    seller = Seller(tmp_path)
+    issue_once(seller, WANTED, csr, "web1")
+    issue_once(seller, WANTED, make_request(some_key(1), NAMES, {}), "web1")
+    issue_once(seller, {**WANTED, "lifetime": "47d"}, csr, "web1")
+    assert seller.sold == 3
+
+
+@pytest.mark.parametrize("kind", ["RSA", "Ed25519"])
+def test_what_is_in_use_is_no_answer_though_its_request_is_the_same(tmp_path, kind):
+    seller, wanted = Seller(tmp_path), {**WANTED, "type": kind}
+    first = issue_once(seller, wanted, make_request(some_key(kind=kind), NAMES, {}), "web1")
+    again = make_request(some_key(kind=kind), NAMES, {})
+    second = issue_once(seller, wanted, again, "web1", in_use=fingerprint(first.chain[0]))
+    assert second.is_new
+    assert to_pem(second.chain) != to_pem(first.chain)
+    assert not issue_once(seller, wanted, again, "web1", in_use=fingerprint(first.chain[0])).is_new
+    assert seller.sold == 2
+
+
+def test_an_answer_that_is_due_on_its_host_by_now_is_not_used(tmp_path, csr):
+    seller = Seller(tmp_path, days=(-80, 10))
+    issue_once(seller, WANTED, csr, "web1")
+    assert issue_once(seller, WANTED, csr, "web1").is_new
+    assert not issue_once(seller, {**WANTED, "renew_before": "0.05"}, csr, "web1").is_new
+
+
+def test_an_answer_that_clients_do_not_trust_any_more_is_not_used(tmp_path, csr):
+    issue_once(Seller(tmp_path), WANTED, csr, "web1")
+    assert issue_once(Seller(tmp_path), WANTED, csr, "web1").is_new
+
+
+def test_an_answer_for_another_key_is_never_used(tmp_path, csr):
+    seller = Seller(tmp_path)
+    issue_once(seller, WANTED, csr, "web1")
+    with Answers(seller.answers).to(csr, seller.terms(WANTED)) as answer:
+        answer.keep(seller.authority.chain(NAMES, new_key()), issuance._now())
+    assert issue_once(seller, WANTED, csr, "web1").is_new
+
+
+def test_a_wrong_answer_is_not_kept(tmp_path, csr):
+    seller = Seller(tmp_path, days=(-80, -1))
+    for _run in range(2):
+        with pytest.raises(TlsError) as caught:
+            issue_once(seller, WANTED, csr, "web1")
+        assert str(caught.value).startswith(
+            "the answer of bought for the certificate of web is refused, and nothing is changed: "
+        )
+    assert seller.sold == 2
+    assert seller.recorded == []
+    seller.days = (-1, 90)
+    assert issue_once(seller, WANTED, csr, "web1").is_new
+
+
+def test_a_request_that_is_wrong_leaves_no_trace(tmp_path, csr):
+    seller = Seller(tmp_path)
+    with pytest.raises(TlsError, match="look at what the host is doing"):
+        issue_once(seller, {**WANTED, "domains": ["other.example.org"]}, csr, "web1")
+    assert not os.path.exists(seller.answers)
+
+
+def test_where_nothing_can_be_kept_nothing_is_bought(tmp_path, csr):
+    seller = Seller(tmp_path)
+    (tmp_path / "answers").write_bytes(b"")
+    with pytest.raises(OSError):
+        issue_once(seller, WANTED, csr, "web1")
+    assert seller.sold == 0
+
+
+def test_what_was_bought_is_used_though_it_cannot_be_kept(tmp_path, csr, monkeypatch):
+    def refuse(path, *_arguments, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device", path)
+
+    monkeypatch.setattr(answers, "replace_file", refuse)
+    issued = issue_once(Seller(tmp_path), WANTED, csr, "web1")
+    (warning,) = issued.warnings
+    assert issued.chain
+    assert warning.startswith("bought issues this certificate again if this run dies now: ")
+    assert warning.endswith(": No space left on device; free some space there and run this again")
+
+
+@pytest.mark.parametrize("moment", ["keep", "record"])
+def test_a_private_ca_records_what_it_signs_once_whenever_it_is_killed(tmp_path, csr, monkeypatch, moment):
+    owner = {"keep": answers.Answer, "record": LocalCa}[moment]
+    done = getattr(owner, moment)
+
+    def die(*arguments):
+        if moment == "keep":
+            done(*arguments)
+        raise Killed
+
+    ca = LocalCa(str(tmp_path / "pki"), "Test", "90d", None, None)
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, moment, die)
+        with pytest.raises(Killed):
+            issue_once(ca, WANTED, csr, "web1")
+    assert list((tmp_path / "pki/issued").iterdir()) == []
+    issued = issue_once(ca, WANTED, csr, "web1")
+    assert not issued.is_new
+    assert [path.stem for path in (tmp_path / "pki/issued").iterdir()] == [f"{issued.chain[0].serial_number:x}"]
+
+
+def test_an_answer_keeps_its_place_while_a_request_waits(tmp_path, csr, monkeypatch):
+    seller, now = Seller(tmp_path), issuance._now()
+    issue_once(seller, WANTED, csr, "web1")
+    monkeypatch.setattr(issuance, "_now", lambda: now + 29 * DAY)
+    assert not issue_once(seller, WANTED, csr, "web1").is_new
+    monkeypatch.setattr(issuance, "_now", lambda: now + 80 * DAY)
+    with pytest.raises(TlsError, match="expired"):
+        seller.days = (-1, 0)
+        issue_once(seller, WANTED, csr, "web1")

@@ -1,0 +1,112 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Issuers are opened by name, and settings that make no sense are refused before anything happens."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS, Issuer, open_issuer
+
+
+def test_without_configuration_there_is_a_local_ca(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    issuer = open_issuer("local", {})
+    assert isinstance(issuer, LocalCa)
+    assert issuer.directory == f"{tmp_path}/.evergreen/ca"
+    assert issuer.lifetime == datetime.timedelta(days=90)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_issuer_has_the_settings_that_are_configured(tmp_path):
+    settings = {"type": "local_ca", "directory": str(tmp_path / "pki"), "name": "Beispiel", "lifetime": "47d"}
+    issuer = open_issuer("corporate", {"corporate": settings})
+    assert (issuer.directory, issuer.name, issuer.lifetime.days) == (f"{tmp_path}/pki", "Beispiel", 47)
+    assert settings["type"] == "local_ca"
+
+
+def test_the_local_issuer_can_be_configured(tmp_path):
+    issuer = open_issuer("local", {"local": {"type": "local_ca", "directory": str(tmp_path)}})
+    assert issuer.directory == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "issuers", "sentence"),
+    [
+        (
+            "corprate",
+            {"corporate": {"type": "local_ca"}},
+            "there is no issuer named corprate, only corporate, local; add it to certificate_issuers or correct the request",
+        ),
+        (
+            "corporate",
+            {"corporate": {"type": "locla_ca"}},
+            (
+                f"issuer corporate: there is no type 'locla_ca', only {', '.join(sorted(ISSUERS))}; "
+                "correct certificate_issuers"
+            ),
+        ),
+        (
+            "corporate",
+            {"corporate": {"directory": "~/pki"}},
+            f"issuer corporate: there is no type None, only {', '.join(sorted(ISSUERS))}; correct certificate_issuers",
+        ),
+        (
+            "corporate",
+            {"corporate": "local_ca"},
+            "issuer corporate: its settings are no dictionary; write corporate: {type: local_ca} in certificate_issuers",
+        ),
+        (
+            "corporate",
+            {"corporate": None},
+            "issuer corporate: its settings are no dictionary; write corporate: {type: local_ca} in certificate_issuers",
+        ),
+        (
+            "corporate",
+            {"corporate": {"type": ["local_ca"]}},
+            (
+                f"issuer corporate: there is no type ['local_ca'], only {', '.join(sorted(ISSUERS))}; "
+                "correct certificate_issuers"
+            ),
+        ),
+        (
+            "corporate",
+            {"corporate": {"type": "local_ca", "lifetime": "a year"}},  # after Ansible has found nothing wrong
+            "issuer corporate: 'a year' is not a length of time; write a number and a unit, such as 90d, 12h or 30m",
+        ),
+    ],
+)
+def test_what_is_no_issuer_is_refused(name, issuers, sentence):
+    with pytest.raises(TlsError) as caught:
+        open_issuer(name, issuers)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("settings", [{"direktory": "/pki"}, {"passphrase": {"a": "b"}, "lifetimes": "9d"}])
+def test_a_typo_in_a_setting_is_named_with_what_there_is(settings):
+    with pytest.raises(TlsError) as caught:
+        open_issuer("corporate", {"corporate": {"type": "local_ca", **settings}})
+    sentence = str(caught.value)
+    assert sentence.startswith("issuer corporate: ") and sentence.endswith("; correct certificate_issuers")
+    assert next(key for key in settings if key not in LocalCa.SETTINGS) in sentence
+    assert all(setting in sentence for setting in LocalCa.SETTINGS)
+
+
+def test_a_passphrase_is_in_no_error(tmp_path):
+    with pytest.raises(TlsError) as caught:
+        open_issuer("corporate", {"corporate": {"type": "local_ca", "passphrase": "correct horse", "direktory": "/"}})
+    assert "correct horse" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(ISSUERS))
+def test_every_issuer_has_what_an_issuer_has(name):
+    methods = {method for method in vars(Issuer) if not method.startswith("_")}
+    assert methods >= {"roots", "terms", "issue", "record", "revoke"}
+    assert all(callable(getattr(ISSUERS[name], method)) for method in methods)
+    assert "type" not in ISSUERS[name].SETTINGS

@@ -1,0 +1,444 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a report tells of runs that went well, of those that did not, and of variables that make no sense."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from ansible.errors import AnsibleError
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import Outcome, report, surveyed, text
+
+OLD, NEW = "2026-12-04T10:00:00+00:00", "2027-02-19T12:30:05+00:00"
+WHY = "it expires on 2026-12-04 10:00:00 UTC, and 14% of its lifetime is left"
+UNPROVED = "www at 192.0.2.7 port 443: another certificate is presented; see which server block answers"
+FINE = {"name": "www", "changed": False, "failed": False, "due": False, "msg": "www is in use"}
+SERVED = {"name": "www", "changed": False, "failed": False, "msg": "www proved from the controller"}
+ISSUED = {**FINE, "changed": True, "due": True, "reason": WHY, "certificate": {"not_after": NEW}}
+ODD = [
+    None,
+    True,
+    7,
+    "text",
+    b"bytes",
+    [],
+    ["text"],
+    [None, 3],
+    {},
+    {"certificates": None},
+    {"certificates": "text"},
+    object(),
+]
+
+
+def row(host="web1", request="www", state="due", not_after=OLD):
+    """Return what the survey found of an endpoint."""
+    certificate = {"not_after": not_after} if not_after else None
+    return {"host": host, "state": state, "reason": WHY, "request": request, "certificate": certificate}
+
+
+def looked_at(*items):
+    return {"certificate_obtained": {"certificates": list(items), "changed": True}}
+
+
+def dealt_with(obtained, served):
+    """Return what a run leaves on a host whose requests were obtained and proved."""
+    return {**looked_at(*obtained), "certificate_served": {"certificates": list(served)}}
+
+
+def made(hosts, fine=0, rows=None, check_mode=False):
+    """Return the report on a run that left its variables on *hosts*, each of which has a request that was due."""
+    rows = [row(host) for host in hosts] if rows is None else rows
+    return report({"endpoints": rows, "fine_requests": fine}, hosts.__getitem__, check_mode)
+
+
+def outcome(obtained=None, served=None, check_mode=False, **left):
+    """Return what became of the only request of the only host."""
+    items = {
+        name: {"certificates": [item]}
+        for name, item in {"certificate_obtained": obtained, "certificate_served": served}.items()
+        if item is not None
+    }
+    (told,) = made({"web1": {**items, **left}}, check_mode=check_mode).outcomes
+    return told
+
+
+def test_a_certificate_that_was_issued_and_proved_is_renewed():
+    assert outcome(ISSUED, SERVED) == Outcome("web1", "renewed", WHY, "www", until=NEW)
+    assert outcome(ISSUED, {**SERVED, "changed": True}).state == "renewed"
+    assert outcome({**ISSUED, "reason": None, "msg": "v0002 is in use"}, SERVED).reason == "v0002 is in use"
+
+
+def test_whom_a_new_certificate_was_brought_to_is_told():
+    served = {**SERVED, "changed": True, "exported": "tomcat10 was restarted"}
+    assert outcome(ISSUED, served).reason == f"{WHY}; tomcat10 was restarted"
+    repaired = outcome(FINE, served)
+    assert (repaired.state, repaired.reason) == ("repaired", f"tomcat10 was restarted; {SERVED['msg']}")
+    assert outcome(FINE, {**served, "msg": served["exported"]}).reason == "tomcat10 was restarted"
+
+
+def test_what_was_put_right_without_a_new_certificate_is_repaired():
+    linked = {**FINE, "changed": True, "msg": "/etc/nginx/www.pem set right", "certificate": {"not_after": NEW}}
+    reloaded = {**SERVED, "changed": True, "msg": "nginx presents the installed certificate of www"}
+    assert outcome(linked, SERVED) == Outcome("web1", "repaired", "/etc/nginx/www.pem set right", "www", until=NEW)
+    assert outcome(FINE, reloaded) == Outcome("web1", "repaired", reloaded["msg"], "www", until=OLD)
+    assert outcome(linked, reloaded).reason == f"{linked['msg']}; {reloaded['msg']}"
+
+
+def test_a_certificate_for_which_a_person_has_to_act_is_waiting():
+    waiting = {"for": "have /srv/web1.csr signed, and put the chain beside it", "since": "2026-11-20T11:00:00+01:00"}
+    told = outcome({**ISSUED, "waiting": waiting}, SERVED)
+    assert told == Outcome("web1", "waiting", waiting["for"], "www", until=OLD, since="2026-11-20T10:00:00+00:00")
+
+
+@pytest.mark.parametrize("waiting", [True, "have it signed", {"since": "yesterday"}, {"for": None}, {"for": ["it"]}])
+def test_what_waits_says_what_it_can(waiting):
+    told = outcome({**ISSUED, "msg": "have it signed", "waiting": waiting}, SERVED)
+    assert (told.state, told.since) == ("waiting", None)
+    assert told.reason in ("have it signed", "['it']")
+
+
+def test_a_certificate_that_could_not_be_had_has_failed():
+    refused = {"name": "www", "failed": True, "msg": "corporate refuses the request; ask its operators"}
+    assert outcome(refused, SERVED) == Outcome("web1", "failed", refused["msg"], "www", until=OLD)
+
+
+def test_a_certificate_that_is_not_served_is_not_proved():
+    unproved = {**SERVED, "failed": True, "msg": UNPROVED}
+    assert outcome(ISSUED, unproved) == Outcome("web1", "failed", UNPROVED, "www", until=OLD, unproved=True)
+    assert outcome(FINE, unproved).unproved
+    told = outcome(ISSUED, {**unproved, "put_back": "v0002"})
+    assert (told.reason, told.put_back) == (f"{UNPROVED}. v0002 is served again", "v0002")
+    said_already = f"{UNPROVED}. v0002 of www is in use again"
+    assert outcome(ISSUED, {**unproved, "msg": said_already, "put_back": "v0002"}).reason == said_already
+
+
+def test_both_failures_of_a_request_are_told():
+    told = outcome(
+        {**FINE, "failed": True, "msg": "no CA; start it"}, {**SERVED, "failed": True, "msg": "no nginx; start it"}
+    )
+    assert (told.reason, told.unproved) == ("no CA; start it. no nginx; start it", True)
+
+
+def test_a_failure_without_a_reason_says_where_to_look():
+    assert outcome({"name": "www", "failed": True}).reason == (
+        "no reason was given; see what was printed above and run evergreen.tls.renew again"
+    )
+
+
+@pytest.mark.parametrize("nothing", [None, "", [], {}, False])
+def test_a_host_may_not_have_failed_before(nothing):
+    assert outcome(ISSUED, SERVED, renew_failed=nothing).state == "renewed"
+
+
+def test_a_host_that_failed_before_is_told_as_a_whole():
+    sentence = "certificate request www: the list of domains is empty; name at least one"
+    assert outcome(renew_failed=sentence) == Outcome("web1", "failed", sentence, until=OLD)
+
+
+def test_a_failure_of_a_request_is_not_told_again_for_its_host():
+    told = outcome({**FINE, "failed": True, "msg": "no CA; start it"}, renew_failed="www: no CA; start it")
+    assert (told.request, told.reason) == ("www", "no CA; start it")
+
+
+def test_a_host_that_cannot_be_logged_in_to_has_failed():
+    lost = {"unreachable": True, "msg": "Failed to connect to the host via ssh"}
+    sentence = "it cannot be logged in to: Failed to connect to the host via ssh; put that right and run evergreen.tls.renew again"
+    assert outcome(certificate_obtained=lost) == Outcome("web1", "failed", sentence, until=OLD)
+    assert outcome(ISSUED, certificate_served=lost) == Outcome(
+        "web1", "failed", sentence, "www", until=OLD, unproved=True
+    )
+
+
+def test_a_new_certificate_of_which_nothing_says_that_it_is_served_is_not_proved():
+    assert outcome(ISSUED) == Outcome(
+        "web1",
+        "failed",
+        "it was put in place, and nothing says whether it is served; see what was printed above and run evergreen.tls.renew again",
+        "www",
+        until=OLD,
+        unproved=True,
+    )
+    assert outcome(ISSUED, renew_failed="no space; free some").reason == "no space; free some"
+    assert outcome(ISSUED, check_mode=True).state == "renewed"
+
+
+def test_a_request_of_which_nothing_is_told_has_failed():
+    told = made({"web1": dealt_with([ISSUED], [SERVED])}, rows=[row(), row(request="shop")])
+    assert [(item.request, item.state) for item in told.outcomes] == [("shop", "failed"), ("www", "renewed")]
+    assert told.failed_hosts == {
+        "web1": "shop: it was due, and nothing says what became of it; see what was printed above and run evergreen.tls.renew again"
+    }
+
+
+def test_hosts_that_a_failed_proof_kept_from_being_touched_say_so():
+    told = made(
+        {
+            "web7": dealt_with([ISSUED], [{**SERVED, "failed": True, "msg": UNPROVED}]),
+            "web6": {"renew_failed": "no CA; start it"},
+            "web8": {},
+            "web9": {},
+        },
+        rows=[row("web7"), row("web6"), row("web8"), row("web8", "shop", not_after=NEW), row("web9", "", "due", None)],
+    )
+    untouched = [item for item in told.outcomes if item.state == "untouched"]
+    assert [(item.host, item.request, item.until) for item in untouched] == [
+        ("web8", "www", OLD),
+        ("web8", "shop", NEW),
+        ("web9", "", None),
+    ]
+    assert {item.reason for item in untouched} == {"web7 could not be proved, which stopped the run"}
+    assert told.stopped_by == ["web7"]
+    assert told.failed_hosts == {"web7": UNPROVED, "web6": "no CA; start it"}
+    assert told.sentence == (
+        "2 failed, 3 untouched; web7 could not be proved, which stopped the run: correct it and run evergreen.tls.renew again"
+    )
+
+
+def test_a_host_that_nobody_kept_from_being_touched_has_failed():
+    told = made({"web1": dealt_with([ISSUED], [SERVED]), "web2": {}})
+    sentence = (
+        "nothing was done there, and nothing says why; see what was printed above and run evergreen.tls.renew again"
+    )
+    assert told.outcomes[0] == Outcome("web2", "failed", sentence, "www", until=OLD)
+    assert (told.stopped_by, told.failed_hosts) == ([], {"web2": f"www: {sentence}"})
+    assert told.sentence == "1 renewed, 1 failed; web2 failed: correct it and run evergreen.tls.renew again"
+
+
+def test_a_wave_of_which_nothing_could_be_had_keeps_the_others_from_being_touched():
+    told = made({"web1": {"renew_failed": "no CA; start it"}, "web2": {}})
+    reason = "web1 failed, which stopped the run"
+    assert told.outcomes[1] == Outcome("web2", "untouched", reason, "www", until=OLD)
+    assert (told.stopped_by, told.failed_hosts) == (["web1"], {"web1": "no CA; start it"})
+    assert told.sentence == f"1 failed, 1 untouched; {reason}: correct it and run evergreen.tls.renew again"
+
+
+def test_a_host_whose_variables_cannot_be_read_fails_with_the_sentence_of_the_survey():
+    sentence = "its variables cannot be read: 'nowhere' is undefined; correct the inventory"
+    rows = [{"host": "web1", "state": "unknown", "reason": sentence}]
+    told = made({"web1": {"renew_failed": "Task failed: 'nowhere' is undefined"}}, rows=rows)
+    assert told.failed_hosts == {"web1": sentence}
+
+
+def test_a_failed_proof_that_kept_nobody_from_being_touched_stopped_nothing():
+    told = made({"web1": dealt_with([ISSUED], [{**SERVED, "failed": True, "msg": UNPROVED}])})
+    assert told.stopped_by == []
+    assert told.sentence == "1 failed; web1 could not be proved: correct it and run evergreen.tls.renew again"
+
+
+@pytest.mark.parametrize(
+    ("number", "named"),
+    [(1, "web1"), (2, "web1 and web2"), (4, "web1, web2, web3 and web4"), (5, "web1, web2, web3 and 2 more")],
+)
+def test_hosts_are_enumerated(number, named):
+    told = made({f"web{place}": {"renew_failed": "no CA; start it"} for place in range(1, number + 1)})
+    assert told.sentence == f"{number} failed; {named} failed: correct it and run evergreen.tls.renew again"
+
+
+def test_all_failures_of_a_host_are_in_its_sentence():
+    items = [{"name": name, "failed": True, "msg": "no CA; start it"} for name in ("shop", "www")]
+    assert made({"web1": looked_at(*items)}).failed_hosts == {"web1": "shop: no CA; start it · www: no CA; start it"}
+
+
+def test_requests_are_counted_once():
+    """Of two requests each, one was due and one was fine, where the host could be seen; nobody could see into web4."""
+    shop, failed = {**FINE, "name": "shop"}, {"name": "shop", "failed": True, "msg": "no CA; start it"}
+    hosts = {
+        "web1": dealt_with([ISSUED, shop], [SERVED, {**SERVED, "name": "shop"}]),
+        "web2": dealt_with([ISSUED, failed], [SERVED]),
+        "web3": dealt_with([FINE, shop], [SERVED]),
+        "web4": dealt_with([FINE, shop], [SERVED]),
+        "web5": {},
+    }
+    rows = [*(row(host) for host in ("web1", "web2", "web3", "web5")), row("web4", "", "unknown", None)]
+    told = made(hosts, fine=104, rows=rows)  # 100 elsewhere, and shop on four of the hosts
+    assert told.counts == {"renewed": 2, "repaired": 0, "waiting": 0, "failed": 1, "untouched": 1, "fine": 106}
+    assert sum(told.counts.values()) == 100 + 5 * 2
+
+
+def test_a_host_that_is_inspected_counts_its_requests_once():
+    hosts = {"web1": dealt_with([FINE], [SERVED]), "web2": dealt_with([ISSUED], [SERVED])}
+    told = made(hosts, fine=2, rows=[row(host, "", "due", None) for host in hosts])
+    assert (told.counts["renewed"], told.counts["fine"]) == (1, 1)
+
+
+def test_when_nothing_was_due_that_is_all_that_is_said():
+    told = made({}, fine=1000)
+    assert told.sentence == text(told, 100) == "nothing was due: 1000 fine"
+    assert (told.outcomes, told.stopped_by, told.failed_hosts) == ([], [], {})
+    assert text(made({}), 100) == "nothing was due: no host has certificate requests"
+    assert text(made({"web1": dealt_with([FINE], [SERVED])}, fine=9), 100) == "nothing was due: 10 fine"
+
+
+def test_in_check_mode_it_is_said_what_would_be():
+    linked = {**FINE, "changed": True, "msg": "/etc/nginx/www.pem set right"}
+    told = made(
+        {"web1": dealt_with([ISSUED], []), "web2": dealt_with([linked], [SERVED]), "web3": {"renew_failed": "no; do"}},
+        check_mode=True,
+    )
+    assert [(item.state, item.until) for item in told.outcomes] == [
+        ("failed", OLD),
+        ("renewed", OLD),
+        ("repaired", OLD),
+    ]
+    assert text(told, 100, check_mode=True).splitlines() == [
+        "state              host  request  valid until           why",
+        "failed             web3  -        2026-12-04 10:00 UTC  no; do",
+        f"would be renewed   web1  www      2026-12-04 10:00 UTC  {WHY}",
+        "would be repaired  web2  www      2026-12-04 10:00 UTC  /etc/nginx/www.pem set right",
+        "1 would be renewed, 1 would be repaired, 1 failed; web3 failed: correct it and run evergreen.tls.renew again",
+    ]
+
+
+def test_a_report_has_a_line_for_each_outcome_the_worst_first():
+    waiting = {"for": "have web2.csr signed", "since": "2026-11-20T10:00:00+00:00"}
+    hosts = {
+        "web1": dealt_with([ISSUED], [SERVED]),
+        "web2": looked_at({**ISSUED, "waiting": waiting}),
+        "web3": dealt_with([FINE], [{**SERVED, "changed": True, "msg": "nginx presents it again"}]),
+        "web12": dealt_with([ISSUED], [{**SERVED, "failed": True, "msg": UNPROVED}]),
+        "web13": {},
+    }
+    rows = [*(row(host) for host in hosts if host != "web13"), row("web13", "", "unknown", None)]
+    assert text(made(hosts, 95, rows), 100).splitlines() == [
+        "state      host   request  valid until           why",
+        f"failed     web12  www      2026-12-04 10:00 UTC  {UNPROVED}",
+        "untouched  web13  -        -                     web12 could not be proved, which stopped the run",
+        "waiting    web2   www      2026-12-04 10:00 UTC  since 2026-11-20 10:00 UTC: have web2.csr signed",
+        f"renewed    web1   www      2027-02-19 12:30 UTC  {WHY}",
+        "repaired   web3   www      2026-12-04 10:00 UTC  nginx presents it again",
+        (
+            "1 renewed, 1 repaired, 1 waiting, 1 failed, 1 untouched, 95 fine; "
+            "web12 could not be proved, which stopped the run: correct it and run evergreen.tls.renew again"
+        ),
+    ]
+
+
+def test_of_many_outcomes_only_some_of_each_state_are_printed():
+    hosts = {f"bad{number}": {"renew_failed": "no CA; start it"} for number in range(4)}
+    hosts |= {f"good{number}": dealt_with([ISSUED], [SERVED]) for number in range(3)}
+    told = made(hosts)
+    begins = [" ".join(line.split()[:2]) for line in text(told, 2).splitlines()]
+    assert begins == [
+        *("state host", "failed bad0", "failed bad1", "… and", "renewed good0", "renewed good1", "… and", "3 renewed,")
+    ]
+    assert re.findall("….*", text(told, 2)) == ["… and 2 more failed", "… and 1 more renewed"]
+    assert len(told.outcomes) == 7
+    assert "…" not in text(told, 4)
+
+
+@pytest.mark.parametrize("most", [0, -1])
+def test_a_report_without_lines_still_has_its_sums(most):
+    told = made({"web1": dealt_with([ISSUED], [SERVED])})
+    assert text(told, most).splitlines()[1:] == ["… and 1 more renewed", "1 renewed"]
+
+
+def test_nothing_can_play_with_the_terminal():
+    evil = "no\x1b[2J\nfine  web9 \u202e; start\tit"
+    told = made(
+        {"we\x1bb1": looked_at({"name": "w\x1bww", "failed": True, "msg": evil})}, rows=[row("we\x1bb1", "w\x1bww")]
+    )
+    assert text(told, 1).splitlines()[1:] == [
+        "failed  we?b1  w?ww     2026-12-04 10:00 UTC  no?[2J fine web9 ?; start it",
+        "1 failed; we?b1 failed: correct it and run evergreen.tls.renew again",
+    ]
+    assert told.failed_hosts == {"we\x1bb1": "w?ww: no?[2J fine web9 ?; start it"}  # the name that Ansible knows
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+@pytest.mark.parametrize("name", ["certificate_obtained", "certificate_served", "renew_failed"])
+def test_odd_variables_hide_neither_their_host_nor_others(name, odd):
+    good = dealt_with([ISSUED], [SERVED])
+    hosts = {"bad": {name: odd}, "worse": odd, "worst": {"certificate_obtained": {"certificates": [odd]}}, "good": good}
+    told = made(hosts)
+    assert {item.state for item in told.outcomes if item.host != "good"} <= {"failed", "untouched"}
+    assert {item.host for item in told.outcomes} == set(hosts)
+    assert [item for item in told.outcomes if item.host == "good"] == [
+        Outcome("good", "renewed", WHY, "www", until=NEW)
+    ]
+    assert text(told, 100).endswith("; " + told.sentence.partition("; ")[2])
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_odd_fields_of_results_make_no_traceback(odd):
+    fields = (
+        "name",
+        "changed",
+        "failed",
+        "msg",
+        "due",
+        "reason",
+        "certificate",
+        "waiting",
+        "put_back",
+    )
+    for field in fields:
+        for item in (ISSUED, {**ISSUED, "failed": True}, {**FINE, "changed": True}, FINE):
+            text(made({"web1": dealt_with([{**item, field: odd}], [{**SERVED, field: odd}])}), 100)
+    for field in ("not_after", "for", "since", "name"):
+        inside = {"certificate": {field: odd}, "waiting": {field: odd}, "item": {field: odd}, "name": None}
+        text(made({"web1": dealt_with([{**ISSUED, **inside}], [])}), 100)
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_an_odd_survey_makes_no_traceback(odd):
+    assert report(odd, {}.__getitem__).outcomes == []
+    assert report({"endpoints": odd, "fine_requests": odd}, {}.__getitem__).outcomes == []
+    for field in ("host", "state", "request", "certificate"):
+        text(report({"endpoints": [{**row(), field: odd}, row("web2")]}, {}.__getitem__), 100)
+
+
+def test_hosts_whose_variables_cannot_be_read_are_told_of():
+    def variables_of(host):
+        raise AnsibleError(f"the variables of {host} cannot be templated")
+
+    told = report({"endpoints": [row()]}, variables_of)
+    assert [(item.host, item.state) for item in told.outcomes] == [("web1", "failed")]
+
+
+def test_results_without_names_are_told_one_by_one():
+    lost = {"failed": True, "msg": "MODULE FAILURE"}
+    told = made({"web1": looked_at(lost, lost)}, rows=[row("web1", "", "due", None)])
+    assert [(item.request, item.reason) for item in told.outcomes] == [("", "MODULE FAILURE")] * 2
+
+
+def test_what_is_served_until_is_the_first_end_of_several_endpoints():
+    rows = [row(not_after=NEW), row(not_after=OLD), row(not_after=None), row(not_after="soon")]
+    (told,) = made({"web1": {"renew_failed": "no; do"}}, rows=rows).outcomes
+    assert told.until == OLD
+
+
+def test_what_is_fine_in_the_survey_is_not_due():
+    assert made({"web1": {}}, 1, [row(state="fine")]).sentence == "nothing was due: 1 fine"
+
+
+def test_the_survey_is_found_with_whatever_host_it_is_registered():
+    found = {"endpoints": []}
+    hosts = {
+        "gone": {},
+        "odd": {"renew_found": "text"},
+        "skipped": {"renew_found": {"skipped": True}},
+        "web1": {"renew_found": found},
+    }
+    assert surveyed(["unknown", *hosts], hosts.__getitem__) is found
+
+
+def test_without_a_survey_there_is_nothing_to_report_on():
+    with pytest.raises(TlsError) as caught:
+        surveyed(["web1"], {"web1": {}}.__getitem__)
+    assert str(caught.value) == (
+        "there is no survey to report on; run evergreen.tls.survey in a play before this one, and register renew_found"
+    )
+
+
+def test_ten_thousand_hosts_are_told_of():
+    unproved = dealt_with([ISSUED], [{**SERVED, "failed": True, "msg": UNPROVED}])
+    hosts = {f"web{number}": {} if number else unproved for number in range(10_000)}
+    told = made(hosts, fine=5)
+    assert told.counts == {"renewed": 0, "repaired": 0, "waiting": 0, "failed": 1, "untouched": 9_999, "fine": 5}
+    assert len(text(told, 100).splitlines()) == 1 + 1 + 100 + 1 + 1

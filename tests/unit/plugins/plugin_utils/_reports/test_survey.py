@@ -1,0 +1,586 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the survey finds of servers that are right, of those that are wrong, and of inventories that make no sense."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import resource
+import socket
+import time
+
+import pytest
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
+from cryptography import x509
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
+    not_after,
+    not_before,
+    to_pem,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import renewal_time
+from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake as handshakes
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import (
+    Finding,
+    Progress,
+    count,
+    endpoints,
+    fine_requests,
+    lot_of,
+    order,
+    summary,
+    survey,
+    table,
+)
+from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, garbled_pem, some_key
+from ansible_collections.evergreen.tls.tests.unit.servers import (
+    answer_together,
+    closed_port,
+    drip,
+    full_port,
+    hang_up,
+    keep_silent,
+    plain_http,
+    reset,
+    send_garbage,
+)
+
+NAME = "www.example.org"
+KEY = some_key()
+ROOT = Authority("Survey Root CA")
+ISSUING = Authority("Survey Issuing CA", above=ROOT)
+CHAIN = ISSUING.chain([NAME], KEY)
+
+
+class Fleet:
+    """Hosts of an inventory, and what the survey finds of them."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.hosts = {}
+
+    def add(self, host, port, address="127.0.0.1", domains=(NAME,), variables=None, **request):
+        """Add a host with one request; *variables* are further ones, or others."""
+        request = {"name": "www", "domains": list(domains), "port": port, **request}
+        self.hosts[host] = {
+            "ansible_host": address,
+            "certificate_requests": [request],
+            "certificate_issuers": {"local": {"type": "local_ca", "directory": str(self.folder)}},
+            **(variables or {}),
+        }
+        return self
+
+    def findings(self, progress=lambda what, done, total: None, **options):
+        """Return what is found."""
+        return survey(list(self.hosts), self.hosts.__getitem__, progress, **options)
+
+    def finding(self, **options):
+        """Return the only thing that is found."""
+        (finding,) = self.findings(**options)
+        return finding
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    folder = tmp_path / "ca"
+    folder.mkdir()
+    (folder / "root.pem").write_bytes(ROOT.pem)
+    return Fleet(folder)
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch):
+    monkeypatch.setattr(handshakes, "PATIENCE", 3.0)
+
+
+def test_an_endpoint_that_serves_what_it_should_is_fine(start, fleet):
+    server = start().present(CHAIN)
+    finding = fleet.add("web1", server.port).finding()
+    assert finding == Finding(
+        host="web1",
+        state="fine",
+        reason="",
+        request="www",
+        name=NAME,
+        address="127.0.0.1",
+        port=server.port,
+        protocol="TLSv1.3",
+        certificate=describe_chain(CHAIN),
+        days_left=finding.days_left,
+    )
+    assert 89.9 < finding.days_left <= 90
+
+
+@pytest.mark.parametrize(
+    ("chain", "reason"),
+    [
+        (
+            ISSUING.chain([NAME], KEY, days=(-80, 10)),
+            f"it expires on {NOW + 10 * DAY:%Y-%m-%d %H:%M:%S} UTC, and 11% of its lifetime is left",
+        ),
+        (
+            ISSUING.chain(["old.example.org"], KEY),
+            (
+                "the certificate does not cover www.example.org and covers old.example.org, which nobody asked for; "
+                "have it issued for www.example.org"
+            ),
+        ),
+        (
+            Authority("Stranger CA").chain([NAME], KEY),
+            "the chain ends at Stranger CA, which is not a root of the issuer (Survey Root CA); have it issued again",
+        ),
+        (
+            CHAIN[:1],
+            (
+                "the chain ends at Survey Issuing CA, which is not a root of the issuer (Survey Root CA); "
+                "have it issued again"
+            ),
+        ),
+        (
+            ISSUING.chain([NAME], KEY, days=(2, 90)),
+            f"the certificate is valid only from {NOW + 2 * DAY:%Y-%m-%d %H:%M:%S} UTC, and the clock here says ",
+        ),
+    ],
+    ids=["in its window", "other names", "untrusted root", "incomplete chain", "not valid yet"],
+)
+def test_an_endpoint_that_serves_something_else_is_due(start, fleet, chain, reason):
+    finding = fleet.add("web1", start().present(chain).port).finding()
+    assert (finding.state, finding.protocol) == ("due", "TLSv1.3")
+    assert finding.reason.startswith(reason)
+    assert finding.certificate == describe_chain(chain)
+
+
+def test_an_endpoint_whose_key_is_of_another_type_is_due(start, fleet):
+    finding = fleet.add("web1", start().present(CHAIN).port, type="RSA", size=3072).finding()
+    assert (finding.state, finding.reason) == ("due", "its key is ECC secp256r1, and RSA 3072 is wanted")
+
+
+def test_an_endpoint_is_due_when_the_host_itself_would_say_so(start, fleet):
+    """The moment is spread by host and request, as on the host."""
+    chain = ISSUING.chain([NAME], KEY, days=(-62, 33))
+    port = start().present(chain).port
+    for number in range(20):
+        fleet.add(f"web{number}", port)
+    due = {finding.host for finding in fleet.findings() if finding.state == "due"}
+    life = not_before(chain[0]), not_after(chain[0])
+    assert due == {host for host in fleet.hosts if renewal_time(*life, None, f"{host}/www") <= NOW}
+    assert 0 < len(due) < 20
+
+
+def test_an_endpoint_whose_certificate_has_expired_is_told_apart(start, fleet):
+    finding = fleet.add("web1", start().present(ISSUING.chain([NAME], KEY, days=(-90, -3))).port).finding()
+    assert finding.state == "expired"
+    assert finding.reason == f"the certificate expired on {NOW - 3 * DAY:%Y-%m-%d %H:%M:%S} UTC; have it issued again"
+    assert -3.1 < finding.days_left <= -3
+
+
+def test_each_domain_at_each_address_is_an_endpoint(start, fleet):
+    server = start().present(ISSUING.chain([NAME, "*.example.org"], KEY))
+    fleet.add("web1", 443, domains=[NAME, "*.Example.ORG"])
+    fleet.hosts["web1"]["certificate_endpoint"] = [f"127.0.0.1:{server.port}", f"localhost:{server.port}"]
+    assert [(finding.address, finding.name, finding.state) for finding in fleet.findings()] == [
+        ("127.0.0.1", "*.example.org", "fine"),
+        ("localhost", "*.example.org", "fine"),
+        ("127.0.0.1", NAME, "fine"),
+        ("localhost", NAME, "fine"),
+    ]
+    assert sorted(server.asked_for) == ["evergreen-probe.example.org"] * 2 + [NAME] * 2
+
+
+def test_an_endpoint_may_have_an_address_of_version_6(start, fleet):
+    try:
+        server = start(family=socket.AF_INET6).present(CHAIN)
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    fleet.add("web1", 443, variables={"certificate_endpoint": f"[::1]:{server.port}"})
+    fleet.add("web2", server.port, "::1")
+    assert [(finding.address, finding.port, finding.state) for finding in fleet.findings()] == [
+        ("::1", server.port, "fine"),
+        ("::1", server.port, "fine"),
+    ]
+
+
+@pytest.mark.parametrize("days", [(-1, 90), (-90, -3)])
+def test_what_the_system_does_not_trust_is_due_or_expired_and_still_described(start, fleet, days):
+    (fleet.folder / "root.pem").unlink()  # an issuer whose roots are not known here
+    chain = ISSUING.chain([NAME], KEY, days=days)
+    finding = fleet.add("web1", start().present(chain).port).finding()
+    assert finding.state == ("due" if days[1] > 0 else "expired")
+    assert ("clients cannot trust the certificate" if days[1] > 0 else "the certificate expired on") in finding.reason
+    assert finding.certificate == describe_chain(chain)
+
+
+def test_what_the_system_trusts_is_fine(start, fleet, tmp_path, monkeypatch):
+    (fleet.folder / "root.pem").rename(tmp_path / "system.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.pem"))
+    server = start().present(CHAIN)
+    assert fleet.add("web1", server.port).finding().state == "fine"
+    assert server.connections == 1
+
+
+def test_bad_endpoints_are_one_finding_each_and_hide_no_other(start, fleet):
+    huge = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), bytes(1000000))
+    garbled = garbled_pem(ISSUING.certificate, b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x06")  # version 7
+    fleet.add("silent", start(keep_silent).port)
+    fleet.add("drips", start(drip).port)
+    fleet.add("http", start(plain_http).port)
+    fleet.add("reset", start(reset).port)
+    fleet.add("hangs-up", start(hang_up).port)
+    fleet.add("garbage", start(send_garbage).port)
+    fleet.add("huge", start().present(ISSUING.chain([NAME], KEY, extensions=[huge])).port)
+    fleet.add("garbled", start().present_pem(to_pem(CHAIN[:1]) + garbled).port)
+    fleet.add("unresolved", 443, "no-such-host.invalid")
+    fleet.add("unspeakable", 443, "no..such..host")
+    fleet.add("no-address.invalid", 443, variables={"ansible_host": None})
+    fleet.add("closed", closed_port())
+    fleet.add("good", start().present(CHAIN).port)
+    with full_port() as full:
+        findings = fleet.add("dropped", full).findings()
+    reasons = {finding.host: finding.reason.partition(f" port {finding.port}: ")[2] for finding in findings}
+    assert len(findings) == len(reasons) == len(fleet.hosts)
+    assert len(table(findings, 10_000, 100).splitlines()) == 1 + len(fleet.hosts) + 1
+    assert {finding.host for finding in findings if finding.state != "unknown"} == {"good"}
+    not_tls = "what answers does not speak TLS; see which program or server block listens there"
+    endless = "what listens there has not finished a handshake within 3 seconds; see which program it is, and its load"
+    unresolved = {host: reasons.pop(host) for host in ("unresolved", "unspeakable", "no-address.invalid")}
+    assert reasons == {
+        "silent": endless,
+        "drips": endless,
+        "dropped": "no answer within 3 seconds; open the port on every firewall on the way",
+        "http": not_tls,
+        "reset": "Connection reset by peer; see that the server runs and can be reached",
+        "hangs-up": "the server closed the connection in the middle of the handshake; see its error log",
+        "garbage": not_tls,
+        "huge": "the handshake failed (EXCESSIVE_MESSAGE_SIZE); see the error log of the server",
+        "garbled": "the certificate that is presented cannot be read; replace it",
+        "closed": "nothing listens there; start nginx with a site on that port",
+        "good": "",
+    }
+    for reason in unresolved.values():
+        assert reason.startswith("the address cannot be resolved (") and reason.endswith("); correct ansible_host")
+    assert {finding.host: finding.address for finding in findings}["no-address.invalid"] == "no-address.invalid"
+
+
+def test_dead_endpoints_cost_their_timeout_once_and_not_in_series(start, fleet, monkeypatch):
+    """All are connected before the first is answered, and a good one has been seen meanwhile."""
+    monkeypatch.setattr(handshakes, "PATIENCE", 60.0)
+    server = start(answer_together(40))
+    for number in range(40):
+        fleet.add(f"web{number}", server.port)
+    fleet.add("good", start().present(CHAIN).port)
+    *dead, good = fleet.findings()
+    assert good.state == "fine"
+    assert {finding.reason.partition(": ")[2] for finding in dead} == {
+        "the server closed the connection in the middle of the handshake; see its error log"
+    }
+    assert server.connections == 40
+
+
+def test_only_so_many_handshakes_are_made_at_once(start, fleet, monkeypatch):
+    monkeypatch.setattr(handshakes, "PATIENCE", 60.0)
+    server = start(answer_together(2))
+    for number in range(4):
+        fleet.add(f"web{number}", server.port)
+    assert {finding.reason.partition(": ")[2] for finding in fleet.findings(at_once=2)} == {
+        "the server closed the connection in the middle of the handshake; see its error log"
+    }
+    assert server.connections == 4 and not server.others
+
+
+def test_no_more_handshakes_are_made_at_once_than_files_may_be_open(start, fleet):
+    there = len(os.listdir("/proc/self/fd"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    port = start().present(CHAIN).port
+    for number in range(200):
+        fleet.add(f"web{number}", port)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2 * there + 20, hard))
+    try:
+        findings = fleet.findings()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert {finding.state for finding in findings} == {"fine"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        (
+            {"certificate_requests": [{"name": "www", "domain": [NAME]}]},
+            "missing required arguments: domains found in certificate_requests; certificate_requests.domain. Supported",
+        ),
+        (
+            {"certificate_requests": [{"name": "www", "domains": [NAME], "type": "DSA"}]},
+            (
+                "value of type must be one of: RSA, ECC, Ed25519, got: DSA found in certificate_requests; "
+                "correct the inventory"
+            ),
+        ),
+        ({"certificate_requests": ["www"]}, "dictionary requested, could not parse JSON or key=value"),
+        ({"certificate_requests": {"www": [NAME]}}, "argument 'certificate_requests' is of type dict"),
+        ({"certificate_requests": 443}, "Value '443' in the sub parameter field 'certificate_requests'"),
+        (
+            {"certificate_requests": [{"name": "www", "domains": ["www..example.org"]}]},
+            (
+                "certificate request www: 'www..example.org' is not a DNS name: a part between its dots is empty; "
+                "correct it"
+            ),
+        ),
+        (
+            {"certificate_requests": [{"name": "www", "domains": []}]},
+            "certificate request www: the list of domains is empty; name at least one DNS name or IP address",
+        ),
+        (
+            {"certificate_requests": [{"name": "../www", "domains": [NAME]}]},
+            "'../www' cannot name a request, since it names a folder on the host",
+        ),
+        (
+            {"certificate_requests": [{"name": "www", "domains": [name]} for name in (NAME, "b.example.org")]},
+            "two certificate requests are named www; give each request of a host a name of its own",
+        ),
+        (
+            {"certificate_requests": [{"name": "www", "domains": [NAME], "issuer": "corprate"}]},
+            "there is no issuer named corprate, only local; add it to certificate_issuers or correct the request",
+        ),
+        ({"certificate_issuers": ["local"]}, "argument 'certificate_issuers' is of type list"),
+        ({"certificate_endpoint": "192.0.2.1:https"}, "'192.0.2.1:https' is no address; write certificate_endpoint as"),
+        (
+            {"certificate_verify_from": "host"},
+            "it cannot be seen from here, as certificate_verify_from says; renew looks at it on the host itself",
+        ),
+    ],
+)
+def test_a_host_whose_inventory_makes_no_sense_is_one_finding_and_the_others_are_seen(start, fleet, variables, reason):
+    fleet.add("bad", 443, variables=variables).add("good", start().present(CHAIN).port)
+    bad, good = fleet.findings()
+    assert bad.reason.startswith(reason)
+    assert bad == Finding("bad", "unknown", bad.reason)
+    assert good.state == "fine"
+
+
+def test_roots_that_cannot_be_read_are_a_finding(fleet):
+    (fleet.folder / "root.pem").unlink()
+    (fleet.folder / "root.pem").mkdir()
+    assert fleet.add("web1", 443).finding() == Finding(
+        "web1",
+        "unknown",
+        f"{fleet.folder}/root.pem: Is a directory; move away the folder that stands in the place of a file "
+        "and run this again",
+    )
+
+
+def test_variables_that_make_no_sense_to_ansible_are_a_finding(tmp_path):
+    (tmp_path / "inventory.yml").write_text(f"""
+web:
+  vars:
+    ansible_host: 127.0.0.1
+    certificate_requests: [{{name: www, domains: ["{{{{ domain }}}}"], port: {closed_port()}}}]
+  hosts:
+    bad:
+    worse: {{domain: www.example.org, certificate_endpoint: "{{{{ address }}}}"}}
+    good: {{domain: www.example.org}}
+""")
+    loader = DataLoader()
+    inventory = InventoryManager(loader, [str(tmp_path / "inventory.yml")])
+    variables = HostVars(inventory, VariableManager(loader, inventory), loader)
+    bad, good, worse = survey(["bad", "worse", "good"], variables.__getitem__, lambda what, done, total: None)
+    assert good.reason.endswith("nothing listens there; start nginx with a site on that port")
+    for host, finding, name in (("bad", bad, "domain"), ("worse", worse, "address")):
+        assert finding == Finding(host, "unknown", finding.reason)
+        assert f"'{name}' is undefined" in finding.reason
+        assert finding.reason.startswith("its variables cannot be read: ")
+        assert finding.reason.endswith("; correct the inventory") and "\n" not in finding.reason
+
+
+@pytest.mark.parametrize("variables", [{"certificate_requests": []}, {"certificate_requests": None}])
+def test_a_host_without_requests_has_nothing_to_serve(fleet, variables):
+    assert fleet.add("web1", 443, variables={**variables, "certificate_force": True}).findings(inspect=True) == []
+    assert fleet.add("web2", 443, variables={**variables, "certificate_verify_from": "host"}).findings() == []
+
+
+def test_a_host_without_any_variables_has_nothing_to_serve():
+    assert survey(["web1"], {"web1": {}}.__getitem__, lambda what, done, total: None) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "force", "reasons"),
+    [
+        ({}, False, [""]),
+        ({}, "no", [""]),
+        ({}, True, ["it is forced", ""]),
+        ({}, "yes", ["it is forced", ""]),
+        ({"inspect": True}, False, ["its disk is inspected", ""]),
+        ({"inspect": True}, True, ["its disk is inspected", ""]),
+    ],
+)
+def test_a_host_that_is_forced_or_inspected_has_something_due(start, fleet, options, force, reasons):
+    findings = fleet.add("web1", start().present(CHAIN).port, variables={"certificate_force": force}).findings(
+        **options
+    )
+    assert [finding.reason for finding in findings] == reasons
+    assert [finding.state for finding in findings] == ["due", "fine"][-len(reasons) :]
+
+
+def test_the_worst_comes_first(start, fleet):
+    def serve(days):
+        return start().present(ISSUING.chain([NAME], KEY, days=days)).port
+
+    fleet.add("long", serve((-1, 90))).add("short", serve((-1, 80)))
+    fleet.add("due-later", serve((-90, 9))).add("due-soon", serve((-90, 3)))
+    fleet.add("b-closed", closed_port()).add("a-closed", closed_port())
+    fleet.add("expired", serve((-90, -1))).add("long-expired", serve((-90, -9)))
+    assert [finding.host for finding in fleet.findings()] == [
+        *("long-expired", "expired", "a-closed", "b-closed", "due-soon", "due-later", "short", "long")
+    ]
+
+
+def test_progress_is_told_of_each_host_and_each_endpoint(start, fleet):
+    fleet.add("web1", start().present(CHAIN).port).add("web2", closed_port()).add("web3", 443, type="DSA")
+    told = []
+    fleet.findings(progress=lambda *news: told.append(news))
+    read, seen = "hosts whose variables are read", "endpoints looked at"
+    assert told == [(read, 1, 3), (read, 2, 3), (read, 3, 3), (seen, 1, 2), (seen, 2, 2)]
+
+
+def test_progress_is_said_only_when_it_takes_long(monkeypatch):
+    said, clock = [], [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    progress = Progress(said.append, every=3.0)
+    for done, seconds in ((1, 0), (2, 2.9), (3, 0.2), (4, 2.9), (5, 3)):
+        clock[0] += seconds
+        progress("endpoints looked at", done, 5)
+    assert said == ["endpoints looked at: 3 of 5"]
+
+
+FINDINGS = [
+    Finding("web3", "expired", "the certificate expired on …", "www", NAME, "192.0.2.3", 443, days_left=-12.4),
+    Finding(
+        "web12", "unknown", f"{NAME} at 192.0.2.12 port 8443: nothing listens there", "www", NAME, "192.0.2.12", 8443
+    ),
+    Finding("web4", "unknown", "two certificate requests are named www"),
+    Finding("web5", "due", "it expires on …", "www", NAME, "192.0.2.5", 443, days_left=0.9),
+    Finding("web6", "due", "it expires on …", "www", NAME, "192.0.2.6", 443, days_left=0.05),
+    Finding("web7", "fine", "", "www", NAME, "192.0.2.7", 443, days_left=60.2),
+]
+
+
+def test_the_hosts_that_answered_are_renewed_first_in_an_order_that_changes_with_the_lot():
+    findings = [Finding(f"web{number}", "due", "it is forced") for number in range(9)]
+    findings += [Finding("silent", "unknown", "no answer"), Finding("silent", "due", "it is forced")]
+    findings += [Finding("fine", "fine", ""), Finding("web3", "fine", "")]
+    first = order(findings, "2026-11-21")
+    assert first == order(list(reversed(findings)), "2026-11-21")
+    assert sorted(first[:9]) == [f"web{number}" for number in range(9)]
+    assert first[9:] == ["silent"]
+    assert len({order(findings, f"2026-11-{day}")[0] for day in range(10, 31)}) > 3
+
+
+def test_a_lot_holds_for_four_hours():
+    morning = datetime.datetime(2026, 11, 21, 8, 0, tzinfo=datetime.timezone.utc)
+    lots = [lot_of(morning + datetime.timedelta(hours=hours)) for hours in (0, 3.9, 4, 24)]
+    assert lots == ["2026-11-21/2", "2026-11-21/2", "2026-11-21/3", "2026-11-22/2"]
+
+
+def test_findings_are_counted_the_worst_first():
+    assert list(count(FINDINGS).items()) == [("expired", 1), ("unknown", 2), ("due", 2), ("fine", 1)]
+    assert count([]) == {"expired": 0, "unknown": 0, "due": 0, "fine": 0}
+
+
+def test_a_request_is_fine_when_all_of_its_endpoints_are():
+    def found(host, request, address, state="fine"):
+        return Finding(host, state, "", request, NAME, address, 443)
+
+    findings = [
+        *(found("web1", "www", address) for address in ("192.0.2.1", "192.0.2.2")),
+        found("web1", "shop", "192.0.2.1"),
+        found("web2", "www", "192.0.2.3"),
+        found("web2", "www", "192.0.2.4", "unknown"),
+        Finding("web1", "due", "its disk is inspected"),
+        Finding("web3", "unknown", "two certificate requests are named www"),
+    ]
+    assert fine_requests(findings) == 2
+    assert fine_requests([]) == 0
+
+
+def test_findings_are_said_in_a_sentence():
+    assert summary(FINDINGS) == "6 endpoints of 6 hosts: 1 expired, 2 unknown, 2 due, 1 fine"
+    assert summary(FINDINGS[-1:]) == "1 endpoint of 1 host: 1 fine"
+    assert summary(FINDINGS[-1:] * 3) == "3 endpoints of 1 host: 3 fine"
+    assert summary([]) == "0 endpoints of 0 hosts: nothing to see"
+
+
+def test_what_somebody_asked_for_is_no_endpoint_that_was_seen():
+    wishes = [Finding(f"web{number}", "due", "its disk is inspected") for number in (7, 8)]
+    findings = [*wishes, FINDINGS[-1]]
+    assert count(findings) == {"expired": 0, "unknown": 0, "due": 0, "fine": 1}
+    assert summary(findings) == "1 endpoint of 1 host: 1 fine; 2 hosts due as asked for"
+    assert summary(findings[1:]) == "1 endpoint of 1 host: 1 fine; 1 host due as asked for"
+    assert table(findings, 160, 1).splitlines() == [
+        "host  name             address        left  state",
+        "web7  www.example.org  192.0.2.7 443  60 d  fine",
+        "1 endpoint of 1 host: 1 fine; 2 hosts due as asked for",
+    ]
+
+
+def test_a_table_has_a_line_for_each_endpoint_and_a_sum():
+    assert table(FINDINGS, 160, 6).splitlines() == [
+        "host   name             address          left    state",
+        "web3   www.example.org  192.0.2.3 443    -12 d   expired: the certificate expired on …",
+        "web12  www.example.org  192.0.2.12 8443  -       unknown: nothing listens there",
+        "web4   -                -                -       unknown: two certificate requests are named www",
+        "web5   www.example.org  192.0.2.5 443    22 h    due: it expires on …",
+        "web6   www.example.org  192.0.2.6 443    72 min  due: it expires on …",
+        "web7   www.example.org  192.0.2.7 443    60 d    fine",
+        "6 endpoints of 6 hosts: 1 expired, 2 unknown, 2 due, 1 fine",
+    ]
+
+
+def test_a_table_is_no_wider_than_the_terminal():
+    *rows, total = table(FINDINGS, 61, 6).splitlines()
+    assert max(map(len, rows)) == 61
+    assert rows[1] == "web3   www.example.org  192.0.2.3 443    -12 d   expired: the"
+    assert total == summary(FINDINGS)
+
+
+def test_a_table_of_many_leaves_out_those_that_are_fine():
+    lines = table(FINDINGS, 160, 5).splitlines()
+    assert [line.split()[0] for line in lines] == ["host", "web3", "web12", "web4", "web5", "web6", "…", "6"]
+    assert lines[-2] == "… and 1 more"
+
+
+def test_a_table_of_very_many_shows_the_worst():
+    lines = table(FINDINGS, 160, 2).splitlines()
+    assert [line.split()[0] for line in lines] == ["host", "web3", "web12", "…", "6"]
+    assert lines[-2] == "… and 4 more"
+
+
+def test_a_table_of_many_that_are_fine_is_a_sum():
+    assert table(FINDINGS[-1:] * 7, 160, 6) == "… and 7 more\n7 endpoints of 1 host: 7 fine"
+    assert table([], 160, 6) == "0 endpoints of 0 hosts: nothing to see"
+
+
+def test_a_certificate_cannot_play_with_the_terminal(start, fleet):
+    chain = [*CHAIN[:1], Authority("Evil\x1b[2J\nweb9  fine", above=ROOT).certificate]
+    findings = fleet.add("web1", start().present(chain).port).findings()
+    header, row, total = table(findings, 200, 6).split("\n")
+    assert row.endswith(
+        "Evil?[2J?web9  fine did not sign the certificate before it; order the chain leaf first, without strangers"
+    )
+    assert (header.split()[0], total) == ("host", "1 endpoint of 1 host: 1 due")
+
+
+def test_what_the_issuer_says_of_its_requests_is_what_has_to_be_served():
+    variables = {
+        "certificate_issuers": {"bought": {"type": "manual", "may_add": ["www"]}},
+        "certificate_requests": [{"name": "www", "domains": ["example.org"], "issuer": "bought"}],
+    }
+    (endpoint,) = endpoints("web1", variables, {})
+    wanted = endpoint.request
+    assert (wanted["type"], wanted["size"], wanted["renew_before"]) == ("RSA", 2048, "0.500000")
+    assert wanted["allowed_domains"] == ["www.example.org"]

@@ -1,0 +1,212 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where a record has to stand, and whether all servers have it. The name servers are real ones, on the loopback network."""
+
+from __future__ import annotations
+
+import threading
+
+import dns.rcode
+import dns.rdatatype
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import NameServers, Server
+from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER, Zone, name_of
+
+RECORD = "_acme-challenge.www.example.org"
+
+
+@pytest.fixture
+def asked(here):
+    return NameServers([f"{RESOLVER}:{here.port}"])
+
+
+def texts(zone, owner=RECORD):
+    return zone.records.setdefault((name_of(owner), dns.rdatatype.TXT), set())
+
+
+def test_a_name_has_its_addresses_of_both_kinds(here, asked):
+    here.zone(
+        "example.org", ("www.example.org", "A", "192.0.2.1", "192.0.2.2"), ("www.example.org", "AAAA", "2001:db8::1")
+    )
+    assert sorted(asked.addresses("www.example.org")) == ["192.0.2.1", "192.0.2.2", "2001:db8::1"]
+
+
+def test_an_alias_has_the_addresses_of_what_it_stands_for(here, asked):
+    here.zone("example.org", ("www.example.org", "CNAME", "lb.example.net."))
+    here.zone("example.net", ("lb.example.net", "A", "192.0.2.9"))
+    assert asked.addresses("www.example.org") == ["192.0.2.9"]
+
+
+@pytest.mark.parametrize("name", ["nothing.example.org", "mail.example.org", "www.example.com"])
+def test_a_name_without_an_address_is_told(here, asked, name):
+    here.zone("example.org", ("mail.example.org", "TXT", '"v=spf1"'))
+    with pytest.raises(TlsError, match=f"^{name} has no address in DNS; create an A or AAAA record .* run this again$"):
+        asked.addresses(name)
+
+
+def test_a_record_stands_in_the_closest_zone(here, asked):
+    here.zone("example.org", ("www.example.org", "A", "192.0.2.1"))
+    place = asked.place(RECORD)
+    assert (place.name, place.zone, place.primary) == (RECORD, "example.org", "ns.example.org")
+    assert place.servers == (Server("ns.example.org", "127.0.0.2", here.port),)
+
+
+def test_the_record_of_a_zone_itself_stands_in_it(here, asked):
+    here.zone("example.org")
+    assert asked.place("_acme-challenge.example.org").zone == "example.org"
+
+
+def test_a_zone_below_a_zone_is_found(here, asked):
+    here.zone("example.org", ("sub.example.org", "NS", "ns.sub.example.org."))
+    here.zone("sub.example.org", ("www.sub.example.org", "A", "192.0.2.1"), servers={"ns.sub.example.org": "127.0.0.3"})
+    assert asked.place("_acme-challenge.www.sub.example.org").zone == "sub.example.org"
+    assert asked.place("_acme-challenge.www.example.org").zone == "example.org"
+
+
+def test_the_record_alone_may_be_delegated(here, asked):
+    here.zone("example.org", ("www.example.org", "A", "192.0.2.1"), (RECORD, "NS", "ns.challenges.example."))
+    here.zone("challenges.example", servers={"ns.challenges.example": "127.0.0.3"})
+    here.zone(RECORD, servers={"ns.challenges.example": "127.0.0.3"})
+    place = asked.place(RECORD)
+    assert (place.zone, place.servers[0].address) == (RECORD, "127.0.0.3")
+
+
+def test_the_record_may_be_an_alias_in_a_zone_of_somebody_else(here, asked):
+    here.zone(
+        "example.org",
+        ("www.example.org", "A", "192.0.2.1"),
+        (RECORD, "CNAME", "hop.example.org."),
+        ("hop.example.org", "CNAME", "x1.challenges.example."),
+    )
+    here.zone("challenges.example", servers={"ns.challenges.example": "127.0.0.3"})
+    place = asked.place(RECORD)
+    assert (place.name, place.zone, place.servers[0].address) == (
+        "x1.challenges.example",
+        "challenges.example",
+        "127.0.0.3",
+    )
+
+
+def test_a_domain_that_is_an_alias_keeps_its_record_in_its_own_zone(here, asked):
+    here.zone("example.org", ("www.example.org", "CNAME", "lb.example.net."))
+    here.zone("example.net", ("lb.example.net", "A", "192.0.2.9"), servers={"ns.example.net": "127.0.0.3"})
+    assert asked.place(RECORD).zone == "example.org"
+
+
+def test_resolvers_are_never_asked_for_the_record_which_they_would_remember_as_missing(here, asked):
+    zone = here.zone("example.org", ("www.example.org", "A", "192.0.2.1"))
+    place = asked.place(RECORD)
+    texts(zone).add('"a"')
+    asked.wait_for({place: {"a"}}, [], 5, "timeout")
+    assert name_of(RECORD).to_text() not in {name for name, _kind in here.resolver.asked}
+
+
+def test_aliases_that_lead_nowhere_are_told(here, asked):
+    here.zone("example.org", (RECORD, "CNAME", "a.example.org."), ("a.example.org", "CNAME", f"{RECORD}."))
+    with pytest.raises(TlsError, match="the CNAME records of .* lead on and on, .* let them end in a name of a zone"):
+        asked.place(RECORD)
+
+
+def test_a_domain_that_is_not_registered_is_told(here, asked):
+    with pytest.raises(
+        TlsError, match="^DNS knows no zone with www.example.org in it; see that the domain is registered"
+    ):
+        asked.place(RECORD)
+
+
+@pytest.mark.parametrize("status", [dns.rcode.SERVFAIL, dns.rcode.REFUSED])
+def test_servers_that_know_nothing_are_told(here, asked, status):
+    here.zone("example.org")
+    here.servers["127.0.0.2"].status = status
+    with pytest.raises(
+        TlsError,
+        match=f"no name server of example.org says anything .*127.0.0.2.: {dns.rcode.to_text(status)}.*see that they run",
+    ):
+        asked.place(RECORD)
+
+
+def test_a_silent_server_does_not_keep_others_from_being_asked(here, asked):
+    here.zone("example.org", servers={"a.example.org": "127.0.0.2", "b.example.org": "127.0.0.3"})
+    here.servers["127.0.0.2"].silent = True
+    assert asked.place(RECORD).zone == "example.org"
+
+
+def test_a_resolver_that_does_not_answer_is_told(here, monkeypatch):
+    here.resolver.status = dns.rcode.SERVFAIL
+    with pytest.raises(
+        TlsError,
+        match="^127.0.0.1:.* cannot find out about www.example.org: SERVFAIL; .*name others by the solver's resolvers$",
+    ):
+        NameServers([f"{RESOLVER}:{here.port}"]).addresses("www.example.org")
+
+
+def test_a_resolver_is_an_address():
+    with pytest.raises(TlsError, match="the resolver dns.example.org is no address; write one such as 192.0.2.53"):
+        NameServers(["dns.example.org"]).addresses("www.example.org")
+
+
+def test_the_wait_ends_when_the_last_server_has_the_record(here, asked):
+    zone = here.zone("example.org", servers={"a.example.org": "127.0.0.2", "b.example.org": "127.0.0.3"})
+    late = Zone("example.org", [])
+    late.records.update(zone.records)
+    here.servers["127.0.0.3"].zones[:] = [late]
+    place = asked.place(RECORD)
+    texts(zone).update(['"mine"', '"of somebody else"'])
+    waiting = threading.Thread(target=asked.wait_for, args=({place: {"mine"}}, [], 60, "timeout"))
+    waiting.start()
+    while (name_of(RECORD).to_text(), dns.rdatatype.TXT) not in here.servers["127.0.0.3"].asked:
+        pass
+    assert waiting.is_alive()
+    late.records[name_of(RECORD), dns.rdatatype.TXT] = {'"mine"'}
+    waiting.join()
+
+
+def test_a_server_that_never_gets_the_record_is_named(here, asked):
+    zone = here.zone("example.org", servers={"a.example.org": "127.0.0.2", "b.example.org": "127.0.0.3"})
+    late = Zone("example.org", [])
+    late.records.update(zone.records)
+    here.servers["127.0.0.3"].zones[:] = [late]
+    texts(zone).add('"mine"')
+    with pytest.raises(TlsError) as caught:
+        asked.wait_for({asked.place(RECORD): {"mine"}}, [], 0.2, "the solver's timeout")
+    said = str(caught.value)
+    assert (
+        f"the TXT record {RECORD} is not on all name servers of example.org (b.example.org (127.0.0.3): no such record)"
+        in said
+    )
+    assert "127.0.0.2" not in said
+    assert said.endswith("or give them more time by the solver's timeout")
+
+
+def test_a_server_that_is_silent_all_the_time_is_left_out(here, asked):
+    zone = here.zone("example.org", servers={"a.example.org": "127.0.0.2", "b.example.org": "127.0.0.3"})
+    place = asked.place(RECORD)
+    here.servers["127.0.0.3"].silent = True
+    texts(zone).add('"mine"')
+    asked.wait_for({place: {"mine"}}, [], 60, "timeout")
+
+
+def test_silence_everywhere_is_no_consent(here, asked):
+    here.zone("example.org")
+    place = asked.place(RECORD)
+    here.servers["127.0.0.2"].silent = True
+    with pytest.raises(TlsError, match="no answer in time"):
+        asked.wait_for({place: {"mine"}}, [], 0.2, "timeout")
+
+
+def test_other_servers_may_be_waited_for(here, asked):
+    zone = here.zone("example.org")
+    place = asked.place(RECORD)
+    here.servers["127.0.0.2"].silent = True
+    here.serve("127.0.0.9", [zone])
+    texts(zone).add('"mine"')
+    asked.wait_for({place: {"mine"}}, [asked.server(f"127.0.0.9:{here.port}")], 60, "timeout")
+
+
+def test_long_values_are_one_text(here, asked):
+    here.zone("example.org", (RECORD, "TXT", '"first half, " "second half"'))
+    assert asked.texts(RECORD) == ["first half, second half"]

@@ -1,0 +1,129 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Certificates whose names are shown by DNS. Pebble judges what the name servers say."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import dns.name
+import dns.rdatatype
+import dns.tsig
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client as name_servers
+from ansible_collections.evergreen.tls.tests.unit.authority import new_key
+from ansible_collections.evergreen.tls.tests.unit.pebble import running
+from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER, Zone, name_of, world
+
+SECRET = "YSBzZWNyZXQgb2YgYXQgbGVhc3QgMzIgb2N0ZXRzLCBhcyBpdCBvdWdodCB0byBiZQ=="
+STALE = [
+    ("example.org", "SOA", "ns.example.org. hostmaster.example.org. 1 3600 600 86400 60"),
+    ("example.org", "NS", "ns.example.org."),
+    ("ns.example.org", "A", "127.0.0.2"),
+]
+
+PROGRAM = """\
+import json, sys
+import dns.query, dns.tsigkeyring, dns.update
+told = json.load(sys.stdin)
+update = dns.update.UpdateMessage(told["zone"], keyring=dns.tsigkeyring.from_text({"updates": sys.argv[2]}))
+change = {"present": lambda *words: update.add(words[0], 60, *words[1:]), "clean_up": update.delete}[told["action"]]
+change(told["record"] + ".", "TXT", told["value"])
+assert dns.query.udp(update, "127.0.0.2", port=int(sys.argv[1]), timeout=10).rcode() == 0
+"""
+
+
+@pytest.fixture
+def here(monkeypatch):
+    with world() as started:
+        monkeypatch.setattr(name_servers, "PORT", started.port)
+        started.settings = {"resolvers": [f"{RESOLVER}:{started.port}"], "timeout": "30s"}
+        yield started
+
+
+@pytest.fixture
+def zone(here):
+    found = here.zone("example.org", ("www.example.org", "A", "127.0.0.1"))
+    here.servers["127.0.0.2"].keys[dns.name.from_text("updates")] = dns.tsig.Key("updates", SECRET, "hmac-sha256.")
+    return found
+
+
+@pytest.fixture
+def issue(here, tmp_path):
+    """Return a function that has a certificate issued, with a solver, and returns its names."""
+    (tmp_path / "pebble").mkdir()
+    resolver = f"{RESOLVER}:{here.port}"
+    with running(tmp_path / "pebble", resolver=resolver, caaIdentities=["pebble.test"]) as (pebble, _hosts):
+
+        def issued(domains, **solver):
+            settings = {
+                "type": "acme",
+                "directory": pebble.url,
+                "ca_file": pebble.ca_file,
+                "folder": str(tmp_path / "acme"),
+            }
+            issuer = open_issuer("pebble", {"pebble": {**settings, "profile": "default", "solver": solver}})
+            request = {"name": "site", "domains": domains, "issuer": "pebble", "type": "ECC"}
+            chain = issuer.issue(request, make_request(new_key(), domains, {}), "web1")
+            return names_of(parse_chain(chain)[0])
+
+        issued.pebble = pebble
+        yield issued
+
+
+def texts(zone):
+    return {key for key in zone.records if key[1] == dns.rdatatype.TXT}
+
+
+def updates(here, **settings):
+    return {"type": "rfc2136", "key_name": "updates", "key_secret": SECRET, **here.settings, **settings}
+
+
+def test_a_wildcard_is_believed_beside_its_name(here, zone, issue):
+    domains = ["*.example.org", "example.org", "www.example.org"]
+    assert issue(domains, **updates(here)) == set(domains)
+    assert texts(zone) == set()
+
+
+def test_a_record_is_found_where_an_alias_leads_to(here, zone, issue):
+    alias = ("_acme-challenge.outer.example", "CNAME", "a.example.org.")
+    here.zone("outer.example", alias, servers={"ns.outer.example": "127.0.0.3"})
+    assert issue(["outer.example"], **updates(here)) == {"outer.example"}
+    assert texts(zone) == set()
+
+
+def test_any_program_will_do(here, zone, issue, tmp_path):
+    (tmp_path / "program").write_text(PROGRAM)
+    words = [sys.executable, str(tmp_path / "program"), here.port, SECRET]
+    solver = {"type": "command", "present": words, "clean_up": words, **here.settings}
+    assert issue(["*.example.org", "example.org"], **solver) == {"*.example.org", "example.org"}
+    assert texts(zone) == set()
+
+
+def test_the_record_that_is_said_to_be_missing_is_the_one_that_is_believed(here, zone, issue):
+    domains, solver = ["*.example.org", "example.org"], {"type": "persist", "resolvers": here.settings["resolvers"]}
+    with pytest.raises(TlsError, match="create this one, which stays") as caught:
+        issue(domains, **solver)
+    assert issue.pebble.count("orders in the db") == 0
+    owner, record = re.search(r"stays: (\S+)\. IN TXT (.+)$", str(caught.value)).groups()
+    zone.records[name_of(owner), dns.rdatatype.TXT] = {record}
+    assert issue(domains, **solver) == set(domains)
+    assert issue(domains, **solver) == set(domains), "and it stays"
+
+
+def test_nothing_is_left_behind_where_the_ca_does_not_believe(here, zone, issue):
+    server = here.servers["127.0.0.2"]
+    here.resolver.zones[:] = [Zone("example.org", STALE)]  # as if all that the CA hears were old
+    with pytest.raises(TlsError, match="www.example.org"):
+        issue(["www.example.org"], **updates(here))
+    assert issue.pebble.count("orders in the db") == 1
+    assert len(server.updates) == 3, "one to see whether it may be done, one to do it, one to undo it"
+    assert texts(zone) == set()

@@ -1,0 +1,212 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Hosts that answer challenges by themselves, and what is told of those that do not. All of them are on the loopback network."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import http_check as visits
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
+from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER
+
+THUMBPRINT = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+
+
+def right(_name, path):
+    return 200, {}, f"{path.rpartition('/')[2]}.{THUMBPRINT}\n".encode()
+
+
+def wrong(status, body=b"", **headers):
+    return lambda _name, _path: (status, headers, body)
+
+
+def redirect(target):
+    return lambda _name, path: (301, {"Location": target + path}, b"")
+
+
+@pytest.fixture
+def solver(here):
+    settings = {"type": "http", "resolvers": [f"{RESOLVER}:{here.port}"], "timeout": "5s"}
+    return open_solver(settings, THUMBPRINT)
+
+
+def complaint(solver, *domains):
+    with pytest.raises(TlsError) as caught:
+        solver.check(list(domains))
+    return str(caught.value)
+
+
+def test_names_pass_whose_hosts_all_answer(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21", "127.0.0.22"), ("example.org", "A", "127.0.0.21"))
+    for address in ("127.0.0.21", "127.0.0.22"):
+        web.host(address, right)
+    solver.check(["www.example.org", "example.org", "127.0.0.22"])
+    asked = {(address, name) for _scheme, address, name, _path in web.asked}
+    assert asked == {
+        ("127.0.0.21", "www.example.org"),
+        ("127.0.0.22", "www.example.org"),
+        ("127.0.0.21", "example.org"),
+        ("127.0.0.22", "127.0.0.22"),
+    }
+    assert len({path for *_where, path in web.asked}) == 3, "for each name another token"
+
+
+def test_one_host_of_several_that_does_not_answer_is_named(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21", "127.0.0.22"))
+    web.host("127.0.0.21", right)
+    web.host("127.0.0.22", wrong(404, Server="nginx/1.30.6"))
+    said = complaint(solver, "www.example.org")
+    assert "www.example.org at 127.0.0.22 does not answer challenges (404 Not Found from " in said
+    assert said.endswith(f"have it answer /.well-known/acme-challenge/TOKEN with TOKEN.{THUMBPRINT}")
+    assert "run evergreen.tls.deploy on the host whose address that is" in said
+
+
+def test_each_cause_has_its_sentence(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"), ("mail.example.org", "A", "127.0.0.22"))
+    web.host("127.0.0.21", wrong(200, b"<html>It works!</html>"))
+    first, second, third = complaint(solver, "www.example.org", "mail.example.org", "no.example.org").split(" · ")
+    assert first.startswith("www.example.org at 127.0.0.21 does not answer challenges (200 OK")
+    assert (
+        second.startswith("port ")
+        and "mail.example.org at 127.0.0.22 cannot be reached (Connection refused); open it" in second
+    )
+    assert second.endswith("set check: false in the solver where the controller does not see what the CA sees")
+    assert third.startswith("no.example.org has no address in DNS; create")
+
+
+def test_a_host_of_another_account_is_told_from_one_that_knows_nothing(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", lambda _name, path: (200, {}, f"{path.rpartition('/')[2]}.{'x' * 43}".encode()))
+    said = complaint(solver, "www.example.org")
+    assert said.startswith("www.example.org at 127.0.0.21 answers for another ACME account, as if")
+    assert "run evergreen.tls.deploy on it" in said
+
+
+def test_the_right_body_with_another_status_is_not_right(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", lambda name, path: (500, *right(name, path)[1:]))
+    assert "does not answer challenges (500 Internal Server Error" in complaint(solver, "www.example.org")
+
+
+def test_a_redirect_to_https_is_followed_whatever_the_certificate(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", redirect("https://www.example.org"))
+    web.host("127.0.0.21", right, "https")
+    solver.check(["www.example.org"])
+    assert [asked[:3] for asked in web.asked] == [
+        ("http", "127.0.0.21", "www.example.org"),
+        ("https", "127.0.0.21", "www.example.org"),
+    ]
+
+
+def test_a_redirect_that_leaves_the_name_is_told(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"), ("shop.example.org", "A", "127.0.0.22"))
+    web.host("127.0.0.21", redirect("http://shop.example.org"))
+    web.host("127.0.0.22", wrong(200, b"buy!"))
+    said = complaint(solver, "www.example.org")
+    assert said == (
+        "www.example.org at 127.0.0.21 redirects to http://shop.example.org, and no host of ours answers there; let the redirect leave "
+        "out /.well-known/acme-challenge/"
+    )
+
+
+def test_a_redirect_to_a_name_that_is_nowhere_is_told(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", redirect("http://gone.example.org"))
+    assert "redirects to http://gone.example.org, and no host of ours answers there" in complaint(
+        solver, "www.example.org"
+    )
+
+
+def test_a_redirect_to_another_name_that_gives_the_right_answer_is_as_good_for_cas(here, web, solver):
+    here.zone("example.org", ("example.org", "A", "127.0.0.21"), ("www.example.org", "A", "127.0.0.22"))
+    web.host("127.0.0.21", redirect("http://www.example.org"))
+    web.host("127.0.0.22", right)
+    solver.check(["example.org"])
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["http://www.example.org:8080", "ftp://www.example.org", "http://[::1", "https://www.example.org:99999"],
+)
+def test_a_redirect_that_cas_do_not_follow_is_told(here, web, solver, target):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", redirect(target))
+    assert "CAs follow to ports 80 and 443 only; correct the redirect" in complaint(solver, "www.example.org")
+
+
+def test_a_redirect_to_a_closed_port_is_told(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", redirect("https://www.example.org"))
+    assert "redirects to https://www.example.org, and no host of ours answers there (Connection refused)" in complaint(
+        solver, "www.example.org"
+    )
+
+
+def test_a_host_does_not_choose_what_is_asked_elsewhere(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", lambda _name, path: (302, {"Location": f"http://127.0.0.22/latest/meta-data?{path}"}, b""))
+    web.host("127.0.0.22", right)
+    said = complaint(solver, "www.example.org")
+    assert "redirects to http://127.0.0.22/latest/meta-data?" in said and "no host of ours answers there" in said
+    assert [asked[1] for asked in web.asked] == ["127.0.0.21"]
+
+
+def test_a_circle_ends(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", redirect(""))
+    assert "www.example.org at 127.0.0.21 redirects in a circle; correct" in complaint(solver, "www.example.org")
+    assert len(web.asked) <= 12
+
+
+def test_what_does_not_speak_http_is_told(here, start, monkeypatch, solver):
+    from ansible_collections.evergreen.tls.tests.unit.servers import send_garbage
+
+    server = start(send_garbage)
+    monkeypatch.setattr(visits, "PORTS", {"http": server.port, "https": server.port})
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.1"))
+    assert "www.example.org at 127.0.0.1 does not speak HTTP" in complaint(solver, "www.example.org")
+
+
+def test_an_address_that_the_controller_has_no_way_to_is_left_out_where_another_one_answers(
+    here, web, solver, monkeypatch
+):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"), ("www.example.org", "AAAA", "2001:db8::1"))
+    web.host("127.0.0.21", right)
+    connect = visits.socket.create_connection
+
+    def without_ipv6(address, **options):
+        if ":" in address[0]:
+            raise OSError(visits.errno.ENETUNREACH, "Network is unreachable")
+        return connect(address, **options)
+
+    monkeypatch.setattr(visits.socket, "create_connection", without_ipv6)
+    solver.check(["www.example.org"])
+    here.zone("example.net", ("www.example.net", "AAAA", "2001:db8::1"))
+    assert "www.example.net at 2001:db8::1 cannot be reached (Network is unreachable)" in complaint(
+        solver, "www.example.net"
+    )
+
+
+def test_wildcards_are_refused_before_anything_is_asked(web, solver):
+    said = complaint(solver, "*.example.org", "example.org")
+    assert said.startswith(
+        "*.example.org: CAs believe wildcards by DNS alone, and the solver of the issuer answers over HTTP; "
+    )
+    assert said.endswith("whose solver is rfc2136, command or persist, or name the hosts one by one")
+    assert web.asked == []
+
+
+def test_the_look_can_be_left_out(here):
+    open_solver({"type": "http", "check": False}, THUMBPRINT).check(["www.example.org"])
+
+
+def test_nothing_is_shown_and_nothing_taken_away():
+    solver = open_solver("http", THUMBPRINT)
+    assert solver.CHALLENGE == "http-01"
+    assert solver.present([]) is None
+    assert solver.clean_up([]) is None
