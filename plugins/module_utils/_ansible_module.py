@@ -22,6 +22,36 @@ else:
     HAS_CRYPTOGRAPHY = True
 
 
+class ModuleResult(t.TypedDict, total=False):
+    """What every module returns. Modules that return more extend it."""
+
+    changed: bool
+    failed: bool
+    msg: str
+    diff: dict[str, t.Any]  # before, after, before_header, after_header
+    warnings: list[str]
+    missing: str  # the package that is to be installed first
+
+
+class Module(t.Protocol):
+    """The part of AnsibleModule that the collection uses."""
+
+    params: dict[str, t.Any]
+    check_mode: bool
+
+    def get_bin_path(self, arg: str, required: bool = False, opt_dirs: t.Any = None) -> t.Any:
+        """Return the path of a program, or None where there is none."""
+
+    def warn(self, warning: str) -> None:
+        """Warn the user."""
+
+    def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
+        """Exit with a failure."""
+
+    def exit_json(self, **kwargs: t.Any) -> t.NoReturn:
+        """Exit with a result."""
+
+
 def answer(module, decide: t.Callable[[t.Any], dict[str, t.Any]]) -> t.NoReturn:
     """Exit with what C(decide(module)) returns, or fail with the sentence that it raises."""
     result = answered(module, decide)

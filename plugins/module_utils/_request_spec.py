@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 TYPES = ["RSA", "ECC", "Ed25519"]
 SIZES = [2048, 3072, 4096]
 CURVES = ["secp256r1", "secp384r1", "secp521r1"]
@@ -82,6 +84,59 @@ REQUEST = {
 }
 
 
-def key_mode(request: dict) -> int:
+class Export(t.TypedDict, total=False):
+    """One item of C(exports), with the options of EXPORT."""
+
+    path: str
+    format: str
+    state: str
+    password: t.Optional[str]
+    password_file: t.Optional[str]
+    friendly_name: t.Optional[str]
+    encryption: str
+    owner: t.Optional[str]
+    group: t.Optional[str]
+    mode: t.Optional[str]
+    restart: list[str]
+    reload: list[str]
+
+
+class Request(t.TypedDict, total=False):
+    """A certificate request, with the options of REQUEST. All of them are there once it is complete."""
+
+    name: str
+    domains: list[str]
+    issuer: str
+    type: str
+    size: int
+    curve: str
+    country_name: t.Optional[str]
+    state_or_province_name: t.Optional[str]
+    locality_name: t.Optional[str]
+    organization_name: t.Optional[str]
+    organizational_unit_name: t.Optional[str]
+    email_address: t.Optional[str]
+    common_name: t.Optional[str]
+    organization: t.Optional[str]
+    challenge_password: t.Optional[str]
+    allowed_domains: list[str]
+    lifetime: t.Optional[str]
+    renew_before: t.Any  # as it is written: a share, or a duration
+    reuse_key: bool
+    encrypt_key: t.Optional[bool]
+    key_passphrase: t.Optional[str]
+    owner: t.Optional[str]
+    group: t.Optional[str]
+    mode: str
+    keep: int
+    links: dict[str, str]  # path: file in the version folder
+    adopt: t.Optional[dict[str, t.Optional[str]]]  # key, certificate, chain: paths
+    validate: t.Optional[str]
+    port: int
+    served_by: str
+    exports: list[Export]
+
+
+def key_mode(request: Request) -> int:
     """Return the mode of the private key's file."""
     return int(request["mode"], 8)
