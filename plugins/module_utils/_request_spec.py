@@ -90,13 +90,13 @@ class Export(t.TypedDict, total=False):
     path: str
     format: str
     state: str
-    password: t.Optional[str]
-    password_file: t.Optional[str]
-    friendly_name: t.Optional[str]
+    password: str | None
+    password_file: str | None
+    friendly_name: str | None
     encryption: str
-    owner: t.Optional[str]
-    group: t.Optional[str]
-    mode: t.Optional[str]
+    owner: str | None
+    group: str | None
+    mode: str | None
     restart: list[str]
     reload: list[str]
 
@@ -110,28 +110,28 @@ class Request(t.TypedDict, total=False):
     type: str
     size: int
     curve: str
-    country_name: t.Optional[str]
-    state_or_province_name: t.Optional[str]
-    locality_name: t.Optional[str]
-    organization_name: t.Optional[str]
-    organizational_unit_name: t.Optional[str]
-    email_address: t.Optional[str]
-    common_name: t.Optional[str]
-    organization: t.Optional[str]
-    challenge_password: t.Optional[str]
+    country_name: str | None
+    state_or_province_name: str | None
+    locality_name: str | None
+    organization_name: str | None
+    organizational_unit_name: str | None
+    email_address: str | None
+    common_name: str | None
+    organization: str | None
+    challenge_password: str | None
     allowed_domains: list[str]
-    lifetime: t.Optional[str]
+    lifetime: str | None
     renew_before: t.Any  # as it is written: a share, or a duration
     reuse_key: bool
-    encrypt_key: t.Optional[bool]
-    key_passphrase: t.Optional[str]
-    owner: t.Optional[str]
-    group: t.Optional[str]
+    encrypt_key: bool | None
+    key_passphrase: str | None
+    owner: str | None
+    group: str | None
     mode: str
     keep: int
     links: dict[str, str]  # path: file in the version folder
-    adopt: t.Optional[dict[str, t.Optional[str]]]  # key, certificate, chain: paths
-    validate: t.Optional[str]
+    adopt: dict[str, str | None] | None  # key, certificate, chain: paths
+    validate: str | None
     port: int
     served_by: str
     exports: list[Export]
