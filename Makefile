@@ -26,7 +26,7 @@ PACKAGES := aardvark-dns ca-certificates curl faketime iproute2 iptables mmdebst
 	podman python3-venv runc shellcheck strace wrk
 
 .PHONY: help setup packages venv collections acme-servers fleet fleet-down images demo \
-	unit unit-edges faults lint format molecule install-test bench build test clean
+	unit unit-edges faults lint format specs molecule install-test bench build test clean
 
 help: ## What there is
 	@echo 'make TARGET, on Debian 12 or later, as root or as a user who can sudo:'
@@ -101,6 +101,9 @@ lint: setup ## The form of code, documentation and configuration; `dev/lint --li
 
 format: setup ## Put Python files into the form that lint wants
 	@$(VENV)/bin/ruff check --quiet --fix && $(VENV)/bin/ruff format --quiet
+
+specs: ## Write the options of requests and sites, as modules document them, into the specifications of roles
+	@dev/role-specs
 
 molecule: setup ## Behaviour on real servers: all scenarios, or SCENARIO=deploy
 	@dev/run-steps $(foreach scenario,$(or $(SCENARIO),$(SCENARIOS)),'dev/molecule test $(scenario)')
