@@ -7,12 +7,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import (
-    OBTAINING,
-    PASSED_ON,
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
+    OBTAIN_ARGUMENTS,
+    SHOWN_BY_ANSIBLE,
     ChainAction,
-    passed_on,
-    share,
+    diffs_and_warnings,
+    orders_at_once,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct, complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_answer
@@ -27,7 +27,7 @@ class ActionModule(ChainAction):
     """Walk each request whose hosts show files through certificate_request, and begin its order if it is due."""
 
     STEPS = ("certificate_request",)
-    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = OBTAINING
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = OBTAIN_ARGUMENTS
 
     def decide(self, arguments, task_vars):
         check_distinct(arguments["requests"])
@@ -35,7 +35,9 @@ class ActionModule(ChainAction):
         if self._task.check_mode:
             return {"changed": False, "places": [], "msg": "nothing is ordered in check mode"}
         result = self.each(
-            requests, lambda request: self._begin(request, arguments, task_vars), at_once=share(arguments, task_vars)
+            requests,
+            lambda request: self._begin(request, arguments, task_vars),
+            at_once=orders_at_once(arguments, task_vars),
         )
         certificates = result["certificates"]
         places = [place for certificate in certificates for place in certificate.get("places", [])]
@@ -43,14 +45,14 @@ class ActionModule(ChainAction):
             "changed": result["changed"],
             "places": _together(places),
             "msg": " · ".join(f"{one['name']}: {one['msg']}" for one in certificates) or "no certificate needs files",
-            **{key: result[key] for key in PASSED_ON if key in result},
+            **{key: result[key] for key in SHOWN_BY_ANSIBLE if key in result},
         }
 
     def _begin(self, request, arguments, task_vars):
         """Return what became of the order of a request. What fails here, fails again for whoever obtains the certificate, and is told there."""
         place = {"request": request, "directory": arguments["directory"], "issuers": arguments["issuers"]}
         asked = self.step("certificate_request", {**place, "force": arguments["force"]}, task_vars)
-        result = {"changed": bool(asked.get("changed")), **passed_on([asked])}
+        result = {"changed": bool(asked.get("changed")), **diffs_and_warnings([asked])}
         if asked.get("failed") or not asked.get("due") or "ready" in asked:
             return {**result, "msg": asked.get("msg", "it is not due")}
         try:

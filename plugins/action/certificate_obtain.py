@@ -8,12 +8,12 @@ import contextlib
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import (
-    OBTAINING,
-    PASSED_ON,
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
+    OBTAIN_ARGUMENTS,
+    SHOWN_BY_ANSIBLE,
     ChainAction,
-    passed_on,
-    share,
+    diffs_and_warnings,
+    orders_at_once,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct, wants_encryption
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_answer
@@ -27,7 +27,11 @@ class ActionModule(ChainAction):
     """
 
     STEPS = ("certificate_request", "certificate_issue", "certificate_install", "firewall_port", "nginx_sites")
-    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {**OBTAINING, "firewall": {"type": "dict"}, "nginx": {"type": "dict"}}
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+        **OBTAIN_ARGUMENTS,
+        "firewall": {"type": "dict"},
+        "nginx": {"type": "dict"},
+    }
 
     def decide(self, arguments, task_vars):
         check_distinct(arguments["requests"])
@@ -37,7 +41,7 @@ class ActionModule(ChainAction):
         result = self.each(
             [*arguments["requests"], *withdrawn],
             lambda request: self._obtain(request, arguments, task_vars),
-            at_once=share(arguments, task_vars),
+            at_once=orders_at_once(arguments, task_vars),
             before=before,
             after=after,
         )
@@ -126,8 +130,8 @@ def with_parts(result, parts):
     failed = [one for one in speaking if one.get("failed")]
     said = failed or [one for one in speaking if one.get("changed") or one is result]
     shown = {
-        "diff": [*passed_on(done)["diff"], *result.get("diff", [])],
-        "warnings": [*passed_on(list(told.values()))["warnings"], *result.get("warnings", [])],
+        "diff": [*diffs_and_warnings(done)["diff"], *result.get("diff", [])],
+        "warnings": [*diffs_and_warnings(list(told.values()))["warnings"], *result.get("warnings", [])],
     }
     return {
         **result,
@@ -135,7 +139,7 @@ def with_parts(result, parts):
         "failed": result["failed"] or not is_ready,
         "msg": " · ".join(one["msg"] for one in said if one.get("msg")),
         "ready": is_ready,
-        **{part: {word: found[word] for word in found if word not in PASSED_ON} for part, found in told.items()},
+        **{part: {word: found[word] for word in found if word not in SHOWN_BY_ANSIBLE} for part, found in told.items()},
         **{key: found for key, found in shown.items() if found},
     }
 
@@ -157,4 +161,4 @@ def _result(steps, otherwise, waiting=None):
         if certificate
         else asked.get("fingerprint") or asked.get("in_use"),
     }
-    return {**{key: value for key, value in result.items() if value is not None}, **passed_on(steps)}
+    return {**{key: value for key, value in result.items() if value is not None}, **diffs_and_warnings(steps)}

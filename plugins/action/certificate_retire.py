@@ -9,7 +9,7 @@ import os
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import ChainAction, passed_on
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import ChainAction, diffs_and_warnings
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name, moment
@@ -65,7 +65,7 @@ class ActionModule(ChainAction):
                 "changed": any(step.get("changed") for step in steps),
                 "msg": f"{old} is not revoked, since clients may get it still: {problem}. Put that right and run this again; "
                 "or have it revoked all the same with even_if_served (revoke_served of the playbook)",
-                **passed_on(steps),
+                **diffs_and_warnings(steps),
             }
         what = {"issuer": pending["issuer"], "serial_number": old, "reason": arguments["reason"]}
         steps.append(self.step("certificate_revoke", {**what, "issuers": arguments["issuers"]}, task_vars))
@@ -76,7 +76,7 @@ class ActionModule(ChainAction):
             "failed": bool(steps[-1].get("failed")),
             "serial_number": old,
             "msg": ", ".join([*([f"not replaced ({problem})"] if problem else []), steps[-1]["msg"]]),
-            **passed_on(steps),
+            **diffs_and_warnings(steps),
         }
 
     def _replace(self, request, arguments, task_vars, is_in_use):

@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import ChainAction, passed_on
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import ChainAction, diffs_and_warnings
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
 
 
@@ -88,7 +88,7 @@ class Service:
         if known and self.arguments["verify_from"] == "controller" and is_quiet:
             seen = self._look(self.request, known, 0)
             if not seen.get("failed") and not seen["problems"]:
-                return {"msg": seen["msg"], **passed_on([*self.steps, seen])}
+                return {"msg": seen["msg"], **diffs_and_warnings([*self.steps, seen])}
         presented = self._present(self.request, exported, started=self.arguments["started"])
         proof = presented if presented.get("failed") or self.waits else self._seen(self.request, presented)
         result = {"msg": proof["msg"], "failed": bool(proof.get("failed"))}
@@ -107,7 +107,7 @@ class Service:
         result["failed"] = result["failed"] or bool(exported.get("failed"))
         if exported.get("changed") and not exported.get("failed"):
             result["exported"] = exported["msg"]
-        return {**result, "changed": any(step.get("changed") for step in self.steps), **passed_on(self.steps)}
+        return {**result, "changed": any(step.get("changed") for step in self.steps), **diffs_and_warnings(self.steps)}
 
     def _go_back(self, is_new):
         """Have the version before served again; return what came of it in a sentence, and the version that is in use for it.

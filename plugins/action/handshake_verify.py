@@ -10,7 +10,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import prove_all
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction, places
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction, endpoints
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 
@@ -38,7 +38,7 @@ class ActionModule(TlsAction):
         if arguments["verify_from"] == "host":
             return _described(self.ask("handshake_verify", arguments, task_vars))
         address = arguments["address"]
-        seen_at = [(address, request["port"])] if address else places(task_vars, request["port"])
+        seen_at = [(address, request["port"])] if address else endpoints(task_vars, request["port"])
         try:
             return _described(prove_all(request, seen_at, arguments, "controller", self._task.check_mode))
         except TlsError as error:

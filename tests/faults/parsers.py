@@ -85,7 +85,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
 from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake as handshakes
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import clock_skew as clocks
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import ANSWERS, believable
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import (
+    RESULT_SPECS,
+    validated_result,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import base as firewalls
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import rules as rulesets
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change import find_change
@@ -360,21 +363,21 @@ def read_fingerprint(content: bytes) -> str:
 def read_handshakes(value: t.Any) -> None:
     """Take what a host that looks at itself says that it saw."""
     if isinstance(value, dict):  # as the results of modules always are
-        handshake_verify._described(believable("handshake_verify", value))
+        handshake_verify._described(validated_result("handshake_verify", value))
 
 
 def read_exhibits(value: t.Any) -> None:
     if isinstance(value, dict):
-        told = believable("certificate_info", value)
+        told = validated_result("certificate_info", value)
         if not told.get("failed"):
             describe_exhibits(told)
 
 
 def read_testimonies(value: t.Any) -> None:
     """Take a value as the answer of each module."""
-    for module in ANSWERS if isinstance(value, dict) else ():
+    for module in RESULT_SPECS if isinstance(value, dict) else ():
         with contextlib.suppress(TlsError):
-            believable(module, value)
+            validated_result(module, value)
 
 
 def read_nginx(content: bytes) -> None:

@@ -12,31 +12,22 @@ import typing as t
 from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-from ansible.plugins.loader import action_loader
 
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import LARGEST, Alone, Company
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import believable, harmless
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Alone, Company
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import why_silent
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import harmless, validated_result
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.arguments import validated
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import complaints
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer, with_defaults
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import with_defaults
 
 FOUND_BY_ANSIBLE = "discovered_interpreter_"
-NOT_FOUND = 127  # the exit status of a shell that does not find a program
-LONGEST_COMPLAINT = 300
 # The modules whose work host_trip does, in the order in which they are done in one trip: each may need what was done before it.
 ERRANDS = ("firewall_transcript", "nginx_sites", "certificate_request", "certificate_install", "nginx_reload")
-PASSED_ON = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
-OBTAINING: dict[str, t.Any] = {  # the arguments of whoever obtains the certificates of a host
-    "requests": {**REQUEST, "type": "list", "elements": "dict"},
-    "directory": {"type": "path", "default": "/etc/evergreen"},
-    "issuers": {"type": "dict", "default": {}, "no_log": True},
-    "force": {"type": "bool", "default": False},
-}
 
 
 class Errand(t.NamedTuple):
@@ -146,7 +137,7 @@ class TlsAction(ActionBase):
         """Return an answer, once it has the form that it has to have."""
         if "module_stdout" in said:  # in which Ansible found no answer
             return {"failed": True, "msg": why_silent(module, said)}
-        return believable(module, said)
+        return validated_result(module, said)
 
     def _remember(self, result: dict[str, t.Any]) -> dict[str, t.Any]:
         """Take the facts out of a result, and keep what Ansible itself found on the host: its Python.
@@ -233,65 +224,6 @@ class HostAction(TlsAction):
         return self._checked({name: value for name, value in self._task.args.items() if name in self.ARGUMENTS})
 
 
-class ChainAction(TlsAction):
-    """An action that walks each request of a host through other actions, and returns what became of all of them."""
-
-    STEPS: t.ClassVar[tuple[str, ...]] = ()  # the actions of the collection that requests are walked through
-
-    def __init_subclass__(cls, **more: t.Any) -> None:
-        """Load what is needed on the way. Ansible loads an action once before it forks for each host, and what others it needs in each fork."""
-        super().__init_subclass__(**more)
-        for step in cls.STEPS:
-            action_loader.get(f"evergreen.tls.{step}", class_only=True)
-
-    def each(
-        self,
-        requests: list[dict[str, t.Any]],
-        walk: t.Callable[[dict[str, t.Any]], dict[str, t.Any]],
-        at_once: int = 0,
-        before: t.Sequence[t.Callable[[], None]] = (),
-        after: t.Sequence[t.Callable[[], None]] = (),
-    ) -> dict[str, t.Any]:
-        """Return the results of *walk* for each request, as one.
-
-        With *at_once* they walk in company, and so many of them may be with a CA at a time; else they walk one after the other.
-        What else is to be done on the host is done in the company of the first of them (*before*), and of the last (*after*).
-        One request that fails keeps none of the others back, but a host that cannot be reached is tried once only.
-        """
-        self._lost: str | None = None
-        certificates: list[dict[str, t.Any]] = []
-        size = LARGEST if at_once else 1
-        groups = [requests[start : start + size] for start in range(0, len(requests), size)] or [[]]
-        for some in groups:
-            beside = [*(before if some is groups[0] else ()), *(after if some is groups[-1] else ())]
-            if len(some) == 1 and not beside:
-                certificates.append(self._walked(some[0], walk))
-                continue
-            self.company = Company(at_once)
-            try:
-                works = [lambda request=request: self._walked(request, walk) for request in some]
-                certificates += self.company.walk([*beside, *works])[len(beside) :]
-            finally:
-                self.company = None
-        return together(certificates)
-
-    def _walked(
-        self, request: dict[str, t.Any], walk: t.Callable[[dict[str, t.Any]], dict[str, t.Any]]
-    ) -> dict[str, t.Any]:
-        """Return what became of one request."""
-        result = {"name": request["name"], "changed": False, "failed": False}
-        if self._lost is None:
-            try:
-                return {**result, **walk(request)}
-            except AnsibleConnectionFailure as error:
-                self._lost = why_lost(str(error))
-        return {**result, "failed": True, "msg": self._lost}
-
-    def step(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Return the result of another action of the collection."""
-        return self.perform(f"evergreen.tls.{name}", arguments, task_vars)
-
-
 def without_secrets(request: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return a request without the passphrase of its key and the passwords of its exports."""
     exports = [{**export, "password": None} for export in request.get("exports") or []]
@@ -299,81 +231,13 @@ def without_secrets(request: dict[str, t.Any]) -> dict[str, t.Any]:
     return {**request, **{option: value for option, value in hidden.items() if request.get(option)}}
 
 
-def together(certificates: list[dict[str, t.Any]]) -> dict[str, t.Any]:
-    """Return what became of all certificates of a host as one result; what failed is told before all else."""
-    told = [certificate for certificate in certificates if certificate["failed"]] or certificates
-    bare = [{key: certificate[key] for key in certificate if key not in PASSED_ON} for certificate in certificates]
-    shown = {key: [item for certificate in certificates for item in certificate.get(key, [])] for key in PASSED_ON}
-    return {
-        "changed": any(certificate["changed"] for certificate in certificates),
-        "failed": any(certificate["failed"] for certificate in certificates),
-        "msg": " · ".join(f"{certificate['name']}: {certificate['msg']}" for certificate in told),
-        "certificates": bare,
-        **{key: found for key, found in shown.items() if found},
-    }
-
-
-# not a parser: it only passes on foreign input
-def share(arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> int:
-    """Return how many requests of a host may be with their CA at a time: what the CAs allow is divided among the hosts of the run."""
-    allowed = []
-    for name in {request["issuer"] for request in arguments["requests"]}:
-        with contextlib.suppress(TlsError, OSError):  # which the requests that need this issuer will tell
-            allowed.append(getattr(open_issuer(name, arguments["issuers"]), "at_once", 1))
-    hosts = min(int(task_vars.get("ansible_forks") or 1), len(task_vars.get("ansible_play_batch") or [""]))
-    return -(-min(allowed, default=1) // hosts)
-
-
 def _has_secret(arguments: dict[str, t.Any]) -> bool:
     """Say whether arguments hold what no log may show: hosts log the others whole."""
     return bool(arguments.get("passphrase") or (arguments.get("request") or {}).get("challenge_password"))
 
 
-def passed_on(steps: list[dict[str, t.Any]]) -> dict[str, t.Any]:
-    """Return the diffs and warnings of the steps that were taken for a certificate."""
-    diffs = [step["diff"] for step in steps if "diff" in step]
-    return {"diff": diffs, "warnings": [warning for step in steps for warning in step.get("warnings", [])]}
-
-
-def places(task_vars: dict[str, t.Any], port: int) -> list[tuple[str, int]]:
+def endpoints(task_vars: dict[str, t.Any], port: int) -> list[tuple[str, int]]:
     """Return the addresses and ports at which clients reach the host of a task."""
     host = task_vars["inventory_hostname"]
     variables = task_vars.get("hostvars", {}).get(host) or task_vars  # where templates are resolved
     return addresses(variables, host, port)
-
-
-# not a parser: it accepts any text, or raises TlsError
-def why_lost(complaint: str) -> str:
-    """Return why Ansible could not work on a host, with what to do about it, from what the connection complained of."""
-    last = (complaint.strip().splitlines() or ["no reason given"])[-1].strip().rstrip(".")
-    if "No space left" in complaint:
-        return "the host has no space left for what Ansible puts there; free some, and run this again"
-    if "temporary directory" in complaint:
-        return f"Ansible cannot make its folder on the host: {last}; see who may write to remote_tmp there"
-    last = last.removeprefix("Failed to connect to the host via ssh: ")
-    if "could not be sent" in last:
-        last = last.partition("over ssh:")[2].strip() or "the connection broke off"
-    return f"the host cannot be reached: {last}; see that it runs, and that ansible_host is right, and run this again"
-
-
-def why_silent(module: str, result: dict[str, t.Any]) -> str:
-    """Return why a module gave no answer, with what to do about it, from what Ansible made of that."""
-    printed, complaint = (_last_line(result.get(stream)) for stream in ("module_stdout", "module_stderr"))
-    if result.get("rc") == NOT_FOUND:
-        return (
-            f"Ansible finds no Python on the host: {complaint or printed}; install it there, or correct ansible_python_interpreter, "
-            "and run this again"
-        )
-    if printed:
-        return f"{module} gives no answer on the host, and the last that it prints is {complaint or printed}; see what its Python does, with -vvv"
-    return (
-        f"the host was lost: {module} ended without an answer ({complaint or 'exit status ' + str(result.get('rc'))}); "
-        "see that it runs, and what ends programs there or ssh here, and run this again"
-    )
-
-
-# not a parser: it accepts any text, or raises TlsError
-def _last_line(printed: t.Any) -> str:
-    """Return the last line of what was printed on a host, fit for people."""
-    lines = str(printed or "").strip().splitlines()
-    return harmless(lines[-1][:LONGEST_COMPLAINT]) if lines else ""

@@ -40,7 +40,7 @@ EXHIBIT = {
     "versions": {**TEXTS, "required": True},
     "encrypted": BOOL,
 }
-ANSWERS: dict[str, dict[str, dict[str, t.Any]]] = {
+RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
     "acme_challenge_files": {},
     "certificate_export": {
         "exports": {"type": "list", "elements": "dict", "options": {"path": TEXT, "changed": BOOL}},
@@ -78,13 +78,13 @@ ANSWERS: dict[str, dict[str, dict[str, t.Any]]] = {
 STEERING = ("ansible_stats", "failed_when_result", "results", "skipped", "unreachable")
 
 
-def believable(module: str, answer: dict[str, t.Any]) -> dict[str, t.Any]:
+def validated_result(module: str, answer: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return the answer of a module, once all that is looked at has the form that it has to have.
 
     What is said there is not believed for that. Raises TlsError for anything else.
     """
     answer = {name: said for name, said in answer.items() if name not in STEERING}
-    spec = {**EVERYWHERE, **ANSWERS[module]}
+    spec = {**EVERYWHERE, **RESULT_SPECS[module]}
     if answer.get("failed") is True:  # as modules say it, and not in words that turn out to mean no
         spec = {name: {**kind, "required": False} for name, kind in spec.items()}
     with shaped(f"the host does not answer {module} as it should; look at what it is doing"):

@@ -20,13 +20,10 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.modules import host_trip
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import base as actions
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import (
-    ChainAction,
-    TlsAction,
-    passed_on,
-    places,
-    why_lost,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import per_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction, endpoints
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import why_lost
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import ChainAction, diffs_and_warnings
 
 PLUGINS = pathlib.Path(__file__).parents[5] / "plugins"
 
@@ -37,17 +34,17 @@ def test_a_host_is_reached_where_its_resolved_variables_say():
         "ansible_host": "{{ address_of_web1 }}",
         "hostvars": {"web1": {"ansible_host": "192.0.2.1"}},
     }
-    assert places(task_vars, 443) == [("192.0.2.1", 443)]
+    assert endpoints(task_vars, 443) == [("192.0.2.1", 443)]
 
 
 def test_an_endpoint_says_otherwise():
     variables = {"ansible_host": "192.0.2.1", "certificate_endpoint": ["www.example.org:8443", "192.0.2.2"]}
     task_vars = {"inventory_hostname": "web1", "hostvars": {"web1": variables}}
-    assert places(task_vars, 443) == [("www.example.org", 8443), ("192.0.2.2", 443)]
+    assert endpoints(task_vars, 443) == [("www.example.org", 8443), ("192.0.2.2", 443)]
 
 
 def test_a_host_without_addresses_is_reached_by_its_name():
-    assert places({"inventory_hostname": "web1.example.org"}, 8443) == [("web1.example.org", 8443)]
+    assert endpoints({"inventory_hostname": "web1.example.org"}, 8443) == [("web1.example.org", 8443)]
 
 
 def test_secrets_are_no_part_of_a_request_that_reaches_a_host(monkeypatch):
@@ -231,7 +228,7 @@ def test_of_all_facts_the_python_that_was_found_on_a_host_is_passed_on(monkeypat
 
 def test_diffs_and_warnings_of_all_steps_are_passed_on():
     steps = [{"diff": {"after": "a"}}, {"changed": True}, {"diff": {"after": "b"}, "warnings": ["beware"]}]
-    assert passed_on(steps) == {"diff": [{"after": "a"}, {"after": "b"}], "warnings": ["beware"]}
+    assert diffs_and_warnings(steps) == {"diff": [{"after": "a"}, {"after": "b"}], "warnings": ["beware"]}
 
 
 class Walking(ChainAction):
@@ -472,12 +469,12 @@ def test_the_orders_that_are_allowed_are_divided_among_the_hosts(tmp_path, solve
     issuers = {"le": {"type": "acme", "folder": str(tmp_path), "solver": solver, "at_once": 20}}
     arguments = {"requests": [{"name": "www", "domains": ["www.example.org"], "issuer": "le"}], "issuers": issuers}
     task_vars = {"ansible_forks": forks, "ansible_play_batch": [f"web{number}" for number in range(hosts)]}
-    assert actions.share(arguments, task_vars) == share
+    assert per_request.orders_at_once(arguments, task_vars) == share
 
 
 def test_an_issuer_that_does_not_say_how_many_orders_it_stands_gets_one_at_a_time():
     requests = [{"name": issuer, "domains": ["www.example.org"], "issuer": issuer} for issuer in ("local", "nobody")]
-    assert actions.share({"requests": requests, "issuers": {}}, {}) == 1
+    assert per_request.orders_at_once({"requests": requests, "issuers": {}}, {}) == 1
 
 
 def test_a_trip_can_do_what_actions_send_with_it():

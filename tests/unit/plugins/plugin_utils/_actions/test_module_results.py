@@ -9,26 +9,26 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import believable
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import validated_result
 
 
 def test_an_answer_that_makes_sense_is_taken_as_it_is():
     answer = {"changed": True, "due": True, "reason": "it is forced", "csr": "-----BEGIN", "invocation": {"a": 1}}
-    assert believable("certificate_request", answer) == answer
+    assert validated_result("certificate_request", answer) == answer
 
 
 def test_what_is_none_was_not_said():
-    assert believable("certificate_request", {"changed": True, "csr": None}) == {"changed": True}
+    assert validated_result("certificate_request", {"changed": True, "csr": None}) == {"changed": True}
 
 
 def test_words_that_tell_ansible_what_became_of_a_task_are_left_out():
-    assert believable("nginx_sites", {"changed": True, "skipped": True, "unreachable": True}) == {"changed": True}
+    assert validated_result("nginx_sites", {"changed": True, "skipped": True, "unreachable": True}) == {"changed": True}
 
 
 def test_a_sentence_keeps_its_lines_and_cannot_play_with_the_terminal():
     answer = {"failed": True, "msg": "one\x1b[2J\ntwo\r\x07"}
-    assert believable("certificate_install", answer) == {"failed": True, "msg": "one?[2J\ntwo??"}
-    assert believable("nginx_reload", {"reason": "\x9b"}) == {"reason": "?"}
+    assert validated_result("certificate_install", answer) == {"failed": True, "msg": "one?[2J\ntwo??"}
+    assert validated_result("nginx_reload", {"reason": "\x9b"}) == {"reason": "?"}
 
 
 @pytest.mark.parametrize(
@@ -47,5 +47,5 @@ def test_a_sentence_keeps_its_lines_and_cannot_play_with_the_terminal():
 )
 def test_an_answer_of_another_form_is_refused(module, answer, sentence):
     with pytest.raises(TlsError) as caught:
-        believable(module, answer)
+        validated_result(module, answer)
     assert sentence in str(caught.value)

@@ -1,0 +1,51 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Why Ansible or a module could not work on a host, as a sentence that ends in what to do."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import harmless
+
+NOT_FOUND = 127  # the exit status of a shell that does not find a program
+LONGEST_COMPLAINT = 300
+
+
+# not a parser: it accepts any text, or raises TlsError
+def why_lost(complaint: str) -> str:
+    """Return why Ansible could not work on a host, with what to do about it, from what the connection complained of."""
+    last = (complaint.strip().splitlines() or ["no reason given"])[-1].strip().rstrip(".")
+    if "No space left" in complaint:
+        return "the host has no space left for what Ansible puts there; free some, and run this again"
+    if "temporary directory" in complaint:
+        return f"Ansible cannot make its folder on the host: {last}; see who may write to remote_tmp there"
+    last = last.removeprefix("Failed to connect to the host via ssh: ")
+    if "could not be sent" in last:
+        last = last.partition("over ssh:")[2].strip() or "the connection broke off"
+    return f"the host cannot be reached: {last}; see that it runs, and that ansible_host is right, and run this again"
+
+
+def why_silent(module: str, result: dict[str, t.Any]) -> str:
+    """Return why a module gave no answer, with what to do about it, from what Ansible made of that."""
+    printed, complaint = (_last_line(result.get(stream)) for stream in ("module_stdout", "module_stderr"))
+    if result.get("rc") == NOT_FOUND:
+        return (
+            f"Ansible finds no Python on the host: {complaint or printed}; install it there, or correct ansible_python_interpreter, "
+            "and run this again"
+        )
+    if printed:
+        return f"{module} gives no answer on the host, and the last that it prints is {complaint or printed}; see what its Python does, with -vvv"
+    return (
+        f"the host was lost: {module} ended without an answer ({complaint or 'exit status ' + str(result.get('rc'))}); "
+        "see that it runs, and what ends programs there or ssh here, and run this again"
+    )
+
+
+# not a parser: it accepts any text, or raises TlsError
+def _last_line(printed: t.Any) -> str:
+    """Return the last line of what was printed on a host, fit for people."""
+    lines = str(printed or "").strip().splitlines()
+    return harmless(lines[-1][:LONGEST_COMPLAINT]) if lines else ""

@@ -1,0 +1,122 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The base of actions that work on each certificate request of a host, and the merging of what became of them."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.loader import action_loader
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import LARGEST, Company
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import why_lost
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
+
+SHOWN_BY_ANSIBLE = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
+OBTAIN_ARGUMENTS: dict[str, t.Any] = {  # the arguments of whoever obtains the certificates of a host
+    "requests": {**REQUEST, "type": "list", "elements": "dict"},
+    "directory": {"type": "path", "default": "/etc/evergreen"},
+    "issuers": {"type": "dict", "default": {}, "no_log": True},
+    "force": {"type": "bool", "default": False},
+}
+
+
+class ChainAction(TlsAction):
+    """An action that walks each request of a host through other actions, and returns what became of all of them."""
+
+    STEPS: t.ClassVar[tuple[str, ...]] = ()  # the actions of the collection that requests are walked through
+
+    def __init_subclass__(cls, **more: t.Any) -> None:
+        """Load what is needed on the way. Ansible loads an action once before it forks for each host, and what others it needs in each fork."""
+        super().__init_subclass__(**more)
+        for step in cls.STEPS:
+            action_loader.get(f"evergreen.tls.{step}", class_only=True)
+
+    def each(
+        self,
+        requests: list[dict[str, t.Any]],
+        walk: t.Callable[[dict[str, t.Any]], dict[str, t.Any]],
+        at_once: int = 0,
+        before: t.Sequence[t.Callable[[], None]] = (),
+        after: t.Sequence[t.Callable[[], None]] = (),
+    ) -> dict[str, t.Any]:
+        """Return the results of *walk* for each request, as one.
+
+        With *at_once* they walk in company, and so many of them may be with a CA at a time; else they walk one after the other.
+        What else is to be done on the host is done in the company of the first of them (*before*), and of the last (*after*).
+        One request that fails keeps none of the others back, but a host that cannot be reached is tried once only.
+        """
+        self._lost: str | None = None
+        certificates: list[dict[str, t.Any]] = []
+        size = LARGEST if at_once else 1
+        groups = [requests[start : start + size] for start in range(0, len(requests), size)] or [[]]
+        for some in groups:
+            beside = [*(before if some is groups[0] else ()), *(after if some is groups[-1] else ())]
+            if len(some) == 1 and not beside:
+                certificates.append(self._walked(some[0], walk))
+                continue
+            self.company = Company(at_once)
+            try:
+                works = [lambda request=request: self._walked(request, walk) for request in some]
+                certificates += self.company.walk([*beside, *works])[len(beside) :]
+            finally:
+                self.company = None
+        return merged_results(certificates)
+
+    def _walked(
+        self, request: dict[str, t.Any], walk: t.Callable[[dict[str, t.Any]], dict[str, t.Any]]
+    ) -> dict[str, t.Any]:
+        """Return what became of one request."""
+        result = {"name": request["name"], "changed": False, "failed": False}
+        if self._lost is None:
+            try:
+                return {**result, **walk(request)}
+            except AnsibleConnectionFailure as error:
+                self._lost = why_lost(str(error))
+        return {**result, "failed": True, "msg": self._lost}
+
+    def step(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the result of another action of the collection."""
+        return self.perform(f"evergreen.tls.{name}", arguments, task_vars)
+
+
+def merged_results(certificates: list[dict[str, t.Any]]) -> dict[str, t.Any]:
+    """Return what became of all certificates of a host as one result; what failed is told before all else."""
+    told = [certificate for certificate in certificates if certificate["failed"]] or certificates
+    bare = [
+        {key: certificate[key] for key in certificate if key not in SHOWN_BY_ANSIBLE} for certificate in certificates
+    ]
+    shown = {
+        key: [item for certificate in certificates for item in certificate.get(key, [])] for key in SHOWN_BY_ANSIBLE
+    }
+    return {
+        "changed": any(certificate["changed"] for certificate in certificates),
+        "failed": any(certificate["failed"] for certificate in certificates),
+        "msg": " · ".join(f"{certificate['name']}: {certificate['msg']}" for certificate in told),
+        "certificates": bare,
+        **{key: found for key, found in shown.items() if found},
+    }
+
+
+# not a parser: it only passes on foreign input
+def orders_at_once(arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> int:
+    """Return how many requests of a host may be with their CA at a time: what the CAs allow is divided among the hosts of the run."""
+    allowed = []
+    for name in {request["issuer"] for request in arguments["requests"]}:
+        with contextlib.suppress(TlsError, OSError):  # which the requests that need this issuer will tell
+            allowed.append(getattr(open_issuer(name, arguments["issuers"]), "at_once", 1))
+    hosts = min(int(task_vars.get("ansible_forks") or 1), len(task_vars.get("ansible_play_batch") or [""]))
+    return -(-min(allowed, default=1) // hosts)
+
+
+def diffs_and_warnings(steps: list[dict[str, t.Any]]) -> dict[str, t.Any]:
+    """Return the diffs and warnings of the steps that were taken for a certificate."""
+    diffs = [step["diff"] for step in steps if "diff" in step]
+    return {"diff": diffs, "warnings": [warning for step in steps for warning in step.get("warnings", [])]}
