@@ -169,7 +169,8 @@ options:
         default: 443
       served_by:
         description:
-          - V(nginx), or V(other) where another program has the port and reads O(request.exports). nginx is not reloaded then, and need not be there.
+          - V(nginx), or V(other) where another program has the port and reads O(request.exports). nginx is not reloaded then,
+            and need not be there.
           - Either way it is proved that clients of the port get the certificate.
         type: str
         choices: [nginx, other]
@@ -200,7 +201,9 @@ options:
             choices: [present, absent]
             default: present
           password:
-            description: The password of a keystore, from a vault; printable ASCII. Either this or O(request.exports[].password_file) is needed.
+            description:
+              - The password of a keystore, from a vault; printable ASCII.
+              - Either this or O(request.exports[].password_file) is needed.
             type: str
           password_file:
             description:
