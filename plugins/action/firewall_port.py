@@ -8,14 +8,11 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base import (
-    BACKENDS,
-    find_firewall,
-    first_looks,
-    make_doors,
-)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change import find_change, no_change, prove
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import find_firewall, first_looks
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Look, Transcript, think, to_wire
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import make_doors
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.registry import BACKENDS
 
 ATTEMPTS = 3  # at a change between two looks of somebody else
 

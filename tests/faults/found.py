@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import base as firewalls
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import nftables
 from ansible_collections.evergreen.tls.tests.unit.authority import endless_key
 
 LONG = b"9" * 5000  # digits, of which Python reads 4300 at the most
@@ -61,8 +61,8 @@ def nft_rule(handle, target) -> bytes:
 def a_block_that_is_cut_off() -> bytes:
     """Return a file with a block of ours that has no end, and one within another one."""
     rule = "add rule inet filter input tcp dport 443 accept\n"
-    cut, whole = f"{firewalls.BEGIN}\n{rule}", f"{firewalls.BEGIN}\n{rule}{firewalls.END}\n"
-    return f"{whole}{cut}flush ruleset\n{cut}{whole}{firewalls.END}\n{cut}".encode()
+    cut, whole = f"{nftables.BEGIN}\n{rule}", f"{nftables.BEGIN}\n{rule}{nftables.END}\n"
+    return f"{whole}{cut}flush ruleset\n{cut}{whole}{nftables.END}\n{cut}".encode()
 
 
 def services(count: int) -> bytes:
@@ -124,7 +124,7 @@ FOUND: dict[str, list[bytes]] = {
         b"(x) S 1",
         b") " + LONG * 20,
     ],
-    "rulesets: iptables -S, and files of it and of ufw": [
+    "parse_iptables: iptables -S, and files of it and of ufw": [
         *(
             b"*filter\n:",
             b"-A INPUT -s www.example.org -j ACCEPT",
@@ -134,7 +134,7 @@ FOUND: dict[str, list[bytes]] = {
         ),
         b"-A INPUT -j INPUT",
     ],
-    "rulesets: nft -j list ruleset": [
+    "parse_nft: nft -j list ruleset": [
         *(
             b"{",
             b"{}",
@@ -147,21 +147,21 @@ FOUND: dict[str, list[bytes]] = {
         b'{"nftables": [{"rule": {"family": "ip", "table": "x", "chain": "y", "handle": 1}}]}',
         *(nft_rule([7], "other"), nft_rule(2, ["other"]), nft_rule("2\ndelete table inet t", "other")),
     ],
-    "rulesets: a file for nft": [b"table " * (MANY // 6), b"\n" * MANY, a_block_that_is_cut_off()],
-    "firewalls: zones and services of firewalld": [
+    "parse_nft: a file for nft": [b"table " * (MANY // 6), b"\n" * MANY, a_block_that_is_cut_off()],
+    "firewalld: zones and services of firewalld": [
         *(b"x\n  ports: 1-x/tcp", b"x\n  ports: \xff/tcp", b"x\n  ports: " + "²".encode(), b"x\n  ports: \0"),
         *(
             b'x\n  rich rules: \n\trule source address="x" accept',
             b'x\n  rich rules: \n\trule priority="' + LONG + b'" accept',
         ),
     ],
-    "firewalls: routes in /proc": [b"x\nx", b"\n\n" + b"0" * 32, b"x\neth0 00000000 0 x 0 0 0 00000000"],
+    "firewalld: routes in /proc": [b"x\nx", b"\n\n" + b"0" * 32, b"x\neth0 00000000 0 x 0 0 0 00000000"],
     "exhibits: what a host says of its certificates": [
         b'{"now": null, "certificates": []}',
         b'{"failed": "no"}',
         b'{"now": "x", "certificates": []}',
     ],
-    "transcripts: what a host says of its firewall": [
+    "host_state: what a host says of its firewall": [
         *(
             b"1",
             b"[1]",

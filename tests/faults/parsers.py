@@ -89,10 +89,13 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_resu
     RESULT_SPECS,
     validated_result,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import base as firewalls
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import rules as rulesets
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import firewalld, nftables, parse_nft
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change import find_change
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import find_firewall, first_looks
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Transcript, think
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_iptables import parse_iptables
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import make_doors
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import judge, openers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_name, normal_names
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import (
     duration,
@@ -124,11 +127,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import endpoints
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import command as programs
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import persist as standing_records
+from ansible_collections.evergreen.tls.tests.unit import recorded_firewalls
 from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, key_pem, some_key
 from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils._nginx import test_config as test_configurations
 from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils._nginx import test_version as test_nginx
-from ansible_collections.evergreen.tls.tests.unit.plugins.plugin_utils._firewall import test_base as test_firewalls
-from ansible_collections.evergreen.tls.tests.unit.plugins.plugin_utils._firewall import test_rules as test_rulesets
+from ansible_collections.evergreen.tls.tests.unit.plugins.plugin_utils._firewall import test_parse_nft
 from ansible_collections.evergreen.tls.tests.unit.plugins.plugin_utils._reports import test_renewal as test_reports
 
 PATIENCE = 20  # seconds of the processor that one input may take; honest ones take thousandths
@@ -141,9 +144,7 @@ CSR = make_request(KEY, NAMES, {})
 WANTED = complete_request(
     ArgumentSpecValidator(REQUEST["options"]).validate({"name": "www", "domains": NAMES}).validated_parameters
 )
-DOORS = firewalls.make_doors([80, 443], "tcp", ["192.0.2.0/24", "2001:db8::/32"]) + firewalls.make_doors(
-    [443], "tcp", []
-)
+DOORS = make_doors([80, 443], "tcp", ["192.0.2.0/24", "2001:db8::/32"]) + make_doors([443], "tcp", [])
 
 
 class Parser(t.NamedTuple):
@@ -460,44 +461,44 @@ def read_durations(content: bytes) -> None:
 
 def judge_rules(ruleset: dict, chain: str) -> None:
     for door in DOORS:
-        rulesets.judge(ruleset, chain, door)
-        rulesets.judge(ruleset, chain, door, True)
-        for rule in rulesets.openers(ruleset, chain, door):
+        judge(ruleset, chain, door)
+        judge(ruleset, chain, door, True)
+        for rule in openers(ruleset, chain, door):
             rule.opens_only(DOORS)
-            rulesets.describe(rule)
+            parse_nft.describe(rule)
 
 
 def read_iptables(content: bytes) -> None:
-    judge_rules(rulesets.parse_iptables(text(content)), "INPUT")
+    judge_rules(parse_iptables(text(content)), "INPUT")
 
 
 def read_nftables(content: bytes) -> None:
-    for base in rulesets.parse_nftables(text(content)):
+    for base in parse_nft.parse_nftables(text(content)):
         assert base.name and base.versions
         judge_rules(base.ruleset, base.chain)
 
 
 def read_nft_file(content: bytes) -> None:
-    for doors in rulesets.parse_nft_file(text(content)).values():
+    for doors in parse_nft.parse_nft_file(text(content)).values():
         for door in doors:
-            again = rulesets.parse_nft_door(rulesets.describe(door))
+            again = parse_nft.parse_nft_door(parse_nft.describe(door))
             assert again and (again.protocols, again.ports, again.sources) == (door.protocols, door.ports, door.sources)
-    _rest, blocks = firewalls.split_blocks(text(content))
-    lines = firewalls.parse_block(blocks[0]) if blocks else []
-    whole = firewalls.with_block(text(content), lines)
-    assert firewalls.with_block(whole, lines) == whole
+    _rest, blocks = nftables.split_blocks(text(content))
+    lines = nftables.parse_block(blocks[0]) if blocks else []
+    whole = nftables.with_block(text(content), lines)
+    assert nftables.with_block(whole, lines) == whole
 
 
 def read_zone(content: bytes) -> None:
     listing, _line, service = text(content).partition("\n\n")
-    firewalls.service_names(listing)
-    for zone in firewalls.zone_listings(text(content)).values():
-        judge_rules(firewalls.parse_zone(zone, {"https": service, "http": listing}), "zone")
+    firewalld.service_names(listing)
+    for zone in firewalld.zone_listings(text(content)).values():
+        judge_rules(firewalld.parse_zone(zone, {"https": service, "http": listing}), "zone")
 
 
 def read_routes(content: bytes) -> None:
     first, _line, second = text(content).partition("\n\n")
-    firewalls.default_interface(first, second)
+    firewalld.default_interface(first, second)
 
 
 def look_at_firewall(said: t.Any) -> None:
@@ -687,8 +688,8 @@ def listing(files: dict[str, str]) -> bytes:
 
 def answers_of(host: t.Any, backend: str = "auto") -> bytes:
     """Return all that a recorded host answers, as it travels."""
-    transcript = Transcript(host.visit(firewalls.first_looks(backend)))
-    think(lambda one: firewalls.find_firewall(one, backend, DOORS), transcript, host.visit)
+    transcript = Transcript(host.visit(first_looks(backend)))
+    think(lambda one: find_firewall(one, backend, DOORS), transcript, host.visit)
     return json.dumps([[list(question), answer] for question, answer in transcript.answers.items()]).encode()
 
 
@@ -714,22 +715,27 @@ CSRS = (
     make_request(some_key(0, "RSA"), NAMES, {"organization_name": "Évergreen"}),
 )
 LISTINGS = (
-    *(test_firewalls.IPTABLES_NOW, test_firewalls.RULES_V4, test_firewalls.RULES_V6, test_rulesets.IPTABLES),
+    *(
+        recorded_firewalls.IPTABLES_NOW,
+        recorded_firewalls.RULES_V4,
+        recorded_firewalls.RULES_V6,
+        recorded_firewalls.IPTABLES,
+    ),
     *(
         part.replace("{6}", "")
-        for part in (test_firewalls.UFW_NOW, test_firewalls.UFW_RULES, test_firewalls.UFW_BEFORE)
+        for part in (recorded_firewalls.UFW_NOW, recorded_firewalls.UFW_RULES, recorded_firewalls.UFW_BEFORE)
     ),
 )
 NFT_LISTINGS = tuple(
-    test_rulesets.listing(("input", expression), ("services", [{"jump": {"target": "input"}}]), sets=sets).encode()
-    for expression, *_expected in test_rulesets.test_nft_lets_in_what_its_rules_say.pytestmark[0].args[1]
+    test_parse_nft.listing(("input", expression), ("services", [{"jump": {"target": "input"}}]), sets=sets).encode()
+    for expression, *_expected in test_parse_nft.test_nft_lets_in_what_its_rules_say.pytestmark[0].args[1]
     for sets in ((), [{"name": "web", "type": "inet_service", "elem": [80, 443]}])
 )
 HOSTS = (
-    test_firewalls.firewalld(),
-    test_firewalls.ufw(),
-    test_firewalls.iptables(),
-    test_firewalls.nftables(test_firewalls.nft_port(4, {"set": [22, 80]}), test_firewalls.WALL),
+    recorded_firewalls.firewalld(),
+    recorded_firewalls.ufw(),
+    recorded_firewalls.iptables(),
+    recorded_firewalls.nftables(recorded_firewalls.nft_port(4, {"set": [22, 80]}), recorded_firewalls.WALL),
 )
 ROUTES = (
     "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
@@ -1021,37 +1027,42 @@ PARSERS = (
         read_processes,
         (SOCKETS.encode(), STAT.encode(), b"nginx: master process\0-g\0"),
     ),
-    Parser("rulesets", "iptables -S, and files of it and of ufw", read_iptables, tuple(map(str.encode, LISTINGS))),
-    Parser("rulesets", "nft -j list ruleset", read_nftables, NFT_LISTINGS, "json"),
     Parser(
-        "rulesets",
+        "parse_iptables", "iptables -S, and files of it and of ufw", read_iptables, tuple(map(str.encode, LISTINGS))
+    ),
+    Parser("parse_nft", "nft -j list ruleset", read_nftables, NFT_LISTINGS, "json"),
+    Parser(
+        "parse_nft",
         "a file for nft",
         read_nft_file,
         tuple(
             map(
                 str.encode,
                 (
-                    test_firewalls.NFT_FILE,
+                    recorded_firewalls.NFT_FILE,
                     (
-                        f"{test_firewalls.NFT_FILE}\n{test_firewalls.BEGIN}\ntable inet filter {{\n\tchain input {{\n\t}}\n}}\n"
-                        f"add rule inet filter input tcp dport 443 accept\n{test_firewalls.END}\n"
+                        f"{recorded_firewalls.NFT_FILE}\n{nftables.BEGIN}\ntable inet filter {{\n\tchain input {{\n\t}}\n}}\n"
+                        f"add rule inet filter input tcp dport 443 accept\n{nftables.END}\n"
                     ),
                 ),
             )
         ),
     ),
     Parser(
-        *("firewalls", "zones and services of firewalld", read_zone),
+        *("firewalld", "zones and services of firewalld", read_zone),
         tuple(
             map(
                 str.encode,
-                (f"{test_firewalls.ZONE}\n{test_firewalls.HTTPS}", test_firewalls.TRUSTED + test_firewalls.DROP),
+                (
+                    f"{recorded_firewalls.ZONE}\n{recorded_firewalls.HTTPS}",
+                    recorded_firewalls.TRUSTED + recorded_firewalls.DROP,
+                ),
             )
         ),
     ),
-    Parser("firewalls", "routes in /proc", read_routes, (ROUTES.encode(),)),
+    Parser("firewalld", "routes in /proc", read_routes, (ROUTES.encode(),)),
     Parser(
-        "transcripts",
+        "host_state",
         "what a host says of its firewall",
         of_json(look_at_firewall),
         tuple(map(answers_of, HOSTS)),

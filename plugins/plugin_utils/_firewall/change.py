@@ -9,14 +9,10 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base import (
-    Firewall,
-    Step,
-    find_firewall,
-    make_doors,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base import Firewall, Step
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import find_firewall
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Transcript
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import Door
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import Door, make_doors
 
 
 class Change(t.NamedTuple):

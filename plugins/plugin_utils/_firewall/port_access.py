@@ -1,0 +1,64 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A port, and the networks that are to reach it or not."""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+
+ANY_IPV4 = ipaddress.ip_network("0.0.0.0/0")
+ANY_IPV6 = ipaddress.ip_network("::/0")
+ANY = {4: ANY_IPV4, 6: ANY_IPV6}
+
+Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+
+
+class Door(t.NamedTuple):
+    """A port of this host, and the network that shall or shall not come in through it."""
+
+    protocol: str
+    port: int
+    network: Network
+
+
+def make_doors(ports: list[int], protocol: str, sources: list[str]) -> list[Door]:
+    """Return the doors that a person asked for; no sources stand for everybody."""
+    networks: list[Network] = []
+    for source in sources:
+        try:
+            networks.append(ipaddress.ip_network(source))
+        except ValueError as error:
+            hint = "write it like 192.0.2.0/24, 192.0.2.7 or 2001:db8::/32"
+            raise TlsError(f"{source!r} in sources is no network ({error}); {hint}") from error
+    for port in ports:
+        if not 1 <= port <= 65535:
+            raise TlsError(f"{port} is no port; give a number between 1 and 65535")
+    if not ports:
+        raise TlsError("ports is empty; name at least one port")
+    wanted = networks or [ANY_IPV4, ANY_IPV6]
+    return [Door(protocol, port, network) for port in dict.fromkeys(ports) for network in dict.fromkeys(wanted)]
+
+
+def merge(doors: t.Iterable[Door]) -> list[tuple[str, int, Network | None]]:
+    """Return protocol, port and network of each door, with None in place of a pair of networks that is everybody."""
+    doors = list(dict.fromkeys(doors))
+    merged = []
+    for protocol, port, network in doors:
+        everybody = all(Door(protocol, port, one) in doors for one in ANY.values())
+        merged.append((protocol, port, None if everybody and network in ANY.values() else network))
+    return list(dict.fromkeys(merged))
+
+
+def within(inner: Network, outer: Network) -> bool:
+    """Say whether the one network lies in the other."""
+    return inner.version == outer.version and inner.subnet_of(outer)
+
+
+def overlap(one: Network, other: Network) -> bool:
+    """Say whether two networks have an address in common."""
+    return one.version == other.version and one.overlaps(other)

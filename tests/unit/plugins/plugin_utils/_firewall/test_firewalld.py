@@ -1,0 +1,165 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What firewalld lets in, and what it would have to do."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.firewalld import (
+    default_interface,
+    parse_zone,
+    rich_rule,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
+    Door,
+    make_doors,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import judge
+from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
+    DROP,
+    EVERYBODY,
+    HTTPS,
+    TRUSTED,
+    ZONE,
+    commands,
+    find_firewall,
+    firewalld,
+)
+
+
+@pytest.mark.parametrize(
+    ("port", "protocol", "network", "verdict"),
+    [
+        (80, "tcp", "0.0.0.0/0", "accept"),
+        (80, "tcp", "::/0", "accept"),
+        (80, "udp", "0.0.0.0/0", "refuse"),
+        (2005, "tcp", "::/0", "accept"),
+        (443, "udp", "::/0", "accept"),  # by the service
+        (9100, "tcp", "10.1.0.0/16", "accept"),
+        (9100, "tcp", "0.0.0.0/0", "refuse"),
+        (3003, "tcp", "0.0.0.0/0", "refuse"),  # what refuses is asked first
+        (3003, "tcp", "::/0", "accept"),
+        (3004, "tcp", "0.0.0.0/0", "accept"),  # unless a priority says otherwise
+        (3005, "tcp", "0.0.0.0/0", "refuse"),
+    ],
+)
+def test_a_zone_lets_in_what_it_lists(port, protocol, network, verdict):
+    zone = parse_zone(ZONE, {"https": HTTPS})
+    assert judge(zone, "zone", Door(protocol, port, ipaddress.ip_network(network))).verdict == verdict
+
+
+def test_a_zone_that_trusts_everybody_needs_no_rule():
+    zone = parse_zone(TRUSTED, {})
+    assert judge(zone, "zone", EVERYBODY[0]) == ("accept", None, None)
+
+
+def test_firewalld_opens_permanently_and_now_in_one_command_each():
+    doors = make_doors([80, 81, 82], "tcp", [])
+    steps = find_firewall(firewalld(), "auto", doors).opening(doors)
+    assert commands(steps) == [
+        "firewall-cmd --permanent --zone=public --add-port=81/tcp --add-port=82/tcp",
+        "firewall-cmd --zone=public --add-port=81/tcp --add-port=82/tcp",
+    ]
+
+
+def test_firewalld_completes_what_is_only_there_for_now():
+    doors = make_doors([81], "tcp", ["192.0.2.0/24", "2001:db8::/32"])
+    now = ZONE + "".join(f"\t{rich_rule(*door)}\n" for door in doors)
+    steps = find_firewall(firewalld(now=now), "auto", doors).opening(doors)
+    assert [step.argv[1:3] for step in steps] == [["--permanent", "--zone=public"]]
+    assert steps[0].argv[3:] == [f"--add-rich-rule={rich_rule(*door)}" for door in doors]
+
+
+def test_firewalld_is_content_with_a_service():
+    assert find_firewall(firewalld(), "auto", EVERYBODY).opening(EVERYBODY) == []
+
+
+def test_firewalld_closes_a_port_and_leaves_services_and_ranges_alone():
+    doors = make_doors([80, 443, 2005], "tcp", [])
+    firewall = find_firewall(firewalld(), "firewalld", doors)
+    assert commands(firewall.closing(doors)) == [
+        "firewall-cmd --permanent --zone=public --remove-port=80/tcp",
+        "firewall-cmd --zone=public --remove-port=80/tcp",
+    ]
+    assert firewall.closable(doors) == [80]
+
+
+def test_what_firewalld_refuses_first_is_said_before_anything_is_changed():
+    doors = make_doors([3003], "tcp", [])
+    with pytest.raises(
+        TlsError,
+        match='firewalld now: the rule `rule family="ipv4" port port="3003" protocol="tcp" reject` refuses .*; remove that rule',
+    ):
+        find_firewall(firewalld(), "auto", doors).opening(doors)
+
+
+def test_an_unknown_zone_is_named():
+    with pytest.raises(
+        TlsError, match=r"firewalld does not answer for its zone dmz \(but for trusted, public, drop\).*--get-zones"
+    ):
+        find_firewall(firewalld(), "firewalld", EVERYBODY, zone="dmz")
+
+
+def test_a_zone_that_is_new_is_not_there_before_a_reload():
+    with pytest.raises(
+        TlsError, match=r"its zone drop \(but for public, trusted\).*`firewall-cmd --reload` if it is new"
+    ):
+        find_firewall(firewalld(), "firewalld", EVERYBODY, zone="drop")
+
+
+@pytest.mark.parametrize(("interface", "zone"), [("eth1", "drop"), ("eth0", "public")])
+def test_the_zone_is_that_of_the_interface_with_the_default_route(interface, zone):
+    host = firewalld()
+    host.prints["firewall-cmd --permanent --list-all-zones"] += f"\n{DROP}"
+    host.files["/proc/net/route"] = f"Iface\n{interface}\t00000000\t0101A8C0\t0003\t0\t0\t200\t00000000\t0\t0\t0\n"
+    assert find_firewall(host, "auto", EVERYBODY).zone == zone
+
+
+def test_what_services_stand_for_is_asked_only_where_it_may_matter():
+    plain, service = firewalld(), firewalld()
+    find_firewall(plain, "auto", make_doors([80], "tcp", []))
+    find_firewall(service, "auto", EVERYBODY)
+    assert (plain.visits, service.visits) == (1, 2)
+    assert [words for words in service.asked if "--info-service" in words] == [
+        f"firewall-cmd --info-service={name}" for name in ("dhcpv6-client", "https", "ssh")
+    ]
+
+
+def test_the_default_route_tells_the_interface():
+    route = (
+        "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+        "eth1\t00000000\t0101A8C0\t0003\t0\t0\t200\t00000000\t0\t0\t0\n"
+        "eth0\t00000000\t0100000A\t0003\t0\t0\t100\t00000000\t0\t0\t0\n"
+        "eth2\t0000000A\t00000000\t0001\t0\t0\t0\t000000FF\t0\t0\t0\n"
+    )
+    ipv6_route = (
+        f"{'0' * 32} 00 {'0' * 32} 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth3\n"
+    )
+    assert default_interface(route, ipv6_route) == "eth0"
+    assert default_interface("Iface\n", ipv6_route) == "eth3"
+    assert (
+        default_interface(
+            "Iface\n", f"{'0' * 32} 00 {'0' * 32} 00 {'0' * 32} ffffffff 00000001 00000000 00200200       lo\n"
+        )
+        is None
+    )
+    assert default_interface("", "") is None
+
+
+def test_a_zone_and_routes_that_make_no_sense_are_told_of():
+    with pytest.raises(TlsError, match="is not understood here; choose another zone, or correct this one"):
+        parse_zone("public\n  ports: x/tcp\n", {})
+    with pytest.raises(TlsError, match="holds what no kernel writes there; choose a zone"):
+        default_interface("Iface\nx\n", "")
+
+
+def test_services_that_include_each_other_are_read_once():
+    services = {name: f"{name}\n  ports: 443/tcp\n  includes: a b c\n" for name in "abc"}
+    rules = parse_zone("public\n  services: a\n", services)["zone"].rules
+    assert [rule.words for rule in rules] == ["service a"] * 3

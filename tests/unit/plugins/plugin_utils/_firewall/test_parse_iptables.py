@@ -1,0 +1,62 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What iptables lets in, read from its listings and files."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_iptables import parse_iptables
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import ANY_IPV4, Door
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import judge
+from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import IPTABLES, verdict
+
+NETWORK = ipaddress.ip_network("10.1.0.0/16")
+
+
+@pytest.mark.parametrize(
+    ("port", "protocol", "network", "expected"),
+    [
+        (22, "tcp", ANY_IPV4, "accept"),
+        (22, "udp", ANY_IPV4, "refuse"),
+        (23, "tcp", ANY_IPV4, "refuse"),
+        (8005, "tcp", ANY_IPV4, "accept"),
+        (8011, "tcp", ANY_IPV4, "refuse"),
+        (9000, "tcp", ANY_IPV4, "accept"),
+        (53, "tcp", NETWORK, "accept"),
+        (53, "tcp", ANY_IPV4, "refuse"),
+        (702, "tcp", NETWORK, "accept"),  # spared by the rule that refuses all others
+        (702, "tcp", ANY_IPV4, "refuse"),
+        (77, "tcp", ANY_IPV4, "refuse"),  # one interface is not all
+        (78, "tcp", ANY_IPV4, "refuse"),  # but refused at one interface is refused
+        (98, "tcp", ANY_IPV4, "refuse"),  # five a second are not all either
+        (443, "udp", ANY_IPV4, "accept"),
+        (80, "tcp", ANY_IPV4, "accept"),  # those few addresses that are banned are meant to be
+        (443, "tcp", ANY_IPV4, "refuse"),
+    ],
+)
+def test_iptables_lets_in_what_its_rules_say(port, protocol, network, expected):
+    assert verdict(parse_iptables(IPTABLES), port, network, protocol) == expected
+
+
+def test_files_for_iptables_restore_read_like_listings():
+    ruleset = parse_iptables(
+        "# Generated\n*nat\n:INPUT ACCEPT [0:0]\n-A INPUT -j DROP\nCOMMIT\n"
+        "*filter\n:INPUT DROP [12:34]\n[5:60] -A INPUT -p tcp --dport ssh -j ACCEPT\n"
+        "-A INPUT -s 10.0.0.0/8,192.168.0.0/16 -p tcp --dport 443 -j ACCEPT\nCOMMIT\n"
+    )
+    assert verdict(ruleset, 22) == "accept"
+    assert verdict(ruleset, 443, NETWORK) == "accept"
+    assert verdict(ruleset, 443) == "refuse"
+    assert [rule.handle for rule in ruleset["INPUT"].rules] == [7, 8]
+
+
+def test_a_rule_for_the_name_of_a_host_is_neither_door_nor_wall():
+    for verb in ("ACCEPT", "DROP"):
+        for negated in ("", "! "):
+            ruleset = parse_iptables(f"-P INPUT ACCEPT\n-A INPUT {negated}-s www.example.org -j {verb}\n")
+            assert judge(ruleset, "INPUT", Door("tcp", 443, ANY_IPV4)) == ("accept", None, None)

@@ -1,0 +1,191 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What nftables lets in, read from its listings and files."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_nft import (
+    describe,
+    parse_nft_file,
+    parse_nftables,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import ANY_IPV6, Door
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import judge
+from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import verdict
+
+
+def match(left, right, operator="=="):
+    return {"match": {"op": operator, "left": left, "right": right}}
+
+
+def payload(protocol, field):
+    return {"payload": {"protocol": protocol, "field": field}}
+
+
+def listing(*rules, policy="drop", family="inet", sets=()):
+    """Return a ruleset as `nft -j list ruleset` of nft 1.0.6 prints it, with one chain for input."""
+    items = [
+        {"metainfo": {"version": "1.0.6", "release_name": "Lester Gooch #5", "json_schema_version": 1}},
+        {"table": {"family": family, "name": "filter", "handle": 3}},
+        *({"set": {"family": family, "table": "filter", "handle": 9, **one}} for one in sets),
+        {"chain": {"family": family, "table": "filter", "name": "services", "handle": 1}},
+        {
+            "chain": {
+                "family": family,
+                "table": "filter",
+                "name": "input",
+                "handle": 2,
+                "type": "filter",
+                "hook": "input",
+                "prio": 0,
+                "policy": policy,
+            }
+        },
+        *(
+            {"rule": {"family": family, "table": "filter", "chain": chain, "handle": number, "expr": expression}}
+            for number, (chain, expression) in enumerate(rules, start=7)
+        ),
+    ]
+    return json.dumps({"nftables": items}) + "\n# Warning: table ip filter is managed by iptables-nft, do not touch!"
+
+
+ACCEPT, DROP = {"accept": None}, {"drop": None}
+
+
+TCP_DPORT = payload("tcp", "dport")
+
+
+@pytest.mark.parametrize(
+    ("expression", "words", "everybody_by_ipv4"),
+    [
+        ([match(TCP_DPORT, 443), ACCEPT], "tcp dport 443 accept", "accept"),
+        ([match(TCP_DPORT, {"set": [80, 443]}), {"counter": {"packets": 0, "bytes": 0}}, ACCEPT], "tcp dport { 80, 443 } accept", "accept"),
+        ([match(TCP_DPORT, {"set": [80, {"range": [400, 500]}]}), ACCEPT], "tcp dport { 80, 400-500 } accept", "accept"),
+        ([match(TCP_DPORT, {"range": [400, 442]}), ACCEPT], "tcp dport 400-442 accept", "refuse"),
+        ([match(TCP_DPORT, "@web"), ACCEPT], "tcp dport { 80, 443 } accept", "accept"),
+        ([match(TCP_DPORT, "@passing"), ACCEPT], "… accept", "refuse"),
+        ([match({"ct": {"key": "state"}}, "new", "in"), match(TCP_DPORT, 443), ACCEPT], "tcp dport 443 accept", "accept"),
+        ([match({"meta": {"key": "l4proto"}}, {"set": ["tcp", "udp"]}), match(payload("th", "dport"), 443), ACCEPT], "th dport 443 accept", "accept"),
+        ([match({"meta": {"key": "iifname"}}, "lo", "!="), match(TCP_DPORT, 443), ACCEPT], "tcp dport 443 accept", "accept"),
+        ([match({"meta": {"key": "iifname"}}, "eth1"), match(TCP_DPORT, 443), ACCEPT], "tcp dport 443 … accept", "refuse"),
+        ([match({"meta": {"key": "nfproto"}}, "ipv6"), match(TCP_DPORT, 443), ACCEPT], "meta nfproto ipv6 tcp dport 443 accept", "refuse"),
+        (
+            [match(payload("ip", "saddr"), {"prefix": {"addr": "10.0.0.0", "len": 8}}), match(TCP_DPORT, 443), ACCEPT],
+            "ip saddr 10.0.0.0/8 tcp dport 443 accept",
+            "refuse",
+        ),
+        ([match(TCP_DPORT, 443), {"limit": {"rate": 5, "burst": 5, "per": "second"}}, ACCEPT], "tcp dport 443 … accept", "refuse"),
+        ([match({"fib": {"result": "type", "flags": ["daddr"]}}, "local"), match(TCP_DPORT, 443), ACCEPT], "tcp dport 443 accept", "accept"),
+        ([{"vmap": {"key": TCP_DPORT, "data": {"set": [[443, ACCEPT]]}}}], "tcp dport 443 accept", "accept"),
+        ([match(payload("icmp", "type"), "echo-request"), ACCEPT], "meta l4proto icmp … accept", "refuse"),
+    ],
+)  # fmt: skip
+def test_nft_lets_in_what_its_rules_say(expression, words, everybody_by_ipv4):
+    sets = [
+        {"name": "web", "type": "inet_service", "elem": [80, 443]},
+        {
+            "name": "passing",
+            "type": "inet_service",
+            "flags": ["timeout"],
+            "elem": [{"elem": {"val": 443, "timeout": 60}}],
+        },
+    ]
+    (base,) = parse_nftables(listing(("input", expression), sets=sets))
+    assert base.ruleset["input"].rules[0].words == f"{words} # handle 7"
+    assert verdict(base.ruleset, 443, chain="input") == everybody_by_ipv4
+
+
+def test_nft_rules_for_other_packets_are_passed_over():
+    established = {
+        "vmap": {"key": {"ct": {"key": "state"}}, "data": {"set": [["invalid", DROP], ["established", ACCEPT]]}}
+    }
+    loopback = [match({"meta": {"key": "iif"}}, "lo"), ACCEPT]
+    (base,) = parse_nftables(listing(("input", [established]), ("input", loopback)))
+    assert base.ruleset["input"].rules == []
+    assert verdict(base.ruleset, 443, chain="input") == "refuse"
+
+
+def test_nft_follows_a_jump_and_names_the_last_wall():
+    jump = ("input", [{"jump": {"target": "services"}}])
+    service = ("services", [match(TCP_DPORT, 80), ACCEPT])
+    wall = ("input", [{"log": {"prefix": "x "}}, {"reject": {"type": "icmpx", "expr": "admin-prohibited"}}])
+    (base,) = parse_nftables(listing(jump, service, wall, policy="accept"))
+    assert verdict(base.ruleset, 80, ANY_IPV6, chain="input") == "accept"
+    assert judge(base.ruleset, "input", Door("tcp", 443, ANY_IPV6)).place.handle == 9
+
+
+@pytest.mark.parametrize(
+    ("match_of_iptables", "target_of_iptables", "expected"),
+    [
+        (None, None, "accept"),  # nft 0.9.8
+        ({"type": "match", "name": "conntrack"}, {"type": "target", "name": "REJECT"}, "refuse"),  # nft 1.0.6
+    ],
+)
+def test_what_iptables_left_in_nft_is_no_stumbling_block(match_of_iptables, target_of_iptables, expected):
+    accept = ("input", [{"xt": match_of_iptables}, {"counter": {"packets": 0, "bytes": 0}}, ACCEPT])
+    reject = ("input", [{"counter": {"packets": 0, "bytes": 0}}, {"xt": target_of_iptables}])
+    (base,) = parse_nftables(listing(accept, reject, policy="accept"))
+    assert verdict(base.ruleset, 443, chain="input") == expected
+
+
+def test_nft_without_any_table_filters_nothing():
+    assert parse_nftables('{"nftables": [{"metainfo": {"version": "1.0.6"}}]}') == []
+    assert parse_nftables("") == []
+
+
+def test_doors_in_a_file_for_nft_are_found_by_their_chain():
+    doors = parse_nft_file(
+        """\
+table inet filter {
+\tchain input {
+\t\ttype filter hook input priority 0; policy drop;
+\t\ttcp dport { http, 443 } counter accept comment "the web"   # for all
+\t\tip saddr { 10.0.0.0/8, 192.0.2.7 } tcp dport 9100 accept
+\t\ttcp dport $METRICS accept
+\t\tiif eth0 tcp dport 22 accept
+\t}
+\tchain forward { type filter hook forward priority 0;
+\t\ttcp dport 8443 accept
+\t}
+}
+add rule ip6 other input meta nfproto ipv6 udp dport 443 accept
+"""
+    )
+    assert {chain: [describe(rule) for rule in rules] for chain, rules in doors.items()} == {
+        "inet filter input": [
+            "tcp dport { 80, 443 } accept",
+            "ip saddr { 10.0.0.0/8, 192.0.2.7/32 } tcp dport 9100 accept",
+        ],
+        "inet filter forward": ["tcp dport 8443 accept"],
+        "ip6 other input": ["meta nfproto ipv6 udp dport 443 accept"],
+    }
+
+
+def test_a_file_for_nft_tells_which_chains_it_sets_up():
+    text = """\
+table ip6 one { chain input { type filter hook input priority 0; tcp dport { 80, 443 } accept; }; }
+add table inet two
+add chain inet two input { type filter hook input priority 0; }
+table ip three {
+\t# chain gone {
+}
+tcp dport 22 accept
+"""
+    doors = parse_nft_file(text)
+    assert {chain: [rule.words for rule in rules] for chain, rules in doors.items()} == {
+        "ip6 one input": ["tcp dport { 80, 443 } accept"],
+        "inet two input": [],
+    }
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"nftables": [{"chain": {}}]}', '{"nftables": ' + "[" * 100_000])
+def test_a_listing_of_another_shape_is_refused(text):
+    with pytest.raises(TlsError, match="lists what is not understood here; choose another backend, or none"):
+        parse_nftables(text)

@@ -1,0 +1,257 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Hosts with each of the firewalls, from listings that were recorded on Debian 12."""
+
+from __future__ import annotations
+
+import json
+
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import detect
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import first_looks
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Transcript, think
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
+    ANY_IPV4,
+    Door,
+    make_doors,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import judge
+from ansible_collections.evergreen.tls.tests.unit.recordings import RecordedHost
+
+EVERYBODY = make_doors([443], "tcp", [])
+
+
+def find_firewall(host, backend, doors, zone=None):
+    """Return the firewall of a host that is asked as often as it takes."""
+    transcript = Transcript(host.visit(first_looks(backend)))
+    return think(lambda told: detect.find_firewall(told, backend, doors, zone), transcript, host.visit)
+
+
+def commands(steps):
+    return [" ".join(step.argv) for step in steps]
+
+
+ZONE = """\
+public
+  target: default
+  icmp-block-inversion: no
+  interfaces:
+  sources:
+  services: dhcpv6-client https ssh
+  ports: 80/tcp 2000-2010/tcp
+  protocols:
+  forward: yes
+  masquerade: no
+  forward-ports:
+  source-ports:
+  icmp-blocks:
+  rich rules:
+\trule family="ipv4" source address="10.0.0.0/8" port port="9100" protocol="tcp" accept
+\trule family="ipv4" port port="3003" protocol="tcp" reject
+\trule port port="3003" protocol="tcp" accept
+\trule priority="-10" port port="3004" protocol="tcp" accept
+\trule family="ipv4" port port="3004" protocol="tcp" drop
+\trule family="ipv4" source NOT address="10.0.0.0/8" port port="3005" protocol="tcp" accept
+\trule service name="https" log prefix="drop accept" limit value="1/m" accept
+"""
+
+TRUSTED = "trusted\n  target: ACCEPT\n  interfaces:\n  services:\n  ports:\n"
+
+DROP = "drop (active)\n  target: DROP\n  interfaces: eth1\n  services:\n  ports:\n"
+
+HTTPS = "https\n  ports: 443/tcp 443/udp\n  protocols:\n  includes:\n"
+
+
+def firewalld(permanent=ZONE, now=ZONE):
+    return RecordedHost(
+        prints={
+            "systemctl is-active firewalld": "active",
+            "firewall-cmd --state": "running",
+            "firewall-cmd --get-default-zone": "public",
+            "firewall-cmd --list-all-zones": f"{TRUSTED}\n{now}\n{DROP}",
+            "firewall-cmd --permanent --list-all-zones": f"{permanent}\n{TRUSTED}",
+            "firewall-cmd --info-service=https": HTTPS,
+        }
+    )
+
+
+UFW_NOW = """\
+-P INPUT DROP
+-A INPUT -j ufw{6}-before-input
+-A INPUT -j ufw{6}-after-input
+-A ufw{6}-before-input -i lo -j ACCEPT
+-A ufw{6}-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A ufw{6}-before-input -j ufw{6}-not-local
+-A ufw{6}-before-input -j ufw{6}-user-input
+-A ufw{6}-not-local -m addrtype --dst-type LOCAL -j RETURN
+-A ufw{6}-not-local -m limit --limit 3/min --limit-burst 10 -j ufw{6}-logging-deny
+-A ufw{6}-not-local -j DROP
+"""
+
+UFW_STORED = """\
+*filter
+:ufw{6}-user-input - [0:0]
+:ufw{6}-user-limit-accept - [0:0]
+"""
+
+UFW_BEFORE = """\
+*filter
+:ufw{6}-before-input - [0:0]
+:ufw{6}-not-local - [0:0]
+-A ufw{6}-before-input -j ufw{6}-not-local
+-A ufw{6}-not-local -m addrtype --dst-type LOCAL -j RETURN
+-A ufw{6}-not-local -j DROP
+COMMIT
+"""
+
+UFW_RULES = """\
+-A ufw{6}-user-input -p tcp --dport 22 -j ACCEPT -m comment --comment 'dapp_OpenSSH'
+-A ufw{6}-user-input -p tcp --dport 80 -j ACCEPT
+-A ufw{6}-user-input -p tcp -m multiport --dports 8000:8010 -j ACCEPT
+-A ufw{6}-user-input -p tcp --dport 99 -j DROP
+-A ufw{6}-user-input -p tcp -m multiport --dports 600:610 -j DROP
+-A ufw{6}-user-input -p tcp --dport 605 -j ACCEPT
+-A ufw{6}-user-input -p tcp --dport 98 -j ufw{6}-user-limit-accept
+-A ufw{6}-user-limit-accept -j ACCEPT
+"""
+
+
+def ufw(rules=UFW_RULES, now=None, settings='IPV6=yes\nDEFAULT_INPUT_POLICY="DROP"\n', before=UFW_BEFORE):
+    def texts(text):
+        return {4: text.replace("{6}", ""), 6: text.replace("{6}", "6")}
+
+    now, stored, before = texts(UFW_NOW + (now or rules)), texts(UFW_STORED + rules + "COMMIT\n"), texts(before)
+    return RecordedHost(
+        programs=["firewall-cmd", "nft"],
+        prints={
+            "systemctl is-active firewalld": (3, "inactive"),
+            "ufw status": "Status: active\n\nTo  Action  From\n",
+            "iptables -w -S": now[4],
+            "ip6tables -w -S": now[6],
+        },
+        files={
+            "/etc/ufw/ufw.conf": "ENABLED=yes\n",
+            "/etc/default/ufw": settings,
+            "/etc/ufw/before.rules": before[4],
+            "/etc/ufw/before6.rules": before[6],
+            "/etc/ufw/user.rules": stored[4],
+            "/etc/ufw/user6.rules": stored[6],
+        },
+    )
+
+
+IPTABLES_NOW = """\
+-P INPUT DROP
+-P FORWARD ACCEPT
+-A INPUT -i lo -j ACCEPT
+-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A INPUT -p tcp -m tcp --dport 701 -j DROP
+-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+-A INPUT -j REJECT --reject-with icmp-port-unreachable
+"""
+
+RULES_V4 = """\
+# Generated by iptables-save v1.8.9 (nf_tables) on Sat Nov 21 09:35:42 2026
+*filter
+:INPUT DROP [0:0]
+-A INPUT -i lo -j ACCEPT
+-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+-A INPUT -j REJECT --reject-with icmp-port-unreachable
+-A FORWARD -j DROP
+COMMIT
+*nat
+:PREROUTING ACCEPT [0:0]
+COMMIT
+"""
+
+RULES_V6 = "*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n"
+
+
+def iptables(programs=("netfilter-persistent",), files=None):
+    return RecordedHost(
+        programs=programs,
+        prints={"iptables -w -S": IPTABLES_NOW, "ip6tables -w -S": "-P INPUT DROP\n-A INPUT -i lo -j ACCEPT\n"},
+        files={"/etc/iptables/rules.v4": RULES_V4, "/etc/iptables/rules.v6": RULES_V6} if files is None else files,
+    )
+
+
+NFT_FILE = """\
+#!/usr/sbin/nft -f
+
+flush ruleset
+
+table inet filter {
+\tchain input {
+\t\ttype filter hook input priority filter; policy drop;
+\t\ttcp dport { ssh, 80 } accept
+\t\tcounter reject
+\t}
+}
+"""
+
+
+def nft_rule(number, *expression):
+    return {"rule": {"family": "inet", "table": "filter", "chain": "input", "handle": number, "expr": list(expression)}}
+
+
+def nft_port(number, port):
+    left = {"payload": {"protocol": "tcp", "field": "dport"}}
+    return nft_rule(number, {"match": {"op": "==", "left": left, "right": port}}, {"accept": None})
+
+
+WALL = nft_rule(5, {"counter": {"packets": 0, "bytes": 0}}, {"reject": None})
+
+
+def nftables(*rules, text=NFT_FILE, files=None, policy="drop", prints=(), family="inet", table="filter", chain="input"):
+    base = {"family": family, "table": table, "name": chain, "handle": 1}
+    items = [
+        {"metainfo": {"json_schema_version": 1}},
+        {"chain": {**base, "type": "filter", "hook": "input", "prio": 0, "policy": policy}},
+    ]
+    return RecordedHost(
+        prints={"nft -j list ruleset": json.dumps({"nftables": [*items, *rules]}), **dict(prints)},
+        files={"/etc/nftables.conf": text, **(files or {})} if text else {},
+    )
+
+
+IDLE = {
+    "systemctl is-active firewalld": (3, "inactive"),
+    "nft -j list ruleset": '{"nftables": []}',
+    "iptables -w -S": "-P INPUT ACCEPT\n",
+    "ip6tables -w -S": "-P INPUT ACCEPT\n",
+}
+
+
+# As `iptables -S` lists it on Debian 12.
+IPTABLES = """\
+-P INPUT DROP
+-P FORWARD ACCEPT
+-P OUTPUT ACCEPT
+-N f2b-nginx
+-N wall
+-A INPUT -i lo -j ACCEPT
+-A INPUT -p tcp -m multiport --dports 80,443 -j f2b-nginx
+-A INPUT -m conntrack --ctstate INVALID -j DROP
+-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+-A INPUT -p tcp -m multiport --dports 8000:8010,9000 -j ACCEPT
+-A INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport 53 -j ACCEPT
+-A INPUT ! -s 10.0.0.0/8 -p tcp -m tcp --dport 702 -j DROP
+-A INPUT -p tcp -m tcp --dport 702 -j ACCEPT
+-A INPUT -i eth0 -p tcp -m tcp --dport 77 -j ACCEPT
+-A INPUT -i eth0 -p tcp -m tcp --dport 78 -j wall
+-A INPUT -p tcp -m tcp --dport 78 -j ACCEPT
+-A INPUT -p tcp -m tcp --dport 98 -m limit --limit 5/sec -j ACCEPT
+-A INPUT -p udp -m udp --dport 443 -m comment --comment "it's HTTP/3 -j DROP" -j ACCEPT
+-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT
+-A INPUT -j LOG --log-prefix "refused: "
+-A INPUT -j REJECT --reject-with icmp-port-unreachable
+-A f2b-nginx -s 198.51.100.7/32 -j REJECT --reject-with icmp-port-unreachable
+-A f2b-nginx -j RETURN
+-A wall -j DROP
+"""
+
+
+def verdict(ruleset, port, network=ANY_IPV4, protocol="tcp", chain="INPUT"):
+    return judge(ruleset, chain, Door(protocol, port, network)).verdict
