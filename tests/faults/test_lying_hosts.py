@@ -200,7 +200,7 @@ def test_what_a_host_says_reaches_those_who_are_told_as_it_is(told, tmp_path):
     _lies, _fleet, printed = told
     (tmp_path / "log").write_text(f"{printed}\n$(touch evaluated)\nSubject: all is well\n.\nQUIT\n")
     (tmp_path / "settings").write_text(json.dumps({"command": "tee told"}))
-    program = [sys.executable, str(ROOT / "roles/schedule/files/tell.py")]
+    program = [sys.executable, str(ROOT / "roles/schedule/files/notify.py")]
     argv = [*program, "--settings", "settings", "--log", "log", "evergreen"]
     subprocess.run(argv, cwd=tmp_path, env={**os.environ, "LC_ALL": "C.UTF-8"}, check=True, capture_output=True)
     assert (tmp_path / "told").read_text().rstrip().endswith("$(touch evaluated)\nSubject: all is well\n.\nQUIT")

@@ -66,7 +66,7 @@ def test_a_private_ca_below_the_home_of_whoever_sets_this_up_is_not_made_anew_fo
     ansible, tmp_path, directory
 ):
     (tmp_path / "home/pki").mkdir(parents=True)
-    done = ansible("authorities", schedule_directory=str(tmp_path / "schedule"), **with_ca(directory))
+    done = ansible("issuer_folders", schedule_directory=str(tmp_path / "schedule"), **with_ca(directory))
     assert done.returncode == 2
     assert f"The private CA in {directory} is {tmp_path}/home/pki for you" in done.stdout
     assert f"it would be a new one in {tmp_path}/schedule/pki, which no client trusts; move the folder" in done.stdout
@@ -76,20 +76,20 @@ def test_a_private_ca_below_the_home_of_whoever_sets_this_up_is_not_made_anew_fo
 def test_a_private_ca_that_the_schedule_has_too_is_left_to_it(ansible, tmp_path, directory):
     (tmp_path / "home/pki").mkdir(parents=True)
     (tmp_path / "schedule/pki").mkdir(parents=True)
-    done = ansible("authorities", schedule_directory=str(tmp_path / "schedule"), **with_ca(directory))
+    done = ansible("issuer_folders", schedule_directory=str(tmp_path / "schedule"), **with_ca(directory))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("directory", ["pki", "./pki", "$SITE/pki", "/srv/$SITE/pki"])
 def test_a_private_ca_that_lies_elsewhere_in_another_folder_is_refused(ansible, directory):
-    done = ansible("authorities", **with_ca(directory))
+    done = ansible("issuer_folders", **with_ca(directory))
     assert done.returncode == 2
     assert f"The private CA in {directory} is another one for whoever works elsewhere" in done.stdout
     assert "give local_ca an absolute path as its directory" in done.stdout
 
 
 def test_a_private_ca_with_an_absolute_path_is_the_same_for_all(ansible):
-    done = ansible("authorities", **with_ca("/srv/pki"))
+    done = ansible("issuer_folders", **with_ca("/srv/pki"))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -105,10 +105,10 @@ def test_a_private_ca_with_an_absolute_path_is_the_same_for_all(ansible):
 def test_what_another_issuer_keeps_below_a_home_is_not_made_anew_either(ansible, tmp_path, issuer, folder, what, so):
     variables = {"certificate_issuers": {"shop": issuer}, "certificate_requests": [{**REQUESTS[0], "issuer": "shop"}]}
     schedule = str(tmp_path / "schedule")
-    done = ansible("authorities", schedule_directory=schedule, **variables)
+    done = ansible("issuer_folders", schedule_directory=schedule, **variables)
     assert done.returncode == 0, done.stdout + done.stderr
     (tmp_path / "home/.evergreen" / folder).mkdir(parents=True)
-    done = ansible("authorities", schedule_directory=schedule, **variables)
+    done = ansible("issuer_folders", schedule_directory=schedule, **variables)
     assert done.returncode == 2
     assert f"The {what} in ~/.evergreen/{folder} is {tmp_path}/home/.evergreen/{folder} for you" in done.stdout
     assert f"would be a new one in {schedule}/.evergreen/{folder}, {so}; move the folder" in done.stdout
@@ -117,13 +117,13 @@ def test_what_another_issuer_keeps_below_a_home_is_not_made_anew_either(ansible,
 def test_an_acme_account_whose_key_is_a_variable_lies_nowhere(ansible, tmp_path):
     (tmp_path / "home/.evergreen/acme").mkdir(parents=True)
     issuers = {"certificate_issuers": {"shop": {"type": "acme", "account_key": "from a vault"}}}
-    done = ansible("authorities", schedule_directory=str(tmp_path / "schedule"), **issuers)
+    done = ansible("issuer_folders", schedule_directory=str(tmp_path / "schedule"), **issuers)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_hosts_that_say_nothing_of_issuers_and_certificates_are_passed_over(ansible):
     nothing = {"certificate_issuers": None, "certificate_requests": None}
-    done = ansible("authorities", hosts={"other": nothing}, **with_ca("/srv/pki"))
+    done = ansible("issuer_folders", hosts={"other": nothing}, **with_ca("/srv/pki"))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -148,7 +148,7 @@ def program(tmp_path):
 
 
 def prove_program(ansible, program, **variables):
-    return ansible("program", schedule_ansible=str(program), schedule_user=getpass.getuser(), **variables)
+    return ansible("script", schedule_ansible=str(program), schedule_user=getpass.getuser(), **variables)
 
 
 def test_a_host_runs_an_ansible_that_nobody_else_can_write_to(ansible, program):
@@ -176,7 +176,7 @@ def test_a_link_to_an_ansible_that_somebody_else_could_replace_is_seen_through(a
 def environment_of(ansible, tmp_path, **variables):
     """Return the program that jobs run, and the path that they have."""
     show = "{{ [schedule_command[0], schedule_variables.PATH] | to_json }}"
-    done = ansible("program", show=show, **variables)
+    done = ansible("script", show=show, **variables)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads((tmp_path / "shown").read_text())
 
@@ -229,7 +229,7 @@ def prove_site(ansible, site, *arguments):
     (site.parent / "proof").mkdir(exist_ok=True)
     program = pathlib.Path(sys.executable).with_name("ansible-playbook")
     return ansible(
-        ["program", "prove"],
+        ["script", "verify"],
         schedule_ansible=str(program),
         schedule_user="root",
         schedule_directory=str(site.parent / "proof"),

@@ -146,7 +146,7 @@ def by_cron(program):
     folder = program.parent
     programs = folder / "programs"
     programs.mkdir()
-    shutil.copy(TEMPLATES.parent / "files/tell.py", programs / "tell.py")
+    shutil.copy(TEMPLATES.parent / "files/notify.py", programs / "notify.py")
     shutil.copy(program, programs / "run")
     (folder / "on_failure.json").write_text(json.dumps({"command": f"tee {programs}/told"}))
     logger = '#!/bin/sh\nshift 2\ncase $1 in --file) cat "$2" ;; "") cat ;; *) echo "$1" ;; esac >> "$0.log"\n'

@@ -29,20 +29,20 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-PATIENCE = 30.0  # seconds for each answer of a server
-COMMAND_PATIENCE = 300.0
-MOST_LINES = 200
+ANSWER_TIMEOUT_S = 30.0  # for each answer of a server
+COMMAND_TIMEOUT_S = 300.0
+MAX_LOG_LINES = 200
 FAILURE = "d9b373ed55a64feb8242e02dbe79a49c"  # what systemd says when a unit has failed (sd-messages.h)
 Settings = dict[str, t.Any]
 
 
-class TellError(Exception):
+class NotifyError(Exception):
     """A sentence that says who could not be told, and why, and ends in what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What there is to tell."""
+    """What there is to notify."""
 
     host: str
     unit: str
@@ -66,14 +66,14 @@ def run_command(command: str, report: Report) -> None:
     environment = {**os.environ, **{f"EVERGREEN_{name}": value for name, value in words.items()}}
     try:
         done = subprocess.run(
-            shlex.split(command), input=report.text, env=environment, text=True, timeout=COMMAND_PATIENCE, check=False
+            shlex.split(command), input=report.text, env=environment, text=True, timeout=COMMAND_TIMEOUT_S, check=False
         )
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        raise TellError(
+        raise NotifyError(
             f"the command cannot be run: {reason_of(error)}; correct schedule_on_failure.command"
         ) from error
     if done.returncode:
-        raise TellError(f"the command ended with status {done.returncode}; run it by hand to see what it lacks")
+        raise NotifyError(f"the command ended with status {done.returncode}; run it by hand to see what it lacks")
 
 
 def send_mail(mail: Settings, report: Report) -> None:
@@ -83,13 +83,15 @@ def send_mail(mail: Settings, report: Report) -> None:
     port = int(mail.get("port") or (465 if encrypted else 587 if starttls else 25))
     server = f"the mail server {host}, port {port},"
     if mail.get("password") and not (encrypted or starttls or is_loopback(host)):
-        raise TellError(f"{server} would be sent a password in the clear; set schedule_on_failure.mail.starttls or tls")
+        raise NotifyError(
+            f"{server} would be sent a password in the clear; set schedule_on_failure.mail.starttls or tls"
+        )
     trust = ssl.create_default_context()
     try:
         with (
-            smtplib.SMTP_SSL(host, port, timeout=PATIENCE, context=trust)
+            smtplib.SMTP_SSL(host, port, timeout=ANSWER_TIMEOUT_S, context=trust)
             if encrypted
-            else smtplib.SMTP(host, port, timeout=PATIENCE)
+            else smtplib.SMTP(host, port, timeout=ANSWER_TIMEOUT_S)
         ) as connection:
             if starttls:
                 connection.starttls(context=trust)
@@ -97,13 +99,15 @@ def send_mail(mail: Settings, report: Report) -> None:
                 connection.login(mail["user"], mail.get("password", ""))
             refused = connection.send_message(letter(mail, report))
     except smtplib.SMTPAuthenticationError as error:
-        raise TellError(f"{server} does not know the user or the password; correct schedule_on_failure.mail") from error
+        raise NotifyError(
+            f"{server} does not know the user or the password; correct schedule_on_failure.mail"
+        ) from error
     except (OSError, smtplib.SMTPException) as error:
-        raise TellError(
+        raise NotifyError(
             f"{server} did not take the mail: {reason_of(error)}; correct schedule_on_failure.mail"
         ) from error
     if refused:
-        raise TellError(f"{server} refuses {', '.join(sorted(refused))}; correct schedule_on_failure.mail.to")
+        raise NotifyError(f"{server} refuses {', '.join(sorted(refused))}; correct schedule_on_failure.mail.to")
 
 
 def letter(mail: Settings, report: Report) -> email.message.EmailMessage:
@@ -124,16 +128,20 @@ def call_webhook(webhook: Settings, report: Report) -> None:
     address = urllib.parse.urlsplit(webhook["url"])
     place = f"the webhook at {address.hostname}"
     if address.scheme not in ("http", "https") or not address.hostname:
-        raise TellError("the webhook is no address of http or https; correct schedule_on_failure.webhook.url")
+        raise NotifyError("the webhook is no address of http or https; correct schedule_on_failure.webhook.url")
     body = {**dataclasses.asdict(report), "text": report.text}
     headers = {"Content-Type": "application/json", **webhook.get("headers", {})}
     request = urllib.request.Request(webhook["url"], json.dumps(body).encode(), headers, method="POST")
     try:
-        urllib.request.build_opener(NoDetour).open(request, timeout=PATIENCE).close()
+        urllib.request.build_opener(NoDetour).open(request, timeout=ANSWER_TIMEOUT_S).close()
     except urllib.error.HTTPError as error:
-        raise TellError(f"{place} answered {error.code} {error.reason}; correct schedule_on_failure.webhook") from error
+        raise NotifyError(
+            f"{place} answered {error.code} {error.reason}; correct schedule_on_failure.webhook"
+        ) from error
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise TellError(f"{place} was not reached: {reason_of(error)}; correct schedule_on_failure.webhook") from error
+        raise NotifyError(
+            f"{place} was not reached: {reason_of(error)}; correct schedule_on_failure.webhook"
+        ) from error
 
 
 class NoDetour(urllib.request.HTTPRedirectHandler):
@@ -168,14 +176,14 @@ def reason_of(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error or type(error).__name__).rstrip(".")
 
 
-def tell(settings: Settings, report: Report) -> list[str]:
+def notify(settings: Settings, report: Report) -> list[str]:
     """Tell everybody; return the complaints."""
     complaints = []
     for name, channel in CHANNELS.items():
         if settings.get(name):
             try:
                 channel(settings[name], report)
-            except TellError as error:
+            except NotifyError as error:
                 complaints.append(str(error))
             except Exception as error:  # Settings can be wrong in ways that only a library below knows.
                 complaints.append(f"{name} met {type(error).__name__}; correct schedule_on_failure.{name}")
@@ -186,7 +194,7 @@ def journal_of(unit: str) -> str:
     """Return what systemd's journal holds of the run of a service that failed."""
     identity = failed_run_of(unit)
     chosen = [f"_SYSTEMD_INVOCATION_ID={identity}", "+", f"INVOCATION_ID={identity}"]
-    return output_of("journalctl", "--quiet", "--no-pager", "--output=cat", f"--lines={MOST_LINES}", *chosen)
+    return output_of("journalctl", "--quiet", "--no-pager", "--output=cat", f"--lines={MAX_LOG_LINES}", *chosen)
 
 
 def failed_run_of(unit: str) -> str:
@@ -209,7 +217,7 @@ def output_of(*words: str) -> str:
 
 def last_lines(text: str) -> str:
     """Return the end of a log."""
-    return "\n".join(text.rstrip().splitlines()[-MOST_LINES:]) or "(There is none.)"
+    return "\n".join(text.rstrip().splitlines()[-MAX_LOG_LINES:]) or "(There is none.)"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -228,7 +236,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
     now = datetime.datetime.now(datetime.timezone.utc)
     report = Report(socket.gethostname(), given.unit, now.isoformat(timespec="seconds"), last_lines(log))
-    complaints = tell(settings, report)
+    complaints = notify(settings, report)
     if complaints:
         sys.exit("\n".join(f"Not everybody was told: {complaint}." for complaint in complaints))
     told = ", ".join(name for name in CHANNELS if settings.get(name))

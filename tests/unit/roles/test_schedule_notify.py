@@ -22,7 +22,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
 
-PROGRAM = pathlib.Path(__file__).parents[3] / "roles/schedule/files/tell.py"
+PROGRAM = pathlib.Path(__file__).parents[3] / "roles/schedule/files/notify.py"
 
 
 def load(path):
@@ -34,8 +34,8 @@ def load(path):
     return module
 
 
-tell = load(PROGRAM)
-REPORT = tell.Report("controller.example.test", "evergreen-renew", "2026-11-21T12:00:00+00:00", "fatal: [wéb1]: gone")
+notify = load(PROGRAM)
+REPORT = notify.Report("controller.example.test", "evergreen-renew", "2026-11-21T12:00:00+00:00", "fatal: [wéb1]: gone")
 
 
 class Letters:
@@ -133,7 +133,7 @@ def mail_settings(server, **more):
 
 
 def test_a_mail_says_what_failed_where_and_how():
-    letter = tell.letter({"to": ["ops@example.test", "second@example.test"]}, REPORT)
+    letter = notify.letter({"to": ["ops@example.test", "second@example.test"]}, REPORT)
     assert letter["Subject"] == "evergreen-renew failed on controller.example.test"
     assert letter["From"] == "evergreen@controller.example.test"
     assert letter["To"] == "ops@example.test, second@example.test"
@@ -143,7 +143,7 @@ def test_a_mail_says_what_failed_where_and_how():
 
 def test_a_mail_is_delivered(mail_server):
     server = mail_server()
-    tell.send_mail(mail_settings(server, **{"from": "schedule@example.test"}), REPORT)
+    notify.send_mail(mail_settings(server, **{"from": "schedule@example.test"}), REPORT)
     [(recipients, letter)] = server.handler.taken
     assert recipients == ["ops@example.test"]
     assert letter["From"] == "schedule@example.test"
@@ -155,50 +155,50 @@ def test_a_mail_is_delivered_over_an_encrypted_connection_to_who_knows_the_passw
 ):
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
     server = mail_server(encrypted=True)
-    tell.send_mail(mail_settings(server, starttls=True, user="schedule", password="correct horse"), REPORT)
+    notify.send_mail(mail_settings(server, starttls=True, user="schedule", password="correct horse"), REPORT)
     assert len(server.handler.taken) == 1
 
 
 def test_a_mail_server_that_nobody_vouches_for_is_not_believed(mail_server):
     server = mail_server(encrypted=True)
     with pytest.raises(
-        tell.TellError, match=r"did not take the mail: .*certificate.*; correct schedule_on_failure.mail"
+        notify.NotifyError, match=r"did not take the mail: .*certificate.*; correct schedule_on_failure.mail"
     ):
-        tell.send_mail(mail_settings(server, starttls=True), REPORT)
+        notify.send_mail(mail_settings(server, starttls=True), REPORT)
     assert not server.handler.taken
 
 
 def test_a_wrong_password_is_called_that_without_being_repeated(mail_server):
     server = mail_server()
-    with pytest.raises(tell.TellError, match="does not know the user or the password") as refusal:
-        tell.send_mail(mail_settings(server, user="schedule", password="wrong horse"), REPORT)
+    with pytest.raises(notify.NotifyError, match="does not know the user or the password") as refusal:
+        notify.send_mail(mail_settings(server, user="schedule", password="wrong horse"), REPORT)
     assert "horse" not in str(refusal.value)
 
 
 def test_a_password_goes_nowhere_in_the_clear():
     mail = {"to": "ops@example.test", "host": "mail.example.test", "user": "schedule", "password": "correct horse"}
-    with pytest.raises(tell.TellError, match=r"would be sent a password in the clear; set .*starttls or tls"):
-        tell.send_mail(mail, REPORT)
+    with pytest.raises(notify.NotifyError, match=r"would be sent a password in the clear; set .*starttls or tls"):
+        notify.send_mail(mail, REPORT)
 
 
 def test_a_recipient_that_is_not_known_is_named_and_the_others_get_their_mail(mail_server):
     server = mail_server()
-    with pytest.raises(tell.TellError, match=r"refuses nobody@example.test; correct schedule_on_failure.mail.to"):
-        tell.send_mail({**mail_settings(server), "to": ["nobody@example.test", "ops@example.test"]}, REPORT)
+    with pytest.raises(notify.NotifyError, match=r"refuses nobody@example.test; correct schedule_on_failure.mail.to"):
+        notify.send_mail({**mail_settings(server), "to": ["nobody@example.test", "ops@example.test"]}, REPORT)
     assert len(server.handler.taken) == 1
 
 
 def test_a_mail_server_that_does_not_run_is_named():
     port = free_port()
     with pytest.raises(
-        tell.TellError, match=f"127.0.0.1, port {port}, did not take the mail: Connection refused; correct"
+        notify.NotifyError, match=f"127.0.0.1, port {port}, did not take the mail: Connection refused; correct"
     ):
-        tell.send_mail({"to": "ops@example.test", "host": "127.0.0.1", "port": port}, REPORT)
+        notify.send_mail({"to": "ops@example.test", "host": "127.0.0.1", "port": port}, REPORT)
 
 
 def test_a_webhook_gets_json_and_the_headers_that_it_wants(webhook):
     address, calls = webhook()
-    tell.call_webhook({"url": address, "headers": {"Authorization": "Bearer token"}}, REPORT)
+    notify.call_webhook({"url": address, "headers": {"Authorization": "Bearer token"}}, REPORT)
     [(path, headers, body)] = calls
     assert path == "/hooks/secret"
     assert (headers["Authorization"], headers["Content-Type"]) == ("Bearer token", "application/json")
@@ -214,8 +214,8 @@ def test_a_webhook_gets_json_and_the_headers_that_it_wants(webhook):
 @pytest.mark.parametrize("status", [302, 403, 500])
 def test_a_webhook_that_refuses_is_named_without_its_secret(webhook, status):
     address, calls = webhook(status, [("Location", "http://127.0.0.1:9/elsewhere")])
-    with pytest.raises(tell.TellError, match=f"the webhook at 127.0.0.1 answered {status} .*; correct") as refusal:
-        tell.call_webhook({"url": address}, REPORT)
+    with pytest.raises(notify.NotifyError, match=f"the webhook at 127.0.0.1 answered {status} .*; correct") as refusal:
+        notify.call_webhook({"url": address}, REPORT)
     assert len(calls) == 1
     assert "secret" not in str(refusal.value)
 
@@ -223,23 +223,23 @@ def test_a_webhook_that_refuses_is_named_without_its_secret(webhook, status):
 def test_a_webhook_that_does_not_run_is_named_without_its_secret():
     address = f"http://127.0.0.1:{free_port()}/hooks/secret"
     with pytest.raises(
-        tell.TellError, match=r"the webhook at 127.0.0.1 was not reached: Connection refused; correct"
+        notify.NotifyError, match=r"the webhook at 127.0.0.1 was not reached: Connection refused; correct"
     ) as e:
-        tell.call_webhook({"url": address}, REPORT)
+        notify.call_webhook({"url": address}, REPORT)
     assert "secret" not in str(e.value)
 
 
 @pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://example.test/", "hooks/secret", "http:///secret"])
 def test_a_webhook_is_an_address_of_http(address):
-    with pytest.raises(tell.TellError, match="the webhook is no address of http or https; correct"):
-        tell.call_webhook({"url": address}, REPORT)
+    with pytest.raises(notify.NotifyError, match="the webhook is no address of http or https; correct"):
+        notify.call_webhook({"url": address}, REPORT)
 
 
 def test_a_command_gets_the_report_and_its_words(tmp_path):
     script = tmp_path / "command"
     script.write_text('#!/bin/sh\n{ echo "$1|$EVERGREEN_HOST|$EVERGREEN_UNIT|$EVERGREEN_TIME"; cat; } > "$2"\n')
     script.chmod(0o755)
-    tell.run_command(f"{script} 'two words; $HOME' {tmp_path}/told", REPORT)
+    notify.run_command(f"{script} 'two words; $HOME' {tmp_path}/told", REPORT)
     first, *text = (tmp_path / "told").read_text().splitlines()
     assert first == f"two words; $HOME|{REPORT.host}|{REPORT.unit}|{REPORT.time}"
     assert text == REPORT.text.splitlines()
@@ -254,13 +254,13 @@ def test_a_command_gets_the_report_and_its_words(tmp_path):
     ],
 )
 def test_a_command_that_fails_is_reported(command, sentence):
-    with pytest.raises(tell.TellError, match=sentence):
-        tell.run_command(command, REPORT)
+    with pytest.raises(notify.NotifyError, match=sentence):
+        notify.run_command(command, REPORT)
 
 
 def test_who_cannot_be_told_does_not_keep_the_others_from_being_told(webhook):
     address, calls = webhook()
-    complaints = tell.tell({"command": "false", "webhook": {"url": address}}, REPORT)
+    complaints = notify.notify({"command": "false", "webhook": {"url": address}}, REPORT)
     assert len(calls) == 1
     assert complaints == ["the command ended with status 1; run it by hand to see what it lacks"]
 
@@ -270,7 +270,7 @@ def test_settings_that_nobody_thought_of_do_not_keep_the_others_from_being_told(
     server, (address, calls) = mail_server(), webhook()
     for wrong in ({"user": "schedule", "password": "pässwörd"}, {"port": "smtp"}, {"to": None}):
         mail = {**mail_settings(server), **wrong}
-        [complaint] = tell.tell({"command": "true", "mail": mail, "webhook": {"url": address}}, REPORT)
+        [complaint] = notify.notify({"command": "true", "mail": mail, "webhook": {"url": address}}, REPORT)
         assert complaint.endswith("; correct schedule_on_failure.mail")
         assert "pässwörd" not in complaint
     assert len(calls) == 3
@@ -278,7 +278,7 @@ def test_settings_that_nobody_thought_of_do_not_keep_the_others_from_being_told(
 
 @pytest.mark.parametrize("webhook", [{"url": "http://[::1/secret"}, {"headers": {}}, "http://127.0.0.1/secret"])
 def test_a_webhook_that_cannot_be_read_is_told_to_the_log_without_its_secret(webhook):
-    [complaint] = tell.tell({"webhook": webhook}, REPORT)
+    [complaint] = notify.notify({"webhook": webhook}, REPORT)
     assert complaint.endswith("; correct schedule_on_failure.webhook")
     assert "secret" not in complaint
 
@@ -293,12 +293,12 @@ def run(tmp_path, settings, *words):
 def test_the_program_reads_the_end_of_a_log(tmp_path, webhook):
     address, calls = webhook()
     log = tmp_path / "renew.log"
-    log.write_bytes(b"\xff first\n" + b"".join(b"line %d\n" % number for number in range(tell.MOST_LINES)))
+    log.write_bytes(b"\xff first\n" + b"".join(b"line %d\n" % number for number in range(notify.MAX_LOG_LINES)))
     done = run(tmp_path, json.dumps({"webhook": {"url": address}}), "--log", str(log))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"evergreen-renew failed on {socket.gethostname()}; told by webhook.\n"
     lines = json.loads(calls[0][2])["log"].splitlines()
-    assert (lines[0], lines[-1], len(lines)) == ("line 0", f"line {tell.MOST_LINES - 1}", tell.MOST_LINES)
+    assert (lines[0], lines[-1], len(lines)) == ("line 0", f"line {notify.MAX_LOG_LINES - 1}", notify.MAX_LOG_LINES)
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_the_journal_is_asked_for_the_run_that_failed(tmp_path, monkeypatch, sai
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    asked = tell.journal_of("evergreen-renew").splitlines()
+    asked = notify.journal_of("evergreen-renew").splitlines()
     assert asked[-3:] == [f"_SYSTEMD_INVOCATION_ID={identity}", "+", f"INVOCATION_ID={identity}"]
 
 
