@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
@@ -72,7 +72,7 @@ class ActionModule(TlsAction):
 
     def _waits(self, waiting, issuer, arguments):
         """Return what there is instead of a chain, while somebody has to act."""
-        about, now = (waiting, arguments["valid"]), datetime.datetime.now(datetime.timezone.utc)
+        about, now = (waiting, arguments["valid"]), utc_now()
         said, told = sentence(*about, now), describe(*about, now)
         # Where nobody sums up, as in a deployment, it is to be seen once all the same, and again when it becomes urgent.
         reminder = [said] if waiting.changed or told["urgency"] != PLAIN else []

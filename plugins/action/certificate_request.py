@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import clock_skew as clocks
@@ -60,7 +61,7 @@ class ActionModule(TlsAction):
 
     def _ask_host(self, arguments, task_vars):
         """Ask the host, and let nothing be issued for one whose clock would refuse it, or have it issued again and again."""
-        before = clocks.now()
+        before = utc_now()
         result = self.ask("certificate_request", arguments, task_vars)
         if "exposed" in result:
             sentence = (
@@ -68,7 +69,7 @@ class ActionModule(TlsAction):
                 "mode of the request name, so write into it whom else a program needs there"
             )
             result = {**result, "warnings": [*result.get("warnings", []), sentence]}
-        ahead = clocks.difference(before, result.pop("now"), clocks.now()) if "now" in result else datetime.timedelta()
+        ahead = clocks.difference(before, result.pop("now"), utc_now()) if "now" in result else datetime.timedelta()
         if not clocks.is_too_wrong(ahead):
             return result
         sentence = f"{clocks.disagreement(ahead)}, and run this again"

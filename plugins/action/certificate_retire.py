@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import ChainAction, diffs_and_warnings
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import REASONS
-from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name, moment
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
 
 ALL = "all"
 
@@ -109,5 +109,5 @@ def _serial_number(installed):
 
 def _still_valid(pending):
     """Return what an earlier run has left to be revoked, unless that has expired by now."""
-    end = moment(pending.get("not_after"))
-    return pending if end and end > datetime.datetime.now(datetime.timezone.utc) else None
+    end = parse_date(pending.get("not_after"))
+    return pending if end and end > utc_now() else None

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import collections.abc
-import datetime
 import os
 import socket
 import typing as t
@@ -14,6 +13,7 @@ from ansible import context
 from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
 
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._current_user import user
@@ -49,7 +49,7 @@ class ActionModule(TlsAction):
         }
         recorded = {}
         if arguments["directory"] and not check_mode:
-            now = datetime.datetime.now(datetime.timezone.utc)
+            now = utc_now()
             recorded = keep_record(
                 arguments["directory"], arguments["keep"], {**run_of(found, task_vars, now), **outcomes}, now
             )

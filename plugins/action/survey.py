@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import shutil
 import typing as t
 
 from ansible.utils.display import Display
 
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
@@ -51,7 +51,7 @@ class ActionModule(TlsAction):
     }
 
     def decide(self, arguments, task_vars):
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = utc_now()
         choose = compiled(arguments["query"])
         hosts = task_vars["ansible_play_hosts_all"]
         variables, progress = task_vars["hostvars"].__getitem__, Progress(display.display)

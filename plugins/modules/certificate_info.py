@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 
 from ansible.module_utils.basic import AnsibleModule
@@ -13,6 +12,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import answer, require_cryptography
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import REQUEST_NAME
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions
 
@@ -32,7 +32,7 @@ def decide(module):
     require_cryptography()
     directory, name = module.params["directory"], module.params["name"]
     names = [name] if name else sorted(folders(directory))
-    now = datetime.datetime.now(datetime.timezone.utc).isoformat()
+    now = utc_now().isoformat()
     return {"changed": False, "now": now, "certificates": [tell(Versions(directory, name)) for name in names]}
 
 

@@ -90,12 +90,3 @@ def file_name(*words: str) -> str:
     """
     digest = hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]
     return f"{re.sub('[^A-Za-z0-9.-]+', '-', words[-1])[:80].strip('.-')}-{digest}"
-
-
-def moment(text: t.Any) -> datetime.datetime | None:
-    """Return the moment that a record or a CA wrote down, or None where it is none."""
-    try:
-        found = datetime.datetime.fromisoformat(re.sub(r"(\.[0-9]{1,6})[0-9]*", r"\1", text).replace("Z", "+00:00"))
-    except (TypeError, ValueError):
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=datetime.timezone.utc)

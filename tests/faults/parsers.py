@@ -108,7 +108,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites imp
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache as answers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cross_signing as crossings
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_answer, check_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import moment
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import expect_date
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import account_key as acme_keys
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import client as acme_network
@@ -990,7 +990,9 @@ PARSERS = (
         *("gate", "the answer of a CA", lambda content: check_answer(content, KEY.public_key(), WANTED, ROOT.pem, NOW)),
         *((PEM, ISSUING.pem + PEM + ROOT.pem + PEM), "der", signed_by(ISSUING.key)),
     ),
-    Parser("waiting", "a moment that a host tells", lambda content: moment(text(content)), (NOW.isoformat().encode(),)),
+    Parser(
+        "waiting", "a moment that a host tells", lambda content: expect_date(text(content)), (NOW.isoformat().encode(),)
+    ),
     Parser("contents", "a file in the inbox of a CA with people in it", read_file_of_inbox, INBOX, "der"),
     Parser("keystores", "a keystore", read_keystore, KEYSTORES, "der"),
     Parser("exports", "what was written", read_ledger, encoded(LEDGER), "json"),

@@ -253,7 +253,7 @@ def test_a_controller_whose_clock_was_ahead_gives_nothing_that_is_not_valid_yet(
     now, ahead = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=10)
     with monkeypatch.context() as wrong:
         for module in (issuance, local_ca):
-            wrong.setattr(module, "_now", lambda: now + ahead)
+            wrong.setattr(module, "utc_now", lambda: now + ahead)
         early = issuance.issue_once(issuer, wanted, csr, "web1", in_use="any")
     late = issuance.issue_once(issuer, wanted, csr, "web1", in_use="any")
     assert not_before(early.chain[0]) > now

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
 try:
@@ -37,7 +38,7 @@ def identity(certificate) -> str:
     """Return how people tell a certificate from others."""
     return (
         f"{common_name(certificate.subject)}, issued by {common_name(certificate.issuer)}, "
-        f"valid until {not_after(certificate):%Y-%m-%d %H:%M:%S} UTC, serial number {certificate.serial_number:x}"
+        f"valid until {format_date(not_after(certificate))}, serial number {certificate.serial_number:x}"
     )
 
 

@@ -25,6 +25,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
     describe_key,
     public_bytes,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
 try:
@@ -154,11 +155,11 @@ def _until_end(block: bytes) -> bytes:
 def _check_dates(certificate, what: str, now: datetime.datetime) -> None:
     if now < not_before(certificate):
         raise TlsError(
-            f"{what} is valid only from {not_before(certificate):%Y-%m-%d %H:%M:%S} UTC, and the clock here says "
+            f"{what} is valid only from {format_date(not_before(certificate))}, and the clock here says "
             f"{now:%Y-%m-%d %H:%M:%S}; set the clock of this host, or wait"
         )
     if not_after(certificate) <= now:
-        raise TlsError(f"{what} expired on {not_after(certificate):%Y-%m-%d %H:%M:%S} UTC; have it issued again")
+        raise TlsError(f"{what} expired on {format_date(not_after(certificate))}; have it issued again")
 
 
 def _names_differ(found: set[str], wanted: set[str]) -> str:

@@ -16,6 +16,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
     load_key,
     wanted_kind,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
 # The share of the lifetime that has to be left, where the request does not say.
@@ -87,14 +88,12 @@ def why_replace(
         return f"it was issued by {issuer}, and {wanted['issuer']} is wanted"
     start, end = not_before(chain[0]), not_after(chain[0])
     said = (wanted.get("renewals") or {}).get(f"{chain[0].serial_number:x}")
-    advised = datetime.datetime.fromisoformat(said["at"]) if said else None
+    advised = parse_date(said["at"]) if said else None
     seed = f"{wanted.get('host')}/{wanted['name']}"
     if now >= renewal_time(start, end, wanted.get("renew_before"), seed, advised):
         if advised is not None and now >= advised:
             return said["reason"]
-        return (
-            f"it expires on {end:%Y-%m-%d %H:%M:%S} UTC, and {(end - now) / (end - start):.0%} of its lifetime is left"
-        )
+        return f"it expires on {format_date(end)}, and {(end - now) / (end - start):.0%} of its lifetime is left"
     return None
 
 

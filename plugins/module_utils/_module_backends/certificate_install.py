@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import os
 import shlex
 
@@ -18,6 +17,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
     parse_chain,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
@@ -82,7 +82,7 @@ def nothing_there(module, wanted, store):
 def install(module, wanted, store):
     """Make the chain, or what was left ready, the current version."""
     store.check_links(wanted)
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = utc_now()
     roots = parse_chain(module.params["roots"].encode()) if module.params["roots"] else None
     current = store.current()
     if not module.params["chain"]:
@@ -162,7 +162,7 @@ def try_out(wanted, store):
 
 def go_back(module, wanted, store):
     """Make the newest earlier version that can still be served the current one."""
-    version = store.previous(datetime.datetime.now(datetime.timezone.utc))
+    version = store.previous(utc_now())
     if version is None:
         return {"changed": False, "msg": f"{wanted['name']} has no earlier version that could be served"}
     if not module.check_mode:

@@ -33,6 +33,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
     write_key,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_renew
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils._store.adopt import find_pair, take_in, to_adopt
@@ -57,7 +58,7 @@ OPTIONS = {
 
 def decide(module):
     require_cryptography()
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = utc_now()
     return {**ask(module, now), "now": now.isoformat()}
 
 

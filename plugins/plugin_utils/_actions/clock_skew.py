@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
 # What a host may be wrong by before nothing is issued for it. CAs date their certificates an hour back for those that are
@@ -19,18 +20,12 @@ WORTH_TELLING = datetime.timedelta(minutes=1)
 UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
-def now() -> datetime.datetime:
-    """Return what the clock of the controller says."""
-    return datetime.datetime.now(datetime.timezone.utc)
-
-
 def difference(before: datetime.datetime, told: str, after: datetime.datetime) -> datetime.timedelta:
     """Return by how much a host is ahead that *told* its time between two moments of the controller; less than none: behind."""
-    try:
-        moment = datetime.datetime.fromisoformat(told).astimezone(datetime.timezone.utc)
-    except (ValueError, OverflowError) as error:
-        raise TlsError(f"the host says that it is {told!r} now; look at what it is doing") from error
-    return moment - min(max(moment, before), max(before, after))
+    date = parse_date(told)
+    if date is None:
+        raise TlsError(f"the host says that it is {told!r} now; look at what it is doing")
+    return date - min(max(date, before), max(before, after))
 
 
 def disagreement(ahead: datetime.timedelta) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
 PLAIN, LATE = "plain", "late"
@@ -50,7 +51,7 @@ def urgency(lifetime: dict[str, str] | None, now: datetime.datetime) -> str:
     """
     if not lifetime:
         return PLAIN
-    start, end = moment(lifetime["not_before"]), moment(lifetime["not_after"])
+    start, end = expect_date(lifetime["not_before"]), expect_date(lifetime["not_after"])
     left = (end - now) / (end - start) if end > start else 0
     return next((word for share, word in REMINDERS if left >= share), LATE)
 
@@ -61,7 +62,7 @@ def describe(waiting: Waiting, lifetime: dict[str, t.Any] | None, now: datetime.
     return {
         "for": LOUD.get(loud, "") + waiting.sentence,
         "since": waiting.since.isoformat(timespec="seconds"),
-        "until": moment(lifetime["not_after"]).isoformat(timespec="seconds") if lifetime else None,
+        "until": expect_date(lifetime["not_after"]).isoformat(timespec="seconds") if lifetime else None,
         "urgency": loud,
         "names": lifetime.get("names", []) if lifetime else [],
     }
@@ -70,38 +71,27 @@ def describe(waiting: Waiting, lifetime: dict[str, t.Any] | None, now: datetime.
 def sentence(waiting: Waiting, lifetime: dict[str, t.Any] | None, now: datetime.datetime) -> str:
     """Return what waits in one sentence. Raises TlsError with it when there is no time left to wait."""
     told = describe(waiting, lifetime, now)
-    given_up = f", given up on {readable(waiting.until)}" if waiting.until else ""
-    said = f"{told['for']} (waiting since {readable(waiting.since)}{given_up}; {_meanwhile(lifetime, told['urgency'], now)})"
+    given_up = f", given up on {format_date(waiting.until, 'minutes')}" if waiting.until else ""
+    said = f"{told['for']} (waiting since {format_date(waiting.since, 'minutes')}{given_up}; {_meanwhile(lifetime, told['urgency'], now)})"
     if told["urgency"] == LATE:
         raise TlsError(said, waiting=told, changed=waiting.changed)
     return said
 
 
-def utc_now() -> datetime.datetime:
-    """Return the time, in UTC and whole seconds."""
-    return datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
-
-
-def moment(text: str) -> datetime.datetime:
-    """Return a moment that was written in ISO 8601. Hosts write some of them, and may write anything."""
-    try:
-        when = datetime.datetime.fromisoformat(text)
-        return (when if when.tzinfo else when.replace(tzinfo=datetime.timezone.utc)).astimezone(datetime.timezone.utc)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise TlsError(f"{text!r} is no moment in ISO 8601; look at what the host is doing") from error
-
-
-def readable(when: datetime.datetime) -> str:
-    """Return a moment as people read it."""
-    return f"{when.astimezone(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC"
+def expect_date(text: str) -> datetime.datetime:
+    """Return a date that is written in ISO 8601. Raises TlsError for anything else, since hosts write some of them."""
+    date = parse_date(text)
+    if date is None:
+        raise TlsError(f"{text!r} is no moment in ISO 8601; look at what the host is doing")
+    return date
 
 
 def _meanwhile(lifetime: dict[str, t.Any] | None, loud: str, now: datetime.datetime) -> str:
     """Return what becomes of the certificate in use."""
     if not lifetime:
         return "no certificate is in use until then"
-    start, end = moment(lifetime["not_before"]), moment(lifetime["not_after"])
+    start, end = expect_date(lifetime["not_before"]), expect_date(lifetime["not_after"])
     if end <= now:
-        return f"the certificate in use expired on {readable(end)}"
+        return f"the certificate in use expired on {format_date(end, 'minutes')}"
     left = "" if loud == PLAIN else f", {(end - now) / (end - start):.0%} of its lifetime is left"
-    return f"the certificate in use goes on until {readable(end)}{left}"
+    return f"the certificate in use goes on until {format_date(end, 'minutes')}{left}"

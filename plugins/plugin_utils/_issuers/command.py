@@ -20,10 +20,11 @@ import time
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import BEGIN
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import LARGEST
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Waiting, moment, utc_now
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Waiting, expect_date
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import read_roots
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import printable
 from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import end
@@ -76,7 +77,7 @@ class Command:
         status, answer, complaint = self._run(csr, {**os.environ, **self.environment, **variables})
         program, said = os.path.basename(self.argv[0]), _last_words(complaint)
         if status == WAITS:
-            since = moment(request["since"]) if request.get("since") else utc_now()
+            since = expect_date(request["since"]) if request.get("since") else utc_now().replace(microsecond=0)
             return Waiting(
                 f"{program} says: {said}" if said else f"{program} waits for somebody (exit status {WAITS})", since
             )

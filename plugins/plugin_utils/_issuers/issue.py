@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-import datetime
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_replace
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import Answer, Answers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_answer, check_request
@@ -61,13 +61,13 @@ def issue_once(
                 return said
             roots = issuer.roots()  # which may have been made meanwhile
             try:
-                chain = check_answer(said, public_key, wanted, roots, _now(), crossing)
+                chain = check_answer(said, public_key, wanted, roots, utc_now(), crossing)
             except TlsError as error:
                 raise TlsError(
                     f"the answer of {wanted['issuer']} for the certificate of {wanted['name']} is refused, and nothing is changed: {error}"
                 ) from error
             try:
-                answer.keep(chain, _now())
+                answer.keep(chain, utc_now())
             except OSError as error:  # what was bought is used all the same
                 warnings = [
                     f"{wanted['issuer']} issues this certificate again if this run dies now: {system_error(error)}"
@@ -122,14 +122,10 @@ def still_does(
     chain: list, public_key: t.Any, wanted: dict, roots: bytes | None, in_use: str | None, crossing: Crossing = STRAIGHT
 ) -> bool:
     """Say whether a chain that was issued before is what a CA may answer now, is not due on its host, and not what is in use."""
-    now = _now()
+    now = utc_now()
     try:
         check_answer(to_pem(chain), public_key, wanted, roots, now, crossing)
     except TlsError:
         return False
     trusted = parse_chain(roots) if roots else None
     return why_replace(chain, public_key, None, wanted, now, trusted) is None and fingerprint(chain[0]) != in_use
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc)

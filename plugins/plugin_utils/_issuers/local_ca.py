@@ -31,6 +31,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
     public_bytes,
     subject_name,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     create_file,
@@ -105,7 +106,7 @@ class LocalCa:
     def issue(self, request: dict, csr: bytes, host: str) -> bytes:
         """Sign for the names of the request, with nothing out of the CSR but its public key."""
         lifetime = self._lifetime(request)
-        now = _now()
+        now = utc_now()
         with self._opened() as (key, issuing):
             if now + lifetime > not_after(issuing):
                 raise TlsError(
@@ -130,7 +131,7 @@ class LocalCa:
             "request": request["name"],
             "names": request["domains"],
             "not_after": not_after(chain[0]).isoformat(),
-            "issued_at": _now().isoformat(),
+            "issued_at": utc_now().isoformat(),
             "revoked_at": None,
             "reason": None,
             "certificate": to_pem(chain[:1]).decode(),
@@ -152,7 +153,7 @@ class LocalCa:
                 return False
             if pretend:
                 return True
-            record.update(revoked_at=_now().isoformat(), reason=reason)
+            record.update(revoked_at=utc_now().isoformat(), reason=reason)
             replace_file(path, _json(record))
             self._write_crl(key, issuing)
         return True
@@ -182,7 +183,7 @@ class LocalCa:
         for name in leftovers:
             os.unlink(self._path(name))
         os.makedirs(self._path("issued"), mode=0o700, exist_ok=True)
-        now = _now()
+        now = utc_now()
         root_key, issuing_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
         root_name = _name(f"{self.name} Root CA {now:%Y-%m-%d}", self.name)
         issuing_name = _name(f"{self.name} Issuing CA {now:%Y-%m-%d}", self.name)
@@ -234,14 +235,14 @@ class LocalCa:
         """Write a new revocation list once half of the life of the present one is over."""
         try:
             present = x509.load_pem_x509_crl(read_file(self._path("crl.pem")) or b"")
-            is_fresh = present.next_update_utc - _now() >= CRL_LIFETIME / 2
+            is_fresh = present.next_update_utc - utc_now() >= CRL_LIFETIME / 2
         except (ValueError, TypeError, UnsupportedAlgorithm):  # lost or damaged; the records have all of it
             is_fresh = False
         if not is_fresh:
             self._write_crl(key, issuing)
 
     def _write_crl(self, key: t.Any, issuing: t.Any) -> None:
-        now = _now()
+        now = utc_now()
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(issuing.subject)
@@ -294,10 +295,6 @@ class LocalCa:
 
     def _path(self, *parts: str) -> str:
         return os.path.join(self.directory, *parts)
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc)
 
 
 def _checked_name(name: str) -> str:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import collections.abc
 import contextlib
-import datetime
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import printable
 
@@ -298,16 +298,13 @@ def _all(rows: dict[str, list]) -> list:
 
 def _moment(value: t.Any) -> str | None:
     """Return a moment in UTC and ISO 8601, or None for what is none."""
-    try:
-        moment = datetime.datetime.fromisoformat(value)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
-        return moment.astimezone(datetime.timezone.utc).isoformat(timespec="seconds")
-    except (TypeError, ValueError, OverflowError):
-        return None
+    date = parse_date(value)
+    return date.isoformat(timespec="seconds") if date else None
 
 
 def _readable(moment: str) -> str:
-    return f"{datetime.datetime.fromisoformat(moment):%Y-%m-%d %H:%M} UTC"
+    date = parse_date(moment)
+    return format_date(date, "minutes") if date else moment
 
 
 def _has_failed(item: t.Any) -> bool:

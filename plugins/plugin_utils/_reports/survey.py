@@ -24,6 +24,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
     parse_chain,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_replace
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
@@ -155,7 +156,7 @@ def look(endpoint: Endpoint) -> Finding:
         chain, protocol, distrust = _seen(address, port, domain, trust=roots is None)
         if names_of(chain[0]) == set(wanted["domains"]):
             wanted = {**wanted, "renewals": advice(issuer, host, wanted["name"], chain[0])}
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = utc_now()
         reason = why_replace(chain, chain[0].public_key(), None, wanted, now, roots) or distrust
         left = (not_after(chain[0]) - now).total_seconds() / 86400
         return Finding(

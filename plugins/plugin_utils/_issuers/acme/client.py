@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import datetime
 import json
 import os
 import re
@@ -20,6 +19,7 @@ import ssl
 import time
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     Unreachable,
@@ -90,7 +90,7 @@ class Reply(t.NamedTuple):
 
     def wait(self) -> float | None:
         """Return for how many seconds the server wants to be left alone."""
-        return retry_after(self.headers, datetime.datetime.now(datetime.timezone.utc))
+        return retry_after(self.headers, utc_now())
 
 
 class Signer(t.NamedTuple):

@@ -32,6 +32,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
@@ -217,7 +218,7 @@ class Acme:
         """
         if leaf is not None:
             self.renewals.add(host, request, leaf)
-        now = _now()
+        now = utc_now()
         for name in self.renewals.stale(host, request, now):
             with self._asking:
                 self.renewals.ask(host, request, name, self._networks(), now)
@@ -292,7 +293,7 @@ class Acme:
         from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import Orders, Wanted
 
         account = self._account(directory)
-        replaced = self.renewals.predecessor(host, request["name"], directory.url, request["domains"], _now())
+        replaced = self.renewals.predecessor(host, request["name"], directory.url, request["domains"], utc_now())
         wanted = Wanted(csr, request["domains"], directory.profile, replaced, directory.preferred_root)
         return step(Orders(self._orders(), account, self._solver(account), self.timeout), wanted)
 
@@ -320,7 +321,7 @@ class Acme:
         before = list(self.renewals.present(host, request["name"]))
         new = self.renewals.add(host, request["name"], leaf, directory=directory.url, replaced=False)
         self.renewals.replace(host, request["name"], [name for name in before if name != new])
-        self.state.within("succeeded").write(self._success(request), {"at": _now().isoformat()})
+        self.state.within("succeeded").write(self._success(request), {"at": utc_now().isoformat()})
 
     def _forget_orders(self, certificate: str) -> None:
         """Forget the orders that came to a certificate, so that nobody gets it again."""
@@ -331,11 +332,11 @@ class Acme:
 
     def _tidy(self) -> None:
         """Remove once a day what nobody asks for again."""
-        if self.state.read("swept").get("day") == f"{_now():%Y-%m-%d}":
+        if self.state.read("swept").get("day") == f"{utc_now():%Y-%m-%d}":
             return
-        self.state.write("swept", {"day": f"{_now():%Y-%m-%d}"})
+        self.state.write("swept", {"day": f"{utc_now():%Y-%m-%d}"})
         for name in ("orders", "limits", "failures", "certificates"):
-            self.state.within(name).sweep(KEPT * (10 if name == "certificates" else 1), _now())
+            self.state.within(name).sweep(KEPT * (10 if name == "certificates" else 1), utc_now())
 
     # not a parser: it reads what the collection has made or checked
     def _wanted(self, request: dict) -> str:
@@ -402,7 +403,3 @@ def _begun(orders: t.Any, wanted: t.Any) -> list:
 def _is_away(error: TlsError) -> bool:
     """Say whether somebody could not answer, rather than would not."""
     return isinstance(error, Unreachable) or getattr(error, "status", 0) >= 500
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import datetime
 import hashlib
 import ipaddress
 import random
@@ -26,6 +25,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_request
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_address
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account import Account
@@ -138,7 +138,7 @@ class Order:
             leaf = parse_chain(self.record.get("chain", "").encode())[0]
         except TlsError:
             return None
-        age = datetime.datetime.now(datetime.timezone.utc) - not_before(leaf)
+        age = utc_now() - not_before(leaf)
         return self.record["chain"].encode() if age < FRESH * (not_after(leaf) - not_before(leaf)) else None
 
     def _found(self) -> dict[str, t.Any] | None:
@@ -234,7 +234,7 @@ class Order:
     # not a parser: it only passes on foreign input
     def _check(self, chain: bytes) -> None:
         """Make sure that a certificate is what was ordered; one that is not would come again from the same order."""
-        public_key, now = load_request(self.wanted.csr).public_key(), datetime.datetime.now(datetime.timezone.utc)
+        public_key, now = load_request(self.wanted.csr).public_key(), utc_now()
         try:
             check_answer(chain, public_key, {"domains": self.wanted.names}, None, now)
         except TlsError as error:

@@ -16,9 +16,10 @@ import re
 import time
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem
-from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name, moment
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
 
 PATIENCE = 20.0  # seconds that are waited for a CA within a run; what takes longer is left to a later one
 LONGEST = datetime.timedelta(days=8)  # what a CA may ask for; the longest known limit counts a week
@@ -38,8 +39,8 @@ class Limits:
         """Wait while the CA wants to be left alone. Raises a Problem where that takes longer than *patience* seconds."""
         waits = self.state.read(self.name)
         for scope in (EVERYTHING, *scopes(names)):
-            until = moment((waits.get(scope) or {}).get("until"))
-            left = (until - _now()).total_seconds() if until else 0
+            until = parse_date((waits.get(scope) or {}).get("until"))
+            left = (until - utc_now()).total_seconds() if until else 0
             if left > patience:
                 raise Problem(waits[scope]["sentence"], "rateLimited", wait=left)
             if left > 0:
@@ -48,15 +49,15 @@ class Limits:
     def remember(self, refusal: Problem, names: t.Sequence[str] = ()) -> Problem:
         """Write down that the CA wants to be left alone; return the refusal, with the time until then."""
         seconds = min(max(refusal.wait if refusal.wait is not None else UNTOLD, 1.0), LONGEST.total_seconds())
-        until = _now() + datetime.timedelta(seconds=seconds)
-        told = refusal.advising(f"nothing is asked again before {until:%Y-%m-%d %H:%M:%S} UTC")
+        until = utc_now() + datetime.timedelta(seconds=seconds)
+        told = refusal.advising(f"nothing is asked again before {format_date(until)}")
         told.code, told.wait = refusal.code or "rateLimited", seconds
         self._write(until, str(told), concerned(refusal.words, names))
         return told
 
     def leave(self, sentence: str) -> None:
         """Write down that the CA cannot be reached, so that not each of many forks waits for it as long as this one did."""
-        until = _now() + AWAY
+        until = utc_now() + AWAY
         self._write(until, f"{sentence}. It is asked again from {until:%H:%M:%S} UTC on", [EVERYTHING])
 
     def _write(self, until: datetime.datetime, sentence: str, about: list[str]) -> None:
@@ -65,7 +66,7 @@ class Limits:
             waits = {
                 scope: wait
                 for scope, wait in self.state.read(self.name).items()
-                if isinstance(wait, dict) and (moment(wait.get("until")) or until) > _now()
+                if isinstance(wait, dict) and (parse_date(wait.get("until")) or until) > utc_now()
             }
             self.state.write(self.name, {**waits, **dict.fromkeys(about, record)})
 
@@ -80,11 +81,11 @@ class Failures:
         """Make sure that a request may be tried. *wanted* tells what is asked for: something else may be tried at once."""
         name = file_name(host, request)
         record = self.state.read(name)
-        until = moment(record.get("until"))
-        if record.get("wanted") == wanted and until and until > _now():
+        until = parse_date(record.get("until"))
+        if record.get("wanted") == wanted and until and until > utc_now():
             times = "once" if record["count"] == 1 else f"{record['count']} times in a row"
             raise TlsError(
-                f"this failed {times}, and is tried again from {until:%Y-%m-%d %H:%M:%S} UTC on, so that the CA does not bar you; "
+                f"this failed {times}, and is tried again from {format_date(until)} on, so that the CA does not bar you; "
                 f"the last time: {record['sentence']}. Once that is put right, remove {self.state.file(name)} to have it tried at once"
             )
 
@@ -94,7 +95,7 @@ class Failures:
         with self.state.locked(name):
             record = self.state.read(name)
             count = record.get("count", 0) + 1 if record.get("wanted") == wanted else 1
-            until = _now() + REST[min(count, len(REST)) - 1]
+            until = utc_now() + REST[min(count, len(REST)) - 1]
             self.state.write(name, {"wanted": wanted, "count": count, "until": until.isoformat(), "sentence": sentence})
 
     def forget(self, host: str, request: str) -> None:
@@ -173,7 +174,3 @@ def _date(text: str) -> datetime.datetime | None:
     except (TypeError, ValueError, IndexError):
         return None
     return found if found.tzinfo else found.replace(tzinfo=datetime.timezone.utc)
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc)

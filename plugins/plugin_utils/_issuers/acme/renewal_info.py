@@ -23,6 +23,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import base64url
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
@@ -30,7 +31,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.proble
     Unreachable,
     printable,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name, moment
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
 
 try:
     from cryptography import x509
@@ -64,7 +65,7 @@ class Renewals:
         return [
             certificate
             for certificate, entry in self._entries(host, request).items()
-            if (moment(entry.get("next")) or now) <= now < (moment(entry.get("not_after")) or now)
+            if (parse_date(entry.get("next")) or now) <= now < (parse_date(entry.get("not_after")) or now)
             and not (entry.get("replaced") or entry.get("revoked"))
         ]
 
@@ -109,7 +110,7 @@ class Renewals:
             (entry["not_before"], name)
             for name, entry in self.present(host, request).items()
             if entry.get("directory") == directory
-            and (moment(entry["not_after"]) or now) > now
+            and (parse_date(entry["not_after"]) or now) > now
             and set(domains) & names_of(parse_chain(entry["certificate"].encode())[0])
         ]
         return max(fits)[1] if fits else None
@@ -164,7 +165,7 @@ class Renewals:
         again = UNTOLD if wait is None else min(max(datetime.timedelta(seconds=wait), SOONEST), LATEST)
         document = reply.json()
         told: dict[str, t.Any] = {"directory": network.url, "next": (now + again).isoformat()}
-        found = window(document, moment(entry["not_after"]) or now)
+        found = window(document, parse_date(entry["not_after"]) or now)
         if found is None:  # as if nothing had been answered
             return told
         start, end = (edge.isoformat() for edge in found)
@@ -186,8 +187,8 @@ class Renewals:
         with self.state.locked(name):
             entries = self._entries(host, request)
             yield entries
-            now = datetime.datetime.now(datetime.timezone.utc)
-            valid = {one: entry for one, entry in entries.items() if (moment(entry.get("not_after")) or now) > now}
+            now = utc_now()
+            valid = {one: entry for one, entry in entries.items() if (parse_date(entry.get("not_after")) or now) > now}
             newest = sorted(valid, key=lambda one: valid[one]["not_before"])[-MOST:]
             kept = {one: valid[one] for one in newest}
             self.state.write(name, {"host": host, "request": request, "certificates": kept})
@@ -208,7 +209,7 @@ def certificate_id(leaf: t.Any) -> str | None:
 def window(document: dict, end_of_life: datetime.datetime) -> tuple[datetime.datetime, datetime.datetime] | None:
     """Return the window that a CA suggests, or None where it makes no sense: without an end after its start, or past the lifetime."""
     said = document.get("suggestedWindow")
-    start, end = (moment(said.get(edge)) for edge in ("start", "end")) if isinstance(said, dict) else (None, None)
+    start, end = (parse_date(said.get(edge)) for edge in ("start", "end")) if isinstance(said, dict) else (None, None)
     if start is None or end is None or end <= start or start >= end_of_life:
         return None
     return start, min(end, end_of_life)
@@ -217,9 +218,10 @@ def window(document: dict, end_of_life: datetime.datetime) -> tuple[datetime.dat
 def reason(entry: dict[str, t.Any]) -> str:
     """Return why a certificate is to be renewed when the CA says so."""
     host = re.sub("^https?://([^/]*).*", r"\1", entry.get("directory") or "the CA")
-    chosen = moment(entry.get("chosen"))
+    chosen = parse_date(entry.get("chosen"))
     page = f"; see {entry['explanation']}" if entry.get("explanation") else ""
-    return f"{host} wants it renewed from {chosen:%Y-%m-%d %H:%M:%S} UTC on{page}"
+    when = f" from {format_date(chosen)} on" if chosen else ""
+    return f"{host} wants it renewed{when}{page}"
 
 
 def _pause(failures: int) -> datetime.timedelta:

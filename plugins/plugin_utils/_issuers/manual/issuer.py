@@ -35,13 +35,14 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
     load_request,
     subject_name,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked, read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._current_user import user
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import STRAIGHT
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Waiting, moment, utc_now
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Waiting, expect_date
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import read_roots
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import contents
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbox import (
@@ -114,7 +115,7 @@ class Manual:
 
     def issue(self, request: dict, csr: bytes, host: str) -> bytes | Waiting:
         """Return what the inbox has for a signing request, or have people hand it in, once."""
-        now = utc_now()
+        now = utc_now().replace(microsecond=0)
         with self._opened():
             self._expire(now)
             record = self.queue.get(_key(csr))
@@ -144,7 +145,7 @@ class Manual:
         if record is None or record["state"] != WAITING:
             return None
         entries = read_inbox(self.inbox, self.settings["passwords"]) if os.path.isdir(self.inbox) else []
-        if self._answer(entries, record, request, csr, utc_now()) is not None:
+        if self._answer(entries, record, request, csr, utc_now().replace(microsecond=0)) is not None:
             return None
         return self._waits(entries, record, request, is_new=False)
 
@@ -154,7 +155,7 @@ class Manual:
             return False
         with self._opened():
             given_up = [record for record in self.queue.waiting(host) if record["request"] == name]
-            self._close(given_up, "it was withdrawn, since it is no longer wanted", utc_now())
+            self._close(given_up, "it was withdrawn, since it is no longer wanted", utc_now().replace(microsecond=0))
         return bool(given_up)
 
     def waiting_names(self, host: str) -> list[str]:
@@ -293,7 +294,7 @@ class Manual:
             about = [remark for remark in self.remarks if remark.startswith(tuple(keys))]
             raise TlsError(f"{'. '.join(about)}", changed=is_new)
         path = os.path.join(self.outbox.directory, f"{record['stem']}.csr")
-        since = moment(record["handed_in"])
+        since = expect_date(record["handed_in"])
         return Waiting(
             f"hand {path} in to {request['issuer']}, and put what comes back into {self.inbox}",
             since=since,
@@ -304,7 +305,7 @@ class Manual:
     def _expire(self, now: datetime.datetime) -> None:
         """Close what nobody answers any more, and forget what was closed long ago."""
         waiting = self.queue.waiting()
-        old = [record for record in waiting if moment(record["handed_in"]) < now - self.patience]
+        old = [record for record in waiting if expect_date(record["handed_in"]) < now - self.patience]
         self._close(old, f"nobody answered it for {self.patience.days} days", now)
         self.queue.forget(now)
 

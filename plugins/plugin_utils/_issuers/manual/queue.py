@@ -14,7 +14,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file, replace_file
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import moment
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import expect_date
 
 WAITING, ANSWERED, WITHDRAWN = "waiting", "answered", "withdrawn"
 REMEMBERED = datetime.timedelta(days=400)  # so that an answer that comes late is told what it is
@@ -65,7 +65,7 @@ class Queue:
     def forget(self, now: datetime.datetime) -> None:
         """Remove the records of what was closed so long ago that nobody will ask for it."""
         for record in self.records():
-            if record["state"] != WAITING and moment(record["closed"]) < now - REMEMBERED:
+            if record["state"] != WAITING and expect_date(record["closed"]) < now - REMEMBERED:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self._path(record["key"]))
 

@@ -113,7 +113,7 @@ def test_an_answer_for_another_key_is_never_used(tmp_path, csr):
     seller = Seller(tmp_path)
     issue_once(seller, WANTED, csr, "web1")
     with Answers(seller.answers).to(csr, seller.terms(WANTED)) as answer:
-        answer.keep(seller.authority.chain(NAMES, new_key()), issuance._now())
+        answer.keep(seller.authority.chain(NAMES, new_key()), issuance.utc_now())
     assert issue_once(seller, WANTED, csr, "web1").is_new
 
 
@@ -180,11 +180,11 @@ def test_a_private_ca_records_what_it_signs_once_whenever_it_is_killed(tmp_path,
 
 
 def test_an_answer_keeps_its_place_while_a_request_waits(tmp_path, csr, monkeypatch):
-    seller, now = Seller(tmp_path), issuance._now()
+    seller, now = Seller(tmp_path), issuance.utc_now()
     issue_once(seller, WANTED, csr, "web1")
-    monkeypatch.setattr(issuance, "_now", lambda: now + 29 * DAY)
+    monkeypatch.setattr(issuance, "utc_now", lambda: now + 29 * DAY)
     assert not issue_once(seller, WANTED, csr, "web1").is_new
-    monkeypatch.setattr(issuance, "_now", lambda: now + 80 * DAY)
+    monkeypatch.setattr(issuance, "utc_now", lambda: now + 80 * DAY)
     with pytest.raises(TlsError, match="expired"):
         seller.days = (-1, 0)
         issue_once(seller, WANTED, csr, "web1")

@@ -525,7 +525,7 @@ def test_a_revocation_list_in_the_second_half_of_its_life_is_renewed(folder, mon
     assert (folder / "crl.pem").read_bytes() == before
     monkeypatch.setattr(
         local_ca,
-        "_now",
+        "utc_now",
         lambda: datetime.datetime.now(datetime.timezone.utc) + 16 * DAY,
     )
     issue(ca)

@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_l
     retry_after,
     scopes,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name, moment
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
 
 NOW = datetime.datetime(2026, 11, 21, 12, 0, 0, tzinfo=datetime.timezone.utc)
 NAMES = ["www.example.org", "*.shop.example.org"]
@@ -120,8 +120,3 @@ def test_files_are_named_so_that_people_find_them():
     assert file_name("web1", "www.example.org").startswith("www.example.org-")
     assert file_name("web1", "www") != file_name("web", "1www")
     assert "/" not in file_name("../../x", "../../etc/passwd")
-
-
-@pytest.mark.parametrize("text", [None, 5, "", "soon", {}])
-def test_what_is_no_moment_is_none(text):
-    assert moment(text) is None
