@@ -8,10 +8,14 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change import find_change, no_change, prove
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import find_firewall, first_looks
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change import (
+    no_firewall_result,
+    plan_change,
+    verify_change,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import detect_firewall, initial_queries
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Look, Transcript, think, to_wire
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import make_doors
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import parse_port_accesses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.registry import BACKENDS
 
 ATTEMPTS = 3  # at a change between two looks of somebody else
@@ -30,19 +34,19 @@ class ActionModule(TlsAction):
     }
 
     def decide(self, arguments, task_vars):
-        make_doors(arguments["ports"], arguments["protocol"], arguments["sources"])
+        parse_port_accesses(arguments["ports"], arguments["protocol"], arguments["sources"])
         if arguments["backend"] == "none":
-            return no_change(arguments)
+            return no_firewall_result(arguments)
         self._task_vars = task_vars
         return self._settle(arguments)
 
     def _settle(self, wanted):
         """Return the result, once the host is as it is wanted, or in check mode, how it would be."""
-        transcript = Transcript(self._ask(first_looks(wanted["backend"])))
+        transcript = Transcript(self._ask(initial_queries(wanted["backend"])))
         for _attempt in range(ATTEMPTS):
-            change = think(lambda host: find_change(host, wanted), transcript, self._ask)
+            change = think(lambda host: plan_change(host, wanted), transcript, self._ask)
             if change is None:
-                return no_change(wanted)
+                return no_firewall_result(wanted)
             if not change.steps or self._task.check_mode:
                 return change.result(change.expected(), change.firewall.warnings, self._task.check_mode)
             told = self._tell(_plan(change, transcript))
@@ -55,14 +59,14 @@ class ActionModule(TlsAction):
 
     def _proved(self, change, transcript):
         """Return the result, once what was done can be read back."""
-        name, doors, wanted = change.firewall.name, change.doors, change.wanted
-        firewall = think(lambda host: find_firewall(host, name, doors, wanted["zone"]), transcript, self._ask)
-        prove(firewall, doors, wanted["state"])
+        name, accesses, wanted = change.firewall.name, change.accesses, change.wanted
+        firewall = think(lambda host: detect_firewall(host, name, accesses, wanted["zone"]), transcript, self._ask)
+        verify_change(firewall, accesses, wanted["state"])
         warnings = list(dict.fromkeys(change.firewall.warnings + firewall.warnings))
-        return change.result(firewall.lines(doors), warnings, False)
+        return change.result(firewall.lines(accesses), warnings, False)
 
     def _ask(self, looks):
-        return self._tell({"looks": [look.on_wire() for look in looks]})["answers"]
+        return self._tell({"looks": [look.to_arguments() for look in looks]})["answers"]
 
     def _tell(self, arguments):
         return self.visit("firewall_transcript", arguments, self._task_vars)
@@ -73,8 +77,8 @@ def _plan(change, transcript):
     return {
         "unless_changed": [
             [list(map(to_wire, question)), transcript.answers[question]]
-            for question in change.firewall.basis(change.steps)
+            for question in change.firewall.preconditions(change.steps)
         ],
-        "steps": [step.on_wire() for step in change.steps],
-        "looks": [Look((), list(transcript.answers)).on_wire()],
+        "steps": [step.to_arguments() for step in change.steps],
+        "looks": [Look((), list(transcript.answers)).to_arguments()],
     }

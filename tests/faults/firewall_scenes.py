@@ -77,7 +77,7 @@ def firewalld(machine: Machine) -> None:
     machine.command("sh", "-c", "until firewall-cmd --state > /dev/null 2>&1; do sleep 0.05; done")
 
 
-class Door(ActionModule):
+class FirewallPort(ActionModule):
     """firewall_port, whose host is a machine; strace watches where it does something there."""
 
     def __init__(self, machine: Machine, strace: list[str] | None, traced: tuple[str, ...]) -> None:
@@ -130,13 +130,13 @@ class FirewallScene:
 
     def run(self, machine: Machine, strace: list[str] | None, traced: tuple[str, ...]) -> Visit:
         """Run the action."""
-        door = Door(machine, strace, traced)
+        action = FirewallPort(machine, strace, traced)
         wanted = {"protocol": "tcp", "sources": [], "state": "open", "backend": "auto", "zone": None, "ports": [443]}
         try:
-            result = door.decide({**wanted, **self.wanted}, {})
+            result = action.decide({**wanted, **self.wanted}, {})
         except TlsError as error:
             result = {"failed": True, "msg": str(error)}
-        return Visit(result, door.watched.signal, door.watched.calls) if door.watched else Visit(result)
+        return Visit(result, action.watched.signal, action.watched.calls) if action.watched else Visit(result)
 
     def ordinary(self, machine: Machine) -> dict:
         """Do what an ordinary run does."""

@@ -61,8 +61,8 @@ def nft_rule(handle, target) -> bytes:
 def a_block_that_is_cut_off() -> bytes:
     """Return a file with a block of ours that has no end, and one within another one."""
     rule = "add rule inet filter input tcp dport 443 accept\n"
-    cut, whole = f"{nftables.BEGIN}\n{rule}", f"{nftables.BEGIN}\n{rule}{nftables.END}\n"
-    return f"{whole}{cut}flush ruleset\n{cut}{whole}{nftables.END}\n{cut}".encode()
+    cut, whole = f"{nftables.BLOCK_BEGIN}\n{rule}", f"{nftables.BLOCK_BEGIN}\n{rule}{nftables.BLOCK_END}\n"
+    return f"{whole}{cut}flush ruleset\n{cut}{whole}{nftables.BLOCK_END}\n{cut}".encode()
 
 
 def services(count: int) -> bytes:

@@ -90,12 +90,12 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_resu
     validated_result,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import firewalld, nftables, parse_nft
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change import find_change
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import find_firewall, first_looks
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change import plan_change
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import detect_firewall, initial_queries
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Transcript, think
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_iptables import parse_iptables
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import make_doors
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import judge, openers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import parse_port_accesses
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import evaluate, find_allow_rules
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_name, normal_names
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import (
     duration,
@@ -144,7 +144,9 @@ CSR = make_request(KEY, NAMES, {})
 WANTED = complete_request(
     ArgumentSpecValidator(REQUEST["options"]).validate({"name": "www", "domains": NAMES}).validated_parameters
 )
-DOORS = make_doors([80, 443], "tcp", ["192.0.2.0/24", "2001:db8::/32"]) + make_doors([443], "tcp", [])
+PORT_ACCESSES = parse_port_accesses([80, 443], "tcp", ["192.0.2.0/24", "2001:db8::/32"]) + parse_port_accesses(
+    [443], "tcp", []
+)
 
 
 class Parser(t.NamedTuple):
@@ -459,41 +461,41 @@ def read_durations(content: bytes) -> None:
     assert NOW <= renewal_time(NOW, NOW + 90 * DAY, normal, "web1/www") <= NOW + 90 * DAY
 
 
-def judge_rules(ruleset: dict, chain: str) -> None:
-    for door in DOORS:
-        judge(ruleset, chain, door)
-        judge(ruleset, chain, door, True)
-        for rule in openers(ruleset, chain, door):
-            rule.opens_only(DOORS)
-            parse_nft.describe(rule)
+def evaluate_rules(ruleset: dict, chain: str) -> None:
+    for access in PORT_ACCESSES:
+        evaluate(ruleset, chain, access)
+        evaluate(ruleset, chain, access, ignore_allow_rules=True)
+        for rule in find_allow_rules(ruleset, chain, access):
+            rule.allows_only(PORT_ACCESSES)
+            parse_nft.format_nft_rule(rule)
 
 
 def read_iptables(content: bytes) -> None:
-    judge_rules(parse_iptables(text(content)), "INPUT")
+    evaluate_rules(parse_iptables(text(content)), "INPUT")
 
 
 def read_nftables(content: bytes) -> None:
     for base in parse_nft.parse_nftables(text(content)):
-        assert base.name and base.versions
-        judge_rules(base.ruleset, base.chain)
+        assert base.name and base.ip_versions
+        evaluate_rules(base.ruleset, base.chain)
 
 
 def read_nft_file(content: bytes) -> None:
-    for doors in parse_nft.parse_nft_file(text(content)).values():
-        for door in doors:
-            again = parse_nft.parse_nft_door(parse_nft.describe(door))
-            assert again and (again.protocols, again.ports, again.sources) == (door.protocols, door.ports, door.sources)
+    for rules in parse_nft.parse_nft_file(text(content)).values():
+        for rule in rules:
+            again = parse_nft.parse_nft_allow_rule(parse_nft.format_nft_rule(rule))
+            assert again and (again.protocols, again.ports, again.sources) == (rule.protocols, rule.ports, rule.sources)
     _rest, blocks = nftables.split_blocks(text(content))
     lines = nftables.parse_block(blocks[0]) if blocks else []
-    whole = nftables.with_block(text(content), lines)
-    assert nftables.with_block(whole, lines) == whole
+    whole = nftables.replace_block(text(content), lines)
+    assert nftables.replace_block(whole, lines) == whole
 
 
 def read_zone(content: bytes) -> None:
     listing, _line, service = text(content).partition("\n\n")
     firewalld.service_names(listing)
-    for zone in firewalld.zone_listings(text(content)).values():
-        judge_rules(firewalld.parse_zone(zone, {"https": service, "http": listing}), "zone")
+    for zone in firewalld.split_zones(text(content)).values():
+        evaluate_rules(firewalld.parse_zone(zone, {"https": service, "http": listing}), "zone")
 
 
 def read_routes(content: bytes) -> None:
@@ -505,11 +507,11 @@ def look_at_firewall(said: t.Any) -> None:
     """Take answers as a host gives them to firewall_transcript, once and for ever."""
     for state in ("open", "closed"):
         wanted = checked(FirewallAction.ARGUMENTS, {"ports": [443], "state": state})
-        change = think(functools.partial(find_change, wanted=wanted), Transcript(said), lambda _looks: [])
+        change = think(functools.partial(plan_change, wanted=wanted), Transcript(said), lambda _looks: [])
         if change:
             change.result(change.expected(), change.firewall.warnings, True)
             for step in change.steps:
-                step.on_wire()
+                step.to_arguments()
 
 
 def read_problem(value: t.Any) -> None:
@@ -688,8 +690,8 @@ def listing(files: dict[str, str]) -> bytes:
 
 def answers_of(host: t.Any, backend: str = "auto") -> bytes:
     """Return all that a recorded host answers, as it travels."""
-    transcript = Transcript(host.visit(first_looks(backend)))
-    think(lambda one: find_firewall(one, backend, DOORS), transcript, host.visit)
+    transcript = Transcript(host.visit(initial_queries(backend)))
+    think(lambda one: detect_firewall(one, backend, PORT_ACCESSES), transcript, host.visit)
     return json.dumps([[list(question), answer] for question, answer in transcript.answers.items()]).encode()
 
 
@@ -719,7 +721,7 @@ LISTINGS = (
         recorded_firewalls.IPTABLES_NOW,
         recorded_firewalls.RULES_V4,
         recorded_firewalls.RULES_V6,
-        recorded_firewalls.IPTABLES,
+        recorded_firewalls.IPTABLES_RULES,
     ),
     *(
         part.replace("{6}", "")
@@ -1043,8 +1045,8 @@ PARSERS = (
                 (
                     recorded_firewalls.NFT_FILE,
                     (
-                        f"{recorded_firewalls.NFT_FILE}\n{nftables.BEGIN}\ntable inet filter {{\n\tchain input {{\n\t}}\n}}\n"
-                        f"add rule inet filter input tcp dport 443 accept\n{nftables.END}\n"
+                        f"{recorded_firewalls.NFT_FILE}\n{nftables.BLOCK_BEGIN}\ntable inet filter {{\n\tchain input {{\n\t}}\n}}\n"
+                        f"add rule inet filter input tcp dport 443 accept\n{nftables.BLOCK_END}\n"
                     ),
                 ),
             )

@@ -9,23 +9,23 @@ from __future__ import annotations
 import json
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import detect
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import first_looks
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import initial_queries
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Transcript, think
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
     ANY_IPV4,
-    Door,
-    make_doors,
+    PortAccess,
+    parse_port_accesses,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import judge
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import evaluate
 from ansible_collections.evergreen.tls.tests.unit.recordings import RecordedHost
 
-EVERYBODY = make_doors([443], "tcp", [])
+EVERYBODY = parse_port_accesses([443], "tcp", [])
 
 
-def find_firewall(host, backend, doors, zone=None):
+def detect_firewall(host, backend, accesses, zone=None):
     """Return the firewall of a host that is asked as often as it takes."""
-    transcript = Transcript(host.visit(first_looks(backend)))
-    return think(lambda told: detect.find_firewall(told, backend, doors, zone), transcript, host.visit)
+    transcript = Transcript(host.visit(initial_queries(backend)))
+    return think(lambda told: detect.detect_firewall(told, backend, accesses, zone), transcript, host.visit)
 
 
 def commands(steps):
@@ -224,7 +224,7 @@ IDLE = {
 
 
 # As `iptables -S` lists it on Debian 12.
-IPTABLES = """\
+IPTABLES_RULES = """\
 -P INPUT DROP
 -P FORWARD ACCEPT
 -P OUTPUT ACCEPT
@@ -254,4 +254,4 @@ IPTABLES = """\
 
 
 def verdict(ruleset, port, network=ANY_IPV4, protocol="tcp", chain="INPUT"):
-    return judge(ruleset, chain, Door(protocol, port, network)).verdict
+    return evaluate(ruleset, chain, PortAccess(protocol, port, network)).verdict

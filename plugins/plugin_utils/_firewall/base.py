@@ -19,72 +19,74 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state
     to_wire,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
-    Door,
+    PortAccess,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import (
-    Judgement,
+    Decision,
     Rule,
     Ruleset,
-    judge,
-    openers,
+    evaluate,
+    find_allow_rules,
 )
 
 
-class Step(t.NamedTuple):
+class Command(t.NamedTuple):
     """Something to be done: a program to run, or a file to replace once that program has accepted its new content."""
 
     argv: list[str]
     stdin: str | None = None
     path: str | None = None
-    adds: tuple[str, ...] = ()
-    removes: tuple[str, ...] = ()
+    added_rules: tuple[str, ...] = ()
+    removed_rules: tuple[str, ...] = ()
 
-    def on_wire(self) -> dict[str, t.Any]:
+    def to_arguments(self) -> dict[str, t.Any]:
         """Return the step as an argument of firewall_transcript."""
         texts = {"stdin": self.stdin, "path": self.path}
         return {"argv": list(map(to_wire, self.argv)), **{name: text and to_wire(text) for name, text in texts.items()}}
 
 
-class Layer(t.NamedTuple):
+class InputFilter(t.NamedTuple):
     """One way into the host as a firewall has it: now, or after a restart."""
 
     where: str
     now: bool
-    versions: tuple[int, ...]
+    ip_versions: tuple[int, ...]
     ruleset: Ruleset
     chain: str
 
-    def doors(self, doors: t.Iterable[Door]) -> list[Door]:
+    def accesses(self, accesses: t.Iterable[PortAccess]) -> list[PortAccess]:
         """Return those of the doors that come by here."""
-        return [door for door in doors if door.network.version in self.versions]
+        return [access for access in accesses if access.network.version in self.ip_versions]
 
-    def unaided(self, doors: t.Iterable[Door]) -> set[str | None]:
+    def verdicts_without_allow_rules(self, accesses: t.Iterable[PortAccess]) -> set[str | None]:
         """Return what becomes of doors when no rule lets them in."""
-        return {judge(self.ruleset, self.chain, door, True).verdict for door in self.doors(doors)}
+        return {evaluate(self.ruleset, self.chain, access, True).verdict for access in self.accesses(accesses)}
 
     def lines(self, *words: str) -> tuple[str, ...]:
         """Return rules as people are shown them."""
         return tuple(f"{self.where}: {one}" for one in words)
 
 
-class Shut(t.NamedTuple):
+class BlockedAccess(t.NamedTuple):
     """A door that a layer does not let in, and why."""
 
-    layer: Layer
-    door: Door
-    judgement: Judgement
+    input_filter: InputFilter
+    access: PortAccess
+    decision: Decision
 
     @property
-    def is_walled(self) -> bool:
+    def is_denied(self) -> bool:
         """Say whether a rule refuses the door, and not just the lack of one."""
-        return self.judgement.verdict == "refuse" and self.judgement.rule is not None
+        return self.decision.verdict == "deny" and self.decision.rule is not None
 
     @property
-    def sentence(self) -> str:
-        """Say what keeps the door shut."""
-        rule = self.judgement.rule if self.is_walled else None
+    def message(self) -> str:
+        """Say what keeps the door entry."""
+        rule = self.decision.rule if self.is_denied else None
         cause = f"the rule `{rule.words}` refuses" if rule else "no rule lets in"
-        return f"{self.layer.where}: {cause} {self.door.protocol} {self.door.port} from {self.door.network}"
+        return (
+            f"{self.input_filter.where}: {cause} {self.access.protocol} {self.access.port} from {self.access.network}"
+        )
 
 
 class Firewall:
@@ -97,8 +99,8 @@ class Firewall:
     needs: tuple[Question, ...] = ()  # what holds where it is active
     asks: tuple[Question, ...] = ()  # what look() wants to know
 
-    def __init__(self, layers: list[Layer]) -> None:
-        self.layers = layers
+    def __init__(self, filters: list[InputFilter]) -> None:
+        self.filters = filters
         self.warnings: list[str] = []  # why something would not be the same after a restart
         self.notes: list[str] = []
 
@@ -115,66 +117,78 @@ class Firewall:
     @property
     def has_rules(self) -> bool:
         """Say whether anything is filtered now."""
-        chains = [layer.ruleset[layer.chain] for layer in self.layers if layer.now]
-        return any(chain.rules or chain.policy == "refuse" for chain in chains)
+        chains = [input_filter.ruleset[input_filter.chain] for input_filter in self.filters if input_filter.now]
+        return any(chain.rules or chain.policy == "deny" for chain in chains)
 
-    def shut(self, doors: t.Iterable[Door]) -> list[Shut]:
+    def blocked(self, accesses: t.Iterable[PortAccess]) -> list[BlockedAccess]:
         """Return what is not open, now or after a restart."""
         return [
-            Shut(layer, door, judgement)
-            for layer in self.layers
-            for door in layer.doors(doors)
-            if (judgement := judge(layer.ruleset, layer.chain, door)).verdict != "accept"
+            BlockedAccess(input_filter, access, decision)
+            for input_filter in self.filters
+            for access in input_filter.accesses(accesses)
+            if (decision := evaluate(input_filter.ruleset, input_filter.chain, access)).verdict != "accept"
         ]
 
-    def removable(self, doors: list[Door]) -> list[tuple[Layer, Rule]]:
+    def removable_rules(self, accesses: list[PortAccess]) -> list[tuple[InputFilter, Rule]]:
         """Return the rules that open these doors and nothing else."""
-        return [(layer, rule) for layer, rule in self.openings(doors) if rule.opens_only(doors)]
+        return [(input_filter, rule) for input_filter, rule in self.allow_rules(accesses) if rule.allows_only(accesses)]
 
-    def openings(self, doors: list[Door]) -> list[tuple[Layer, Rule]]:
+    def allow_rules(self, accesses: list[PortAccess]) -> list[tuple[InputFilter, Rule]]:
         """Return the rules that let in at least some of what these doors are for."""
-        found: list[tuple[Layer, Rule]] = []
-        for layer in self.layers:
-            rules = [rule for door in layer.doors(doors) for rule in openers(layer.ruleset, layer.chain, door)]
-            found += [(layer, rule) for rule in dict.fromkeys(rules)]
+        found: list[tuple[InputFilter, Rule]] = []
+        for input_filter in self.filters:
+            rules = [
+                rule
+                for access in input_filter.accesses(accesses)
+                for rule in find_allow_rules(input_filter.ruleset, input_filter.chain, access)
+            ]
+            found += [(input_filter, rule) for rule in dict.fromkeys(rules)]
         return found
 
-    def unguarded(self, doors: list[Door]) -> list[Layer]:
+    def unfiltered(self, accesses: list[PortAccess]) -> list[InputFilter]:
         """Return the layers that would let in some of these doors without any rule for them."""
-        return [layer for layer in self.layers if "accept" in layer.unaided(doors)]
+        return [
+            input_filter
+            for input_filter in self.filters
+            if "accept" in input_filter.verdicts_without_allow_rules(accesses)
+        ]
 
-    def refuses(self, doors: list[Door]) -> bool:
+    def is_denying(self, accesses: list[PortAccess]) -> bool:
         """Say whether any of these doors would be refused now, were there no rule for it."""
-        return any("refuse" in layer.unaided(doors) for layer in self.layers if layer.now)
+        return any(
+            "deny" in input_filter.verdicts_without_allow_rules(accesses)
+            for input_filter in self.filters
+            if input_filter.now
+        )
 
-    def closable(self, doors: list[Door]) -> list[int]:
+    def removable_ports(self, accesses: list[PortAccess]) -> list[int]:
         """Return the ports of the rules that closing removes."""
-        return _ports([rule for _layer, rule in self.removable(doors)])
+        return rule_ports([rule for _layer, rule in self.removable_rules(accesses)])
 
-    def lines(self, doors: list[Door]) -> list[str]:
+    def lines(self, accesses: list[PortAccess]) -> list[str]:
         """Return the rules that concern these doors, for people."""
-        return [line for layer, rule in self.openings(doors) for line in layer.lines(rule.words)]
+        return [line for input_filter, rule in self.allow_rules(accesses) for line in input_filter.lines(rule.words)]
 
-    def basis(self, steps: list[Step]) -> list[Question]:
+    def preconditions(self, steps: list[Command]) -> list[Question]:
         """Return what must not have changed when these steps are taken."""
         return [("read", step.path) for step in steps if step.path]
 
-    def opening(self, doors: list[Door]) -> list[Step]:
+    def plan_open(self, accesses: list[PortAccess]) -> list[Command]:
         """Return what has to be done until the doors are open."""
         raise NotImplementedError
 
-    def closing(self, doors: list[Door]) -> list[Step]:
+    def plan_close(self, accesses: list[PortAccess]) -> list[Command]:
         """Return what has to be done until no rule opens just these doors."""
         raise NotImplementedError
 
 
-def _ports(rules: t.Iterable[Rule]) -> list[int]:
+def rule_ports(rules: t.Iterable[Rule]) -> list[int]:
     """Return all ports of some rules."""
     return sorted({port for rule in rules for low, high in rule.ports or () for port in range(low, high + 1)})
 
 
-def refuse_walls(shuts: t.Iterable[Shut]) -> None:
+def reject_denied(blocked: t.Iterable[BlockedAccess]) -> None:
     """Give up before anything is changed where a rule of ours would come behind one that refuses."""
-    for shut in shuts:
-        if shut.is_walled:
-            raise TlsError(f"{shut.sentence}, whatever is opened; remove that rule and run this again")
+    for entry in blocked:
+        if entry.is_denied:
+            raise TlsError(f"{entry.message}, whatever is opened; remove that rule and run this again")

@@ -9,34 +9,34 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base import Firewall, Step
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import find_firewall
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base import Command, Firewall
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import detect_firewall
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Transcript
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import Door, make_doors
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import PortAccess, parse_port_accesses
 
 
 class Change(t.NamedTuple):
     """The firewall of a host as it is, and the steps to what is *wanted*, which are the arguments of firewall_port."""
 
     wanted: dict[str, t.Any]
-    doors: list[Door]
+    accesses: list[PortAccess]
     firewall: Firewall
-    steps: list[Step]
+    steps: list[Command]
     opened: list[int]
     closed: list[int]
 
     def expected(self) -> list[str]:
         """Return the rules that there will be, for people."""
-        before = self.firewall.lines(self.doors)
-        after = [line for line in before if not any(line in step.removes for step in self.steps)]
-        return after + [line for step in self.steps for line in step.adds if line not in after]
+        before = self.firewall.lines(self.accesses)
+        after = [line for line in before if not any(line in step.removed_rules for step in self.steps)]
+        return after + [line for step in self.steps for line in step.added_rules if line not in after]
 
     def result(self, after: list[str], warnings: list[str], pretended: bool) -> dict[str, t.Any]:
         """Return the result of firewall_port, given the rules that there are *after* the change."""
-        firewall, doors = self.firewall, self.doors
+        firewall, accesses = self.firewall, self.accesses
         sentences = [
             say(self.wanted, firewall, self.steps, pretended),
-            *still_open(self.wanted, firewall, doors, after),
+            *remaining_access(self.wanted, firewall, accesses, after),
         ]
         told = warnings + firewall.notes
         return {
@@ -49,27 +49,27 @@ class Change(t.NamedTuple):
             "msg": " ".join([*sentences, *told]),
             **({"warnings": told} if told else {}),
             "diff": {
-                "before": as_text(firewall.lines(doors)),
-                "after": as_text(after),
+                "before": diff_text(firewall.lines(accesses)),
+                "after": diff_text(after),
                 "before_header": firewall.name,
                 "after_header": firewall.name,
             },
         }
 
 
-def find_change(host: Transcript, wanted: dict[str, t.Any]) -> Change | None:
+def plan_change(host: Transcript, wanted: dict[str, t.Any]) -> Change | None:
     """Return what has to be done on a host, or None where no firewall is active."""
-    doors = make_doors(wanted["ports"], wanted["protocol"], wanted["sources"])
-    firewall = find_firewall(host, wanted["backend"], doors, wanted["zone"])
+    accesses = parse_port_accesses(wanted["ports"], wanted["protocol"], wanted["sources"])
+    firewall = detect_firewall(host, wanted["backend"], accesses, wanted["zone"])
     if firewall is None:
         return None
     if wanted["state"] == "open":
-        opened = sorted({shut.door.port for shut in firewall.shut(doors)})
-        return Change(wanted, doors, firewall, firewall.opening(doors), opened, [])
-    return Change(wanted, doors, firewall, firewall.closing(doors), [], firewall.closable(doors))
+        opened = sorted({entry.access.port for entry in firewall.blocked(accesses)})
+        return Change(wanted, accesses, firewall, firewall.plan_open(accesses), opened, [])
+    return Change(wanted, accesses, firewall, firewall.plan_close(accesses), [], firewall.removable_ports(accesses))
 
 
-def no_change(wanted: dict[str, t.Any]) -> dict[str, t.Any]:
+def no_firewall_result(wanted: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return the result of firewall_port where there is no firewall."""
     return {
         "changed": False,
@@ -77,20 +77,20 @@ def no_change(wanted: dict[str, t.Any]) -> dict[str, t.Any]:
         "opened": [],
         "closed": [],
         "persistent": True,
-        "msg": say_none(wanted),
+        "msg": no_firewall_message(wanted),
     }
 
 
-def prove(firewall, doors, state):
+def verify_change(firewall, accesses, state):
     """Make sure that what was done can be read back."""
-    if state == "open" and (shut := firewall.shut(doors)):
+    if state == "open" and (blocked := firewall.blocked(accesses)):
         raise TlsError(
-            f"{firewall.name} took the new rules, but {shut[0].sentence}; remove what is in the way and run this again"
+            f"{firewall.name} took the new rules, but {blocked[0].message}; remove what is in the way and run this again"
         )
-    if state == "closed" and (left := firewall.removable(doors)):
-        layer, rule = left[0]
+    if state == "closed" and (left := firewall.removable_rules(accesses)):
+        input_filter, rule = left[0]
         raise TlsError(
-            f"{firewall.name} still has the rule `{rule.words}` ({layer.where}); remove it by hand and run this again"
+            f"{firewall.name} still has the rule `{rule.words}` ({input_filter.where}); remove it by hand and run this again"
         )
 
 
@@ -113,7 +113,7 @@ def say(wanted, firewall, steps, check_mode):
     return f"{'Would remove' if check_mode else 'Removed'} what opens just {ports} to {sources} in {where}."
 
 
-def say_none(wanted):
+def no_firewall_message(wanted):
     """Say that there is nothing to open or to close."""
     ports, sources = what(wanted)
     if wanted["backend"] == "none":
@@ -125,15 +125,17 @@ def say_none(wanted):
     )
 
 
-def still_open(wanted, firewall, doors, lines):
+def remaining_access(wanted, firewall, accesses, lines):
     """Say which rules open more than what is to be closed and let it in with that, or that nothing refuses it."""
     if wanted["state"] == "open":
         return []
     ways = [f"`{line}`" for line in lines]
-    ways += [f"the policy for what no rule is for ({layer.where})" for layer in firewall.unguarded(doors)]
+    ways += [
+        f"the policy for what no rule is for ({input_filter.where})" for input_filter in firewall.unfiltered(accesses)
+    ]
     return [f"Some of it still comes in by {', '.join(ways)}."] if ways else []
 
 
-def as_text(lines):
+def diff_text(lines):
     """Return lines as a diff wants them."""
     return "".join(f"{line}\n" for line in lines)

@@ -20,13 +20,13 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.iptables import Iptables
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.nftables import Nftables
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
-    Door,
+    PortAccess,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.registry import BACKENDS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.ufw import Ufw
 
 
-def first_looks(backend: str) -> list[Look]:
+def initial_queries(backend: str) -> list[Look]:
     """Return the looks at a host after which find_firewall() can answer, if nothing is out of the ordinary."""
     if backend != "auto":
         chosen = BACKENDS[backend]
@@ -38,7 +38,9 @@ def first_looks(backend: str) -> list[Look]:
     ]
 
 
-def find_firewall(host: Transcript, backend: str, doors: list[Door], zone: str | None = None) -> Firewall | None:
+def detect_firewall(
+    host: Transcript, backend: str, accesses: list[PortAccess], zone: str | None = None
+) -> Firewall | None:
     """Return the firewall that is named, or the one that is active; None where nothing filters."""
     if backend != "auto":
         chosen = BACKENDS[backend]
@@ -48,18 +50,18 @@ def find_firewall(host: Transcript, backend: str, doors: list[Door], zone: str |
             raise TlsError(
                 f"{backend} is not running on this host; start it with `{chosen.start}`, or choose backend: auto"
             )
-        return _look(chosen, host, doors, zone)
+        return _read_firewall(chosen, host, accesses, zone)
     for chosen in (Firewalld, Ufw):
         if host.has(chosen.program) and chosen.may_be_active(host) and chosen.is_active(host):
-            return _look(chosen, host, doors, zone)
-    found = [_look(chosen, host, doors) for chosen in (Nftables, Iptables) if host.has(chosen.program)]
-    guards = [firewall for firewall in found if firewall.refuses(doors)]
+            return _read_firewall(chosen, host, accesses, zone)
+    found = [_read_firewall(chosen, host, accesses) for chosen in (Nftables, Iptables) if host.has(chosen.program)]
+    guards = [firewall for firewall in found if firewall.is_denying(accesses)]
     active = guards or [firewall for firewall in found if firewall.has_rules]
     if len(guards) > 1:
         guards[0].notes.append("iptables filters on this host besides nftables; run this again with backend: iptables.")
     return active[0] if active else None
 
 
-def _look(chosen: t.Any, host: Transcript, doors: list[Door], zone: str | None = None) -> Firewall:
+def _read_firewall(chosen: t.Any, host: Transcript, accesses: list[PortAccess], zone: str | None = None) -> Firewall:
     host.tell(chosen.asks)  # all at once
-    return chosen.look(host, doors, zone)
+    return chosen.look(host, accesses, zone)

@@ -42,7 +42,7 @@ class Look(t.NamedTuple):
     needs: t.Sequence[Question]
     asks: t.Sequence[Question]
 
-    def on_wire(self) -> dict[str, list[list[str]]]:
+    def to_arguments(self) -> dict[str, list[list[str]]]:
         """Return the look as an argument of firewall_transcript."""
         return {name: [list(map(to_wire, question)) for question in getattr(self, name)] for name in self._fields}
 

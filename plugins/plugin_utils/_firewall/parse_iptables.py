@@ -56,7 +56,13 @@ def parse_iptables(text: str) -> Ruleset:
 
 def _iptables_rule(line: str, chain: str, words: list[str], number: int) -> Rule | None:
     """Return one rule, or None for one that new connections from other hosts never meet."""
-    found: dict[str, t.Any] = {"verdict": "", "chain": chain, "handle": number, "words": line, "vague": False}
+    found: dict[str, t.Any] = {
+        "verdict": "",
+        "chain": chain,
+        "handle": number,
+        "words": line,
+        "has_unknown_match": False,
+    }
     rest, negated = list(words), False
     while rest:
         option = rest.pop(0)
@@ -68,25 +74,25 @@ def _iptables_rule(line: str, chain: str, words: list[str], number: int) -> Rule
             try:
                 found["sources"] = tuple(ipaddress.ip_network(one, strict=False) for one in value.split(","))
             except ValueError:  # the name of a host, say, which a file may hold
-                found["vague"] = True
+                found["has_unknown_match"] = True
                 negated = False
             if negated:
-                found.update(partial=True, sources=None, spared=found["sources"])
+                found.update(is_partial=True, sources=None, excluded_sources=found["sources"])
         elif option in ("-p", "--protocol"):
             if value not in ("all", "0"):
                 found["protocols"] = (PROTOCOL_NUMBERS.get(value, value),)
-            found["vague"] |= negated
+            found["has_unknown_match"] |= negated
         elif option in ("--dport", "--destination-port", "--dports", "--destination-ports"):
             try:
                 found["ports"] = port_ranges(value, ":")
             except ValueError:
-                found["vague"] = True
-            found["vague"] |= negated
+                found["has_unknown_match"] = True
+            found["has_unknown_match"] |= negated
         elif option in ("-i", "--in-interface"):
             if (value == "lo") != negated:
                 return None
             if value != "lo":
-                found["partial"] = True
+                found["is_partial"] = True
         elif option in ("--ctstate", "--state"):
             if ("NEW" in value.split(",")) == negated:
                 return None
@@ -96,12 +102,12 @@ def _iptables_rule(line: str, chain: str, words: list[str], number: int) -> Rule
         elif option in ("-j", "--jump", "-g", "--goto"):
             found["verdict"] = IPTABLES_VERDICTS.get(value, "jump")
             found["target"] = "" if value in IPTABLES_VERDICTS else value
-            found["final"] = option in ("-g", "--goto")
+            found["is_goto"] = option in ("-g", "--goto")
         elif option in ("-m", "--match"):
             if value not in IPTABLES_EXTENSIONS and value != found.get("protocols", ("",))[0]:
-                found["vague"] = True
+                found["has_unknown_match"] = True
         elif option.startswith("-") and option not in ("--comment", "--reject-with"):
-            found["vague"] = True
+            found["has_unknown_match"] = True
         negated = False
         if option.startswith("-") and rest:
             rest.pop(0)

@@ -15,7 +15,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
     ANY,
     Network,
-    within,
+    is_within,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import (
     IPTABLES_VERDICTS,
@@ -33,10 +33,10 @@ NFT_VERDICTS = {
     "jump": "jump",
     "goto": "jump",
 }
-NFT_SILENT = {"counter", "log", "comment", "mangle", "notrack", "meta", "ct helper"}
+NFT_NEUTRAL_STATEMENTS = {"counter", "log", "comment", "mangle", "notrack", "meta", "ct helper"}
 
 
-class Base(t.NamedTuple):
+class BaseChain(t.NamedTuple):
     """A chain of nftables that packets for this host enter first, with the chains of its table."""
 
     family: str
@@ -45,7 +45,7 @@ class Base(t.NamedTuple):
     ruleset: Ruleset
 
     @property
-    def versions(self) -> tuple[int, ...]:
+    def ip_versions(self) -> tuple[int, ...]:
         """Return the versions of IP that come by here."""
         return {"ip": (4,), "ip6": (6,)}.get(self.family, (4, 6))
 
@@ -55,7 +55,7 @@ class Base(t.NamedTuple):
         return f"{self.family} {self.table} {self.chain}"
 
 
-def parse_nftables(text: str) -> list[Base]:
+def parse_nftables(text: str) -> list[BaseChain]:
     """Return the chains that packets for this host enter first, from the listing of `nft -j list ruleset`.
 
     nft may add warnings behind its JSON. The handle of a rule is nft's.
@@ -64,7 +64,7 @@ def parse_nftables(text: str) -> list[Base]:
         return _nft_bases(text)
 
 
-def _nft_bases(text: str) -> list[Base]:
+def _nft_bases(text: str) -> list[BaseChain]:
     start = text.find("{")
     listing = json.JSONDecoder().raw_decode(text[start:])[0]["nftables"] if start >= 0 else []
     items = [next(iter(item.items())) for item in listing]
@@ -79,7 +79,7 @@ def _nft_bases(text: str) -> list[Base]:
             else:
                 ruleset[item["name"]] = Chain(policy=NFT_VERDICTS[item.get("policy", "accept")] if is_base else None)
             if is_base and item["family"] in ("ip", "ip6", "inet"):
-                bases.append((item.get("prio", 0), Base(item["family"], item["table"], item["name"], ruleset)))
+                bases.append((item.get("prio", 0), BaseChain(item["family"], item["table"], item["name"], ruleset)))
     for kind, item in items:
         if kind == "rule":
             ruleset, named = tables[item["family"], item["table"]]
@@ -90,87 +90,87 @@ def _nft_bases(text: str) -> list[Base]:
 def _nft_rules(item: dict[str, t.Any], named: dict[str, t.Any]) -> list[Rule]:
     """Return what one rule of nft says: nothing for new connections from elsewhere, one thing, or a map's many."""
     found: dict[str, t.Any] = {"verdict": "", "words": "", "chain": item["chain"], "handle": int(item["handle"])}
-    found["vague"] = False
+    found["has_unknown_match"] = False
     rules: list[Rule] = []
     for statement in item.get("expr", []):
         kind, body = next(iter(statement.items()))
         if kind == "match":
-            if not _nft_match(found, body["left"], body["op"], body["right"], named):
+            if not _add_match(found, body["left"], body["op"], body["right"], named):
                 return []
         elif kind in NFT_VERDICTS:
             found["verdict"] = NFT_VERDICTS[kind]
             found["target"] = str(body["target"]) if kind in ("jump", "goto") else ""
-            found["final"] = kind == "goto"
+            found["is_goto"] = kind == "goto"
         elif kind == "xt" and body == {"type": "target", "name": "REJECT"}:  # before nft 1.0, xt says nothing of itself
-            found["verdict"] = "refuse"
+            found["verdict"] = "deny"
         elif kind == "vmap":
             for key, verdict in _nft_elements(body["data"], named) or []:
-                one = {**found, "shared": True}
+                one = {**found, "is_shared": True}
                 word, target = next(iter(verdict.items()))
-                if _nft_match(one, body["key"], "==", key, named) and word in NFT_VERDICTS:
+                if _add_match(one, body["key"], "==", key, named) and word in NFT_VERDICTS:
                     one.update(
-                        verdict=NFT_VERDICTS[word], target=str((target or {}).get("target", "")), final=word == "goto"
+                        verdict=NFT_VERDICTS[word], target=str((target or {}).get("target", "")), is_goto=word == "goto"
                     )
                     rules.append(Rule(**one))
-        elif kind not in NFT_SILENT:
-            found["vague"] = True
+        elif kind not in NFT_NEUTRAL_STATEMENTS:
+            found["has_unknown_match"] = True
     if found["verdict"]:
         rules.append(Rule(**found))
     number = f" # handle {found['handle']}"
-    return [dataclasses.replace(rule, words=describe(rule) + number) for rule in rules]
+    return [dataclasses.replace(rule, words=format_nft_rule(rule) + number) for rule in rules]
 
 
-def _nft_match(found: dict[str, t.Any], left: t.Any, operator: str, right: t.Any, named: dict[str, t.Any]) -> bool:
+def _add_match(found: dict[str, t.Any], left: t.Any, operator: str, right: t.Any, named: dict[str, t.Any]) -> bool:
     """Add one condition to what is known of a rule; return False when new connections from elsewhere never meet it."""
     negated = operator == "!="
     values = _nft_elements(right, named)
     kind, body = next(iter(left.items())) if isinstance(left, dict) else ("", None)
     if values is None or kind not in ("payload", "meta", "ct", "fib"):
-        found["vague"] = True
+        found["has_unknown_match"] = True
     elif kind == "ct" and body.get("key") == "state":
         return ("new" in values) != negated
     elif kind == "meta" and body["key"] in ("iif", "iifname"):
         if "lo" in values:
             return negated
-        found["partial"] = True
+        found["is_partial"] = True
     elif kind == "meta" and body["key"] == "nfproto" and not negated:
-        _nft_sources(found, [ANY[{"ipv4": 4, "ipv6": 6}[one]] for one in values if one in ("ipv4", "ipv6")])
+        _restrict_sources(found, [ANY[{"ipv4": 4, "ipv6": 6}[one]] for one in values if one in ("ipv4", "ipv6")])
     elif (kind == "meta" and body["key"] == "l4proto") or (
         kind == "payload" and body.get("field") in ("protocol", "nexthdr")
     ):
         found["protocols"] = tuple(PROTOCOL_NUMBERS.get(str(one), one) for one in values)
-        found["vague"] |= negated
+        found["has_unknown_match"] |= negated
         if kind == "payload":
-            _nft_sources(found, [ANY[6 if body["protocol"] == "ip6" else 4]])
+            _restrict_sources(found, [ANY[6 if body["protocol"] == "ip6" else 4]])
     elif kind == "payload" and body.get("field") == "saddr" and body["protocol"] in ("ip", "ip6"):
         networks = [_nft_network(one) for one in values]
         if negated:
-            found.update(partial=True, spared=tuple(one for one in networks if one))
-        _nft_sources(found, [ANY[6 if body["protocol"] == "ip6" else 4]] if negated else networks)
+            found.update(is_partial=True, excluded_sources=tuple(one for one in networks if one))
+        _restrict_sources(found, [ANY[6 if body["protocol"] == "ip6" else 4]] if negated else networks)
     elif kind == "payload" and body.get("field") == "dport":
         if body["protocol"] != "th":
             found["protocols"] = (body["protocol"],)
         try:
             found["ports"] = tuple(_nft_range(one) for one in values)
         except (TypeError, ValueError):
-            found["vague"] = True
-        found["vague"] |= negated
+            found["has_unknown_match"] = True
+        found["has_unknown_match"] |= negated
     elif kind == "payload" and body.get("protocol") not in ("ip", "ip6", "th", None):
         found["protocols"] = (body["protocol"],)
-        found["vague"] = True
+        found["has_unknown_match"] = True
     elif not (kind == "fib" and body.get("result") == "type" and "local" in values and not negated):
-        found["vague"] = True
+        found["has_unknown_match"] = True
     return True
 
 
-def _nft_sources(found: dict[str, t.Any], networks: list[t.Any]) -> None:
+def _restrict_sources(found: dict[str, t.Any], networks: list[t.Any]) -> None:
     """Narrow the sources of a rule: a second condition counts together with the first."""
     if None in networks:
-        found["vague"] = True
+        found["has_unknown_match"] = True
         return
     known = found.get("sources")
     found["sources"] = (
-        tuple(one for one in networks if known is None or any(within(one, other) for other in known)) or known
+        tuple(one for one in networks if known is None or any(is_within(one, other) for other in known)) or known
     )
 
 
@@ -201,10 +201,10 @@ def _nft_range(value: t.Any) -> tuple[int, int]:
     return port_number(str(low)), port_number(str(high))
 
 
-NFT_PLACE = re.compile(r"(?:add\s+)?(table|chain)\s+(?:(ip6?|inet)\s+)?([^\s{]+)(?:\s+([^\s{]+))?\s*(?:\{|$)")
+NFT_TABLE_OR_CHAIN = re.compile(r"(?:add\s+)?(table|chain)\s+(?:(ip6?|inet)\s+)?([^\s{]+)(?:\s+([^\s{]+))?\s*(?:\{|$)")
 NFT_RULE = re.compile(r"(?:add|insert)\s+rule\s+(ip6?|inet)\s+(\S+)\s+(\S+)\s+(.*)")
-NFT_OPENS = re.compile(r"\b(?:table|chain)\s")
-NFT_DOOR = re.compile(
+NFT_BLOCK_START = re.compile(r"\b(?:table|chain)\s")
+NFT_ALLOW_RULE = re.compile(
     r"^(?:meta\s+nfproto\s+(?P<nfproto>ipv[46])\s+)?(?:ip6?\s+saddr\s+(?P<sources>\{[^}]*\}|\S+)\s+)?"
     r"(?P<protocol>tcp|udp)\s+dport\s+(?P<ports>\{[^}]*\}|\S+)\s+"
     r"(?:ct\s+state\s+(?:new|\{\s*new\s*\})\s+)?(?:counter\s+)?accept(?:\s+comment\s+\"[^\"]*\")?$"
@@ -216,12 +216,12 @@ def parse_nft_file(text: str) -> dict[str, list[Rule]]:
 
     The language of nft is larger than this; a door in words that are not read here is taken for none.
     """
-    doors: dict[str, list[Rule]] = {}
+    accesses: dict[str, list[Rule]] = {}
     family, table, chain = "ip", "", ""
     text = re.sub(r"(^|\s)#.*$", "", text, flags=re.MULTILINE)
     for statement in _nft_statements(text):
         statement = statement.strip()
-        if place := NFT_PLACE.match(statement):
+        if place := NFT_TABLE_OR_CHAIN.match(statement):
             if place[1] == "table":
                 family, table, chain = place[2] or "ip", place[3], ""
             elif place[2]:
@@ -231,9 +231,9 @@ def parse_nft_file(text: str) -> dict[str, list[Rule]]:
         elif rule := NFT_RULE.match(statement):
             family, table, chain, statement = rule.groups()
         if chain:
-            here = doors.setdefault(f"{family} {table} {chain}", [])
-            here += [door for door in [parse_nft_door(statement)] if door]
-    return doors
+            here = accesses.setdefault(f"{family} {table} {chain}", [])
+            here += [access for access in [parse_nft_allow_rule(statement)] if access]
+    return accesses
 
 
 def _nft_statements(text: str) -> t.Iterator[str]:
@@ -241,7 +241,7 @@ def _nft_statements(text: str) -> t.Iterator[str]:
     *parts, last = re.split(r"([;{\n])", text)
     statement = ""
     for part, end in zip(parts[::2], parts[1::2]):
-        opens = NFT_OPENS.search(part) if end == "{" else None
+        opens = NFT_BLOCK_START.search(part) if end == "{" else None
         if opens:
             yield statement + part[: opens.start()]
             yield part[opens.start() :] + end
@@ -254,9 +254,9 @@ def _nft_statements(text: str) -> t.Iterator[str]:
     yield statement + last
 
 
-def parse_nft_door(words: str) -> Rule | None:
+def parse_nft_allow_rule(words: str) -> Rule | None:
     """Return the rule that these words of nft make, when it is a plain door."""
-    match = NFT_DOOR.match(words.strip())
+    match = NFT_ALLOW_RULE.match(words.strip())
     if not match:
         return None
     try:
@@ -271,7 +271,7 @@ def parse_nft_door(words: str) -> Rule | None:
     return Rule("accept", words.strip(), (match["protocol"],), ports, sources)
 
 
-def describe(rule: Rule) -> str:
+def format_nft_rule(rule: Rule) -> str:
     """Return the words of nft for a rule whose match is understood."""
     words = []
     for family, version in (("ip", 4), ("ip6", 6)):
@@ -287,8 +287,8 @@ def describe(rule: Rule) -> str:
         )
     elif rule.protocols:
         words.append(f"meta l4proto {_one_or_set(rule.protocols)}")
-    words += ["…"] if rule.vague or rule.partial else []
-    words.append(f"jump {rule.target}" if rule.target else {"refuse": "drop"}.get(rule.verdict, rule.verdict))
+    words += ["…"] if rule.has_unknown_match or rule.is_partial else []
+    words.append(f"jump {rule.target}" if rule.target else {"deny": "drop"}.get(rule.verdict, rule.verdict))
     return " ".join(words)
 
 

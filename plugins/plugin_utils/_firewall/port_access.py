@@ -18,7 +18,7 @@ ANY = {4: ANY_IPV4, 6: ANY_IPV6}
 Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 
-class Door(t.NamedTuple):
+class PortAccess(t.NamedTuple):
     """A port of this host, and the network that shall or shall not come in through it."""
 
     protocol: str
@@ -26,7 +26,7 @@ class Door(t.NamedTuple):
     network: Network
 
 
-def make_doors(ports: list[int], protocol: str, sources: list[str]) -> list[Door]:
+def parse_port_accesses(ports: list[int], protocol: str, sources: list[str]) -> list[PortAccess]:
     """Return the doors that a person asked for; no sources stand for everybody."""
     networks: list[Network] = []
     for source in sources:
@@ -41,24 +41,24 @@ def make_doors(ports: list[int], protocol: str, sources: list[str]) -> list[Door
     if not ports:
         raise TlsError("ports is empty; name at least one port")
     wanted = networks or [ANY_IPV4, ANY_IPV6]
-    return [Door(protocol, port, network) for port in dict.fromkeys(ports) for network in dict.fromkeys(wanted)]
+    return [PortAccess(protocol, port, network) for port in dict.fromkeys(ports) for network in dict.fromkeys(wanted)]
 
 
-def merge(doors: t.Iterable[Door]) -> list[tuple[str, int, Network | None]]:
+def merge_ip_versions(accesses: t.Iterable[PortAccess]) -> list[tuple[str, int, Network | None]]:
     """Return protocol, port and network of each door, with None in place of a pair of networks that is everybody."""
-    doors = list(dict.fromkeys(doors))
+    accesses = list(dict.fromkeys(accesses))
     merged = []
-    for protocol, port, network in doors:
-        everybody = all(Door(protocol, port, one) in doors for one in ANY.values())
+    for protocol, port, network in accesses:
+        everybody = all(PortAccess(protocol, port, one) in accesses for one in ANY.values())
         merged.append((protocol, port, None if everybody and network in ANY.values() else network))
     return list(dict.fromkeys(merged))
 
 
-def within(inner: Network, outer: Network) -> bool:
+def is_within(inner: Network, outer: Network) -> bool:
     """Say whether the one network lies in the other."""
     return inner.version == outer.version and inner.subnet_of(outer)
 
 
-def overlap(one: Network, other: Network) -> bool:
+def is_overlapping(one: Network, other: Network) -> bool:
     """Say whether two networks have an address in common."""
     return one.version == other.version and one.overlaps(other)

@@ -17,15 +17,15 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
     ANY,
-    Door,
     Network,
-    overlap,
-    within,
+    PortAccess,
+    is_overlapping,
+    is_within,
 )
 
 Ports = tuple[tuple[int, int], ...]
-DEEPEST_JUMP = 100  # chains; nftables takes 16
-IPTABLES_VERDICTS = {"ACCEPT": "accept", "DROP": "refuse", "REJECT": "refuse", "RETURN": "return"}
+MAX_JUMP_DEPTH = 100  # chains; nftables takes 16
+IPTABLES_VERDICTS = {"ACCEPT": "accept", "DROP": "deny", "REJECT": "deny", "RETURN": "return"}
 PROTOCOL_NUMBERS = {"6": "tcp", "17": "udp", "1": "icmp", "58": "icmpv6"}
 
 
@@ -38,43 +38,51 @@ class Rule:
     protocols: tuple[str, ...] | None = None
     ports: Ports | None = None
     sources: tuple[Network, ...] | None = None
-    spared: tuple[Network, ...] = ()  # the rule is for all but these
+    excluded_sources: tuple[Network, ...] = ()  # the rule is for all but these
     target: str = ""  # where a jump leads
-    final: bool = False  # a goto: what the target lets through does not come back
-    partial: bool = False  # for one interface or all but some sources: as a door too little, as a wall enough
-    vague: bool = False  # under conditions that are not understood here
+    is_goto: bool = False  # a goto: what the target lets through does not come back
+    is_partial: bool = False  # for one interface or all but some sources: as a door too little, as a wall enough
+    has_unknown_match: bool = False  # under conditions that are not understood here
     chain: str = ""
     handle: t.Any = None  # by what it can be found again, and removed
-    shared: bool = False  # only a part of a rule, or of a service: cannot be removed by itself
+    is_shared: bool = False  # only a part of a rule, or of a service: cannot be removed by itself
 
-    def covers(self, door: Door) -> bool:
+    def covers(self, access: PortAccess) -> bool:
         """Say whether the whole of the network meets this rule at that port."""
         return (
-            self._is_for(door)
-            and (self.sources is None or any(within(door.network, one) for one in self.sources))
-            and not any(within(door.network, one) for one in self.spared)
+            self._is_for(access)
+            and (self.sources is None or any(is_within(access.network, one) for one in self.sources))
+            and not any(is_within(access.network, one) for one in self.excluded_sources)
         )
 
-    def touches(self, door: Door) -> bool:
+    def overlaps(self, access: PortAccess) -> bool:
         """Say whether any of the network meets this rule at that port."""
-        return self._is_for(door) and (self.sources is None or any(overlap(door.network, one) for one in self.sources))
+        return self._is_for(access) and (
+            self.sources is None or any(is_overlapping(access.network, one) for one in self.sources)
+        )
 
-    def opens_only(self, doors: t.Iterable[Door]) -> bool:
+    def allows_only(self, accesses: t.Iterable[PortAccess]) -> bool:
         """Say whether everything that this rule lets in comes through these doors."""
-        if self.verdict != "accept" or self.shared or self.vague or self.partial or not (self.ports and self.protocols):
+        if (
+            self.verdict != "accept"
+            or self.is_shared
+            or self.has_unknown_match
+            or self.is_partial
+            or not (self.ports and self.protocols)
+        ):
             return False
-        doors = list(doors)
+        accesses = list(accesses)
         return all(
-            any(door[:2] == (protocol, port) and within(source, door.network) for door in doors)
+            any(access[:2] == (protocol, port) and is_within(source, access.network) for access in accesses)
             for protocol in self.protocols
             for low, high in self.ports
             for port in range(low, high + 1)
             for source in self.sources or ANY.values()
         )
 
-    def _is_for(self, door: Door) -> bool:
-        return (self.protocols is None or door.protocol in self.protocols) and (
-            self.ports is None or any(low <= door.port <= high for low, high in self.ports)
+    def _is_for(self, access: PortAccess) -> bool:
+        return (self.protocols is None or access.protocol in self.protocols) and (
+            self.ports is None or any(low <= access.port <= high for low, high in self.ports)
         )
 
 
@@ -89,7 +97,7 @@ class Chain:
 Ruleset = dict[str, Chain]
 
 
-class Judgement(t.NamedTuple):
+class Decision(t.NamedTuple):
     """What becomes of a new connection, by which rule (None: the policy), and the rule of the first chain that led there."""
 
     verdict: str | None
@@ -97,84 +105,92 @@ class Judgement(t.NamedTuple):
     place: Rule | None
 
 
-def judge(ruleset: Ruleset, chain: str, door: Door, ignoring_doors: bool = False) -> Judgement:
+def evaluate(ruleset: Ruleset, chain: str, access: PortAccess, ignore_allow_rules: bool = False) -> Decision:
     """Follow a new connection through the chains, until a rule or a policy decides.
 
     A rule that refuses only some of the network is an exception that somebody made on purpose, and no wall. With
     *ignoring_doors* the first wall is found, whether or not a rule before it lets the connection in.
     """
-    known: dict[str, Judgement] = {}  # by the chain, since many jumps may lead to the same
+    known: dict[str, Decision] = {}  # by the chain, since many jumps may lead to the same
 
-    def ahead(target: str, above: tuple[str, ...]) -> Judgement:
+    def follow_jump(target: str, above: tuple[str, ...]) -> Decision:
         if target not in known:
             _check_jumps(target, above)
-            known[target] = _judged(ruleset, target, door, ignoring_doors, lambda one: ahead(one, (*above, target)))
+            known[target] = _evaluate_chain(
+                ruleset, target, access, ignore_allow_rules, lambda one: follow_jump(one, (*above, target))
+            )
         return known[target]
 
-    return ahead(chain, ())
+    return follow_jump(chain, ())
 
 
-def _judged(
-    ruleset: Ruleset, chain: str, door: Door, ignoring_doors: bool, ahead: t.Callable[[str], Judgement]
-) -> Judgement:
+def _evaluate_chain(
+    ruleset: Ruleset, chain: str, access: PortAccess, ignore_allow_rules: bool, follow_jump: t.Callable[[str], Decision]
+) -> Decision:
     for rule in ruleset[chain].rules:
-        if rule.vague or not rule.covers(door):
+        if rule.has_unknown_match or not rule.covers(access):
             continue
         verdict, cause = rule.verdict, rule
         if verdict == "jump":
             if rule.target not in ruleset:
                 continue
-            inner = ahead(rule.target)
+            inner = follow_jump(rule.target)
             verdict, cause = inner.verdict, inner.rule or rule
-            if verdict is None and rule.final and not rule.partial:
+            if verdict is None and rule.is_goto and not rule.is_partial:
                 break
         if verdict == "return":
-            if rule.partial:
+            if rule.is_partial:
                 continue
-            return Judgement(None, rule, rule)
-        if verdict == "refuse" or (verdict == "accept" and not rule.partial and not ignoring_doors):
-            return Judgement(verdict, cause, rule)
-    return Judgement(ruleset[chain].policy, None, None)
+            return Decision(None, rule, rule)
+        if verdict == "deny" or (verdict == "accept" and not rule.is_partial and not ignore_allow_rules):
+            return Decision(verdict, cause, rule)
+    return Decision(ruleset[chain].policy, None, None)
 
 
-def openers(ruleset: Ruleset, chain: str, door: Door) -> list[Rule]:
+def find_allow_rules(ruleset: Ruleset, chain: str, access: PortAccess) -> list[Rule]:
     """Return the rules that let in at least some of the network, wherever a jump leads to them."""
     known: dict[str, list[Rule]] = {}
 
-    def ahead(target: str, above: tuple[str, ...]) -> list[Rule]:
+    def follow_jump(target: str, above: tuple[str, ...]) -> list[Rule]:
         if target not in known:
             _check_jumps(target, above)
-            known[target] = _opening(ruleset, target, door, lambda one: ahead(one, (*above, target)))
+            known[target] = _find_in_chain(ruleset, target, access, lambda one: follow_jump(one, (*above, target)))
         return known[target]
 
-    return ahead(chain, ())
+    return follow_jump(chain, ())
 
 
 def _check_jumps(target: str, above: tuple[str, ...]) -> None:
     """Make sure that jumps come to an end, as those in a kernel do."""
-    if target in above or len(above) > DEEPEST_JUMP:
+    if target in above or len(above) > MAX_JUMP_DEPTH:
         raise TlsError(
-            f"the rules of the chain {target} jump in a circle, or through more than {DEEPEST_JUMP} chains, which no kernel "
+            f"the rules of the chain {target} jump in a circle, or through more than {MAX_JUMP_DEPTH} chains, which no kernel "
             "takes; correct the file that holds them, or look at what the host is doing"
         )
 
 
-def _opening(ruleset: Ruleset, chain: str, door: Door, ahead: t.Callable[[str], list[Rule]]) -> list[Rule]:
+def _find_in_chain(
+    ruleset: Ruleset, chain: str, access: PortAccess, follow_jump: t.Callable[[str], list[Rule]]
+) -> list[Rule]:
     found: list[Rule] = []
     for rule in ruleset[chain].rules:
-        if not rule.touches(door):
+        if not rule.overlaps(access):
             continue
-        if rule.verdict == "jump" and rule.target in ruleset and not (rule.vague and rule.ports is None):
-            for inner in ahead(rule.target):
+        if rule.verdict == "jump" and rule.target in ruleset and not (rule.has_unknown_match and rule.ports is None):
+            for inner in follow_jump(rule.target):
                 # What the jump says of the port, its target need not say again.
                 found.append(
-                    dataclasses.replace(inner, words=rule.words, shared=True)
+                    dataclasses.replace(inner, words=rule.words, is_shared=True)
                     if rule.ports and not inner.ports
                     else inner
                 )
-        elif rule.verdict == "accept" and not (rule.vague and rule.ports is None):
+        elif rule.verdict == "accept" and not (rule.has_unknown_match and rule.ports is None):
             found.append(rule)
-        elif rule.verdict in ("refuse", "return") and not (rule.vague or rule.partial) and rule.covers(door):
+        elif (
+            rule.verdict in ("deny", "return")
+            and not (rule.has_unknown_match or rule.is_partial)
+            and rule.covers(access)
+        ):
             break  # nothing of this network comes further
     return list(dict.fromkeys(found))
 

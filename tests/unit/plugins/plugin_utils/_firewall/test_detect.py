@@ -10,12 +10,12 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
-    make_doors,
+    parse_port_accesses,
 )
 from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     EVERYBODY,
     IDLE,
-    find_firewall,
+    detect_firewall,
     firewalld,
     iptables,
     nft_rule,
@@ -26,22 +26,22 @@ from ansible_collections.evergreen.tls.tests.unit.recordings import RecordedHost
 
 
 def test_a_host_without_a_firewall_has_none():
-    assert find_firewall(RecordedHost(), "auto", EVERYBODY) is None
+    assert detect_firewall(RecordedHost(), "auto", EVERYBODY) is None
     idle = {
         "nft -j list ruleset": '{"nftables": []}',
         "iptables -w -S": "-P INPUT ACCEPT\n",
         "ufw status": "Status: inactive",
     }
-    assert find_firewall(RecordedHost(prints=idle), "auto", EVERYBODY) is None
+    assert detect_firewall(RecordedHost(prints=idle), "auto", EVERYBODY) is None
 
 
 def test_a_host_tells_in_one_visit_what_is_wanted():
     for host in (RecordedHost(), RecordedHost(prints=IDLE), ufw(), nftables(), iptables()):
-        find_firewall(host, "auto", EVERYBODY)
+        detect_firewall(host, "auto", EVERYBODY)
         assert host.visits == 1
     odd = ufw()
     del odd.files["/etc/ufw/ufw.conf"]
-    assert find_firewall(odd, "auto", EVERYBODY).name == "ufw"
+    assert detect_firewall(odd, "auto", EVERYBODY).name == "ufw"
     assert odd.visits == 3  # whether it may be active, whether it is, and its rules
     for host, backend in (
         (ufw(), "ufw"),
@@ -49,7 +49,7 @@ def test_a_host_tells_in_one_visit_what_is_wanted():
         (iptables(), "iptables"),
         (firewalld(), "firewalld"),
     ):
-        find_firewall(host, backend, make_doors([80], "tcp", []))
+        detect_firewall(host, backend, parse_port_accesses([80], "tcp", []))
         assert host.visits == 1
 
 
@@ -57,7 +57,7 @@ def test_slow_programs_are_not_started_where_their_firewalls_cannot_be_active():
     host = RecordedHost(
         ["firewall-cmd", "ufw"], prints=IDLE, files={"/etc/ufw/ufw.conf": "# ENABLED=yes\nENABLED=no\n"}
     )
-    assert find_firewall(host, "auto", EVERYBODY) is None
+    assert detect_firewall(host, "auto", EVERYBODY) is None
     assert host.asked == list(IDLE)
 
 
@@ -78,22 +78,22 @@ def test_slow_programs_are_asked_where_their_firewalls_may_be_active(state, sett
         prints={**IDLE, "systemctl is-active firewalld": (int(state != "active"), state)},
         files={} if settings is None else {"/etc/ufw/ufw.conf": settings},
     )
-    assert find_firewall(host, "auto", EVERYBODY) is None
+    assert detect_firewall(host, "auto", EVERYBODY) is None
     assert [words for words in host.asked if words not in IDLE] == asked
 
 
 def test_a_named_firewall_is_asked_itself():
     host = ufw()
     host.files["/etc/ufw/ufw.conf"] = "ENABLED=no\n"
-    assert find_firewall(host, "ufw", EVERYBODY).name == "ufw"
+    assert detect_firewall(host, "ufw", EVERYBODY).name == "ufw"
     host = firewalld()
     host.prints["systemctl is-active firewalld"] = (3, "inactive")
-    assert find_firewall(host, "firewalld", EVERYBODY).name == "firewalld"
+    assert detect_firewall(host, "firewalld", EVERYBODY).name == "firewalld"
 
 
 def test_the_chains_of_iptables_in_nftables_are_left_to_iptables():
     host = nftables(prints=iptables().prints, family="ip", chain="INPUT")
-    assert find_firewall(host, "auto", EVERYBODY).name == "iptables"
+    assert detect_firewall(host, "auto", EVERYBODY).name == "iptables"
 
 
 def test_a_chain_that_refuses_goes_before_one_that_only_blocks_somebody():
@@ -101,9 +101,9 @@ def test_a_chain_that_refuses_goes_before_one_that_only_blocks_somebody():
         "match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "198.51.100.7"}
     }
     host = nftables(nft_rule(4, blocked, {"drop": None}), policy="accept", prints=iptables().prints)
-    assert find_firewall(host, "auto", EVERYBODY).name == "iptables"
+    assert detect_firewall(host, "auto", EVERYBODY).name == "iptables"
     assert (
-        find_firewall(nftables(nft_rule(4, blocked, {"drop": None}), policy="accept"), "auto", EVERYBODY).opening(
+        detect_firewall(nftables(nft_rule(4, blocked, {"drop": None}), policy="accept"), "auto", EVERYBODY).plan_open(
             EVERYBODY
         )
         == []
@@ -111,7 +111,7 @@ def test_a_chain_that_refuses_goes_before_one_that_only_blocks_somebody():
 
 
 def test_two_firewalls_at_once_are_said():
-    firewall = find_firewall(nftables(prints=iptables().prints), "auto", EVERYBODY)
+    firewall = detect_firewall(nftables(prints=iptables().prints), "auto", EVERYBODY)
     assert (firewall.name, firewall.notes) == (
         "nftables",
         ["iptables filters on this host besides nftables; run this again with backend: iptables."],
@@ -134,4 +134,4 @@ def test_two_firewalls_at_once_are_said():
 )
 def test_a_named_firewall_that_is_not_there_is_refused_with_its_reason(backend, programs, sentence):
     with pytest.raises(TlsError, match=sentence):
-        find_firewall(RecordedHost(programs), backend, EVERYBODY)
+        detect_firewall(RecordedHost(programs), backend, EVERYBODY)

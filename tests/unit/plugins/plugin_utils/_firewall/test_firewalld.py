@@ -14,13 +14,13 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.firewalld import (
     default_interface,
     parse_zone,
-    rich_rule,
+    rich_rule_text,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
-    Door,
-    make_doors,
+    PortAccess,
+    parse_port_accesses,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import judge
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import evaluate
 from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     DROP,
     EVERYBODY,
@@ -28,7 +28,7 @@ from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     TRUSTED,
     ZONE,
     commands,
-    find_firewall,
+    detect_firewall,
     firewalld,
 )
 
@@ -38,30 +38,30 @@ from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     [
         (80, "tcp", "0.0.0.0/0", "accept"),
         (80, "tcp", "::/0", "accept"),
-        (80, "udp", "0.0.0.0/0", "refuse"),
+        (80, "udp", "0.0.0.0/0", "deny"),
         (2005, "tcp", "::/0", "accept"),
         (443, "udp", "::/0", "accept"),  # by the service
         (9100, "tcp", "10.1.0.0/16", "accept"),
-        (9100, "tcp", "0.0.0.0/0", "refuse"),
-        (3003, "tcp", "0.0.0.0/0", "refuse"),  # what refuses is asked first
+        (9100, "tcp", "0.0.0.0/0", "deny"),
+        (3003, "tcp", "0.0.0.0/0", "deny"),  # what refuses is asked first
         (3003, "tcp", "::/0", "accept"),
         (3004, "tcp", "0.0.0.0/0", "accept"),  # unless a priority says otherwise
-        (3005, "tcp", "0.0.0.0/0", "refuse"),
+        (3005, "tcp", "0.0.0.0/0", "deny"),
     ],
 )
 def test_a_zone_lets_in_what_it_lists(port, protocol, network, verdict):
     zone = parse_zone(ZONE, {"https": HTTPS})
-    assert judge(zone, "zone", Door(protocol, port, ipaddress.ip_network(network))).verdict == verdict
+    assert evaluate(zone, "zone", PortAccess(protocol, port, ipaddress.ip_network(network))).verdict == verdict
 
 
 def test_a_zone_that_trusts_everybody_needs_no_rule():
     zone = parse_zone(TRUSTED, {})
-    assert judge(zone, "zone", EVERYBODY[0]) == ("accept", None, None)
+    assert evaluate(zone, "zone", EVERYBODY[0]) == ("accept", None, None)
 
 
 def test_firewalld_opens_permanently_and_now_in_one_command_each():
-    doors = make_doors([80, 81, 82], "tcp", [])
-    steps = find_firewall(firewalld(), "auto", doors).opening(doors)
+    accesses = parse_port_accesses([80, 81, 82], "tcp", [])
+    steps = detect_firewall(firewalld(), "auto", accesses).plan_open(accesses)
     assert commands(steps) == [
         "firewall-cmd --permanent --zone=public --add-port=81/tcp --add-port=82/tcp",
         "firewall-cmd --zone=public --add-port=81/tcp --add-port=82/tcp",
@@ -69,48 +69,48 @@ def test_firewalld_opens_permanently_and_now_in_one_command_each():
 
 
 def test_firewalld_completes_what_is_only_there_for_now():
-    doors = make_doors([81], "tcp", ["192.0.2.0/24", "2001:db8::/32"])
-    now = ZONE + "".join(f"\t{rich_rule(*door)}\n" for door in doors)
-    steps = find_firewall(firewalld(now=now), "auto", doors).opening(doors)
+    accesses = parse_port_accesses([81], "tcp", ["192.0.2.0/24", "2001:db8::/32"])
+    now = ZONE + "".join(f"\t{rich_rule_text(*access)}\n" for access in accesses)
+    steps = detect_firewall(firewalld(now=now), "auto", accesses).plan_open(accesses)
     assert [step.argv[1:3] for step in steps] == [["--permanent", "--zone=public"]]
-    assert steps[0].argv[3:] == [f"--add-rich-rule={rich_rule(*door)}" for door in doors]
+    assert steps[0].argv[3:] == [f"--add-rich-rule={rich_rule_text(*access)}" for access in accesses]
 
 
 def test_firewalld_is_content_with_a_service():
-    assert find_firewall(firewalld(), "auto", EVERYBODY).opening(EVERYBODY) == []
+    assert detect_firewall(firewalld(), "auto", EVERYBODY).plan_open(EVERYBODY) == []
 
 
 def test_firewalld_closes_a_port_and_leaves_services_and_ranges_alone():
-    doors = make_doors([80, 443, 2005], "tcp", [])
-    firewall = find_firewall(firewalld(), "firewalld", doors)
-    assert commands(firewall.closing(doors)) == [
+    accesses = parse_port_accesses([80, 443, 2005], "tcp", [])
+    firewall = detect_firewall(firewalld(), "firewalld", accesses)
+    assert commands(firewall.plan_close(accesses)) == [
         "firewall-cmd --permanent --zone=public --remove-port=80/tcp",
         "firewall-cmd --zone=public --remove-port=80/tcp",
     ]
-    assert firewall.closable(doors) == [80]
+    assert firewall.removable_ports(accesses) == [80]
 
 
 def test_what_firewalld_refuses_first_is_said_before_anything_is_changed():
-    doors = make_doors([3003], "tcp", [])
+    accesses = parse_port_accesses([3003], "tcp", [])
     with pytest.raises(
         TlsError,
         match='firewalld now: the rule `rule family="ipv4" port port="3003" protocol="tcp" reject` refuses .*; remove that rule',
     ):
-        find_firewall(firewalld(), "auto", doors).opening(doors)
+        detect_firewall(firewalld(), "auto", accesses).plan_open(accesses)
 
 
 def test_an_unknown_zone_is_named():
     with pytest.raises(
         TlsError, match=r"firewalld does not answer for its zone dmz \(but for trusted, public, drop\).*--get-zones"
     ):
-        find_firewall(firewalld(), "firewalld", EVERYBODY, zone="dmz")
+        detect_firewall(firewalld(), "firewalld", EVERYBODY, zone="dmz")
 
 
 def test_a_zone_that_is_new_is_not_there_before_a_reload():
     with pytest.raises(
         TlsError, match=r"its zone drop \(but for public, trusted\).*`firewall-cmd --reload` if it is new"
     ):
-        find_firewall(firewalld(), "firewalld", EVERYBODY, zone="drop")
+        detect_firewall(firewalld(), "firewalld", EVERYBODY, zone="drop")
 
 
 @pytest.mark.parametrize(("interface", "zone"), [("eth1", "drop"), ("eth0", "public")])
@@ -118,13 +118,13 @@ def test_the_zone_is_that_of_the_interface_with_the_default_route(interface, zon
     host = firewalld()
     host.prints["firewall-cmd --permanent --list-all-zones"] += f"\n{DROP}"
     host.files["/proc/net/route"] = f"Iface\n{interface}\t00000000\t0101A8C0\t0003\t0\t0\t200\t00000000\t0\t0\t0\n"
-    assert find_firewall(host, "auto", EVERYBODY).zone == zone
+    assert detect_firewall(host, "auto", EVERYBODY).zone == zone
 
 
 def test_what_services_stand_for_is_asked_only_where_it_may_matter():
     plain, service = firewalld(), firewalld()
-    find_firewall(plain, "auto", make_doors([80], "tcp", []))
-    find_firewall(service, "auto", EVERYBODY)
+    detect_firewall(plain, "auto", parse_port_accesses([80], "tcp", []))
+    detect_firewall(service, "auto", EVERYBODY)
     assert (plain.visits, service.visits) == (1, 2)
     assert [words for words in service.asked if "--info-service" in words] == [
         f"firewall-cmd --info-service={name}" for name in ("dhcpv6-client", "https", "ssh")

@@ -9,20 +9,20 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
-    make_doors,
+    parse_port_accesses,
 )
 from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     RULES_V4,
     RULES_V6,
     commands,
-    find_firewall,
+    detect_firewall,
     iptables,
 )
 
 
 def test_iptables_opens_before_the_first_wall_in_rules_and_files():
-    doors = make_doors([443, 701], "tcp", [])
-    steps = find_firewall(iptables(), "auto", doors).opening(doors)
+    accesses = parse_port_accesses([443, 701], "tcp", [])
+    steps = detect_firewall(iptables(), "auto", accesses).plan_open(accesses)
     assert [(step.path, " ".join(step.argv)) for step in steps] == [
         ("/etc/iptables/rules.v4", "iptables-restore --test"),
         ("/etc/iptables/rules.v6", "ip6tables-restore --test"),
@@ -37,8 +37,8 @@ def test_iptables_opens_before_the_first_wall_in_rules_and_files():
 
 
 def test_iptables_closes_what_opens_just_this_port():
-    doors = make_doors([22], "tcp", [])
-    steps = find_firewall(iptables(), "auto", doors).closing(doors)
+    accesses = parse_port_accesses([22], "tcp", [])
+    steps = detect_firewall(iptables(), "auto", accesses).plan_close(accesses)
     assert [(step.path, " ".join(step.argv)) for step in steps] == [
         ("/etc/iptables/rules.v4", "iptables-restore --test"),
         (None, "iptables -w -D INPUT -p tcp -m tcp --dport 22 -j ACCEPT"),
@@ -54,11 +54,11 @@ def test_iptables_closes_what_opens_just_this_port():
     ],
 )
 def test_rules_that_nothing_brings_back_are_a_warning(programs, remedy):
-    doors = make_doors([443], "tcp", ["192.0.2.0/24"])
-    firewall = find_firewall(iptables(programs, files={}), "auto", doors)
+    accesses = parse_port_accesses([443], "tcp", ["192.0.2.0/24"])
+    firewall = detect_firewall(iptables(programs, files={}), "auto", accesses)
     assert firewall.warnings == [
         f"Nothing on this host brings the rules of iptables back after a restart; {remedy} and run this again."
     ]
-    assert commands(firewall.opening(doors)) == [
+    assert commands(firewall.plan_open(accesses)) == [
         "iptables -w -I INPUT 5 -s 192.0.2.0/24 -p tcp -m tcp --dport 443 -j ACCEPT"
     ]

@@ -11,9 +11,9 @@ import ipaddress
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_iptables import parse_iptables
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import ANY_IPV4, Door
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import judge
-from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import IPTABLES, verdict
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import ANY_IPV4, PortAccess
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import evaluate
+from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import IPTABLES_RULES, verdict
 
 NETWORK = ipaddress.ip_network("10.1.0.0/16")
 
@@ -22,25 +22,25 @@ NETWORK = ipaddress.ip_network("10.1.0.0/16")
     ("port", "protocol", "network", "expected"),
     [
         (22, "tcp", ANY_IPV4, "accept"),
-        (22, "udp", ANY_IPV4, "refuse"),
-        (23, "tcp", ANY_IPV4, "refuse"),
+        (22, "udp", ANY_IPV4, "deny"),
+        (23, "tcp", ANY_IPV4, "deny"),
         (8005, "tcp", ANY_IPV4, "accept"),
-        (8011, "tcp", ANY_IPV4, "refuse"),
+        (8011, "tcp", ANY_IPV4, "deny"),
         (9000, "tcp", ANY_IPV4, "accept"),
         (53, "tcp", NETWORK, "accept"),
-        (53, "tcp", ANY_IPV4, "refuse"),
+        (53, "tcp", ANY_IPV4, "deny"),
         (702, "tcp", NETWORK, "accept"),  # spared by the rule that refuses all others
-        (702, "tcp", ANY_IPV4, "refuse"),
-        (77, "tcp", ANY_IPV4, "refuse"),  # one interface is not all
-        (78, "tcp", ANY_IPV4, "refuse"),  # but refused at one interface is refused
-        (98, "tcp", ANY_IPV4, "refuse"),  # five a second are not all either
+        (702, "tcp", ANY_IPV4, "deny"),
+        (77, "tcp", ANY_IPV4, "deny"),  # one interface is not all
+        (78, "tcp", ANY_IPV4, "deny"),  # but refused at one interface is refused
+        (98, "tcp", ANY_IPV4, "deny"),  # five a second are not all either
         (443, "udp", ANY_IPV4, "accept"),
         (80, "tcp", ANY_IPV4, "accept"),  # those few addresses that are banned are meant to be
-        (443, "tcp", ANY_IPV4, "refuse"),
+        (443, "tcp", ANY_IPV4, "deny"),
     ],
 )
 def test_iptables_lets_in_what_its_rules_say(port, protocol, network, expected):
-    assert verdict(parse_iptables(IPTABLES), port, network, protocol) == expected
+    assert verdict(parse_iptables(IPTABLES_RULES), port, network, protocol) == expected
 
 
 def test_files_for_iptables_restore_read_like_listings():
@@ -51,7 +51,7 @@ def test_files_for_iptables_restore_read_like_listings():
     )
     assert verdict(ruleset, 22) == "accept"
     assert verdict(ruleset, 443, NETWORK) == "accept"
-    assert verdict(ruleset, 443) == "refuse"
+    assert verdict(ruleset, 443) == "deny"
     assert [rule.handle for rule in ruleset["INPUT"].rules] == [7, 8]
 
 
@@ -59,4 +59,4 @@ def test_a_rule_for_the_name_of_a_host_is_neither_door_nor_wall():
     for verb in ("ACCEPT", "DROP"):
         for negated in ("", "! "):
             ruleset = parse_iptables(f"-P INPUT ACCEPT\n-A INPUT {negated}-s www.example.org -j {verb}\n")
-            assert judge(ruleset, "INPUT", Door("tcp", 443, ANY_IPV4)) == ("accept", None, None)
+            assert evaluate(ruleset, "INPUT", PortAccess("tcp", 443, ANY_IPV4)) == ("accept", None, None)

@@ -12,12 +12,12 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_nft import (
-    describe,
+    format_nft_rule,
     parse_nft_file,
     parse_nftables,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import ANY_IPV6, Door
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import judge
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import ANY_IPV6, PortAccess
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import evaluate
 from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import verdict
 
 
@@ -68,23 +68,23 @@ TCP_DPORT = payload("tcp", "dport")
         ([match(TCP_DPORT, 443), ACCEPT], "tcp dport 443 accept", "accept"),
         ([match(TCP_DPORT, {"set": [80, 443]}), {"counter": {"packets": 0, "bytes": 0}}, ACCEPT], "tcp dport { 80, 443 } accept", "accept"),
         ([match(TCP_DPORT, {"set": [80, {"range": [400, 500]}]}), ACCEPT], "tcp dport { 80, 400-500 } accept", "accept"),
-        ([match(TCP_DPORT, {"range": [400, 442]}), ACCEPT], "tcp dport 400-442 accept", "refuse"),
+        ([match(TCP_DPORT, {"range": [400, 442]}), ACCEPT], "tcp dport 400-442 accept", "deny"),
         ([match(TCP_DPORT, "@web"), ACCEPT], "tcp dport { 80, 443 } accept", "accept"),
-        ([match(TCP_DPORT, "@passing"), ACCEPT], "… accept", "refuse"),
+        ([match(TCP_DPORT, "@passing"), ACCEPT], "… accept", "deny"),
         ([match({"ct": {"key": "state"}}, "new", "in"), match(TCP_DPORT, 443), ACCEPT], "tcp dport 443 accept", "accept"),
         ([match({"meta": {"key": "l4proto"}}, {"set": ["tcp", "udp"]}), match(payload("th", "dport"), 443), ACCEPT], "th dport 443 accept", "accept"),
         ([match({"meta": {"key": "iifname"}}, "lo", "!="), match(TCP_DPORT, 443), ACCEPT], "tcp dport 443 accept", "accept"),
-        ([match({"meta": {"key": "iifname"}}, "eth1"), match(TCP_DPORT, 443), ACCEPT], "tcp dport 443 … accept", "refuse"),
-        ([match({"meta": {"key": "nfproto"}}, "ipv6"), match(TCP_DPORT, 443), ACCEPT], "meta nfproto ipv6 tcp dport 443 accept", "refuse"),
+        ([match({"meta": {"key": "iifname"}}, "eth1"), match(TCP_DPORT, 443), ACCEPT], "tcp dport 443 … accept", "deny"),
+        ([match({"meta": {"key": "nfproto"}}, "ipv6"), match(TCP_DPORT, 443), ACCEPT], "meta nfproto ipv6 tcp dport 443 accept", "deny"),
         (
             [match(payload("ip", "saddr"), {"prefix": {"addr": "10.0.0.0", "len": 8}}), match(TCP_DPORT, 443), ACCEPT],
             "ip saddr 10.0.0.0/8 tcp dport 443 accept",
-            "refuse",
+            "deny",
         ),
-        ([match(TCP_DPORT, 443), {"limit": {"rate": 5, "burst": 5, "per": "second"}}, ACCEPT], "tcp dport 443 … accept", "refuse"),
+        ([match(TCP_DPORT, 443), {"limit": {"rate": 5, "burst": 5, "per": "second"}}, ACCEPT], "tcp dport 443 … accept", "deny"),
         ([match({"fib": {"result": "type", "flags": ["daddr"]}}, "local"), match(TCP_DPORT, 443), ACCEPT], "tcp dport 443 accept", "accept"),
         ([{"vmap": {"key": TCP_DPORT, "data": {"set": [[443, ACCEPT]]}}}], "tcp dport 443 accept", "accept"),
-        ([match(payload("icmp", "type"), "echo-request"), ACCEPT], "meta l4proto icmp … accept", "refuse"),
+        ([match(payload("icmp", "type"), "echo-request"), ACCEPT], "meta l4proto icmp … accept", "deny"),
     ],
 )  # fmt: skip
 def test_nft_lets_in_what_its_rules_say(expression, words, everybody_by_ipv4):
@@ -109,7 +109,7 @@ def test_nft_rules_for_other_packets_are_passed_over():
     loopback = [match({"meta": {"key": "iif"}}, "lo"), ACCEPT]
     (base,) = parse_nftables(listing(("input", [established]), ("input", loopback)))
     assert base.ruleset["input"].rules == []
-    assert verdict(base.ruleset, 443, chain="input") == "refuse"
+    assert verdict(base.ruleset, 443, chain="input") == "deny"
 
 
 def test_nft_follows_a_jump_and_names_the_last_wall():
@@ -118,14 +118,14 @@ def test_nft_follows_a_jump_and_names_the_last_wall():
     wall = ("input", [{"log": {"prefix": "x "}}, {"reject": {"type": "icmpx", "expr": "admin-prohibited"}}])
     (base,) = parse_nftables(listing(jump, service, wall, policy="accept"))
     assert verdict(base.ruleset, 80, ANY_IPV6, chain="input") == "accept"
-    assert judge(base.ruleset, "input", Door("tcp", 443, ANY_IPV6)).place.handle == 9
+    assert evaluate(base.ruleset, "input", PortAccess("tcp", 443, ANY_IPV6)).place.handle == 9
 
 
 @pytest.mark.parametrize(
     ("match_of_iptables", "target_of_iptables", "expected"),
     [
         (None, None, "accept"),  # nft 0.9.8
-        ({"type": "match", "name": "conntrack"}, {"type": "target", "name": "REJECT"}, "refuse"),  # nft 1.0.6
+        ({"type": "match", "name": "conntrack"}, {"type": "target", "name": "REJECT"}, "deny"),  # nft 1.0.6
     ],
 )
 def test_what_iptables_left_in_nft_is_no_stumbling_block(match_of_iptables, target_of_iptables, expected):
@@ -141,7 +141,7 @@ def test_nft_without_any_table_filters_nothing():
 
 
 def test_doors_in_a_file_for_nft_are_found_by_their_chain():
-    doors = parse_nft_file(
+    accesses = parse_nft_file(
         """\
 table inet filter {
 \tchain input {
@@ -158,7 +158,7 @@ table inet filter {
 add rule ip6 other input meta nfproto ipv6 udp dport 443 accept
 """
     )
-    assert {chain: [describe(rule) for rule in rules] for chain, rules in doors.items()} == {
+    assert {chain: [format_nft_rule(rule) for rule in rules] for chain, rules in accesses.items()} == {
         "inet filter input": [
             "tcp dport { 80, 443 } accept",
             "ip saddr { 10.0.0.0/8, 192.0.2.7/32 } tcp dport 9100 accept",
@@ -178,8 +178,8 @@ table ip three {
 }
 tcp dport 22 accept
 """
-    doors = parse_nft_file(text)
-    assert {chain: [rule.words for rule in rules] for chain, rules in doors.items()} == {
+    accesses = parse_nft_file(text)
+    assert {chain: [rule.words for rule in rules] for chain, rules in accesses.items()} == {
         "ip6 one input": ["tcp dport { 80, 443 } accept"],
         "inet two input": [],
     }

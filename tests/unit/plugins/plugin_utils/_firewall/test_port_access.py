@@ -11,8 +11,8 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
     ANY_IPV4,
-    make_doors,
-    merge,
+    merge_ip_versions,
+    parse_port_accesses,
 )
 from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     EVERYBODY,
@@ -32,10 +32,10 @@ from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
 )
 def test_what_cannot_be_opened_is_refused_with_its_reason(ports, sources, sentence):
     with pytest.raises(TlsError, match=sentence):
-        make_doors(ports, "tcp", sources)
+        parse_port_accesses(ports, "tcp", sources)
 
 
 def test_no_sources_are_everybody_by_both_versions_of_ip():
-    assert [str(door.network) for door in EVERYBODY] == ["0.0.0.0/0", "::/0"]
-    assert merge(EVERYBODY) == [("tcp", 443, None)]
-    assert merge(make_doors([443, 443], "tcp", ["0.0.0.0/0"])) == [("tcp", 443, ANY_IPV4)]
+    assert [str(access.network) for access in EVERYBODY] == ["0.0.0.0/0", "::/0"]
+    assert merge_ip_versions(EVERYBODY) == [("tcp", 443, None)]
+    assert merge_ip_versions(parse_port_accesses([443, 443], "tcp", ["0.0.0.0/0"])) == [("tcp", 443, ANY_IPV4)]

@@ -12,26 +12,34 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_iptables import parse_iptables
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import ANY_IPV4, ANY_IPV6, Door
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import judge, openers
-from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import IPTABLES, verdict
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import ANY_IPV4, ANY_IPV6, PortAccess
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import evaluate, find_allow_rules
+from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import IPTABLES_RULES, verdict
 
 NETWORK = ipaddress.ip_network("10.1.0.0/16")
 
 
 def test_the_rule_that_refuses_is_named():
-    judgement = judge(parse_iptables(IPTABLES), "INPUT", Door("tcp", 443, ANY_IPV4))
-    assert judgement.rule.words == "-A INPUT -j REJECT --reject-with icmp-port-unreachable"
-    judgement = judge(parse_iptables(IPTABLES), "INPUT", Door("tcp", 78, ANY_IPV4))
-    assert (judgement.rule.words, judgement.place.words) == (
+    decision = evaluate(parse_iptables(IPTABLES_RULES), "INPUT", PortAccess("tcp", 443, ANY_IPV4))
+    assert decision.rule.words == "-A INPUT -j REJECT --reject-with icmp-port-unreachable"
+    decision = evaluate(parse_iptables(IPTABLES_RULES), "INPUT", PortAccess("tcp", 78, ANY_IPV4))
+    assert (decision.rule.words, decision.place.words) == (
         "-A wall -j DROP",
         "-A INPUT -i eth0 -p tcp -m tcp --dport 78 -j wall",
     )
 
 
 def test_a_policy_decides_what_no_rule_is_for():
-    assert judge(parse_iptables("-P INPUT ACCEPT\n"), "INPUT", Door("tcp", 443, ANY_IPV4)) == ("accept", None, None)
-    assert judge(parse_iptables("-P INPUT DROP\n"), "INPUT", Door("tcp", 443, ANY_IPV4)) == ("refuse", None, None)
+    assert evaluate(parse_iptables("-P INPUT ACCEPT\n"), "INPUT", PortAccess("tcp", 443, ANY_IPV4)) == (
+        "accept",
+        None,
+        None,
+    )
+    assert evaluate(parse_iptables("-P INPUT DROP\n"), "INPUT", PortAccess("tcp", 443, ANY_IPV4)) == (
+        "deny",
+        None,
+        None,
+    )
 
 
 def test_a_goto_does_not_come_back():
@@ -39,7 +47,7 @@ def test_a_goto_does_not_come_back():
         "-P INPUT DROP\n-N web\n-A INPUT -p tcp -g web\n-A INPUT -j ACCEPT\n-A web -p tcp --dport 80 -j ACCEPT\n"
     )
     assert verdict(ruleset, 80) == "accept"
-    assert verdict(ruleset, 443) == "refuse"
+    assert verdict(ruleset, 443) == "deny"
     assert verdict(ruleset, 443, protocol="udp") == "accept"
 
 
@@ -48,7 +56,7 @@ def test_openers_are_found_behind_jumps_and_not_behind_walls():
         "-P INPUT DROP\n-N web\n-A INPUT -p tcp -m tcp --dport 80 -j web\n-A INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport 80 -j ACCEPT\n"
         "-A INPUT -j DROP\n-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT\n-A web -s 192.0.2.0/24 -j ACCEPT\n"
     )
-    assert [rule.words for rule in openers(ruleset, "INPUT", Door("tcp", 80, ANY_IPV4))] == [
+    assert [rule.words for rule in find_allow_rules(ruleset, "INPUT", PortAccess("tcp", 80, ANY_IPV4))] == [
         "-A INPUT -p tcp -m tcp --dport 80 -j web",
         "-A INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport 80 -j ACCEPT",
     ]
@@ -70,24 +78,24 @@ def test_openers_are_found_behind_jumps_and_not_behind_walls():
 )
 def test_a_rule_opens_only_what_is_asked_or_more(line, ports, networks, expected):
     rule = parse_iptables(f"-A INPUT {line}")["INPUT"].rules[0]
-    assert rule.opens_only([Door("tcp", port, network) for port in ports for network in networks]) is expected
+    assert rule.allows_only([PortAccess("tcp", port, network) for port in ports for network in networks]) is expected
 
 
 def test_rules_that_jump_in_a_circle_or_far_too_deep_are_told_of():
     circle = "-P INPUT DROP\n-A INPUT -j a\n-A a -j b\n-A b -j a\n"
     deep = "-P INPUT DROP\n-A INPUT -j 0\n" + "".join(f"-A {number} -j {number + 1}\n" for number in range(2000))
     for listing in (circle, deep + "-A 2000 -j ACCEPT\n"):
-        for ask in (judge, openers):
+        for ask in (evaluate, find_allow_rules):
             with pytest.raises(
                 TlsError, match="jump in a circle, or through more than 100 chains, .*; correct the file"
             ):
-                ask(parse_iptables(listing), "INPUT", Door("tcp", 443, ANY_IPV4))
+                ask(parse_iptables(listing), "INPUT", PortAccess("tcp", 443, ANY_IPV4))
 
 
 def test_many_ways_to_the_same_chain_are_one():
     twice = "".join(f"-A {number} -j {number + 1}\n" * 2 for number in range(64))
     ruleset = parse_iptables(f"-P INPUT DROP\n-A INPUT -j 0\n{twice}-A 64 -p tcp -m tcp --dport 443 -j ACCEPT\n")
     assert verdict(ruleset, 443) == "accept"
-    assert [rule.words for rule in openers(ruleset, "INPUT", Door("tcp", 443, ANY_IPV4))] == [
+    assert [rule.words for rule in find_allow_rules(ruleset, "INPUT", PortAccess("tcp", 443, ANY_IPV4))] == [
         "-A 64 -p tcp -m tcp --dport 443 -j ACCEPT"
     ]

@@ -10,14 +10,14 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
-    make_doors,
+    parse_port_accesses,
 )
 from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     EVERYBODY,
     UFW_BEFORE,
     UFW_RULES,
     commands,
-    find_firewall,
+    detect_firewall,
     ufw,
 )
 
@@ -37,23 +37,23 @@ from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     ],
 )  # fmt: skip
 def test_ufw_opens_a_port_with_its_own_words(port, sources, expected):
-    doors = make_doors([port], "tcp", sources)
-    assert commands(find_firewall(ufw(), "auto", doors).opening(doors)) == expected
+    accesses = parse_port_accesses([port], "tcp", sources)
+    assert commands(detect_firewall(ufw(), "auto", accesses).plan_open(accesses)) == expected
 
 
 def test_ufw_reloads_what_is_only_in_its_files():
     host = ufw(rules=UFW_RULES + "-A ufw{6}-user-input -p tcp --dport 443 -j ACCEPT\n", now=UFW_RULES)
-    assert commands(find_firewall(host, "ufw", EVERYBODY).opening(EVERYBODY)) == ["ufw reload"]
+    assert commands(detect_firewall(host, "ufw", EVERYBODY).plan_open(EVERYBODY)) == ["ufw reload"]
 
 
 def test_ufw_closes_by_version_and_leaves_profiles_and_ranges_alone():
-    doors = make_doors([22, 80, 8005, 98], "tcp", [])
-    firewall = find_firewall(ufw(), "auto", doors)
-    assert commands(firewall.closing(doors)) == [
+    accesses = parse_port_accesses([22, 80, 8005, 98], "tcp", [])
+    firewall = detect_firewall(ufw(), "auto", accesses)
+    assert commands(firewall.plan_close(accesses)) == [
         "ufw delete allow proto tcp from 0.0.0.0/0 to any port 80",
         "ufw delete allow proto tcp from ::/0 to any port 80",
     ]
-    assert [line for line in firewall.lines(doors) if "user.rules" in line and "80 " not in line] == [
+    assert [line for line in firewall.lines(accesses) if "user.rules" in line and "80 " not in line] == [
         "/etc/ufw/user.rules: -A ufw-user-input -p tcp --dport 22 -j ACCEPT -m comment --comment 'dapp_OpenSSH'",
         "/etc/ufw/user.rules: -A ufw-user-input -p tcp -m multiport --dports 8000:8010 -j ACCEPT",
         "/etc/ufw/user.rules: -A ufw-user-input -p tcp --dport 98 -j ufw-user-limit-accept",
@@ -66,13 +66,13 @@ def test_a_wall_before_the_rules_of_ufw_is_said_before_anything_is_changed():
     with pytest.raises(
         TlsError, match="the rule `-A ufw-before-input -p tcp --dport 443 -j DROP` refuses tcp 443 .*; remove that rule"
     ):
-        find_firewall(host, "auto", EVERYBODY).opening(EVERYBODY)
+        detect_firewall(host, "auto", EVERYBODY).plan_open(EVERYBODY)
 
 
 def test_ufw_without_ipv6_refuses_it_and_says_so():
     host = ufw(settings="IPV6=no\n")
-    firewall = find_firewall(host, "auto", EVERYBODY)
+    firewall = detect_firewall(host, "auto", EVERYBODY)
     assert firewall.notes == ["ufw refuses all of IPv6; set IPV6=yes in /etc/default/ufw if it shall not."]
-    assert commands(firewall.opening(EVERYBODY)) == ["ufw allow proto tcp from 0.0.0.0/0 to any port 443"]
+    assert commands(firewall.plan_open(EVERYBODY)) == ["ufw allow proto tcp from 0.0.0.0/0 to any port 443"]
     with pytest.raises(TlsError, match="ufw refuses all of IPv6 .*; set IPV6=yes there, or remove it"):
-        find_firewall(host, "auto", make_doors([443], "tcp", ["2001:db8::/32"]))
+        detect_firewall(host, "auto", parse_port_accesses([443], "tcp", ["2001:db8::/32"]))
