@@ -11,7 +11,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import ChainAction, diffs_and_warnings
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import REASONS
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
 
 ALL = "all"
@@ -24,7 +24,7 @@ class ActionModule(ChainAction):
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "requests": {**REQUEST, "type": "list", "elements": "dict"},
         "names": {"type": "list", "elements": "str", "required": True},
-        "reason": {"type": "str", "choices": sorted(REASONS), "default": "superseded"},
+        "reason": {"type": "str", "choices": sorted(REVOCATION_REASONS), "default": "superseded"},
         "even_if_served": {"type": "bool", "default": False},
         "directory": {"type": "path", "default": "/etc/evergreen"},
         "issuers": {"type": "dict", "default": {}, "no_log": True},

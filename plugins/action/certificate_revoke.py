@@ -9,7 +9,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import Answers
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import REASONS
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 
 
@@ -20,7 +20,7 @@ class ActionModule(TlsAction):
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "issuer": {"type": "str", "default": "local"},
         "serial_number": {"type": "str", "required": True},
-        "reason": {"type": "str", "choices": sorted(REASONS), "default": "unspecified"},
+        "reason": {"type": "str", "choices": sorted(REVOCATION_REASONS), "default": "unspecified"},
         "issuers": {"type": "dict", "default": {}, "no_log": True},
     }
 

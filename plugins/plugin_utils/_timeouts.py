@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Waiting for somebody else, and no longer than that."""
+"""Run a function, or a process, no longer than so many seconds."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ import subprocess
 import threading
 import typing as t
 
-Answer = t.TypeVar("Answer")
+Result = t.TypeVar("Result")
 
 
-def within(seconds: float, work: t.Callable[[], Answer]) -> Answer:
-    """Return what *work* returns, or raise what it raises. Raises TimeoutError where it does neither in so many seconds.
+def run_with_timeout(seconds: float, function: t.Callable[[], Result]) -> Result:
+    """Return what the function returns, or raise what it raises. Raises TimeoutError after so many seconds.
 
-    It is left alone then, in a thread that ends with this process at the latest.
+    The function then goes on in a daemon thread, which ends with this process at the latest.
     """
-    ended: queue.SimpleQueue = queue.SimpleQueue()
+    results: queue.SimpleQueue[tuple[Result, None] | tuple[None, BaseException]] = queue.SimpleQueue()
 
-    def attend() -> None:
+    def run() -> None:
         try:
-            ended.put((work(), None))
+            results.put((function(), None))
         except BaseException as error:
-            ended.put((None, error))
+            results.put((None, error))
 
-    threading.Thread(target=attend, daemon=True).start()
+    threading.Thread(target=run, daemon=True).start()
     try:
-        answer, error = ended.get(timeout=seconds)
+        result, error = results.get(timeout=seconds)
     except queue.Empty:
         raise TimeoutError from None
     if error is not None:
         raise error
-    return answer
+    return t.cast(Result, result)
 
 
-def end(process: subprocess.Popen) -> None:
-    """End a process that leads a session of its own, and all that it has started, if any of it still runs."""
+def kill_process_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process that leads a session of its own, and all processes in its group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

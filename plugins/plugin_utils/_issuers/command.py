@@ -27,7 +27,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks imp
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Waiting, expect_date
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import read_roots
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import printable
-from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import end
+from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import kill_process_group
 
 WAITS = 75  # EX_TEMPFAIL of sysexits.h: somebody has to act, ask again later
 SHOWN = 500  # characters of what a program complained of, the last ones
@@ -119,7 +119,7 @@ class Command:
         try:
             return self._conversation(process, csr)
         finally:
-            end(process)
+            kill_process_group(process)
             for stream in (process.stdin, process.stdout, process.stderr):
                 with contextlib.suppress(OSError):  # what it did not read
                     stream.close()

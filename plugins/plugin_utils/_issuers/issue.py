@@ -18,7 +18,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks imp
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import STRAIGHT, Crossing
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Waiting
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import Issuer
-from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import within
+from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run_with_timeout
 
 PATIENCE = (
     900.0  # seconds for any CA, however long it looks at DNS; those that should be quick have patience of their own
@@ -97,7 +97,7 @@ def answer_of(issuer: Issuer, wanted: dict, csr: bytes, host: str) -> t.Any:
 
 def _in_time(wanted: dict, ask: t.Callable[[], Result]) -> Result:
     try:
-        return within(PATIENCE, ask)
+        return run_with_timeout(PATIENCE, ask)
     except TimeoutError as error:
         raise TlsError(
             f"{wanted['issuer']} has not answered for {PATIENCE:.0f} seconds, and nothing is changed; "

@@ -41,6 +41,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
     sync_folder,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import shaped
 
 try:
@@ -62,13 +63,6 @@ LONGEST_NAME = 42  # common names have 64 bytes, and "Issuing CA" and a date fol
 FILES = ("root.key", "issuing.key", "issuing.pem", "root.pem")
 
 SERIAL = re.compile(r"[0-9a-f]{1,64}")
-REASONS = {
-    "unspecified": "unspecified",
-    "key_compromise": "keyCompromise",
-    "affiliation_changed": "affiliationChanged",
-    "superseded": "superseded",
-    "cessation_of_operation": "cessationOfOperation",
-}
 
 
 class LocalCa:
@@ -385,7 +379,7 @@ def _usage(*allowed: str) -> t.Any:
 
 
 def _revoked(record: dict) -> t.Any:
-    reason = x509.ReasonFlags(REASONS[record["reason"]])
+    reason = x509.ReasonFlags(REVOCATION_REASONS[record["reason"]].name)
     builder = (
         x509.RevokedCertificateBuilder()
         .serial_number(int(record["serial_number"], 16))

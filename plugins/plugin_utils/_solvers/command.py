@@ -23,7 +23,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge i
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns01 import WAITING, DnsAnswers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import Place
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import printable
-from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import end
+from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import kill_process_group
 
 SHOWN = 400  # characters of what a program said, the last ones
 
@@ -112,7 +112,7 @@ class Command(DnsAnswers):
                     "solver's limit"
                 ) from error
             finally:
-                end(process)
+                kill_process_group(process)
             if process.returncode:
                 raise TlsError(
                     f"{what} failed with the status {process.returncode}{_said(output)}; correct what it complains of"

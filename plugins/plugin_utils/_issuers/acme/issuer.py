@@ -36,6 +36,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import (
     AccountKeys,
     base64url,
@@ -64,13 +65,6 @@ Step = t.Callable[[t.Any, t.Any], Result]  # what is done with the orders of an 
 NO_THUMBPRINT = "thumbprint-of-a-key-that-is-not-yet-made---"
 KEPT = datetime.timedelta(days=60)  # what nobody asks for again
 ASKED_AT_ONCE = 10  # certificates about which CAs are asked at a time
-REASONS = {  # RFC 5280, section 5.3.1
-    "unspecified": 0,
-    "key_compromise": 1,
-    "affiliation_changed": 3,
-    "superseded": 4,
-    "cessation_of_operation": 5,
-}
 # Refusals with which somebody else may have no difficulty. Whoever cannot see a host will not be alone with that.
 ELSEWHERE = ("rateLimited", "caa", "rejectedIdentifier", "unsupportedIdentifier", "externalAccountRequired")
 
@@ -195,7 +189,7 @@ class Acme:
         certificate = x509.load_pem_x509_certificate(entry["certificate"].encode())
         content = {
             "certificate": base64url(certificate.public_bytes(serialization.Encoding.DER)),
-            "reason": REASONS[reason],
+            "reason": REVOCATION_REASONS[reason].code,
         }
         account = self._account(directory)
         what = f"revoking {serial_number} at {directory.url}"
