@@ -28,7 +28,7 @@ PARTS = {
 }
 # What is counted, in a table each: the words that begin a line, and the columns of numbers after them.
 TABLES = {
-    "faults": (("module", "scene"), tuple(PARTS)),
+    "faults": (("module", "scenario"), tuple(PARTS)),
     "lies": (("who lies",), ("lies",)),
     "inputs": (("who reads", "what others wrote"), ("inputs",)),
     "runs": (("what runs", "what happens to it"), ("times",)),
@@ -46,9 +46,9 @@ class Tally:
         self.seconds = 0.0
         self.began = time.monotonic()
 
-    def add(self, part, module, scene, count):
+    def add(self, part, module, scenario, count):
         """Remember that something was tried."""
-        self._add("faults", (module, scene), part, count)
+        self._add("faults", (module, scenario), part, count)
 
     def add_lies(self, liar, count):
         """Remember that somebody has lied so many times."""
@@ -109,24 +109,24 @@ def what_is_tried():
     return None if changed.stdout or found.returncode else found.stdout.split()
 
 
-class Theatre:
-    """A scene that can be played again and again, each time on a host of its own that begins the same."""
+class Sandbox:
+    """A scenario that can be played again and again, each time on a host of its own that begins the same."""
 
-    def __init__(self, scene, folder, programs):
+    def __init__(self, scenario, folder, programs):
         from ansible_collections.evergreen.tls.tests.faults.invariant import Invariant
-        from ansible_collections.evergreen.tls.tests.faults.scenes import Host
+        from ansible_collections.evergreen.tls.tests.faults.scenarios import Host
 
         self.folder = folder
         self.programs = programs
         with self.borrowed() as borrowed:
             self.base = Host(self.new_folder("base"), borrowed)
             self.base.make()
-            self.chain = scene.prepare(self.base)
+            self.chain = scenario.prepare(self.base)
             self.recorded = Host(self.new_folder("recorded"), borrowed)
             self.recorded.copy_from(self.base)
-            self.run = scene.run(self.recorded, self.chain, [])
+            self.run = scenario.run(self.recorded, self.chain, [])
         self.calls = self.run.calls
-        self.invariant = Invariant(scene, self.base, self.recorded)
+        self.invariant = Invariant(scenario, self.base, self.recorded)
 
     def changes(self, call):
         """Say whether a system call of the recorded run changed something on its host, or was its answer."""
@@ -141,9 +141,9 @@ class Theatre:
     def play(self, performance, variations, told=None, is_bare=False):
         """Play a performance for each variation, as many at once as there are processors; return the violations.
 
-        Each has a host that begins as the scene does, or with *is_bare* makes all of it.
+        Each has a host that begins as the scenario does, or with *is_bare* makes all of it.
         """
-        from ansible_collections.evergreen.tls.tests.faults.scenes import Host
+        from ansible_collections.evergreen.tls.tests.faults.scenarios import Host
 
         def once(number):
             with self.borrowed() as programs:
@@ -165,9 +165,9 @@ class Theatre:
 
     def likeness(self, host):
         """Return what a host looks like: the same for hosts on which an ordinary run finds the same work to do."""
-        from ansible_collections.evergreen.tls.tests.faults import judge
+        from ansible_collections.evergreen.tls.tests.faults import pair_checks
 
-        return judge.likeness(host.top, self.base.top)
+        return pair_checks.likeness(host.top, self.base.top)
 
     def unfinished(self, host):
         """Say whether a run that calls itself successful left something else than an undisturbed one."""
@@ -218,15 +218,15 @@ def programs():
 
 @pytest.fixture
 def saboteur(tmp_path):
-    """Prepare a scene for modules to which something was done."""
+    """Prepare a scenario for modules to which something was done."""
     from ansible_collections.evergreen.tls.tests.faults.programs import Programs
 
     shelf = queue.Queue(maxsize=os.cpu_count())
 
-    def prepare(scene, sabotage):
+    def prepare(scenario, sabotage):
         for _processor in range(shelf.maxsize):
             shelf.put(Programs(sabotage))
-        return Theatre(scene, str(tmp_path), shelf)
+        return Sandbox(scenario, str(tmp_path), shelf)
 
     yield prepare
     while not shelf.empty():
@@ -234,9 +234,9 @@ def saboteur(tmp_path):
 
 
 @pytest.fixture
-def stage(tmp_path, programs):
-    """Prepare a scene."""
-    return lambda scene: Theatre(scene, str(tmp_path), programs)
+def prepare_sandbox(tmp_path, programs):
+    """Prepare a scenario."""
+    return lambda scenario: Sandbox(scenario, str(tmp_path), programs)
 
 
 @pytest.fixture(scope="session")

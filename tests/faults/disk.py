@@ -22,7 +22,7 @@ import os
 import stat
 import typing as t
 
-from ansible_collections.evergreen.tls.tests.faults.calls import Call
+from ansible_collections.evergreen.tls.tests.faults.syscalls import Call
 
 UMASK = 0o022
 ALL_SUBSETS = 9  # up to so many steps that were not synced, every choice of survivors is rebuilt

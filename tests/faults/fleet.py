@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".build"
 PATIENCE = 240.0  # for a run on a machine that is busy with something else
 
-# What stands on every host before a scene begins, and its nginx, as that is.
+# What stands on every host before a scenario begins, and its nginx, as that is.
 KEEP = (
     "mkdir -p /var/kept && rm -rf /var/kept/{0} && mkdir /var/kept/{0} && cd / && "
     "cp -a --parents etc/nginx $(ls -d etc/evergreen 2> /dev/null) /var/kept/{0}"

@@ -2,44 +2,46 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What holds at any instant of a scene, and once an ordinary run has gone over what was left."""
+"""What holds at any instant of a scenario, and once an ordinary run has gone over what was left."""
 
 from __future__ import annotations
 
 import os
 
-from ansible_collections.evergreen.tls.tests.faults import judge
-from ansible_collections.evergreen.tls.tests.faults.scenes import ROOT, Host, Scene
+from ansible_collections.evergreen.tls.tests.faults import pair_checks
+from ansible_collections.evergreen.tls.tests.faults.scenarios import ROOT, Host, Scenario
 
 
 class Invariant:
-    """The invariant of one scene, as its base (before) and an undisturbed run of it (after) fix it."""
+    """The invariant of one scenario, as its base (before) and an undisturbed run of it (after) fix it."""
 
-    def __init__(self, scene: Scene, base: Host, done: Host) -> None:
-        self.scene = scene
-        self.before = judge.fingerprint_in_use(base.store)
-        self.new = judge.fingerprint_in_use(done.store)
-        complete = judge.complete_folders(done.store, ROOT.pem)
+    def __init__(self, scenario: Scenario, base: Host, done: Host) -> None:
+        self.scenario = scenario
+        self.before = pair_checks.fingerprint_in_use(base.store)
+        self.new = pair_checks.fingerprint_in_use(done.store)
+        complete = pair_checks.complete_folders(done.store, ROOT.pem)
         self.ready = set(complete.values()) - {self.before}
-        lasting = {found for name, found in complete.items() if judge.lasts(os.path.join(done.store, name), days=60)}
+        lasting = {
+            found for name, found in complete.items() if pair_checks.lasts(os.path.join(done.store, name), days=60)
+        }
         current = os.path.join(base.store, "current")
         self.good = lasting - {self.before} | (
-            {self.before} if self.before and judge.lasts(current, days=60) else set()
+            {self.before} if self.before and pair_checks.lasts(current, days=60) else set()
         )
         self.finds_passphrase = os.path.exists(os.path.join(base.store, "current", "passphrase"))
-        self.links = {os.path.basename(path): _leads_to(path, base.top) for path in scene.links(base)}
+        self.links = {os.path.basename(path): _leads_to(path, base.top) for path in scenario.links(base)}
 
     def in_use(self, host: Host) -> str | None:
         """Return the fingerprint of what is in use on a host."""
-        return judge.fingerprint_in_use(host.store)
+        return pair_checks.fingerprint_in_use(host.store)
 
     def violations(self, host: Host) -> list[str]:
         """Return what does not hold on a host right now."""
-        found = judge.open_keys(host.top, self.scene.key_mode)
-        in_use = judge.fingerprint_in_use(host.store)
-        removed = self.scene.arguments.get("state") == "absent" and not os.path.lexists(host.store)
+        found = pair_checks.open_keys(host.top, self.scenario.key_mode)
+        in_use = pair_checks.fingerprint_in_use(host.store)
+        removed = self.scenario.arguments.get("state") == "absent" and not os.path.lexists(host.store)
         if in_use is not None:
-            broken = judge.why_broken(os.path.join(host.store, "current"), ROOT.pem)
+            broken = pair_checks.why_broken(os.path.join(host.store, "current"), ROOT.pem)
             found += [f"current: {broken}"] if broken else []
             if self.finds_passphrase and not os.path.exists(os.path.join(host.store, "current", "passphrase")):
                 found.append("nginx does not find the file of the passphrase any more")
@@ -50,17 +52,17 @@ class Invariant:
             )
         elif self.before and not removed:
             found.append("there is no current any more")
-        is_refused = self.scene.request(host).get("validate") == "false" and in_use in self.ready - {self.new}
-        if is_refused and judge.tried_version(host.store) != os.readlink(os.path.join(host.store, "current")):
+        is_refused = self.scenario.request(host).get("validate") == "false" and in_use in self.ready - {self.new}
+        if is_refused and pair_checks.tried_version(host.store) != os.readlink(os.path.join(host.store, "current")):
             found.append("what is refused is in use, and nobody will ask about it again")
         hidden = os.path.join(host.directory, ".web.removed")
         if removed and os.path.isdir(hidden):
-            broken = judge.why_broken(os.path.join(hidden, "current"), ROOT.pem)
+            broken = pair_checks.why_broken(os.path.join(hidden, "current"), ROOT.pem)
             found += [f"what was put out of sight: {broken}"] if broken else []
-        adopted = self.scene.adopted(host)
-        unpaired = judge.why_unpaired(adopted["key"], adopted["certificate"]) if adopted else None
+        adopted = self.scenario.adopted(host)
+        unpaired = pair_checks.why_unpaired(adopted["key"], adopted["certificate"]) if adopted else None
         found += [f"where it was made by hand: {unpaired}"] if unpaired else []
-        for path, wanted in self.scene.links(host).items():
+        for path, wanted in self.scenario.links(host).items():
             leads, before = _leads_to(path, host.top), self.links[os.path.basename(path)]
             if leads not in (before, os.path.relpath(wanted, host.top)) and not (removed and leads is None):
                 found.append(f"{path} leads to {leads}")
@@ -71,30 +73,30 @@ class Invariant:
     def violations_after_all(self, host: Host) -> list[str]:
         """Do an ordinary run and return what does not hold then: all is done, nothing lies about, nothing was bought twice."""
         stores = (host.store, os.path.join(host.directory, ".web.removed"))
-        whole = {found for store in stores for found in judge.complete_folders(store, ROOT.pem).values()}
+        whole = {found for store in stores for found in pair_checks.complete_folders(store, ROOT.pem).values()}
         issued = host.issued
-        answer = self.scene.ordinary(host)
+        answer = self.scenario.ordinary(host)
         if answer.get("failed"):
             return [f"the ordinary run fails: {answer['msg']}"]
         found = self.violations_when_done(host)
         if host.issued - issued > (0 if whole & self.good else 1):
             found.append("a certificate was asked for although a complete one was there")
-        before = judge.picture(host.top)
-        answer = self.scene.ordinary(host)
-        if answer.get("failed") or answer["changed"] or judge.picture(host.top) != before:
+        before = pair_checks.picture(host.top)
+        answer = self.scenario.ordinary(host)
+        if answer.get("failed") or answer["changed"] or pair_checks.picture(host.top) != before:
             found.append(f"a further run changes something: {answer.get('msg')}")
         return found
 
     def violations_when_done(self, host: Host) -> list[str]:
         """Return what does not hold once all work is done."""
-        found = judge.open_keys(host.top, self.scene.key_mode)
-        links = self.scene.links(host)
-        also, adopted = ("next",) * self.scene.waits, "v0001" if self.scene.adopted(host) else ""
-        found += [f"{path} is left over" for path in judge.left_over(host.directory, also=also, adopted=adopted)]
-        if self.scene.end == "absent":
+        found = pair_checks.open_keys(host.top, self.scenario.key_mode)
+        links = self.scenario.links(host)
+        also, adopted = ("next",) * self.scenario.waits, "v0001" if self.scenario.adopted(host) else ""
+        found += [f"{path} is left over" for path in pair_checks.left_over(host.directory, also=also, adopted=adopted)]
+        if self.scenario.end == "absent":
             found += [f"{path} is still there" for path in (host.store, *links) if os.path.lexists(path)]
         else:
-            broken = judge.why_broken(os.path.join(host.store, "current"), ROOT.pem)
+            broken = pair_checks.why_broken(os.path.join(host.store, "current"), ROOT.pem)
             found += [f"current: {broken}"] if broken else []
             leads = {path: os.path.islink(path) and os.readlink(path) for path in links}
             found += [f"{path} leads to {leads[path]}" for path in links if leads[path] != links[path]]

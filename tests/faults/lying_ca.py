@@ -17,8 +17,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_request
-from ansible_collections.evergreen.tls.tests.faults.scenes import ISSUING, NAMES, ROOT, PublicKey
-from ansible_collections.evergreen.tls.tests.unit.authority import (
+from ansible_collections.evergreen.tls.tests.faults.scenarios import ISSUING, NAMES, ROOT, PublicKey
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import (
     DAY,
     NOW,
     Authority,

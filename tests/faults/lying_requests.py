@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request, public_bytes
-from ansible_collections.evergreen.tls.tests.faults.scenes import NAMES, ROOT
-from ansible_collections.evergreen.tls.tests.unit.authority import USAGES, digest_for, key_pem, named, some_key
+from ansible_collections.evergreen.tls.tests.faults.scenarios import NAMES, ROOT
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import USAGES, digest_for, key_pem, named, some_key
 
 KEY = some_key()
 WANTED = ", ".join(sorted(NAMES))

@@ -11,7 +11,7 @@ import copy
 import json
 import re
 
-LARGEST = 200_000  # bytes of what comes out; what is to be larger is in found.py, by name
+LARGEST = 200_000  # bytes of what comes out; what is to be larger is in regressions.py, by name
 BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s+([A-Za-z0-9+/=\s]+)-----END \1-----\n?")
 NUMBER = re.compile(rb"\d+")
 WORD = re.compile(rb"[\w.:/@*-]+")

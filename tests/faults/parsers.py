@@ -128,7 +128,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey impo
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import command as programs
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import persist as standing_records
 from ansible_collections.evergreen.tls.tests.unit import recorded_firewalls
-from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, key_pem, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, key_pem, some_key
 from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils._nginx import test_config as test_configurations
 from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils._nginx import test_version as test_nginx
 from ansible_collections.evergreen.tls.tests.unit.plugins.plugin_utils._firewall import test_parse_nft

@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 
-from ansible_collections.evergreen.tls.tests.faults.calls import TRACED, Call, read_calls
+from ansible_collections.evergreen.tls.tests.faults.syscalls import TRACED, Call, read_calls
 
 PACKAGE = "ansible_collections.evergreen.tls.plugins.modules"
 MODULES = (

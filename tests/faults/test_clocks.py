@@ -28,15 +28,15 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issu
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.tests.conftest import ROOT as REPOSITORY
-from ansible_collections.evergreen.tls.tests.faults import judge
-from ansible_collections.evergreen.tls.tests.faults.conftest import Theatre
+from ansible_collections.evergreen.tls.tests.faults import pair_checks
+from ansible_collections.evergreen.tls.tests.faults.conftest import Sandbox
 from ansible_collections.evergreen.tls.tests.faults.programs import Programs
-from ansible_collections.evergreen.tls.tests.faults.scenes import NAMES, ROOT, Scene, due, fresh, plain
-from ansible_collections.evergreen.tls.tests.unit.authority import some_key
+from ansible_collections.evergreen.tls.tests.faults.scenarios import NAMES, ROOT, Scenario, due, fresh, plain
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
 
 FAKETIME = sorted(glob.glob("/usr/lib/*/faketime/libfaketime.so.1"))
 needs_faketime = pytest.mark.skipif(not FAKETIME, reason="libfaketime is not installed here")
-DUE, FRESH = (Scene("clocks", "certificate_request", prepare, plain) for prepare in (due, fresh))
+DUE, FRESH = (Scenario("clocks", "certificate_request", prepare, plain) for prepare in (due, fresh))
 WRONG = "the clock of this host is {} that of the controller; set the one that is wrong"
 
 
@@ -49,14 +49,14 @@ def clock(tmp_path):
 
 
 @pytest.fixture
-def stage_with_clock(tmp_path, clock):
-    """Prepare a scene on a host that has the clock; files have their true times."""
+def sandbox_with_clock(tmp_path, clock):
+    """Prepare a scenario on a host that has the clock; files have their true times."""
     options = {"FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
     programs = Programs(LD_PRELOAD=FAKETIME[0], FAKETIME_TIMESTAMP_FILE=str(clock), **options)
     shelf = queue.Queue(maxsize=1)
     shelf.put(programs)
     (tmp_path / "hosts").mkdir()
-    yield lambda scene: Theatre(scene, str(tmp_path / "hosts"), shelf)
+    yield lambda scenario: Sandbox(scenario, str(tmp_path / "hosts"), shelf)
     programs.close()
 
 
@@ -81,8 +81,8 @@ def perform(monkeypatch, tmp_path):
     return performed
 
 
-def play(theatre, performance, tally, lies=1):
-    found = theatre.play(lambda host, _title: performance(host), ["a clock"])
+def play(sandbox, performance, tally, lies=1):
+    found = sandbox.play(lambda host, _title: performance(host), ["a clock"])
     tally.add_lies("a clock", lies)
     assert not found, "\n".join(found)
 
@@ -98,19 +98,21 @@ def play(theatre, performance, tally, lies=1):
     ],
 )
 def test_nothing_is_issued_for_a_host_whose_clock_is_far_off(
-    offset, said, stage_with_clock, clock, perform, tmp_path, tally
+    offset, said, sandbox_with_clock, clock, perform, tmp_path, tally
 ):
     def ask(host):
-        before = judge.fingerprint_in_use(host.store)
+        before = pair_checks.fingerprint_in_use(host.store)
         clock.write_text(offset)
         answer = perform(certificate_request, host, force=True)
         wrong = WRONG.format(re.sub(r"(\d+) (days|hours)", lambda found: f"{found[1]} {found[2]}", said))
         sentence = f"nothing is issued by the wrong time: {wrong}, and run this again"
         found = [] if answer.get("failed") and within_a_second(answer["msg"], sentence) else [f"it says {answer}"]
         found += [] if not (tmp_path / "ca").exists() else ["the CA was asked"]
-        return found + ([] if judge.fingerprint_in_use(host.store) == before else ["another certificate is in use"])
+        return found + (
+            [] if pair_checks.fingerprint_in_use(host.store) == before else ["another certificate is in use"]
+        )
 
-    play(stage_with_clock(DUE), ask, tally)
+    play(sandbox_with_clock(DUE), ask, tally)
 
 
 def within_a_second(said, sentence):
@@ -121,12 +123,12 @@ def within_a_second(said, sentence):
 
 @needs_faketime
 def test_a_certificate_that_is_not_valid_yet_on_its_host_is_not_installed_and_the_clocks_are_told_of(
-    stage_with_clock, clock, perform, tally, monkeypatch
+    sandbox_with_clock, clock, perform, tally, monkeypatch
 ):
     monkeypatch.setattr(local_ca, "BACKDATED", datetime.timedelta())  # as a CA that does not care for those behind
 
     def renew(host):
-        before = judge.fingerprint_in_use(host.store)
+        before = pair_checks.fingerprint_in_use(host.store)
         clock.write_text("-50m")
         asked = perform(certificate_request, host, force=True)
         issued = perform(certificate_issue, host, csr=asked["csr"])
@@ -138,35 +140,35 @@ def test_a_certificate_that_is_not_valid_yet_on_its_host_is_not_installed_and_th
             r"that of the controller; set the one that is wrong"
         )
         found = [] if re.fullmatch(words, said) else [f"it says {said!r}"]
-        found += [] if judge.fingerprint_in_use(host.store) == before else ["it is in use"]
+        found += [] if pair_checks.fingerprint_in_use(host.store) == before else ["it is in use"]
         clock.write_text("+0")
         asked_again = perform(certificate_request, host)
         found += [] if asked_again["csr"] == asked["csr"] else ["another key was made"]
         found += [] if perform(certificate_install, host, **chain).get("changed") else ["it is not installed"]
         return found
 
-    play(stage_with_clock(DUE), renew, tally)
+    play(sandbox_with_clock(DUE), renew, tally)
 
 
 @needs_faketime
 @pytest.mark.parametrize("offset", ["+2h", "-50m", "+23h"])
 def test_a_clock_that_is_somewhat_wrong_keeps_nothing_from_being_renewed(
-    offset, stage_with_clock, clock, perform, tally
+    offset, sandbox_with_clock, clock, perform, tally
 ):
     def renew(host):
-        before = judge.fingerprint_in_use(host.store)
+        before = pair_checks.fingerprint_in_use(host.store)
         clock.write_text(offset)
         issued = perform(certificate_issue, host, csr=perform(certificate_request, host, force=True)["csr"])
         answer = perform(certificate_install, host, chain=issued["chain"], roots=issued["roots"])
         found = [f"it says {answer}"] if answer.get("failed") else []
-        found += ["the old one is in use"] if judge.fingerprint_in_use(host.store) == before else []
+        found += ["the old one is in use"] if pair_checks.fingerprint_in_use(host.store) == before else []
         return found + (["it is due again"] if perform(certificate_request, host)["due"] else [])
 
-    play(stage_with_clock(DUE), renew, tally)
+    play(sandbox_with_clock(DUE), renew, tally)
 
 
 @needs_faketime
-def test_a_host_on_which_nothing_is_due_is_warned_of_its_clock(stage_with_clock, clock, perform, tally, monkeypatch):
+def test_a_host_on_which_nothing_is_due_is_warned_of_its_clock(sandbox_with_clock, clock, perform, tally, monkeypatch):
     monkeypatch.setattr(certificate_request, "open_issuer", lambda *_arguments: Roots())
 
     def look(host):
@@ -176,7 +178,7 @@ def test_a_host_on_which_nothing_is_due_is_warned_of_its_clock(stage_with_clock,
         said = within_a_second(warning, f"{WRONG.format('5 hours behind')}, and run this again")
         return [] if said and answer["due"] is False else [f"it says {answer}"]
 
-    play(stage_with_clock(FRESH), look, tally)
+    play(sandbox_with_clock(FRESH), look, tally)
 
 
 class Roots:
@@ -188,7 +190,7 @@ class Roots:
 
 @needs_faketime
 def test_a_clock_that_jumps_while_modules_run_leaves_a_good_pair_in_use_and_the_next_run_finishes(
-    stage_with_clock, clock, tally
+    sandbox_with_clock, clock, tally
 ):
     jumps, runs = itertools.cycle(["+40d", "-40d", "+2000d", "-2000d", "+0", "+100m"]), 8
 
@@ -207,7 +209,7 @@ def test_a_clock_that_jumps_while_modules_run_leaves_a_good_pair_in_use_and_the_
             for _run in range(runs):
                 answer = host.converge(plain(host))
                 found += [] if not answer.get("failed") or ";" in answer["msg"] else [f"it says {answer}"]
-                broken = judge.why_broken(os.path.join(host.store, "current"), ROOT.pem)
+                broken = pair_checks.why_broken(os.path.join(host.store, "current"), ROOT.pem)
                 found += [f"current: {broken}"] if broken and "does not lead" not in broken else []
         finally:
             done.set()
@@ -215,11 +217,11 @@ def test_a_clock_that_jumps_while_modules_run_leaves_a_good_pair_in_use_and_the_
         clock.write_text("+0")
         answer = host.converge(plain(host))
         found += [f"the run by the right time fails: {answer}"] if answer.get("failed") else []
-        broken = judge.why_broken(os.path.join(host.store, "current"), ROOT.pem)
+        broken = pair_checks.why_broken(os.path.join(host.store, "current"), ROOT.pem)
         found += [f"current: {broken}"] if broken else []
         return found + ([] if host.converge(plain(host))["changed"] is False else ["a further run changes something"])
 
-    play(stage_with_clock(DUE), renew, tally, runs)
+    play(sandbox_with_clock(DUE), renew, tally, runs)
 
 
 JUMPING = """

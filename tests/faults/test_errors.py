@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.evergreen.tls.tests.faults.programs import refuse
-from ansible_collections.evergreen.tls.tests.faults.scenes import SCENES
+from ansible_collections.evergreen.tls.tests.faults.scenarios import SCENARIOS
 
 # What the sentence has to end in.
 ERRORS = {
@@ -24,42 +24,44 @@ ERRORS = {
 LASTING = ("ENOSPC", "EIO")  # also for all calls of that name that come later, but for the one that writes the answer
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
-def test_an_error_at_any_system_call_is_told_in_a_sentence_and_the_next_run_finishes(scene, stage, tally, is_sample):
-    theatre = stage(scene)
-    calls = [call for call in theatre.calls if call.error is None and theatre.touches_host(call)]
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.title)
+def test_an_error_at_any_system_call_is_told_in_a_sentence_and_the_next_run_finishes(
+    scenario, prepare_sandbox, tally, is_sample
+):
+    sandbox = prepare_sandbox(scenario)
+    calls = [call for call in sandbox.calls if call.error is None and sandbox.touches_host(call)]
     kinds = [(error, False) for error in ERRORS] + [(error, True) for error in LASTING]
     variations = [(call, *kind) for call in calls for kind in kinds]
     if is_sample:  # each call once, each error as often as the others
         variations = [(call, *kinds[number % len(kinds)]) for number, call in enumerate(calls)]
     variations = [(call, *kind) for call, *kind in variations if not (kind[1] and call.name == "write")]
-    usual = theatre.run.answer()
+    usual = sandbox.run.answer()
     seen = set()
 
     def fail(host, call, error, lasting):
-        run = scene.run(host, theatre.chain, refuse(call, error, lasting))
+        run = scenario.run(host, sandbox.chain, refuse(call, error, lasting))
         hit = [one for one in run.calls if one.error == error]
-        assert hit and hit[0].told(host.folder) == call.told(theatre.recorded.folder), "another call was hit"
-        found = theatre.invariant.violations(host)
+        assert hit and hit[0].told(host.folder) == call.told(sandbox.recorded.folder), "another call was hit"
+        found = sandbox.invariant.violations(host)
         answer = run.answer()
         if not answer.get("failed"):
-            found += theatre.unfinished(host)
+            found += sandbox.unfinished(host)
         elif not (usual.get("failed") and is_alike(answer, usual)):
             sentence = answer["msg"]
             found += [] if sentence.endswith(f"; {ERRORS[error]}") else [f"it says {sentence!r}"]
             found += [] if sentence.startswith(host.top) else [f"it does not say where: {sentence!r}"]
-        state = theatre.likeness(host)
+        state = sandbox.likeness(host)
         if state in seen:  # an ordinary run has finished from here before
             return found
         seen.add(state)
-        return found + theatre.invariant.violations_after_all(host)
+        return found + sandbox.invariant.violations_after_all(host)
 
-    found = theatre.play(fail, variations)
-    tally.add("errors", scene.module, scene.title, len(variations))
+    found = sandbox.play(fail, variations)
+    tally.add("errors", scenario.module, scenario.title, len(variations))
     assert not found, "\n".join(found)
 
 
 def is_alike(answer, usual):
-    """Say whether an answer is the one that is usual in the scene, the refusal of the request's own command."""
+    """Say whether an answer is the one that is usual in the scenario, the refusal of the request's own command."""
     refusal = "'false'"
     return refusal in usual["msg"] and refusal in answer["msg"]

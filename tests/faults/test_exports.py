@@ -14,11 +14,11 @@ import subprocess
 
 import pytest
 
-from ansible_collections.evergreen.tls.tests.faults import judge
-from ansible_collections.evergreen.tls.tests.faults.calls import PROCESSES, STARTS, TRACED
-from ansible_collections.evergreen.tls.tests.faults.conftest import Theatre
+from ansible_collections.evergreen.tls.tests.faults import pair_checks
+from ansible_collections.evergreen.tls.tests.faults.conftest import Sandbox
 from ansible_collections.evergreen.tls.tests.faults.programs import Programs, kill_at, refuse
-from ansible_collections.evergreen.tls.tests.faults.scenes import plain
+from ansible_collections.evergreen.tls.tests.faults.scenarios import plain
+from ansible_collections.evergreen.tls.tests.faults.syscalls import PROCESSES, STARTS, TRACED
 
 # A server is named after the file that it reads: it has loaded what is in its copy.
 SYSTEMCTL = """#!/bin/sh
@@ -73,7 +73,7 @@ IMPORTS = (
 )
 
 
-class ExportScene:
+class ExportScenario:
     """A certificate of which exports are wanted."""
 
     module = "certificate_export"
@@ -98,7 +98,7 @@ class ExportScene:
         )
 
     def run(self, host, _chain, strace=None):
-        """Run the module in its scene; what is remembered of exports is about those of this host then."""
+        """Run the module in its scenario; what is remembered of exports is about those of this host then."""
         ledger = os.path.join(host.store, "exports.json")
         if read(ledger):
             with open(ledger, "r+b") as stream:
@@ -142,10 +142,10 @@ def renewed(host):
     host.renew(plain(host))
 
 
-FIRST = ExportScene("first exports", installed)
-RENEWED = ExportScene("exports of a renewal", renewed)
-REMOVED = ExportScene("a removal of exports", exported, state="absent")
-SCENES = (FIRST, RENEWED, REMOVED)
+FIRST = ExportScenario("first exports", installed)
+RENEWED = ExportScenario("exports of a renewal", renewed)
+REMOVED = ExportScenario("a removal of exports", exported, state="absent")
+SCENARIOS = (FIRST, RENEWED, REMOVED)
 
 
 def read(path):
@@ -165,7 +165,7 @@ def in_keystore(path):
 
 def violations(host):
     """Return what does not hold at any instant."""
-    found = judge.open_keys(host.top, 0o600)
+    found = pair_checks.open_keys(host.top, 0o600)
     versions = [os.path.join(host.store, name) for name in os.listdir(host.store) if name.startswith("v")]
     keystore, bundle = paths(host)
     for path, content in ((keystore, in_keystore), (bundle, read)):
@@ -179,95 +179,95 @@ def violations(host):
     return found
 
 
-def violations_after_all(scene, host):
+def violations_after_all(scenario, host):
     """Do an ordinary run, and another that changes nothing; return what does not hold then."""
-    answer = scene.ordinary(host)
+    answer = scenario.ordinary(host)
     if answer.get("failed"):
         return [f"the ordinary run fails: {answer['msg']}"]
     found = violations(host)
     for path in paths(host):
-        if scene.state == "absent":
+        if scenario.state == "absent":
             found += [f"{path} is still there"] if os.path.exists(path) else []
         elif read(path) != read(f"{path}.loaded"):
             found.append(f"{os.path.basename(path)}: its server has not loaded what is in use")
     folder = os.path.dirname(paths(host)[0])
     found += [f"{name} is left over" for name in os.listdir(folder) if name.startswith(".")]
-    before = judge.picture(host.top)
-    answer = scene.ordinary(host)
-    if answer.get("failed") or answer["changed"] or judge.picture(host.top) != before:
+    before = pair_checks.picture(host.top)
+    answer = scenario.ordinary(host)
+    if answer.get("failed") or answer["changed"] or pair_checks.picture(host.top) != before:
         found.append(f"a further run changes something: {answer.get('msg')}")
     return found
 
 
-def killed(scene, host, call):
+def killed(scenario, host, call):
     """Kill the module at a system call; return what does not hold then, and after an ordinary run."""
-    run = scene.run(host, None, kill_at(call))
+    run = scenario.run(host, None, kill_at(call))
     assert run.signal == signal.SIGKILL, f"{call.name} {call.number} was not reached"
-    return violations(host) + violations_after_all(scene, host)
+    return violations(host) + violations_after_all(scenario, host)
 
 
-def refused(scene, host, call, error):
+def refused(scenario, host, call, error):
     """Refuse a system call; return what does not hold then, in what the module says, and after an ordinary run."""
-    answer = scene.run(host, None, refuse(call, error)).answer()
+    answer = scenario.run(host, None, refuse(call, error)).answer()
     found = violations(host)
     if answer.get("failed") and "; " not in answer["msg"]:
         found.append(f"it says {answer['msg']!r}")
-    return found + violations_after_all(scene, host)
+    return found + violations_after_all(scenario, host)
 
 
 @pytest.fixture
-def theatre(tmp_path):
-    """Prepare a scene, for modules to which something may have been done."""
+def sandbox(tmp_path):
+    """Prepare a scenario, for modules to which something may have been done."""
     program = tmp_path / "programs/systemctl"
     program.parent.mkdir()
     program.write_text(SYSTEMCTL)
     program.chmod(0o755)
     shelf = queue.Queue(maxsize=os.cpu_count())
 
-    def prepare(scene, sabotage=""):
+    def prepare(scenario, sabotage=""):
         for _processor in range(shelf.maxsize):
             shelf.put(Programs(sabotage, PATH=f"{program.parent}:{os.environ['PATH']}"))
         folder = tmp_path / "hosts"
         folder.mkdir()
-        return Theatre(scene, str(folder), shelf)
+        return Sandbox(scenario, str(folder), shelf)
 
     yield prepare
     while not shelf.empty():
         shelf.get().close()
 
 
-def points_of(theatre):
+def points_of(sandbox):
     """Return the system calls at which something changes on the host, or other programs are started."""
-    points = [call for call in theatre.calls if call.error is None and (call.name in STARTS or theatre.changes(call))]
+    points = [call for call in sandbox.calls if call.error is None and (call.name in STARTS or sandbox.changes(call))]
     return [call for call in points if call.paths or call.name in STARTS]
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
-def test_a_kill_at_any_system_call_leaves_exports_whole_and_the_next_run_tells_who_reads_them(scene, theatre, tally):
-    stage = theatre(scene)
-    points = points_of(stage)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.title)
+def test_a_kill_at_any_system_call_leaves_exports_whole_and_the_next_run_tells_who_reads_them(scenario, sandbox, tally):
+    prepared = sandbox(scenario)
+    points = points_of(prepared)
     assert points, "nothing was recorded"
-    found = stage.play(lambda host, call: killed(scene, host, call), points)
-    tally.add("kills", scene.module, scene.title, len(points))
+    found = prepared.play(lambda host, call: killed(scenario, host, call), points)
+    tally.add("kills", scenario.module, scenario.title, len(points))
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.title)
 def test_whatever_the_system_refuses_exports_stay_whole_and_the_next_run_finishes_them(
-    scene, theatre, tally, is_sample
+    scenario, sandbox, tally, is_sample
 ):
-    stage = theatre(scene)
-    points = [call for call in points_of(stage) if call.name not in STARTS and stage.touches_host(call)]
+    prepared = sandbox(scenario)
+    points = [call for call in points_of(prepared) if call.name not in STARTS and prepared.touches_host(call)]
     variations = [(call, ERRORS[number % len(ERRORS)]) for number, call in enumerate(points)]
     variations = variations[:: 3 if is_sample else 1]
-    found = stage.play(lambda host, call, error: refused(scene, host, call, error), variations)
-    tally.add("errors", scene.module, scene.title, len(variations))
+    found = prepared.play(lambda host, call, error: refused(scenario, host, call, error), variations)
+    tally.add("errors", scenario.module, scenario.title, len(variations))
     assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("sabotage", SABOTAGE)
-def test_what_would_break_the_promise_is_found(sabotage, theatre):
+def test_what_would_break_the_promise_is_found(sabotage, sandbox):
     code, sign = SABOTAGE[sabotage]
-    stage = theatre(RENEWED, f"{IMPORTS}{code}")
-    found = stage.play(lambda host, call: killed(RENEWED, host, call), points_of(stage))
+    prepared = sandbox(RENEWED, f"{IMPORTS}{code}")
+    found = prepared.play(lambda host, call: killed(RENEWED, host, call), points_of(prepared))
     assert any(sign in violation for violation in found), found

@@ -12,10 +12,10 @@ import subprocess
 
 import pytest
 
-from ansible_collections.evergreen.tls.tests.faults.scenes import SCENES
+from ansible_collections.evergreen.tls.tests.faults.scenarios import SCENARIOS
 
 PAGE = 4096
-FREE_PAGES = range(10)  # no scene needs more
+FREE_PAGES = range(10)  # no scenario needs more
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,7 +27,7 @@ def may_mount(tmp_path_factory):
 
 
 @contextlib.contextmanager
-def mounted(theatre, host):
+def mounted(sandbox, host):
     """Give the host's folder a file system of its own, with all that is there."""
     os.rename(host.top, f"{host.top}.before")
     os.mkdir(host.top)
@@ -50,51 +50,51 @@ def fill(host, free):
     return path
 
 
-def outcome(theatre, scene, host, run, remedy):
+def outcome(sandbox, scenario, host, run, remedy):
     """Return what does not hold after a run that may have met its limit."""
-    answer, usual = run.answer(), theatre.run.answer()
-    found = theatre.invariant.violations(host)
+    answer, usual = run.answer(), sandbox.run.answer()
+    found = sandbox.invariant.violations(host)
     if not answer.get("failed"):
-        return found + theatre.unfinished(host)
+        return found + sandbox.unfinished(host)
     if usual.get("failed") and "'false'" in answer["msg"]:
         return found
     return found + ([] if answer["msg"].endswith(f"; {remedy}") else [f"it says {answer['msg']!r}"])
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
-def test_a_full_file_system_is_told_of_and_the_next_run_finishes(scene, stage, tally):
-    theatre = stage(scene)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.title)
+def test_a_full_file_system_is_told_of_and_the_next_run_finishes(scenario, prepare_sandbox, tally):
+    sandbox = prepare_sandbox(scenario)
     failed = []
 
     def run_out_of_space(host, free):
-        with mounted(theatre, host):
+        with mounted(sandbox, host):
             filler = fill(host, free)
-            run = scene.run(host, theatre.chain)
+            run = scenario.run(host, sandbox.chain)
             failed.append(bool(run.answer().get("failed")))
             os.unlink(filler)
-            found = outcome(theatre, scene, host, run, "free some space there and run this again")
-            return found + theatre.invariant.violations_after_all(host)
+            found = outcome(sandbox, scenario, host, run, "free some space there and run this again")
+            return found + sandbox.invariant.violations_after_all(host)
 
-    found = theatre.play(run_out_of_space, list(FREE_PAGES))
-    tally.add("file systems", scene.module, scene.title, len(FREE_PAGES))
+    found = sandbox.play(run_out_of_space, list(FREE_PAGES))
+    tally.add("file systems", scenario.module, scenario.title, len(FREE_PAGES))
     assert not found, "\n".join(found)
-    writes = any(call.name == "write" and theatre.touches_host(call) for call in theatre.calls)
+    writes = any(call.name == "write" and sandbox.touches_host(call) for call in sandbox.calls)
     assert any(failed) or not writes, "it was never full"
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
-def test_a_read_only_file_system_is_told_of_and_the_next_run_finishes(scene, stage, tally):
-    theatre = stage(scene)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.title)
+def test_a_read_only_file_system_is_told_of_and_the_next_run_finishes(scenario, prepare_sandbox, tally):
+    sandbox = prepare_sandbox(scenario)
 
     def run_read_only(host, _state):
-        with mounted(theatre, host):
+        with mounted(sandbox, host):
             subprocess.run(["mount", "-o", "remount,ro", host.top], check=True)
-            run = scene.run(host, theatre.chain)
+            run = scenario.run(host, sandbox.chain)
             subprocess.run(["mount", "-o", "remount,rw", host.top], check=True)
-            found = outcome(theatre, scene, host, run, "mount that file system writable and run this again")
+            found = outcome(sandbox, scenario, host, run, "mount that file system writable and run this again")
             assert run.answer().get("failed"), "it was not read-only"
-            return found + theatre.invariant.violations_after_all(host)
+            return found + sandbox.invariant.violations_after_all(host)
 
-    found = theatre.play(run_read_only, ["read-only"])
-    tally.add("file systems", scene.module, scene.title, 1)
+    found = sandbox.play(run_read_only, ["read-only"])
+    tally.add("file systems", scenario.module, scenario.title, 1)
     assert not found, "\n".join(found)

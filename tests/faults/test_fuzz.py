@@ -23,16 +23,16 @@ from hypothesis import strategies as st
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx import process as master
 from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake as handshakes
-from ansible_collections.evergreen.tls.tests.faults.found import FOUND
 from ansible_collections.evergreen.tls.tests.faults.mutations import mutate
 from ansible_collections.evergreen.tls.tests.faults.parsers import PARSERS, Parser, feed, remove_folders, text
+from ansible_collections.evergreen.tls.tests.faults.regressions import FOUND
 from ansible_collections.evergreen.tls.tests.unit.servers import servers
 
 PLUGINS = pathlib.Path(__file__).parents[2] / "plugins"
 EXAMPLES, EXAMPLES_OF_SAMPLE = 3000, 150  # inputs that hypothesis makes up, for each parser
 SECONDS = 4  # for which atheris looks for new ways through each parser, in the whole suite
 MEMORY = 1024  # MiB that a parser may take at the most, whatever it is fed
-GUIDED = pathlib.Path(__file__).with_name("guided.py")
+GUIDED = pathlib.Path(__file__).with_name("coverage_guided.py")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONWARNINGS": "ignore"}
 
 each_parser = pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)
@@ -131,7 +131,7 @@ def guided(folder, parser, *options):
 
 
 def told(folder):
-    """Return the inputs that atheris left behind, as they would stand in found.py."""
+    """Return the inputs that atheris left behind, as they would stand in regressions.py."""
     return "\n".join(repr(path.read_bytes()) for path in sorted(folder.glob("*-*")) if path.is_file())
 
 

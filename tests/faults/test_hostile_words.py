@@ -20,8 +20,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import HEADER, Host, render
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import Nginx
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory import sites as descriptions
-from ansible_collections.evergreen.tls.tests.faults import judge
-from ansible_collections.evergreen.tls.tests.faults.scenes import Scene, fresh, plain
+from ansible_collections.evergreen.tls.tests.faults import pair_checks
+from ansible_collections.evergreen.tls.tests.faults.scenarios import Scenario, fresh, plain
 
 PATHS = ["..", ".", "../web", "web/../../x", "/etc/passwd", "a/b", "a\\b", "~", "~root", ".hidden", "-rf", "--help", ""]
 ENDS = [
@@ -252,34 +252,34 @@ def test_ten_thousand_entries_are_refused_or_taken_in_no_time(run, tally):
     tally.add_lies("the inventory", 3)
 
 
-def test_words_that_reach_a_host_past_the_controller_lead_out_of_no_folder(stage, tally):
-    theatre = stage(Scene("hostile words", "certificate_request", fresh, plain))
+def test_words_that_reach_a_host_past_the_controller_lead_out_of_no_folder(prepare_sandbox, tally):
+    sandbox = prepare_sandbox(Scenario("hostile words", "certificate_request", fresh, plain))
     words = [word for word in (*PATHS, *ENDS, *QUOTES, *LOOK_ALIKES, "\x1b[2J", "a\0b") if word]
 
     def ask(host, word):
-        before = judge.picture(host.top)
+        before = pair_checks.picture(host.top)
         found = []
         for module in ("certificate_request", "certificate_install"):
             answer = host.run(module, request=plain(host, name=word)).answer()
             found += [] if NO_FOLDER in answer.get("msg", "") else [f"it says {answer}"]
-        return found + ([] if judge.picture(host.top) == before else ["something was changed"])
+        return found + ([] if pair_checks.picture(host.top) == before else ["something was changed"])
 
-    found = theatre.play(ask, words)
+    found = sandbox.play(ask, words)
     tally.add_lies("the inventory", len(words))
     assert not found, "\n".join(found)
 
 
-def test_somebody_who_does_not_exist_gets_no_key(stage, tally):
-    theatre = stage(Scene("hostile words", "certificate_request", fresh, plain))
+def test_somebody_who_does_not_exist_gets_no_key(prepare_sandbox, tally):
+    sandbox = prepare_sandbox(Scenario("hostile words", "certificate_request", fresh, plain))
     words = ["nobody-of-this-name", "root; id", "../root", "0", "$(id)"]
 
     def ask(host, word):
-        before = judge.picture(host.top)
+        before = pair_checks.picture(host.top)
         answer = host.run("certificate_request", request=plain(host, owner=word), force=True).answer()
         sentence = f"owner: there is no user {word} on this host; create it or correct the request"
         found = [] if answer.get("msg") == sentence else [f"it says {answer}"]
-        return found + ([] if judge.picture(host.top) == before else ["something was changed"])
+        return found + ([] if pair_checks.picture(host.top) == before else ["something was changed"])
 
-    found = theatre.play(ask, words)
+    found = sandbox.play(ask, words)
     tally.add_lies("the inventory", len(words))
     assert not found, "\n".join(found)

@@ -41,7 +41,7 @@ WANTED = {"name": "web", "domains": ["www.example.org"], "issuer": "local", "lif
 WANTED = {**WANTED, "type": "ECC", "curve": "secp256r1", "size": 2048}
 SERIAL_NUMBER = re.compile("[0-9a-f]{20,}")
 
-SCENES = {"a first certificate": False, "a further certificate": True}
+SCENARIOS = {"a first certificate": False, "a further certificate": True}
 
 
 class Stage:
@@ -122,15 +122,15 @@ class Stage:
 class Borrowed:
     """Programs that nobody else uses meanwhile."""
 
-    def __init__(self, stage):
-        self.stage = stage
+    def __init__(self, sandbox):
+        self.sandbox = sandbox
 
     def __enter__(self):
-        self.programs = self.stage.programs.get()
+        self.programs = self.sandbox.programs.get()
         return self.programs
 
     def __exit__(self, *_error):
-        self.stage.programs.put(self.programs)
+        self.sandbox.programs.put(self.programs)
 
 
 def issue(programs, folder, csr, strace=None):
@@ -182,12 +182,12 @@ def openssl(folder, *arguments):
 
 
 @pytest.fixture
-def stage(tmp_path):
-    """Set the stage for a scene."""
+def prepare_sandbox(tmp_path):
+    """Return a function that prepares the sandbox of a scenario."""
     stages = []
 
-    def prepare(scene, sabotage=""):
-        stages.append(Stage(pathlib.Path(tmp_path), SCENES[scene], sabotage))
+    def prepare(scenario, sabotage=""):
+        stages.append(Stage(pathlib.Path(tmp_path), SCENARIOS[scenario], sabotage))
         return stages[-1]
 
     yield prepare
@@ -195,14 +195,14 @@ def stage(tmp_path):
         one.close()
 
 
-@pytest.mark.parametrize("scene", SCENES)
-def test_a_kill_at_any_system_call_has_one_certificate_issued(scene, stage, tally, is_sample):
-    prepared = stage(scene)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_kill_at_any_system_call_has_one_certificate_issued(scenario, prepare_sandbox, tally, is_sample):
+    prepared = prepare_sandbox(scenario)
     points = prepared.points()
     assert len(points) > 10, "nothing was recorded"
     points = points[::7] if is_sample else points
     found = prepared.play(points)
-    tally.add("kills", "certificate_issue", scene, len(points))
+    tally.add("kills", "certificate_issue", scenario, len(points))
     assert not found, "\n".join(found)
 
 
@@ -223,9 +223,9 @@ answers.Answer.keep = record_first
     ],
     ids=["no answer is kept", "the record is written before the answer"],
 )
-def test_what_would_issue_twice_is_found(sabotage, sign, stage, is_sample):
+def test_what_would_issue_twice_is_found(sabotage, sign, prepare_sandbox, is_sample):
     if is_sample:
         pytest.skip("this is a sample")
-    prepared = stage("a further certificate", sabotage)
+    prepared = prepare_sandbox("a further certificate", sabotage)
     found = prepared.play(prepared.points())
     assert any(sign in violation for violation in found), found

@@ -11,9 +11,9 @@ import signal
 import pytest
 
 from ansible_collections.evergreen.tls.tests.faults.programs import kill_at
-from ansible_collections.evergreen.tls.tests.faults.scenes import SCENES
+from ansible_collections.evergreen.tls.tests.faults.scenarios import SCENARIOS
 
-# What was done to the modules, the scene in which it has to be found, and how it shows.
+# What was done to the modules, the scenario in which it has to be found, and how it shows.
 MODULE_UTILS = "from ansible_collections.evergreen.tls.plugins.module_utils._store import store"
 SABOTAGE = {
     "a link is switched in two steps": (
@@ -73,30 +73,30 @@ store.Store.ready = lambda self, wanted, now, roots: None
 }
 
 
-def killed(theatre, scene, host, call):
+def killed(sandbox, scenario, host, call):
     """Kill a module at a system call; return what does not hold then, and after an ordinary run."""
-    run = scene.run(host, theatre.chain, kill_at(call))
+    run = scenario.run(host, sandbox.chain, kill_at(call))
     assert run.signal == signal.SIGKILL, f"{call.name} {call.number} was not reached"
     hit = run.calls[-1]
-    assert (hit.number, hit.told(host.folder)) == (call.number, call.told(theatre.recorded.folder)), "another was hit"
-    return theatre.invariant.violations(host) + theatre.invariant.violations_after_all(host)
+    assert (hit.number, hit.told(host.folder)) == (call.number, call.told(sandbox.recorded.folder)), "another was hit"
+    return sandbox.invariant.violations(host) + sandbox.invariant.violations_after_all(host)
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
-def test_a_kill_at_any_system_call_leaves_old_or_new_and_the_next_run_finishes(scene, stage, tally):
-    theatre = stage(scene)
-    points = [call for call in theatre.calls if theatre.changes(call)]
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.title)
+def test_a_kill_at_any_system_call_leaves_old_or_new_and_the_next_run_finishes(scenario, prepare_sandbox, tally):
+    sandbox = prepare_sandbox(scenario)
+    points = [call for call in sandbox.calls if sandbox.changes(call)]
     assert points, "nothing was recorded"
-    found = theatre.play(lambda host, call: killed(theatre, scene, host, call), points)
-    tally.add("kills", scene.module, scene.title, len(points))
+    found = sandbox.play(lambda host, call: killed(sandbox, scenario, host, call), points)
+    tally.add("kills", scenario.module, scenario.title, len(points))
     assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("sabotage", SABOTAGE)
 def test_what_would_break_the_promise_is_found(sabotage, saboteur):
     code, title, sign = SABOTAGE[sabotage]
-    scene = next(scene for scene in SCENES if scene.title == title)
-    theatre = saboteur(scene, f"{MODULE_UTILS}\n{code}")
-    points = [call for call in theatre.calls if theatre.changes(call)]
-    found = theatre.play(lambda host, call: killed(theatre, scene, host, call), points)
+    scenario = next(scenario for scenario in SCENARIOS if scenario.title == title)
+    sandbox = saboteur(scenario, f"{MODULE_UTILS}\n{code}")
+    points = [call for call in sandbox.calls if sandbox.changes(call)]
+    found = sandbox.play(lambda host, call: killed(sandbox, scenario, host, call), points)
     assert any(sign in violation for violation in found), found

@@ -18,9 +18,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import checks as gate
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue as issuance
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS
-from ansible_collections.evergreen.tls.tests.faults import judge
+from ansible_collections.evergreen.tls.tests.faults import pair_checks
 from ansible_collections.evergreen.tls.tests.faults.lying_ca import LIES, PUT_RIGHT, RSA_ROOT, LyingCa, chain_of
-from ansible_collections.evergreen.tls.tests.faults.scenes import ROOT, Scene, due, plain
+from ansible_collections.evergreen.tls.tests.faults.scenarios import ROOT, Scenario, due, plain
 
 # What the gate alone knows of: what does a host no harm, as there is a good chain beside it, and what only a whole verifier sees.
 NOT_FOR_HOSTS = (
@@ -28,7 +28,7 @@ NOT_FOR_HOSTS = (
     *("below a CA for other names", "below a CA that may have none below it"),
 )
 REFUSED = "the answer of liar for the certificate of web is refused, and nothing is changed: "
-SCENE = Scene("a CA that lies", "certificate_request", due, plain)
+SCENARIO = Scenario("a CA that lies", "certificate_request", due, plain)
 ROOTS = (ROOT.pem + RSA_ROOT.pem).decode()
 
 
@@ -56,9 +56,9 @@ def issue(monkeypatch):
 
 
 @pytest.fixture
-def theatre(stage):
+def sandbox(prepare_sandbox):
     """A host whose certificate is due, and asks for another."""
-    return stage(SCENE)
+    return prepare_sandbox(SCENARIO)
 
 
 class Waiting:
@@ -67,7 +67,7 @@ class Waiting:
     def __init__(self, host):
         self.host = host
         self.csr = host.ask(plain(host))["csr"]
-        self.before, self.in_use = judge.picture(host.top), judge.fingerprint_in_use(host.store)
+        self.before, self.in_use = pair_checks.picture(host.top), pair_checks.fingerprint_in_use(host.store)
 
     def install(self, chain):
         """Hand a chain to certificate_install, without the gate before it."""
@@ -75,24 +75,24 @@ class Waiting:
 
     def why_touched(self):
         """Say what is not as it was, or return None."""
-        if judge.fingerprint_in_use(self.host.store) != self.in_use:
+        if pair_checks.fingerprint_in_use(self.host.store) != self.in_use:
             return "another certificate is in use"
-        return None if judge.picture(self.host.top) == self.before else "something was changed"
+        return None if pair_checks.picture(self.host.top) == self.before else "something was changed"
 
     def why_not_renewed(self):
         """Say why what is in use now is no good certificate for the key that was waiting, or return None."""
-        if judge.fingerprint_in_use(self.host.store) == self.in_use:
+        if pair_checks.fingerprint_in_use(self.host.store) == self.in_use:
             return "the old certificate is in use"
         key = os.path.join(self.host.store, "v0002", "privkey.pem")
         if os.stat(key).st_ino != self.before["etc/evergreen/web/next/privkey.pem"][0]:
             return "the key that waited is not used"
-        return judge.why_broken(os.path.join(self.host.store, "current"), ROOT.pem)
+        return pair_checks.why_broken(os.path.join(self.host.store, "current"), ROOT.pem)
 
 
-def test_a_ca_that_lies_is_refused_with_its_reason_and_the_old_certificate_stays_in_use(theatre, issue, tally):
-    titles, hosts = list(LIES), theatre.programs.maxsize
+def test_a_ca_that_lies_is_refused_with_its_reason_and_the_old_certificate_stays_in_use(sandbox, issue, tally):
+    titles, hosts = list(LIES), sandbox.programs.maxsize
     shares = [tuple(titles[number::hosts]) for number in range(hosts)]
-    found = theatre.play(lambda host, *titles: violations_of_lies(host, titles, issue), shares, lambda *_titles: "a CA")
+    found = sandbox.play(lambda host, *titles: violations_of_lies(host, titles, issue), shares, lambda *_titles: "a CA")
     tally.add_lies("a CA", len(LIES))
     assert not found, "\n".join(found)
 
@@ -116,7 +116,7 @@ def violations_of_lies(host, titles, issue):
     return found + [why for why in [waiting.why_not_renewed()] if why]
 
 
-def test_what_a_ca_means_well_is_put_right_and_comes_into_use(theatre, issue, tally):
+def test_what_a_ca_means_well_is_put_right_and_comes_into_use(sandbox, issue, tally):
     def lie(host, title):
         waiting = Waiting(host)
         answer = issue(waiting.csr, LyingCa(f"{host.folder}/answers", PUT_RIGHT[title]))
@@ -126,13 +126,13 @@ def test_what_a_ca_means_well_is_put_right_and_comes_into_use(theatre, issue, ta
         found += [] if chain.count("BEGIN") in (2, 3) and ROOT.pem.decode() not in chain else ["it is no chain"]
         return found + [why for why in [waiting.why_not_renewed()] if why]
 
-    found = theatre.play(lie, list(PUT_RIGHT))
+    found = sandbox.play(lie, list(PUT_RIGHT))
     tally.add_lies("a CA", len(PUT_RIGHT))
     assert not found, "\n".join(found)
 
 
 def test_a_ca_that_never_answers_is_given_up_and_the_next_run_has_the_same_request_signed(
-    theatre, issue, monkeypatch, tally
+    sandbox, issue, monkeypatch, tally
 ):
     monkeypatch.setattr(issuance, "PATIENCE", 0.5)
     let_go = threading.Event()
@@ -150,13 +150,13 @@ def test_a_ca_that_never_answers_is_given_up_and_the_next_run_has_the_same_reque
         waiting.install(issue(waiting.csr, LyingCa(answers, chain_of())).get("chain"))
         return found + [why for why in [waiting.why_not_renewed()] if why]
 
-    found = theatre.play(hang, ["never"])
+    found = sandbox.play(hang, ["never"])
     let_go.set()
     tally.add_lies("a CA", 1)
     assert not found, "\n".join(found)
 
 
-def test_a_ca_that_answers_the_second_time_only_is_asked_with_the_same_key_and_request(theatre, issue, tally):
+def test_a_ca_that_answers_the_second_time_only_is_asked_with_the_same_key_and_request(sandbox, issue, tally):
     def fail(_csr):
         raise TlsError("the CA is closed for lunch; come back later")
 
@@ -172,7 +172,7 @@ def test_a_ca_that_answers_the_second_time_only_is_asked_with_the_same_key_and_r
         found += [] if ca.asked == [waiting.csr.encode()] * 2 else ["the CA was asked for something else"]
         return found + [why for why in [waiting.why_not_renewed()] if why]
 
-    found = theatre.play(ask_twice, ["the second time only"])
+    found = sandbox.play(ask_twice, ["the second time only"])
     tally.add_lies("a CA", 1)
     assert not found, "\n".join(found)
 
@@ -197,6 +197,6 @@ SWITCHED_OFF = {
 @pytest.mark.parametrize("part", SWITCHED_OFF)
 def test_a_check_that_is_left_out_is_missed(part, saboteur, issue, monkeypatch):
     owner, name, instead, title, sabotage = SWITCHED_OFF[part]
-    theatre = saboteur(SCENE, sabotage)
+    sandbox = saboteur(SCENARIO, sabotage)
     monkeypatch.setattr(owner, name, instead)
-    assert theatre.play(lambda host, title: violations_of_lies(host, [title], issue), [title])
+    assert sandbox.play(lambda host, title: violations_of_lies(host, [title], issue), [title])

@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.plugins.action.certificate_issue import A
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
 from ansible_collections.evergreen.tls.tests.conftest import ROOT
 from ansible_collections.evergreen.tls.tests.faults import lying_requests
-from ansible_collections.evergreen.tls.tests.faults.liars import (
+from ansible_collections.evergreen.tls.tests.faults.malicious_hosts import (
     Fleet,
     as_text,
     domain_of,
@@ -27,8 +27,8 @@ from ansible_collections.evergreen.tls.tests.faults.liars import (
     everywhere,
     instead,
 )
-from ansible_collections.evergreen.tls.tests.faults.scenes import plain
-from ansible_collections.evergreen.tls.tests.unit.authority import openssl, some_key
+from ansible_collections.evergreen.tls.tests.faults.scenarios import plain
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import openssl, some_key
 
 TOUCH = "touch evaluated"  # in the folder of the controller, if a template is ever evaluated
 TEMPLATE = f"{{{{ lookup('ansible.builtin.pipe', '{TOUCH}') }}}}"

@@ -14,14 +14,14 @@ import subprocess
 
 import pytest
 
-from ansible_collections.evergreen.tls.tests.faults import judge
-from ansible_collections.evergreen.tls.tests.faults.firewall_scenes import FIREWALL_SCENES
-from ansible_collections.evergreen.tls.tests.faults.machines import REPOSITORY, Machine
-from ansible_collections.evergreen.tls.tests.faults.nginx_scenes import NGINX_SCENES
+from ansible_collections.evergreen.tls.tests.faults import pair_checks
+from ansible_collections.evergreen.tls.tests.faults.crash_explorer import REPOSITORY, Machine
+from ansible_collections.evergreen.tls.tests.faults.crash_tours import Tour
+from ansible_collections.evergreen.tls.tests.faults.firewall_scenarios import FIREWALL_SCENARIOS
+from ansible_collections.evergreen.tls.tests.faults.nginx_scenarios import NGINX_SCENARIOS
 from ansible_collections.evergreen.tls.tests.faults.test_errors import ERRORS
-from ansible_collections.evergreen.tls.tests.faults.tours import Tour
 
-SCENES = [*NGINX_SCENES, *FIREWALL_SCENES]
+SCENARIOS = [*NGINX_SCENARIOS, *FIREWALL_SCENARIOS]
 SAMPLE = 4  # how many faults of these are enough for a sample
 SAMPLED = {
     "a site that changes, and another",
@@ -53,26 +53,30 @@ def machines(tmp_path_factory):
 def in_sample(request, is_sample):
     """Leave out what is not in the sample, where a sample is enough."""
     params = (getattr(request.node, "callspec", None) and request.node.callspec.params) or {}
-    title = getattr(params.get("scene"), "title", params.get("sabotage"))
+    title = getattr(params.get("scenario"), "title", params.get("sabotage"))
     if is_sample and title not in SAMPLED:
         pytest.skip("not in the sample")
 
 
 @pytest.fixture(scope="session")
 def tour_of(machines):
-    """Return the tour of a scene, which every test of it shares."""
-    return functools.cache(lambda title: Tour(next(scene for scene in SCENES if scene.title == title), machines))
+    """Return the tour of a scenario, which every test of it shares."""
+    return functools.cache(
+        lambda title: Tour(next(scenario for scenario in SCENARIOS if scenario.title == title), machines)
+    )
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
-def test_a_kill_at_any_system_call_leaves_old_or_new_in_use_and_the_next_run_finishes(scene, tour_of, tally, is_sample):
-    tour = tour_of(scene.title)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.title)
+def test_a_kill_at_any_system_call_leaves_old_or_new_in_use_and_the_next_run_finishes(
+    scenario, tour_of, tally, is_sample
+):
+    tour = tour_of(scenario.title)
     points = tour.kill_points()
     if is_sample:
         points = points[:: len(points) // SAMPLE + 1]
     assert points, "nothing was recorded"
     found = tour.play(tour.killed, [(call,) for call in points])
-    tally.add("kills", scene.module, scene.title, len(points))
+    tally.add("kills", scenario.module, scenario.title, len(points))
     assert not found, "\n".join(found)
 
 
@@ -85,34 +89,42 @@ OF_PROCESSES = {
 
 # firewalld takes half a second for each answer, and the module does the same there as with ufw.
 @pytest.mark.parametrize(
-    "scene", [scene for scene in SCENES if scene.title != "firewalld opens a port"], ids=lambda scene: scene.title
+    "scenario",
+    [scenario for scenario in SCENARIOS if scenario.title != "firewalld opens a port"],
+    ids=lambda scenario: scenario.title,
 )
-def test_an_error_at_any_system_call_is_told_in_a_sentence_and_the_next_run_finishes(scene, tour_of, tally, is_sample):
-    tour = tour_of(scene.title)
+def test_an_error_at_any_system_call_is_told_in_a_sentence_and_the_next_run_finishes(
+    scenario, tour_of, tally, is_sample
+):
+    tour = tour_of(scenario.title)
     variations = tour.refusals(list(ERRORS))
     if is_sample:
         variations = variations[:: len(variations) // SAMPLE + 1]
     seen = set()
     found = tour.play(lambda *variation: tour.refused(*variation, {**ERRORS, **OF_PROCESSES}, seen), variations)
-    tally.add("errors", scene.module, scene.title, len(variations))
+    tally.add("errors", scenario.module, scenario.title, len(variations))
     assert not found, "\n".join(found)
 
 
-# Scenes in which the module writes nothing by itself, or those in which what nginx cannot load is on the disk while that is found out.
+# Scenarios in which the module writes nothing by itself, or those in which what nginx cannot load is on the disk while that is found out.
 WRITELESS = {
     "a certificate that is put in use",
     "ufw opens a port",
     "firewalld opens a port",
 }
 UNLOADABLE = {"a configuration that nginx cannot load", "a first configuration that nginx cannot load"}
-POWERED = [scene for scene in SCENES if scene.module != "nginx_reload" and scene.title not in WRITELESS | UNLOADABLE]
+POWERED = [
+    scenario
+    for scenario in SCENARIOS
+    if scenario.module != "nginx_reload" and scenario.title not in WRITELESS | UNLOADABLE
+]
 
 
-@pytest.mark.parametrize("scene", POWERED, ids=lambda scene: scene.title)
+@pytest.mark.parametrize("scenario", POWERED, ids=lambda scenario: scenario.title)
 def test_power_lost_at_any_moment_leaves_old_or_new_and_the_next_run_finishes(
-    scene, tour_of, tally, is_sample, tmp_path
+    scenario, tour_of, tally, is_sample, tmp_path
 ):
-    tour = tour_of(scene.title)
+    tour = tour_of(scenario.title)
     film = tour.film(str(tmp_path / "base"))
     states = list(film.states())
     assert len(states) > 1, "nothing was recorded"
@@ -120,13 +132,16 @@ def test_power_lost_at_any_moment_leaves_old_or_new_and_the_next_run_finishes(
     for survivors, variants, _is_end in states:
         folder = str(tmp_path / str(len(disks)))
         film.build(survivors, variants, folder, film.recorded)
-        if disks.setdefault(judge.likeness(folder, folder), (film.told(survivors, variants), folder))[1] != folder:
+        if (
+            disks.setdefault(pair_checks.likeness(folder, folder), (film.told(survivors, variants), folder))[1]
+            != folder
+        ):
             shutil.rmtree(folder)
     variations = list(disks.values())
     if is_sample:
         variations = variations[:: len(variations) // SAMPLE + 1]
     found = tour.play(tour.lost_power, variations)
-    tally.add("states", scene.module, scene.title, len(states))
+    tally.add("states", scenario.module, scenario.title, len(states))
     assert not found, "\n".join(found)
 
 
@@ -143,11 +158,11 @@ def test_a_sync_that_is_left_out_is_found(tour_of, tally, is_sample, tmp_path):
         found = tour.play(tour.lost_power, [(film.told(survivors, variants), folder)])
         if found:
             break
-    tally.add("syncs", tour.scene.module, tour.scene.title, 1)
+    tally.add("syncs", tour.scenario.module, tour.scenario.title, 1)
     assert any("evergreen-test" in violation for violation in found), found
 
 
-# What was done to the modules, the scene in which it has to be found, the calls to kill at, and how it shows.
+# What was done to the modules, the scenario in which it has to be found, the calls to kill at, and how it shows.
 MODULES = "from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import firewall_commands as interview; from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import nginx_sites as transaction"
 SABOTAGE = {
     "a site is written in place": (
@@ -183,7 +198,7 @@ transaction.Master.reload = restart
 """,
         "a certificate that is put in use",
         "clock_nanosleep",
-        "the witness saw: https:443:www.example.org Connection refused",
+        "the observer saw: https:443:www.example.org Connection refused",
     ),
     "a configuration is not tested": (
         """
@@ -237,7 +252,7 @@ def test_what_would_break_the_promise_is_found(sabotage, tour_of, tmp_path):
     sound = tour_of(title)
     machine = Machine(str(tmp_path), f"{MODULES}\n{code}")
     try:
-        found = Tour(sound.scene, one(machine), sound.states).until(sign, place)
+        found = Tour(sound.scenario, one(machine), sound.states).until(sign, place)
     finally:
         machine.close()
     assert any(sign in violation for violation in found), "\n".join(found)

@@ -12,8 +12,8 @@ import subprocess
 
 import pytest
 
-from ansible_collections.evergreen.tls.tests.faults import judge
-from ansible_collections.evergreen.tls.tests.faults.scenes import ROOT, Scene, due, linked, linked_renewal, plain
+from ansible_collections.evergreen.tls.tests.faults import pair_checks
+from ansible_collections.evergreen.tls.tests.faults.scenarios import ROOT, Scenario, due, linked, linked_renewal, plain
 
 EVE = 65534
 NOT_A_FOLDER = " is not a folder; move it away and run this again"
@@ -22,8 +22,8 @@ NOT_A_FILE = " is not a regular file; move it away and run this again"
 MOVE_AWAY = ": File exists; move away what stands there and run this again"
 ELSEWHERE = "/current leads to {others}/version, and not to a version beside it; remove the link and run this again"
 DUE, LINKED = (
-    Scene("planted", "certificate_request", due, plain),
-    Scene("planted", "certificate_request", linked_renewal, linked),
+    Scenario("planted", "certificate_request", due, plain),
+    Scenario("planted", "certificate_request", linked_renewal, linked),
 )
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
@@ -215,56 +215,58 @@ def invite_eve(host):
             os.chown(os.path.join(path, one), EVE, EVE)
 
 
-def violations_of(host, scene, title, plants):
+def violations_of(host, scenario, title, plants):
     """Plant something, and do an ordinary run; return what does not hold then."""
     plant, sentence = plants[title]
     invite_eve(host)
     plant(host)
-    before, in_use = judge.picture(others(host)), judge.fingerprint_in_use(host.store)
-    request = scene.request(host)
+    before, in_use = pair_checks.picture(others(host)), pair_checks.fingerprint_in_use(host.store)
+    request = scenario.request(host)
     answer = host.converge(request)
-    found = [] if judge.picture(others(host)) == before else ["something of Eve's was changed"]
+    found = [] if pair_checks.picture(others(host)) == before else ["something of Eve's was changed"]
     if sentence is None:
         found += [f"it fails: {answer['msg']}"] if answer.get("failed") else []
-        broken = judge.why_broken(os.path.join(host.store, "current"), ROOT.pem)
+        broken = pair_checks.why_broken(os.path.join(host.store, "current"), ROOT.pem)
         found += [f"current: {broken}"] if broken else []
         found += [] if host.converge(request)["changed"] is False else ["a further run changes something"]
-        return found + judge.open_keys(host.directory)
+        return found + pair_checks.open_keys(host.directory)
     words = {"store": host.store, "directory": host.directory, "others": others(host), "links": host.link_folder}
     found += [] if answer.get("msg") == sentence.format(**words) else [f"it says {answer}"]
-    return found + ([] if judge.fingerprint_in_use(host.store) == in_use else ["another certificate is in use"])
+    return found + ([] if pair_checks.fingerprint_in_use(host.store) == in_use else ["another certificate is in use"])
 
 
-@pytest.mark.parametrize(("scene", "plants"), [(DUE, PLANTED), (LINKED, BESIDE_LINKS)], ids=["store", "links"])
-def test_nothing_of_others_is_touched_whatever_they_plant(scene, plants, stage, tally):
-    theatre = stage(scene)
-    found = theatre.play(lambda host, title: violations_of(host, scene, title, plants), list(plants))
+@pytest.mark.parametrize(("scenario", "plants"), [(DUE, PLANTED), (LINKED, BESIDE_LINKS)], ids=["store", "links"])
+def test_nothing_of_others_is_touched_whatever_they_plant(scenario, plants, prepare_sandbox, tally):
+    sandbox = prepare_sandbox(scenario)
+    found = sandbox.play(lambda host, title: violations_of(host, scenario, title, plants), list(plants))
     tally.add_lies("another user", len(plants))
     assert not found, "\n".join(found)
 
 
-def test_a_key_in_use_that_is_a_hard_link_keeps_the_mode_that_its_other_name_has(stage, tally):
-    theatre = stage(DUE)
+def test_a_key_in_use_that_is_a_hard_link_keeps_the_mode_that_its_other_name_has(prepare_sandbox, tally):
+    sandbox = prepare_sandbox(DUE)
 
     def settle(host, _title):
         host.renew(plain(host))
         invite_eve(host)
         key = f"{host.store}/current/privkey.pem"
         os.link(key, f"{others(host)}/key")
-        before = judge.picture(others(host))
+        before = pair_checks.picture(others(host))
         answer = host.install(plain(host, mode="0640"))
         sentence = f"{host.store}/v0002/privkey.pem is not a regular file of its own, but a link or a device; move it away and run this again"
         found = [] if answer.get("msg") == sentence else [f"it says {answer}"]
-        return found + ([] if judge.picture(others(host)) == before else ["something of Eve's was changed"])
+        return found + ([] if pair_checks.picture(others(host)) == before else ["something of Eve's was changed"])
 
-    found = theatre.play(settle, ["a key that is a hard link"])
+    found = sandbox.play(settle, ["a key that is a hard link"])
     tally.add_lies("another user", 1)
     assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("mounted", ["etc/evergreen", "etc/evergreen/web"])
-def test_a_store_on_another_file_system_than_what_is_above_it_is_served_from_as_any_other(mounted, stage, tally):
-    theatre = stage(LINKED)
+def test_a_store_on_another_file_system_than_what_is_above_it_is_served_from_as_any_other(
+    mounted, prepare_sandbox, tally
+):
+    sandbox = prepare_sandbox(LINKED)
 
     def renew(host, _title):
         folder = os.path.join(host.top, mounted)
@@ -275,11 +277,11 @@ def test_a_store_on_another_file_system_than_what_is_above_it_is_served_from_as_
         )
         try:
             subprocess.run(["cp", "-a", f"{host.top}/before/.", folder], check=True)
-            before, answer = judge.fingerprint_in_use(host.store), host.converge(linked(host))
+            before, answer = pair_checks.fingerprint_in_use(host.store), host.converge(linked(host))
             found = [f"it says {answer}"] if answer.get("failed") else []
-            broken = judge.why_broken(os.path.join(host.store, "current"), ROOT.pem)
+            broken = pair_checks.why_broken(os.path.join(host.store, "current"), ROOT.pem)
             found += [f"current: {broken}"] if broken else []
-            found += ["nothing was renewed"] if judge.fingerprint_in_use(host.store) == before else []
+            found += ["nothing was renewed"] if pair_checks.fingerprint_in_use(host.store) == before else []
             answer = host.install(linked(host), state="absent")
             kept = f"{host.store}: Device or resource busy; unmount what is mounted there, or end what uses it, and run this again"
             if mounted.endswith("web"):
@@ -292,6 +294,6 @@ def test_a_store_on_another_file_system_than_what_is_above_it_is_served_from_as_
 
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         pytest.skip("mounting a file system needs root")
-    found = theatre.play(renew, [mounted])
+    found = sandbox.play(renew, [mounted])
     tally.add_lies("another user", 1)
     assert not found, "\n".join(found)

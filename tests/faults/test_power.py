@@ -13,22 +13,22 @@ import subprocess
 import pytest
 
 from ansible_collections.evergreen.tls.tests.faults.disk import Film
-from ansible_collections.evergreen.tls.tests.faults.scenes import SCENES
+from ansible_collections.evergreen.tls.tests.faults.scenarios import SCENARIOS
 
 
-def why_answer_is_lost(scene, theatre, host):
+def why_answer_is_lost(scenario, sandbox, host):
     """Say what of an answer a disk does not hold, or return None.
 
     A request that was handed out waits with its key; a certificate that was said to be in use is, with its links.
     """
-    answer = theatre.run.answer()
+    answer = sandbox.run.answer()
     if "csr" in answer:
         return why_request_is_lost(answer["csr"], os.path.join(host.store, "next"))
-    if scene.arguments.get("state") == "absent" and not answer.get("failed"):
+    if scenario.arguments.get("state") == "absent" and not answer.get("failed"):
         return None
-    if theatre.invariant.in_use(host) != theatre.invariant.new:
+    if sandbox.invariant.in_use(host) != sandbox.invariant.new:
         return "what was said to be in use is not"
-    lost = [path for path, target in scene.links(host).items() if not is_link(path, target)]
+    lost = [path for path, target in scenario.links(host).items() if not is_link(path, target)]
     return None if answer.get("failed") or not lost else f"{lost[0]} is no link any more"
 
 
@@ -55,35 +55,37 @@ def is_link(path, target):
     return os.path.islink(path) and os.readlink(path) == target
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
-def test_power_lost_at_any_moment_leaves_old_or_new_and_the_next_run_finishes(scene, stage, tally, is_sample):
-    theatre = stage(scene)
-    film = Film(theatre.base.top, theatre.recorded.top, theatre.calls)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.title)
+def test_power_lost_at_any_moment_leaves_old_or_new_and_the_next_run_finishes(
+    scenario, prepare_sandbox, tally, is_sample
+):
+    sandbox = prepare_sandbox(scenario)
+    film = Film(sandbox.base.top, sandbox.recorded.top, sandbox.calls)
     states = list(film.states())
     seen = set()
 
     def lose_power(host, survivors, variants, is_end):
-        found = judge_state(film, scene, theatre, host, (survivors, variants, is_end))
-        likeness = theatre.likeness(host)
+        found = judge_state(film, scenario, sandbox, host, (survivors, variants, is_end))
+        likeness = sandbox.likeness(host)
         if likeness in seen or (is_sample and len(seen) % 20):
             seen.add(likeness)
             return found
         seen.add(likeness)
-        return found + theatre.invariant.violations_after_all(host)
+        return found + sandbox.invariant.violations_after_all(host)
 
-    found = theatre.play(
+    found = sandbox.play(
         lose_power, states, lambda survivors, variants, _end: film.told(survivors, variants), is_bare=True
     )
-    tally.add("states", scene.module, scene.title, len(states))
+    tally.add("states", scenario.module, scenario.title, len(states))
     assert not found, "\n".join(found)
 
 
-def judge_state(film, scene, theatre, host, state):
+def judge_state(film, scenario, sandbox, host, state):
     """Rebuild a state and return what does not hold in it."""
     survivors, variants, is_end = state
     film.build(survivors, variants, host.top)
-    lost = why_answer_is_lost(scene, theatre, host) if is_end else None
-    return theatre.invariant.violations(host) + ([lost] if lost else [])
+    lost = why_answer_is_lost(scenario, sandbox, host) if is_end else None
+    return sandbox.invariant.violations(host) + ([lost] if lost else [])
 
 
 # The model has to find what it is there for: each sync is needed, but for those that another one follows.
@@ -92,7 +94,7 @@ FOLLOWED = {
     "a request for a renewal": [],
     "a first installation with links": [
         "fsync etc/evergreen/web",  # that of the trial follows
-        "fsync etc/evergreen/web/.trial",  # needed when it is refused, as the next scene is
+        "fsync etc/evergreen/web/.trial",  # needed when it is refused, as the next scenario is
         "fsync etc/evergreen/web",
         "fsync etc/nginx",  # one for each link, and both are there
     ],
@@ -102,24 +104,26 @@ FOLLOWED = {
 }
 
 
-@pytest.mark.parametrize("scene", [scene for scene in SCENES if scene.title in FOLLOWED], ids=lambda scene: scene.title)
-def test_a_sync_that_is_left_out_is_found(scene, stage, tally):
-    theatre = stage(scene)
-    film = Film(theatre.base.top, theatre.recorded.top, theatre.calls)
+@pytest.mark.parametrize(
+    "scenario", [scenario for scenario in SCENARIOS if scenario.title in FOLLOWED], ids=lambda scenario: scenario.title
+)
+def test_a_sync_that_is_left_out_is_found(scenario, prepare_sandbox, tally):
+    sandbox = prepare_sandbox(scenario)
+    film = Film(sandbox.base.top, sandbox.recorded.top, sandbox.calls)
     known = {told(state) for state in film.states()}
 
     def leave_out(host, number):
         states = sorted(film.states(without=number), key=lambda state: not state[2])
         for state in (state for state in states if told(state) not in known):
-            if judge_state(film, scene, theatre, host, state):
+            if judge_state(film, scenario, sandbox, host, state):
                 return []
             shutil.rmtree(host.top)
         return [film.steps[number].told]
 
     syncs = [number for number, step in enumerate(film.steps) if step.kind == "sync"]
-    found = theatre.play(leave_out, syncs, lambda number: f"without step {number}", is_bare=True)
-    tally.add("syncs", scene.module, scene.title, len(syncs))
-    assert [one.split(": ")[1] for one in found] == FOLLOWED[scene.title]
+    found = sandbox.play(leave_out, syncs, lambda number: f"without step {number}", is_bare=True)
+    tally.add("syncs", scenario.module, scenario.title, len(syncs))
+    assert [one.split(": ")[1] for one in found] == FOLLOWED[scenario.title]
 
 
 def told(state):

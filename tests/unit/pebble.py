@@ -22,7 +22,7 @@ import urllib.request
 
 from cryptography.hazmat.primitives import serialization
 
-from ansible_collections.evergreen.tls.tests.unit.authority import Authority, key_pem, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
 
 sys.path.append(str(pathlib.Path(__file__).parents[2] / "dev"))

@@ -17,7 +17,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_acces
     parse_port_accesses,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import evaluate
-from ansible_collections.evergreen.tls.tests.unit.recordings import RecordedHost
+from ansible_collections.evergreen.tls.tests.unit.transcripts import RecordedHost
 
 EVERYBODY = parse_port_accesses([443], "tcp", [])
 

@@ -15,7 +15,7 @@ import threading
 import time
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
-from ansible_collections.evergreen.tls.tests.unit.authority import key_pem, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import key_pem, some_key
 
 
 class Server:

@@ -20,7 +20,7 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
-from ansible_collections.evergreen.tls.tests.unit.authority import new_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import new_key
 from ansible_collections.evergreen.tls.tests.unit.pebble import failing, running
 
 sys.path.append(str(pathlib.Path(__file__).parents[3] / "dev"))

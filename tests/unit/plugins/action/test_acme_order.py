@@ -13,7 +13,7 @@ from ansible_collections.evergreen.tls.plugins.action import acme_challenge_file
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.issuer import Acme
-from ansible_collections.evergreen.tls.tests.unit.authority import some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
 
 CSR = make_request(some_key(), ["www.example.org"], {}).decode()
 

@@ -13,7 +13,7 @@ from ansible_collections.evergreen.tls.plugins.action.certificate_info import Ac
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_pem
-from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, some_key
 
 KEY = some_key()
 CHAIN = Authority("Shown Root CA").chain(["www.example.org"], KEY, days=(0, 90))

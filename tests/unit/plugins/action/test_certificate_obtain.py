@@ -17,7 +17,7 @@ from ansible.playbook.task import Task
 from ansible_collections.evergreen.tls.plugins.action import certificate_issue, certificate_obtain, certificate_request
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
-from ansible_collections.evergreen.tls.tests.unit.authority import Authority, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 
 ACTIONS = {"certificate_issue": certificate_issue, "certificate_request": certificate_request}
 NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)

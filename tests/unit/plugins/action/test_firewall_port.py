@@ -11,7 +11,7 @@ from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action.firewall_port import ActionModule
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Look
-from ansible_collections.evergreen.tls.tests.unit.recordings import RecordedHost
+from ansible_collections.evergreen.tls.tests.unit.transcripts import RecordedHost
 
 LISTED = "-P INPUT DROP\n-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n"
 OPEN = "-A INPUT -s 192.0.2.0/24 -p tcp -m tcp --dport 443 -j ACCEPT\n"

@@ -13,7 +13,7 @@ from ansible_collections.evergreen.tls.plugins.action import handshake_verify
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import prove
-from ansible_collections.evergreen.tls.tests.unit.authority import Authority, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 
 ROOT = Authority("Seen Root CA")
 NAMES = ["www.example.org", "example.org"]

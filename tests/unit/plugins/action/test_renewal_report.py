@@ -24,7 +24,7 @@ from ansible.vars.manager import VariableManager
 from ansible_collections.evergreen.tls.plugins.action import renewal_report, survey
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
-from ansible_collections.evergreen.tls.tests.unit.authority import Authority, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
 
 ROOT = Authority("Report Root CA")

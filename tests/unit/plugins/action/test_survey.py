@@ -25,7 +25,7 @@ from ansible_collections.evergreen.tls.plugins.action.survey import ActionModule
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import Finding
-from ansible_collections.evergreen.tls.tests.unit.authority import Authority, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
 
 ROOT = Authority("Survey Root CA")

@@ -23,7 +23,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._store import export
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils._system import systemd as units
 from ansible_collections.evergreen.tls.plugins.modules import certificate_export
-from ansible_collections.evergreen.tls.tests.unit.authority import Authority, key_pem, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 
 NAMES = ["www.example.org"]
 ROOT = Authority("Export Root CA")

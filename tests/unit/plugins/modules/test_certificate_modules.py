@@ -23,7 +23,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
     requested_names,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed import describe_exhibits
-from ansible_collections.evergreen.tls.tests.unit.authority import Authority, key_pem, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 
 MODULES = "ansible_collections.evergreen.tls.plugins.modules"
 NAMES = ["www.example.org", "example.org"]

@@ -15,7 +15,7 @@ import pytest
 def here(monkeypatch):
     """Start name servers on the loopback network, which are asked there, and waited for only shortly."""
     from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client as name_servers
-    from ansible_collections.evergreen.tls.tests.unit.world import world
+    from ansible_collections.evergreen.tls.tests.unit.fake_internet import world
 
     with world() as started:
         monkeypatch.setattr(name_servers, "PORT", started.port)
@@ -27,7 +27,7 @@ def here(monkeypatch):
 def web(here, monkeypatch, tmp_path):
     """Let hosts answer over HTTP, on the ports that are visited."""
     from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import http_check as visits
-    from ansible_collections.evergreen.tls.tests.unit.web import Web
+    from ansible_collections.evergreen.tls.tests.unit.http_server import Web
 
     with contextlib.ExitStack() as stack:
         started = Web(stack, tmp_path)

@@ -24,7 +24,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, garbled_pem, openssl, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, garbled_pem, openssl, some_key
 
 ROOT = Authority("Portrait CA")
 LEAF = ROOT.leaf(["www.example.org"], some_key())

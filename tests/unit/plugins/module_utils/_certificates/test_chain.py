@@ -24,7 +24,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
     parse_chain,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.tests.unit.authority import (
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import (
     DAY,
     NOW,
     Authority,

@@ -31,7 +31,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import CURVES, SIZES, SUBJECT
-from ansible_collections.evergreen.tls.tests.unit.authority import endless_key, key_pem, new_key, openssl, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import endless_key, key_pem, new_key, openssl, some_key
 
 NAMES = ["www.example.org", "*.example.org", "192.0.2.1", "2001:db8::1"]
 WANTED = {"type": "ECC", "size": 2048, "curve": "secp256r1"}

@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.pkcs12
     outside,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.tests.unit.authority import Authority, key_pem, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 
 NAMES = ["www.example.org"]
 ROOT = Authority("Keystore Root CA")

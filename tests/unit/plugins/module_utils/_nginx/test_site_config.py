@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config i
     site_at,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import Nginx
-from ansible_collections.evergreen.tls.tests.unit.described import site
+from ansible_collections.evergreen.tls.tests.unit.site_factory import site
 
 NEW = Nginx(
     (1, 30, 6), (3, 6, 5), "/usr", "/etc/nginx/nginx.conf", "/run/nginx.pid", "/var/log/nginx/error.log", True, True

@@ -18,7 +18,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
 from ansible_collections.evergreen.tls.plugins.module_utils._store import store as store_module
 from ansible_collections.evergreen.tls.plugins.module_utils._store.adopt import find_pair, take_in, to_adopt
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
-from ansible_collections.evergreen.tls.tests.unit.authority import NOW, Authority, key_pem, openssl, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import NOW, Authority, key_pem, openssl, some_key
 
 NAMES = ["www.example.org"]
 ROOT = Authority("Hand Root CA")

@@ -20,7 +20,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake as handshakes
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
-from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, garbled_pem, named, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, garbled_pem, named, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import (
     closed_port,
     drip,

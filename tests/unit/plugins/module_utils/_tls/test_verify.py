@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import prove, prove_all
-from ansible_collections.evergreen.tls.tests.unit.authority import Authority, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 
 NAMES = ["www.example.org", "*.shop.example"]
 KEY = some_key()

@@ -22,7 +22,7 @@ from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     nftables,
     ufw,
 )
-from ansible_collections.evergreen.tls.tests.unit.recordings import RecordedHost
+from ansible_collections.evergreen.tls.tests.unit.transcripts import RecordedHost
 
 
 def test_a_host_without_a_firewall_has_none():

@@ -16,7 +16,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites imp
     hsts_header,
     normal_sites,
 )
-from ansible_collections.evergreen.tls.tests.unit.described import site
+from ansible_collections.evergreen.tls.tests.unit.site_factory import site
 
 
 def test_server_names_default_to_the_domains_of_the_certificate():

@@ -18,7 +18,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache as answers_module
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import Answers
-from ansible_collections.evergreen.tls.tests.unit.authority import DAY, Authority, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, Authority, some_key
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
 TERMS = {"lifetime": 90}

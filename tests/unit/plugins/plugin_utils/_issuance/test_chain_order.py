@@ -13,7 +13,7 @@ from cryptography import x509
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.chain_order import order_chain
-from ansible_collections.evergreen.tls.tests.unit.authority import Authority, named, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, named, some_key
 
 NAMES = ["www.example.org", "*.example.org", "192.0.2.1", "2001:db8::1"]
 KEY = some_key()

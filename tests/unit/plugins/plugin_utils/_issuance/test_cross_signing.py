@@ -22,7 +22,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_sign
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
-from ansible_collections.evergreen.tls.tests.unit.authority import NOW, Authority, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import NOW, Authority, some_key
 
 NAMES = ["www.example.org"]
 KEY = some_key()

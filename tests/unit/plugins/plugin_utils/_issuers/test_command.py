@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Waiting
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
-from ansible_collections.evergreen.tls.tests.unit.authority import Authority, key_pem, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 
 ROOT = Authority("Command Root CA", key=some_key(20, "RSA"))
 NAMES = ["www.example.org", "xn--bcher-kva.example"]

@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache impo
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue as issuance
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
-from ansible_collections.evergreen.tls.tests.unit.authority import DAY, Authority, new_key, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, Authority, new_key, some_key
 
 NAMES = ["www.example.org"]
 KEY = {"type": "ECC", "curve": "secp256r1", "size": 2048}

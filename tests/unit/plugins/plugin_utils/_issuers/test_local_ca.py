@@ -29,7 +29,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
-from ansible_collections.evergreen.tls.tests.unit.authority import openssl, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import openssl, some_key
 
 NAMES = ["www.example.org", "*.example.org", "192.0.2.1", "2001:db8::1"]
 HOUR = datetime.timedelta(hours=1)

@@ -24,7 +24,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry im
     open_issuer,
     with_defaults,
 )
-from ansible_collections.evergreen.tls.tests.unit.authority import some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
 
 CHINESE = {
     "country_name": "CN",

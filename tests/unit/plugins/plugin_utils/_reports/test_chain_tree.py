@@ -10,7 +10,7 @@ import re
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.chain_tree import draw_chain
-from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, openssl, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, openssl, some_key
 
 ROOT = Authority("Drawn Root")
 ISSUING = Authority("Drawn Issuing", above=ROOT, key=some_key(7, "RSA"))

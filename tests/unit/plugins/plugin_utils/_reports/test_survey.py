@@ -39,7 +39,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey impo
     survey,
     table,
 )
-from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, garbled_pem, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, garbled_pem, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import (
     answer_together,
     closed_port,

@@ -18,7 +18,7 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import Answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
-from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER, name_of
+from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, name_of
 
 RECORD = "_acme-challenge.www.example.org"
 ANSWER = Answer("www.example.org", False, "dns-01", "a-token", "a-token.thumbprint", "the value")

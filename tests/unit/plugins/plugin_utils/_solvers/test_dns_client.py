@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import NameServers, Server
-from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER, Zone, name_of
+from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, Zone, name_of
 
 RECORD = "_acme-challenge.www.example.org"
 

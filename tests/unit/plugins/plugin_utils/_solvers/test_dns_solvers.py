@@ -19,9 +19,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client as name_servers
-from ansible_collections.evergreen.tls.tests.unit.authority import new_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import new_key
+from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, Zone, name_of, world
 from ansible_collections.evergreen.tls.tests.unit.pebble import running
-from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER, Zone, name_of, world
 
 SECRET = "YSBzZWNyZXQgb2YgYXQgbGVhc3QgMzIgb2N0ZXRzLCBhcyBpdCBvdWdodCB0byBiZQ=="
 STALE = [

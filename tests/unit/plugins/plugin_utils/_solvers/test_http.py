@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import http_check as visits
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
-from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER
+from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER
 
 THUMBPRINT = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
 

@@ -18,7 +18,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.persist imp
     why_not,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
-from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER, name_of, world
+from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, name_of, world
 
 ACCOUNT = "https://ca.example/acct/123"
 THUMBPRINT = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"

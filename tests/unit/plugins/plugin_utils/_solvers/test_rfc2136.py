@@ -18,7 +18,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns01 as dns_answers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import Answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
-from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER, TTL, name_of
+from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, TTL, name_of
 
 SECRET = base64.b64encode(b"a secret of at least 32 octets, as it ought to be").decode()
 OTHER = base64.b64encode(b"another secret of 32 octets and some, as it ought to be").decode()

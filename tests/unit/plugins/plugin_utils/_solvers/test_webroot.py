@@ -15,7 +15,7 @@ from ansible_collections.evergreen.tls.plugins.filter.answering_requests import 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import Answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
-from ansible_collections.evergreen.tls.tests.unit.world import RESOLVER
+from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER
 
 SERVER = f"BaseHTTP/{http.server.__version__} Python/{platform.python_version()}"
 THUMBPRINT = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"

@@ -40,7 +40,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import certificate_id
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
-from ansible_collections.evergreen.tls.tests.unit.authority import key_pem, new_key, openssl
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import key_pem, new_key, openssl
 from ansible_collections.evergreen.tls.tests.unit.pebble import failing, running
 from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
 

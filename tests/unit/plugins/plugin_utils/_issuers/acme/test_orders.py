@@ -26,7 +26,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_l
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.webroot import Webroot
 from ansible_collections.evergreen.tls.tests.unit.acme_server import ERROR, serving
-from ansible_collections.evergreen.tls.tests.unit.authority import Authority, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 
 NAMES = ("www.example.org", "example.org")
 CSR = make_request(some_key(), NAMES, {})

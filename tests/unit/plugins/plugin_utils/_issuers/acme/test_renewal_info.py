@@ -23,7 +23,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewa
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import survey
 from ansible_collections.evergreen.tls.tests.unit.acme_server import serving
-from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
 
 NAME = "www.example.org"

@@ -42,7 +42,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual impo
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.outbox import Outbox
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queue import Queue
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
-from ansible_collections.evergreen.tls.tests.unit.authority import DAY, NOW, Authority, key_pem, new_key, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, key_pem, new_key, some_key
 
 ROOT = Authority("Manual Root CA")
 ISSUING = Authority("Manual Issuing CA", above=ROOT)

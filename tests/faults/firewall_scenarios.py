@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The scenes in which firewall_port is killed on the host, and what holds of a firewall at any instant."""
+"""The scenarios in which firewall_port is killed on the host, and what holds of a firewall at any instant."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.action.firewall_port import ActionModule
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.tests.faults.calls import RANDOM, Call
-from ansible_collections.evergreen.tls.tests.faults.machines import Machine
+from ansible_collections.evergreen.tls.tests.faults.crash_explorer import Machine
+from ansible_collections.evergreen.tls.tests.faults.syscalls import RANDOM, Call
 
 FOLDERS = ("/etc/nftables.conf", "/etc/sysconfig", "/etc/ufw", "/etc/default", "/etc/firewalld")
 PLACES = {"tcp:22": False, "tcp:443": True}
@@ -54,7 +54,7 @@ def nftables(machine: Machine) -> None:
 
 def nftables_open(machine: Machine) -> None:
     nftables(machine)
-    FirewallScene("", nftables, {}).ordinary(machine)
+    FirewallScenario("", nftables, {}).ordinary(machine)
 
 
 def iptables(machine: Machine) -> None:
@@ -110,7 +110,7 @@ class Visit:
 
 
 @dataclasses.dataclass(frozen=True)
-class FirewallScene:
+class FirewallScenario:
     """How a machine filters before, and what firewall_port is told."""
 
     title: str
@@ -124,7 +124,7 @@ class FirewallScene:
     )  # what a power loss may damage
 
     def set_up(self, machine: Machine) -> None:
-        """Bring a machine to where the scene begins."""
+        """Bring a machine to where the scenario begins."""
         machine.reset()
         self.filters(machine)
 
@@ -157,24 +157,24 @@ class FirewallScene:
         return []
 
     def watch(self, machine: Machine) -> None:
-        """Have the witness ask from now on."""
-        machine.witness.watch(PLACES)
+        """Have the observer ask from now on."""
+        machine.observer.watch(PLACES)
 
     def state(self, machine: Machine) -> dict:
         """Return what comes in, what filters, and what will after a restart."""
         hidden = [name for name in os.listdir(machine.path("/etc")) if name.startswith(".") and "conf" in name]
         return {
-            "lets in": set(machine.witness.look(PLACES)),
+            "lets in": set(machine.observer.look(PLACES)),
             "tables": self._tables(machine),
             "files": machine.picture(*FOLDERS),
             "left over": {RANDOM.sub("", name) for name in hidden},
         }
 
     def seen(self, machine: Machine, states: list[dict]) -> list[str]:
-        """Return what the witness saw and should not have: that port 22 is shut, above all."""
+        """Return what the observer saw and should not have: that port 22 is shut, above all."""
         allowed = set().union(*(state["lets in"] for state in states))
-        seen = machine.witness.end().items()
-        return [f"the witness saw: {what} ({times} times)" for what, times in seen if what not in allowed]
+        seen = machine.observer.end().items()
+        return [f"the observer saw: {what} ({times} times)" for what, times in seen if what not in allowed]
 
     def violations(self, machine: Machine, states: list[dict]) -> list[str]:
         """Return what does not hold right now: each table, and each file, is what it was before or is after."""
@@ -194,11 +194,11 @@ class FirewallScene:
 
 # More than a pipe takes at once, and of what it takes at once the last words would be a rule of their own.
 MANY = {"ports": list(range(8000, 8150)), "sources": ["192.0.2.0/24"]}
-FIREWALL_SCENES = [
-    FirewallScene("nftables opens a port", nftables, {}),
-    FirewallScene("nftables opens many ports", nftables, MANY),
-    FirewallScene("nftables closes a port", nftables_open, {"state": "closed"}),
-    FirewallScene("iptables opens a port", iptables, {"sources": ["192.0.2.0/24"]}),
-    FirewallScene("ufw opens a port", ufw, {}),
-    FirewallScene("firewalld opens a port", firewalld, {}),
+FIREWALL_SCENARIOS = [
+    FirewallScenario("nftables opens a port", nftables, {}),
+    FirewallScenario("nftables opens many ports", nftables, MANY),
+    FirewallScenario("nftables closes a port", nftables_open, {"state": "closed"}),
+    FirewallScenario("iptables opens a port", iptables, {"sources": ["192.0.2.0/24"]}),
+    FirewallScenario("ufw opens a port", ufw, {}),
+    FirewallScenario("firewalld opens a port", firewalld, {}),
 ]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Let atheris, guided by what it covers, look for an input that breaks a parser: guided.py PARSER FOLDER [OPTION OF LIBFUZZER …]."""
+"""Let atheris, guided by what it covers, look for an input that breaks a parser: coverage_guided.py PARSER FOLDER [OPTION OF LIBFUZZER …]."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import base64
 import json
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import nftables
-from ansible_collections.evergreen.tls.tests.unit.authority import endless_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import endless_key
 
 LONG = b"9" * 5000  # digits, of which Python reads 4300 at the most
 BEGIN = b"-----BEGIN CERTIFICATE-----\n"

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The scenes in which nginx_sites and nginx_reload are killed, and what holds of nginx at any instant."""
+"""The scenarios in which nginx_sites and nginx_reload are killed, and what holds of nginx at any instant."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives import serialization
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import HEADER, OPTIONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_sites
-from ansible_collections.evergreen.tls.tests.faults.machines import TAKEN, Machine
+from ansible_collections.evergreen.tls.tests.faults.crash_explorer import TAKEN, Machine
 from ansible_collections.evergreen.tls.tests.faults.programs import Run
-from ansible_collections.evergreen.tls.tests.faults.scenes import DUE, FRESH, ISSUING, NAMES, ROOT
-from ansible_collections.evergreen.tls.tests.unit.authority import key_pem, some_key
+from ansible_collections.evergreen.tls.tests.faults.scenarios import DUE, FRESH, ISSUING, NAMES, ROOT
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import key_pem, some_key
 
 FOLDERS = ("/etc/nginx", "/etc/evergreen")
 CONFIGURATION = "/etc/nginx/conf.d/evergreen.conf"
@@ -87,7 +87,7 @@ def renewed_and_broken(machine: Machine) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class NginxScene:
+class NginxScenario:
     """What nginx serves before (*sites*), what happens then, and what the module is told; *mended* is what it is told later."""
 
     title: str
@@ -101,7 +101,7 @@ class NginxScene:
     disk: tuple[str, tuple[str, ...]] = ("/etc", FOLDERS)  # what a power loss may damage
 
     def set_up(self, machine: Machine) -> None:
-        """Bring a machine to where the scene begins."""
+        """Bring a machine to where the scenario begins."""
         machine.reset()
         for (name, number), (files, _fingerprint) in VERSIONS.items():
             for file, content in files.items():
@@ -144,21 +144,21 @@ class NginxScene:
         return found + ([] if now == was else [f"what nginx cannot have stays there: {now}"])
 
     def watch(self, machine: Machine) -> None:
-        """Have the witness ask from now on."""
-        machine.witness.watch(PLACES)
+        """Have the observer ask from now on."""
+        machine.observer.watch(PLACES)
 
     def state(self, machine: Machine) -> dict:
         """Return what is served and what is on the disk, but for the lock, which stays there."""
         files = machine.picture(*FOLDERS)
         files.pop(LOCK, None)
-        return {"serves": set(machine.witness.look(PLACES)), "starts": self._starts(machine), "files": files}
+        return {"serves": set(machine.observer.look(PLACES)), "starts": self._starts(machine), "files": files}
 
     def seen(self, machine: Machine, states: list[dict]) -> list[str]:
-        """Return what the witness saw and should not have, in a run that began and ended with these states."""
+        """Return what the observer saw and should not have, in a run that began and ended with these states."""
         allowed = set().union(*(state["serves"] for state in states))
         return [
-            f"the witness saw: {what} ({times} times)"
-            for what, times in machine.witness.end().items()
+            f"the observer saw: {what} ({times} times)"
+            for what, times in machine.observer.end().items()
             if what not in allowed
         ]
 
@@ -200,23 +200,23 @@ UNLOADABLE = {**WWW, "extra": f"listen 127.0.0.1:{TAKEN};"}
 STRICT = {**WWW, "hsts": True, "return_code": 404}
 UNLOADABLE_END = f"listen 127.0.0.1:{TAKEN};\n}}\n".encode()
 SITES, RELOAD = "nginx_sites", "nginx_reload"
-NGINX_SCENES = [
-    NginxScene("a first site", SITES, [], [WWW]),
-    NginxScene("a first site, and then it is not wanted", SITES, [], [WWW], mended=[]),
-    NginxScene("a site that changes, and another", SITES, [WWW], [STRICT, SHOP]),
-    NginxScene("a site that goes", SITES, [WWW, SHOP], [WWW]),
-    NginxScene("all sites go", SITES, [WWW, SHOP], [], passing=(HEADER.encode(),)),
-    NginxScene("a certificate that is put in use", SITES, [WWW], [WWW], renewed),
-    NginxScene("a change while nginx is stopped", SITES, [WWW], [STRICT], stopped),
-    NginxScene("a key that is to be encrypted", SITES, [WWW], [{**WWW, "encrypted": True}]),
-    NginxScene("a configuration that nginx refuses", SITES, [WWW], [REFUSED], mended=[STRICT]),
-    NginxScene(
+NGINX_SCENARIOS = [
+    NginxScenario("a first site", SITES, [], [WWW]),
+    NginxScenario("a first site, and then it is not wanted", SITES, [], [WWW], mended=[]),
+    NginxScenario("a site that changes, and another", SITES, [WWW], [STRICT, SHOP]),
+    NginxScenario("a site that goes", SITES, [WWW, SHOP], [WWW]),
+    NginxScenario("all sites go", SITES, [WWW, SHOP], [], passing=(HEADER.encode(),)),
+    NginxScenario("a certificate that is put in use", SITES, [WWW], [WWW], renewed),
+    NginxScenario("a change while nginx is stopped", SITES, [WWW], [STRICT], stopped),
+    NginxScenario("a key that is to be encrypted", SITES, [WWW], [{**WWW, "encrypted": True}]),
+    NginxScenario("a configuration that nginx refuses", SITES, [WWW], [REFUSED], mended=[STRICT]),
+    NginxScenario(
         "a configuration that nginx cannot load", SITES, [WWW], [UNLOADABLE], mended=[STRICT], passing=(UNLOADABLE_END,)
     ),
-    NginxScene(
+    NginxScenario(
         "a first configuration that nginx cannot load", SITES, [], [UNLOADABLE], mended=[WWW], passing=(UNLOADABLE_END,)
     ),
-    NginxScene("another certificate is in use", RELOAD, [WWW], then=renewed),
-    NginxScene("nginx is stopped", RELOAD, [WWW], then=renewed_and_stopped),
-    NginxScene("what nginx would read is broken", RELOAD, [WWW], then=renewed_and_broken),
+    NginxScenario("another certificate is in use", RELOAD, [WWW], then=renewed),
+    NginxScenario("nginx is stopped", RELOAD, [WWW], then=renewed_and_stopped),
+    NginxScenario("what nginx would read is broken", RELOAD, [WWW], then=renewed_and_broken),
 ]

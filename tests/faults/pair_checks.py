@@ -14,7 +14,7 @@ import stat
 import subprocess
 import tempfile
 
-from ansible_collections.evergreen.tls.tests.faults.calls import RANDOM
+from ansible_collections.evergreen.tls.tests.faults.syscalls import RANDOM
 
 PAIR = ("privkey.pem", "cert.pem", "chain.pem", "fullchain.pem")
 VERSION_FILES = {*PAIR, "issuer"}

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The scenes in which something breaks: what is on the host before, which module runs, and what an ordinary run is after it."""
+"""The scenarios in which something breaks: what is on the host before, which module runs, and what an ordinary run is after it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_request
 from ansible_collections.evergreen.tls.tests.faults.programs import Programs, Run
-from ansible_collections.evergreen.tls.tests.unit.authority import Authority, key_pem, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 
 NAMES = ["www.example.org", "example.org"]
 ROOT = Authority("Faults Root CA")
@@ -107,7 +107,7 @@ class PublicKey:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scene:
+class Scenario:
     """What is there before (*prepare* returns the chain that is to be installed), what runs, and for which request."""
 
     title: str
@@ -121,13 +121,13 @@ class Scene:
     waits: bool = False  # whether a request may go on waiting, since nothing is due without force
 
     def run(self, host: Host, chain: str | None, strace: list[str] | None = None) -> Run:
-        """Run the module in its scene."""
+        """Run the module in its scenario."""
         request = self.request(host)
         arguments = told(request) if self.module == "certificate_request" else {"chain": chain}
         return host.run(self.module, strace, request=request, **{**arguments, **self.arguments})
 
     def ordinary(self, host: Host) -> dict:
-        """Do what an ordinary run does for this scene."""
+        """Do what an ordinary run does for this scenario."""
         request = (self.after or self.request)(host)
         return host.install(request, state="absent") if self.end == "absent" else host.converge(request)
 
@@ -291,34 +291,36 @@ def to_be_unlocked(host):
 
 
 REQUEST, INSTALL = "certificate_request", "certificate_install"
-SCENES = [
-    Scene("a first request", REQUEST, bare, plain),
-    Scene("a request for a renewal", REQUEST, due, plain),
-    Scene("a request that keeps the key", REQUEST, due, kept_key),
-    Scene("a request in the place of another", REQUEST, waiting, fewer_names),
-    Scene("a forced request", REQUEST, fresh, plain, {"force": True}, waits=True),
-    Scene("a first request with a passphrase", REQUEST, bare, locked),
-    Scene("a request with another passphrase", REQUEST, fresh_and_locked, locked_anew),
-    Scene("a version with another passphrase", INSTALL, to_be_locked_anew, locked_anew),
-    Scene("a version without a passphrase any longer", INSTALL, to_be_unlocked, plain),
-    Scene("a pair made by hand", REQUEST, made_by_hand, adopting),
-    Scene("a pair made by hand that is due", REQUEST, made_by_hand_long_ago, adopting),
-    Scene("a first installation", INSTALL, first, plain),
-    Scene("a renewal that prunes", INSTALL, renewal, plain),
-    Scene("a chain that waits in next", INSTALL, ready_in_next, plain),
-    Scene("a version that waits", INSTALL, ready_version, plain),
-    Scene("a first installation with links", INSTALL, first, linked),
-    Scene("a renewal with links", INSTALL, linked_renewal, linked),
-    Scene("a renewal of what was adopted", INSTALL, adopted_long_ago, adopting),
-    Scene("links that led elsewhere", INSTALL, moved_here, linked),
-    Scene("a first version that is refused", INSTALL, moved_here, refused, after=linked),
-    Scene("a renewal that is refused", INSTALL, linked_renewal, refused, after=linked),
-    Scene("a version whose trial was killed", INSTALL, untried, plain),
-    Scene("a version whose trial was killed and that is refused", INSTALL, untried, untried_and_refused, after=plain),
-    Scene("links and modes set right", INSTALL, fresh, grouped, key_mode=0o640),
-    Scene("the previous version", INSTALL, twice, plain, {"state": "previous"}),
-    Scene("a removal", INSTALL, twice, plain, {"state": "absent"}, end="absent"),
-    Scene("a removal with links", INSTALL, linked_twice, linked, {"state": "absent"}, end="absent"),
-    Scene("a removal, and then it is wanted", INSTALL, linked_twice, linked, {"state": "absent"}),
-    Scene("a removal that is refused", INSTALL, linked_twice, refused, {"state": "absent"}, after=linked),
+SCENARIOS = [
+    Scenario("a first request", REQUEST, bare, plain),
+    Scenario("a request for a renewal", REQUEST, due, plain),
+    Scenario("a request that keeps the key", REQUEST, due, kept_key),
+    Scenario("a request in the place of another", REQUEST, waiting, fewer_names),
+    Scenario("a forced request", REQUEST, fresh, plain, {"force": True}, waits=True),
+    Scenario("a first request with a passphrase", REQUEST, bare, locked),
+    Scenario("a request with another passphrase", REQUEST, fresh_and_locked, locked_anew),
+    Scenario("a version with another passphrase", INSTALL, to_be_locked_anew, locked_anew),
+    Scenario("a version without a passphrase any longer", INSTALL, to_be_unlocked, plain),
+    Scenario("a pair made by hand", REQUEST, made_by_hand, adopting),
+    Scenario("a pair made by hand that is due", REQUEST, made_by_hand_long_ago, adopting),
+    Scenario("a first installation", INSTALL, first, plain),
+    Scenario("a renewal that prunes", INSTALL, renewal, plain),
+    Scenario("a chain that waits in next", INSTALL, ready_in_next, plain),
+    Scenario("a version that waits", INSTALL, ready_version, plain),
+    Scenario("a first installation with links", INSTALL, first, linked),
+    Scenario("a renewal with links", INSTALL, linked_renewal, linked),
+    Scenario("a renewal of what was adopted", INSTALL, adopted_long_ago, adopting),
+    Scenario("links that led elsewhere", INSTALL, moved_here, linked),
+    Scenario("a first version that is refused", INSTALL, moved_here, refused, after=linked),
+    Scenario("a renewal that is refused", INSTALL, linked_renewal, refused, after=linked),
+    Scenario("a version whose trial was killed", INSTALL, untried, plain),
+    Scenario(
+        "a version whose trial was killed and that is refused", INSTALL, untried, untried_and_refused, after=plain
+    ),
+    Scenario("links and modes set right", INSTALL, fresh, grouped, key_mode=0o640),
+    Scenario("the previous version", INSTALL, twice, plain, {"state": "previous"}),
+    Scenario("a removal", INSTALL, twice, plain, {"state": "absent"}, end="absent"),
+    Scenario("a removal with links", INSTALL, linked_twice, linked, {"state": "absent"}, end="absent"),
+    Scenario("a removal, and then it is wanted", INSTALL, linked_twice, linked, {"state": "absent"}),
+    Scenario("a removal that is refused", INSTALL, linked_twice, refused, {"state": "absent"}, after=linked),
 ]

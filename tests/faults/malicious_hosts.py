@@ -16,7 +16,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
 from ansible_collections.evergreen.tls.tests.conftest import make_collections
-from ansible_collections.evergreen.tls.tests.unit.authority import some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
 
 # Takes the place of Python on a host: reads what it is to say beside itself, and runs nothing. Asked for several things in one trip, it
 # says to each what it would otherwise; where that is no answer at all, neither is the whole.
@@ -111,7 +111,7 @@ def domain_of(host: str) -> str:
 
 
 class Fleet:
-    """An inventory of liars, and a CA on the controller."""
+    """An inventory of malicious hosts, and a CA on the controller."""
 
     def __init__(self, folder: pathlib.Path, lies: dict[str, t.Callable[[Answers], Answers]]) -> None:
         self.folder = folder

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A scene that tours machines: once undisturbed, then again and again with a fault in it, each time from its beginning."""
+"""A scenario that tours machines: once undisturbed, then again and again with a fault in it, each time from its beginning."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import queue
 import signal
 import typing as t
 
-from ansible_collections.evergreen.tls.tests.faults.calls import PROCESSES, SIGNALS, STARTS, TRACED, WAITS, Call
+from ansible_collections.evergreen.tls.tests.faults.crash_explorer import Machine
 from ansible_collections.evergreen.tls.tests.faults.disk import Film
-from ansible_collections.evergreen.tls.tests.faults.machines import Machine
 from ansible_collections.evergreen.tls.tests.faults.programs import Run, kill_at, refuse
+from ansible_collections.evergreen.tls.tests.faults.syscalls import PROCESSES, SIGNALS, STARTS, TRACED, WAITS, Call
 
 ATTEMPTS = 5  # at a call that is another one once other processes come and go
 SHIFTS = (0, -1, 1, -2, 2, -3, 3, 0)  # an open() has another number then, as each process is looked at in /proc
@@ -23,22 +23,22 @@ ALL_TRACED = (*TRACED, *PROCESSES)
 
 
 class Tour:
-    """A scene, the machines that it is played on, and what an undisturbed run of it was like."""
+    """A scenario, the machines that it is played on, and what an undisturbed run of it was like."""
 
-    def __init__(self, scene: t.Any, machines: queue.Queue, states: list[dict] | None = None) -> None:
+    def __init__(self, scenario: t.Any, machines: queue.Queue, states: list[dict] | None = None) -> None:
         """*states* are those of modules that are sound, where these are not."""
-        self.scene = scene
+        self.scenario = scenario
         self.machines = machines
         machine = machines.get()
         try:
-            scene.set_up(machine)
-            self.states = [scene.state(machine)]
-            scene.set_up(machine)  # anew, as `nginx -t` makes the pid file where it is missing
-            self.run = scene.run(machine, [], ALL_TRACED)
+            scenario.set_up(machine)
+            self.states = [scenario.state(machine)]
+            scenario.set_up(machine)  # anew, as `nginx -t` makes the pid file where it is missing
+            self.run = scenario.run(machine, [], ALL_TRACED)
             self.answer = self.run.answer()
-            self.states.append(scene.state(machine))
+            self.states.append(scenario.state(machine))
             found = self._ordinary(machine)
-            self.states.append(scene.state(machine))
+            self.states.append(scenario.state(machine))
         finally:
             machines.put(machine)
         assert states or not found, found
@@ -103,8 +103,8 @@ class Tour:
         return (call.name != "openat" or call.makes_file) and self.matters(call)
 
     def matters(self, call: Call) -> bool:
-        """Say whether a call is about a file of the scene, feeds a program, or answers."""
-        return any(path.startswith(self.scene.traces) or is_piped(call) or is_answer(call) for path in call.paths)
+        """Say whether a call is about a file of the scenario, feeds a program, or answers."""
+        return any(path.startswith(self.scenario.traces) or is_piped(call) or is_answer(call) for path in call.paths)
 
     def play(self, performance: t.Callable[..., list[str]], variations: list[tuple]) -> list[str]:
         """Play a performance for each variation, as many at once as there are machines; return the violations."""
@@ -128,48 +128,48 @@ class Tour:
         run = self._attempt(machine, call, lambda call: self._kill_at(machine, call), lambda run: run.calls[-1])
         assert run.signal == signal.SIGKILL, f"{self.told(call)} was not reached"
         machine.settle()
-        found = self.scene.violations(machine, self.states)
+        found = self.scenario.violations(machine, self.states)
         found += self._ordinary(machine)
-        found += self.scene.seen(machine, self.states)
+        found += self.scenario.seen(machine, self.states)
         return found + self._unfinished(machine)
 
     def refused(self, machine: Machine, call: Call, error: str, remedies: dict[str, str], seen: set) -> list[str]:
         """Refuse a system call; return what does not hold then, in what the module says, and after an ordinary run."""
         run = self._attempt(machine, call, lambda call: refuse(call, error), lambda run: _hit(run, error))
-        found = self.scene.violations(machine, self.states)
+        found = self.scenario.violations(machine, self.states)
         answer = run.answer()
         if not answer.get("failed"):
             found += self._unfinished(machine, self.states[1])
         elif answer["msg"] != self.answer.get("msg"):
             sentence = answer["msg"]
             found += [] if sentence.endswith(f"; {remedies[error]}") else [f"it says {sentence!r}"]
-        likeness = (repr(self.scene.state(machine)), any(one.name in SIGNALS for one in run.calls))
+        likeness = (repr(self.scenario.state(machine)), any(one.name in SIGNALS for one in run.calls))
         if likeness in seen:
-            return found + self.scene.seen(machine, self.states)
+            return found + self.scenario.seen(machine, self.states)
         seen.add(likeness)
         found += self._ordinary(machine)
-        found += self.scene.seen(machine, self.states)
+        found += self.scenario.seen(machine, self.states)
         return found + self._unfinished(machine)
 
     def film(self, folder: str) -> Film:
         """Return what the run did to the disk; *folder* is not there yet."""
         machine = self.machines.get()
         try:
-            self.scene.set_up(machine)
-            machine.copy_disk(*self.scene.disk, folder)
+            self.scenario.set_up(machine)
+            machine.copy_disk(*self.scenario.disk, folder)
         finally:
             self.machines.put(machine)
-        return Film(folder, self.scene.disk[0], self.calls)
+        return Film(folder, self.scenario.disk[0], self.calls)
 
     def lost_power(self, machine: Machine, _state: str, disk: str) -> list[str]:
         """Lose the power, with a disk left as it is in a folder; return what does not hold then, and after an ordinary run."""
-        self.scene.set_up(machine)
-        machine.lose_power(*self.scene.disk, disk)
-        self.scene.boot(machine, self.states[0])
-        found = self.scene.violations(machine, self.states)
-        self.scene.watch(machine)
+        self.scenario.set_up(machine)
+        machine.lose_power(*self.scenario.disk, disk)
+        self.scenario.boot(machine, self.states[0])
+        found = self.scenario.violations(machine, self.states)
+        self.scenario.watch(machine)
         found += self._ordinary(machine, is_mended=True)
-        found += self.scene.seen(machine, self.states)
+        found += self.scenario.seen(machine, self.states)
         return found + self._unfinished(machine)
 
     def _kill_at(self, machine: Machine, call: Call) -> list[str]:
@@ -190,33 +190,33 @@ class Tour:
         strace: t.Callable[[Call], list[str]],
         hit: t.Callable[[Run], Call | None],
     ) -> Run:
-        """Run the module with strace's options until they have met the call that was meant; the witness watches."""
+        """Run the module with strace's options until they have met the call that was meant; the observer watches."""
         for shift in SHIFTS if call.name == "openat" else (0,) * ATTEMPTS:
-            self.scene.set_up(machine)
-            self.scene.watch(machine)
+            self.scenario.set_up(machine)
+            self.scenario.watch(machine)
             options = strace(dataclasses.replace(call, number=call.number + shift))
-            run = self.scene.run(machine, options, ALL_TRACED)
+            run = self.scenario.run(machine, options, ALL_TRACED)
             met = hit(run)
             if met is not None and _without_numbers(met.told("/")) == _without_numbers(call.told("/")):
                 return run
-            machine.witness.end()
+            machine.observer.end()
         raise AssertionError(f"another call was hit, {met and self.told(met)}")
 
     def _ordinary(self, machine: Machine, is_mended: bool = False) -> list[str]:
         """Do an ordinary run, and another that must not change anything."""
-        found = [] if is_mended else self.scene.again(machine, self.states[0])
-        answer = self.scene.ordinary(machine)
+        found = [] if is_mended else self.scenario.again(machine, self.states[0])
+        answer = self.scenario.ordinary(machine)
         if answer.get("failed"):
             return [*found, f"the ordinary run fails: {answer['msg']}"]
-        before = self.scene.state(machine)
-        answer = self.scene.ordinary(machine)
-        if answer.get("failed") or answer["changed"] or self.scene.state(machine) != before:
+        before = self.scenario.state(machine)
+        answer = self.scenario.ordinary(machine)
+        if answer.get("failed") or answer["changed"] or self.scenario.state(machine) != before:
             found.append(f"a further run changes something: {answer.get('msg')}")
         return found
 
     def _unfinished(self, machine: Machine, wanted: dict | None = None) -> list[str]:
         """Return what is not as it is after an undisturbed run, and an ordinary one unless another end is wanted."""
-        wanted, state = wanted or self.states[-1], self.scene.state(machine)
+        wanted, state = wanted or self.states[-1], self.scenario.state(machine)
         return [
             f"it ends otherwise than usual, {part}: {different(state[part], wanted[part])}"
             for part in wanted

@@ -11,8 +11,8 @@ import ssl
 import threading
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
-from ansible_collections.evergreen.tls.tests.unit.authority import Authority, key_pem, some_key
-from ansible_collections.evergreen.tls.tests.unit.world import free_port
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_internet import free_port
 
 
 class Web:

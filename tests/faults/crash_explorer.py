@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Machines with a real nginx and a real firewall: containers that live as long as this process, and a witness outside of each."""
+"""Machines with a real nginx and a real firewall: containers that live as long as this process, and a observer outside of each."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ import typing as t
 
 import ansible
 
+from ansible_collections.evergreen.tls.tests.faults.observer import WITNESS
 from ansible_collections.evergreen.tls.tests.faults.programs import Programs
-from ansible_collections.evergreen.tls.tests.faults.witness import WITNESS
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 ANSIBLE = os.path.dirname(ansible.__file__)
@@ -44,7 +44,7 @@ sys.stdin.read()
 STRANDED = "nginx|nft|ufw|iptables|ip6tables|iptables-restor|ip6tables-resto|firewall-cmd"
 ALL = f"{STRANDED}|firewalld|dbus-daemon"
 KILL = f"pkill -KILL -x '{ALL}' || true; while pgrep -x '{ALL}' > /dev/null; do sleep 0.01; done"
-KEPT = ("/etc/nginx", "/etc/ufw", "/etc/default", "/etc/firewalld")  # what scenes change that is there before
+KEPT = ("/etc/nginx", "/etc/ufw", "/etc/default", "/etc/firewalld")  # what scenarios change that is there before
 WIRES = f"""
 ip addr add {ADDRESS}/24 dev inside
 ip link set lo up
@@ -53,7 +53,7 @@ ip link set inside up
 
 
 class Machine:
-    """A container without network but for its witness, who tries again and again whether it answers.
+    """A container without network but for its observer, who tries again and again whether it answers.
 
     It keeps its files in memory, and is brought back to its beginning with reset().
     """
@@ -77,7 +77,7 @@ class Machine:
         assert self.process.stdout.readline() == b"ready\n"
         self.pid = int(pathlib.Path(pid_file).read_text(encoding="ascii"))
         self.inside = ("nsenter", "--target", str(self.pid), "--all", "--")
-        self.witness = Witness(self.pid)
+        self.observer = Observer(self.pid)
         self.command("sh", "-ec", WIRES)
         path = f"PYTHONPATH=/opt/evergreen:{REPOSITORY}/.build/collections"
         self.programs = Programs(sabotage, ("env", path, "PYTHONDONTWRITEBYTECODE=1", "python3"), self.inside)
@@ -86,7 +86,7 @@ class Machine:
     def close(self) -> None:
         """Remove it."""
         self.programs.close()
-        self.witness.close()
+        self.observer.close()
         self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
@@ -109,7 +109,7 @@ class Machine:
         time.sleep(0.03)  # processes are as old as the hundredth of a second in which they began
         # Through files: it would hold a pipe open for as long as it runs.
         subprocess.run([*self.inside, "nginx"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
-        while "http:80 answers" not in self.witness.look({"http:80": None}):
+        while "http:80 answers" not in self.observer.look({"http:80": None}):
             time.sleep(0.01)
         time.sleep(0.03)
 
@@ -189,7 +189,7 @@ class Machine:
                 os.makedirs(self.path(path), stat.S_IMODE(mode), exist_ok=True)
 
 
-class Witness:
+class Observer:
     """A client in a network of its own, with nothing in it but a wire to a machine."""
 
     def __init__(self, pid: int) -> None:
