@@ -50,7 +50,7 @@ class ActionModule(TlsAction):
             if not change.steps or self._task.check_mode:
                 return change.result(change.expected(), change.firewall.warnings, self._task.check_mode)
             told = self._tell(_plan(change, transcript))
-            transcript = Transcript(told["answers"])
+            transcript = Transcript(told["host_state"])
             if told["changed"]:
                 return self._proved(change, transcript)
         raise TlsError(
@@ -66,19 +66,19 @@ class ActionModule(TlsAction):
         return change.result(firewall.lines(accesses), warnings, False)
 
     def _ask(self, looks):
-        return self._tell({"looks": [look.to_arguments() for look in looks]})["answers"]
+        return self._tell({"query_sets": [look.to_arguments() for look in looks]})["host_state"]
 
     def _tell(self, arguments):
-        return self.visit("firewall_transcript", arguments, self._task_vars)
+        return self.visit("firewall_commands", arguments, self._task_vars)
 
 
 def _plan(change, transcript):
     """Return what the host is to do as long as it is what it was, and what to answer then."""
     return {
-        "unless_changed": [
+        "preconditions": [
             [list(map(to_wire, question)), transcript.answers[question]]
             for question in change.firewall.preconditions(change.steps)
         ],
-        "steps": [step.to_arguments() for step in change.steps],
-        "looks": [Look((), list(transcript.answers)).to_arguments()],
+        "commands": [step.to_arguments() for step in change.steps],
+        "query_sets": [Look((), list(transcript.answers)).to_arguments()],
     }

@@ -71,7 +71,7 @@ notes:
     is there. Nothing else of the running rules is saved with it.
   - Policies of firewalld and zones that are bound to sources are not looked at.
 seealso:
-  - module: evergreen.tls.firewall_transcript
+  - module: evergreen.tls.firewall_commands
   - ref: evergreen.tls.firewall role <ansible_collections.evergreen.tls.firewall_role>
     description: The same for all hosts of a play.
 """

@@ -18,7 +18,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 from ansible_collections.evergreen.tls.tests.conftest import make_collections
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
 
-# Takes the place of Python on a host: reads what it is to say beside itself, and runs nothing. Asked for several things in one trip, it
+# Takes the place of Python on a host: reads what it is to say beside itself, and runs nothing. Asked for a batch of calls, it
 # says to each what it would otherwise; where that is no answer at all, neither is the whole.
 LIAR = """#!{python} -IS
 import json, os, re, sys
@@ -26,21 +26,21 @@ with open(sys.argv[0] + ".json", encoding="utf-8") as stream:
     answers = json.load(stream)
 module = os.path.basename(sys.argv[-1])[len("AnsiballZ_"):-len(".py")]
 answer = answers.get(module, answers["anything"])
-if module == "host_trip" and module not in answers:
+if module == "host_batch" and module not in answers:
     with open(sys.argv[-1], encoding="utf-8") as stream:
-        errands = re.findall('"module": "([a-z_]+)"', stream.read())
-    answer = '{{"changed": true, "answers": []}}'
-    for told in [answers.get(errand, answers["anything"]) for errand in errands]:
+        calls = re.findall('"module": "([a-z_]+)"', stream.read())
+    answer = '{{"changed": true, "results": []}}'
+    for told in [answers.get(name, answers["anything"]) for name in calls]:
         try:
             whole = json.loads(answer)
-            whole["answers"].append(json.loads(told))
+            whole["results"].append(json.loads(told))
             answer = json.dumps(whole)
         except (ValueError, RecursionError):
             answer = told
             break
 sys.stdout.write(answer)
 """
-MODULES = ("firewall_transcript", "certificate_request", "certificate_install", "nginx_sites", "nginx_reload")
+MODULES = ("firewall_commands", "certificate_request", "certificate_install", "nginx_sites", "nginx_reload")
 Answers = dict[str, t.Any]
 
 
@@ -49,7 +49,7 @@ def honest(host: str) -> Answers:
     fingerprint = "ab" * 32
     nothing = [[["has", program], False] for program in ("firewall-cmd", "ufw", "nft", "iptables", "ip6tables")]
     return {
-        "firewall_transcript": {"changed": False, "answers": nothing},
+        "firewall_commands": {"changed": False, "host_state": nothing},
         "certificate_request": {
             "changed": True,
             "due": True,

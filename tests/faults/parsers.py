@@ -504,7 +504,7 @@ def read_routes(content: bytes) -> None:
 
 
 def look_at_firewall(said: t.Any) -> None:
-    """Take answers as a host gives them to firewall_transcript, once and for ever."""
+    """Take answers as a host gives them to firewall_commands, once and for ever."""
     for state in ("open", "closed"):
         wanted = checked(FirewallAction.ARGUMENTS, {"ports": [443], "state": state})
         change = think(functools.partial(plan_change, wanted=wanted), Transcript(said), lambda _looks: [])
@@ -871,7 +871,7 @@ TESTIMONIES = (
     },
     {
         "changed": False,
-        "answers": [[["has", "nft"], True]],
+        "host_state": [[["has", "nft"], True]],
         "fingerprints": {"www": "ab"},
         "loaded": ["www"],
         "running": True,

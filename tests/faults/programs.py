@@ -20,7 +20,7 @@ MODULES = (
     "certificate_export",
     "certificate_install",
     "certificate_request",
-    "firewall_transcript",
+    "firewall_commands",
     "nginx_reload",
     "nginx_sites",
 )

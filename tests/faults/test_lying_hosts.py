@@ -131,26 +131,26 @@ DEPLOYED = {
     ),
     "templates": (every_word(TEMPLATE), "the host does not say what it was asked; look at what it is doing"),
     "templates_past_the_firewall": (
-        lambda answers: {**every_word(TEMPLATE)(answers), "firewall_transcript": answers["firewall_transcript"]},
+        lambda answers: {**every_word(TEMPLATE)(answers), "firewall_commands": answers["firewall_commands"]},
         UNPROVED,
     ),
-    "half_a_transcript": (
-        instead("firewall_transcript", answers=[["has"]]),
+    "half_a_host_state": (
+        instead("firewall_commands", host_state=[["has"]]),
         "the host does not say what it was asked; look at what it is doing",
     ),
-    "number_as_transcript": (instead("firewall_transcript", answers=7), AGAIN),
-    "no_transcript": (
-        instead("firewall_transcript", answers=...),
-        "the host does not answer firewall_transcript as it should: missing required arguments: answers; look at what it is doing",
+    "number_as_host_state": (instead("firewall_commands", host_state=7), AGAIN),
+    "no_host_state": (
+        instead("firewall_commands", host_state=...),
+        "the host does not answer firewall_commands as it should: missing required arguments: host_state; look at what it is doing",
     ),
-    "trip_without_answers": (as_text('{"changed": true}', "host_trip"), UNPROVED),
-    "trip_with_too_many": (as_text(json.dumps({"answers": [{}] * 100}), "host_trip"), UNPROVED),
-    "trip_of_numbers": (as_text('{"answers": [1, 2]}', "host_trip"), UNPROVED),
-    "trip_to_nowhere": (as_text("", "host_trip"), UNPROVED),
-    "trip_that_failed": (as_text('{"failed": true, "msg": "no"}', "host_trip"), UNPROVED),
-    "endless_trip": (
-        as_text('{"answers": ' + "[" * 100000 + "]" * 100000 + "}", "host_trip"),
-        "the host answers host_trip without end; look at what it is doing",
+    "batch_without_results": (as_text('{"changed": true}', "host_batch"), UNPROVED),
+    "batch_with_too_many": (as_text(json.dumps({"results": [{}] * 100}), "host_batch"), UNPROVED),
+    "batch_of_numbers": (as_text('{"results": [1, 2]}', "host_batch"), UNPROVED),
+    "batch_to_nowhere": (as_text("", "host_batch"), UNPROVED),
+    "batch_that_failed": (as_text('{"failed": true, "msg": "no"}', "host_batch"), UNPROVED),
+    "endless_batch": (
+        as_text('{"results": ' + "[" * 100000 + "]" * 100000 + "}", "host_batch"),
+        "the host answers host_batch without end; look at what it is doing",
     ),
     "list_as_sites": (
         instead("nginx_sites", fingerprints=[1], loaded=7),

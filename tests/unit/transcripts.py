@@ -21,7 +21,7 @@ class RecordedHost:
         self.visits = 0
 
     def visit(self, looks):
-        """Answer as firewall_transcript does."""
+        """Answer as firewall_commands does."""
         self.visits += 1
         answers = []
         for look in looks:

@@ -183,7 +183,7 @@ def misplaced(fleet: Fleet, folder: pathlib.Path):
             if re.search(r"/ansible-tmp-[^/]+$", member.name) and member.isdir() and member.mode & 0o077:
                 yield f"{host}:{member.name} has mode {member.mode:o}"
             brought += bool(
-                re.search(r"/ansible-tmp-[^/]+/AnsiballZ_(certificate_request|host_trip)\.py$", member.name)
+                re.search(r"/ansible-tmp-[^/]+/AnsiballZ_(certificate_request|host_batch)\.py$", member.name)
             )
         if brought and "--piped" in sys.argv:
             yield f"{host} keeps a module that Ansible brought, though it was to be piped"

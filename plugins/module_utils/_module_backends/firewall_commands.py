@@ -20,18 +20,18 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
 
 WIRE = "latin-1"  # a character for each byte: Ansible carries nothing that is not UTF-8, and files hold what they hold
 
-# The one definition of the options of firewall_transcript. Described for people in plugins/modules/firewall_transcript.yml.
+# The one definition of the options of firewall_commands. Described for people in plugins/modules/firewall_commands.yml.
 OPTIONS = {
-    "looks": {
+    "query_sets": {
         "type": "list",
         "elements": "dict",
         "required": True,
         "options": {
-            "needs": {"type": "list", "elements": "list", "default": []},
-            "asks": {"type": "list", "elements": "list", "default": []},
+            "conditions": {"type": "list", "elements": "list", "default": []},
+            "queries": {"type": "list", "elements": "list", "default": []},
         },
     },
-    "steps": {
+    "commands": {
         "type": "list",
         "elements": "dict",
         "default": [],
@@ -41,7 +41,7 @@ OPTIONS = {
             "path": {"type": "path"},
         },
     },
-    "unless_changed": {"type": "list", "elements": "list", "default": []},
+    "preconditions": {"type": "list", "elements": "list", "default": []},
 }
 
 
@@ -50,17 +50,17 @@ def decide(module):
     if os.geteuid() != 0:
         raise TlsError("only root can read and change a firewall; run this with become")
     host, answers = ThisHost(module), []
-    steps = module.params["steps"]
-    if module.check_mode or any(host.tell(question) != told for question, told in module.params["unless_changed"]):
+    steps = module.params["commands"]
+    if module.check_mode or any(host.tell(question) != told for question, told in module.params["preconditions"]):
         steps = []
     for step in steps:
         take(host, **step)
-    for look in module.params["looks"]:
-        if all(note(host, question, answers) for question in look["needs"]):
-            for question in look["asks"]:
+    for look in module.params["query_sets"]:
+        if all(note(host, question, answers) for question in look["conditions"]):
+            for question in look["queries"]:
                 note(host, question, answers)
             break
-    return {"changed": bool(steps), "answers": answers}
+    return {"changed": bool(steps), "host_state": answers}
 
 
 class ThisHost:

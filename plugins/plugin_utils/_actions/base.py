@@ -26,8 +26,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec impo
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import with_defaults
 
 FOUND_BY_ANSIBLE = "discovered_interpreter_"
-# The modules whose work host_trip does, in the order in which they are done in one trip: each may need what was done before it.
-ERRANDS = ("firewall_transcript", "nginx_sites", "certificate_request", "certificate_install", "nginx_reload")
+# The modules whose work host_batch does, in the order in which they are done in one trip: each may need what was done before it.
+ERRANDS = ("firewall_commands", "nginx_sites", "certificate_request", "certificate_install", "nginx_reload")
 
 
 class Errand(t.NamedTuple):
@@ -115,7 +115,7 @@ class TlsAction(ActionBase):
         """Return what the host says to each errand; where it does not answer all of them, each goes alone."""
         if len(errands) > 1:
             wanted = [{"module": errand.module, "arguments": errand.arguments} for errand in errands]
-            answers = self._said("host_trip", {"errands": wanted}, task_vars).get("answers")
+            answers = self._said("host_batch", {"calls": wanted}, task_vars).get("results")
             is_whole = isinstance(answers, list) and len(answers) == len(errands)
             if is_whole and all(isinstance(one, dict) for one in answers):
                 return answers

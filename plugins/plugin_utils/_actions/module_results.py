@@ -59,9 +59,9 @@ RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
         **dict.fromkeys(("reason", "csr", "since", "ready", "in_use", "fingerprint", "exposed", "now"), TEXT),
         "valid": {"type": "dict", "options": VALID},
     },
-    "firewall_transcript": {
+    "firewall_commands": {
         "changed": {"type": "bool", "required": True},
-        "answers": {"type": "list", "elements": "list", "required": True},
+        "host_state": {"type": "list", "elements": "list", "required": True},
     },
     "handshake_verify": {
         "handshakes": {"type": "list", "elements": "dict", "options": HANDSHAKE},

@@ -40,7 +40,7 @@ class Command(t.NamedTuple):
     removed_rules: tuple[str, ...] = ()
 
     def to_arguments(self) -> dict[str, t.Any]:
-        """Return the step as an argument of firewall_transcript."""
+        """Return the step as an argument of firewall_commands."""
         texts = {"stdin": self.stdin, "path": self.path}
         return {"argv": list(map(to_wire, self.argv)), **{name: text and to_wire(text) for name, text in texts.items()}}
 

@@ -43,8 +43,9 @@ class Look(t.NamedTuple):
     asks: t.Sequence[Question]
 
     def to_arguments(self) -> dict[str, list[list[str]]]:
-        """Return the look as an argument of firewall_transcript."""
-        return {name: [list(map(to_wire, question)) for question in getattr(self, name)] for name in self._fields}
+        """Return the look as an argument of firewall_commands."""
+        names = {"conditions": self.needs, "queries": self.asks}
+        return {name: [list(map(to_wire, question)) for question in questions] for name, questions in names.items()}
 
 
 class Unanswered(Exception):

@@ -22,17 +22,17 @@ PATH = "/etc/iptables/rules.v4"
 
 
 class Host(RecordedHost):
-    """A host with iptables that does what firewall_transcript does; *listed* are its rules at each visit in turn."""
+    """A host with iptables that does what firewall_commands does; *listed* are its rules at each visit in turn."""
 
     def __init__(self, *listed):
         super().__init__(["netfilter-persistent"], {"iptables -w -S": listed[0]}, {PATH: FILE})
         self.listed, self.steps, self.attempts = list(listed), [], 0
 
     def execute(self, name, module_args, task_vars):
-        assert name == "evergreen.tls.firewall_transcript"
-        steps = module_args.get("steps", [])
+        assert name == "evergreen.tls.firewall_commands"
+        steps = module_args.get("commands", [])
         self.attempts += bool(steps)
-        expected = module_args.get("unless_changed", [])
+        expected = module_args.get("preconditions", [])
         self.prints["iptables -w -S"] = self.listed.pop(0)
         if any(self.tell(question) != told for question, told in expected):
             steps = []
@@ -42,8 +42,8 @@ class Host(RecordedHost):
                 self.files[step["path"]] = step["stdin"]
             else:
                 self.prints["iptables -w -S"] = self.listed.pop(0)
-        answers = self.visit([Look(**look) for look in module_args["looks"]])
-        return {"changed": bool(steps), "answers": answers}
+        answers = self.visit([Look(one["conditions"], one["queries"]) for one in module_args["query_sets"]])
+        return {"changed": bool(steps), "host_state": answers}
 
 
 def run(execute, check_mode=False, **arguments):
@@ -156,7 +156,7 @@ def test_what_the_host_complains_of_is_passed_on():
 
 
 def test_a_host_that_does_not_answer_is_no_endless_loop():
-    result = run(lambda *_arguments, **_more: {"changed": False, "answers": []})
+    result = run(lambda *_arguments, **_more: {"changed": False, "host_state": []})
     assert (result["failed"], result["msg"]) == (
         True,
         "the host does not say what it was asked; look at what it is doing",

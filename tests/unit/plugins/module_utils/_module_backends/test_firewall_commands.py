@@ -21,7 +21,7 @@ class Module:
     check_mode = False
 
     def __init__(self, **params):
-        self.params = {"looks": [], "steps": [], "unless_changed": [], **params}
+        self.params = {"query_sets": [], "commands": [], "preconditions": [], **params}
 
     def get_bin_path(self, program):
         return shutil.which(program)
@@ -36,8 +36,8 @@ def decide(**params):
     return interview.decide(Module(**params))
 
 
-def look(*asks, needs=()):
-    return {"needs": list(needs), "asks": list(asks)}
+def query_set(*queries, conditions=()):
+    return {"conditions": list(conditions), "queries": list(queries)}
 
 
 def step(*argv, stdin=None, path=None):
@@ -56,9 +56,9 @@ def test_questions_have_answers(tmp_path):
         ["read", f"{tmp_path}/*.nft"],
         ["read", f"{tmp_path}/d.nft"],
     ]
-    assert decide(looks=[look(*questions)]) == {
+    assert decide(query_sets=[query_set(*questions)]) == {
         "changed": False,
-        "answers": [
+        "host_state": [
             [questions[0], True],
             [questions[1], False],
             [questions[2], [3, "out\nmore"]],
@@ -71,24 +71,30 @@ def test_questions_have_answers(tmp_path):
 
 def test_a_look_whose_needs_hold_is_the_last():
     no, yes, rest = ["run", "false"], ["run", "true"], ["has", "sh"]
-    looks = [look(["run", "echo", "1"], needs=[yes, no, yes]), look(rest, needs=[yes]), look(["run", "echo", "2"])]
-    asked = [question for question, _told in decide(looks=looks)["answers"]]
+    query_sets = [
+        query_set(["run", "echo", "1"], conditions=[yes, no, yes]),
+        query_set(rest, conditions=[yes]),
+        query_set(["run", "echo", "2"]),
+    ]
+    asked = [question for question, _told in decide(query_sets=query_sets)["host_state"]]
     assert asked == [yes, no, yes, rest]
 
 
 @pytest.mark.parametrize("need", [["has", "no-such-program"], ["read", "/no/such/file"], ["run", "false"]])
-def test_a_need_that_does_not_hold_ends_a_look(need):
-    assert [question for question, _told in decide(looks=[look(["has", "sh"], needs=[need])])["answers"]] == [need]
+def test_a_need_that_does_not_hold_ends_a_query_set(need):
+    assert [
+        question for question, _told in decide(query_sets=[query_set(["has", "sh"], conditions=[need])])["host_state"]
+    ] == [need]
 
 
 def test_steps_come_before_answers(tmp_path):
     file = tmp_path / "rules"
     file.write_text("old\n")
     file.chmod(0o640)
-    steps = [step("grep", "-q", "new", stdin="new \xff\n", path=file), step("mkdir", str(tmp_path / "made"))]
-    answers = decide(steps=steps, looks=[look(["read", str(file)], ["run", "ls", str(tmp_path)])])
+    commands = [step("grep", "-q", "new", stdin="new \xff\n", path=file), step("mkdir", str(tmp_path / "made"))]
+    answers = decide(commands=commands, query_sets=[query_set(["read", str(file)], ["run", "ls", str(tmp_path)])])
     assert answers["changed"]
-    assert [told for _question, told in answers["answers"]] == [{str(file): "new \xff\n"}, [0, "made\nrules"]]
+    assert [told for _question, told in answers["host_state"]] == [{str(file): "new \xff\n"}, [0, "made\nrules"]]
     assert (file.read_bytes(), file.stat().st_mode & 0o777) == (b"new \xff\n", 0o640)
 
 
@@ -96,7 +102,7 @@ def test_what_a_killed_run_left_beside_a_file_is_gone_with_the_next(tmp_path):
     file = tmp_path / "rules"
     file.write_text("old\n")
     (tmp_path / ".rules.0123abcd").write_text("half")
-    decide(steps=[step("cat", stdin="new\n", path=file)])
+    decide(commands=[step("cat", stdin="new\n", path=file)])
     assert os.listdir(tmp_path) == ["rules"]
 
 
@@ -104,7 +110,7 @@ def test_a_file_is_replaced_behind_its_link(tmp_path):
     file, link = tmp_path / "rules", tmp_path / "link"
     file.write_text("old\n")
     link.symlink_to(file)
-    decide(steps=[step("cat", stdin="new\n", path=link)])
+    decide(commands=[step("cat", stdin="new\n", path=link)])
     assert link.is_symlink()
     assert file.read_text() == "new\n"
 
@@ -115,26 +121,26 @@ def test_what_the_program_refuses_stays_as_it_was(tmp_path):
     with pytest.raises(
         TlsError, match=rf"`grep nothing` refused the new content of {file}, .*; put that right and run this again"
     ):
-        decide(steps=[step("grep", "nothing", stdin="new\n", path=file), step("rm", str(file))])
+        decide(commands=[step("grep", "nothing", stdin="new\n", path=file), step("rm", str(file))])
     assert file.read_text() == "old\n"
     with pytest.raises(TlsError, match="`false` refused this: "):
-        decide(steps=[step("false")])
+        decide(commands=[step("false")])
 
 
 def test_steps_that_rest_on_something_else_are_not_taken(tmp_path):
     file = tmp_path / "rules"
     file.write_text("old\n")
     question = ["read", str(file)]
-    wanted = {"steps": [step("cat", stdin="new\n", path=file)], "looks": [look(question)]}
-    stale = decide(**wanted, unless_changed=[[question, {str(file): "older\n"}]])
-    assert stale == {"changed": False, "answers": [[question, {str(file): "old\n"}]]}
-    assert decide(**wanted, unless_changed=[[question, {str(file): "old\n"}]])["changed"]
+    wanted = {"commands": [step("cat", stdin="new\n", path=file)], "query_sets": [query_set(question)]}
+    stale = decide(**wanted, preconditions=[[question, {str(file): "older\n"}]])
+    assert stale == {"changed": False, "host_state": [[question, {str(file): "old\n"}]]}
+    assert decide(**wanted, preconditions=[[question, {str(file): "old\n"}]])["changed"]
     assert file.read_text() == "new\n"
 
 
 def test_check_mode_takes_no_steps(tmp_path, monkeypatch):
     monkeypatch.setattr(Module, "check_mode", True)
-    assert not decide(steps=[step("mkdir", str(tmp_path / "made"))])["changed"]
+    assert not decide(commands=[step("mkdir", str(tmp_path / "made"))])["changed"]
     assert not (tmp_path / "made").exists()
 
 

@@ -18,7 +18,7 @@ from ansible.playbook.task import Task
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.modules import host_trip
+from ansible_collections.evergreen.tls.plugins.modules import host_batch
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import base as actions
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import per_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction, endpoints
@@ -258,8 +258,8 @@ def installed(asked):
 
 def honest(module, asked):
     """Answer as modules do."""
-    if module == "host_trip":
-        return {"changed": False, "answers": [installed(errand["arguments"]) for errand in asked["errands"]]}
+    if module == "host_batch":
+        return {"changed": False, "results": [installed(errand["arguments"]) for errand in asked["calls"]]}
     return installed(asked)
 
 
@@ -275,8 +275,8 @@ def test_requests_in_company_go_to_the_host_in_one_trip():
         "shop is in use",
     ]
     ((module, asked),) = action.trips
-    assert module == "host_trip" and {errand["module"] for errand in asked["errands"]} == {"certificate_install"}
-    assert sorted(errand["arguments"]["request"]["name"] for errand in asked["errands"]) == ["mail", "shop", "www"]
+    assert module == "host_batch" and {errand["module"] for errand in asked["calls"]} == {"certificate_install"}
+    assert sorted(errand["arguments"]["request"]["name"] for errand in asked["calls"]) == ["mail", "shop", "www"]
 
 
 def test_one_request_goes_as_it_ever_went():
@@ -289,7 +289,7 @@ def test_many_requests_go_in_several_trips():
     action = Walking(honest)
     certificates = action.walked(*({"name": f"site{number}"} for number in range(120)))
     assert len(certificates) == 120 and not any(one["failed"] for one in certificates.values())
-    assert [len(asked["errands"]) for _module, asked in action.trips] == [50, 50, 20]
+    assert [len(asked["calls"]) for _module, asked in action.trips] == [50, 50, 20]
 
 
 def test_what_has_a_password_travels_alone_as_hosts_log_the_others():
@@ -323,19 +323,19 @@ def done_beside(action, *works):
     action._play_context = action._loader = action._templar = None
     works = [lambda module=module, is_last=is_last: work(module, is_last) for module, is_last in works]
     action.each(REQUESTS[:1], lambda request: action.ask("certificate_install", {"request": request}, {}), 1, works)
-    return [[errand["module"] for errand in asked["errands"]] for _module, asked in action.trips]
+    return [[errand["module"] for errand in asked["calls"]] for _module, asked in action.trips]
 
 
 def named(module, asked):
     """Answer with the names of modules."""
-    told = {"changed": False, "answers": []}
-    return {"changed": False, "answers": [{**told, "msg": errand["module"]} for errand in asked["errands"]]}
+    told = {"changed": False, "host_state": []}
+    return {"changed": False, "results": [{**told, "msg": errand["module"]} for errand in asked["calls"]]}
 
 
 def test_modules_of_several_kinds_go_in_one_trip_each_after_what_it_needs():
-    works = [("nginx_reload", False), ("nginx_sites", False), ("firewall_transcript", False)]
+    works = [("nginx_reload", False), ("nginx_sites", False), ("firewall_commands", False)]
     assert done_beside(Walking(named), *works) == [
-        ["firewall_transcript", "nginx_sites", "certificate_install", "nginx_reload"]
+        ["firewall_commands", "nginx_sites", "certificate_install", "nginx_reload"]
     ]
 
 
@@ -358,7 +358,7 @@ def test_what_is_the_last_on_a_host_is_done_after_all_else():
 
 def test_a_module_that_no_trip_can_do_goes_alone():
     def answer(module, asked):
-        return named(module, asked) if module == "host_trip" else {"changed": False, "msg": module}
+        return named(module, asked) if module == "host_batch" else {"changed": False, "msg": module}
 
     action = Walking(answer)
     action.each(
@@ -378,7 +378,7 @@ def test_a_module_that_no_trip_can_do_goes_alone():
     ],
 )
 def test_a_host_that_does_not_answer_all_is_asked_for_each_alone(answers):
-    action = Walking(lambda module, asked: {"answers": answers} if module == "host_trip" else installed(asked))
+    action = Walking(lambda module, asked: {"results": answers} if module == "host_batch" else installed(asked))
     certificates = action.walked(*REQUESTS)
     assert [certificate["msg"] for certificate in certificates.values()] == [
         "www is in use",
@@ -390,7 +390,7 @@ def test_a_host_that_does_not_answer_all_is_asked_for_each_alone(answers):
 
 def test_a_module_that_dies_in_company_is_run_for_each_alone_and_harms_one_only():
     def answer(module, asked):
-        if module == "host_trip" or asked["request"]["name"] == "mail":
+        if module == "host_batch" or asked["request"]["name"] == "mail":
             return {"module_stdout": "", "module_stderr": "Killed", "rc": 137, "failed": True}
         return installed(asked)
 
@@ -402,7 +402,7 @@ def test_a_module_that_dies_in_company_is_run_for_each_alone_and_harms_one_only(
 def test_a_host_that_makes_up_an_answer_for_one_is_not_believed_for_that_one():
     def answer(_module, _asked):
         return {
-            "answers": [
+            "results": [
                 {"msg": "www is in use"},
                 {"version": {"no": "text"}, "changed": "ha"},
                 {"msg": "shop is in use"},
@@ -478,4 +478,4 @@ def test_an_issuer_that_does_not_say_how_many_orders_it_stands_gets_one_at_a_tim
 
 
 def test_a_trip_can_do_what_actions_send_with_it():
-    assert sorted(actions.ERRANDS) == host_trip.MODULES
+    assert sorted(actions.ERRANDS) == host_batch.MODULES

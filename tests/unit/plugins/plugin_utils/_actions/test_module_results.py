@@ -42,7 +42,7 @@ def test_a_sentence_keeps_its_lines_and_cannot_play_with_the_terminal():
         ("certificate_info", {"now": "now"}, "missing required arguments: certificates; look at what it is doing"),
         ("certificate_info", {"now": "now", "certificates": [{"name": "a"}]}, "missing required arguments: path, "),
         ("handshake_verify", {"handshakes": [{"name": "a"}]}, "missing required arguments: chain found in handshakes"),
-        ("firewall_transcript", {"failed": True}, "firewall_transcript failed, and the host does not say why; look"),
+        ("firewall_commands", {"failed": True}, "firewall_commands failed, and the host does not say why; look"),
     ],
 )
 def test_an_answer_of_another_form_is_refused(module, answer, sentence):

@@ -39,9 +39,9 @@ class ActionModule(ChainAction):
         chosen = [request for request in arguments["requests"] if names == [ALL] or request["name"] in names]
         if not chosen:
             return {"changed": False, "msg": f"this host has no request {' or '.join(names)}", "certificates": []}
-        return self.each(chosen, lambda request: self._retire(request, arguments, task_vars))
+        return self.each(chosen, lambda request: self._replace_and_revoke(request, arguments, task_vars))
 
-    def _retire(self, request, arguments, task_vars):
+    def _replace_and_revoke(self, request, arguments, task_vars):
         host = task_vars.get("inventory_hostname", "")
         records, record = State(os.path.abspath(arguments["records"])), file_name(host, request["name"])
         place = {"directory": arguments["directory"], "name": request["name"]}

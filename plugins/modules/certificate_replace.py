@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: certificate_retire
+module: certificate_replace
 short_description: Replace certificates of a host, prove that, and have the old ones revoked
 version_added: 0.1.0
 description:
@@ -66,7 +66,7 @@ seealso:
 
 EXAMPLES = r"""
 - name: Replace and revoke a certificate whose key was stolen
-  evergreen.tls.certificate_retire:
+  evergreen.tls.certificate_replace:
     requests: "{{ certificate_requests }}"
     issuers: "{{ certificate_issuers }}"
     names: [www.example.org]

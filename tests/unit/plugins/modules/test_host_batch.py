@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Several errands in one trip, done by a program of its own."""
+"""Several calls in one batch, run by a program of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import sys
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_request, requested_names
 
-NAME = "ansible_collections.evergreen.tls.plugins.modules.host_trip"
+NAME = "ansible_collections.evergreen.tls.plugins.modules.host_batch"
 PROGRAM = f"""
 import runpy, sys
 from ansible.module_utils import basic
@@ -24,9 +24,9 @@ runpy.run_module("{NAME}", run_name="__main__")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONWARNINGS": "ignore"}
 
 
-def trip(*errands, check=False):
+def batch(*calls, check=False):
     """Return what the module says, and its exit status."""
-    arguments = {"errands": [{"module": module, "arguments": told} for module, told in errands]}
+    arguments = {"calls": [{"module": module, "arguments": told} for module, told in calls]}
     told = {"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check}}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
@@ -41,9 +41,9 @@ def request(folder, name, **more):
     return "certificate_request", {"directory": str(folder), "request": wanted}
 
 
-def test_errands_are_done_in_their_order_each_with_its_own_arguments_and_defaults(tmp_path):
-    said, status = trip(request(tmp_path, "www"), request(tmp_path, "mail", type="RSA"), request(tmp_path, "www"))
-    www, mail, again = said["answers"]
+def test_calls_run_in_their_order_each_with_its_own_arguments_and_defaults(tmp_path):
+    said, status = batch(request(tmp_path, "www"), request(tmp_path, "mail", type="RSA"), request(tmp_path, "www"))
+    www, mail, again = said["results"]
     assert (status, said["changed"]) == (0, True)
     assert (www["changed"], mail["changed"], again["changed"]) == (True, True, False)
     assert again["csr"] == www["csr"] != mail["csr"]
@@ -54,37 +54,37 @@ def test_errands_are_done_in_their_order_each_with_its_own_arguments_and_default
 
 def test_one_that_fails_keeps_none_of_the_others_back(tmp_path):
     (tmp_path / "mail").write_text("a file where a folder should be")
-    said, status = trip(request(tmp_path, "mail"), request(tmp_path, "www"))
-    mail, www = said["answers"]
+    said, status = batch(request(tmp_path, "mail"), request(tmp_path, "www"))
+    mail, www = said["results"]
     assert status == 0 and "failed" not in said
     assert mail["failed"] and str(tmp_path / "mail") in mail["msg"] and "; " in mail["msg"]
     assert not www.get("failed") and www["csr"]
 
 
-def test_what_an_errand_needs_may_have_been_done_by_the_one_before(tmp_path):
+def test_a_call_finds_what_the_call_before_has_done(tmp_path):
     install = (
         "certificate_install",
         {"directory": str(tmp_path), "request": {"name": "www", "domains": ["a.example"]}},
     )
-    said, _status = trip(install, request(tmp_path, "www"), install)
-    before, _asked, after = said["answers"]
+    said, _status = batch(install, request(tmp_path, "www"), install)
+    before, _asked, after = said["results"]
     assert "does not exist; request the certificate on this host first" in before["msg"]
     assert "no certificate is ready in" in after["msg"]
 
 
 def test_check_mode_holds_for_all(tmp_path):
-    said, _status = trip(request(tmp_path, "www"), request(tmp_path, "mail"), check=True)
-    assert said["changed"] and [answer["changed"] for answer in said["answers"]] == [True, True]
+    said, _status = batch(request(tmp_path, "www"), request(tmp_path, "mail"), check=True)
+    assert said["changed"] and [answer["changed"] for answer in said["results"]] == [True, True]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_arguments_that_make_no_sense_fail_their_errand_alone(tmp_path):
-    said, status = trip(("certificate_request", {"request": {"name": "mail"}}), request(tmp_path, "www"))
-    mail, www = said["answers"]
+def test_arguments_that_make_no_sense_fail_their_call_alone(tmp_path):
+    said, status = batch(("certificate_request", {"request": {"name": "mail"}}), request(tmp_path, "www"))
+    mail, www = said["results"]
     assert status == 0 and not www.get("failed")
     assert mail["failed"] and "domains" in mail["msg"] and mail["msg"].endswith("; correct it")
 
 
-def test_a_module_that_no_trip_can_do_is_refused():
-    said, status = trip(("ping", {}))
+def test_a_module_that_no_batch_can_run_is_refused():
+    said, status = batch(("ping", {}))
     assert status == 1 and said["failed"] and "value of module must be one of" in said["msg"]

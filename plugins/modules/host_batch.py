@@ -9,13 +9,13 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import answer, answered, with_arguments
 
-MODULES = ["certificate_install", "certificate_request", "firewall_transcript", "nginx_reload", "nginx_sites"]
+MODULES = ["certificate_install", "certificate_request", "firewall_commands", "nginx_reload", "nginx_sites"]
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
-            "errands": {
+            "calls": {
                 "type": "list",
                 "elements": "dict",
                 "required": True,
@@ -31,21 +31,19 @@ def main():
 
 
 def decide(module):
-    """Do one errand after the other. One that fails keeps none of the others back."""
-    answers = [
-        answered(module, lambda host, errand=errand: run_errand(host, **errand)) for errand in module.params["errands"]
-    ]
-    return {"changed": any(told.get("changed", False) for told in answers), "answers": answers}
+    """Run one call after the other. If one fails, the others run all the same."""
+    results = [answered(module, lambda host, call=call: run_call(host, **call)) for call in module.params["calls"]]
+    return {"changed": any(result.get("changed", False) for result in results), "results": results}
 
 
-def run_errand(host, module, arguments):
-    """Return what a module answers to arguments on this host."""
+def run_call(host, module, arguments):
+    """Return the result of a module with these arguments on this host."""
     options, work = work_of(module)
     return work(with_arguments(host, options, arguments))
 
 
 def work_of(module):
-    """Return the options of a module, and what it does. Nothing is loaded that no errand needs: Python compiles all of it each time."""
+    """Return the options of a module, and what it does. Only what a call needs is loaded: Python compiles all of it each time."""
     if module == "certificate_install":
         from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.certificate_install import OPTIONS
         from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.certificate_install import (
@@ -56,7 +54,7 @@ def work_of(module):
         from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.certificate_request import (
             decide as work,
         )
-    elif module == "firewall_transcript":
+    elif module == "firewall_commands":
         from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.firewall_commands import OPTIONS
         from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.firewall_commands import (
             decide as work,

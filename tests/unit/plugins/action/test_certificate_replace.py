@@ -14,7 +14,7 @@ import datetime
 import pytest
 from ansible.playbook.task import Task
 
-from ansible_collections.evergreen.tls.plugins.action.certificate_retire import ActionModule
+from ansible_collections.evergreen.tls.plugins.action.certificate_replace import ActionModule
 
 REQUESTS = [
     {"name": "www", "domains": ["www.example.org"], "issuer": "corporate", "reuse_key": True},
@@ -31,7 +31,7 @@ class Host:
         self.records, self.serial_number, self.steps, self.fails = records, 0xA1, [], {}
         self.not_after = SOON
 
-    def retire(self, check_mode=False, **arguments):
+    def replace(self, check_mode=False, **arguments):
         """Return what the action answers."""
         task = Task()
         task.args = {"requests": REQUESTS, "names": ["www"], "records": str(self.records), **arguments}
@@ -73,7 +73,7 @@ def bare_action(monkeypatch):
 
 
 def test_the_new_one_is_proved_before_the_old_one_is_revoked(host):
-    result = host.retire(reason="key_compromise")
+    result = host.replace(reason="key_compromise")
     assert result["changed"] and not result["failed"]
     assert result["msg"] == "www: a1 is revoked"
     (_info, _place), (_obtain, obtained), (_serve, served), (_revoke, revoked) = host.steps
@@ -87,7 +87,7 @@ def test_the_new_one_is_proved_before_the_old_one_is_revoked(host):
 @pytest.mark.parametrize(("step", "steps"), [("obtain", ["info", "obtain"]), ("serve", ["info", "obtain", "serve"])])
 def test_what_clients_may_get_still_is_not_revoked(host, step, steps):
     host.fails = {f"certificate_{step}": "the CA is away"}
-    result = host.retire()
+    result = host.replace()
     assert result["failed"]
     assert result["msg"] == (
         "www: a1 is not revoked, since clients may get it still: the CA is away. Put that right and run this again; "
@@ -98,7 +98,7 @@ def test_what_clients_may_get_still_is_not_revoked(host, step, steps):
 
 def test_it_is_revoked_all_the_same_where_that_is_wanted(host):
     host.fails = {"certificate_serve": "nginx is broken"}
-    result = host.retire(even_if_served=True)
+    result = host.replace(even_if_served=True)
     assert not result["failed"]
     assert result["msg"] == "www: not replaced (nginx is broken), a1 is revoked"
     assert host.names() == ["info", "obtain", "serve", "revoke"]
@@ -107,43 +107,43 @@ def test_it_is_revoked_all_the_same_where_that_is_wanted(host):
 @pytest.mark.parametrize("step", ["serve", "revoke"])
 def test_a_later_run_finishes_what_an_earlier_one_began_and_revokes_nothing_else(host, step):
     host.fails = {f"certificate_{step}": "not now"}
-    assert host.retire()["failed"]
+    assert host.replace()["failed"]
     host.names()
     host.fails = {}
-    assert host.retire()["msg"] == "www: a1 is revoked"
+    assert host.replace()["msg"] == "www: a1 is revoked"
     assert host.names() == ["info", "serve", "revoke"]
-    assert host.retire()["msg"] == "www: a2 is revoked"
+    assert host.replace()["msg"] == "www: a2 is revoked"
 
 
 def test_what_has_expired_meanwhile_need_not_be_revoked(host):
     host.not_after, host.fails = PAST, {"certificate_revoke": "not now"}
-    assert host.retire()["failed"]
+    assert host.replace()["failed"]
     host.not_after, host.fails = SOON, {}
-    assert host.retire()["msg"] == "www: a2 is revoked"
+    assert host.replace()["msg"] == "www: a2 is revoked"
 
 
 def test_check_mode_says_what_would_be_done(host):
-    result = host.retire(check_mode=True)
+    result = host.replace(check_mode=True)
     assert result["changed"]
     assert result["msg"] == "www: would replace a1, prove that, and have corporate revoke it"
     assert host.names() == ["info"] and not host.records.exists()
 
 
 def test_all_of_them_may_be_meant(host):
-    assert [one["name"] for one in host.retire(names=["all"])["certificates"]] == ["www", "mail"]
+    assert [one["name"] for one in host.replace(names=["all"])["certificates"]] == ["www", "mail"]
 
 
 def test_a_host_without_such_a_request_is_passed_over(host):
-    assert host.retire(names=["ftp"]) == {"changed": False, "msg": "this host has no request ftp", "certificates": []}
+    assert host.replace(names=["ftp"]) == {"changed": False, "msg": "this host has no request ftp", "certificates": []}
 
 
 def test_a_host_without_a_certificate_is_passed_over(host):
     host.serial_number = 0
-    result = host.retire()
+    result = host.replace()
     assert (result["changed"], result["msg"]) == (False, "www: there is no certificate on this host to be revoked")
 
 
 def test_a_host_that_cannot_tell_is_told(host):
     host.fails = {"certificate_info": "the library is missing"}
-    result = host.retire()
+    result = host.replace()
     assert result["failed"] and result["msg"] == "www: the library is missing"
