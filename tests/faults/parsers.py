@@ -127,12 +127,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import endpoints
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import command as programs
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import persist as standing_records
-from ansible_collections.evergreen.tls.tests.unit import recorded_firewalls
+from ansible_collections.evergreen.tls.tests.unit import recorded_firewalls, recorded_nft, recorded_nginx, recorded_runs
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, key_pem, some_key
-from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils._nginx import test_config as test_configurations
-from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils._nginx import test_version as test_nginx
-from ansible_collections.evergreen.tls.tests.unit.plugins.plugin_utils._firewall import test_parse_nft
-from ansible_collections.evergreen.tls.tests.unit.plugins.plugin_utils._reports import test_renewal as test_reports
 
 PATIENCE = 20  # seconds of the processor that one input may take; honest ones take thousandths
 NAMES = ["www.example.org", "*.shop.example", "192.0.2.1"]
@@ -391,7 +387,7 @@ def read_nginx(content: bytes) -> None:
 
 def read_configuration(content: bytes) -> None:
     """Take what `nginx -T` prints as the files of a configuration, and ask of them all that is ever asked."""
-    main, ours = test_configurations.MAIN, test_configurations.OURS
+    main, ours = recorded_nginx.MAIN, recorded_nginx.OURS
     first, *others = text(content).split("# configuration file ")
     given = {main: first, **{path: rest for path, _colon, rest in (other.partition(":\n") for other in others)}}
     files = configurations.load(
@@ -419,7 +415,7 @@ def read_master(content: bytes) -> None:
     """Take the first line as what the pid file holds, and the rest as configuration and error log."""
     pid, _line, rest = content.partition(b"\n")
     one = master.Master.__new__(master.Master)
-    one.nginx = parse_nginx(test_nginx.BOOKWORM)
+    one.nginx = parse_nginx(recorded_nginx.BOOKWORM)
     with (
         mock.patch.object(
             master, "read_file", side_effect=lambda path, _since=0: pid if path.endswith(".pid") else rest
@@ -729,8 +725,8 @@ LISTINGS = (
     ),
 )
 NFT_LISTINGS = tuple(
-    test_parse_nft.listing(("input", expression), ("services", [{"jump": {"target": "input"}}]), sets=sets).encode()
-    for expression, *_expected in test_parse_nft.test_nft_lets_in_what_its_rules_say.pytestmark[0].args[1]
+    recorded_nft.listing(("input", expression), ("services", [{"jump": {"target": "input"}}]), sets=sets).encode()
+    for expression, *_expected in recorded_nft.NFT_RULES
     for sets in ((), [{"name": "web", "type": "inet_service", "elem": [80, 443]}])
 )
 HOSTS = (
@@ -809,15 +805,15 @@ SITES = {
 LEFT = {
     host: {
         "renew_found": {
-            "endpoints": [test_reports.row(), test_reports.row(host="web2", state="unknown")],
+            "endpoints": [recorded_runs.row(), recorded_runs.row(host="web2", state="unknown")],
             "fine_requests": 3,
         },
-        **test_reports.dealt_with([test_reports.ISSUED], [served]),
+        **recorded_runs.dealt_with([recorded_runs.ISSUED], [served]),
         "renew_failed": failed,
     }
     for host, served, failed in (
-        ("web1", test_reports.SERVED, ""),
-        ("web2", {"name": "www", "failed": True, "msg": test_reports.UNPROVED}, "it does not answer"),
+        ("web1", recorded_runs.SERVED, ""),
+        ("web2", {"name": "www", "failed": True, "msg": recorded_runs.UNPROVED}, "it does not answer"),
     )
 }
 EXHIBITS = {
@@ -1007,7 +1003,7 @@ PARSERS = (
         "nginx",
         "nginx -V",
         read_nginx,
-        tuple(said.encode() for said in (test_nginx.BULLSEYE, test_nginx.BOOKWORM, test_nginx.SID)),
+        tuple(said.encode() for said in (recorded_nginx.BULLSEYE, recorded_nginx.BOOKWORM, recorded_nginx.SID)),
     ),
     Parser(
         "nginx",
@@ -1015,13 +1011,13 @@ PARSERS = (
         lambda content: first_error(text(content)),
         (b'nginx: [emerg] unknown directive "x" in /x:1\n',),
     ),
-    Parser("configurations", "nginx -T", read_configuration, (listing(test_configurations.FILES),)),
+    Parser("configurations", "nginx -T", read_configuration, (listing(recorded_nginx.FILES),)),
     Parser(
         "master",
         "pid file, configuration and log",
         read_master,
         (
-            b"1234\n" + listing(test_configurations.FILES),
+            b"1234\n" + listing(recorded_nginx.FILES),
             b"1234\nhttp { server { listen 443 ssl; server_name www.example.org; } }",
         ),
     ),

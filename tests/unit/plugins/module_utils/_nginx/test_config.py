@@ -19,17 +19,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import
     servers,
     setting,
 )
-
-MAIN = "/etc/nginx/nginx.conf"
-OURS = "/etc/nginx/conf.d/evergreen.conf"
-FILES = {
-    MAIN: "pid /run/nginx.pid;\ninclude modules/*.conf;\nhttp {\n  include conf.d/*.conf; # ours\n  include /etc/nginx/sites-enabled/*;\n}\n",
-    "/etc/nginx/conf.d/a.conf": "server_tokens off;\n",
-    "/etc/nginx/conf.d/z.conf": "gzip on;\n",
-    "/etc/nginx/sites-enabled/default": "server {\n  listen 80 default_server;\n  listen [::]:80 default_server;\n  server_name _;\n}\n"
-    "# another\nserver { include snippets/tls.conf; server_name WWW.example.org 'a b'; }\n",
-    "/etc/nginx/snippets/tls.conf": "listen 443 ssl;\nlisten unix:/run/x.sock;\nlisten 192.0.2.1:8443 ssl;\nssl_certificate /etc/x.pem;\n",
-}
+from ansible_collections.evergreen.tls.tests.unit.recorded_nginx import FILES, MAIN, OURS
 
 
 def copy(path):

@@ -13,13 +13,19 @@ from ansible.errors import AnsibleError
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import Outcome, report, surveyed, text
+from ansible_collections.evergreen.tls.tests.unit.recorded_runs import (
+    FINE,
+    ISSUED,
+    NEW,
+    OLD,
+    SERVED,
+    UNPROVED,
+    WHY,
+    dealt_with,
+    looked_at,
+    row,
+)
 
-OLD, NEW = "2026-12-04T10:00:00+00:00", "2027-02-19T12:30:05+00:00"
-WHY = "it expires on 2026-12-04 10:00:00 UTC, and 14% of its lifetime is left"
-UNPROVED = "www at 192.0.2.7 port 443: another certificate is presented; see which server block answers"
-FINE = {"name": "www", "changed": False, "failed": False, "due": False, "msg": "www is in use"}
-SERVED = {"name": "www", "changed": False, "failed": False, "msg": "www proved from the controller"}
-ISSUED = {**FINE, "changed": True, "due": True, "reason": WHY, "certificate": {"not_after": NEW}}
 ODD = [
     None,
     True,
@@ -34,21 +40,6 @@ ODD = [
     {"certificates": "text"},
     object(),
 ]
-
-
-def row(host="web1", request="www", state="due", not_after=OLD):
-    """Return what the survey found of an endpoint."""
-    certificate = {"not_after": not_after} if not_after else None
-    return {"host": host, "state": state, "reason": WHY, "request": request, "certificate": certificate}
-
-
-def looked_at(*items):
-    return {"certificate_obtained": {"certificates": list(items), "changed": True}}
-
-
-def dealt_with(obtained, served):
-    """Return what a run leaves on a host whose requests were obtained and proved."""
-    return {**looked_at(*obtained), "certificate_served": {"certificates": list(served)}}
 
 
 def made(hosts, fine=0, rows=None, check_mode=False):
