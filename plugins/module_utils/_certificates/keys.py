@@ -11,12 +11,7 @@ import contextlib
 import ipaddress
 import re
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der import (
-    CONSTRUCTED,
-    INTEGER,
-    OCTETS,
-    elements,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der import INTEGER, descendants
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import SUBJECT
@@ -31,8 +26,8 @@ except ImportError:  # reported by require_cryptography() before anything here i
     pass
 
 
-LONGEST_NUMBER = 1025  # bytes; so long is the modulus of RSA with 8192 bits
-DEEPEST = 4  # how deep the numbers of a private key lie in PKCS #8
+MAX_INTEGER_BYTES = 1025  # so long is the modulus of RSA with 8192 bits
+MAX_KEY_DEPTH = 4  # how deep the numbers of a private key lie in PKCS #8
 
 
 def make_key(wanted: dict) -> bytes:
@@ -71,21 +66,16 @@ def load_key(pem: bytes, where: str = "the private key", passphrase: bytes | Non
 
 def open_key(content: bytes, passphrase: bytes | None = None, is_text: bool = True):
     """Return the private key in PEM, or in DER where it is no text. Raises what the library does; whatever takes it hours is a ValueError."""
-    if any(longest_number(der) > LONGEST_NUMBER for der in (_ders(content) if is_text else [content])):
+    if any(longest_integer(der) > MAX_INTEGER_BYTES for der in (_ders(content) if is_text else [content])):
         raise ValueError("OpenSSL would look for hours whether such a number is prime")
     load = serialization.load_pem_private_key if is_text else serialization.load_der_private_key
     return load(content, passphrase)
 
 
-def longest_number(der: bytes, depth: int = 0) -> int:
-    """Return how many bytes the longest number of a private key has; 0 for what is encrypted, or is no key."""
-    lengths = [0]
-    for tag, value in elements(der):
-        if tag == INTEGER:
-            lengths.append(len(value))
-        elif (tag & CONSTRUCTED or tag == OCTETS) and depth < DEEPEST:
-            lengths.append(longest_number(value, depth + 1))
-    return max(lengths)
+def longest_integer(der: bytes) -> int:
+    """Return the bytes of the longest INTEGER of a private key; 0 for a key that is encrypted, and for no key."""
+    lengths = (len(element.value) for _before, element in descendants(der, MAX_KEY_DEPTH) if element.tag == INTEGER)
+    return max(lengths, default=0)
 
 
 def _ders(pem: bytes) -> list[bytes]:

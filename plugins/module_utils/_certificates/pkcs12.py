@@ -12,6 +12,18 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der import (
+    BMP_STRING,
+    EXPLICIT_0,
+    OBJECT_IDENTIFIER,
+    OCTET_STRING,
+    SEQUENCE,
+    SET,
+    Element,
+    children,
+    elements,
+    integer,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
@@ -30,7 +42,6 @@ ENCRYPTIONS = {
 }
 MOST_ITERATIONS = 1_000_000  # of what turns a password into a key; more take a long time to open
 
-SEQUENCE, SET, INTEGER, OCTETS, IDENTIFIER, BMP_STRING, EXPLICIT = 0x30, 0x31, 0x02, 0x04, 0x06, 0x1E, 0xA0
 DATA = bytes.fromhex("2a864886f70d010701")
 ENCRYPTED_DATA = bytes.fromhex("2a864886f70d010706")
 SHROUDED_KEY = bytes.fromhex("2a864886f70d010c0a0102")
@@ -119,106 +130,75 @@ def outside(der: bytes) -> Outside | None:
 
 
 def _outside(der: bytes) -> Outside:
-    (pfx,) = _elements(der)
-    _version, safe, *mac = _inside(pfx, SEQUENCE)
+    (pfx,) = elements(der)
+    _version, safe, *mac = children(pfx, SEQUENCE)
     algorithms, most, friendly_name = set(), 0, None
-    for part in _inside(_content(safe)[1], SEQUENCE):
-        kind, content = _inside(part, SEQUENCE)
-        if kind == (IDENTIFIER, ENCRYPTED_DATA):
-            (encrypted,) = _inside(content, EXPLICIT)
-            _version, information, *_rest = _inside(encrypted, SEQUENCE)
-            _kind, algorithm, *_rest = _inside(information, SEQUENCE)
+    for part in children(_content(safe), SEQUENCE):
+        kind, content = children(part, SEQUENCE)
+        if kind == (OBJECT_IDENTIFIER, ENCRYPTED_DATA):
+            (encrypted,) = children(content, EXPLICIT_0)
+            _version, information, *_rest = children(encrypted, SEQUENCE)
+            _kind, algorithm, *_rest = children(information, SEQUENCE)
             found = [_algorithms(algorithm)]
         else:
             found = []
-            for bag in _inside(_content(part)[1], SEQUENCE):
-                kind, content, *attributes = _inside(bag, SEQUENCE)
-                if kind != (IDENTIFIER, SHROUDED_KEY):
+            for bag in children(_content(part), SEQUENCE):
+                kind, content, *attributes = children(bag, SEQUENCE)
+                if kind != (OBJECT_IDENTIFIER, SHROUDED_KEY):
                     found.append(({"nothing"}, 0))
                     continue
-                (shrouded,) = _inside(content, EXPLICIT)
-                found.append(_algorithms(_inside(shrouded, SEQUENCE)[0]))
+                (shrouded,) = children(content, EXPLICIT_0)
+                found.append(_algorithms(children(shrouded, SEQUENCE)[0]))
                 friendly_name = _friendly_name(attributes)
         for names, iterations in found:
             algorithms |= names
             most = max(most, iterations)
     for element in mac:
-        information, _salt, *iterations = _inside(element, SEQUENCE)
-        algorithm, _digest = _inside(information, SEQUENCE)
-        algorithms.add(_name(_inside(algorithm, SEQUENCE)))
-        most = max([most, *map(_number, iterations)])
+        information, _salt, *iterations = children(element, SEQUENCE)
+        algorithm, _digest = children(information, SEQUENCE)
+        algorithms.add(_name(children(algorithm, SEQUENCE)))
+        most = max([most, *map(integer, iterations)])
     return Outside(frozenset(algorithms), most, friendly_name)
 
 
-def _content(part: tuple[int, bytes]) -> tuple[bytes, tuple[int, bytes]]:
-    """Return the kind of a part with content that is not encrypted, and the one element in it."""
-    kind, content = _inside(part, SEQUENCE)
-    (octets,) = _inside(content, EXPLICIT)
-    if octets[0] != OCTETS or kind != (IDENTIFIER, DATA):
+def _content(part: Element) -> Element:
+    """Return the one element in a part with content that is not encrypted."""
+    kind, content = children(part, SEQUENCE)
+    (octets,) = children(content, EXPLICIT_0)
+    if octets[0] != OCTET_STRING or kind != (OBJECT_IDENTIFIER, DATA):
         raise ValueError(kind)
-    (element,) = _elements(octets[1])
-    return kind[1], element
+    (element,) = elements(octets[1])
+    return element
 
 
-def _algorithms(algorithm: tuple[int, bytes]) -> tuple[set[str], int]:
+def _algorithms(algorithm: Element) -> tuple[set[str], int]:
     """Return the names of what encrypts, and how often the password is hashed for it."""
-    kind, parameters = _inside(algorithm, SEQUENCE)
-    if kind != (IDENTIFIER, PBES2):
-        _salt, iterations = _inside(parameters, SEQUENCE)
-        return {_name([kind])}, _number(iterations)
-    derivation, scheme = _inside(parameters, SEQUENCE)
-    _kind, inner = _inside(derivation, SEQUENCE)
-    _salt, iterations, *rest = _inside(inner, SEQUENCE)
-    digests = [_name(_inside(one, SEQUENCE)) for one in rest if one[0] == SEQUENCE] or ["SHA-1"]  # RFC 8018, A.2
-    return {_name(_inside(scheme, SEQUENCE)), *digests}, _number(iterations)
+    kind, parameters = children(algorithm, SEQUENCE)
+    if kind != (OBJECT_IDENTIFIER, PBES2):
+        _salt, iterations = children(parameters, SEQUENCE)
+        return {_name([kind])}, integer(iterations)
+    derivation, scheme = children(parameters, SEQUENCE)
+    _kind, inner = children(derivation, SEQUENCE)
+    _salt, iterations, *rest = children(inner, SEQUENCE)
+    digests = [_name(children(one, SEQUENCE)) for one in rest if one[0] == SEQUENCE] or ["SHA-1"]  # RFC 8018, A.2
+    return {_name(children(scheme, SEQUENCE)), *digests}, integer(iterations)
 
 
-def _friendly_name(attributes: list[tuple[int, bytes]]) -> str | None:
+def _friendly_name(attributes: list[Element]) -> str | None:
     for one in attributes:
-        for attribute in _inside(one, SET):
-            kind, values = _inside(attribute, SEQUENCE)
-            if kind == (IDENTIFIER, FRIENDLY_NAME):
-                ((tag, value),) = _inside(values, SET)
+        for attribute in children(one, SET):
+            kind, values = children(attribute, SEQUENCE)
+            if kind == (OBJECT_IDENTIFIER, FRIENDLY_NAME):
+                ((tag, value),) = children(values, SET)
                 return value.decode("utf-16-be") if tag == BMP_STRING else None
     return None
 
 
-def _name(elements: list[tuple[int, bytes]]) -> str:
-    tag, value = elements[0] if elements else (0, b"")
-    if tag != IDENTIFIER:
+def _name(identifier: list[Element]) -> str:
+    tag, value = identifier[0] if identifier else (0, b"")
+    if tag != OBJECT_IDENTIFIER:
         raise ValueError(tag)
     return ALGORITHMS.get(value, "an algorithm that is not known here")
-
-
-def _number(element: tuple[int, bytes]) -> int:
-    if element[0] != INTEGER:
-        raise ValueError(element[0])
-    return int.from_bytes(element[1], "big")
-
-
-def _inside(element: tuple[int, bytes], tag: int) -> list[tuple[int, bytes]]:
-    """Return the elements of one that has to have this tag."""
-    if element[0] != tag:
-        raise ValueError(element[0])
-    return _elements(element[1])
-
-
-def _elements(der: bytes) -> list[tuple[int, bytes]]:
-    """Return tag and value of each element of DER. Raises ValueError for anything else, BER with open ends among it."""
-    found, at = [], 0
-    while at < len(der):
-        head = der[at : at + 2]
-        if len(head) < 2 or head[1] == 0x80:
-            raise ValueError(at)
-        length, start = head[1], at + 2
-        if length > 0x80:
-            count = length & 0x7F
-            length, start = int.from_bytes(der[start : start + count], "big"), start + count
-        at = start + length
-        if at > len(der):
-            raise ValueError(at)
-        found.append((head[0], der[start:at]))
-    return found
 
 
 def _der(certificate) -> bytes:

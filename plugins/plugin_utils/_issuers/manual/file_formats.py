@@ -21,10 +21,13 @@ import zlib
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import parse_certificate
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der import (
-    CONSTRUCTED,
     INTEGER,
-    OCTETS,
-    elements,
+    OCTET_STRING,
+    SEQUENCE,
+    Header,
+    descendants,
+    integer,
+    read_header,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import open_key
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
@@ -44,6 +47,8 @@ MOST_FILES = 1000
 DEEPEST = 3  # archives within archives
 MOST_ITERATIONS = 2_000_000  # that a password goes through; programs write 1 to 600 000
 DEEPEST_DER = 32
+SHORTEST_DER = 16  # bytes; nothing that is looked for is shorter
+LONGEST_HEADER = 6  # bytes; four of them for the length
 
 BEGIN, DASHES = b"-----BEGIN ", b"-----"
 CERTIFICATES = (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")
@@ -123,9 +128,10 @@ class _Search:
 
     def _look_at_der(self, content: bytes) -> bool:
         """Look at what may be one thing in DER; say whether it is one that is known."""
-        begin = _inside(content)
-        if begin is None:
+        header = _sequence(content)
+        if header is None:
             return False
+        begin = content[header.start :]
         if begin.startswith(b"\x02\x01\x03"):  # RFC 7292, section 4: version 3
             self._take_pkcs12(content)
         elif begin.startswith(b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"):  # RFC 5652, section 5.1: id-signedData
@@ -193,7 +199,8 @@ class _Search:
         return part
 
     def _take_certificate(self, der: bytes) -> None:
-        for candidate in (der, der[: _length(der)]):  # OpenSSL's trusted certificates have more behind
+        header = _sequence(der)
+        for candidate in (der, der[: header.end if header else 0]):  # OpenSSL's trusted certificates have more behind
             try:
                 self.certificates.append(parse_certificate(candidate))
             except TlsError:
@@ -250,41 +257,21 @@ def _as_bytes(content: bytes) -> bytes:
     return content
 
 
-def _inside(der: bytes) -> bytes | None:
-    """Return what a sequence of DER holds, or None for what is none."""
-    start = _header(der)
-    return der[start:] if start else None
+def _sequence(der: bytes) -> Header | None:
+    """Return the header of a sequence in DER, or in BER of indefinite length, as some write PKCS #7; None for anything else."""
+    if len(der) < SHORTEST_DER:
+        return None
+    header = read_header(der)
+    return header if header.tag == SEQUENCE and header.start <= LONGEST_HEADER else None
 
 
-def _length(der: bytes) -> int:
-    """Return how long the first sequence of DER is, with its header."""
-    start = _header(der)
-    if not start:
-        return 0
-    return start + (der[1] if start == 2 else int.from_bytes(der[2:start], "big"))
-
-
-def _header(der: bytes) -> int:
-    """Return the length of the header of a sequence in DER, or 0 for what is none."""
-    if len(der) < 16 or der[0] != 0x30:
-        return 0
-    if der[1] < 0x80 or der[1] == 0x80:  # of indefinite length, as some write PKCS #7
-        return 2
-    count = der[1] & 0x7F
-    return 2 + count if count <= 4 else 0
-
-
-def _iterations(der: bytes, depth: int = 0) -> list[int]:
+def _iterations(der: bytes) -> list[int]:
     """Return the numbers that follow a salt (RFC 7292, appendix C; RFC 8018, appendix A), at whatever depth."""
-    found: list[int] = []
-    before = None
-    for tag, value in elements(der):
-        if tag == INTEGER and before == OCTETS:
-            found.append(int.from_bytes(value, "big"))
-        elif (tag & CONSTRUCTED or tag == OCTETS) and depth < DEEPEST_DER:
-            found += _iterations(value, depth + 1)
-        before = tag
-    return found
+    return [
+        integer(element)
+        for before, element in descendants(der, DEEPEST_DER)
+        if element.tag == INTEGER and before is not None and before.tag == OCTET_STRING
+    ]
 
 
 def _is_key(der: bytes) -> bool:
