@@ -15,6 +15,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request
     orders_at_once,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct, complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import begin_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
@@ -67,8 +68,11 @@ class ActionModule(ChainAction):
         wanted = complete_request(request)
         check_request_for_issuer(wanted, issuers)
         csr = (asked.get("csr") or "").encode(errors="replace")  # of a host, and so it may hold halves of characters
+        issuer = open_issuer(wanted["issuer"], issuers)
+        if not isinstance(issuer, AcmeIssuer):
+            return []
         with self.aside():
-            return begin_once(open_issuer(wanted["issuer"], issuers), wanted, csr, host, asked.get("in_use"))
+            return begin_once(issuer, wanted, csr, host, asked.get("in_use"))
 
 
 def _together(places):

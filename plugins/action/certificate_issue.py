@@ -14,10 +14,16 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import PLAIN, Waiting, describe, sentence
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import (
+    PLAIN,
+    Pending,
+    pending_message,
+    pending_result,
+)
 
 # So that not each fork has to load what ACME needs:
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import orders as acme_orders  # noqa: F401, pylint: disable=unused-import
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer, IssueRequest, PendingIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
     check_request_for_issuer,
@@ -49,7 +55,8 @@ class ActionModule(TlsAction):
         csr = (arguments["csr"] or "").encode(errors="replace")  # of a host, and so it may hold halves of characters
         told = {word: arguments[word] for word in ("valid", "reason", "since")}
         if self._task.check_mode:
-            waiting = issuer.look({**wanted, **told}, csr, host) if csr and hasattr(issuer, "look") else None
+            request = t.cast(IssueRequest, {**wanted, **told})
+            waiting = issuer.find_pending(request, csr, host) if csr and isinstance(issuer, PendingIssuer) else None
             if waiting is not None:
                 return self._waits(waiting, issuer, arguments)
             would = f"would have {what} issued by {wanted['issuer']}"
@@ -57,9 +64,9 @@ class ActionModule(TlsAction):
         if not arguments["csr"]:
             raise TlsError(f"there is no signing request for {what}; pass the csr that certificate_request returned")
         # Issuers that say so have all that they share with other runs under locks, and so with other requests of this one.
-        with self.aside() if hasattr(issuer, "at_once") else contextlib.nullcontext():
+        with self.aside() if isinstance(issuer, AcmeIssuer) else contextlib.nullcontext():
             issued = issue_once(issuer, wanted, csr, host, arguments["in_use"], told)
-        if isinstance(issued, Waiting):
+        if isinstance(issued, Pending):
             return self._waits(issued, issuer, arguments)
         return {
             "changed": True,
@@ -73,10 +80,10 @@ class ActionModule(TlsAction):
     def _waits(self, waiting, issuer, arguments):
         """Return what there is instead of a chain, while somebody has to act."""
         about, now = (waiting, arguments["valid"]), utc_now()
-        said, told = sentence(*about, now), describe(*about, now)
+        said, told = pending_message(*about, now), pending_result(*about, now)
         # Where nobody sums up, as in a deployment, it is to be seen once all the same, and again when it becomes urgent.
         reminder = [said] if waiting.changed or told["urgency"] != PLAIN else []
-        warnings = [*reminder, *getattr(issuer, "remarks", [])]
+        warnings = [*reminder, *issuer.remarks]
         return {
             "changed": waiting.changed,
             "waiting": told,

@@ -16,6 +16,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request
     orders_at_once,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct, wants_encryption
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import PendingIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS, open_issuer
 
@@ -79,10 +80,11 @@ class ActionModule(ChainAction):
         known = {request["name"]: request["issuer"] for request in arguments["requests"]}
         requests = []
         for name, settings in arguments["issuers"].items():
-            if isinstance(settings, dict) and hasattr(ISSUERS.get(str(settings.get("type"))), "waiting_names"):
+            if isinstance(settings, dict) and hasattr(ISSUERS.get(str(settings.get("type"))), "pending_names"):
                 gone = []
                 with contextlib.suppress(TlsError, OSError):  # which the requests that need this issuer will tell
-                    names = open_issuer(name, arguments["issuers"]).waiting_names(host)
+                    issuer = open_issuer(name, arguments["issuers"])
+                    names = issuer.pending_names(host) if isinstance(issuer, PendingIssuer) else []
                     gone = [one for one in names if known.get(one) != name]
                 requests += [
                     {"name": one, "domains": ["withdrawn.invalid"], "issuer": name, "withdraw": True} for one in gone

@@ -13,6 +13,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import clock_skew as clocks
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import PendingIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
     advice,
     check_request_for_issuer,
@@ -40,7 +41,8 @@ class ActionModule(TlsAction):
         issuers, host = arguments.pop("issuers"), arguments["host"] or task_vars.get("inventory_hostname", "")
         check_request_for_issuer(request, issuers)
         issuer = open_issuer(request["issuer"], issuers)
-        roots, patience = issuer.roots(), getattr(issuer, "patience", None)
+        roots = issuer.roots()
+        patience = issuer.patience if isinstance(issuer, PendingIssuer) else None
         renewals = arguments["renewals"]
         arguments = {
             **arguments,
@@ -54,7 +56,11 @@ class ActionModule(TlsAction):
         result = self._ask_host(arguments, task_vars)
         if result.get("missing"):
             result = self._install(result["missing"], task_vars) or self._ask_host(arguments, task_vars)
-        if hasattr(issuer, "withdraw") and not (result.get("failed") or result.get("due")) and "since" not in result:
+        if (
+            isinstance(issuer, PendingIssuer)
+            and not (result.get("failed") or result.get("due"))
+            and "since" not in result
+        ):
             given_up = not self._task.check_mode and issuer.withdraw(host, request["name"])
             result["changed"] = result.get("changed", False) or given_up
         return result

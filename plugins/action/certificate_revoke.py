@@ -8,7 +8,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import Answers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import IssuedCache
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 
@@ -33,7 +33,7 @@ class ActionModule(TlsAction):
             )
         issuer = open_issuer(arguments["issuer"], arguments["issuers"])
         if not self._task.check_mode:
-            Answers(issuer.answers).forget(int(serial_number, 16))
+            IssuedCache(issuer.cache_directory).forget(int(serial_number, 16))
         changed = issuer.revoke(serial_number, arguments["reason"], pretend=self._task.check_mode)
         verb = "would be" if self._task.check_mode else "is"
         return {

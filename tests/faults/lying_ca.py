@@ -17,6 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
 from ansible_collections.evergreen.tls.tests.faults.scenarios import ISSUING, NAMES, ROOT, PublicKey
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import (
     DAY,
@@ -284,9 +285,12 @@ class LyingCa:
     """An issuer of the inventory that answers what it likes, now this and then that; *answers* are used up in their order."""
 
     SETTINGS: t.ClassVar[dict[str, t.Any]] = {}
+    DEFAULTS: t.ClassVar[dict[str, t.Any]] = {}
 
     def __init__(self, folder: str, *answers: t.Callable[[bytes], bytes]) -> None:
-        self.answers = folder
+        self.cache_directory = folder
+        self.cross_signing = NO_CROSS_SIGNING
+        self.remarks: list[str] = []
         self.said = list(answers)
         self.asked: list[bytes] = []
 

@@ -106,8 +106,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct, complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_sites
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache as answers
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cross_signing as crossings
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_answer, check_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cross_signing
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import (
+    check_csr,
+    check_issued_chain,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import expect_date
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import account_key as acme_keys
@@ -286,9 +289,9 @@ def read_made_by_hand(content: bytes) -> None:
 
 
 def read_chain_extra(content: bytes) -> None:
-    with mock.patch.object(crossings, "read_file", return_value=content):
-        crossing = crossings.read_crossing({"chain_extra": "/extra.pem", "preferred_root": "Old Root"})
-    crossing.complaint(crossing.extended(CHAIN, CHAIN), CHAIN)
+    with mock.patch.object(cross_signing, "read_file", return_value=content):
+        one = cross_signing.read_cross_signing({"chain_extra": "/extra.pem", "preferred_root": "Old Root"})
+    one.why_other_root(one.extended(CHAIN, CHAIN), CHAIN)
 
 
 def read_waiting_request(content: bytes) -> t.Any:
@@ -645,7 +648,7 @@ def read_clock(content: bytes) -> None:
 
 def read_answers(content: bytes) -> None:
     with mock.patch.object(answers, "read_file", return_value=content):
-        answers.Answer(answers.Answers("/nowhere"), "/nowhere/x.pem").chain()
+        answers.CachedChain(answers.IssuedCache("/nowhere"), "/nowhere/x.pem").read()
 
 
 def make_report(value: t.Any) -> None:
@@ -958,7 +961,7 @@ PARSERS = (
         *("adoption", "a pair that somebody made by hand", read_made_by_hand, (KEYS[0] + b"\n" + PEM,)),
         *("der", signed_by(ISSUING.key)),
     ),
-    Parser("crossings", "the certificates that an issuer adds", read_chain_extra, (ISSUING.pem, PEM), "der"),
+    Parser("cross_signing", "the certificates that an issuer adds", read_chain_extra, (ISSUING.pem, PEM), "der"),
     Parser("keys", "a private key", read_key, (*KEYS, *OTHER_KEYS), "der"),
     Parser(
         "keys", "a signing request", lambda content: requested_names(load_request(content)), CSRS, "der", signed_by(KEY)
@@ -979,13 +982,17 @@ PARSERS = (
     Parser(
         "gate",
         "a signing request of a host",
-        lambda content: check_request(content, WANTED),
+        lambda content: check_csr(content, WANTED),
         CSRS,
         "der",
         signed_by(KEY),
     ),
     Parser(
-        *("gate", "the answer of a CA", lambda content: check_answer(content, KEY.public_key(), WANTED, ROOT.pem, NOW)),
+        *(
+            "gate",
+            "the answer of a CA",
+            lambda content: check_issued_chain(content, KEY.public_key(), WANTED, ROOT.pem, NOW),
+        ),
         *((PEM, ISSUING.pem + PEM + ROOT.pem + PEM), "der", signed_by(ISSUING.key)),
     ),
     Parser(

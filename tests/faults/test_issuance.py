@@ -209,14 +209,14 @@ def test_a_kill_at_any_system_call_has_one_certificate_issued(scenario, prepare_
 @pytest.mark.parametrize(
     ("sabotage", "sign"),
     [
-        ("answers.Answer.keep = lambda *_arguments: None", "who asks again gets another"),
+        ("answers.CachedChain.write = lambda *_arguments: None", "who asks again gets another"),
         (
             """
-def record_first(self, chain, now, keep=answers.Answer.keep):
-    ca = local_ca.LocalCa(os.path.dirname(self.answers.directory), "Test", "90d", None, None)
+def record_first(self, chain, now, keep=answers.CachedChain.write):
+    ca = local_ca.LocalCa(os.path.dirname(self.cache.directory), "Test", "90d", None, None)
     ca.record({"name": "web", "domains": []}, chain, "web1")
     keep(self, chain, now)
-answers.Answer.keep = record_first
+answers.CachedChain.write = record_first
 """,
             "are on record",
         ),

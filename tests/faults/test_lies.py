@@ -15,7 +15,7 @@ from ansible.playbook.task import Task
 from ansible_collections.evergreen.tls.plugins.action.certificate_issue import ActionModule
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import checks as gate
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import checks
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue as issuance
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS
 from ansible_collections.evergreen.tls.tests.faults import pair_checks
@@ -43,6 +43,8 @@ def issue(monkeypatch):
     present = {}
     monkeypatch.setitem(ISSUERS, "liar", lambda number: present[number])
     ISSUERS["liar"].SETTINGS = {"number": {"type": "int"}}
+    ISSUERS["liar"].DEFAULTS = {}
+    ISSUERS["liar"].settings_of_name = lambda _name: {}
 
     def issued(csr, ca):
         present[id(ca)] = ca
@@ -134,7 +136,7 @@ def test_what_a_ca_means_well_is_put_right_and_comes_into_use(sandbox, issue, ta
 def test_a_ca_that_never_answers_is_given_up_and_the_next_run_has_the_same_request_signed(
     sandbox, issue, monkeypatch, tally
 ):
-    monkeypatch.setattr(issuance, "PATIENCE", 0.5)
+    monkeypatch.setattr(issuance, "ISSUE_TIMEOUT_S", 0.5)
     let_go = threading.Event()
 
     def hang(host, _title):
@@ -146,7 +148,7 @@ def test_a_ca_that_never_answers_is_given_up_and_the_next_run_has_the_same_reque
         )
         found = [] if answer.get("msg") == sentence else [f"it says {answer}"]
         found += [why for why in [waiting.why_touched()] if why]
-        monkeypatch.setattr(issuance, "PATIENCE", 60)
+        monkeypatch.setattr(issuance, "ISSUE_TIMEOUT_S", 60)
         waiting.install(issue(waiting.csr, LyingCa(answers, chain_of())).get("chain"))
         return found + [why for why in [waiting.why_not_renewed()] if why]
 
@@ -180,14 +182,20 @@ def test_a_ca_that_answers_the_second_time_only_is_asked_with_the_same_key_and_r
 # Checks that are left out, on the controller or on the host, a lie that is not found without them, and how that shows.
 NO_CHECK = "from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_install as installation"
 SWITCHED_OFF = {
-    "all of the gate": (issuance, "check_answer", lambda answer, *_others: parse_chain(answer), "more names", ""),
-    "its check": (gate, "check_chain", lambda *_arguments: None, "expired", ""),
-    "its order": (gate, "order_chain", lambda pile, *_others: pile, "another key", ""),
-    "its verifier": (gate, "_verify", lambda *_arguments: None, "below a CA for other names", ""),
+    "all checks of the controller": (
+        issuance,
+        "check_issued_chain",
+        lambda answer, *_others: parse_chain(answer),
+        "more names",
+        "",
+    ),
+    "its check": (checks, "check_chain", lambda *_arguments: None, "expired", ""),
+    "its order": (checks, "order_chain", lambda pile, *_others: pile, "another key", ""),
+    "its verifier": (checks, "_verify", lambda *_arguments: None, "below a CA for other names", ""),
     "the check of the host": (
-        gate,
-        "LARGEST",
-        gate.LARGEST,
+        checks,
+        "MAX_BYTES",
+        checks.MAX_BYTES,
         "more names",
         f"{NO_CHECK}\ninstallation.check_chain = lambda *arguments: None",
     ),

@@ -17,6 +17,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import LARGEST, Company
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import why_lost
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 
 SHOWN_BY_ANSIBLE = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
@@ -111,7 +112,8 @@ def orders_at_once(arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> 
     allowed = []
     for name in {request["issuer"] for request in arguments["requests"]}:
         with contextlib.suppress(TlsError, OSError):  # which the requests that need this issuer will tell
-            allowed.append(getattr(open_issuer(name, arguments["issuers"]), "at_once", 1))
+            issuer = open_issuer(name, arguments["issuers"])
+            allowed.append(issuer.at_once if isinstance(issuer, AcmeIssuer) else 1)
     hosts = min(int(task_vars.get("ansible_forks") or 1), len(task_vars.get("ansible_play_batch") or [""]))
     return -(-min(allowed, default=1) // hosts)
 

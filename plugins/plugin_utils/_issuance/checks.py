@@ -2,13 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The gate between hosts and CAs. Of what either says, nothing is believed that the inventory does not say too."""
+"""Check what hosts and CAs send, a CSR and a chain, against the inventory. Neither is trusted."""
 
 from __future__ import annotations
 
 import datetime
 import ipaddress
-import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import check_chain, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
@@ -19,92 +18,105 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_address, probe_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.chain_order import order_chain
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import STRAIGHT, Crossing
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import (
+    NO_CROSS_SIGNING,
+    CrossSigning,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import printable
 
 try:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ed25519
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes as PublicKey
     from cryptography.x509 import verification
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
-MOST = 100  # certificates in an answer; each is held against each
-LARGEST = 1024 * 1024  # bytes of a signing request or of an answer; honest ones have a few thousand
-TOLD = 20  # names that a host asks for
+MAX_CERTIFICATES = 100  # that a CA may send; each is compared with each
+MAX_BYTES = 1024 * 1024  # of a CSR, or of what a CA sends; honest ones have a few thousand
+MAX_NAMES_IN_ERROR = 20  # of those that a host asks for
+MAX_NAME_LENGTH_IN_ERROR = 255
 
 
-def check_request(csr: bytes, wanted: dict) -> t.Any:
-    """Return the public key of a signing request, once its names and type of key are those of the inventory.
+def check_csr(csr: bytes, request: Request) -> PublicKey:
+    """Return the public key of a CSR whose names and type of key are those of the request.
 
-    The host that sent it may be compromised: nothing else in it is looked at.
+    The host that sent it may be compromised, so nothing else of the CSR is used.
+    Raises TlsError when the CSR is too large or malformed, or differs from the request.
     """
-    if len(csr) > LARGEST:
-        raise TlsError(f"the signing request for {wanted['name']} has {len(csr)} bytes; look at what the host is doing")
-    request = load_request(csr)
-    found, names = requested_names(request), set(wanted["domains"])
-    if found != names:
+    if len(csr) > MAX_BYTES:
         raise TlsError(
-            f"the host asks for a certificate for {_listed(found) or 'no name'}, and the inventory says {_listed(names)}; "
+            f"the signing request for {request['name']} has {len(csr)} bytes; look at what the host is doing"
+        )
+    parsed = load_request(csr)
+    csr_names, names = requested_names(parsed), set(request["domains"])
+    if csr_names != names:
+        raise TlsError(
+            f"the host asks for a certificate for {_listed(csr_names) or 'no name'}, and the inventory says {_listed(names)}; "
             "if the inventory is right, look at what the host is doing"
         )
-    kind = describe_key(request.public_key())
-    if kind != wanted_kind(wanted):
+    public_key = parsed.public_key()
+    kind, expected_kind = describe_key(public_key), wanted_kind(request)
+    if kind != expected_kind:
         raise TlsError(
-            f"the host offers a key of type {kind}, and the inventory says {wanted_kind(wanted)}; look at what the host is doing"
+            f"the host offers a key of type {kind}, and the inventory says {expected_kind}; look at what the host is doing"
         )
-    return request.public_key()
+    return public_key
 
 
-def check_answer(
-    answer: bytes,
-    public_key: t.Any,
-    wanted: dict,
+def check_issued_chain(
+    issued: bytes,
+    public_key: PublicKey,
+    request: Request,
     roots: bytes | None,
     now: datetime.datetime,
-    crossing: Crossing = STRAIGHT,
-) -> list:
-    """Return the chain in what a CA answered, in order, once clients that trust *roots* would accept it for each name.
+    cross_signing: CrossSigning = NO_CROSS_SIGNING,
+) -> list[x509.Certificate]:
+    """Return the chain of *public_key* out of what a CA sent, leaf first, if clients accept it for each name of the request.
 
-    It takes the way, and ends in what the issuer adds, that the *crossing* says.
+    issued, roots: PEM. Without roots, only the chain itself is checked.
+    cross_signing: which root the chain should lead to, and the certificates that may be added to it.
+    Raises TlsError with the first thing that is wrong. A private key in *issued* is refused.
     """
-    if len(answer) > LARGEST:
+    if len(issued) > MAX_BYTES:
         raise TlsError(
-            f"the answer has {len(answer)} bytes, and chains have a few thousand; see what answers in place of the CA"
+            f"the answer has {len(issued)} bytes, and chains have a few thousand; see what answers in place of the CA"
         )
-    if b"PRIVATE KEY-----" in answer:
+    if b"PRIVATE KEY-----" in issued:
         raise TlsError(
             "the answer holds a private key, and keys are made on hosts alone; destroy it and have the CA sign the request"
         )
-    trusted, pile = parse_chain(roots) if roots else [], parse_chain(answer)
-    if len(pile) > MOST:
+    trusted, certificates = parse_chain(roots) if roots else [], parse_chain(issued)
+    if len(certificates) > MAX_CERTIFICATES:
         raise TlsError(
-            f"the answer has {len(pile)} certificates, and chains have a few; see what answers in place of the CA"
+            f"the answer has {len(certificates)} certificates, and chains have a few; see what answers in place of the CA"
         )
-    chain = order_chain(pile, public_key, trusted, crossing)
-    check_chain(chain, public_key, wanted["domains"], now, trusted or None, wanted.get("allowed_domains") or ())
-    if trusted and not isinstance(
-        public_key, ed25519.Ed25519PublicKey
-    ):  # which the verifier's web profile does not know
-        for name in wanted["domains"]:
+    chain = order_chain(certificates, public_key, trusted, cross_signing)
+    check_chain(chain, public_key, request["domains"], now, trusted or None, request.get("allowed_domains") or ())
+    # The verifier does not know Ed25519, which is not in the profile of the web.
+    if trusted and not isinstance(public_key, ed25519.Ed25519PublicKey):
+        for name in request["domains"]:
             _verify(chain, name, trusted, now)
     return chain
 
 
 def _listed(names: set[str]) -> str:
-    """Return names as people read them; a host may ask for any number of any length."""
-    shown = [printable(name[:255]) for name in sorted(names)[:TOLD]]
-    return ", ".join([*shown, *([f"{len(names) - TOLD} more"] if len(names) > TOLD else [])])
+    """Return names for an error. A host may ask for any number of names of any length."""
+    shown = [printable(name[:MAX_NAME_LENGTH_IN_ERROR]) for name in sorted(names)[:MAX_NAMES_IN_ERROR]]
+    more = len(names) - MAX_NAMES_IN_ERROR
+    return ", ".join([*shown, *([f"{more} more"] if more > 0 else [])])
 
 
-def _verify(chain: list, name: str, roots: list, now: datetime.datetime) -> None:
-    host = probe_name(name)
-    subject = x509.IPAddress(ipaddress.ip_address(host)) if is_address(host) else x509.DNSName(host)
+def _verify(chain: list[x509.Certificate], name: str, roots: list[x509.Certificate], now: datetime.datetime) -> None:
+    """Raise TlsError unless a client that trusts *roots* accepts the chain for this name (RFC 5280, section 6)."""
+    probe = probe_name(name)
+    subject = x509.IPAddress(ipaddress.ip_address(probe)) if is_address(probe) else x509.DNSName(probe)
     builder = verification.PolicyBuilder().store(verification.Store(roots)).time(now)
     try:
         verifier = builder.build_server_verifier(subject)
-    except ValueError:  # a name with an underscore, which clients accept and the verifier's web profile does not know
+    except ValueError:  # a name with an underscore, which clients accept and the profile of the web does not know
         return
     try:
         verifier.verify(chain[0], chain[1:])

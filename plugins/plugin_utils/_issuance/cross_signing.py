@@ -23,13 +23,13 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
 
 # The settings that issuers of every type have for this.
-CROSSING: dict[str, t.Any] = {
+CROSS_SIGNING_SETTINGS: dict[str, t.Any] = {
     "chain_extra": {"type": "path"},
     "preferred_root": {"type": "str"},
 }
 
 
-class Crossing(t.NamedTuple):
+class CrossSigning(t.NamedTuple):
     """The certificates that an issuer adds to what is served, and the common names of the roots that it may lead to."""
 
     extra: tuple = ()
@@ -52,7 +52,7 @@ class Crossing(t.NamedTuple):
             chain.append(upper)
         return chain
 
-    def complaint(self, chain: list, known: t.Iterable) -> str | None:
+    def why_other_root(self, chain: list, known: t.Iterable) -> str | None:
         """Say that a chain does not lead to a preferred root, or return None where it does, or none is preferred."""
         if not self.roots or self.leads(chain[-1], known):
             return None
@@ -69,17 +69,17 @@ class Crossing(t.NamedTuple):
         }
 
 
-STRAIGHT = Crossing()
+NO_CROSS_SIGNING = CrossSigning()
 
 
-def read_crossing(settings: dict[str, t.Any], further: t.Iterable = ()) -> Crossing:
-    """Return the crossing that the settings of an issuer describe; it may have *further* roots that it prefers."""
+def read_cross_signing(settings: dict[str, t.Any], further: t.Iterable = ()) -> CrossSigning:
+    """Return the cross_signing that the settings of an issuer describe; it may have *further* roots that it prefers."""
     path, roots = (
         settings.get("chain_extra"),
         tuple(filter(None, {settings.get("preferred_root"): 0, **dict.fromkeys(further)})),
     )
     if not path:
-        return Crossing((), roots)
+        return CrossSigning((), roots)
     pem = read_file(path)
     if pem is None:
         raise TlsError(f"chain_extra: {path} does not exist; correct the path, or leave it out")
@@ -93,4 +93,4 @@ def read_crossing(settings: dict[str, t.Any], further: t.Iterable = ()) -> Cross
         if one.subject == one.issuer or not is_authority(one):
             what = "a root, which clients have or do not believe" if is_authority(one) else "no certificate of a CA"
             raise TlsError(f"chain_extra: {path} holds {common_name(one.subject)}, which is {what}; take it out")
-    return Crossing(tuple(extra), roots)
+    return CrossSigning(tuple(extra), roots)

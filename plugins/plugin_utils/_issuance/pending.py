@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Waiting: what becomes of a request that somebody has to act on, and how loudly it is told, by what is left of the lifetime."""
+"""Pending requests: a person has to act on them. How urgent that is follows from the certificate that is in use meanwhile."""
 
 from __future__ import annotations
 
@@ -13,69 +13,69 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import format
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
 PLAIN, LATE = "plain", "late"
-# How loudly to remind, by the share of the lifetime that is left at the least. With less than the last one, or with a
-# certificate that has expired, waiting is a failure.
-REMINDERS = ((1 / 6, PLAIN), (1 / 12, "soon"), (1 / 40, "hurry"))
-LOUD = {"soon": "ask where it stays: ", "hurry": "HURRY: ", LATE: "TOO LATE to wait longer: "}
+# The urgency, by the least share of the lifetime that is left. With less than the last one, or with a certificate that has
+# expired, a pending request is a failure.
+URGENCY_BY_SHARE = ((1 / 6, PLAIN), (1 / 12, "soon"), (1 / 40, "hurry"))
+PREFIXES = {"soon": "ask where it stays: ", "hurry": "HURRY: ", LATE: "TOO LATE to wait longer: "}
 
 
-class Waiting(t.NamedTuple):
-    """What an issuer returns in the place of a chain, while somebody has to act."""
+class Pending(t.NamedTuple):
+    """What an issuer returns instead of certificates while a person has to act."""
 
-    sentence: str  # what is waited for, and what to do about it
+    sentence: str  # what to do
     since: datetime.datetime
-    until: datetime.datetime | None = None  # when the issuer gives up
+    until: datetime.datetime | None = None  # when the issuer withdraws the request
     changed: bool = False  # whether the request was handed in just now
 
 
-class Patient(t.Protocol):
-    """What an issuer can do beside issuing, when it keeps requests while people think about them."""
+class Validity(t.TypedDict, total=False):
+    """The certificate in use on a host, as certificate_request returns it (C(valid)). Dates are in ISO 8601."""
 
-    patience: datetime.timedelta
-
-    def look(self, request: dict, csr: bytes, host: str) -> Waiting | None:
-        """Return what issue() would wait for, without doing anything; None when it would hand in or answer."""
-
-    def withdraw(self, host: str, name: str) -> bool:
-        """Give up what waits for this request of a host; say whether there was anything."""
-
-    def waiting_names(self, host: str) -> list[str]:
-        """Return the names of the requests of a host that wait."""
+    not_before: str
+    not_after: str
+    names: list[str]
 
 
-def urgency(lifetime: dict[str, str] | None, now: datetime.datetime) -> str:
-    """Return how loudly to remind of what waits: V(plain), V(soon), V(hurry) or V(late).
+# A pending request in results (C(waiting)): what to do, since when it is pending, when the certificate in use expires (both
+# dates in ISO 8601), a word of urgency(), and the names of the certificate in use.
+PendingResult = t.TypedDict(
+    "PendingResult", {"for": str, "since": str, "until": t.Optional[str], "urgency": str, "names": list[str]}
+)
 
-    *lifetime* has the first and the last moment of the certificate in use, in ISO 8601 (C(not_before), C(not_after)). While there is none, nothing can
-    come to an end.
+
+def urgency(valid: Validity | None, now: datetime.datetime) -> str:
+    """Return how urgent a pending request is: V(plain), V(soon), V(hurry) or V(late); V(plain) while no certificate is in use.
+
+    Raises TlsError for dates that are malformed.
     """
-    if not lifetime:
+    if not valid:
         return PLAIN
-    start, end = expect_date(lifetime["not_before"]), expect_date(lifetime["not_after"])
+    start, end = expect_date(valid["not_before"]), expect_date(valid["not_after"])
     left = (end - now) / (end - start) if end > start else 0
-    return next((word for share, word in REMINDERS if left >= share), LATE)
+    return next((word for share, word in URGENCY_BY_SHARE if left >= share), LATE)
 
 
-def describe(waiting: Waiting, lifetime: dict[str, t.Any] | None, now: datetime.datetime) -> dict[str, t.Any]:
-    """Return what waits as results tell it."""
-    loud = urgency(lifetime, now)
+def pending_result(pending: Pending, valid: Validity | None, now: datetime.datetime) -> PendingResult:
+    """Return a pending request as results show it."""
+    word = urgency(valid, now)
     return {
-        "for": LOUD.get(loud, "") + waiting.sentence,
-        "since": waiting.since.isoformat(timespec="seconds"),
-        "until": expect_date(lifetime["not_after"]).isoformat(timespec="seconds") if lifetime else None,
-        "urgency": loud,
-        "names": lifetime.get("names", []) if lifetime else [],
+        "for": PREFIXES.get(word, "") + pending.sentence,
+        "since": pending.since.isoformat(timespec="seconds"),
+        "until": expect_date(valid["not_after"]).isoformat(timespec="seconds") if valid else None,
+        "urgency": word,
+        "names": valid.get("names", []) if valid else [],
     }
 
 
-def sentence(waiting: Waiting, lifetime: dict[str, t.Any] | None, now: datetime.datetime) -> str:
-    """Return what waits in one sentence. Raises TlsError with it when there is no time left to wait."""
-    told = describe(waiting, lifetime, now)
-    given_up = f", given up on {format_date(waiting.until, 'minutes')}" if waiting.until else ""
-    said = f"{told['for']} (waiting since {format_date(waiting.since, 'minutes')}{given_up}; {_meanwhile(lifetime, told['urgency'], now)})"
-    if told["urgency"] == LATE:
-        raise TlsError(said, waiting=told, changed=waiting.changed)
-    return said
+def pending_message(pending: Pending, valid: Validity | None, now: datetime.datetime) -> str:
+    """Return a pending request in one sentence. Raises TlsError with it when the urgency is V(late)."""
+    result = pending_result(pending, valid, now)
+    given_up = f", given up on {format_date(pending.until, 'minutes')}" if pending.until else ""
+    in_use = _certificate_in_use(valid, result["urgency"], now)
+    message = f"{result['for']} (waiting since {format_date(pending.since, 'minutes')}{given_up}; {in_use})"
+    if result["urgency"] == LATE:
+        raise TlsError(message, waiting=result, changed=pending.changed)
+    return message
 
 
 def expect_date(text: str) -> datetime.datetime:
@@ -86,12 +86,12 @@ def expect_date(text: str) -> datetime.datetime:
     return date
 
 
-def _meanwhile(lifetime: dict[str, t.Any] | None, loud: str, now: datetime.datetime) -> str:
-    """Return what becomes of the certificate in use."""
-    if not lifetime:
+def _certificate_in_use(valid: Validity | None, word: str, now: datetime.datetime) -> str:
+    """Say how long the certificate in use is valid. word: its urgency."""
+    if not valid:
         return "no certificate is in use until then"
-    start, end = expect_date(lifetime["not_before"]), expect_date(lifetime["not_after"])
+    start, end = expect_date(valid["not_before"]), expect_date(valid["not_after"])
     if end <= now:
         return f"the certificate in use expired on {format_date(end, 'minutes')}"
-    left = "" if loud == PLAIN else f", {(end - now) / (end - start):.0%} of its lifetime is left"
+    left = "" if word == PLAIN else f", {(end - now) / (end - start):.0%} of its lifetime is left"
     return f"the certificate in use goes on until {format_date(end, 'minutes')}{left}"

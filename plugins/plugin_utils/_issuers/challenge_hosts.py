@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import DEFAULT
 
@@ -24,7 +25,10 @@ def challenge_thumbprints(
         for request in requests
         if hosts_answer(request, issuers) and request.get("name")
     }
-    thumbprints = {name: open_issuer(name, issuers).thumbprint(pretend) for name in set(answering.values())}
+    opened = {name: open_issuer(name, issuers) for name in set(answering.values())}
+    thumbprints = {
+        name: issuer.thumbprint(pretend) for name, issuer in opened.items() if isinstance(issuer, AcmeIssuer)
+    }
     return {name: thumbprints[issuer] for name, issuer in answering.items()}
 
 

@@ -22,10 +22,16 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import BEGIN
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import LARGEST
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Waiting, expect_date
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import MAX_BYTES
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import (
+    Pending,
+    expect_date,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import read_roots
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import printable
 from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import kill_process_group
 
@@ -45,6 +51,7 @@ class Command:
         "roots": {"type": "path"},
         "directory": {"type": "path", "default": "~/.evergreen/command"},
     }
+    DEFAULTS: t.ClassVar[dict[str, t.Any]] = {}
 
     def __init__(
         self, argv: list[str], timeout: str, environment: dict[str, t.Any], roots: str | None, directory: str
@@ -55,19 +62,26 @@ class Command:
         self.timeout = duration(timeout).total_seconds()
         self.environment = {str(name): str(value) for name, value in environment.items()}
         self.roots_path = roots
-        self.answers = os.path.join(os.path.abspath(directory), "answers")
+        self.cache_directory = os.path.join(os.path.abspath(directory), "answers")
+        self.cross_signing = NO_CROSS_SIGNING
+        self.remarks: list[str] = []
+
+    @staticmethod
+    def settings_of_name(name: str) -> dict[str, t.Any]:
+        """Return no settings."""
+        return {}
 
     def roots(self) -> bytes | None:
         """Return the roots that clients trust, where the issuer names them; None for those of the system."""
         return read_roots(self.roots_path)
 
     # not a parser: it reads what the collection has made or checked
-    def terms(self, request: dict) -> dict[str, t.Any]:
+    def terms(self, request: Request) -> dict[str, t.Any]:
         """Return what decides on a certificate beside the signing request; what the environment holds may be secret."""
         environment = hashlib.sha256(json.dumps(self.environment, sort_keys=True).encode()).hexdigest()
         return {"argv": self.argv, "environment": environment, "lifetime": request.get("lifetime")}
 
-    def issue(self, request: dict, csr: bytes, host: str) -> bytes | Waiting:
+    def issue(self, request: IssueRequest, csr: bytes, host: str) -> bytes | Pending:
         """Return what the program prints, unless it says by its exit status that somebody has to act."""
         told = {word: request.get(word) for word in TOLD} | {"host": host}
         variables = {
@@ -77,8 +91,9 @@ class Command:
         status, answer, complaint = self._run(csr, {**os.environ, **self.environment, **variables})
         program, said = os.path.basename(self.argv[0]), _last_words(complaint)
         if status == WAITS:
-            since = expect_date(request["since"]) if request.get("since") else utc_now().replace(microsecond=0)
-            return Waiting(
+            waits_since = request.get("since")
+            since = expect_date(waits_since) if waits_since else utc_now().replace(microsecond=0)
+            return Pending(
                 f"{program} says: {said}" if said else f"{program} waits for somebody (exit status {WAITS})", since
             )
         if status:
@@ -92,7 +107,7 @@ class Command:
             )
         return answer
 
-    def record(self, request: dict, chain: list, host: str) -> None:
+    def record(self, request: Request, chain: list, host: str) -> None:
         """Leave it to the program to remember what it issued."""
 
     def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
@@ -120,30 +135,31 @@ class Command:
             return self._conversation(process, csr)
         finally:
             kill_process_group(process)
-            for stream in (process.stdin, process.stdout, process.stderr):
+            for stream in _streams(process):
                 with contextlib.suppress(OSError):  # what it did not read
                     stream.close()
 
     def _conversation(self, process: subprocess.Popen, csr: bytes) -> tuple[int, bytes, bytes]:
         """Give the program what it reads, and take what it prints, for as long as it may take."""
         deadline = time.monotonic() + self.timeout
-        output: dict[t.Any, bytes] = {process.stdout: b"", process.stderr: b""}
+        stdin, stdout, stderr = _streams(process)
+        output: dict[t.Any, bytes] = {stdout: b"", stderr: b""}
         program = os.path.basename(self.argv[0])
         with selectors.DefaultSelector() as selector:
             for stream in output:
                 selector.register(stream, selectors.EVENT_READ)
-            os.set_blocking(process.stdin.fileno(), False)
-            selector.register(process.stdin, selectors.EVENT_WRITE)
+            os.set_blocking(stdin.fileno(), False)
+            selector.register(stdin, selectors.EVENT_WRITE)
             # What it has started may hold its output open for ever, and is not waited for.
             while selector.get_map() and not (process.poll() is not None and not selector.select(0)):
                 if time.monotonic() > deadline:
                     raise TlsError(
                         f"{program} was ended after {self.timeout:.0f} s without an answer: "
-                        f"{_last_words(output[process.stderr]) or 'it said nothing'}; "
+                        f"{_last_words(output[stderr]) or 'it said nothing'}; "
                         "see what it waits for, or raise timeout of the issuer"
                     )
                 for key, _events in selector.select(0.1):
-                    if key.fileobj is process.stdin:
+                    if key.fileobj is stdin:
                         csr = _written(key.fileobj, csr)
                         if not csr:
                             selector.unregister(key.fileobj)
@@ -154,18 +170,25 @@ class Command:
                     output[key.fileobj] += part
                     if not part:
                         selector.unregister(key.fileobj)
-                    if len(output[process.stdout]) > LARGEST:
+                    if len(output[stdout]) > MAX_BYTES:
                         raise TlsError(
-                            f"{program} prints more than {LARGEST} bytes, and chains have a few thousand; see what it prints"
+                            f"{program} prints more than {MAX_BYTES} bytes, and chains have a few thousand; see what it prints"
                         )
-                    output[process.stderr] = output[process.stderr][-LARGEST:]
+                    output[stderr] = output[stderr][-MAX_BYTES:]
             while process.poll() is None:
                 if time.monotonic() > deadline:
                     raise TlsError(
                         f"{program} was ended after {self.timeout:.0f} s: it has answered and does not end; correct that"
                     )
                 time.sleep(0.05)
-        return process.returncode, output[process.stdout], output[process.stderr]
+        return process.returncode, output[stdout], output[stderr]
+
+
+def _streams(process: subprocess.Popen[bytes]) -> tuple[t.IO[bytes], t.IO[bytes], t.IO[bytes]]:
+    """Return the standard input, output and error of a process, which are pipes."""
+    if process.stdin is None or process.stdout is None or process.stderr is None:
+        raise AssertionError("the process has no pipes")
+    return process.stdin, process.stdout, process.stderr
 
 
 def _written(stream: t.IO[bytes], content: bytes) -> bytes:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How a signing request of a host comes to its certificate: once, whatever is killed, and whoever else asks."""
+"""Have one certificate issued for one CSR, although runs are killed and several controllers work at the same time."""
 
 from __future__ import annotations
 
@@ -13,16 +13,27 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_replace
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import Answer, Answers
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_answer, check_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import STRAIGHT, Crossing
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Waiting
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import Issuer
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import IssuedCache
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import (
+    check_csr,
+    check_issued_chain,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Pending
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import (
+    AcmeIssuer,
+    ChallengeFiles,
+    Issuer,
+    IssueRequest,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run_with_timeout
 
-PATIENCE = (
-    900.0  # seconds for any CA, however long it looks at DNS; those that should be quick have patience of their own
-)
+try:
+    from cryptography import x509
+except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
+    pass
+
+ISSUE_TIMEOUT_S = 900.0  # for any CA, however long it looks at DNS; issuers that should be quick have their own timeout
 
 Result = t.TypeVar("Result")
 
@@ -30,102 +41,101 @@ Result = t.TypeVar("Result")
 class Issued(t.NamedTuple):
     """A chain that may be installed."""
 
-    chain: list
-    roots: bytes | None
-    is_new: bool
+    chain: list[x509.Certificate]
+    roots: bytes | None  # PEM
+    is_new: bool  # False for a cached chain
     warnings: list[str]
 
 
 def issue_once(
     issuer: Issuer,
-    wanted: dict,
+    request: Request,
     csr: bytes,
     host: str,
     in_use: str | None = None,
-    told: dict[str, t.Any] | None = None,
-) -> Issued | Waiting:
-    """Have a signing request signed, or return the chain that an earlier run had for it and did not come to install.
+    context: dict[str, t.Any] | None = None,
+) -> Issued | Pending:
+    """Have a CSR signed, or return the chain that an earlier run had issued for it and did not install.
 
-    Neither the host nor the CA is believed. *in_use* is the fingerprint of what the host has: no answer to anything, though
-    the signing request may equal that for it when the key is kept. The issuer is *told* more about it, for people. Where one of
-    them has to act, it is Waiting.
+    The CSR is checked against the request, and the chain against both; neither the host nor the CA is trusted.
+    in_use: fingerprint of the certificate on the host. It is never returned again, though its CSR may be the same when the key is reused.
+    context: further keys of IssueRequest for the issuer.
+    Raises TlsError when the CSR, the CA or its chain is refused.
     """
-    public_key, crossing = check_request(csr, wanted), getattr(issuer, "crossing", STRAIGHT)
-    with Answers(issuer.answers).to(csr, {**issuer.terms(wanted), **crossing.terms()}) as answer:
-        roots, warnings = issuer.roots(), []
-        chain = kept(answer, public_key, {**wanted, "host": host}, roots, in_use, crossing)
+    public_key = check_csr(csr, request)
+    terms = {**issuer.terms(request), **issuer.cross_signing.terms()}
+    with IssuedCache(issuer.cache_directory).entry(csr, terms) as entry:
+        roots = issuer.roots()
+        warnings: list[str] = []
+        chain = _usable(entry.read(), public_key, request, host, roots, in_use, issuer)
         is_new = not chain
         if not chain:
-            said = answer_of(issuer, {**wanted, **(told or {}), "in_use": in_use}, csr, host)
-            if isinstance(said, Waiting):
-                return said
-            roots = issuer.roots()  # which may have been made meanwhile
+            issue_request = t.cast(IssueRequest, {**request, **(context or {}), "in_use": in_use})
+            issued = _in_time(request, lambda: issuer.issue(issue_request, csr, host))
+            if isinstance(issued, Pending):
+                return issued
+            roots = issuer.roots()  # the private CA may have been made meanwhile
             try:
-                chain = check_answer(said, public_key, wanted, roots, utc_now(), crossing)
+                chain = check_issued_chain(issued, public_key, request, roots, utc_now(), issuer.cross_signing)
             except TlsError as error:
                 raise TlsError(
-                    f"the answer of {wanted['issuer']} for the certificate of {wanted['name']} is refused, and nothing is changed: {error}"
+                    f"the answer of {request['issuer']} for the certificate of {request['name']} is refused, and nothing is changed: {error}"
                 ) from error
             try:
-                answer.keep(chain, utc_now())
-            except OSError as error:  # what was bought is used all the same
-                warnings = [
-                    f"{wanted['issuer']} issues this certificate again if this run dies now: {system_error(error)}"
-                ]
-        issuer.record(wanted, chain, host)
-    astray = crossing.complaint(chain, parse_chain(roots) if roots else [])
-    warnings += [astray] if astray else []
-    return Issued(chain, roots, is_new, warnings + getattr(issuer, "remarks", []))
+                entry.write(chain, utc_now())
+            except OSError as error:  # the certificate is used all the same
+                warnings.append(
+                    f"{request['issuer']} issues this certificate again if this run dies now: {system_error(error)}"
+                )
+        issuer.record(request, chain, host)
+    other_root = issuer.cross_signing.why_other_root(chain, parse_chain(roots) if roots else [])
+    warnings += [other_root] if other_root else []
+    return Issued(chain, roots, is_new, warnings + issuer.remarks)
 
 
-def begin_once(issuer: t.Any, wanted: dict, csr: bytes, host: str, in_use: str | None = None) -> list[dict[str, t.Any]]:
-    """Have the certificate for a signing request ordered as far as the files that hosts have to show, and return where these have to be.
+def begin_once(
+    issuer: AcmeIssuer, request: Request, csr: bytes, host: str, in_use: str | None = None
+) -> list[ChallengeFiles]:
+    """Place the order for a CSR and return the files that hosts have to serve, none where a cached chain can be used.
 
-    None where an earlier run had a chain for it. The issuer is one that can begin().
+    Raises TlsError as issue_once() does.
     """
-    public_key, crossing = check_request(csr, wanted), getattr(issuer, "crossing", STRAIGHT)
-    with Answers(issuer.answers).to(csr, {**issuer.terms(wanted), **crossing.terms()}) as answer:
-        if kept(answer, public_key, {**wanted, "host": host}, issuer.roots(), in_use, crossing):
+    public_key = check_csr(csr, request)
+    terms = {**issuer.terms(request), **issuer.cross_signing.terms()}
+    with IssuedCache(issuer.cache_directory).entry(csr, terms) as entry:
+        if _usable(entry.read(), public_key, request, host, issuer.roots(), in_use, issuer):
             return []
-        return _in_time(wanted, lambda: issuer.begin(wanted, csr, host))
+        return _in_time(request, lambda: issuer.begin_order(t.cast(IssueRequest, request), csr, host))
 
 
-def answer_of(issuer: Issuer, wanted: dict, csr: bytes, host: str) -> t.Any:
-    """Return what a CA answers, if it ever does."""
-    return _in_time(wanted, lambda: issuer.issue(wanted, csr, host))
-
-
-def _in_time(wanted: dict, ask: t.Callable[[], Result]) -> Result:
+def _in_time(request: Request, call: t.Callable[[], Result]) -> Result:
+    """Return the result of a call to a CA. Raises TlsError after ISSUE_TIMEOUT_S."""
     try:
-        return run_with_timeout(PATIENCE, ask)
+        return run_with_timeout(ISSUE_TIMEOUT_S, call)
     except TimeoutError as error:
         raise TlsError(
-            f"{wanted['issuer']} has not answered for {PATIENCE:.0f} seconds, and nothing is changed; "
+            f"{request['issuer']} has not answered for {ISSUE_TIMEOUT_S:.0f} seconds, and nothing is changed; "
             "see that it can be reached from the controller, then run this again"
         ) from error
 
 
-def kept(
-    answer: Answer,
+def _usable(
+    cached: list[x509.Certificate] | None,
     public_key: t.Any,
-    wanted: dict,
+    request: Request,
+    host: str,
     roots: bytes | None,
     in_use: str | None,
-    crossing: Crossing = STRAIGHT,
-) -> list | None:
-    """Return the chain that was issued before, if it is what a CA may answer now, is not due on its host, and not what is in use."""
-    chain = answer.chain()
-    return chain if chain and still_does(chain, public_key, wanted, roots, in_use, crossing) else None
-
-
-def still_does(
-    chain: list, public_key: t.Any, wanted: dict, roots: bytes | None, in_use: str | None, crossing: Crossing = STRAIGHT
-) -> bool:
-    """Say whether a chain that was issued before is what a CA may answer now, is not due on its host, and not what is in use."""
+    issuer: Issuer,
+) -> list[x509.Certificate] | None:
+    """Return a cached chain if the CA might issue it now, it is not due on its host, and it is not the one in use; else None."""
+    if not cached:
+        return None
     now = utc_now()
     try:
-        check_answer(to_pem(chain), public_key, wanted, roots, now, crossing)
+        check_issued_chain(to_pem(cached), public_key, request, roots, now, issuer.cross_signing)
     except TlsError:
-        return False
+        return None
     trusted = parse_chain(roots) if roots else None
-    return why_replace(chain, public_key, None, wanted, now, trusted) is None and fingerprint(chain[0]) != in_use
+    is_due = why_replace(cached, public_key, None, {**request, "host": host}, now, trusted) is not None
+    return None if is_due or fingerprint(cached[0]) == in_use else cached

@@ -33,6 +33,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     create_file,
     locked,
@@ -41,7 +42,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
     sync_folder,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import shaped
 
 try:
@@ -75,6 +78,7 @@ class LocalCa:
         "passphrase": {"type": "str", "no_log": True},
         "crl_url": {"type": "str"},
     }
+    DEFAULTS: t.ClassVar[dict[str, t.Any]] = {}
 
     def __init__(self, directory: str, name: str, lifetime: str, passphrase: str | None, crl_url: str | None) -> None:
         self.directory = os.path.abspath(directory)
@@ -82,13 +86,20 @@ class LocalCa:
         self.lifetime = duration(lifetime)
         self.passphrase = passphrase.encode() if passphrase else None
         self.crl_url = crl_url
-        self.answers = self._path("answers")
+        self.cache_directory = self._path("answers")
+        self.cross_signing = NO_CROSS_SIGNING
+        self.remarks: list[str] = []
+
+    @staticmethod
+    def settings_of_name(name: str) -> dict[str, t.Any]:
+        """Return no settings."""
+        return {}
 
     def roots(self) -> bytes | None:
         """Return the root in PEM, or None while the CA is not made."""
         return to_pem([self._load_certificate("root.pem")]) if os.path.exists(self._path("root.pem")) else None
 
-    def terms(self, request: dict) -> dict[str, t.Any]:
+    def terms(self, request: Request) -> dict[str, t.Any]:
         """Return what decides on a certificate beside the signing request."""
         return {
             "names": request["domains"],
@@ -97,7 +108,7 @@ class LocalCa:
             "crl_url": self.crl_url,
         }
 
-    def issue(self, request: dict, csr: bytes, host: str) -> bytes:
+    def issue(self, request: IssueRequest, csr: bytes, host: str) -> bytes:
         """Sign for the names of the request, with nothing out of the CSR but its public key."""
         lifetime = self._lifetime(request)
         now = utc_now()
@@ -113,7 +124,7 @@ class LocalCa:
             self._refresh_crl(key, issuing)
         return to_pem([certificate, issuing])
 
-    def record(self, request: dict, chain: list, host: str) -> None:
+    def record(self, request: Request, chain: list, host: str) -> None:
         """Write down which certificate a host gets, unless that was done before."""
         serial_number = f"{chain[0].serial_number:x}"
         path = self._path("issued", f"{serial_number}.json")
@@ -196,7 +207,7 @@ class LocalCa:
         replace_file(self._path("root.pem"), to_pem([root]))
 
     def _leaf(
-        self, request: dict, public_key: t.Any, now: datetime.datetime, lifetime: datetime.timedelta, issuing: t.Any
+        self, request: Request, public_key: t.Any, now: datetime.datetime, lifetime: datetime.timedelta, issuing: t.Any
     ) -> t.Any:
         subject = subject_name(request["domains"], request)
         builder = (
@@ -222,14 +233,16 @@ class LocalCa:
             builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
         return builder
 
-    def _lifetime(self, request: dict) -> datetime.timedelta:
-        return duration(request["lifetime"]) if request.get("lifetime") else self.lifetime
+    def _lifetime(self, request: Request) -> datetime.timedelta:
+        lifetime = request.get("lifetime")
+        return duration(lifetime) if lifetime else self.lifetime
 
     def _refresh_crl(self, key: t.Any, issuing: t.Any) -> None:
         """Write a new revocation list once half of the life of the present one is over."""
         try:
             present = x509.load_pem_x509_crl(read_file(self._path("crl.pem")) or b"")
-            is_fresh = present.next_update_utc - utc_now() >= CRL_LIFETIME / 2
+            next_update = present.next_update_utc
+            is_fresh = next_update is not None and next_update - utc_now() >= CRL_LIFETIME / 2
         except (ValueError, TypeError, UnsupportedAlgorithm):  # lost or damaged; the records have all of it
             is_fresh = False
         if not is_fresh:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Issuers: whatever turns a signing request into a chain. A further one is one file, and one line in ISSUERS."""
+"""The types of issuers, and how an issuer is opened by its name. A further type is one file, and one line in ISSUERS."""
 
 from __future__ import annotations
 
@@ -14,67 +14,20 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.arguments import validated
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import complaints
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import (
-    CROSSING,
-    Crossing,
-    read_crossing,
+    CROSS_SIGNING_SETTINGS,
+    read_cross_signing,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Waiting
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.issuer import Acme
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer, Issuer, RenewalAdvice
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.command import Command
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.issuer import Manual
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.policy import POLICY, check_demands, filled_in
 
-
-class Issuer(t.Protocol):
-    """A CA, as it is configured in the inventory.
-
-    One that keeps requests while people think about them is a Patient (waiting.py), too. DEFAULTS, where an issuer has them,
-    are what requests say by default, and C(rules), as policies.py knows them. What it notices beside its answer is in
-    C(remarks) after issue(), as sentences.
-    """
-
-    SETTINGS: dict[str, t.Any]  # the argument spec of the settings
-    answers: str  # the folder of the controller in which its answers are kept (answers.py)
-    crossing: Crossing  # which way its chains are to take; set by open_issuer()
-
-    def __init__(self, **settings: t.Any) -> None:
-        """Be ready to work; nothing is asked or made yet."""
-
-    def roots(self) -> bytes | None:
-        """Return the roots that clients of this issuer trust, in PEM; None for those of the system, or not known yet."""
-
-    def terms(self, request: dict) -> dict[str, t.Any]:
-        """Return what decides on the certificate beside the CSR, for JSON: an answer is given again on the same terms only."""
-
-    def issue(self, request: dict, csr: bytes, host: str) -> bytes | Waiting:
-        """Return what the CA answers to a signing request, in PEM. The request is complete, and the CSR was checked against it.
-
-        Beside what somebody wrote, the request says why it is due (C(reason)), since when the CSR waits on its host (C(since)),
-        and which certificate is in use there (C(in_use), its fingerprint) and from when to when it is valid (C(valid)).
-        Nobody else is busy with this CSR meanwhile, and no answer to it is kept that would do.
-        """
-
-    def record(self, request: dict, chain: list, host: str) -> None:
-        """Write down, where the issuer has such a habit, that a certificate was issued.
-
-        Called once its chain is kept and before it is used; once more for each time that it is asked for again.
-        """
-
-    def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
-        """Have a certificate revoked, for one of the reasons of RFC 5280, section 5.3.1; say whether that is new."""
-
-
-def advice(issuer: t.Any, host: str, request: str, leaf: t.Any = None) -> dict[str, dict[str, str]]:
-    """Return when the CA wants the certificates of a request renewed: by serial number, C(at) which instant and the C(reason).
-
-    *leaf* is one that was seen on the host. Most CAs want nothing; who cannot be asked does not keep anybody from a renewal.
-    """
-    ask = getattr(issuer, "advice", None)
-    try:
-        return ask(host, request, leaf) if ask else {}
-    except (TlsError, OSError):
-        return {}
+try:
+    from cryptography import x509
+except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
+    pass
 
 
 ISSUERS: dict[str, type[Issuer]] = {
@@ -84,13 +37,16 @@ ISSUERS: dict[str, type[Issuer]] = {
     "manual": Manual,
 }
 
-# What is there without being configured.
-PRESENT = {"local": {"type": "local_ca"}}
+# Issuers that exist without being configured.
+BUILT_IN = {"local": {"type": "local_ca"}}
 
 
 def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
-    """Return the issuer of this name, once its settings make sense."""
-    configured = {**PRESENT, **issuers}
+    """Return the issuer of this name.
+
+    issuers: the value of certificate_issuers. Raises TlsError when there is no such issuer, or its settings are wrong.
+    """
+    configured = {**BUILT_IN, **issuers}
     if name not in configured:
         raise TlsError(
             f"there is no issuer named {name}, only {', '.join(sorted(configured))}; add it to certificate_issuers or correct the request"
@@ -104,19 +60,33 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
         raise TlsError(
             f"issuer {name}: there is no type {settings.get('type')!r}, only {', '.join(sorted(ISSUERS))}; correct certificate_issuers"
         )
-    issuer = ISSUERS[settings["type"]]
-    spec, implied = {**POLICY, **CROSSING, **issuer.SETTINGS}, getattr(issuer, "named", lambda _name: {})(name)
-    said = {key: value for key, value in settings.items() if key != "type"}
-    checked = validated(ArgumentSpecValidator(spec), {**implied, **said})
+    kind = ISSUERS[settings["type"]]
+    spec = {**POLICY, **CROSS_SIGNING_SETTINGS, **kind.SETTINGS}
+    explicit = {key: value for key, value in settings.items() if key != "type"}
+    checked = validated(ArgumentSpecValidator(spec), {**kind.settings_of_name(name), **explicit})
     if checked.error_messages:
         raise TlsError(f"issuer {name}: {complaints(checked)}; correct certificate_issuers")
+    complete = checked.validated_parameters
     try:
-        said = checked.validated_parameters
-        opened = issuer(**{key: value for key, value in said.items() if key in issuer.SETTINGS})
-        opened.crossing = read_crossing(said, getattr(opened, "preferred_roots", ()))
-        return opened
+        issuer = kind(**{key: value for key, value in complete.items() if key in kind.SETTINGS})
+        further_roots = issuer.preferred_roots if isinstance(issuer, AcmeIssuer) else ()
+        issuer.cross_signing = read_cross_signing(complete, further_roots)
     except TlsError as error:
         raise TlsError(f"issuer {name}: {error}", **error.details) from error
+    return issuer
+
+
+def advice(issuer: Issuer, host: str, request: str, leaf: x509.Certificate | None = None) -> dict[str, RenewalAdvice]:
+    """Return when the CA wants the certificates of a request renewed, by serial number; nothing where it cannot be asked.
+
+    leaf: a certificate that was seen on the host.
+    """
+    if not isinstance(issuer, AcmeIssuer):
+        return {}
+    try:
+        return issuer.advice(host, request, leaf)
+    except (TlsError, OSError):
+        return {}
 
 
 def with_defaults(request: t.Any, issuers: t.Any) -> t.Any:
@@ -144,7 +114,8 @@ def check_request_for_issuer(request: dict, issuers: dict[str, dict[str, t.Any]]
 
 def _words_of(name: t.Any, issuers: dict) -> tuple[dict, dict]:
     """Return the settings of an issuer and the defaults of its type, both empty where there is no such issuer."""
-    settings = {**PRESENT, **issuers}.get(str(name))
+    settings = {**BUILT_IN, **issuers}.get(str(name))
     if not isinstance(settings, dict):
         return {}, {}
-    return settings, getattr(ISSUERS.get(str(settings.get("type"))), "DEFAULTS", {})
+    kind = ISSUERS.get(str(settings.get("type")))
+    return settings, kind.DEFAULTS if kind else {}

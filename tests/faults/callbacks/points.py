@@ -18,7 +18,7 @@ import signal
 from ansible.plugins.callback import CallbackBase
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import Answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import CachedChain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 
 LOG = pathlib.Path(os.environ["POINTS_LOG"])
@@ -75,9 +75,9 @@ def watched(owner, name, before, after):
 watched(TlsAction, "perform", "before {}".format, "after {}".format)
 watched(TlsAction, "visit", "before module {}".format, "after module {}".format)
 if "POINTS_FORGET" in os.environ:  # what would have a certificate issued twice, so that tests can find it
-    Answer.keep = lambda *_arguments: None
+    CachedChain.write = lambda *_arguments: None
 watched(LocalCa, "issue", None, lambda *_arguments: "signed")
-watched(Answer, "keep", None, lambda *_arguments: "kept")
+watched(CachedChain, "write", None, lambda *_arguments: "kept")
 watched(LocalCa, "record", None, lambda *_arguments: "recorded")
 
 

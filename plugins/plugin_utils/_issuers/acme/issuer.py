@@ -34,8 +34,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import (
     AccountKeys,
@@ -50,6 +52,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.direct
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem, Unreachable
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import Failures, Limits, Places
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import Renewals
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import (
+    ChallengeFiles,
+    IssueRequest,
+    RenewalAdvice,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
 
 try:
@@ -90,6 +97,7 @@ class Acme:
         "at_once": {"type": "int", "default": 50},
         "timeout": {"type": "str", "default": "5m"},
     }
+    DEFAULTS: t.ClassVar[dict[str, t.Any]] = {}
 
     def __init__(self, **settings: t.Any) -> None:
         self.settings = settings
@@ -100,13 +108,20 @@ class Acme:
             raise TlsError(f"at_once is {settings['at_once']}, and orders need one place at least; write 1 or more")
         self.state = State(os.path.abspath(settings["folder"]))
         self.keys = AccountKeys(self.state, settings["account_key"])
-        self.answers = os.path.join(self.state.path, "answers")
+        self.cache_directory = os.path.join(self.state.path, "answers")
         self.renewals = Renewals(self.state.within("certificates"))
         self.failures = Failures(self.state.within("failures"))
-        self.preferred_roots = [one.preferred_root for one in self.directories]
+        self.cross_signing = NO_CROSS_SIGNING
+        self.remarks: list[str] = []
+        self.preferred_roots: list[str | None] = [one.preferred_root for one in self.directories]
         self._asking = threading.BoundedSemaphore(ASKED_AT_ONCE)
         self._opening = threading.Lock()
         self._asked: list[t.Any] | None = None
+
+    @staticmethod
+    def settings_of_name(name: str) -> dict[str, t.Any]:
+        """Return no settings."""
+        return {}
 
     @property
     def at_once(self) -> int:
@@ -137,14 +152,14 @@ class Acme:
             return NO_THUMBPRINT
         return thumbprint(self.keys.current())
 
-    def terms(self, request: dict) -> dict[str, t.Any]:
+    def terms(self, request: Request) -> dict[str, t.Any]:
         """Return what decides on a certificate beside the signing request."""
         return {
             "names": request["domains"],
             "directories": [[one.url, one.profile, one.preferred_root] for one in self.directories],
         }
 
-    def issue(self, request: dict, csr: bytes, host: str) -> bytes:
+    def issue(self, request: IssueRequest, csr: bytes, host: str) -> bytes:
         """Order a certificate, from the first directory that gives one. What failed is left to rest for a while."""
         with self._at_work(request, host):
             self._try_out(request, csr, host, _obtained)
@@ -154,7 +169,7 @@ class Acme:
         self._tidy()
         return chain
 
-    def begin(self, request: dict, csr: bytes, host: str) -> list[dict[str, t.Any]]:
+    def begin_order(self, request: IssueRequest, csr: bytes, host: str) -> list[ChallengeFiles]:
         """Order a certificate as far as what hosts have to show for it in files, and return where: C(host), C(path) and C(files).
 
         Whoever is asked first by issue() is asked here.
@@ -165,7 +180,7 @@ class Acme:
         return self._solver().places(answers, host)
 
     # not a parser: it reads what the collection has made or checked
-    def record(self, request: dict, chain: list, host: str) -> None:
+    def record(self, request: Request, chain: list, host: str) -> None:
         """Forget the order of a chain, which is kept elsewhere by now: the same signing request may come again, for another one."""
         self._forget_orders(to_pem(chain[:1]).decode())
         self.renewals.add(host, request["name"], chain[0])
@@ -204,7 +219,7 @@ class Acme:
         self._forget_orders(entry["certificate"])
         return is_new
 
-    def advice(self, host: str, request: str, leaf: t.Any = None) -> dict[str, dict[str, str]]:
+    def advice(self, host: str, request: str, leaf: x509.Certificate | None = None) -> dict[str, RenewalAdvice]:
         """Return when the CA wants the certificates of a request renewed, by serial number, and why.
 
         It is asked where what it said before is no longer fresh; where it cannot be asked, what it said before holds. The
@@ -231,7 +246,7 @@ class Acme:
         return self.thumbprint()
 
     @contextlib.contextmanager
-    def _at_work(self, request: dict, host: str) -> t.Iterator[None]:
+    def _at_work(self, request: Request, host: str) -> t.Iterator[None]:
         """Take one of the places for orders, where no failure of before says to wait; and have the next run know of another one."""
         wanted = self._wanted(request)
         self.failures.respect(host, request["name"], wanted)
@@ -245,7 +260,7 @@ class Acme:
                 self.failures.remember(host, request["name"], wanted, str(error))
             raise
 
-    def _ordered(self, request: dict, csr: bytes, host: str, step: Step[Result]) -> tuple[Result, Directory]:
+    def _ordered(self, request: Request, csr: bytes, host: str, step: Step[Result]) -> tuple[Result, Directory]:
         """Return what a step with an order comes to, and at which directory."""
         refusals: list[str] = []
         asked = self._in_turn(request, csr)
@@ -268,7 +283,7 @@ class Acme:
                 raise
         raise AssertionError
 
-    def _in_turn(self, request: dict, csr: bytes) -> list[Directory]:
+    def _in_turn(self, request: Request, csr: bytes) -> list[Directory]:
         """Return the directories in the order in which they are asked: first one where an earlier run has left an order."""
         orders = self._orders()
         return sorted(
@@ -278,12 +293,12 @@ class Acme:
     def _orders(self) -> State:
         return self.state.within("orders")
 
-    def _order_name(self, directory: Directory, request: dict, csr: bytes) -> str:
+    def _order_name(self, directory: Directory, request: Request, csr: bytes) -> str:
         from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import order_name
 
         return order_name(directory.url, csr, request["domains"])
 
-    def _order(self, directory: Directory, request: dict, csr: bytes, host: str, step: Step[Result]) -> Result:
+    def _order(self, directory: Directory, request: Request, csr: bytes, host: str, step: Step[Result]) -> Result:
         from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import Orders, Wanted
 
         account = self._account(directory)
@@ -291,7 +306,7 @@ class Acme:
         wanted = Wanted(csr, request["domains"], directory.profile, replaced, directory.preferred_root)
         return step(Orders(self._orders(), account, self._solver(account), self.timeout), wanted)
 
-    def _try_out(self, request: dict, csr: bytes, host: str, step: Step[Result]) -> Result | None:
+    def _try_out(self, request: Request, csr: bytes, host: str, step: Step[Result]) -> Result | None:
         """Order a request that never succeeded at the test directory first, so that mistakes are made where they cost nothing."""
         directory = self.test_directory
         succeeded, name = self.state.within("succeeded"), self._success(request)
@@ -309,7 +324,7 @@ class Acme:
         """Say whether a test tells anything: the standing records of dns-persist-01 name an account, and that of a test is another."""
         return self._solver().CHALLENGE != "dns-persist-01"
 
-    def _remember(self, request: dict, chain: bytes, host: str, directory: Directory) -> None:
+    def _remember(self, request: Request, chain: bytes, host: str, directory: Directory) -> None:
         """Write down what was issued, and that what there was before has a successor."""
         leaf = parse_chain(chain)[0]
         before = list(self.renewals.present(host, request["name"]))
@@ -333,13 +348,13 @@ class Acme:
             self.state.within(name).sweep(KEPT * (10 if name == "certificates" else 1), utc_now())
 
     # not a parser: it reads what the collection has made or checked
-    def _wanted(self, request: dict) -> str:
+    def _wanted(self, request: Request) -> str:
         """Return what stands for all that decides whether an order succeeds; with another one a failure need not rest."""
         asked = {key: value for key, value in self.settings.items() if key not in ("at_once", "timeout")}
         content = json.dumps([request["domains"], request["type"], asked], sort_keys=True, default=str)
         return hashlib.sha256(content.encode()).hexdigest()
 
-    def _success(self, request: dict) -> str:
+    def _success(self, request: Request) -> str:
         """Return the name of what has to be had once before: these domains, shown in this way, at this CA."""
         solver = json.dumps(self.settings["solver"], sort_keys=True, default=str)
         return file_name(solver, self.directories[0].url, *sorted(request["domains"]))

@@ -27,7 +27,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_address
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_issued_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account import Account
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import base64url, thumbprint
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
@@ -236,7 +236,7 @@ class Order:
         """Make sure that a certificate is what was ordered; one that is not would come again from the same order."""
         public_key, now = load_request(self.wanted.csr).public_key(), utc_now()
         try:
-            check_answer(chain, public_key, {"domains": self.wanted.names}, None, now)
+            check_issued_chain(chain, public_key, {"domains": self.wanted.names}, None, now)
         except TlsError as error:
             self.orders.state.remove(self.name)
             raise Problem(

@@ -31,6 +31,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.proble
     Unreachable,
     printable,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import RenewalAdvice
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
 
 try:
@@ -52,9 +53,9 @@ class Renewals:
     def __init__(self, state: State) -> None:
         self.state = state
 
-    def advice(self, host: str, request: str) -> dict[str, dict[str, str]]:
+    def advice(self, host: str, request: str) -> dict[str, RenewalAdvice]:
         """Return what CAs want of the certificates of a request: by serial number from when on, and the reason in words."""
-        found = {}
+        found: dict[str, RenewalAdvice] = {}
         for entry in self._entries(host, request).values():
             if entry.get("chosen"):
                 found[entry["serial_number"]] = {"at": entry["chosen"], "reason": reason(entry)}

@@ -26,7 +26,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import STRAIGHT, Crossing
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import (
+    NO_CROSS_SIGNING,
+    CrossSigning,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import contents
 
 try:
@@ -41,7 +44,9 @@ PATIENCE = 10.0  # seconds for one intermediate
 STORES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
-def path_up(leaf: t.Any, pile: list, roots: list, now: datetime.datetime, crossing: Crossing = STRAIGHT) -> list:
+def path_up(
+    leaf: t.Any, pile: list, roots: list, now: datetime.datetime, cross_signing: CrossSigning = NO_CROSS_SIGNING
+) -> list:
     """Return the best way up from a certificate through a pile: one that ends at the preferred root, or at a root, else the longest.
 
     Intermediates of one name may be several, of which only those count that made the signature; of those that did (a CA that
@@ -50,8 +55,8 @@ def path_up(leaf: t.Any, pile: list, roots: list, now: datetime.datetime, crossi
     known = [*roots, *(one for one in pile if one.subject == one.issuer)]
 
     def is_there(chain: list) -> bool:
-        is_trusted = not crossing.roots and any(is_signed_by(chain[-1], root) for root in roots)
-        return is_trusted or crossing.leads(chain[-1], known)
+        is_trusted = not cross_signing.roots and any(is_signed_by(chain[-1], root) for root in roots)
+        return is_trusted or cross_signing.leads(chain[-1], known)
 
     def ways(chain: list) -> t.Iterator[list]:
         yield chain
@@ -64,7 +69,7 @@ def path_up(leaf: t.Any, pile: list, roots: list, now: datetime.datetime, crossi
     def worth(chain: list) -> tuple[bool, bool, bool, int]:
         trusted = is_complete(chain, roots, pile)
         valid = all(not_before(one) <= now < not_after(one) for one in chain)
-        return crossing.leads(chain[-1], known), trusted, valid, -len(chain) if trusted else len(chain)
+        return cross_signing.leads(chain[-1], known), trusted, valid, -len(chain) if trusted else len(chain)
 
     return max(ways([leaf]), key=worth)
 

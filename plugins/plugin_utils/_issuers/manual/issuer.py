@@ -37,13 +37,18 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked, read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._current_user import user
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_answer
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import STRAIGHT
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Waiting, expect_date
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_issued_chain
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import (
+    Pending,
+    expect_date,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import read_roots
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import contents
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbox import (
     KEY,
@@ -96,12 +101,12 @@ class Manual:
         self.patience = duration(settings["patience"])
         self.settings = settings
         self.queue = Queue(self._path("requests"))
-        self.answers = self._path("answers")
+        self.cache_directory = self._path("answers")
         self.remarks: list[str] = []
-        self.crossing = STRAIGHT
+        self.cross_signing = NO_CROSS_SIGNING
 
     @staticmethod
-    def named(name: str) -> dict[str, t.Any]:
+    def settings_of_name(name: str) -> dict[str, t.Any]:
         """Return the settings that follow from the name of an issuer."""
         return {"directory": f"~/.evergreen/manual/{re.sub(r'[^A-Za-z0-9_.-]', '_', name).lstrip('.') or '_'}"}
 
@@ -109,11 +114,11 @@ class Manual:
         """Return the roots that clients trust, where the issuer names them; None for those of the system."""
         return read_roots(self.settings["roots"])
 
-    def terms(self, request: dict) -> dict[str, t.Any]:
+    def terms(self, request: Request) -> dict[str, t.Any]:
         """Return what decides on a certificate beside the signing request: nothing."""
         return {}
 
-    def issue(self, request: dict, csr: bytes, host: str) -> bytes | Waiting:
+    def issue(self, request: IssueRequest, csr: bytes, host: str) -> bytes | Pending:
         """Return what the inbox has for a signing request, or have people hand it in, once."""
         now = utc_now().replace(microsecond=0)
         with self._opened():
@@ -139,7 +144,7 @@ class Manual:
             self.remarks = strays(entries, records)
             return to_pem(chain)
 
-    def look(self, request: dict, csr: bytes, host: str) -> Waiting | None:
+    def find_pending(self, request: IssueRequest, csr: bytes, host: str) -> Pending | None:
         """Return what issue() would wait for, without doing anything; None when it would hand in or answer."""
         record = self.queue.get(_key(csr))
         if record is None or record["state"] != WAITING:
@@ -158,11 +163,11 @@ class Manual:
             self._close(given_up, "it was withdrawn, since it is no longer wanted", utc_now().replace(microsecond=0))
         return bool(given_up)
 
-    def waiting_names(self, host: str) -> list[str]:
+    def pending_names(self, host: str) -> list[str]:
         """Return the names of the requests of a host that wait."""
         return [record["request"] for record in self.queue.waiting(host)]
 
-    def record(self, request: dict, chain: list, host: str) -> None:
+    def record(self, request: Request, chain: list, host: str) -> None:
         """Leave it at the record that there is."""
 
     def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
@@ -182,7 +187,7 @@ class Manual:
 
     # not a parser: it only passes on foreign input
     def _hand_in(
-        self, before: dict | None, request: dict, csr: bytes, host: str, now: datetime.datetime
+        self, before: dict | None, request: IssueRequest, csr: bytes, host: str, now: datetime.datetime
     ) -> dict[str, t.Any]:
         """Write a request into the outbox, in the place of those that were made for the same purpose."""
         others = self.queue.waiting()
@@ -193,7 +198,7 @@ class Manual:
             [*(before["earlier"] if before else []), *filter(None, [(before or {}).get("fingerprint")])],
         )
         stems = [one["stem"] for one in others if one not in same]
-        valid = request.get("valid") or {}
+        valid = request.get("valid")
         record = {
             "key": key,
             "host": host,
@@ -203,7 +208,7 @@ class Manual:
             "subject": subject_name(request["domains"], request).rfc4514_string(),
             "csr": csr.decode(),
             "reason": request.get("reason") or "a certificate is needed",
-            "by": valid.get("not_after"),
+            "by": valid["not_after"] if valid else None,
             "asked_by": self.settings["asked_by"] or f"{user()} on {socket.gethostname()}",
             "handed_in": now.isoformat(timespec="seconds"),
             "stem": stem_of(request["name"], host, key, stems),
@@ -221,19 +226,19 @@ class Manual:
         return record
 
     # not a parser: it reads what the collection has made or checked
-    def _given_before(self, record: dict | None, request: dict, csr: bytes, now: datetime.datetime) -> bytes | None:
+    def _given_before(self, record: dict | None, request: Request, csr: bytes, now: datetime.datetime) -> bytes | None:
         """Return the answer to a request that comes again although it was answered, as long as it is good."""
         if record is None or record["state"] != ANSWERED or record["fingerprint"] == request.get("in_use"):
             return None
         try:
             answer = record["chain"].encode()
             public_key = load_request(csr).public_key()
-            return to_pem(check_answer(answer, public_key, request, self.roots(), now, self.crossing))
+            return to_pem(check_issued_chain(answer, public_key, request, self.roots(), now, self.cross_signing))
         except TlsError:
             return None
 
     def _answer(
-        self, entries: list[Entry], record: dict, request: dict, csr: bytes, now: datetime.datetime
+        self, entries: list[Entry], record: dict, request: Request, csr: bytes, now: datetime.datetime
     ) -> list | None:
         """Return the chain that answers a request, the newest first; None while there is none. Raises TlsError for a bad one."""
         done = {*record["earlier"], request.get("in_use")}
@@ -257,20 +262,20 @@ class Manual:
         raise TlsError(f"{path} answers the request {request['name']} of {record['host']}, and is refused: {why}")
 
     # not a parser: it only passes on foreign input
-    def _checked(self, leaf: t.Any, entries: list[Entry], request: dict, csr: bytes, now: datetime.datetime) -> list:
+    def _checked(self, leaf: t.Any, entries: list[Entry], request: Request, csr: bytes, now: datetime.datetime) -> list:
         """Return the chain of a certificate, once it is one that may be installed."""
         named = self.roots()
         roots = parse_chain(named) if named else system_roots()
         pile = [one for entry in entries for one in entry.authorities()] + self._known_intermediates()
-        pile += [one for one in self.crossing.extra if one not in pile]
-        chain = path_up(leaf, pile, roots, now, self.crossing)
+        pile += [one for one in self.cross_signing.extra if one not in pile]
+        chain = path_up(leaf, pile, roots, now, self.cross_signing)
         if not is_complete(chain, roots, pile) and self.settings["aia"]:
-            chain = path_up(leaf, [*pile, *fetched(chain, roots)], roots, now, self.crossing)
+            chain = path_up(leaf, [*pile, *fetched(chain, roots)], roots, now, self.cross_signing)
         answer, public_key = to_pem(chain), load_request(csr).public_key()
-        check_answer(answer, public_key, request, None, now)
+        check_issued_chain(answer, public_key, request, None, now)
         if not is_complete(chain, roots, pile):
             raise TlsError(_half(chain, entries, bool(named), self.settings["aia"]))
-        return check_answer(answer, public_key, request, named, now, self.crossing)
+        return check_issued_chain(answer, public_key, request, named, now, self.cross_signing)
 
     # not a parser: it reads what the collection has made or checked
     def _known_intermediates(self) -> list:
@@ -286,7 +291,7 @@ class Manual:
                 known += [one for one in parse_chain(record["chain"].encode())[1:] if one not in known]
         return known
 
-    def _waits(self, entries: list[Entry], record: dict, request: dict, is_new: bool) -> Waiting:
+    def _waits(self, entries: list[Entry], record: dict, request: Request, is_new: bool) -> Pending:
         """Return what is waited for. Raises TlsError when a private key lies in the inbox, which cannot wait."""
         self.remarks = strays(entries, self._records())
         keys = [entry.path for entry in entries if entry.holds_key]
@@ -295,7 +300,7 @@ class Manual:
             raise TlsError(f"{'. '.join(about)}", changed=is_new)
         path = os.path.join(self.outbox.directory, f"{record['stem']}.csr")
         since = expect_date(record["handed_in"])
-        return Waiting(
+        return Pending(
             f"hand {path} in to {request['issuer']}, and put what comes back into {self.inbox}",
             since=since,
             until=since + self.patience,

@@ -16,8 +16,8 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache as answers_module
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import Answers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache as cache_module
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import IssuedCache
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, Authority, some_key
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
@@ -26,8 +26,8 @@ CHAIN = Authority().chain(["www.example.org"], some_key())
 
 HOLD = """
 import sys
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import Answers
-with Answers(sys.argv[1]).to(sys.argv[2].encode(), {}):
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import IssuedCache
+with IssuedCache(sys.argv[1]).entry(sys.argv[2].encode(), {}):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -58,13 +58,13 @@ def hold(folder):
 
 
 def keep(folder, csr=b"one", terms=None, chain=None, now=NOW):
-    with Answers(str(folder)).to(csr, TERMS if terms is None else terms) as answer:
-        answer.keep(chain or CHAIN, now)
+    with IssuedCache(str(folder)).entry(csr, TERMS if terms is None else terms) as entry:
+        entry.write(chain or CHAIN, now)
 
 
 def kept(folder, csr=b"one", terms=None):
-    with Answers(str(folder)).to(csr, TERMS if terms is None else terms) as answer:
-        return answer.chain()
+    with IssuedCache(str(folder)).entry(csr, TERMS if terms is None else terms) as entry:
+        return entry.read()
 
 
 def test_the_same_request_on_the_same_terms_gets_the_same_answer(folder):
@@ -100,7 +100,7 @@ def test_answers_are_closed_to_others(folder):
 
 
 def test_who_asks_for_the_same_at_the_same_time_waits_and_nobody_else_does(folder, hold, monkeypatch):
-    monkeypatch.setattr(answers_module, "PATIENCE", 0.1)
+    monkeypatch.setattr(cache_module, "LOCK_TIMEOUT_S", 0.1)
     holder = hold("one")
     assert kept(folder, csr=b"two", terms={}) is None
     with pytest.raises(TlsError) as caught:
@@ -118,13 +118,13 @@ def test_a_certificate_that_is_given_up_is_given_to_nobody(folder):
     keep(folder)
     keep(folder, csr=b"two", chain=other)
     (folder / "garbage.pem").write_bytes(b"garbage")
-    Answers(str(folder)).forget(CHAIN[0].serial_number)
+    IssuedCache(str(folder)).forget(CHAIN[0].serial_number)
     assert kept(folder) is None
     assert to_pem(kept(folder, csr=b"two")) == to_pem(other)
 
 
 def test_where_nothing_was_answered_there_is_nothing_to_forget(folder):
-    Answers(str(folder)).forget(1)
+    IssuedCache(str(folder)).forget(1)
     assert not folder.exists()
 
 

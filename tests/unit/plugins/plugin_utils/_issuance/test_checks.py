@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request, public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_answer, check_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_csr, check_issued_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, key_pem, named, some_key
 
@@ -31,29 +31,29 @@ CHAIN = ISSUING.chain(NAMES, KEY)
 
 def request_refusal(csr, **changes):
     with pytest.raises(TlsError) as caught:
-        check_request(csr, {**WANTED, **changes})
+        check_csr(csr, {**WANTED, **changes})
     return str(caught.value)
 
 
 def answer_refusal(answer, roots=ROOT.pem, now=NOW, key=KEY, **changes):
     with pytest.raises(TlsError) as caught:
-        check_answer(answer, key.public_key(), {**WANTED, **changes}, roots, now)
+        check_issued_chain(answer, key.public_key(), {**WANTED, **changes}, roots, now)
     return str(caught.value)
 
 
 def checked(answer, roots=ROOT.pem, key=KEY, **changes):
-    return check_answer(answer, key.public_key(), {**WANTED, **changes}, roots, NOW)
+    return check_issued_chain(answer, key.public_key(), {**WANTED, **changes}, roots, NOW)
 
 
 @pytest.mark.parametrize("kind", ["ECC", "RSA", "Ed25519"])
 def test_an_honest_request_passes_with_its_key(kind):
     key = some_key(kind=kind)
-    found = check_request(make_request(key, NAMES[::-1], {}), {**WANTED, "type": kind})
+    found = check_csr(make_request(key, NAMES[::-1], {}), {**WANTED, "type": kind})
     assert public_bytes(found) == public_bytes(key.public_key())
 
 
 def test_nothing_but_names_and_key_of_a_request_is_looked_at():
-    check_request(make_request(KEY, NAMES, {"common_name": "bank.example", "organization_name": "Bank"}), WANTED)
+    check_csr(make_request(KEY, NAMES, {"common_name": "bank.example", "organization_name": "Bank"}), WANTED)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_what_the_local_ca_answers_passes(tmp_path):
         key, wanted = some_key(kind=kind), {**WANTED, "type": kind}
         answer = ca.issue(wanted, make_request(key, NAMES, {}), "web1")
         now = NOW + DAY
-        assert len(check_answer(answer, key.public_key(), wanted, ca.roots(), now)) == 2
+        assert len(check_issued_chain(answer, key.public_key(), wanted, ca.roots(), now)) == 2
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(5))))

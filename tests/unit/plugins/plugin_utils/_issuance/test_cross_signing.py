@@ -14,11 +14,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import check_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_issued_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import (
-    STRAIGHT,
-    Crossing,
-    read_crossing,
+    NO_CROSS_SIGNING,
+    CrossSigning,
+    read_cross_signing,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
@@ -43,8 +43,8 @@ def accepts(folder, root, chain):
     return subprocess.run(argv, cwd=folder, capture_output=True, check=False).returncode == 0
 
 
-def checked(pile, crossing=STRAIGHT, roots=NEW.pem):
-    return check_answer(to_pem(pile), KEY.public_key(), WANTED, roots, NOW, crossing)
+def checked(pile, cross_signing=NO_CROSS_SIGNING, roots=NEW.pem):
+    return check_issued_chain(to_pem(pile), KEY.public_key(), WANTED, roots, NOW, cross_signing)
 
 
 def test_without_a_crossing_old_clients_are_left_behind(tmp_path):
@@ -54,15 +54,15 @@ def test_without_a_crossing_old_clients_are_left_behind(tmp_path):
 
 @pytest.mark.parametrize("roots", [NEW.pem, NEW.pem + OLD.pem, None])
 def test_what_an_issuer_adds_lets_old_and_new_clients_in(tmp_path, roots):
-    chain = checked(CHAIN, Crossing((CROSSED,)), roots)
+    chain = checked(CHAIN, CrossSigning((CROSSED,)), roots)
     assert chain == LONG
     assert (accepts(tmp_path, NEW, chain), accepts(tmp_path, OLD, chain)) == (True, True)
 
 
 def test_what_an_issuer_adds_and_leads_nowhere_is_left_out():
     stranger = Authority("Stranger", above=OLD).certificate
-    assert checked(CHAIN, Crossing((stranger, CROSSED, stranger))) == LONG
-    assert checked(CHAIN, Crossing((stranger,))) == CHAIN
+    assert checked(CHAIN, CrossSigning((stranger, CROSSED, stranger))) == LONG
+    assert checked(CHAIN, CrossSigning((stranger,))) == CHAIN
 
 
 @pytest.mark.parametrize("roots", [NEW.pem, NEW.pem + OLD.pem + OTHER.pem, None])
@@ -73,20 +73,20 @@ def test_what_an_issuer_adds_and_leads_nowhere_is_left_out():
 def test_of_several_ways_the_one_to_the_preferred_root_is_taken(tmp_path, root, chain, roots):
     authority = {"Old Root": OLD, "Other Root": OTHER, "New Root": NEW}[root]
     answer = [OTHER.certificate, CROSSED_BY_OTHER, MIDDLE, CROSSED, NEW.certificate, LEAF, OLD.certificate]
-    found = checked(answer, Crossing(roots=(root,)), roots)
+    found = checked(answer, CrossSigning(roots=(root,)), roots)
     assert found == chain and not any(one.subject == one.issuer for one in found)
     assert accepts(tmp_path, authority, found) and accepts(tmp_path, NEW, found)
-    added = Crossing((CROSSED, CROSSED_BY_OTHER), (root,))
+    added = CrossSigning((CROSSED, CROSSED_BY_OTHER), (root,))
     assert checked(CHAIN, added, roots) == chain
-    assert added.complaint(chain, []) is None
+    assert added.why_other_root(chain, []) is None
 
 
 def test_a_namesake_of_the_preferred_root_leads_nowhere():
     namesake = Authority("Old Root")
     false = Authority("New Root", above=namesake, key=NEW.key).certificate
-    crossing = Crossing(roots=("Old Root",))
-    assert checked([*CHAIN, false, CROSSED], crossing, NEW.pem + OLD.pem) == LONG
-    assert checked([*CHAIN, false], crossing, NEW.pem + OLD.pem) == CHAIN
+    cross_signing = CrossSigning(roots=("Old Root",))
+    assert checked([*CHAIN, false, CROSSED], cross_signing, NEW.pem + OLD.pem) == LONG
+    assert checked([*CHAIN, false], cross_signing, NEW.pem + OLD.pem) == CHAIN
 
 
 def test_a_chain_that_goes_on_above_a_root_that_is_trusted_is_good():
@@ -99,7 +99,7 @@ def test_a_chain_that_goes_on_above_a_root_that_is_trusted_is_good():
 def test_a_crossing_that_has_expired_is_refused():
     expired = Authority("New Root", above=OLD, key=NEW.key, days=(-90, -1)).certificate
     with pytest.raises(TlsError, match="the CA New Root expired on .*; have it issued again"):
-        checked(CHAIN, Crossing((expired,)))
+        checked(CHAIN, CrossSigning((expired,)))
 
 
 @pytest.fixture
@@ -165,5 +165,5 @@ def test_what_an_issuer_cannot_add_is_refused(tmp_path, content, sentence):
 
 
 def test_an_issuer_that_says_nothing_has_its_chains_go_straight():
-    assert read_crossing({}) == STRAIGHT and STRAIGHT.terms() == {}
-    assert read_crossing({"preferred_root": "A"}, [None, "B", "A"]).roots == ("A", "B")
+    assert read_cross_signing({}) == NO_CROSS_SIGNING and NO_CROSS_SIGNING.terms() == {}
+    assert read_cross_signing({"preferred_root": "A"}, [None, "B", "A"]).roots == ("A", "B")

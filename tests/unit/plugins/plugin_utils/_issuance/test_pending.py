@@ -12,15 +12,15 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import (
-    Waiting,
-    describe,
-    sentence,
+    Pending,
+    pending_message,
+    pending_result,
     urgency,
 )
 
 START = datetime.datetime(2026, 6, 1, tzinfo=datetime.timezone.utc)
 DAY = datetime.timedelta(days=1)
-WAITING = Waiting("hand it in", START + 100 * DAY, START + 190 * DAY)
+WAITING = Pending("hand it in", START + 100 * DAY, START + 190 * DAY)
 
 
 def lifetime(days):
@@ -28,7 +28,7 @@ def lifetime(days):
 
 
 def said(left, waiting=WAITING, days=200):
-    return sentence(waiting, lifetime(days), START + (days - left) * DAY)
+    return pending_message(waiting, lifetime(days), START + (days - left) * DAY)
 
 
 @pytest.mark.parametrize("days", [10, 47, 200])
@@ -54,7 +54,7 @@ def test_reminders_grow_louder_by_the_share_that_is_left(days, share, word):
 def test_where_nothing_is_in_use_nothing_can_come_to_an_end():
     waiting, later = WAITING._replace(until=None), START + 400 * DAY
     assert urgency(None, START) == "plain"
-    assert describe(waiting, None, later) == {
+    assert pending_result(waiting, None, later) == {
         "for": "hand it in",
         "since": "2026-09-09T00:00:00+00:00",
         "until": None,
@@ -62,7 +62,7 @@ def test_where_nothing_is_in_use_nothing_can_come_to_an_end():
         "names": [],
     }
     assert (
-        sentence(waiting, None, later)
+        pending_message(waiting, None, later)
         == "hand it in (waiting since 2026-09-09 00:00 UTC; no certificate is in use until then)"
     )
 
@@ -72,7 +72,7 @@ def test_a_certificate_without_a_lifetime_cannot_wait():
 
 
 def test_it_is_said_since_when_and_until_when():
-    assert describe(WAITING, lifetime(200), START + 170 * DAY) == {
+    assert pending_result(WAITING, lifetime(200), START + 170 * DAY) == {
         "for": "ask where it stays: hand it in",
         "since": "2026-09-09T00:00:00+00:00",
         "until": "2026-12-18T00:00:00+00:00",

@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Waiting
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Pending
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
@@ -121,7 +121,7 @@ def test_a_program_that_never_reads_may_answer(run, tmp_path):
 
 def test_exit_status_75_is_waiting(run):
     waiting = run("echo 'Ticket 4711 is open,' >&2; echo 'ask the security team' >&2; exit 75")
-    assert isinstance(waiting, Waiting)
+    assert isinstance(waiting, Pending)
     assert waiting.sentence == "sh says: Ticket 4711 is open, ask the security team"
     assert not waiting.changed and waiting.until is None
     assert run("exit 75").sentence == "sh waits for somebody (exit status 75)"

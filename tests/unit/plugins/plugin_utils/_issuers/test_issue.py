@@ -15,7 +15,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_request, make_request
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache as answers
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import Answers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import IssuedCache
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue as issuance
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
@@ -30,7 +31,9 @@ class Seller:
     """An issuer that remembers nothing, and counts what it sells."""
 
     def __init__(self, folder, authority=None, days=(-1, 90), knows_roots=True):
-        self.answers = str(folder / "answers")
+        self.cache_directory = str(folder / "answers")
+        self.cross_signing = NO_CROSS_SIGNING
+        self.remarks = []
         self.authority = authority or Authority()
         self.days = days
         self.knows_roots = knows_roots
@@ -112,8 +115,8 @@ def test_an_answer_that_clients_do_not_trust_any_more_is_not_used(tmp_path, csr)
 def test_an_answer_for_another_key_is_never_used(tmp_path, csr):
     seller = Seller(tmp_path)
     issue_once(seller, WANTED, csr, "web1")
-    with Answers(seller.answers).to(csr, seller.terms(WANTED)) as answer:
-        answer.keep(seller.authority.chain(NAMES, new_key()), issuance.utc_now())
+    with IssuedCache(seller.cache_directory).entry(csr, seller.terms(WANTED)) as entry:
+        entry.write(seller.authority.chain(NAMES, new_key()), issuance._now())
     assert issue_once(seller, WANTED, csr, "web1").is_new
 
 
@@ -135,7 +138,7 @@ def test_a_request_that_is_wrong_leaves_no_trace(tmp_path, csr):
     seller = Seller(tmp_path)
     with pytest.raises(TlsError, match="look at what the host is doing"):
         issue_once(seller, {**WANTED, "domains": ["other.example.org"]}, csr, "web1")
-    assert not os.path.exists(seller.answers)
+    assert not os.path.exists(seller.cache_directory)
 
 
 def test_where_nothing_can_be_kept_nothing_is_bought(tmp_path, csr):
@@ -158,13 +161,13 @@ def test_what_was_bought_is_used_though_it_cannot_be_kept(tmp_path, csr, monkeyp
     assert warning.endswith(": No space left on device; free some space there and run this again")
 
 
-@pytest.mark.parametrize("moment", ["keep", "record"])
+@pytest.mark.parametrize("moment", ["write", "record"])
 def test_a_private_ca_records_what_it_signs_once_whenever_it_is_killed(tmp_path, csr, monkeypatch, moment):
-    owner = {"keep": answers.Answer, "record": LocalCa}[moment]
+    owner = {"write": answers.CachedChain, "record": LocalCa}[moment]
     done = getattr(owner, moment)
 
     def die(*arguments):
-        if moment == "keep":
+        if moment == "write":
             done(*arguments)
         raise Killed
 

@@ -11,8 +11,9 @@ import datetime
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer, Issuer, PendingIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS, Issuer, open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS, open_issuer
 
 
 def test_without_configuration_there_is_a_local_ca(monkeypatch, tmp_path):
@@ -110,3 +111,13 @@ def test_every_issuer_has_what_an_issuer_has(name):
     assert methods >= {"roots", "terms", "issue", "record", "revoke"}
     assert all(callable(getattr(ISSUERS[name], method)) for method in methods)
     assert "type" not in ISSUERS[name].SETTINGS
+
+
+def test_the_issuers_fit_the_protocols(tmp_path):
+    settings = {
+        "manual": {"type": "manual", "directory": str(tmp_path)},
+        "acme": {"type": "acme", "folder": str(tmp_path)},
+    }
+    manual, acme, local_ca = (open_issuer(name, settings) for name in ("manual", "acme", "local"))
+    assert [isinstance(one, PendingIssuer) for one in (manual, acme, local_ca)] == [True, False, False]
+    assert [isinstance(one, AcmeIssuer) for one in (manual, acme, local_ca)] == [False, True, False]

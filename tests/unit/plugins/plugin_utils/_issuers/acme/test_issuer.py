@@ -34,7 +34,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_issued_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import client as acme_network
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client import Network
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import certificate_id
@@ -95,7 +95,7 @@ def csr(names=NAMES, key=None):
 def test_a_certificate_is_issued_that_clients_accept(acme, pebble, tmp_path):
     key = new_key()
     chain = acme().issue(request(), csr(key=key), "web1")
-    check_answer(chain, key.public_key(), request(), pebble.root(), datetime.datetime.now(datetime.timezone.utc))
+    check_issued_chain(chain, key.public_key(), request(), pebble.root(), datetime.datetime.now(datetime.timezone.utc))
     (tmp_path / "root.pem").write_bytes(pebble.root())
     (tmp_path / "chain.pem").write_bytes(chain)
     (tmp_path / "leaf.pem").write_bytes(chain)

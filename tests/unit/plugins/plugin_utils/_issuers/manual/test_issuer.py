@@ -36,7 +36,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request, public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Waiting
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Pending
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual import issuer as manual
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.outbox import Outbox
@@ -91,7 +91,7 @@ class Desk:
     def strays(self, **changes):
         """Return what is said of files that match nothing, while the server waits."""
         remarks = []
-        assert isinstance(self.ask(remarks=remarks, **changes), Waiting)
+        assert isinstance(self.ask(remarks=remarks, **changes), Pending)
         return remarks
 
     def files(self):
@@ -143,7 +143,7 @@ SHUFFLED = [ROOT.certificate, MIDDLE, LEAF]
 
 def test_a_request_is_handed_in_once_and_waits(desk):
     first = desk.ask()
-    assert isinstance(first, Waiting) and first.changed
+    assert isinstance(first, Pending) and first.changed
     assert first.sentence == (
         f"hand {desk.outbox}/www_web1.csr in to corporate, and put what comes back into {desk.inbox}"
     )
@@ -498,7 +498,7 @@ def test_an_expired_answer_is_refused(desk):
 def test_an_answer_to_a_withdrawn_request_is_named(desk):
     desk.ask()
     assert desk.issuer.withdraw("web1", "www") and not desk.issuer.withdraw("web1", "www")
-    assert desk.files() == [] and desk.issuer.waiting_names("web1") == []
+    assert desk.files() == [] and desk.issuer.pending_names("web1") == []
     path = desk.put("late.pem", to_pem(CHAIN))
     (said,) = desk.strays(csr=make_request(some_key(3), NAMES, {}))
     assert said.startswith(
@@ -517,7 +517,7 @@ def test_a_new_request_takes_the_place_of_the_one_before(desk):
     assert later.changed
     assert desk.files() == ["www_web1.csr", "www_web1.html", "www_web1.yml"]
     assert "new.example.org" in (desk.outbox / "www_web1.yml").read_text()
-    assert desk.issuer.waiting_names("web1") == ["www"]
+    assert desk.issuer.pending_names("web1") == ["www"]
     desk.put("late.pem", to_pem(CHAIN))
     (said,) = desk.strays(
         csr=make_request(some_key(3), [*NAMES, "new.example.org"], {}), domains=[*NAMES, "new.example.org"]
@@ -532,7 +532,7 @@ def test_what_nobody_answers_expires(desk, monkeypatch):
     monkeypatch.setattr(manual, "utc_now", lambda: later)
     desk.ask()
     assert desk.files() == ["www_web1.csr", "www_web1.html", "www_web1.yml"]
-    assert desk.issuer.waiting_names("web9") == []
+    assert desk.issuer.pending_names("web9") == []
     desk.put("late.pem", to_pem(ISSUING.chain(NAMES, some_key(9))))
     assert "nobody answered it for 30 days; have the CA revoke it" in desk.strays()[0]
 
@@ -541,7 +541,7 @@ def test_a_kept_key_is_answered_anew(desk):
     desk.put("first.pem", to_pem(CHAIN))
     first = desk.ask().chain[0]
     again = desk.ask(in_use=fingerprint(first))
-    assert isinstance(again, Waiting) and again.changed
+    assert isinstance(again, Pending) and again.changed
     path = desk.put("first again.pem", to_pem(CHAIN))
     assert desk.strays(in_use=fingerprint(first)) == []
     renewed = ISSUING.chain(NAMES, some_key(), days=(0, 90))
@@ -701,12 +701,12 @@ def test_an_inbox_that_cannot_be_read_is_told(desk, monkeypatch):
 
 
 def test_a_look_says_what_is_waited_for_and_does_nothing(desk):
-    assert desk.issuer.look(wanted(), desk.csr, "web1") is None
+    assert desk.issuer.find_pending(wanted(), desk.csr, "web1") is None
     assert not (desk.folder / "desk").exists()
     first = desk.ask()
-    assert desk.issuer.look(wanted(), desk.csr, "web1") == first._replace(changed=False)
+    assert desk.issuer.find_pending(wanted(), desk.csr, "web1") == first._replace(changed=False)
     path = desk.put("a.pem", to_pem(CHAIN))
-    assert desk.issuer.look(wanted(), desk.csr, "web1") is None
+    assert desk.issuer.find_pending(wanted(), desk.csr, "web1") is None
     assert path.exists()
 
 
@@ -757,6 +757,6 @@ def test_a_run_that_dies_at_any_step_leaves_the_next_one_its_work(desk, monkeypa
     if moment == "answered":
         assert result.chain == CHAIN
     if moment == "handed in":
-        assert isinstance(result, Waiting) and "requests.zip" in desk.files() and len(desk.files()) == 4
+        assert isinstance(result, Pending) and "requests.zip" in desk.files() and len(desk.files()) == 4
     else:
-        assert desk.files() == [] and desk.issuer.waiting_names("web1") == []
+        assert desk.files() == [] and desk.issuer.pending_names("web1") == []
