@@ -16,7 +16,7 @@ from ansible.utils.display import Display
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils._current_user import user
+from ansible_collections.evergreen.tls.plugins.plugin_utils._current_user import user_name
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import report, surveyed, text
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records import remove_old_records, write_record
@@ -85,7 +85,7 @@ def run_of(found, task_vars, now):
         "finished": now.isoformat(timespec="seconds"),
         "check_mode": False,  # in which nothing is recorded
         "controller": socket.gethostname(),
-        "user": user(),
+        "user": user_name(),
         "ansible": ansible_version,
         "playbooks": playbooks(),
         "play": task_vars.get("ansible_play_name"),

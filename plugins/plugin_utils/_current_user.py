@@ -10,8 +10,8 @@ import os
 import pwd
 
 
-def user() -> str:
-    """Return the name of the user who runs this, or the number of one without a name."""
+def user_name() -> str:
+    """Return the name of the effective user of this process, or its number where it has no name."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:

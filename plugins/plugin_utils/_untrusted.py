@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Values that others have put together: hosts, programs, people. They are read as if they had the shape that they should have."""
+"""Values that hosts, programs or people wrote, and that may be malformed.
+
+Code reads such a value as if it were well formed, and one message covers every way in which it is not.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,21 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
-MISSHAPEN = (ArithmeticError, AttributeError, LookupError, RecursionError, StopIteration, TypeError, ValueError)
+MALFORMED_INPUT_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
 
 
 @contextlib.contextmanager
-def shaped(sentence: str) -> t.Iterator[None]:
-    """Say *sentence* where a value turns out to have another shape than it is read with, or a part of it cannot be read."""
+def reject_malformed_input(message: str) -> t.Iterator[None]:
+    """Raise TlsError(message) where the code within fails over a malformed value, or itself raises TlsError."""
     try:
         yield
-    except (*MISSHAPEN, TlsError) as error:
-        raise TlsError(sentence) from error
+    except (*MALFORMED_INPUT_ERRORS, TlsError) as error:
+        raise TlsError(message) from error

@@ -18,12 +18,13 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Alone, Company
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import why_silent
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import harmless, validated_result
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import validated_result
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.arguments import validated
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import complaints
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import with_defaults
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 FOUND_BY_ANSIBLE = "discovered_interpreter_"
 # The modules whose work host_batch does, in the order in which they are done in one trip: each may need what was done before it.
@@ -65,7 +66,11 @@ class TlsAction(ActionBase):
             require_cryptography()
             return self.decide(self._arguments(), task_vars)
         except TlsError as error:
-            return {"failed": True, "msg": harmless(str(error)), **error.details}
+            return {
+                "failed": True,
+                "msg": escape_control_characters(str(error), keep_line_breaks=True),
+                **error.details,
+            }
         except OSError as error:
             return {"failed": True, "msg": str(system_error(error))}
 

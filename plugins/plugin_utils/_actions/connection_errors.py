@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import harmless
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 NOT_FOUND = 127  # the exit status of a shell that does not find a program
 LONGEST_COMPLAINT = 300
@@ -48,4 +48,4 @@ def why_silent(module: str, result: dict[str, t.Any]) -> str:
 def _last_line(printed: t.Any) -> str:
     """Return the last line of what was printed on a host, fit for people."""
     lines = str(printed or "").strip().splitlines()
-    return harmless(lines[-1][:LONGEST_COMPLAINT]) if lines else ""
+    return escape_control_characters(lines[-1][:LONGEST_COMPLAINT]) if lines else ""

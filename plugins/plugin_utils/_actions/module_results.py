@@ -12,8 +12,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import complaints
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import printable
-from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import shaped
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
+from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
 BOOL: dict[str, t.Any] = {"type": "bool"}
 TEXT: dict[str, t.Any] = {"type": "str"}
@@ -87,7 +87,7 @@ def validated_result(module: str, answer: dict[str, t.Any]) -> dict[str, t.Any]:
     spec = {**EVERYWHERE, **RESULT_SPECS[module]}
     if answer.get("failed") is True:  # as modules say it, and not in words that turn out to mean no
         spec = {name: {**kind, "required": False} for name, kind in spec.items()}
-    with shaped(f"the host does not answer {module} as it should; look at what it is doing"):
+    with reject_malformed_input(f"the host does not answer {module} as it should; look at what it is doing"):
         said = _without_nothing({name: answer[name] for name in spec if name in answer})
         checked = ArgumentSpecValidator(spec).validate(said)
     if checked.error_messages:
@@ -95,9 +95,11 @@ def validated_result(module: str, answer: dict[str, t.Any]) -> dict[str, t.Any]:
             f"the host does not answer {module} as it should: {complaints(checked)}; look at what it is doing"
         )
     understood = {name: checked.validated_parameters[name] for name in said}
-    understood.update({name: harmless(understood[name]) for name in ("msg", "reason") if name in understood})
+    lines = {name: understood[name] for name in ("msg", "reason") if name in understood}
+    understood.update({name: escape_control_characters(text, keep_line_breaks=True) for name, text in lines.items()})
     if "diff" in understood:
-        shown = {name: harmless(text) for name, text in understood["diff"].items() if isinstance(text, str)}
+        texts = {name: text for name, text in understood["diff"].items() if isinstance(text, str)}
+        shown = {name: escape_control_characters(text, keep_line_breaks=True) for name, text in texts.items()}
         understood["diff"] = {**understood["diff"], **shown}
     if understood.get("failed") and not understood.get("msg"):
         raise TlsError(f"{module} failed, and the host does not say why; look at what it is doing")
@@ -109,8 +111,3 @@ def _without_nothing(value: t.Any) -> t.Any:
     if isinstance(value, dict):
         return {key: _without_nothing(one) for key, one in value.items() if one is not None}
     return [_without_nothing(one) for one in value] if isinstance(value, list) else value
-
-
-def harmless(text: str) -> str:
-    """Return lines of text that people read, without what would play with their terminal."""
-    return "\n".join(map(printable, text.split("\n")))

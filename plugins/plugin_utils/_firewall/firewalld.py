@@ -32,7 +32,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules impo
     Ruleset,
     port_ranges,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import shaped
+from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
 
 class Firewalld(Firewall):
@@ -154,7 +154,7 @@ def select_zone(host: Transcript, zones: dict[str, str]) -> str:
 def default_interface(route: str, ipv6_route: str) -> str | None:
     """Return the interface with the default route, from the kernel's tables; IPv4's goes before IPv6's."""
     found = []
-    with shaped(
+    with reject_malformed_input(
         "/proc/net/route or ipv6_route holds what no kernel writes there; choose a zone, or look at what the host is doing"
     ):
         for line in route.splitlines()[1:]:
@@ -190,7 +190,7 @@ def parse_entries(listing: str) -> dict[str, str]:
 
 def parse_zone(listing: str, definitions: dict[str, str]) -> Ruleset:
     """Return the rules of a zone in the order in which firewalld asks them."""
-    with shaped(
+    with reject_malformed_input(
         "firewalld lists a zone or a service that is not understood here; choose another zone, or correct this one"
     ):
         return _zone_rules(parse_entries(listing), definitions)

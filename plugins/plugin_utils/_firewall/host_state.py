@@ -13,7 +13,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import shaped
+from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
 # has PROGRAM → whether it is installed
 # run PROGRAM ARGUMENT… → its exit status, and what it printed; only for what changes nothing
@@ -65,7 +65,7 @@ class Transcript:
 
     def add(self, answers: Answers) -> None:
         """Add answers of the host. Raises TlsError where one does not have the form of an answer."""
-        with shaped(SENSELESS):
+        with reject_malformed_input(SENSELESS):
             self.answers.update(
                 {tuple(map(from_wire, question)): _checked(question[0], told) for question, told in answers}
             )

@@ -26,7 +26,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules impo
     port_number,
     port_ranges,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import shaped
+from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
 NFT_VERDICTS = {
     **{word.lower(): verdict for word, verdict in IPTABLES_VERDICTS.items()},
@@ -60,7 +60,9 @@ def parse_nftables(text: str) -> list[BaseChain]:
 
     nft may add warnings behind its JSON. The handle of a rule is nft's.
     """
-    with shaped("`nft -j list ruleset` lists what is not understood here; choose another backend, or none"):
+    with reject_malformed_input(
+        "`nft -j list ruleset` lists what is not understood here; choose another backend, or none"
+    ):
         return _nft_bases(text)
 
 

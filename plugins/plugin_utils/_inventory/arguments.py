@@ -9,12 +9,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import MISSHAPEN
+from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import MALFORMED_INPUT_ERRORS
 
 
 def validated(validator: t.Any, arguments: t.Mapping[str, t.Any]) -> t.Any:
     """Return what an ArgumentSpecValidator finds. Raises TlsError for what it stumbles over itself, such as C(port: .inf)."""
     try:
         return validator.validate(arguments)
-    except MISSHAPEN as error:
+    except MALFORMED_INPUT_ERRORS as error:
         raise TlsError(f"a value is of a kind that does not belong there ({error}); correct the inventory") from error

@@ -24,7 +24,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_sign
     NO_CROSS_SIGNING,
     CrossSigning,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import printable
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 try:
     from cryptography import x509
@@ -104,7 +104,7 @@ def check_issued_chain(
 
 def _listed(names: set[str]) -> str:
     """Return names for an error. A host may ask for any number of names of any length."""
-    shown = [printable(name[:MAX_NAME_LENGTH_IN_ERROR]) for name in sorted(names)[:MAX_NAMES_IN_ERROR]]
+    shown = [escape_control_characters(name[:MAX_NAME_LENGTH_IN_ERROR]) for name in sorted(names)[:MAX_NAMES_IN_ERROR]]
     more = len(names) - MAX_NAMES_IN_ERROR
     return ", ".join([*shown, *([f"{more} more"] if more > 0 else [])])
 

@@ -32,7 +32,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending im
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import read_roots
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import printable
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
 from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import kill_process_group
 
 WAITS = 75  # EX_TEMPFAIL of sysexits.h: somebody has to act, ask again later
@@ -204,4 +204,4 @@ def _written(stream: t.IO[bytes], content: bytes) -> bytes:
 # not a parser: it accepts any text, or raises TlsError
 def _last_words(complaint: bytes) -> str:
     """Return the end of what a program complained of, on one line."""
-    return printable(" ".join(complaint.decode("utf-8", "replace").split()))[-SHOWN:]
+    return escape_as_one_line(complaint.decode("utf-8", "replace"))[-SHOWN:]

@@ -45,7 +45,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest
-from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import shaped
+from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
 try:
     from cryptography import x509
@@ -321,7 +321,7 @@ def _load_record(path: str) -> dict | None:
     content = read_file(path)
     if content is None:
         return None
-    with shaped(f"{path} is no record of a certificate; restore it from a backup"):
+    with reject_malformed_input(f"{path} is no record of a certificate; restore it from a backup"):
         record = json.loads(content)
         parse_chain(record["certificate"].encode())
         for moment in ("issued_at", "not_after", *(["revoked_at"] if record["revoked_at"] is not None else [])):

@@ -17,7 +17,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import is_signed_by, names_of
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import describe_key
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import printable
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 SHOWN = 6  # names of the server's certificate
 SHORT = 16  # digits of a fingerprint
@@ -51,7 +51,7 @@ def _called(certificate, depth: int) -> str:
     if not names:
         return _name(certificate.subject)
     more = [f"{len(names) - SHOWN} more"] if len(names) > SHOWN else []
-    return printable(", ".join([*names[:SHOWN], *more]))
+    return escape_control_characters(", ".join([*names[:SHOWN], *more]))
 
 
 def _described(certificate, now: datetime.datetime) -> str:
@@ -67,4 +67,4 @@ def _described(certificate, now: datetime.datetime) -> str:
 
 
 def _name(name) -> str:
-    return printable(common_name(name))
+    return escape_control_characters(common_name(name))

@@ -18,7 +18,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.chain_tree import draw_chain
-from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import shaped
+from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
 try:
     from cryptography.exceptions import InternalError, UnsupportedAlgorithm
@@ -29,7 +29,9 @@ except ImportError:  # the controller's requirements name it; action plugins say
 
 def describe_exhibits(told: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return the result of certificate_info, given what the host told."""
-    with shaped("the host does not tell of its certificates as certificate_info does; look at what it is doing"):
+    with reject_malformed_input(
+        "the host does not tell of its certificates as certificate_info does; look at what it is doing"
+    ):
         now = parse_date(told["now"])
         if now is None:
             raise ValueError(told["now"])

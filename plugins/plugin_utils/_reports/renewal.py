@@ -15,7 +15,10 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import printable
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import (
+    escape_as_one_line,
+    escape_control_characters,
+)
 
 STATES = ("renewed", "repaired", "waiting", "failed", "untouched", "fine")
 WORST_FIRST = ("failed", "untouched", "waiting", "renewed", "repaired")  # where there is something to tell
@@ -101,7 +104,7 @@ def _due(found: t.Any) -> dict[str, dict[str, list]]:
     for row in _list(_get(found, "endpoints")):
         host = _get(row, "host")
         if isinstance(host, str) and _get(row, "state") != "fine":
-            due.setdefault(str(host), {}).setdefault(_said(_get(row, "request")), []).append(row)
+            due.setdefault(str(host), {}).setdefault(_one_line(_get(row, "request")), []).append(row)
     return due
 
 
@@ -120,7 +123,7 @@ def _outcomes(host: str, rows: dict[str, list], left: dict[str, t.Any], check_mo
     """Return what became of the requests of a host."""
     obtained, served = (_items(left[name]) for name in LEFT_BY_A_RUN[:2])
     trouble = (
-        _said(left["renew_failed"] or None)
+        _one_line(left["renew_failed"] or None)
         or _trouble(left["certificate_obtained"])
         or _trouble(left["certificate_served"])
     )
@@ -152,19 +155,21 @@ def _outcome(host: str, request: str, obtained: t.Any, served: t.Any, rows: list
     waiting = _get(obtained, "waiting")
     failures = [_complaint(item) for item in (obtained, served) if _has_failed(item)]
     if failures:
-        put_back = _said(_get(served, "put_back")) or None
+        put_back = _one_line(_get(served, "put_back")) or None
         reason = ". ".join(failures)
         if put_back and put_back not in reason:
             reason += f". {put_back} is served again"
         return outcome._replace(state="failed", reason=reason, unproved=_has_failed(served), put_back=put_back)
     if waiting:
-        reason = _said(_get(waiting, "for")) or _said(_get(obtained, "msg")) or _said(waiting)
+        reason = _one_line(_get(waiting, "for")) or _one_line(_get(obtained, "msg")) or _one_line(waiting)
         return outcome._replace(state="waiting", reason=reason, since=_moment(_get(waiting, "since")))
     if _is(obtained, "due") and _is(obtained, "changed"):
-        reason = _said(_get(obtained, "reason")) or _said(_get(obtained, "msg"))
-        return new._replace(state="renewed", reason="; ".join(filter(None, [reason, _said(_get(served, "exported"))])))
-    changes = [_said(_get(item, "msg")) for item in (obtained, served) if _is(item, "changed")]
-    changes = [_said(_get(served, "exported")), *changes] if changes else []
+        reason = _one_line(_get(obtained, "reason")) or _one_line(_get(obtained, "msg"))
+        return new._replace(
+            state="renewed", reason="; ".join(filter(None, [reason, _one_line(_get(served, "exported"))]))
+        )
+    changes = [_one_line(_get(item, "msg")) for item in (obtained, served) if _is(item, "changed")]
+    changes = [_one_line(_get(served, "exported")), *changes] if changes else []
     if changes:
         repaired = new if new.until else outcome
         return repaired._replace(state="repaired", reason="; ".join(dict.fromkeys(filter(None, changes))))
@@ -176,13 +181,13 @@ def _items(registered: t.Any) -> dict[str | int, t.Any]:
     items: dict[str | int, t.Any] = {}
     for place, item in enumerate(_list(_get(registered, "certificates"))):
         if isinstance(item, collections.abc.Mapping):
-            items[_said(_get(item, "name")) or place] = item
+            items[_one_line(_get(item, "name")) or place] = item
     return items
 
 
 def _reason_of_host(rows: dict[str, list]) -> str:
     """Return why the survey could not tell what a host has to serve, a better sentence than that of the task that fails for it."""
-    return next((_said(_get(row, "reason")) for row in rows.get("", []) if _get(row, "state") == "unknown"), "")
+    return next((_one_line(_get(row, "reason")) for row in rows.get("", []) if _get(row, "state") == "unknown"), "")
 
 
 def _is_put_in_place(obtained: t.Any) -> bool:
@@ -197,7 +202,7 @@ def _trouble(registered: t.Any) -> str:
 
 def _complaint(item: t.Any) -> str:
     """Return the sentence with which something failed."""
-    sentence = _said(_get(item, "msg"))
+    sentence = _one_line(_get(item, "msg"))
     if _is(item, "unreachable"):
         return f"it cannot be logged in to: {sentence or 'no reason given'}; put that right and {AGAIN}"
     return sentence or NO_REASON
@@ -263,7 +268,7 @@ def _line(outcome: Outcome, check_mode: bool) -> tuple[str, str, str, str, str]:
     end = _readable(outcome.until) if outcome.until else "-"
     return (
         _word(outcome.state, check_mode),
-        printable(outcome.host),
+        escape_control_characters(outcome.host),
         outcome.request or "-",
         end,
         since + outcome.reason,
@@ -280,7 +285,7 @@ def _enumerated(names: list[str]) -> str:
     >>> _enumerated(["web1", "web2", "web3", "web4", "web5"])
     'web1, web2, web3 and 2 more'
     """
-    hosts = [printable(name) for name in names]
+    hosts = [escape_control_characters(name) for name in names]
     if len(hosts) > 4:
         return f"{', '.join(hosts[:3])} and {len(hosts) - 3} more"
     return " and ".join(filter(None, [", ".join(hosts[:-1]), hosts[-1]]))
@@ -323,6 +328,6 @@ def _list(value: t.Any) -> list | tuple:
     return value if isinstance(value, (list, tuple)) else []
 
 
-def _said(value: t.Any) -> str:
-    """Return what somebody or something said, on one line that cannot play with the terminal."""
-    return printable(" ".join(str(value).split())) if value is not None else ""
+def _one_line(value: t.Any) -> str:
+    """Return a value as text on one line, without control characters; None is no text."""
+    return "" if value is None else escape_as_one_line(str(value))

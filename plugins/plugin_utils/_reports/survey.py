@@ -32,7 +32,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.arguments
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct, complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import advice, open_issuer, with_defaults
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import printable
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 AT_ONCE = 500  # handshakes, so that hundreds of dead hosts cost one timeout
 # What is found of an endpoint, the worst first.
@@ -233,7 +233,7 @@ def table(findings: list[Finding], width: int, most: int) -> str:
     widths = [max(len(line[column]) for line in lines) for column in range(4)] if lines else []
     rows = ["  ".join([*(cell.ljust(size) for cell, size in zip(line, widths)), line[4]]) for line in lines]
     left_out = [f"… and {len(seen) - len(shown)} more"] if len(shown) < len(seen) else []
-    return "\n".join([*(printable(row)[:width] for row in rows), *left_out, summary(findings)])
+    return "\n".join([*(escape_control_characters(row)[:width] for row in rows), *left_out, summary(findings)])
 
 
 class Progress:

@@ -22,7 +22,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import DNS, HTTP, Answer, check_challenge
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns01 import WAITING, DnsAnswers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import Place
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import printable
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
 from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import kill_process_group
 
 SHOWN = 400  # characters of what a program said, the last ones
@@ -142,5 +142,5 @@ def words_of(command: t.Any, option: str) -> list[str]:
 def _said(output: t.BinaryIO) -> str:
     size = output.seek(0, os.SEEK_END)
     output.seek(max(0, size - 4 * SHOWN))
-    text = printable(" ".join(output.read().decode("utf-8", "replace").split()))
+    text = escape_as_one_line(output.read().decode("utf-8", "replace"))
     return f": {text[-SHOWN:]}" if text else ""

@@ -23,8 +23,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     Unreachable,
-    printable,
     problem,
+    words_of_ca,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import (
     PATIENCE,
@@ -83,7 +83,7 @@ class Reply(t.NamedTuple):
             found = None
         if not isinstance(found, dict):
             raise TlsError(
-                f"{self.url} does not answer as an ACME server does, but with {printable(self.body[:60].decode(errors='replace'))!r}; "
+                f"{self.url} does not answer as an ACME server does, but with {words_of_ca(self.body[:60].decode(errors='replace'))!r}; "
                 "see that directory is the address of an ACME directory, and that no proxy answers in its place"
             )
         return found
@@ -228,7 +228,7 @@ class Network:
                 requests.exceptions.MissingSchema,
             ) as error:
                 raise TlsError(
-                    f"{printable(url)!r} is no address of an ACME server; correct the directory of the issuer"
+                    f"{words_of_ca(url)!r} is no address of an ACME server; correct the directory of the issuer"
                 ) from error
             except requests.exceptions.RequestException as error:
                 if isinstance(error, requests.exceptions.SSLError) and not _is_cut_off(error):
@@ -342,7 +342,7 @@ def _why(error: BaseException) -> str:
         return reason.verify_message
     if isinstance(reason, OSError) and reason.strerror:
         return reason.strerror
-    words = printable(reason.args[-1] if getattr(reason, "args", ()) else reason)
+    words = words_of_ca(reason.args[-1] if getattr(reason, "args", ()) else reason)
     return re.sub(r"^.*(\[Errno -?[0-9]+\] |\): )", "", words).rstrip(")")
 
 

@@ -33,8 +33,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.accoun
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     REMEDIES,
     Problem,
-    printable,
     problem,
+    words_of_ca,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import Answer
@@ -319,7 +319,7 @@ class Order:
         for challenge in offered:
             if challenge.get("type") == kind and isinstance(challenge.get("url"), str):
                 return challenge
-        kinds = ", ".join(sorted(printable(one.get("type")) for one in offered)) or "nothing"
+        kinds = ", ".join(sorted(words_of_ca(one.get("type")) for one in offered)) or "nothing"
         raise TlsError(
             f"{self.about}: for {name} the CA accepts {kinds}, and the solver of the issuer does {kind}; choose another solver"
         )
@@ -349,7 +349,7 @@ class Order:
                 for one in authorization.get("challenges") or []
                 if isinstance(one, dict) and isinstance(one.get("error"), dict)
             ]
-            untold = {"detail": f"its authorization is {printable(authorization.get('status'))}"}
+            untold = {"detail": f"its authorization is {words_of_ca(authorization.get('status'))}"}
             parts.append({**(errors[0] if errors else untold), "identifier": {"value": _name(authorization)}})
         return problem(self.about, {"type": "compound", "subproblems": parts}, status=403)
 
@@ -359,7 +359,7 @@ class Order:
             return problem(self.about, order["error"], status=403)
         failed = [self._authorization(url) for url in order.get("authorizations") or []]
         failed = [one for one in failed if one.get("status") not in ("valid", "pending")]
-        untold = {"detail": f"the order is {printable(order.get('status'))}"}
+        untold = {"detail": f"the order is {words_of_ca(order.get('status'))}"}
         return self._spoilt(failed) if failed else problem(self.about, untold, status=403)
 
     def _profile(self, profile: str) -> str:
@@ -444,7 +444,7 @@ def _normal(value: t.Any) -> str:
     try:
         return ipaddress.ip_address(value).compressed
     except ValueError:
-        return printable(value).lower()
+        return words_of_ca(value).lower()
 
 
 def _name(authorization: dict[str, t.Any]) -> str:

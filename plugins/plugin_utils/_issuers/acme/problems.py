@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 PREFIX = "urn:ietf:params:acme:error:"
 LONGEST = 600  # characters of one explanation
@@ -72,8 +73,8 @@ def problem(what: str, document: t.Any, status: int = 0, wait: float | None = No
         words = explanation(part, 0)
         said.append(f"{name}: {words}" if name else words)
     page = link or document.get("instance")
-    if page and code in ("userActionRequired", "rateLimited") and printable(page) not in " ".join(said):
-        said.append(f"see {printable(page)}")
+    if page and code in ("userActionRequired", "rateLimited") and words_of_ca(page) not in " ".join(said):
+        said.append(f"see {words_of_ca(page)}")
     cause = next((one for one in [code, *(code_of(part) for _name, part in parts)] if one in REMEDIES), "")
     words = "; ".join(said)
     remedy = REMEDIES.get(cause, REMEDIES["serverInternal"] if status >= 500 else OTHERWISE)
@@ -82,7 +83,7 @@ def problem(what: str, document: t.Any, status: int = 0, wait: float | None = No
 
 def explanation(document: dict, status: int) -> str:
     """Return what the CA says, and the kind of its refusal in brackets."""
-    words = printable(document.get("detail") or document.get("title") or "the CA gives no reason")
+    words = words_of_ca(document.get("detail") or document.get("title") or "the CA gives no reason")
     kind = code_of(document) or (f"HTTP {status}" if status else "")
     return f"{words} ({kind})" if kind else words
 
@@ -91,7 +92,7 @@ def subproblems(document: dict) -> list[tuple[str, dict]]:
     """Return the names that a problem is about, each with what is said of it."""
     parts = document.get("subproblems")
     return [
-        (printable((part.get("identifier") or {}).get("value") or ""), part)
+        (words_of_ca((part.get("identifier") or {}).get("value") or ""), part)
         for part in (parts if isinstance(parts, list) else [])
         if isinstance(part, dict) and isinstance(part.get("identifier") or {}, dict)
     ]
@@ -99,11 +100,10 @@ def subproblems(document: dict) -> list[tuple[str, dict]]:
 
 def code_of(document: dict) -> str:
     """Return the kind of a refusal, such as C(rateLimited)."""
-    return printable(str(document.get("type") or "")).removeprefix(PREFIX).replace("about:blank", "")
+    return words_of_ca(str(document.get("type") or "")).removeprefix(PREFIX).replace("about:blank", "")
 
 
-def printable(text: t.Any) -> str:
-    """Return words of the CA on one line, without what could play with a terminal."""
-    words = "".join(character if character.isprintable() else " " for character in str(text))
-    words = " ".join(words.split()).rstrip(". ")
+def words_of_ca(text: t.Any) -> str:
+    """Return text of the CA on one line, without control characters and the full stop, LONGEST characters at most."""
+    words = " ".join(escape_control_characters(str(text), replacement=" ").split()).rstrip(". ")
     return words if len(words) <= LONGEST else f"{words[:LONGEST]}…"

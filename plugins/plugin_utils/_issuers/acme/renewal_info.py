@@ -29,7 +29,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.accoun
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     Problem,
     Unreachable,
-    printable,
+    words_of_ca,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import RenewalAdvice
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
@@ -174,7 +174,7 @@ class Renewals:
             chosen = found[0] + (found[1] - found[0]) * random.SystemRandom().random()  # forks would draw the same
             told.update(window=[start, end], chosen=chosen.replace(microsecond=0).isoformat())
         explanation = document.get("explanationURL")
-        told["explanation"] = printable(explanation) if isinstance(explanation, str) else None
+        told["explanation"] = words_of_ca(explanation) if isinstance(explanation, str) else None
         return told
 
     def _entries(self, host: str, request: str) -> dict[str, dict[str, t.Any]]:

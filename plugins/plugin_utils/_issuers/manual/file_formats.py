@@ -31,7 +31,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der im
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import open_key
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import printable
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 try:
     from cryptography import x509
@@ -293,4 +293,4 @@ def _is_request(der: bytes) -> bool:
 
 
 def _shown(name: str) -> str:
-    return printable(name[-100:])
+    return escape_control_characters(name[-100:])

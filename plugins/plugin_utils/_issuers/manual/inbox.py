@@ -27,7 +27,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file
     contents,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queue import ANSWERED, WAITING
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import printable
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 MOST_FILES = 10_000
 KEY = (
@@ -68,9 +68,9 @@ def strays(entries: list[Entry], records: dict[str, dict[str, t.Any]]) -> list[s
             if reason := _why_stray(leaf, records.get(key_of(leaf))):
                 reasons.append(reason)
         if idle and entry.certificates and not entry.leaves() and not _has_helped(entry, records):
-            names = ", ".join(printable(common_name(one.subject)) for one in entry.authorities())
+            names = ", ".join(escape_control_characters(common_name(one.subject)) for one in entry.authorities())
             reasons.append(f"the CA {names} signed nothing that was asked for here; remove this file")
-        said += [f"{printable(entry.path)}: {reason}" for reason in dict.fromkeys(reasons)]
+        said += [f"{escape_control_characters(entry.path)}: {reason}" for reason in dict.fromkeys(reasons)]
     return said
 
 
@@ -105,7 +105,7 @@ def _why_stray(leaf: t.Any, record: dict[str, t.Any] | None) -> str:
     names = []
     with contextlib.suppress(TlsError):
         names = sorted(names_of(leaf))
-    about = f"the certificate for {printable(', '.join(names) or common_name(leaf.subject))}"
+    about = f"the certificate for {escape_control_characters(', '.join(names) or common_name(leaf.subject))}"
     if record is None:
         return (
             f"{about} belongs to no key that waits here; have the CA sign a request of the outbox, or remove this file"

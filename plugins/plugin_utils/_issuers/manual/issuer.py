@@ -39,7 +39,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked, read_file
-from ansible_collections.evergreen.tls.plugins.plugin_utils._current_user import user
+from ansible_collections.evergreen.tls.plugins.plugin_utils._current_user import user_name
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_issued_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
@@ -209,7 +209,7 @@ class Manual:
             "csr": csr.decode(),
             "reason": request.get("reason") or "a certificate is needed",
             "by": valid["not_after"] if valid else None,
-            "asked_by": self.settings["asked_by"] or f"{user()} on {socket.gethostname()}",
+            "asked_by": self.settings["asked_by"] or f"{user_name()} on {socket.gethostname()}",
             "handed_in": now.isoformat(timespec="seconds"),
             "stem": stem_of(request["name"], host, key, stems),
             "earlier": earlier,
