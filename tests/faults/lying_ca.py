@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
 from ansible_collections.evergreen.tls.tests.faults.scenarios import ISSUING, NAMES, ROOT, PublicKey
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import (
@@ -57,17 +57,17 @@ def leaf_and(
     *above: x509.Certificate, by: Authority = ISSUING, names: t.Sequence[str] = (*NAMES,), **options: t.Any
 ) -> t.Callable:
     """Return what answers with a certificate and others."""
-    return lambda csr: to_pem([by.leaf(names, PublicKey(load_request(csr)), **options), *above])
+    return lambda csr: to_pem([by.leaf(names, PublicKey(load_csr(csr)), **options), *above])
 
 
 def chain_of(by: Authority = ISSUING, names: t.Sequence[str] = (*NAMES,), **options: t.Any) -> t.Callable:
     """Return what answers with a chain."""
-    return lambda csr: to_pem(by.chain(names, PublicKey(load_request(csr)), **options))
+    return lambda csr: to_pem(by.chain(names, PublicKey(load_csr(csr)), **options))
 
 
 def certificates(csr: bytes) -> list:
     """Return an honest chain from a CA that is three levels deep, and its root."""
-    return [*LOWEST.chain(NAMES, PublicKey(load_request(csr))), ROOT.certificate]
+    return [*LOWEST.chain(NAMES, PublicKey(load_csr(csr))), ROOT.certificate]
 
 
 def pile(*order: int) -> t.Callable:
@@ -120,7 +120,7 @@ def broken(csr: bytes) -> bytes:
 
 def changed_after_signing(csr: bytes) -> bytes:
     """Return a chain whose leaf was changed once it was signed, to be valid for longer."""
-    leaf = ISSUING.leaf(NAMES, PublicKey(load_request(csr)), days=(-1, 90))
+    leaf = ISSUING.leaf(NAMES, PublicKey(load_csr(csr)), days=(-1, 90))
     end, later = (f"{NOW + days * DAY:%y%m%d%H%M%SZ}".encode() for days in (90, 900))
     forged = leaf.public_bytes(Encoding.DER).replace(end, later)
     assert forged != leaf.public_bytes(Encoding.DER)
@@ -130,7 +130,7 @@ def changed_after_signing(csr: bytes) -> bytes:
 def for_other_kinds_of_names(csr: bytes) -> bytes:
     """Return the certificate of a server that is a person, too."""
     kinds = [*map(x509.DNSName, NAMES), x509.RFC822Name("ops@bank.example")]
-    subject, key = named(NAMES[0]), load_request(csr).public_key()
+    subject, key = named(NAMES[0]), load_csr(csr).public_key()
     names = x509.SubjectAlternativeName(kinds)
     leaf = ISSUING.sign(subject, key, (-1, 90), x509.BasicConstraints(False, None), extensions=[names])
     return to_pem([leaf, ISSUING.certificate])
@@ -261,7 +261,7 @@ LIES: dict[str, tuple[t.Callable[[bytes], bytes], str]] = {
 def _signed_by_nobody(csr: bytes) -> x509.Certificate:
     """Return the certificate of the key, as one that has signed itself would look."""
     lonely = Authority(NAMES[0])
-    return lonely.leaf(NAMES, PublicKey(load_request(csr)))
+    return lonely.leaf(NAMES, PublicKey(load_csr(csr)))
 
 
 # What is put right.

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request, public_bytes
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
 from ansible_collections.evergreen.tls.tests.faults.scenarios import NAMES, ROOT
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import USAGES, digest_for, key_pem, named, some_key
 
@@ -52,7 +53,7 @@ def request(
 
 def changed(old: bytes, new: bytes) -> bytes:
     """Return an honest request in which some bytes are others."""
-    content = x509.load_pem_x509_csr(make_request(KEY, NAMES, {})).public_bytes(Encoding.DER)
+    content = x509.load_pem_x509_csr(make_csr(KEY, NAMES, {})).public_bytes(Encoding.DER)
     assert old in content
     return x509.load_der_x509_csr(content.replace(old, new)).public_bytes(Encoding.PEM)
 

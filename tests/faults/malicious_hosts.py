@@ -14,7 +14,7 @@ import subprocess
 import sys
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.tests.conftest import make_collections
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
 
@@ -54,7 +54,7 @@ def honest(host: str) -> Answers:
             "changed": True,
             "due": True,
             "reason": "there is no certificate yet",
-            "csr": make_request(some_key(), [domain_of(host)], {}).decode(),
+            "csr": make_csr(some_key(), [domain_of(host)], {}).decode(),
         },
         "certificate_install": {
             "changed": True,

@@ -50,14 +50,12 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
     describe_chain,
     parse_chain,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr, make_csr, requested_names
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
     describe_key,
     load_key,
-    load_request,
-    make_request,
     public_bytes,
     public_pem,
-    requested_names,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import check_request_name
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import renewal_time, why_renew
@@ -139,7 +137,7 @@ KEY = some_key()
 ROOT = Authority("Fed Root CA")
 ISSUING = Authority("Fed Issuing CA", above=ROOT)
 CHAIN = ISSUING.chain(NAMES, KEY)
-CSR = make_request(KEY, NAMES, {})
+CSR = make_csr(KEY, NAMES, {})
 WANTED = complete_request(
     ArgumentSpecValidator(REQUEST["options"]).validate({"name": "www", "domains": NAMES}).validated_parameters
 )
@@ -712,8 +710,8 @@ OTHER_KEYS = tuple(
 )
 CSRS = (
     CSR,
-    make_request(some_key(0, "Ed25519"), NAMES, {}),
-    make_request(some_key(0, "RSA"), NAMES, {"organization_name": "Évergreen"}),
+    make_csr(some_key(0, "Ed25519"), NAMES, {}),
+    make_csr(some_key(0, "RSA"), NAMES, {"organization_name": "Évergreen"}),
 )
 LISTINGS = (
     *(
@@ -964,7 +962,7 @@ PARSERS = (
     Parser("cross_signing", "the certificates that an issuer adds", read_chain_extra, (ISSUING.pem, PEM), "der"),
     Parser("keys", "a private key", read_key, (*KEYS, *OTHER_KEYS), "der"),
     Parser(
-        "keys", "a signing request", lambda content: requested_names(load_request(content)), CSRS, "der", signed_by(KEY)
+        "keys", "a signing request", lambda content: requested_names(load_csr(content)), CSRS, "der", signed_by(KEY)
     ),
     Parser("preparation", "a signing request that waits", read_waiting_request, CSRS, "der", signed_by(KEY)),
     Parser("installation", "the chain in use", read_chain_in_use, (PEM,), "der"),

@@ -12,7 +12,7 @@ import shutil
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr
 from ansible_collections.evergreen.tls.tests.faults.programs import Programs, Run
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 
@@ -83,7 +83,7 @@ class Host:
     def sign(self, csr: str, request: dict, days: tuple[int, int] = FRESH) -> str:
         """Return the chain that the CA issues."""
         self.issued += 1
-        leaf = ISSUING.leaf(request["domains"], PublicKey(load_request(csr.encode())), days=days)
+        leaf = ISSUING.leaf(request["domains"], PublicKey(load_csr(csr.encode())), days=days)
         return to_pem([leaf, ISSUING.certificate]).decode()
 
     def converge(self, request: dict) -> dict:

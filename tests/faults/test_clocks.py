@@ -22,7 +22,7 @@ from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action import certificate_install, certificate_issue, certificate_request
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_before
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue as issuance
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
@@ -250,8 +250,8 @@ def test_a_controller_whose_clock_was_ahead_gives_nothing_that_is_not_valid_yet(
     issuer = open_issuer("local", {"local": {"type": "local_ca", "directory": str(tmp_path)}})
     defaults = {name: option.get("default") for name, option in REQUEST["options"].items()}
     wanted = {**defaults, **plain(None)}
-    csr = make_request(some_key(), NAMES, {})
-    issuance.issue_once(issuer, wanted, make_request(some_key(), NAMES, {}), "web1")
+    csr = make_csr(some_key(), NAMES, {})
+    issuance.issue_once(issuer, wanted, make_csr(some_key(), NAMES, {}), "web1")
     now, ahead = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=10)
     with monkeypatch.context() as wrong:
         for module in (issuance, local_ca):

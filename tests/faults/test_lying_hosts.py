@@ -16,7 +16,7 @@ import pytest
 from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action.certificate_issue import ActionModule
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.tests.conftest import ROOT
 from ansible_collections.evergreen.tls.tests.faults import lying_requests
 from ansible_collections.evergreen.tls.tests.faults.malicious_hosts import (
@@ -48,7 +48,7 @@ UNPROVED = "seen from the controller: {domain} at 127.0.0.1 port 1: nothing list
 
 def ask_for_bank(answers):
     """Say with the first answer that the inventory wants another name, and ask for that."""
-    request = make_request(some_key(), ["bank.example"], {}).decode()
+    request = make_csr(some_key(), ["bank.example"], {}).decode()
     asked = instead("certificate_request", csr=request)(answers)
     return everywhere(ansible_facts={"certificate_requests": BANK})(asked)
 

@@ -24,7 +24,7 @@ from acme import jws
 from cryptography import x509
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import requested_names
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import requested_names
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 
 OWN_ROOT = Authority("Root CA of the server itself")

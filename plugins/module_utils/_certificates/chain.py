@@ -20,11 +20,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     not_before,
     parse_certificate,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
-    alternative_names,
-    describe_key,
-    public_bytes,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import describe_key, public_bytes
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import alternative_names
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 

@@ -11,6 +11,11 @@ import re
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
+try:
+    from cryptography import x509
+except ImportError:  # reported by require_cryptography() before anything here is called
+    pass
+
 REQUEST_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
@@ -39,3 +44,16 @@ def check_request_name(name: str) -> str:
             "hyphens and underscores, 128 at most, and begin with a letter, digit or underscore"
         )
     return name
+
+
+def alternative_names(names) -> set[str]:
+    """Return the DNS names and addresses of a subject alternative name; other kinds keep their kind's name."""
+    found = set()
+    for name in names:
+        if isinstance(name, x509.DNSName):
+            found.add(name.value.lower())
+        elif isinstance(name, x509.IPAddress):
+            found.add(name.value.compressed)
+        else:
+            found.add(f"{type(name).__name__}:{name.value}")
+    return found

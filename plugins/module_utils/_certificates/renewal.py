@@ -13,8 +13,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import check_chain, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
     describe_key,
+    describe_requested_key,
     load_key,
-    wanted_kind,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
@@ -82,8 +82,8 @@ def why_replace(
         check_chain(chain, public_key, wanted["domains"], now, roots, wanted.get("allowed_domains") or ())
     except TlsError as error:
         return str(error)
-    if describe_key(public_key) != wanted_kind(wanted):
-        return f"its key is {describe_key(public_key)}, and {wanted_kind(wanted)} is wanted"
+    if describe_key(public_key) != describe_requested_key(wanted):
+        return f"its key is {describe_key(public_key)}, and {describe_requested_key(wanted)} is wanted"
     if issuer is not None and issuer != wanted["issuer"]:
         return f"it was issued by {issuer}, and {wanted['issuer']} is wanted"
     start, end = not_before(chain[0]), not_after(chain[0])

@@ -19,17 +19,19 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of, parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import (
     challenge_password,
-    describe_key,
-    load_key,
-    load_request,
-    make_key,
-    make_request,
-    public_bytes,
+    load_csr,
+    make_csr,
     requested_names,
     subject_name,
-    wanted_kind,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
+    describe_key,
+    describe_requested_key,
+    load_key,
+    make_key,
+    public_bytes,
     write_key,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_renew
@@ -233,11 +235,11 @@ def waiting_request(store, wanted):
         return None
     try:
         store.check_private("next", wanted)
-        public_key, request = store.private_key("next").public_key(), load_request(csr)
+        public_key, request = store.private_key("next").public_key(), load_csr(csr)
         fits = (
             csr.isascii()
             and public_bytes(public_key) == public_bytes(request.public_key())
-            and describe_key(public_key) == wanted_kind(wanted)
+            and describe_key(public_key) == describe_requested_key(wanted)
             and (wanted["reuse_key"] or not is_in_use(store, public_key))
             and requested_names(request) == set(wanted["domains"])
             and request.subject == subject_name(wanted["domains"], wanted)
@@ -262,7 +264,7 @@ def new_request(store, wanted):
     """Make a key, or take the present one if it is to be kept, and return the signing request that waits beside it."""
     check_passphrase_expected(store, wanted)
     key = kept_key(store, wanted) or load_key(make_key(wanted))
-    csr = make_request(key, wanted["domains"], wanted)
+    csr = make_csr(key, wanted["domains"], wanted)
     store.prepare({**sealed(key, wanted), "request.csr": csr, "issuer": wanted["issuer"].encode()}, wanted)
     return csr
 
@@ -278,7 +280,7 @@ def kept_key(store, wanted):
         key = store.private_key(current)
     except TlsError:
         return None
-    return key if describe_key(key.public_key()) == wanted_kind(wanted) else None
+    return key if describe_key(key.public_key()) == describe_requested_key(wanted) else None
 
 
 # not a parser: it reads what the collection has made or checked

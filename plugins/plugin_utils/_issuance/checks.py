@@ -10,11 +10,10 @@ import datetime
 import ipaddress
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import check_chain, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr, requested_names
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
     describe_key,
-    load_request,
-    requested_names,
-    wanted_kind,
+    describe_requested_key,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_address, probe_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
@@ -50,7 +49,7 @@ def check_csr(csr: bytes, request: Request) -> PublicKey:
         raise TlsError(
             f"the signing request for {request['name']} has {len(csr)} bytes; look at what the host is doing"
         )
-    parsed = load_request(csr)
+    parsed = load_csr(csr)
     csr_names, names = requested_names(parsed), set(request["domains"])
     if csr_names != names:
         raise TlsError(
@@ -58,7 +57,7 @@ def check_csr(csr: bytes, request: Request) -> PublicKey:
             "if the inventory is right, look at what the host is doing"
         )
     public_key = parsed.public_key()
-    kind, expected_kind = describe_key(public_key), wanted_kind(request)
+    kind, expected_kind = describe_key(public_key), describe_requested_key(request)
     if kind != expected_kind:
         raise TlsError(
             f"the host offers a key of type {kind}, and the inventory says {expected_kind}; look at what the host is doing"

@@ -24,13 +24,12 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import (
     general_names,
-    load_request,
-    open_key,
-    public_bytes,
+    load_csr,
     subject_name,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import open_key, public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
@@ -118,7 +117,7 @@ class LocalCa:
                     f"the CA in {self.directory} expires on {not_after(issuing):%Y-%m-%d}, before a certificate of {lifetime.days} "
                     "days would; ask for a shorter lifetime, or move the folder away to have a new CA made"
                 )
-            certificate = self._leaf(request, load_request(csr).public_key(), now, lifetime, issuing).sign(
+            certificate = self._leaf(request, load_csr(csr).public_key(), now, lifetime, issuing).sign(
                 key, hashes.SHA256()
             )
             self._refresh_crl(key, issuing)

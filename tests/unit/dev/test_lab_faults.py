@@ -18,7 +18,7 @@ import urllib.request
 
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import new_key
 from ansible_collections.evergreen.tls.tests.unit.pebble import failing, running
@@ -53,7 +53,7 @@ def issue(pebble, proxy, tmp_path):
         issuer = open_issuer("ca", {"ca": {**settings, "solver": {"type": "http", "check": False}}})
         pebble.hosts.thumbprint = issuer.thumbprint()
         request = {"name": "www", "domains": [NAME], "issuer": "ca", "type": "ECC"}
-        return issuer.issue(request, make_request(new_key(), [NAME], {}), "web1")
+        return issuer.issue(request, make_csr(new_key(), [NAME], {}), "web1")
 
     return issued
 

@@ -23,7 +23,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after, not_before
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_address
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
@@ -234,7 +234,7 @@ class Order:
     # not a parser: it only passes on foreign input
     def _check(self, chain: bytes) -> None:
         """Make sure that a certificate is what was ordered; one that is not would come again from the same order."""
-        public_key, now = load_request(self.wanted.csr).public_key(), utc_now()
+        public_key, now = load_csr(self.wanted.csr).public_key(), utc_now()
         try:
             check_issued_chain(chain, public_key, {"domains": self.wanted.names}, None, now)
         except TlsError as error:

@@ -30,11 +30,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
-    describe_key,
-    load_request,
-    subject_name,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr, subject_name
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import describe_key
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
@@ -204,7 +201,7 @@ class Manual:
             "host": host,
             "request": request["name"],
             "names": request["domains"],
-            "kind": describe_key(load_request(csr).public_key()),
+            "kind": describe_key(load_csr(csr).public_key()),
             "subject": subject_name(request["domains"], request).rfc4514_string(),
             "csr": csr.decode(),
             "reason": request.get("reason") or "a certificate is needed",
@@ -232,7 +229,7 @@ class Manual:
             return None
         try:
             answer = record["chain"].encode()
-            public_key = load_request(csr).public_key()
+            public_key = load_csr(csr).public_key()
             return to_pem(check_issued_chain(answer, public_key, request, self.roots(), now, self.cross_signing))
         except TlsError:
             return None
@@ -271,7 +268,7 @@ class Manual:
         chain = path_up(leaf, pile, roots, now, self.cross_signing)
         if not is_complete(chain, roots, pile) and self.settings["aia"]:
             chain = path_up(leaf, [*pile, *fetched(chain, roots)], roots, now, self.cross_signing)
-        answer, public_key = to_pem(chain), load_request(csr).public_key()
+        answer, public_key = to_pem(chain), load_csr(csr).public_key()
         check_issued_chain(answer, public_key, request, None, now)
         if not is_complete(chain, roots, pile):
             raise TlsError(_half(chain, entries, bool(named), self.settings["aia"]))
@@ -345,7 +342,7 @@ class Manual:
 
 # not a parser: it reads what the collection has made or checked
 def _key(csr: bytes) -> str:
-    return digest(load_request(csr).public_key())
+    return digest(load_csr(csr).public_key())
 
 
 # not a parser: it reads what the collection has made or checked

@@ -10,12 +10,12 @@ import pytest
 from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action import acme_challenge_files, acme_order
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.issuer import Acme
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
 
-CSR = make_request(some_key(), ["www.example.org"], {}).decode()
+CSR = make_csr(some_key(), ["www.example.org"], {}).decode()
 
 
 class Run:

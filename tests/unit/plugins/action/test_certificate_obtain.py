@@ -16,7 +16,7 @@ from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action import certificate_issue, certificate_obtain, certificate_request
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 
 ACTIONS = {"certificate_issue": certificate_issue, "certificate_request": certificate_request}
@@ -49,7 +49,7 @@ class Run:
             "due": True,
             "reason": "it expires",
             "since": SINCE,
-            "csr": make_request(some_key(), NAMES, {}).decode(),
+            "csr": make_csr(some_key(), NAMES, {}).decode(),
             **in_use(100),
         }
         self.sent = []

@@ -16,7 +16,7 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from cryptography.hazmat.primitives import serialization
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils._store import exports, store
@@ -84,7 +84,7 @@ class Host:
         request = self.request([])
         with self.store.lock():
             self.store.prepare(
-                {"privkey.pem": key_pem(key), "request.csr": make_request(key, NAMES, {}), "issuer": b"local"}, request
+                {"privkey.pem": key_pem(key), "request.csr": make_csr(key, NAMES, {}), "issuer": b"local"}, request
             )
             self.store.switch(self.store.complete(ISSUING.chain(NAMES, key), request))
 

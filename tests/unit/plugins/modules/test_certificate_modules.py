@@ -17,11 +17,8 @@ import sys
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
-    load_key,
-    load_request,
-    requested_names,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr, requested_names
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_key
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed import describe_exhibits
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 
@@ -112,7 +109,7 @@ class Host:
 
     def renew(self, days=(-1, 90), authority=ISSUING, **request):
         """Have a new certificate requested, issued and installed; return what the last step answered."""
-        csr = load_request(self.ask(force=self.path.exists(), **request)["csr"].encode())
+        csr = load_csr(self.ask(force=self.path.exists(), **request)["csr"].encode())
         chain = authority.leaf(request.get("domains", NAMES), PublicKey(csr), days=days)
         request.pop("passphrase", None)
         return self.install([chain, authority.certificate], **request)
@@ -155,7 +152,7 @@ def wanted(**changes):
 
 def signed(answer, authority=ISSUING, names=tuple(NAMES), **options):
     """Return the chain that an authority issues for the signing request in an answer."""
-    key = PublicKey(load_request(answer["csr"].encode()))
+    key = PublicKey(load_csr(answer["csr"].encode()))
     return [authority.leaf(names, key, **options), authority.certificate]
 
 
@@ -167,7 +164,7 @@ def host(tmp_path, runner):
 def test_a_certificate_is_requested_installed_and_then_not_due(host):
     asked = host.ask()
     assert (asked["changed"], asked["due"], asked["reason"]) == (True, True, "there is no certificate yet")
-    assert requested_names(load_request(asked["csr"].encode())) == set(NAMES)
+    assert requested_names(load_csr(asked["csr"].encode())) == set(NAMES)
     assert asked["diff"] == {"before": "", "after": "due: there is no certificate yet\n"}
 
     chain = signed(asked)
@@ -1091,7 +1088,7 @@ def test_a_key_that_others_may_know_is_not_kept_for_renewals(host, by_hand, tmp_
     assert (
         answer["exposed"] == answer["reason"] == f"its key could be read by others in {tmp_path}/server.key (mode 0644)"
     )
-    public = load_request(answer["csr"].encode()).public_key().public_numbers()
+    public = load_csr(answer["csr"].encode()).public_key().public_numbers()
     assert public != some_key(3).public_key().public_numbers()
 
 

@@ -12,7 +12,7 @@ import stat
 import subprocess
 import sys
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_request, requested_names
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr, requested_names
 
 NAME = "ansible_collections.evergreen.tls.plugins.modules.host_batch"
 PROGRAM = f"""
@@ -47,7 +47,7 @@ def test_calls_run_in_their_order_each_with_its_own_arguments_and_defaults(tmp_p
     assert (status, said["changed"]) == (0, True)
     assert (www["changed"], mail["changed"], again["changed"]) == (True, True, False)
     assert again["csr"] == www["csr"] != mail["csr"]
-    assert requested_names(load_request(mail["csr"].encode())) == {"mail.example.org"}
+    assert requested_names(load_csr(mail["csr"].encode())) == {"mail.example.org"}
     for name in ("www", "mail"):
         assert stat.S_IMODE((tmp_path / name / "next/privkey.pem").stat().st_mode) == 0o600
 

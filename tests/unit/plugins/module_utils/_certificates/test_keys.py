@@ -7,30 +7,27 @@
 from __future__ import annotations
 
 import base64
-import ipaddress
 import subprocess
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
-from cryptography.x509.oid import NameOID
 
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import (
+    load_csr,
+    make_csr,
+    requested_names,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
     describe_key,
-    general_names,
+    describe_requested_key,
     load_key,
-    load_request,
     make_key,
-    make_request,
     public_bytes,
-    requested_names,
-    subject_name,
-    wanted_kind,
     write_key,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import CURVES, SIZES, SUBJECT
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import CURVES, SIZES
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import endless_key, key_pem, new_key, openssl, some_key
 
 NAMES = ["www.example.org", "*.example.org", "192.0.2.1", "2001:db8::1"]
@@ -51,19 +48,19 @@ def der_of(pem):
     return base64.b64decode(b"".join(line for line in pem.splitlines() if not line.startswith(b"-----")))
 
 
-@pytest.mark.parametrize("wanted", KINDS, ids=wanted_kind)
+@pytest.mark.parametrize("wanted", KINDS, ids=describe_requested_key)
 def test_a_new_key_is_of_the_kind_that_is_wanted_and_proves_itself(wanted):
     pem = make_key(wanted)
     assert pem.startswith(b"-----BEGIN PRIVATE KEY-----\n")
     key = load_key(pem)
-    assert describe_key(key.public_key()) == wanted_kind(wanted)
-    request = load_request(make_request(key, NAMES, {}))
+    assert describe_key(key.public_key()) == describe_requested_key(wanted)
+    request = load_csr(make_csr(key, NAMES, {}))
     assert public_bytes(request.public_key()) == public_bytes(key.public_key())
     assert requested_names(request) == set(NAMES)
 
 
 def test_kinds_have_the_words_of_the_options():
-    assert [wanted_kind(wanted) for wanted in KINDS] == [
+    assert [describe_requested_key(wanted) for wanted in KINDS] == [
         *("RSA 2048", "RSA 3072", "RSA 4096"),
         *("ECC secp256r1", "ECC secp384r1", "ECC secp521r1"),
         "Ed25519",
@@ -87,7 +84,7 @@ def test_a_key_of_no_known_type_has_the_name_of_its_class():
         b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
         key_pem(some_key())[:-40],
         public_bytes(some_key().public_key()),
-        make_request(some_key(), NAMES, {}),
+        make_csr(some_key(), NAMES, {}),
         pytest.param(endless_key(), id="over which OpenSSL thinks for hours"),
         pytest.param(endless_key().replace(b"KEY-----\n", b"KEY-----\nX-Note: a-b\n\n", 1), id="that, behind a header"),
     ],
@@ -148,170 +145,10 @@ def test_a_plain_key_beside_a_passphrase_is_refused():
     )
 
 
-def test_a_request_is_what_the_openssl_command_takes_for_one(tmp_path):
-    (tmp_path / "request.csr").write_bytes(make_request(some_key(), NAMES, {"organization_name": "Beispiel AG"}))
-    printed = openssl(tmp_path, "req", "-in", "request.csr", "-verify", "-noout", "-text", "-nameopt", "utf8").decode()
-    assert "DNS:www.example.org, DNS:*.example.org, IP Address:192.0.2.1, IP Address:2001:DB8:0:0:0:0:0:1" in printed
-    assert "Beispiel AG" in printed
-
-
-def test_a_request_names_hosts_and_addresses_as_certificates_do():
-    assert general_names(["www.example.org", "::1"]) == [
-        x509.DNSName("www.example.org"),
-        x509.IPAddress(ipaddress.ip_address("::1")),
-    ]
-
-
-@pytest.mark.parametrize("kind", ["RSA", "ECC", "Ed25519"])
-def test_a_request_whose_content_was_changed_proves_nothing(kind):
-    changed = der_of(make_request(some_key(kind=kind), NAMES, {})).replace(b"www.example.org", b"www.example.com", 2)
-    with pytest.raises(TlsError) as caught:
-        load_request(pem_of(changed))
-    assert str(caught.value) == (
-        "the signing request does not prove possession of its key; have it made again with force: true"
-    )
-
-
-def test_a_request_with_the_key_of_somebody_else_proves_nothing():
-    mine, theirs = (public_bytes(some_key(number).public_key()) for number in range(2))
-    with pytest.raises(TlsError, match="does not prove possession of its key"):
-        load_request(pem_of(der_of(make_request(some_key(), NAMES, {})).replace(mine, theirs)))
-
-
-@pytest.mark.parametrize(
-    "pem",
-    [
-        b"",
-        b"garbage",
-        b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n",
-        make_request(some_key(), NAMES, {})[:200],
-        key_pem(some_key()),
-        pem_of(b"\x30\x82\xff\xff"),
-    ],
-)
-def test_what_is_no_request_is_refused(pem):
-    with pytest.raises(TlsError) as caught:
-        load_request(pem)
-    assert str(caught.value) == "the signing request cannot be read; have it made again on the host with force: true"
-
-
-def signed(tbs, key):
-    """Return a signing request in PEM around content that no library would write; the key is an Ed25519 one."""
-    algorithm = bytes.fromhex("300506032b6570")
-    return pem_of(tlv(0x30, tbs + algorithm + tlv(0x03, b"\0" + key.sign(tbs))))
-
-
-def tlv(tag, content):
-    length = len(content)
-    size = (
-        bytes([length])
-        if length < 128
-        else b"\x81" + bytes([length])
-        if length < 256
-        else b"\x82" + length.to_bytes(2, "big")
-    )
-    return bytes([tag]) + size + content
-
-
-def test_a_request_that_names_its_names_twice_is_refused():
-    key = some_key(kind="Ed25519")
-    names = x509.SubjectAlternativeName([x509.DNSName("www.example.org")])
-    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(names, False)
-    request = builder.add_extension(x509.IssuerAlternativeName([x509.DNSName("a.example")]), False).sign(key, None)
-    twice = request.tbs_certrequest_bytes.replace(bytes.fromhex("0603551d12"), bytes.fromhex("0603551d11"))
-    with pytest.raises(TlsError) as caught:
-        requested_names(load_request(signed(twice, key)))
-    assert str(caught.value) == (
-        "the extensions of the signing request cannot be read; have it made again with force: true"
-    )
-
-
-@pytest.mark.parametrize(
-    "instead",
-    [
-        b"\x83\x0fwww.example.org",  # an X.400 address, by its tag
-        b"\x82\x0fwww.ex\xffmple.org",
-        b"\x87\x0fwww.example.org",  # an IP address of 15 bytes
-    ],
-)
-def test_a_request_whose_names_cannot_be_read_is_refused(instead):
-    key = some_key(kind="Ed25519")
-    request = load_request(make_request(key, ["www.example.org"], {"common_name": "Shop"}))
-    unreadable = request.tbs_certrequest_bytes.replace(b"\x82\x0fwww.example.org", instead)
-    with pytest.raises(TlsError, match="^the extensions of the signing request cannot be read; have it made again"):
-        requested_names(load_request(signed(unreadable, key)))
-
-
-def test_a_request_without_names_asks_for_none():
-    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(some_key(), hashes.SHA256())
-    assert requested_names(request) == set()
-
-
-def test_names_of_other_kinds_cannot_pass_for_dns_names():
-    kinds = [
-        x509.DNSName("WWW.example.org"),
-        x509.RFC822Name("ops@example.org"),
-        x509.UniformResourceIdentifier("https://www.example.org/"),
-        x509.RegisteredID(x509.ObjectIdentifier("1.2.3")),
-        x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "www.example.org")])),
-        x509.OtherName(x509.ObjectIdentifier("1.2.3"), b"\x05\x00"),
-    ]
-    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
-    request = builder.add_extension(x509.SubjectAlternativeName(kinds), False).sign(some_key(), hashes.SHA256())
-    found = requested_names(request)
-    assert len(found) == len(kinds)
-    assert {name for name in found if ":" not in name} == {"www.example.org"}
-
-
-@pytest.mark.parametrize(
-    ("names", "subject", "common_name"),
-    [
-        (["www.example.org", "example.org"], {}, "www.example.org"),
-        (["a" * 60 + ".example.org", "example.org"], {}, "example.org"),
-        (["a" * 52 + ".example.org"], {}, "a" * 52 + ".example.org"),
-        (["a" * 53 + ".example.org"], {}, None),
-        (["192.0.2.1"], {}, "192.0.2.1"),
-        (["www.example.org"], {"common_name": "Shop"}, "Shop"),
-    ],
-)
-def test_the_common_name_is_the_first_name_that_fits_into_one(names, subject, common_name):
-    found = subject_name(names, subject).get_attributes_for_oid(NameOID.COMMON_NAME)
-    assert [attribute.value for attribute in found] == [common_name] * bool(common_name)
-
-
-def test_every_field_of_a_subject_comes_through():
-    subject = {
-        "country_name": "CN",
-        "state_or_province_name": "北京市",
-        "locality_name": "东城区",
-        "organization_name": "常青有限公司",
-        "organizational_unit_name": 'Übersicht & Söhne, "KG" + <x>',
-        "email_address": "ops@example.org",
-        "common_name": "常青.example",
-    }
-    assert list(subject) == list(SUBJECT)
-    request = load_request(make_request(some_key(), ["www.example.org"], subject))
-    assert [attribute.value for attribute in request.subject] == list(subject.values())
-    assert request.subject == subject_name(["www.example.org"], subject)
-
-
-def test_fields_that_are_not_set_are_left_out():
-    subject = dict.fromkeys(SUBJECT)
-    assert len(list(subject_name(["www.example.org"], subject))) == 1
-    assert subject == dict.fromkeys(SUBJECT)
-
-
-def test_a_subject_that_no_certificate_can_hold_is_refused():
-    with pytest.raises(
-        TlsError, match="^the subject cannot be written into a certificate: .*; correct the subject fields"
-    ):
-        subject_name(["www.example.org"], {"country_name": "DEU"})
-
-
 def test_a_key_of_another_curve_is_another_kind():
     key = ec.generate_private_key(ec.SECP384R1())
     assert describe_key(key.public_key()) == "ECC secp384r1"
-    assert wanted_kind(WANTED) == "ECC secp256r1"
+    assert describe_requested_key(WANTED) == "ECC secp256r1"
 
 
 def test_a_key_over_which_the_library_itself_stumbles_is_refused():

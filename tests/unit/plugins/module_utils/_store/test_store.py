@@ -15,11 +15,8 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
-    make_request,
-    public_bytes,
-    write_key,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes, write_key
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._store import store as store_module
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
@@ -54,7 +51,7 @@ def store(tmp_path):
 def files_for(key):
     return {
         "privkey.pem": key_pem(key),
-        "request.csr": make_request(key, NAMES, {}),
+        "request.csr": make_csr(key, NAMES, {}),
         "issuer": b"local",
     }
 

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request, public_bytes
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_csr, check_issued_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
@@ -48,12 +49,12 @@ def checked(answer, roots=ROOT.pem, key=KEY, **changes):
 @pytest.mark.parametrize("kind", ["ECC", "RSA", "Ed25519"])
 def test_an_honest_request_passes_with_its_key(kind):
     key = some_key(kind=kind)
-    found = check_csr(make_request(key, NAMES[::-1], {}), {**WANTED, "type": kind})
+    found = check_csr(make_csr(key, NAMES[::-1], {}), {**WANTED, "type": kind})
     assert public_bytes(found) == public_bytes(key.public_key())
 
 
 def test_nothing_but_names_and_key_of_a_request_is_looked_at():
-    check_csr(make_request(KEY, NAMES, {"common_name": "bank.example", "organization_name": "Bank"}), WANTED)
+    check_csr(make_csr(KEY, NAMES, {"common_name": "bank.example", "organization_name": "Bank"}), WANTED)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_nothing_but_names_and_key_of_a_request_is_looked_at():
     ],
 )
 def test_a_host_that_asks_for_other_names_is_refused(names, asked):
-    assert request_refusal(make_request(KEY, names, {})) == (
+    assert request_refusal(make_csr(KEY, names, {})) == (
         f"the host asks for a certificate for {asked}, and the inventory says "
         "*.example.org, 192.0.2.1, 2001:db8::1, www.example.org; if the inventory is right, look at what the host is doing"
     )
@@ -97,13 +98,13 @@ def test_a_name_of_another_kind_is_another_name():
     ],
 )
 def test_a_host_that_offers_another_kind_of_key_is_refused(kind, changes, offered, wanted):
-    assert request_refusal(make_request(some_key(kind=kind), NAMES, {}), **changes) == (
+    assert request_refusal(make_csr(some_key(kind=kind), NAMES, {}), **changes) == (
         f"the host offers a key of type {offered}, and the inventory says {wanted}; look at what the host is doing"
     )
 
 
 def test_a_host_that_offers_the_key_of_somebody_else_is_refused():
-    csr = x509.load_pem_x509_csr(make_request(KEY, NAMES, {})).public_bytes(Encoding.DER)
+    csr = x509.load_pem_x509_csr(make_csr(KEY, NAMES, {})).public_bytes(Encoding.DER)
     mine, theirs = (public_bytes(some_key(number).public_key()) for number in (0, 1))
     stolen = csr.replace(mine, theirs)
     assert stolen != csr
@@ -120,7 +121,7 @@ def test_what_is_no_request_is_refused(csr):
 
 
 def test_a_huge_request_is_not_even_read():
-    csr = make_request(KEY, NAMES, {}) + b"\n" * 1024 * 1024
+    csr = make_csr(KEY, NAMES, {}) + b"\n" * 1024 * 1024
     assert request_refusal(csr) == (f"the signing request for web has {len(csr)} bytes; look at what the host is doing")
 
 
@@ -132,7 +133,7 @@ def test_what_the_local_ca_answers_passes(tmp_path):
     ca = LocalCa(str(tmp_path), "Evergreen", "90d", None, None)
     for kind in ("ECC", "RSA", "Ed25519"):
         key, wanted = some_key(kind=kind), {**WANTED, "type": kind}
-        answer = ca.issue(wanted, make_request(key, NAMES, {}), "web1")
+        answer = ca.issue(wanted, make_csr(key, NAMES, {}), "web1")
         now = NOW + DAY
         assert len(check_issued_chain(answer, key.public_key(), wanted, ca.roots(), now)) == 2
 

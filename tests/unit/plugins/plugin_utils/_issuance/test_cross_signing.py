@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import check_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_issued_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import (
@@ -109,7 +109,7 @@ def issuer(tmp_path):
     (tmp_path / "roots.pem").write_bytes(NEW.pem)
     (tmp_path / "extra.pem").write_bytes(to_pem([CROSSED]))
 
-    csr = make_request(KEY, NAMES, {})
+    csr = make_csr(KEY, NAMES, {})
 
     def issue(**settings):
         command = {

@@ -14,7 +14,7 @@ import time
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Pending
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
@@ -37,7 +37,7 @@ WANTED = {
     "challenge_password": "correct horse",
     "mode": "0640",
 }
-CSR = make_request(some_key(), NAMES, {})
+CSR = make_csr(some_key(), NAMES, {})
 
 # A CA as people write it around openssl: it signs what stands on its standard input, for the names of the environment.
 OPENSSL_CA = """

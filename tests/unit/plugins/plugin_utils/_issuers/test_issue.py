@@ -12,7 +12,7 @@ import os
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint, to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_request, make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr, make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache as answers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import IssuedCache
@@ -48,7 +48,7 @@ class Seller:
 
     def issue(self, request, csr, host):
         self.sold += 1
-        return to_pem(self.authority.chain(NAMES, Key(load_request(csr).public_key()), days=self.days))
+        return to_pem(self.authority.chain(NAMES, Key(load_csr(csr).public_key()), days=self.days))
 
     def record(self, request, chain, host):
         self.recorded.append((host, fingerprint(chain[0])))
@@ -67,7 +67,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def csr():
-    return make_request(some_key(), NAMES, {})
+    return make_csr(some_key(), NAMES, {})
 
 
 @pytest.mark.parametrize("knows_roots", [True, False])
@@ -83,7 +83,7 @@ def test_a_request_that_comes_again_is_not_bought_again(tmp_path, csr, knows_roo
 def test_another_request_is_bought_for_itself(tmp_path, csr):
     seller = Seller(tmp_path)
     issue_once(seller, WANTED, csr, "web1")
-    issue_once(seller, WANTED, make_request(some_key(1), NAMES, {}), "web1")
+    issue_once(seller, WANTED, make_csr(some_key(1), NAMES, {}), "web1")
     issue_once(seller, {**WANTED, "lifetime": "47d"}, csr, "web1")
     assert seller.sold == 3
 
@@ -91,8 +91,8 @@ def test_another_request_is_bought_for_itself(tmp_path, csr):
 @pytest.mark.parametrize("kind", ["RSA", "Ed25519"])
 def test_what_is_in_use_is_no_answer_though_its_request_is_the_same(tmp_path, kind):
     seller, wanted = Seller(tmp_path), {**WANTED, "type": kind}
-    first = issue_once(seller, wanted, make_request(some_key(kind=kind), NAMES, {}), "web1")
-    again = make_request(some_key(kind=kind), NAMES, {})
+    first = issue_once(seller, wanted, make_csr(some_key(kind=kind), NAMES, {}), "web1")
+    again = make_csr(some_key(kind=kind), NAMES, {})
     second = issue_once(seller, wanted, again, "web1", in_use=fingerprint(first.chain[0]))
     assert second.is_new
     assert to_pem(second.chain) != to_pem(first.chain)

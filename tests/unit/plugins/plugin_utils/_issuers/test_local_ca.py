@@ -24,7 +24,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request, public_bytes
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
@@ -37,13 +38,14 @@ DAY = datetime.timedelta(days=1)
 ISSUE = """
 import sys
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_key, make_key, make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_key, make_key
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 key = load_key(make_key({"type": "Ed25519"}))
 ca = LocalCa(sys.argv[1], "Evergreen", "90d", None, None)
 request = {"name": "web", "domains": ["www.example.org"], "lifetime": None}
-answer = ca.issue(request, make_request(key, ["www.example.org"], {}), "web1")
+answer = ca.issue(request, make_csr(key, ["www.example.org"], {}), "web1")
 ca.record(request, parse_chain(answer), "web1")
 sys.stdout.buffer.write(answer + ca.roots())
 """
@@ -60,7 +62,7 @@ def request_for(**changes):
 def issue(ca, kind="ECC", **changes):
     """Have a certificate issued; return leaf and issuing CA."""
     request = request_for(**changes)
-    csr = make_request(some_key(kind=kind), request["domains"], {"common_name": "evil.example"})
+    csr = make_csr(some_key(kind=kind), request["domains"], {"common_name": "evil.example"})
     chain = parse_chain(ca.issue(request, csr, "web1"))
     ca.record(request, chain, "web1")
     return chain
@@ -570,7 +572,7 @@ def test_a_leaf_says_where_the_revocation_list_is(folder):
 
 
 def test_a_request_that_proves_nothing_is_not_signed(folder):
-    csr = make_request(some_key(), NAMES, {})
+    csr = make_csr(some_key(), NAMES, {})
     with pytest.raises(TlsError, match="the signing request cannot be read"):
         opened(folder).issue(request_for(), csr[:-60], "web1")
     assert records(folder) == []

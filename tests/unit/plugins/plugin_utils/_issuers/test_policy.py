@@ -11,10 +11,10 @@ import subprocess
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import (
     challenge_password,
-    load_request,
-    make_request,
+    load_csr,
+    make_csr,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
@@ -115,7 +115,7 @@ def test_an_organisation_that_nobody_described_is_refused(organization, issuers,
 
 def test_an_organisation_of_any_script_survives_the_way_into_a_csr_and_back(tmp_path):
     request = completed(email_address="ops@example.org")
-    (tmp_path / "request.csr").write_bytes(make_request(some_key(), request["domains"], request))
+    (tmp_path / "request.csr").write_bytes(make_csr(some_key(), request["domains"], request))
     argv = ["openssl", "req", "-in", "request.csr", "-noout", "-subject", "-nameopt", "utf8,sep_comma_plus", "-verify"]
     printed = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     for value in (*CHINESE.values(), "ops@example.org", "www.example.org"):
@@ -129,15 +129,15 @@ def test_an_organisation_of_any_script_survives_the_way_into_a_csr_and_back(tmp_
 
 def test_a_challenge_password_is_in_the_csr_as_openssl_reads_it(tmp_path):
     request = completed(challenge_password="correct horse")
-    csr = make_request(some_key(), request["domains"], request)
+    csr = make_csr(some_key(), request["domains"], request)
     (tmp_path / "request.csr").write_bytes(csr)
     argv = ["openssl", "req", "-in", "request.csr", "-noout", "-text", "-verify"]
     assert (
         "challengePassword        :correct horse"
         in subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     )
-    assert challenge_password(load_request(csr)) == "correct horse"
-    assert challenge_password(load_request(make_request(some_key(), ["a.example"], {}))) is None
+    assert challenge_password(load_csr(csr)) == "correct horse"
+    assert challenge_password(load_csr(make_csr(some_key(), ["a.example"], {}))) is None
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import dns.tsig
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of, parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client as name_servers
@@ -72,7 +72,7 @@ def issue(here, tmp_path):
             }
             issuer = open_issuer("pebble", {"pebble": {**settings, "profile": "default", "solver": solver}})
             request = {"name": "site", "domains": domains, "issuer": "pebble", "type": "ECC"}
-            chain = issuer.issue(request, make_request(new_key(), domains, {}), "web1")
+            chain = issuer.issue(request, make_csr(new_key(), domains, {}), "web1")
             return names_of(parse_chain(chain)[0])
 
         issued.pebble = pebble

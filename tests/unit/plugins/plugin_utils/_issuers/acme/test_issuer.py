@@ -30,7 +30,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of, parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
@@ -89,7 +89,7 @@ def request(names=NAMES, name="www"):
 
 
 def csr(names=NAMES, key=None):
-    return make_request(key or new_key(), names, {})
+    return make_csr(key or new_key(), names, {})
 
 
 def test_a_certificate_is_issued_that_clients_accept(acme, pebble, tmp_path):

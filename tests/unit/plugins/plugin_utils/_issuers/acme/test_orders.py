@@ -17,7 +17,7 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of, parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_request, make_request
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr, make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import client as acme_network
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import identifiers, leads_to
@@ -29,7 +29,7 @@ from ansible_collections.evergreen.tls.tests.unit.acme_server import ERROR, serv
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 
 NAMES = ("www.example.org", "example.org")
-CSR = make_request(some_key(), NAMES, {})
+CSR = make_csr(some_key(), NAMES, {})
 ABOUT = "the order for www.example.org, example.org at https://127.0.0.1:[0-9]+/directory"
 
 
@@ -130,7 +130,7 @@ def sharing(server):
     server.act = shared
 
 
-CSRS = [make_request(some_key(number), NAMES, {}) for number in range(4)]
+CSRS = [make_csr(some_key(number), NAMES, {}) for number in range(4)]
 
 
 def test_hosts_behind_one_name_that_are_given_one_order_get_a_certificate_each(issue, server):
@@ -138,7 +138,7 @@ def test_hosts_behind_one_name_that_are_given_one_order_get_a_certificate_each(i
     places = [issue(csr=csr, solver={"type": "webroot", "check": False}, step="begin") for csr in CSRS]
     assert [place[0]["files"] for place in places] == [places[0][0]["files"]] * len(CSRS)
     leaves = [parse_chain(issue(csr=csr))[0] for csr in CSRS]
-    assert [leaf.public_key() for leaf in leaves] == [load_request(csr).public_key() for csr in CSRS]
+    assert [leaf.public_key() for leaf in leaves] == [load_csr(csr).public_key() for csr in CSRS]
     assert len(server.orders) == len(server.certificates) == len(CSRS)
 
 
@@ -146,7 +146,7 @@ def test_so_do_hosts_that_order_at_the_same_time(issue, server):
     sharing(server)
     with concurrent.futures.ThreadPoolExecutor(len(CSRS)) as pool:
         leaves = [parse_chain(chain)[0] for chain in pool.map(lambda csr: issue(csr=csr), CSRS)]
-    assert [leaf.public_key() for leaf in leaves] == [load_request(csr).public_key() for csr in CSRS]
+    assert [leaf.public_key() for leaf in leaves] == [load_csr(csr).public_key() for csr in CSRS]
     assert len(server.certificates) == len(CSRS)
 
 
@@ -290,7 +290,7 @@ def test_a_limit_is_told_and_holds_for_all_that_follows(issue, server):
         issue()
     asked = len(server.asked)
     with pytest.raises(TlsError, match="too many new orders"):
-        issue(["other.example"], make_request(some_key(), ["other.example"], {}), "other")
+        issue(["other.example"], make_csr(some_key(), ["other.example"], {}), "other")
     assert len(server.asked) == asked
 
 
@@ -306,9 +306,9 @@ def test_a_limit_of_one_domain_holds_for_it_alone(issue, server):
         issue()
     asked = len(server.asked)
     with pytest.raises(TlsError, match="too many certificates"):
-        issue(["new.example.org"], make_request(some_key(), ["new.example.org"], {}), "new")
+        issue(["new.example.org"], make_csr(some_key(), ["new.example.org"], {}), "new")
     assert len(server.asked) == asked
-    issue(["www.example.net"], make_request(some_key(), ["www.example.net"], {}), "net")
+    issue(["www.example.net"], make_csr(some_key(), ["www.example.net"], {}), "net")
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata", "UTC"])
@@ -366,7 +366,7 @@ def test_the_names_that_an_order_fails_for_are_told(issue, server):
         r"have the CAA records of the domain allow this CA, or choose another issuer$"
     )
     with pytest.raises(TlsError, match=sentence):
-        issue(names, make_request(some_key(), names, {}))
+        issue(names, make_csr(some_key(), names, {}))
 
 
 def test_an_order_that_becomes_invalid_says_why(issue, server):
@@ -397,14 +397,14 @@ def test_an_authorization_that_is_not_valid_is_no_success(issue, server, state):
 def test_what_cannot_be_replaced_is_renewed_all_the_same(issue, server, status, code):
     issue()
     server.refuse("/order", code, "unknown predecessor", status, times=3 if status == 500 else 1)
-    issue(csr=make_request(some_key(1), NAMES, {}))
+    issue(csr=make_csr(some_key(1), NAMES, {}))
     assert len(server.certificates) == 2
     assert "replaces" not in server.orders[-1]
 
 
 def test_a_renewal_names_its_predecessor(issue, server):
     issue()
-    issue(csr=make_request(some_key(1), NAMES, {}))
+    issue(csr=make_csr(some_key(1), NAMES, {}))
     assert "replaces" not in server.orders[0]
     assert server.orders[1]["replaces"].count(".") == 1
 

@@ -34,7 +34,8 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import make_request, public_bytes
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Pending
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
@@ -59,7 +60,7 @@ class Desk:
         self.settings = {"type": "manual", "directory": str(folder / "desk"), "roots": str(folder / "roots.pem")}
         self.settings.update(settings)
         self.key = some_key()
-        self.csr = make_request(self.key, NAMES, {})
+        self.csr = make_csr(self.key, NAMES, {})
 
     @property
     def issuer(self):
@@ -214,7 +215,7 @@ def test_texts_of_ansible_are_texts(desk):
 
 def test_a_page_says_what_a_wildcard_covers(desk):
     names = ["*.example.org"]
-    desk.ask(csr=make_request(desk.key, names, {}), domains=names)
+    desk.ask(csr=make_csr(desk.key, names, {}), domains=names)
     page = (desk.outbox / "www_web1.html").read_text(encoding="utf-8")
     assert (
         "*.example.org covers one level: www.example.org, and neither example.org itself nor www.shop.example.org."
@@ -225,7 +226,7 @@ def test_a_page_says_what_a_wildcard_covers(desk):
 def test_hosts_of_any_name_get_files_of_their_own(desk):
     desk.ask()
     for number, host in enumerate(["web/1", "web 1", "../etc", "<b>"], 1):
-        desk.ask(csr=make_request(some_key(number), NAMES, {}), host=host)
+        desk.ask(csr=make_csr(some_key(number), NAMES, {}), host=host)
     stems = [name[:-4] for name in desk.files() if name.endswith(".csr")]
     assert len(stems) == 5 and all("/" not in stem and " " not in stem and "<" not in stem for stem in stems)
     assert {"www_web1", "www_web_1", "www_.._etc", "www__b_"} < set(stems)
@@ -236,7 +237,7 @@ def test_a_bundle_holds_all_that_waits_and_is_the_same_for_the_same(desk):
     desk.settings["bundle"] = True
     desk.ask()
     first = (desk.outbox / "requests.zip").read_bytes()
-    other = make_request(some_key(1), NAMES, {})
+    other = make_csr(some_key(1), NAMES, {})
     desk.ask(csr=other, host="web2")
     with zipfile.ZipFile(desk.outbox / "requests.zip") as archive:
         assert len(archive.namelist()) == 6
@@ -317,7 +318,7 @@ def test_pkcs12_of_openssl_is_read(desk):
 
 
 def test_a_file_with_answers_for_several_stays_until_all_have_theirs(desk):
-    other = make_request(some_key(1), NAMES, {})
+    other = make_csr(some_key(1), NAMES, {})
     desk.ask()
     desk.ask(csr=other, host="web2")
     pile = [MIDDLE, ISSUING.leaf(NAMES, some_key(1)), LEAF]
@@ -330,7 +331,7 @@ def test_a_file_with_answers_for_several_stays_until_all_have_theirs(desk):
 
 
 def test_the_intermediate_of_an_earlier_answer_completes_a_later_one(desk):
-    other = make_request(some_key(1), NAMES, {})
+    other = make_csr(some_key(1), NAMES, {})
     desk.ask()
     desk.ask(csr=other, host="web2")
     desk.put("first.pem", to_pem(CHAIN))
@@ -479,7 +480,7 @@ def test_a_certificate_for_other_names_is_refused(desk):
 
 def test_names_that_come_for_free_are_taken_where_they_are_allowed(desk):
     names = ["example.org"]
-    csr, chain = make_request(desk.key, names, {}), ISSUING.chain([*names, "www.example.org"], desk.key)
+    csr, chain = make_csr(desk.key, names, {}), ISSUING.chain([*names, "www.example.org"], desk.key)
     desk.put("a.pem", to_pem(chain))
     assert "covers www.example.org, which nobody asked for" in desk.refusal(csr=csr, domains=names)
     assert desk.ask(csr=csr, domains=names, allowed_domains=["www.example.org"]).chain == chain
@@ -500,7 +501,7 @@ def test_an_answer_to_a_withdrawn_request_is_named(desk):
     assert desk.issuer.withdraw("web1", "www") and not desk.issuer.withdraw("web1", "www")
     assert desk.files() == [] and desk.issuer.pending_names("web1") == []
     path = desk.put("late.pem", to_pem(CHAIN))
-    (said,) = desk.strays(csr=make_request(some_key(3), NAMES, {}))
+    (said,) = desk.strays(csr=make_csr(some_key(3), NAMES, {}))
     assert said.startswith(
         f"{path}: the certificate for example.org, www.example.org answers the request www of web1, which waits no longer since "
     )
@@ -511,23 +512,21 @@ def test_an_answer_to_a_withdrawn_request_is_named(desk):
 
 def test_a_new_request_takes_the_place_of_the_one_before(desk):
     desk.ask()
-    later = desk.ask(
-        csr=make_request(some_key(3), [*NAMES, "new.example.org"], {}), domains=[*NAMES, "new.example.org"]
-    )
+    later = desk.ask(csr=make_csr(some_key(3), [*NAMES, "new.example.org"], {}), domains=[*NAMES, "new.example.org"])
     assert later.changed
     assert desk.files() == ["www_web1.csr", "www_web1.html", "www_web1.yml"]
     assert "new.example.org" in (desk.outbox / "www_web1.yml").read_text()
     assert desk.issuer.pending_names("web1") == ["www"]
     desk.put("late.pem", to_pem(CHAIN))
     (said,) = desk.strays(
-        csr=make_request(some_key(3), [*NAMES, "new.example.org"], {}), domains=[*NAMES, "new.example.org"]
+        csr=make_csr(some_key(3), [*NAMES, "new.example.org"], {}), domains=[*NAMES, "new.example.org"]
     )
     assert "another one took its place; have the CA revoke it, and remove this file" in said
 
 
 def test_what_nobody_answers_expires(desk, monkeypatch):
     desk.settings["patience"] = "30d"
-    desk.ask(host="web9", csr=make_request(some_key(9), NAMES, {}))
+    desk.ask(host="web9", csr=make_csr(some_key(9), NAMES, {}))
     later = NOW + 31 * DAY
     monkeypatch.setattr(manual, "utc_now", lambda: later)
     desk.ask()
@@ -635,11 +634,11 @@ def bomb():
         ),
         (lambda: zipped(a=der(LEAF))[:-30], "it is an archive that cannot be read"),
         (
-            lambda: make_request(some_key(), NAMES, {}),
+            lambda: make_csr(some_key(), NAMES, {}),
             "it holds a signing request, which is what the CA gets; put in what the CA",
         ),
         (
-            lambda: x509.load_pem_x509_csr(make_request(some_key(), NAMES, {})).public_bytes(Encoding.DER),
+            lambda: x509.load_pem_x509_csr(make_csr(some_key(), NAMES, {})).public_bytes(Encoding.DER),
             "it is a signing request",
         ),
         (
