@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._wire import to_wire
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change import (
     no_firewall_result,
@@ -14,7 +15,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change imp
     verify_change,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import detect_firewall, initial_queries
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Look, Transcript, think, to_wire
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Look, Transcript, think
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import parse_port_accesses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.registry import BACKENDS
 

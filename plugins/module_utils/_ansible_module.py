@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The machine that a module runs on, and the one door to AnsibleModule."""
+"""AnsibleModule, which nothing else of module_utils imports: run a function as a module, report missing cryptography."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ else:
 
 
 class ModuleResult(t.TypedDict, total=False):
-    """What every module returns. Modules that return more extend it."""
+    """The keys that every module may return. Modules that return more extend it."""
 
     changed: bool
     failed: bool
     msg: str
     diff: dict[str, t.Any]  # before, after, before_header, after_header
     warnings: list[str]
-    missing: str  # the package that is to be installed first
+    missing: str  # the package that has to be installed first
 
 
 class Module(t.Protocol):
@@ -52,9 +52,12 @@ class Module(t.Protocol):
         """Exit with a result."""
 
 
-def answer(module, decide: t.Callable[[t.Any], dict[str, t.Any]]) -> t.NoReturn:
-    """Exit with what C(decide(module)) returns, or fail with the sentence that it raises."""
-    result = answered(module, decide)
+Work = t.Callable[[Module], t.Mapping[str, t.Any]]  # the work of a module; raises TlsError if it fails
+
+
+def run_module(module: Module, decide: Work) -> t.NoReturn:
+    """Run the work of a module and exit with its result, or with its failure."""
+    result = result_of(module, decide)
     for warning in result.pop("warnings", []):
         module.warn(warning)
     if result.pop("failed", False):
@@ -62,18 +65,21 @@ def answer(module, decide: t.Callable[[t.Any], dict[str, t.Any]]) -> t.NoReturn:
     module.exit_json(**result)
 
 
-def answered(module, decide: t.Callable[[t.Any], dict[str, t.Any]]) -> dict[str, t.Any]:
-    """Return what C(decide(module)) returns, or the sentence that it raises as a failed result."""
+def result_of(module: Module, decide: Work) -> dict[str, t.Any]:
+    """Run the work of a module and return its result; TlsError and OSError become a failed result."""
     try:
-        return decide(module)
+        return dict(decide(module))
     except TlsError as error:
         return {**error.details, "failed": True, "msg": str(error)}
     except OSError as error:
         return {"failed": True, "msg": str(system_error(error))}
 
 
-def with_arguments(module, options: dict[str, t.Any], arguments: dict[str, t.Any]):
-    """Return a module as it is, but with other options and arguments. Raises TlsError for arguments that are none of these options."""
+def with_arguments(module: Module, options: dict[str, t.Any], arguments: dict[str, t.Any]) -> Module:
+    """Return a copy of a module with these arguments, validated against an argument spec.
+
+    Raises TlsError if the arguments do not fit the spec.
+    """
     checked = ArgumentSpecValidator(options).validate(arguments)
     if checked.error_messages:
         raise TlsError(f"{'; '.join(checked.error_messages)}; correct it")
@@ -83,7 +89,7 @@ def with_arguments(module, options: dict[str, t.Any], arguments: dict[str, t.Any
 
 
 def require_cryptography() -> None:
-    """Make sure that Python's cryptography library is here."""
+    """Raise TlsError unless Python's cryptography library is installed."""
     if not HAS_CRYPTOGRAPHY:
         sentence = missing_required_lib("cryptography", url="https://cryptography.io/")
         raise TlsError(

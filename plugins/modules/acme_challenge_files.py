@@ -13,7 +13,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import answer
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import run_module
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import named
 
@@ -35,7 +35,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    answer(module, decide)
+    run_module(module, decide)
 
 
 def decide(module):

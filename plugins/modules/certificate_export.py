@@ -9,7 +9,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import answer, require_cryptography
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography, run_module
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint, identity
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
@@ -35,7 +35,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    answer(module, decide)
+    run_module(module, decide)
 
 
 def decide(module):

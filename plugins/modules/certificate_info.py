@@ -9,7 +9,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import answer, require_cryptography
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography, run_module
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import REQUEST_NAME
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
@@ -25,7 +25,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    answer(module, decide)
+    run_module(module, decide)
 
 
 def decide(module):

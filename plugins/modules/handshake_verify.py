@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import answer, require_cryptography
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography, run_module
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import prove_all
 
@@ -25,7 +25,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    answer(module, decide)
+    run_module(module, decide)
 
 
 def decide(module):

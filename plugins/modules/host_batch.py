@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import answer, answered, with_arguments
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import result_of, run_module, with_arguments
 
 MODULES = ["certificate_install", "certificate_request", "firewall_commands", "nginx_reload", "nginx_sites"]
 
@@ -27,12 +27,12 @@ def main():
         },
         supports_check_mode=True,
     )
-    answer(module, decide)
+    run_module(module, decide)
 
 
 def decide(module):
     """Run one call after the other. If one fails, the others run all the same."""
-    results = [answered(module, lambda host, call=call: run_call(host, **call)) for call in module.params["calls"]]
+    results = [result_of(module, lambda host, call=call: run_call(host, **call)) for call in module.params["calls"]]
     return {"changed": any(result.get("changed", False) for result in results), "results": results}
 
 

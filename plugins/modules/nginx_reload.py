@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import answer
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import run_module
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_reload import OPTIONS, decide
 
 
 def main():
-    answer(AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True), decide)
+    run_module(AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True), decide)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
     replace_file,
     sweep_beside,
 )
-
-WIRE = "latin-1"  # a character for each byte: Ansible carries nothing that is not UTF-8, and files hold what they hold
+from ansible_collections.evergreen.tls.plugins.module_utils._wire import WIRE_ENCODING, from_wire, to_wire
 
 # The one definition of the options of firewall_commands. Described for people in plugins/modules/firewall_commands.yml.
 OPTIONS = {
@@ -87,19 +86,7 @@ class ThisHost:
     def read(self, pattern):
         """Return the texts of the files that fit a pattern, by their paths."""
         contents = {path: read_file(path) for path in sorted(glob.glob(pattern)) if os.path.isfile(path)}
-        return {to_wire(path): (content or b"").decode(WIRE) for path, content in contents.items()}
-
-
-# not a parser: it accepts any text, or raises TlsError
-def to_wire(text):
-    """Return text as it travels."""
-    return text.encode(errors="surrogateescape").decode(WIRE)
-
-
-# not a parser: it reads what the collection has made or checked
-def from_wire(text):
-    """Return text that has travelled."""
-    return text.encode(WIRE).decode(errors="surrogateescape")
+        return {to_wire(path): (content or b"").decode(WIRE_ENCODING) for path, content in contents.items()}
 
 
 def note(host, question, answers):
@@ -121,4 +108,4 @@ def take(host, argv, stdin, path):
         with locked(os.path.dirname(path), is_folder=True):
             sweep_beside(path)
             old = os.stat(path)
-            replace_file(path, stdin.encode(WIRE), old.st_mode & 0o7777, old.st_uid, old.st_gid)
+            replace_file(path, stdin.encode(WIRE_ENCODING), old.st_mode & 0o7777, old.st_uid, old.st_gid)

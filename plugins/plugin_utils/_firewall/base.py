@@ -13,11 +13,8 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import (
-    Question,
-    Transcript,
-    to_wire,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils._wire import to_wire
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Question, Transcript
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
     PortAccess,
 )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._wire import from_wire, to_wire
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
 # has PROGRAM → whether it is installed
@@ -21,17 +22,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import re
 Question = tuple[str, ...]
 Answers = t.Iterable[tuple[t.Iterable[str], t.Any]]
 Thought = t.TypeVar("Thought")
-
-
-def to_wire(text: str) -> str:
-    """Return text as it travels: a character for each byte, since Ansible carries nothing that is not UTF-8."""
-    return text.encode(errors="surrogateescape").decode("latin-1")
-
-
-def from_wire(text: str) -> str:
-    """Return text that has travelled."""
-    return text.encode("latin-1").decode(errors="surrogateescape")
-
 
 SENSELESS = "the host does not say what it was asked; look at what it is doing"
 

@@ -262,7 +262,7 @@ def test_a_neighbour_below_is_no_stranger(tmp_path, monkeypatch, file, line):
     ("file", "line", "stranger"),
     [
         ("module_utils/_store/a.py", "module_utils._nginx import config", "module_utils/_nginx"),
-        ("module_utils/_store/a.py", "module_utils._ansible_module import answer", "module_utils/_ansible_module"),
+        ("module_utils/_store/a.py", "module_utils._ansible_module import run_module", "module_utils/_ansible_module"),
         ("plugin_utils/_issuance/a.py", "plugin_utils._issuers.policy import x", "plugin_utils/_issuers/policy"),
         ("plugin_utils/_solvers/a.py", "plugin_utils._issuers import registry", "plugin_utils/_issuers"),
         (

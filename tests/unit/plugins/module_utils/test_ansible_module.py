@@ -13,7 +13,7 @@ import sys
 
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import answer, answered, with_arguments
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import result_of, run_module, with_arguments
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._system.command import run
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
@@ -81,9 +81,9 @@ class Module:
     def fail_json(self, **result):
         raise Exit({"failed": True, **result})
 
-    def answer(self):
+    def run_module(self):
         with pytest.raises(Exit) as ended:
-            answer(self, decide)
+            run_module(self, decide)
         return ended.value.args[0]
 
 
@@ -107,8 +107,8 @@ def test_a_module_exits_with_what_was_decided_or_fails_with_the_sentence_for_why
 
 def test_a_module_with_other_arguments_has_their_types_and_defaults_and_is_the_same_otherwise():
     module = Module(name="www", keep=1)
-    assert answered(with_arguments(module, OPTIONS, {"name": "mail", "keep": "7"}), decide)["msg"] == "mail 7 True"
-    assert answered(with_arguments(module, OPTIONS, {"name": "shop"}), decide)["msg"] == "shop 3 True"
+    assert result_of(with_arguments(module, OPTIONS, {"name": "mail", "keep": "7"}), decide)["msg"] == "mail 7 True"
+    assert result_of(with_arguments(module, OPTIONS, {"name": "shop"}), decide)["msg"] == "shop 3 True"
     assert module.params == {"name": "www", "keep": 1}
 
 
