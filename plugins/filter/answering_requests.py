@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_answer
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import DEFAULT
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import DEFAULT_SOLVER
 
 
-def answering_requests(requests, issuers, solver=DEFAULT):
+def answering_requests(requests, issuers, solver=DEFAULT_SOLVER):
     """Return the names of the requests for whose certificates hosts answer challenges in the way of a solver, by default by themselves."""
     try:
         return [request.get("name") for request in requests if hosts_answer(request, issuers, solver)]

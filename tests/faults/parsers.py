@@ -126,8 +126,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal imp
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import text as told
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records import written
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import endpoints
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import command as programs
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import persist as standing_records
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import command as solver_command
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import persist
 from ansible_collections.evergreen.tls.tests.unit import recorded_firewalls, recorded_nft, recorded_nginx, recorded_runs
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, key_pem, some_key
 
@@ -537,10 +537,10 @@ def read_directory(value: t.Any) -> None:
     acme_directories._directory(value, {})
 
 
-def read_standing_record(content: bytes) -> None:
+def read_persistent_record(content: bytes) -> None:
     """Take the text of a record that lets an account have certificates."""
     accounts = ["https://ca.example/acct/1"]
-    standing_records.why_not(text(content), ["letsencrypt.org"], accounts, True, NOW.timestamp())
+    persist.why_not(text(content), ["letsencrypt.org"], accounts, True, NOW.timestamp())
 
 
 def read_records(value: t.Any) -> None:
@@ -938,7 +938,9 @@ REPLIES = (
     {"suggestedWindow": {"start": "2026-11-01T00:00:00Z", "end": "2026-11-02T00:00:00.123456789Z"}},
     *PROBLEMS,
 )
-STANDING = (b"letsencrypt.org; accounturi=https://ca.example/acct/1; policy=wildcard; persistUntil=1795000000",)
+PERSISTENT_RECORDS = (
+    b"letsencrypt.org; accounturi=https://ca.example/acct/1; policy=wildcard; persistUntil=1795000000",
+)
 DIRECTORIES = (
     {"directory": "https://ca.example/directory", "eab_kid": "kid", "eab_hmac": "aGk", "profile": "shortlived"},
 )
@@ -1133,9 +1135,13 @@ PARSERS = (
         "der",
         signed_by(ISSUING.key),
     ),
-    Parser("standing_records", "a standing record", read_standing_record, STANDING),
+    Parser("persist", "a persistent record", read_persistent_record, PERSISTENT_RECORDS),
     Parser(
-        *("programs", "the command of a solver", lambda content: programs.words_of(text(content), "command")),
+        *(
+            "solver_command",
+            "the command of a solver",
+            lambda content: solver_command.argv_of(text(content), "command"),
+        ),
         (b"/usr/local/bin/dns 'a b' --now",),
     ),
     Parser("acme_directories", "a directory", of_json(read_directory), encoded("letsencrypt", *DIRECTORIES), "json"),

@@ -211,7 +211,7 @@ FOUND: dict[str, list[bytes]] = {
     "acme_network: what an ACME server answers": [b"[" * MANY, b'{"identifiers":true}'],
     "acme_renewal: the name of a certificate": [certificate_with_an_extension_twice()],
     "contents: a file in the inbox of a CA with people in it": [endless_key()],
-    "standing_records: a standing record": [
+    "persist: a persistent record": [
         "letsencrypt.org; accounturi=https://ca.example/acct/1; policy=wildcard; persistUntil=²".encode(),
     ],
 }

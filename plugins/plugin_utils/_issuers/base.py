@@ -12,6 +12,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import CrossSigning
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Pending, Validity
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import ChallengeFiles
 
 try:
     from cryptography import x509
@@ -33,14 +34,6 @@ class RenewalAdvice(t.TypedDict):
 
     at: str  # ISO 8601
     reason: str
-
-
-class ChallengeFiles(t.TypedDict):
-    """The files that a host has to serve for the challenges of an order."""
-
-    host: str
-    path: str  # the folder
-    files: dict[str, str]  # name: content
 
 
 class Issuer(t.Protocol):

@@ -10,7 +10,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import DEFAULT
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import DEFAULT_SOLVER, solver_type
 
 
 def challenge_thumbprints(
@@ -32,10 +32,9 @@ def challenge_thumbprints(
     return {name: thumbprints[issuer] for name, issuer in answering.items()}
 
 
-def hosts_answer(request: dict[str, t.Any], issuers: dict[str, t.Any], solver: str = DEFAULT) -> bool:
+def hosts_answer(request: dict[str, t.Any], issuers: dict[str, t.Any], solver: str = DEFAULT_SOLVER) -> bool:
     """Say whether hosts answer challenges for a request in the way of a solver, by default with the thumbprint of the account's key."""
     issuer = issuers.get(str(request.get("issuer")))
     if not isinstance(issuer, dict) or issuer.get("type") != "acme":
         return False
-    wanted = issuer.get("solver") or DEFAULT
-    return (wanted.get("type") if isinstance(wanted, dict) else wanted) == solver
+    return solver_type(issuer.get("solver")) == solver

@@ -2,13 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The solver command: a program of the user's shows the answers, whatever provider or server that takes.
+"""The solver command: a program of the user presents responses, for any DNS provider or web server.
 
-It is called once for each answer, and learns what to do from its environment and, the same in JSON, from its standard input.
+It runs once for each response. Its environment, and JSON on its standard input, tell it what to do.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shlex
@@ -19,128 +20,178 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import DNS, HTTP, Answer, check_challenge
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns01 import WAITING, DnsAnswers
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import Place
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, ChallengeFiles
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import (
+    DNS_01,
+    HTTP_01,
+    ChallengeResponse,
+    check_challenge,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns01 import DNS_SETTINGS, DnsSolver
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import RecordLocation
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import error_of, raise_errors
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
 from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import kill_process_group
 
-SHOWN = 400  # characters of what a program said, the last ones
+MAX_OUTPUT_CHARACTERS = 400  # of a program's output in an error, the last ones
 
 
-class Command(DnsAnswers):
-    """Have a program show answers and take them away."""
+class CommandSolver:
+    """Let a program present and remove responses, by DNS or over HTTP."""
 
     SETTINGS: t.ClassVar[dict[str, t.Any]] = {
-        **WAITING,
+        **DNS_SETTINGS,
         "present": {"type": "raw", "required": True},
         "clean_up": {"type": "raw"},
         "environment": {"type": "dict", "default": {}, "no_log": True},
-        "challenge": {"type": "str", "choices": [DNS, HTTP], "default": DNS},
+        "challenge": {"type": "str", "choices": [DNS_01, HTTP_01], "default": DNS_01},
         "limit": {"type": "str", "default": "2m"},
     }
 
     def __init__(
         self,
+        account: AcmeAccount,
         present: t.Any,
         clean_up: t.Any,
         environment: dict[str, t.Any],
         challenge: str,
         limit: str,
-        **waiting: t.Any,
+        **dns_settings: t.Any,
     ) -> None:
-        super().__init__(**waiting)
-        self.CHALLENGE = challenge
-        self.present_words = words_of(present, "present")
-        self.clean_up_words = words_of(clean_up, "clean_up") if clean_up else None
-        self.environment = {str(name): str(value) for name, value in environment.items()}
-        self.limit = duration(limit).total_seconds()
+        self.challenge_type = challenge
+        self.programs = Programs(present, clean_up, environment, limit)
+        self.records = ProgramRecords(self.programs, **dns_settings)
 
     def check(self, domains: list[str]) -> None:
-        """Make sure that the programs are there, and that each domain is one that CAs can ask about."""
-        check_challenge(self.CHALLENGE, domains)
-        for words in (self.present_words, self.clean_up_words):
-            if words and not shutil.which(words[0]):
+        """Check that the programs can be run, and that the domains have zones if they present by DNS."""
+        check_challenge(self.challenge_type, domains)
+        self.programs.check()
+        if self.challenge_type == DNS_01:
+            self.records.check(domains)
+
+    def present(self, responses: list[ChallengeResponse]) -> None:
+        """Run the program present for each response. By DNS, wait until all name servers have the records."""
+        if self.challenge_type == DNS_01:
+            self.records.present(responses)
+        else:
+            for response in responses:
+                self.programs.present(response)
+
+    def clean_up(self, responses: list[ChallengeResponse]) -> None:
+        """Run the program clean_up, if there is one, for each response."""
+        if self.challenge_type == DNS_01:
+            self.records.clean_up(responses)
+        else:
+            raise_errors([error_of(functools.partial(self.programs.clean_up, response)) for response in responses])
+
+    def challenge_files(self, responses: list[ChallengeResponse], host: str) -> list[ChallengeFiles]:
+        """Return nothing: the program does all."""
+        return []
+
+
+class ProgramRecords(DnsSolver):
+    """TXT records that programs add and remove."""
+
+    def __init__(self, programs: Programs, **settings: t.Any) -> None:
+        super().__init__(**settings)
+        self.programs = programs
+
+    def add(self, location: RecordLocation, response: ChallengeResponse) -> None:
+        self.programs.present(response, location)
+
+    def remove(self, location: RecordLocation, response: ChallengeResponse) -> None:
+        self.programs.clean_up(response, location)
+
+
+class Programs:
+    """The programs of the settings C(present) and C(clean_up)."""
+
+    def __init__(self, present: t.Any, clean_up: t.Any, environment: dict[str, t.Any], limit: str) -> None:
+        self.present_argv = argv_of(present, "present")
+        self.clean_up_argv = argv_of(clean_up, "clean_up") if clean_up else None
+        self.environment = {str(name): str(value) for name, value in environment.items()}
+        self.timeout = duration(limit).total_seconds()
+
+    def check(self) -> None:
+        """Raise TlsError if a program is missing, or may not be run."""
+        for argv in (self.present_argv, self.clean_up_argv):
+            if argv and not shutil.which(argv[0]):
                 raise TlsError(
-                    f"the program {words[0]} of the solver is not on the controller, or may not be run there; install it, or write "
+                    f"the program {argv[0]} of the solver is not on the controller, or may not be run there; install it, or write "
                     "its absolute path"
                 )
-        if self.CHALLENGE == DNS:
-            super().check(domains)
 
-    def present(self, answers: list[Answer]) -> None:
-        if self.CHALLENGE == DNS:
-            super().present(answers)
-        else:
-            for answer in answers:
-                self._run("present", self.present_words, answer, None)
+    def present(self, response: ChallengeResponse, location: RecordLocation | None = None) -> None:
+        """Present a response, at the location of its record if it is presented by DNS."""
+        self._run("present", self.present_argv, response, location)
 
-    def add(self, place: Place, answer: Answer) -> None:
-        self._run("present", self.present_words, answer, place)
-
-    def remove(self, place: Place | None, answer: Answer) -> None:
-        if self.clean_up_words:
-            self._run("clean_up", self.clean_up_words, answer, place)
-
-    def _place(self, domain: str) -> Place | None:
-        return super()._place(domain) if self.CHALLENGE == DNS else None
+    def clean_up(self, response: ChallengeResponse, location: RecordLocation | None = None) -> None:
+        """Remove a response, if there is a program for it."""
+        if self.clean_up_argv:
+            self._run("clean_up", self.clean_up_argv, response, location)
 
     # not a parser: it only passes on foreign input
-    def _run(self, action: str, words: list[str], answer: Answer, place: Place | None) -> None:
-        told = what_to_do(action, answer, place)
-        environment = {f"EVERGREEN_{name.upper()}": value for name, value in told.items()}
-        what = (
-            f"the program {words[0]} of the solver, told to {action.replace('_', ' ')} the answer for {answer.domain},"
+    def _run(self, action: str, argv: list[str], response: ChallengeResponse, location: RecordLocation | None) -> None:
+        parameters = program_parameters(action, response, location)
+        environment = {f"EVERGREEN_{name.upper()}": value for name, value in parameters.items()}
+        subject = (
+            f"the program {argv[0]} of the solver, told to {action.replace('_', ' ')} the answer for {response.domain},"
         )
         with tempfile.TemporaryFile() as output:
             try:
                 process = subprocess.Popen(
-                    words,
+                    argv,
                     stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env={**os.environ, **self.environment, **environment},
-                    start_new_session=True,  # so that it can be ended with all that it has started
+                    start_new_session=True,  # so that all processes that it starts can be killed with it
                 )
             except OSError as error:
-                raise TlsError(f"{what} cannot be run: {error.strerror}; correct that") from error
+                raise TlsError(f"{subject} cannot be run: {error.strerror}; correct that") from error
             try:
-                process.communicate(json.dumps(told).encode(), timeout=self.limit)
+                process.communicate(json.dumps(parameters).encode(), timeout=self.timeout)
             except subprocess.TimeoutExpired as error:
                 raise TlsError(
-                    f"{what} did not end within {self.limit:.0f} s{_said(output)}; see what it waits for, or give it more time by the "
+                    f"{subject} did not end within {self.timeout:.0f} s{_quoted(output)}; see what it waits for, or give it more time by the "
                     "solver's limit"
                 ) from error
             finally:
                 kill_process_group(process)
             if process.returncode:
                 raise TlsError(
-                    f"{what} failed with the status {process.returncode}{_said(output)}; correct what it complains of"
+                    f"{subject} failed with the status {process.returncode}{_quoted(output)}; correct what it complains of"
                 )
 
 
-def what_to_do(action: str, answer: Answer, place: Place | None) -> dict[str, str]:
-    """Return what a program has to know; in its environment the words are in capitals and begin with EVERGREEN_."""
-    told = {"action": action, "challenge": answer.challenge, "domain": answer.domain, "token": answer.token}
-    if place is None:
-        return {**told, "key_authorization": answer.key_authorization}
-    return {**told, "record": place.name, "zone": place.zone, "value": answer.validation}
+def program_parameters(action: str, response: ChallengeResponse, location: RecordLocation | None) -> dict[str, str]:
+    """Return what a program receives as JSON. In its environment the names are in capitals, after EVERGREEN_."""
+    common = {
+        "action": action,
+        "challenge": response.challenge_type,
+        "domain": response.domain,
+        "token": response.token,
+    }
+    if location is None:
+        return {**common, "key_authorization": response.key_authorization}
+    return {**common, "record": location.name, "zone": location.zone, "value": response.dns_value}
 
 
-def words_of(command: t.Any, option: str) -> list[str]:
-    """Return the words of a command that was written as a list or as one line, without a shell's powers."""
+def argv_of(command: t.Any, option: str) -> list[str]:
+    """Return the arguments of a command, which is a list or one line. No shell is involved. Raises TlsError if it is malformed."""
     try:
-        words = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
+        argv = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
     except (TypeError, ValueError) as error:
         raise TlsError(f"{option} of the solver is no command: {error}; write a list of words") from error
-    if not words or not words[0]:
+    if not argv or not argv[0]:
         raise TlsError(f"{option} of the solver is empty; write the program and its arguments")
-    return words
+    return argv
 
 
 # not a parser: it accepts any text, or raises TlsError
-def _said(output: t.BinaryIO) -> str:
+def _quoted(output: t.BinaryIO) -> str:
+    """Return the end of a program's output on one line, after a colon, if it wrote anything."""
     size = output.seek(0, os.SEEK_END)
-    output.seek(max(0, size - 4 * SHOWN))
+    output.seek(max(0, size - 4 * MAX_OUTPUT_CHARACTERS))
     text = escape_as_one_line(output.read().decode("utf-8", "replace"))
-    return f": {text[-SHOWN:]}" if text else ""
+    return f": {text[-MAX_OUTPUT_CHARACTERS:]}" if text else ""

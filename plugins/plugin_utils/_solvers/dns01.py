@@ -2,26 +2,35 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What solvers of dns-01 have in common: where the record of a domain stands, and the wait until all its servers have it."""
+"""What the solvers of dns-01 share: the location of the record of a domain, and the wait until all name servers have it."""
 
 from __future__ import annotations
 
+import functools
 import time
-import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import DNS, Answer, check_challenge
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import ChallengeFiles
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import (
+    DNS_01,
+    ChallengeResponse,
+    check_challenge,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import (
     RESOLVERS,
-    NameServers,
-    Place,
-    side_by_side,
+    DnsClient,
+    RecordLocation,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import (
+    error_of,
+    map_in_threads,
+    raise_errors,
 )
 
-LABEL = "_acme-challenge"
+LABEL = "_acme-challenge"  # RFC 8555, section 8.4
 
-WAITING = {
+# The settings that all solvers of dns-01 have.
+DNS_SETTINGS = {
     **RESOLVERS,
     "name_servers": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "str", "default": "2m"},
@@ -29,81 +38,70 @@ WAITING = {
 }
 
 
-class DnsAnswers:
-    """A solver that puts TXT records into zones, in a way that a subclass knows."""
-
-    CHALLENGE = DNS
+class DnsSolver:
+    """A solver that adds TXT records to zones. Subclasses say how."""
 
     def __init__(self, resolvers: list[str], name_servers: list[str], timeout: str, pause: str | None) -> None:
-        self.name_servers = NameServers(resolvers)
-        self.asked = name_servers
+        self.challenge_type = DNS_01
+        self.dns = DnsClient(resolvers)
+        self.name_servers = name_servers  # to wait for, in the place of those of the zone
         self.timeout = duration(timeout).total_seconds()
         self.pause = duration(pause).total_seconds() if pause else 0.0
-        self._places: dict[str, Place] = {}
+        self._locations: dict[str, RecordLocation] = {}
 
-    def rehearse(self, place: Place) -> None:
-        """Make sure, without a trace, that a record may be put at a place."""
+    def check_permission(self, location: RecordLocation) -> None:
+        """Raise TlsError if a record may not be added there. Leaves no trace."""
 
-    def add(self, place: Place, answer: Answer) -> None:
-        """Put a record at a place, beside those that are there."""
+    def add(self, location: RecordLocation, response: ChallengeResponse) -> None:
+        """Add a record beside those that are there."""
         raise NotImplementedError
 
-    def remove(self, place: Place, answer: Answer) -> None:
-        """Take away that record, and none of the others."""
+    def remove(self, location: RecordLocation, response: ChallengeResponse) -> None:
+        """Remove that record, and none of the others."""
         raise NotImplementedError
 
     def check(self, domains: list[str]) -> None:
-        """Make sure that the record of each domain has a place, and that it may be put there."""
-        check_challenge(self.CHALLENGE, domains)
+        """Check that the record of each domain has a location, and may be added there."""
+        check_challenge(self.challenge_type, domains)
         hosts = list(dict.fromkeys(domain.removeprefix("*.") for domain in domains))
-        _complain(side_by_side(lambda host: _complaint(lambda: self.rehearse(self._place(host))), hosts))
+        raise_errors(map_in_threads(lambda host: error_of(lambda: self.check_permission(self._location(host))), hosts))
 
-    def present(self, answers: list[Answer]) -> None:
-        """Return once all servers of the zones have the records.
+    def present(self, responses: list[ChallengeResponse]) -> None:
+        """Add the records; return once all name servers of the zones have them, and resolvers have forgotten older ones."""
+        servers = [self.dns.name_server(text) for text in self.name_servers]
+        values: dict[RecordLocation, set[str]] = {}
+        for response in responses:
+            values.setdefault(self._location(response.domain), set()).add(response.dns_value)
+        ttl_before = self._foreign_ttl(values)
+        for response in responses:
+            self.add(self._location(response.domain), response)
+        self.dns.wait_for(values, servers, self.timeout, "the solver's timeout")
+        # A resolver that the CA asked for another order a moment ago still caches the records without ours.
+        time.sleep(max(self.pause, min(self.timeout, max(ttl_before, self._foreign_ttl(values)))))
 
-        Whoever calls this calls clean_up in the end, also where it fails.
-        """
-        servers = [self.name_servers.server(text) for text in self.asked]
-        wanted: dict[Place, set[str]] = {}
-        for answer in answers:
-            wanted.setdefault(self._place(answer.domain), set()).add(answer.validation)
-        before = self._memory(wanted)
-        for answer in answers:
-            self.add(self._place(answer.domain), answer)
-        self.name_servers.wait_for(wanted, servers, self.timeout, "the solver's timeout")
-        # A resolver of the CA that was asked for an order of somebody else a moment ago does not know our records yet.
-        time.sleep(max(self.pause, min(self.timeout, max(before, self._memory(wanted)))))
-
-    def clean_up(self, answers: list[Answer]) -> None:
-        """Take away the records that were put there; one that cannot be taken away keeps none of the others there."""
+    def clean_up(self, responses: list[ChallengeResponse]) -> None:
+        """Remove the records. If one cannot be removed, the others are removed all the same."""
         # One after the other: a program that changes a zone by reading and writing all of it would lose changes.
-        _complain([_complaint(lambda one=answer: self.remove(self._place(one.domain), one)) for answer in answers])
+        raise_errors([error_of(functools.partial(self._remove, response)) for response in responses])
 
-    def _memory(self, wanted: dict[Place, set[str]]) -> int:
-        return max((self.name_servers.memory_of_others(place, own) for place, own in wanted.items()), default=0)
+    def challenge_files(self, responses: list[ChallengeResponse], host: str) -> list[ChallengeFiles]:
+        """Return nothing: dns-01 needs no files."""
+        return []
 
-    def _place(self, domain: str) -> Place:
-        """Return where the record of a domain stands; it is taken away from where it was put."""
-        if domain not in self._places:
-            self._places[domain] = self.name_servers.place(record_of(domain))
-        return self._places[domain]
+    def _remove(self, response: ChallengeResponse) -> None:
+        self.remove(self._location(response.domain), response)
+
+    def _foreign_ttl(self, values: dict[RecordLocation, set[str]]) -> int:
+        """Return for how many seconds resolvers may cache records that others have at these locations."""
+        return max((self.dns.foreign_ttl(location, own) for location, own in values.items()), default=0)
+
+    def _location(self, domain: str) -> RecordLocation:
+        """Return where the record of a domain is. It is removed from where it was added, whatever DNS says by then."""
+        if domain not in self._locations:
+            self._locations[domain] = self.dns.locate(record_name(domain))
+        return self._locations[domain]
 
 
-def record_of(domain: str) -> str:
-    """Return the name of the record of a domain, which it shares with its wildcard (RFC 8555, section 8.4)."""
+def record_name(domain: str) -> str:
+    """Return the name of the TXT record of a domain, which its wildcard shares (RFC 8555, section 8.4)."""
     return f"{LABEL}.{domain}"
-
-
-def _complaint(work: t.Callable[[], None]) -> str | None:
-    try:
-        work()
-    except TlsError as error:
-        return str(error)
-    return None
-
-
-def _complain(complaints: list[str | None]) -> None:
-    """Say in one error what could not be done."""
-    said = list(dict.fromkeys(complaint for complaint in complaints if complaint))
-    if said:
-        raise TlsError(" · ".join(said))

@@ -2,16 +2,15 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What DNS says: the addresses of a name, the place where a record has to stand, and whether its servers have it.
+"""Query DNS: the addresses of a name, the location of a record, and whether the name servers have it.
 
-Resolvers are asked as little as possible. What they are told does not exist they remember, and a CA may ask the same ones
-a second later. Where a record is going to stand, the servers of its zone are asked instead.
+Resolvers are queried as little as possible: they cache that a name does not exist, and a CA may query the same ones a second later.
+For a record that is about to be created, the name servers of its zone are queried instead.
 """
 
 from __future__ import annotations
 
 import collections
-import concurrent.futures
 import dataclasses
 import time
 import typing as t
@@ -19,6 +18,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import address_and_port
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads
 
 try:
     import dns.exception
@@ -28,23 +28,26 @@ try:
     import dns.nameserver
     import dns.query
     import dns.rcode
+    import dns.rdataclass
     import dns.rdatatype
     import dns.resolver
+    import dns.rrset
 except ImportError:  # said by require_dnspython(), before anything here is called
-    dns = None
+    HAS_DNSPYTHON = False
+else:
+    HAS_DNSPYTHON = True
 
 PORT = 53
-PATIENCE = 3.0  # seconds for one answer of one server
-TRIES = 3  # of a server that keeps silent, before the others are enough
-MOST_HOPS = 12  # of CNAMEs and delegations
-AT_ONCE = 16
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+QUERY_TIMEOUT_S = 3.0  # for one name server
+MAX_TIMEOUTS = 3  # of a silent name server, until the others are enough
+MAX_HOPS = 12  # of CNAMEs and delegations
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.2, 5.0  # between two queries of wait_for()
 
-# What every solver says about DNS.
-RESOLVERS = {"resolvers": {"type": "list", "elements": "str", "default": []}}
+# The setting of every solver that queries DNS.
+RESOLVERS: dict[str, t.Any] = {"resolvers": {"type": "list", "elements": "str", "default": []}}
 
 
-class Server(t.NamedTuple):
+class NameServer(t.NamedTuple):
     """A name server at one of its addresses."""
 
     name: str
@@ -56,128 +59,132 @@ class Server(t.NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """Where a record has to stand, once CNAMEs and delegations are followed."""
+class RecordLocation:
+    """Where a record has to be, after all CNAMEs and delegations."""
 
     name: str
     zone: str
-    primary: str  # the server that the zone itself names as its first (RFC 1035, MNAME)
-    servers: tuple[Server, ...]
+    primary: str  # the primary server that the SOA record of the zone names (RFC 1035, MNAME)
+    servers: tuple[NameServer, ...]
 
 
 def require_dnspython() -> None:
-    """Make sure that DNS can be asked."""
-    if dns is None:
+    """Raise TlsError if the library dnspython is missing."""
+    if not HAS_DNSPYTHON:
         raise TlsError(
             "Python's dnspython library is not on the controller, and DNS has to be asked; install it, as by pip install dnspython"
         )
 
 
-class NameServers:
-    """DNS as it is seen through *resolvers*, those of the controller where there are none."""
+class DnsClient:
+    """DNS by way of *resolvers*, or by those of the controller if there are none."""
 
     def __init__(self, resolvers: list[str] | None = None) -> None:
         self.resolvers = resolvers or []
 
     def addresses(self, name: str) -> list[str]:
-        """Return the addresses of a name, as a CA would find them. Raises TlsError where there is none."""
-        found = [
+        """Return the addresses of a name, as a CA would find them. Raises TlsError if there are none."""
+        addresses = [
             record.address
-            for kind in ("A", "AAAA")
-            for rrset in self._resolved(name, kind)
+            for rdatatype in ("A", "AAAA")
+            for rrset in self._resolve(name, rdatatype)
             for record in rrset
-            if record.rdtype == dns.rdatatype.from_text(kind)
+            if record.rdtype == dns.rdatatype.from_text(rdatatype)
         ]
-        if not found:
+        if not addresses:
             raise TlsError(
                 f"{name} has no address in DNS; create an A or AAAA record that leads to the host, and run this again"
             )
-        return found
+        return addresses
 
-    def place(self, name: str) -> Place:
-        """Return where a record of this name has to stand."""
-        wanted, zone, servers = _name(name), None, ()
-        for _hop in range(MOST_HOPS):
+    def locate(self, record_name: str) -> RecordLocation:
+        """Return where a record of this name has to be. Raises TlsError if there is no zone for it."""
+        name, zone = _name(record_name), None
+        servers: tuple[NameServer, ...] = ()
+        for _hop in range(MAX_HOPS):
             if zone is None:
-                zone, servers = self._enclosing(wanted.parent())
-            response = self._asked(servers, wanted, "SOA", zone)
-            alias = response.get_rrset(response.answer, wanted, dns.rdataclass.IN, dns.rdatatype.CNAME)
+                zone, servers = self._enclosing_zone(name.parent())
+            response = self._query_any(servers, name, "SOA", zone)
+            alias = response.get_rrset(response.answer, name, dns.rdataclass.IN, dns.rdatatype.CNAME)
             if alias:
-                wanted, zone = alias[0].target, None
+                name, zone = alias[0].target, None
                 continue
-            delegated = _first(response.authority, dns.rdatatype.NS)
-            owner = _first([*response.answer, *response.authority], dns.rdatatype.SOA)
-            if owner is None and delegated is not None and delegated.name != zone:
-                zone = delegated.name
-                servers = self._servers([record.target for record in delegated], zone)
+            delegation = _first(response.authority, dns.rdatatype.NS)
+            soa = _first([*response.answer, *response.authority], dns.rdatatype.SOA)
+            if soa is None and delegation is not None and delegation.name != zone:
+                zone = delegation.name
+                servers = self._name_servers([record.target for record in delegation], zone)
                 continue
-            if owner is None or not wanted.is_subdomain(owner.name):
+            if soa is None or not name.is_subdomain(soa.name):
                 raise TlsError(
-                    f"the name servers of {_text(zone)} do not say in which zone {_text(wanted)} is; look at the zone with "
-                    f"dig SOA {_text(wanted)}, and repair it"
+                    f"the name servers of {_text(zone)} do not say in which zone {_text(name)} is; look at the zone with "
+                    f"dig SOA {_text(name)}, and repair it"
                 )
-            if owner.name != zone:
-                servers = self._servers_of(owner.name)
-            return Place(_text(wanted), _text(owner.name), _text(owner[0].mname), servers)
+            if soa.name != zone:
+                servers = self._name_servers_of(soa.name)
+            return RecordLocation(_text(name), _text(soa.name), _text(soa[0].mname), servers)
         raise TlsError(
-            f"the CNAME records of {name} lead on and on, the last one to {_text(wanted)}; let them end in a name of a zone"
+            f"the CNAME records of {record_name} lead on and on, the last one to {_text(name)}; let them end in a name of a zone"
         )
 
-    def server(self, text: str) -> Server:
-        """Return a server that somebody named by its address or name, with a port or without."""
+    def name_server(self, text: str) -> NameServer:
+        """Return the name server that the user wrote: an address or a name, with or without a port."""
         host, port = address_and_port(text, PORT)
-        return Server(host, host if is_address(host) else self.addresses(host)[0], port)
+        return NameServer(host, host if is_address(host) else self.addresses(host)[0], port)
 
-    def texts(self, name: str) -> list[str]:
-        """Return the TXT records of a name as the servers of its zone have them, with CNAMEs followed."""
-        place = self.place(name)
-        return _texts(self._asked(place.servers, _name(place.name), "TXT", _name(place.zone)), place.name)
+    def texts(self, record_name: str) -> list[str]:
+        """Return the TXT records of a name from the name servers of its zone, with CNAMEs followed."""
+        location = self.locate(record_name)
+        return _texts(self._query_texts(location), location.name)
 
-    def memory_of_others(self, place: Place, own: set[str]) -> int:
-        """Return for how many seconds resolvers may remember the TXT records of a place without our own.
+    def foreign_ttl(self, location: RecordLocation, own: set[str]) -> int:
+        """Return for how many seconds resolvers may cache the TXT records at a location without our *own* values.
 
-        That is their lifetime where others have records there: in a fleet, hosts ask for the same names at the same time.
+        That is the TTL if others have records there: the hosts of a fleet order for the same names at the same time.
         """
-        response = self._asked(place.servers, _name(place.name), "TXT", _name(place.zone))
-        found = _first(response.answer, dns.rdatatype.TXT)
-        return found.ttl if found and set(_texts(response, place.name)) - own else 0
+        response = self._query_texts(location)
+        rrset = _first(response.answer, dns.rdatatype.TXT)
+        return rrset.ttl if rrset and set(_texts(response, location.name)) - own else 0
 
-    def wait_for(self, wanted: dict[Place, set[str]], servers: list[Server], patience: float, option: str) -> None:
-        """Return once all servers of each place have the TXT records that are wanted there; *servers* in their place, if any.
+    def wait_for(
+        self, values: dict[RecordLocation, set[str]], servers: list[NameServer], timeout: float, option: str
+    ) -> None:
+        """Return once all name servers of each location have its TXT values; *servers* in their place, if there are any.
 
-        A server that never answers is left out as long as others do: a CA asks those, too.
+        A name server that never responds is ignored if others do: a CA queries those, too. *timeout* is in seconds.
+        Raises TlsError after it, with *option* as the setting that changes it.
         """
-        deadline = time.monotonic() + patience
-        waiting = [(place, server) for place in wanted for server in servers or place.servers]
-        silent: collections.Counter[Server] = collections.Counter()
-        seen: set[Server] = set()
-        pause = FIRST_PAUSE
+        deadline = time.monotonic() + timeout
+        pending = [(location, server) for location in values for server in servers or location.servers]
+        timeouts: collections.Counter[NameServer] = collections.Counter()
+        responsive: set[NameServer] = set()
+        pause = FIRST_PAUSE_S
         while True:
-            found = side_by_side(lambda pair: _texts_at(pair[1], pair[0].name), waiting)
+            results = map_in_threads(lambda pair: _texts_at(pair[1], pair[0].name), pending)
             missing = {}
-            for (place, server), texts in zip(waiting, found):
+            for (location, server), texts in zip(pending, results):
                 if isinstance(texts, str):
-                    silent[server] += 1
+                    timeouts[server] += 1
                 else:
-                    seen.add(server)
-                if isinstance(texts, str) or not wanted[place] <= set(texts):
-                    missing[place, server] = texts
-            lost = {server for server in silent if silent[server] >= TRIES and server not in seen}
-            waiting = [pair for pair in missing if pair[1] not in lost or not seen]
-            if not waiting:
+                    responsive.add(server)
+                if isinstance(texts, str) or not values[location] <= set(texts):
+                    missing[location, server] = texts
+            silent = {server for server in timeouts if timeouts[server] >= MAX_TIMEOUTS and server not in responsive}
+            pending = [pair for pair in missing if pair[1] not in silent or not responsive]
+            if not pending:
                 return
             if time.monotonic() >= deadline:
-                raise TlsError(_not_there([(*pair, missing[pair]) for pair in waiting], patience, option))
+                raise TlsError(_missing_records([(*pair, missing[pair]) for pair in pending], timeout, option))
             time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
-            pause = min(LONGEST_PAUSE, pause * 1.5)
+            pause = min(MAX_PAUSE_S, pause * 1.5)
 
-    def _enclosing(self, name: dns.name.Name) -> tuple[dns.name.Name, tuple[Server, ...]]:
-        """Return the closest zone around a name, and its servers."""
+    def _enclosing_zone(self, name: dns.name.Name) -> tuple[dns.name.Name, tuple[NameServer, ...]]:
+        """Return the closest zone around a name, and its name servers."""
         start = name
         while True:
-            for rrset in self._resolved(_text(name), "SOA"):
+            for rrset in self._resolve(_text(name), "SOA"):
                 if rrset.rdtype == dns.rdatatype.SOA and rrset.name == name:
-                    return name, self._servers_of(name)
+                    return name, self._name_servers_of(name)
             if len(name.labels) <= 2:
                 raise TlsError(
                     f"DNS knows no zone with {_text(start)} in it; see that the domain is registered and delegated, or name "
@@ -185,48 +192,51 @@ class NameServers:
                 )
             name = name.parent()
 
-    def _servers_of(self, zone: dns.name.Name) -> tuple[Server, ...]:
-        records = [record for rrset in self._resolved(_text(zone), "NS") for record in rrset]
+    def _name_servers_of(self, zone: dns.name.Name) -> tuple[NameServer, ...]:
+        records = [record for rrset in self._resolve(_text(zone), "NS") for record in rrset]
         targets = [record.target for record in records if record.rdtype == dns.rdatatype.NS]
-        return self._servers(targets, zone)
+        return self._name_servers(targets, zone)
 
-    def _servers(self, names: list[dns.name.Name], zone: dns.name.Name) -> tuple[Server, ...]:
-        found, lost = [], []
+    def _name_servers(self, names: list[dns.name.Name], zone: dns.name.Name) -> tuple[NameServer, ...]:
+        servers, unresolved = [], []
         for name in sorted(set(names)):
             try:
-                found += [Server(_text(name), address, PORT) for address in self.addresses(_text(name))]
+                servers += [NameServer(_text(name), address, PORT) for address in self.addresses(_text(name))]
             except TlsError:
-                lost.append(_text(name))
-        if not found:
+                unresolved.append(_text(name))
+        if not servers:
             raise TlsError(
-                f"the name servers of {_text(zone)} ({', '.join(lost) or 'none are named'}) have no address in DNS; "
+                f"the name servers of {_text(zone)} ({', '.join(unresolved) or 'none are named'}) have no address in DNS; "
                 "correct the NS records of the zone"
             )
-        return tuple(found)
+        return tuple(servers)
 
-    def _asked(
-        self, servers: t.Iterable[Server], name: dns.name.Name, kind: str, zone: dns.name.Name
+    def _query_texts(self, location: RecordLocation) -> dns.message.Message:
+        return self._query_any(location.servers, _name(location.name), "TXT", _name(location.zone))
+
+    def _query_any(
+        self, servers: t.Iterable[NameServer], name: dns.name.Name, rdatatype: str, zone: dns.name.Name
     ) -> dns.message.Message:
-        """Return what the first server that has an answer says."""
-        said = []
+        """Return the response of the first name server that has one."""
+        errors = []
         for server in servers:
             try:
-                response = _query(server, _text(name), kind)
+                response = _query(server, _text(name), rdatatype)
             except (OSError, dns.exception.DNSException) as error:
-                said.append(f"{server}: {_why(error)}")
+                errors.append(f"{server}: {_why(error)}")
                 continue
             if response.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
                 return response
-            said.append(f"{server}: {dns.rcode.to_text(response.rcode())}")
+            errors.append(f"{server}: {dns.rcode.to_text(response.rcode())}")
         raise TlsError(
-            f"no name server of {_text(zone)} says anything about {_text(name)} ({'; '.join(said)}); see that they run, and that "
+            f"no name server of {_text(zone)} says anything about {_text(name)} ({'; '.join(errors)}); see that they run, and that "
             f"port {PORT} of them can be reached from the controller"
         )
 
-    def _resolved(self, name: str, kind: str) -> list:
-        """Return the answer of the resolvers, which is empty where there is nothing of this kind."""
+    def _resolve(self, name: str, rdatatype: str) -> list[dns.rrset.RRset]:
+        """Return the answer of the resolvers. It is empty if there is no such record."""
         try:
-            answer = self._resolver().resolve(_name(name), kind, raise_on_no_answer=False, search=False)
+            answer = self._resolver().resolve(_name(name), rdatatype, raise_on_no_answer=False, search=False)
             return list(answer.response.answer)
         except dns.resolver.NXDOMAIN:
             return []
@@ -246,23 +256,23 @@ class NameServers:
         if not self.resolvers:
             return dns.resolver.Resolver()
         resolver = dns.resolver.Resolver(configure=False)
-        places = [address_and_port(text, PORT) for text in self.resolvers]
-        for host, _port in places:
+        endpoints = [address_and_port(text, PORT) for text in self.resolvers]
+        for host, _port in endpoints:
             if not is_address(host):
                 raise TlsError(f"the resolver {host} is no address; write one such as 192.0.2.53")
-        resolver.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in places]
+        resolver.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in endpoints]
         return resolver
 
 
-def _query(server: Server, name: str, kind: str) -> dns.message.Message:
-    query = dns.message.make_query(name, kind, use_edns=0, payload=1232)
+def _query(server: NameServer, name: str, rdatatype: str) -> dns.message.Message:
+    query = dns.message.make_query(name, rdatatype, use_edns=0, payload=1232)
     query.flags &= ~dns.flags.RD
-    response, _by_tcp = dns.query.udp_with_fallback(query, server.address, PATIENCE, server.port)
+    response, _by_tcp = dns.query.udp_with_fallback(query, server.address, QUERY_TIMEOUT_S, server.port)
     return response
 
 
-def _texts_at(server: Server, name: str) -> list[str] | str:
-    """Return the TXT records that a server has for a name, or why it does not say."""
+def _texts_at(server: NameServer, name: str) -> list[str] | str:
+    """Return the TXT records that a name server has for a name, or as a string why it does not respond."""
     try:
         response = _query(server, name, "TXT")
     except (OSError, dns.exception.DNSException) as error:
@@ -274,36 +284,33 @@ def _texts_at(server: Server, name: str) -> list[str] | str:
 
 # not a parser: a library has parsed it
 def _texts(response: dns.message.Message, name: str) -> list[str]:
-    wanted = _name(name)
+    owner = _name(name)
     return [
         b"".join(record.strings).decode("utf-8", "replace")
         for rrset in response.answer
-        if rrset.rdtype == dns.rdatatype.TXT and rrset.name == wanted
+        if rrset.rdtype == dns.rdatatype.TXT and rrset.name == owner
         for record in rrset
     ]
 
 
-def _not_there(missing: list[tuple[Place, Server, list[str] | str]], patience: float, option: str) -> str:
+def _missing_records(
+    missing: list[tuple[RecordLocation, NameServer, list[str] | str]], timeout: float, option: str
+) -> str:
     sentences = []
-    for place in dict.fromkeys(place for place, _server, _texts in missing):
-        here = [
+    for location in dict.fromkeys(location for location, _server, _texts in missing):
+        states = [
             f"{server}: {texts if isinstance(texts, str) else 'other values' if texts else 'no such record'}"
             for where, server, texts in missing
-            if where == place
+            if where == location
         ]
-        sentences.append(f"the TXT record {place.name} is not on all name servers of {place.zone} ({', '.join(here)})")
-    return f"after {patience:.0f} s {' and '.join(sentences)}; see that changes of the zone get there, or give them more time by {option}"
+        sentences.append(
+            f"the TXT record {location.name} is not on all name servers of {location.zone} ({', '.join(states)})"
+        )
+    return f"after {timeout:.0f} s {' and '.join(sentences)}; see that changes of the zone get there, or give them more time by {option}"
 
 
-def side_by_side(function: t.Callable, items: list) -> list:
-    if not items:
-        return []
-    with concurrent.futures.ThreadPoolExecutor(min(AT_ONCE, len(items))) as pool:
-        return list(pool.map(function, items))
-
-
-def _first(rrsets: list, kind: int) -> t.Any:
-    return next((rrset for rrset in rrsets if rrset.rdtype == kind), None)
+def _first(rrsets: list[dns.rrset.RRset], rdatatype: int) -> dns.rrset.RRset | None:
+    return next((rrset for rrset in rrsets if rrset.rdtype == rdatatype), None)
 
 
 def _name(text: str) -> dns.name.Name:

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The solver http: hosts answer http-01 without knowing of it.
+"""The solver http: nginx on the hosts responds to http-01 by itself.
 
-What the CA wants to read is its token, which it says in the URL, and the thumbprint of the account's key, which is always
-the same. So nginx_sites lays one location that answers whatever is asked, and any host behind a name may be asked. During
-a renewal nothing is written to a host and nothing is loaded. What is left to do here is to look before an order is spent.
+The CA expects its token, which stands in the URL, and the thumbprint of the account key, which never changes (RFC 8555, section 8.3).
+So nginx_sites writes one location that responds to any token, and any host behind a name can respond. A renewal
+writes nothing to a host and reloads nothing. The solver only checks that the hosts respond, before an order is placed.
 """
 
 from __future__ import annotations
@@ -14,49 +14,62 @@ from __future__ import annotations
 import secrets
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import HTTP, Answer, check_challenge
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_check import Question, Seen, Visits
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, ChallengeFiles
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import (
+    HTTP_01,
+    ChallengeResponse,
+    check_challenge,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_check import (
+    HttpCheck,
+    HttpChecker,
+    HttpResponse,
+)
 
 
-class Stateless:
-    """Have the hosts answer by themselves, and see beforehand that they do."""
+class HttpSolver:
+    """Check that hosts respond by themselves."""
 
-    CHALLENGE = HTTP
-    SETTINGS = Visits.SETTINGS
+    SETTINGS: t.ClassVar[dict[str, t.Any]] = HttpChecker.SETTINGS
 
-    def __init__(self, thumbprint: str, **settings: t.Any) -> None:
-        self.thumbprint = thumbprint
-        self.visits = Visits(**settings)
+    def __init__(self, account: AcmeAccount, **settings: t.Any) -> None:
+        self.challenge_type = HTTP_01
+        self.thumbprint = account.thumbprint
+        self.checker = HttpChecker(**settings)
 
     def check(self, domains: list[str]) -> None:
-        """Make sure that each host behind each domain would answer the CA."""
-        check_challenge(HTTP, domains)
-        self.visits.make_sure([self._question(domain) for domain in domains])
+        """Check that each host behind each domain would respond to the CA."""
+        check_challenge(HTTP_01, domains)
+        self.checker.run([self._check_of(domain) for domain in domains])
 
-    def present(self, answers: list[Answer]) -> None:
-        """Do nothing: the answer is there, always."""
+    def present(self, responses: list[ChallengeResponse]) -> None:
+        """Do nothing: hosts respond at any time."""
 
-    def clean_up(self, answers: list[Answer]) -> None:
-        """Do nothing: the next CA to ask gets the same answer."""
+    def clean_up(self, responses: list[ChallengeResponse]) -> None:
+        """Do nothing: the next CA gets the same response."""
 
-    def _question(self, domain: str) -> Question:
+    def challenge_files(self, responses: list[ChallengeResponse], host: str) -> list[ChallengeFiles]:
+        """Return nothing: nginx has no files for this."""
+        return []
+
+    def _check_of(self, domain: str) -> HttpCheck:
         token = secrets.token_urlsafe(32)
-        right = f"{token}.{self.thumbprint}"
+        key_authorization = f"{token}.{self.thumbprint}"
 
-        def refusal(where: str, answer: Seen) -> str:
-            return self._refusal(where, answer, token)
+        def refusal(where: str, response: HttpResponse) -> str:
+            return self._refusal(where, response, token)
 
-        return Question(domain, token, lambda answer: answer.shows(right), refusal)
+        return HttpCheck(domain, token, lambda response: response.serves(key_authorization), refusal)
 
     # not a parser: it accepts any text, or raises TlsError
-    def _refusal(self, where: str, answer: Seen, token: str) -> str:
-        if answer.status == 200 and answer.body.startswith(f"{token}.".encode()):
+    def _refusal(self, where: str, response: HttpResponse, token: str) -> str:
+        if response.status == 200 and response.body.startswith(f"{token}.".encode()):
             return (
                 f"{where} answers for another ACME account, as if that host were of another fleet or its nginx had "
                 "the location of an earlier key; run evergreen.tls.deploy on it, or correct the DNS record"
             )
         return (
-            f"{where} does not answer challenges ({answer}): run "
+            f"{where} does not answer challenges ({response}): run "
             "evergreen.tls.deploy on the host whose address that is, or correct the DNS record; where nginx is configured by others, "
             f"have it answer /.well-known/acme-challenge/TOKEN with TOKEN.{self.thumbprint}"
         )

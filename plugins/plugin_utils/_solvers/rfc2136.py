@@ -14,11 +14,12 @@ import struct
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import DNS, Answer
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns01 import WAITING, DnsAnswers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import ChallengeResponse
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns01 import DNS_SETTINGS, DnsSolver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import (
-    Place,
-    Server,
+    NameServer,
+    RecordLocation,
     require_dnspython,
 )
 
@@ -31,16 +32,15 @@ try:
 except ImportError:  # said by require_dnspython(), before anything here is called
     pass
 
-LONGER = 10.0  # seconds for a change
+UPDATE_TIMEOUT_S = 10.0
 ALGORITHMS = ["hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-sha224", "hmac-sha1"]
 
 
-class Rfc2136(DnsAnswers):
-    """Put TXT records into zones, each beside those that are there, and take away the same ones."""
+class Rfc2136Solver(DnsSolver):
+    """Add TXT records to zones beside those that are there, and remove the same ones."""
 
-    CHALLENGE = DNS
     SETTINGS: t.ClassVar[dict[str, t.Any]] = {
-        **WAITING,
+        **DNS_SETTINGS,
         "server": {"type": "str"},
         "key_name": {"type": "str", "required": True, "no_log": False},
         "key_secret": {"type": "str", "required": True, "no_log": True},
@@ -50,71 +50,74 @@ class Rfc2136(DnsAnswers):
 
     def __init__(
         self,
+        account: AcmeAccount,
         server: str | None,
         key_name: str,
         key_secret: str,
         key_algorithm: str,
         ttl: int,
-        **waiting: t.Any,
+        **dns_settings: t.Any,
     ) -> None:
-        super().__init__(**waiting)
+        super().__init__(**dns_settings)
         require_dnspython()
         self.server = server
         self.key_name = key_name
         self.key = tsig_key(key_name, key_secret, key_algorithm)
         self.ttl = ttl
 
-    def rehearse(self, place: Place) -> None:
-        """Make sure that a record may be put there, by taking away one that cannot be there: that needs the same permission."""
-        self._update(place, lambda update: update.delete(f"{place.name}.", "TXT", secrets.token_urlsafe(32)))
+    def check_permission(self, location: RecordLocation) -> None:
+        """Delete a random record, which cannot be there. That needs the same permission as adding one."""
+        self._update(location, lambda update: update.delete(f"{location.name}.", "TXT", secrets.token_urlsafe(32)))
 
-    def add(self, place: Place, answer: Answer) -> None:
-        self._update(place, lambda update: update.add(f"{place.name}.", self.ttl, "TXT", f'"{answer.validation}"'))
+    def add(self, location: RecordLocation, response: ChallengeResponse) -> None:
+        self._update(
+            location, lambda update: update.add(f"{location.name}.", self.ttl, "TXT", f'"{response.dns_value}"')
+        )
 
-    def remove(self, place: Place, answer: Answer) -> None:
-        self._update(place, lambda update: update.delete(f"{place.name}.", "TXT", f'"{answer.validation}"'))
+    def remove(self, location: RecordLocation, response: ChallengeResponse) -> None:
+        self._update(location, lambda update: update.delete(f"{location.name}.", "TXT", f'"{response.dns_value}"'))
 
-    def _update(self, place: Place, change: t.Callable[[t.Any], None]) -> None:
-        update = dns.update.UpdateMessage(f"{place.zone}.", keyring={self.key.name: self.key}, keyname=self.key.name)
+    def _update(self, location: RecordLocation, change: t.Callable[[t.Any], None]) -> None:
+        update = dns.update.UpdateMessage(f"{location.zone}.", keyring={self.key.name: self.key}, keyname=self.key.name)
         change(update)
-        server = self.name_servers.server(self.server or place.primary)
+        server = self.dns.name_server(self.server or location.primary)
         try:
-            status, complaint = _sent(update, server)
+            rcode, tsig_error = _send(update, server)
         except (OSError, dns.exception.DNSException) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise TlsError(
-                f"{server} takes no changes of the zone {place.zone} ({why}); see that it runs, and that its port {server.port} can be "
+                f"{server} takes no changes of the zone {location.zone} ({why}); see that it runs, and that its port {server.port} can be "
                 "reached from the controller by TCP, or name the server that takes them by the solver's server"
             ) from error
-        if status != dns.rcode.NOERROR:
-            raise TlsError(self._refusal(place, server, status, complaint))
+        if rcode != dns.rcode.NOERROR:
+            raise TlsError(self._refusal(location, server, rcode, tsig_error))
 
-    def _refusal(self, place: Place, server: Server, status: int, complaint: int) -> str:
-        """Return why a server has not changed a zone: the status of its answer, or what it has against the signature."""
-        if complaint == dns.rcode.BADKEY:
+    def _refusal(self, location: RecordLocation, server: NameServer, rcode: dns.rcode.Rcode, tsig_error: int) -> str:
+        """Return why a server has not changed a zone: by its response code, or its TSIG error (RFC 8945, section 3)."""
+        if tsig_error == dns.rcode.BADKEY:
             return (
                 f"{server} does not know the key {self.key_name}, or knows it with another algorithm; correct key_name and "
                 "key_algorithm, or add the key to its configuration"
             )
-        if complaint == dns.rcode.BADSIG:
+        if tsig_error == dns.rcode.BADSIG:
             return f"{server} has another secret for the key {self.key_name}; correct key_secret"
-        if complaint == dns.rcode.BADTIME:
+        if tsig_error == dns.rcode.BADTIME:
             return f"the clocks of {server} and of the controller differ by more than 5 minutes; set them right"
-        if status == dns.rcode.REFUSED:
+        if rcode == dns.rcode.REFUSED:
             return (
-                f"{server} does not let the key {self.key_name} change the TXT record {place.name}; allow that in its configuration "
+                f"{server} does not let the key {self.key_name} change the TXT record {location.name}; allow that in its configuration "
                 "(BIND: update-policy, Knot: acl)"
             )
-        if status in (dns.rcode.NOTAUTH, dns.rcode.NOTZONE):
+        if rcode in (dns.rcode.NOTAUTH, dns.rcode.NOTZONE):
             return (
-                f"{server} takes no changes of the zone {place.zone} from the key {self.key_name}: it is no primary of the zone, or the "
+                f"{server} takes no changes of the zone {location.zone} from the key {self.key_name}: it is no primary of the zone, or the "
                 "key is unknown there, or not allowed to; name the server that takes them by the solver's server, or allow the key there"
             )
-        return f"{server} answers a change of {place.name} with {dns.rcode.to_text(status)}; its log says why, remove the cause there"
+        return f"{server} answers a change of {location.name} with {dns.rcode.to_text(rcode)}; its log says why, remove the cause there"
 
 
 def tsig_key(name: str, secret: str, algorithm: str) -> t.Any:
-    """Return a key for TSIG."""
+    """Return a key for TSIG. Raises TlsError if the secret is not base64, or the name is malformed."""
     try:
         raw = base64.b64decode(secret, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -128,25 +131,24 @@ def tsig_key(name: str, secret: str, algorithm: str) -> t.Any:
 
 
 # not a parser: it only passes on foreign input
-def _sent(update: t.Any, server: Server) -> tuple[int, int]:
-    """Send an update; return the status of the answer, and what the server has against the signature.
+def _send(update: dns.update.UpdateMessage, server: NameServer) -> tuple[dns.rcode.Rcode, int]:
+    """Send an update over TCP; return the response code and the TSIG error (0 for none).
 
-    Servers that do not know who asks cannot sign what they answer. So an answer without a good signature is believed
-    where it is a refusal, and never where it is a consent.
+    Servers that do not know the key cannot sign their response. So an unsigned refusal is accepted, and an unsigned success is not.
     """
     wire = update.to_wire()
-    with socket.create_connection((server.address, server.port), timeout=LONGER) as connection:
+    with socket.create_connection((server.address, server.port), timeout=UPDATE_TIMEOUT_S) as connection:
         connection.sendall(struct.pack("!H", len(wire)) + wire)
         with connection.makefile("rb") as stream:
             length = stream.read(2)
-            answer = stream.read(struct.unpack("!H", length)[0]) if len(length) == 2 else b""
-    if not answer:
+            response = stream.read(struct.unpack("!H", length)[0]) if len(length) == 2 else b""
+    if not response:
         raise ConnectionError("it hung up")
     try:
-        return dns.message.from_wire(answer, keyring=update.keyring, request_mac=update.mac).rcode(), 0
+        return dns.message.from_wire(response, keyring=update.keyring, request_mac=update.mac).rcode(), 0
     except dns.exception.DNSException:
-        unproved = dns.message.from_wire(answer, keyring=False)
-        status, complaint = unproved.rcode(), unproved.tsig_error or 0
-        if unproved.id != update.id or (status == dns.rcode.NOERROR and not complaint):
+        unsigned = dns.message.from_wire(response, keyring=False)
+        rcode, tsig_error = unsigned.rcode(), unsigned.tsig_error or 0
+        if unsigned.id != update.id or (rcode == dns.rcode.NOERROR and not tsig_error):
             raise
-        return status, complaint
+        return rcode, tsig_error

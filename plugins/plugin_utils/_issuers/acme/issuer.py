@@ -53,11 +53,17 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.proble
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import Failures, Limits, Places
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import Renewals
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import (
-    ChallengeFiles,
     IssueRequest,
     RenewalAdvice,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import (
+    AcmeAccount,
+    ChallengeFiles,
+    Solver,
+    solver_type,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import DNS_PERSIST_01
 
 try:
     from cryptography import x509
@@ -126,9 +132,7 @@ class Acme:
     @property
     def at_once(self) -> int:
         """Return how many orders of one run may be under way at a time. Commands of users are not run side by side for one host."""
-        solver = self.settings["solver"]
-        kind = solver.get("type") if isinstance(solver, dict) else solver
-        return 1 if kind == "command" else self.settings["at_once"]
+        return 1 if solver_type(self.settings["solver"]) == "command" else self.settings["at_once"]
 
     def roots(self) -> bytes | None:
         """Return the roots that clients trust, where the issuer names them; None for those of the system."""
@@ -177,7 +181,7 @@ class Acme:
         with self._at_work(request, host):
             answers = self._try_out(request, csr, host, _begun) or []
             answers += self._ordered(request, csr, host, _begun)[0]
-        return self._solver().places(answers, host)
+        return self._solver().challenge_files(answers, host)
 
     # not a parser: it reads what the collection has made or checked
     def record(self, request: Request, chain: list, host: str) -> None:
@@ -322,7 +326,7 @@ class Acme:
 
     def _can_be_tried(self) -> bool:
         """Say whether a test tells anything: the standing records of dns-persist-01 name an account, and that of a test is another."""
-        return self._solver().CHALLENGE != "dns-persist-01"
+        return self._solver().challenge_type != DNS_PERSIST_01
 
     def _remember(self, request: Request, chain: bytes, host: str, directory: Directory) -> None:
         """Write down what was issued, and that what there was before has a successor."""
@@ -368,17 +372,19 @@ class Acme:
         )
         return Account(self.state.within("accounts"), self.keys, self._network(directory), registration)
 
-    def _solver(self, account: t.Any = None) -> t.Any:
+    def _solver(self, account: t.Any = None) -> Solver:
         """Return the solver, which without an account can say what it is, and show nothing."""
         from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
 
         if account is None:
-            return open_solver(self.settings["solver"], self.thumbprint(), str, dict)
+            return open_solver(self.settings["solver"], AcmeAccount(self.thumbprint()))
 
         def meta() -> dict:
             return account.network.directory().get("meta") or {}
 
-        return open_solver(self.settings["solver"], thumbprint(account.signer().key.key), account.address, meta)
+        return open_solver(
+            self.settings["solver"], AcmeAccount(thumbprint(account.signer().key.key), account.address, meta)
+        )
 
     def _network(self, directory: Directory, is_hurried: bool = False) -> t.Any:
         # The libraries of ACME are loaded where something is asked, and not for a look at certificates that are fine.

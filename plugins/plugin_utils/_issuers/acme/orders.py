@@ -37,7 +37,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.proble
     words_of_ca,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import Answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import Solver
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import ChallengeResponse
 
 display = Display()
 Result = t.TypeVar("Result")
@@ -74,7 +75,7 @@ class Wanted(t.NamedTuple):
 class Orders:
     """The orders of an account."""
 
-    def __init__(self, state: State, account: Account, solver: t.Any, timeout: float = TIMEOUT) -> None:
+    def __init__(self, state: State, account: Account, solver: Solver, timeout: float = TIMEOUT) -> None:
         self.state, self.account, self.solver, self.timeout = state, account, solver, timeout
         self.url = account.network.url
 
@@ -83,7 +84,7 @@ class Orders:
         with self._order(wanted) as order:
             return order.finish()
 
-    def begin(self, wanted: Wanted) -> list[Answer]:
+    def begin(self, wanted: Wanted) -> list[ChallengeResponse]:
         """Return what has to be shown before obtain() can have a chain; nothing where the CA believes the names already."""
         with self._order(wanted) as order:
             return order.begin()
@@ -114,7 +115,7 @@ class Order:
         """Take every step that is left, and return the chain."""
         return self._kept() or self._gone_on_with(self._pursue)
 
-    def begin(self) -> list[Answer]:
+    def begin(self) -> list[ChallengeResponse]:
         """Place the order if there is none to go on with; return what has to be shown before it can be finished."""
         return [] if self._kept() else self._gone_on_with(self._unshown)
 
@@ -243,12 +244,12 @@ class Order:
                 f"{self.about}: the answer of the CA is refused, and nothing is changed: {error}", "wrongAnswer"
             ) from error
 
-    def _unshown(self, order: dict[str, t.Any]) -> list[Answer]:
+    def _unshown(self, order: dict[str, t.Any]) -> list[ChallengeResponse]:
         """Return what has to be shown before an order can go on."""
         pending = self._pending(order) if order.get("status") == "pending" else []
         return [answer for _url, _challenge, answer in pending]
 
-    def _pending(self, order: dict[str, t.Any]) -> list[tuple[str, dict[str, t.Any], Answer]]:
+    def _pending(self, order: dict[str, t.Any]) -> list[tuple[str, dict[str, t.Any], ChallengeResponse]]:
         """Return the authorizations that wait for an answer, each with its challenge and the answer."""
         pending = []
         for url in order.get("authorizations") or []:
@@ -314,7 +315,7 @@ class Order:
 
     def _challenge(self, authorization: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the challenge of the solver's kind."""
-        kind, name = self.orders.solver.CHALLENGE, _name(authorization)
+        kind, name = self.orders.solver.challenge_type, _name(authorization)
         offered = [one for one in authorization.get("challenges") or [] if isinstance(one, dict)]
         for challenge in offered:
             if challenge.get("type") == kind and isinstance(challenge.get("url"), str):
@@ -325,19 +326,18 @@ class Order:
         )
 
     # not a parser: it accepts any text, or raises TlsError
-    def _answer(self, authorization: dict[str, t.Any]) -> Answer:
+    def _answer(self, authorization: dict[str, t.Any]) -> ChallengeResponse:
         challenge = self._challenge(authorization)
         token = str(challenge.get("token", ""))
         if not re.fullmatch(r"[A-Za-z0-9_-]*", token):
             raise TlsError(f"{self.about}: the CA's token for {_name(authorization)} is no token; see its status page")
         key_authorization = f"{token}.{thumbprint(self.orders.account.signer().key.key)}"
-        return Answer(
+        return ChallengeResponse(
             domain=_identifier(authorization),
-            is_wildcard=bool(authorization.get("wildcard")),
-            challenge=challenge["type"],
+            challenge_type=challenge["type"],
             token=token,
             key_authorization=key_authorization,
-            validation=base64url(hashlib.sha256(key_authorization.encode()).digest()),
+            dns_value=base64url(hashlib.sha256(key_authorization.encode()).digest()),
         )
 
     def _spoilt(self, authorizations: list[dict[str, t.Any]]) -> Problem:

@@ -14,22 +14,22 @@ import pytest
 @pytest.fixture
 def here(monkeypatch):
     """Start name servers on the loopback network, which are asked there, and waited for only shortly."""
-    from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client as name_servers
+    from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client
     from ansible_collections.evergreen.tls.tests.unit.fake_internet import world
 
     with world() as started:
-        monkeypatch.setattr(name_servers, "PORT", started.port)
-        monkeypatch.setattr(name_servers, "PATIENCE", 0.5)
+        monkeypatch.setattr(dns_client, "PORT", started.port)
+        monkeypatch.setattr(dns_client, "QUERY_TIMEOUT_S", 0.5)
         yield started
 
 
 @pytest.fixture
 def web(here, monkeypatch, tmp_path):
     """Let hosts answer over HTTP, on the ports that are visited."""
-    from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import http_check as visits
+    from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import http_check
     from ansible_collections.evergreen.tls.tests.unit.http_server import Web
 
     with contextlib.ExitStack() as stack:
         started = Web(stack, tmp_path)
-        monkeypatch.setattr(visits, "PORTS", started.ports)
+        monkeypatch.setattr(http_check, "PORTS", started.ports)
         yield started

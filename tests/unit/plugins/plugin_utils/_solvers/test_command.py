@@ -16,13 +16,14 @@ import dns.rdatatype
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import Answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import ChallengeResponse
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, name_of
 
 RECORD = "_acme-challenge.www.example.org"
-ANSWER = Answer("www.example.org", False, "dns-01", "a-token", "a-token.thumbprint", "the value")
-PAGE = Answer("www.example.org", False, "http-01", "a-token", "a-token.thumbprint", "")
+ANSWER = ChallengeResponse("www.example.org", "dns-01", "a-token", "a-token.thumbprint", "the value")
+PAGE = ChallengeResponse("www.example.org", "http-01", "a-token", "a-token.thumbprint", "")
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def program(tmp_path):
 def solver(present, challenge="http-01", here=None, **settings):
     resolvers = [f"{RESOLVER}:{here.port}"] if here else []
     wanted = {"type": "command", "present": present, "challenge": challenge, "resolvers": resolvers, **settings}
-    return open_solver(wanted, "thumbprint")
+    return open_solver(wanted, AcmeAccount("thumbprint"))
 
 
 def complaint(work):
@@ -90,7 +91,7 @@ def test_a_program_for_http_learns_what_the_ca_wants_to_read(program, tmp_path):
     shown.present([PAGE])
     shown.clean_up([PAGE])
     assert (tmp_path / "a-token").read_text() == "a-token.thumbprint"
-    assert shown.CHALLENGE == "http-01"
+    assert shown.challenge_type == "http-01"
 
 
 def test_a_program_that_fails_is_quoted(program):
@@ -133,7 +134,7 @@ def test_words_are_no_business_of_a_shell(program, tmp_path):
 
 def test_one_answer_that_cannot_be_taken_away_keeps_none_of_the_others_there(program, tmp_path):
     path = program(f'test "$EVERGREEN_DOMAIN" != bad.example.org || exit 1; touch {tmp_path}/$EVERGREEN_DOMAIN')
-    answers = [Answer(name, False, "http-01", "t", "k", "") for name in ("bad.example.org", "good.example.org")]
+    answers = [ChallengeResponse(name, "http-01", "t", "k", "") for name in ("bad.example.org", "good.example.org")]
     said = complaint(lambda: solver("true", clean_up=path).clean_up(answers))
     assert "told to clean up the answer for bad.example.org, failed" in said
     assert (tmp_path / "good.example.org").exists()

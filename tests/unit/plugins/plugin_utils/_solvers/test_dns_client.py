@@ -13,69 +13,69 @@ import dns.rdatatype
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import NameServers, Server
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient, NameServer
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, Zone, name_of
 
 RECORD = "_acme-challenge.www.example.org"
 
 
 @pytest.fixture
-def asked(here):
-    return NameServers([f"{RESOLVER}:{here.port}"])
+def client(here):
+    return DnsClient([f"{RESOLVER}:{here.port}"])
 
 
 def texts(zone, owner=RECORD):
     return zone.records.setdefault((name_of(owner), dns.rdatatype.TXT), set())
 
 
-def test_a_name_has_its_addresses_of_both_kinds(here, asked):
+def test_a_name_has_its_addresses_of_both_kinds(here, client):
     here.zone(
         "example.org", ("www.example.org", "A", "192.0.2.1", "192.0.2.2"), ("www.example.org", "AAAA", "2001:db8::1")
     )
-    assert sorted(asked.addresses("www.example.org")) == ["192.0.2.1", "192.0.2.2", "2001:db8::1"]
+    assert sorted(client.addresses("www.example.org")) == ["192.0.2.1", "192.0.2.2", "2001:db8::1"]
 
 
-def test_an_alias_has_the_addresses_of_what_it_stands_for(here, asked):
+def test_an_alias_has_the_addresses_of_what_it_stands_for(here, client):
     here.zone("example.org", ("www.example.org", "CNAME", "lb.example.net."))
     here.zone("example.net", ("lb.example.net", "A", "192.0.2.9"))
-    assert asked.addresses("www.example.org") == ["192.0.2.9"]
+    assert client.addresses("www.example.org") == ["192.0.2.9"]
 
 
 @pytest.mark.parametrize("name", ["nothing.example.org", "mail.example.org", "www.example.com"])
-def test_a_name_without_an_address_is_told(here, asked, name):
+def test_a_name_without_an_address_is_told(here, client, name):
     here.zone("example.org", ("mail.example.org", "TXT", '"v=spf1"'))
     with pytest.raises(TlsError, match=f"^{name} has no address in DNS; create an A or AAAA record .* run this again$"):
-        asked.addresses(name)
+        client.addresses(name)
 
 
-def test_a_record_stands_in_the_closest_zone(here, asked):
+def test_a_record_stands_in_the_closest_zone(here, client):
     here.zone("example.org", ("www.example.org", "A", "192.0.2.1"))
-    place = asked.place(RECORD)
-    assert (place.name, place.zone, place.primary) == (RECORD, "example.org", "ns.example.org")
-    assert place.servers == (Server("ns.example.org", "127.0.0.2", here.port),)
+    location = client.locate(RECORD)
+    assert (location.name, location.zone, location.primary) == (RECORD, "example.org", "ns.example.org")
+    assert location.servers == (NameServer("ns.example.org", "127.0.0.2", here.port),)
 
 
-def test_the_record_of_a_zone_itself_stands_in_it(here, asked):
+def test_the_record_of_a_zone_itself_stands_in_it(here, client):
     here.zone("example.org")
-    assert asked.place("_acme-challenge.example.org").zone == "example.org"
+    assert client.locate("_acme-challenge.example.org").zone == "example.org"
 
 
-def test_a_zone_below_a_zone_is_found(here, asked):
+def test_a_zone_below_a_zone_is_found(here, client):
     here.zone("example.org", ("sub.example.org", "NS", "ns.sub.example.org."))
     here.zone("sub.example.org", ("www.sub.example.org", "A", "192.0.2.1"), servers={"ns.sub.example.org": "127.0.0.3"})
-    assert asked.place("_acme-challenge.www.sub.example.org").zone == "sub.example.org"
-    assert asked.place("_acme-challenge.www.example.org").zone == "example.org"
+    assert client.locate("_acme-challenge.www.sub.example.org").zone == "sub.example.org"
+    assert client.locate("_acme-challenge.www.example.org").zone == "example.org"
 
 
-def test_the_record_alone_may_be_delegated(here, asked):
+def test_the_record_alone_may_be_delegated(here, client):
     here.zone("example.org", ("www.example.org", "A", "192.0.2.1"), (RECORD, "NS", "ns.challenges.example."))
     here.zone("challenges.example", servers={"ns.challenges.example": "127.0.0.3"})
     here.zone(RECORD, servers={"ns.challenges.example": "127.0.0.3"})
-    place = asked.place(RECORD)
-    assert (place.zone, place.servers[0].address) == (RECORD, "127.0.0.3")
+    location = client.locate(RECORD)
+    assert (location.zone, location.servers[0].address) == (RECORD, "127.0.0.3")
 
 
-def test_the_record_may_be_an_alias_in_a_zone_of_somebody_else(here, asked):
+def test_the_record_may_be_an_alias_in_a_zone_of_somebody_else(here, client):
     here.zone(
         "example.org",
         ("www.example.org", "A", "192.0.2.1"),
@@ -83,56 +83,56 @@ def test_the_record_may_be_an_alias_in_a_zone_of_somebody_else(here, asked):
         ("hop.example.org", "CNAME", "x1.challenges.example."),
     )
     here.zone("challenges.example", servers={"ns.challenges.example": "127.0.0.3"})
-    place = asked.place(RECORD)
-    assert (place.name, place.zone, place.servers[0].address) == (
+    location = client.locate(RECORD)
+    assert (location.name, location.zone, location.servers[0].address) == (
         "x1.challenges.example",
         "challenges.example",
         "127.0.0.3",
     )
 
 
-def test_a_domain_that_is_an_alias_keeps_its_record_in_its_own_zone(here, asked):
+def test_a_domain_that_is_an_alias_keeps_its_record_in_its_own_zone(here, client):
     here.zone("example.org", ("www.example.org", "CNAME", "lb.example.net."))
     here.zone("example.net", ("lb.example.net", "A", "192.0.2.9"), servers={"ns.example.net": "127.0.0.3"})
-    assert asked.place(RECORD).zone == "example.org"
+    assert client.locate(RECORD).zone == "example.org"
 
 
-def test_resolvers_are_never_asked_for_the_record_which_they_would_remember_as_missing(here, asked):
+def test_resolvers_are_never_asked_for_the_record_which_they_would_remember_as_missing(here, client):
     zone = here.zone("example.org", ("www.example.org", "A", "192.0.2.1"))
-    place = asked.place(RECORD)
+    location = client.locate(RECORD)
     texts(zone).add('"a"')
-    asked.wait_for({place: {"a"}}, [], 5, "timeout")
+    client.wait_for({location: {"a"}}, [], 5, "timeout")
     assert name_of(RECORD).to_text() not in {name for name, _kind in here.resolver.asked}
 
 
-def test_aliases_that_lead_nowhere_are_told(here, asked):
+def test_aliases_that_lead_nowhere_are_told(here, client):
     here.zone("example.org", (RECORD, "CNAME", "a.example.org."), ("a.example.org", "CNAME", f"{RECORD}."))
     with pytest.raises(TlsError, match="the CNAME records of .* lead on and on, .* let them end in a name of a zone"):
-        asked.place(RECORD)
+        client.locate(RECORD)
 
 
-def test_a_domain_that_is_not_registered_is_told(here, asked):
+def test_a_domain_that_is_not_registered_is_told(here, client):
     with pytest.raises(
         TlsError, match="^DNS knows no zone with www.example.org in it; see that the domain is registered"
     ):
-        asked.place(RECORD)
+        client.locate(RECORD)
 
 
 @pytest.mark.parametrize("status", [dns.rcode.SERVFAIL, dns.rcode.REFUSED])
-def test_servers_that_know_nothing_are_told(here, asked, status):
+def test_servers_that_know_nothing_are_told(here, client, status):
     here.zone("example.org")
     here.servers["127.0.0.2"].status = status
     with pytest.raises(
         TlsError,
         match=f"no name server of example.org says anything .*127.0.0.2.: {dns.rcode.to_text(status)}.*see that they run",
     ):
-        asked.place(RECORD)
+        client.locate(RECORD)
 
 
-def test_a_silent_server_does_not_keep_others_from_being_asked(here, asked):
+def test_a_silent_server_does_not_keep_others_from_being_asked(here, client):
     here.zone("example.org", servers={"a.example.org": "127.0.0.2", "b.example.org": "127.0.0.3"})
     here.servers["127.0.0.2"].silent = True
-    assert asked.place(RECORD).zone == "example.org"
+    assert client.locate(RECORD).zone == "example.org"
 
 
 def test_a_resolver_that_does_not_answer_is_told(here, monkeypatch):
@@ -141,22 +141,22 @@ def test_a_resolver_that_does_not_answer_is_told(here, monkeypatch):
         TlsError,
         match="^127.0.0.1:.* cannot find out about www.example.org: SERVFAIL; .*name others by the solver's resolvers$",
     ):
-        NameServers([f"{RESOLVER}:{here.port}"]).addresses("www.example.org")
+        DnsClient([f"{RESOLVER}:{here.port}"]).addresses("www.example.org")
 
 
 def test_a_resolver_is_an_address():
     with pytest.raises(TlsError, match="the resolver dns.example.org is no address; write one such as 192.0.2.53"):
-        NameServers(["dns.example.org"]).addresses("www.example.org")
+        DnsClient(["dns.example.org"]).addresses("www.example.org")
 
 
-def test_the_wait_ends_when_the_last_server_has_the_record(here, asked):
+def test_the_wait_ends_when_the_last_server_has_the_record(here, client):
     zone = here.zone("example.org", servers={"a.example.org": "127.0.0.2", "b.example.org": "127.0.0.3"})
     late = Zone("example.org", [])
     late.records.update(zone.records)
     here.servers["127.0.0.3"].zones[:] = [late]
-    place = asked.place(RECORD)
+    location = client.locate(RECORD)
     texts(zone).update(['"mine"', '"of somebody else"'])
-    waiting = threading.Thread(target=asked.wait_for, args=({place: {"mine"}}, [], 60, "timeout"))
+    waiting = threading.Thread(target=client.wait_for, args=({location: {"mine"}}, [], 60, "timeout"))
     waiting.start()
     while (name_of(RECORD).to_text(), dns.rdatatype.TXT) not in here.servers["127.0.0.3"].asked:
         pass
@@ -165,14 +165,14 @@ def test_the_wait_ends_when_the_last_server_has_the_record(here, asked):
     waiting.join()
 
 
-def test_a_server_that_never_gets_the_record_is_named(here, asked):
+def test_a_server_that_never_gets_the_record_is_named(here, client):
     zone = here.zone("example.org", servers={"a.example.org": "127.0.0.2", "b.example.org": "127.0.0.3"})
     late = Zone("example.org", [])
     late.records.update(zone.records)
     here.servers["127.0.0.3"].zones[:] = [late]
     texts(zone).add('"mine"')
     with pytest.raises(TlsError) as caught:
-        asked.wait_for({asked.place(RECORD): {"mine"}}, [], 0.2, "the solver's timeout")
+        client.wait_for({client.locate(RECORD): {"mine"}}, [], 0.2, "the solver's timeout")
     said = str(caught.value)
     assert (
         f"the TXT record {RECORD} is not on all name servers of example.org (b.example.org (127.0.0.3): no such record)"
@@ -182,31 +182,31 @@ def test_a_server_that_never_gets_the_record_is_named(here, asked):
     assert said.endswith("or give them more time by the solver's timeout")
 
 
-def test_a_server_that_is_silent_all_the_time_is_left_out(here, asked):
+def test_a_server_that_is_silent_all_the_time_is_left_out(here, client):
     zone = here.zone("example.org", servers={"a.example.org": "127.0.0.2", "b.example.org": "127.0.0.3"})
-    place = asked.place(RECORD)
+    location = client.locate(RECORD)
     here.servers["127.0.0.3"].silent = True
     texts(zone).add('"mine"')
-    asked.wait_for({place: {"mine"}}, [], 60, "timeout")
+    client.wait_for({location: {"mine"}}, [], 60, "timeout")
 
 
-def test_silence_everywhere_is_no_consent(here, asked):
+def test_silence_everywhere_is_no_consent(here, client):
     here.zone("example.org")
-    place = asked.place(RECORD)
+    location = client.locate(RECORD)
     here.servers["127.0.0.2"].silent = True
     with pytest.raises(TlsError, match="no answer in time"):
-        asked.wait_for({place: {"mine"}}, [], 0.2, "timeout")
+        client.wait_for({location: {"mine"}}, [], 0.2, "timeout")
 
 
-def test_other_servers_may_be_waited_for(here, asked):
+def test_other_servers_may_be_waited_for(here, client):
     zone = here.zone("example.org")
-    place = asked.place(RECORD)
+    location = client.locate(RECORD)
     here.servers["127.0.0.2"].silent = True
     here.serve("127.0.0.9", [zone])
     texts(zone).add('"mine"')
-    asked.wait_for({place: {"mine"}}, [asked.server(f"127.0.0.9:{here.port}")], 60, "timeout")
+    client.wait_for({location: {"mine"}}, [client.name_server(f"127.0.0.9:{here.port}")], 60, "timeout")
 
 
-def test_long_values_are_one_text(here, asked):
+def test_long_values_are_one_text(here, client):
     here.zone("example.org", (RECORD, "TXT", '"first half, " "second half"'))
-    assert asked.texts(RECORD) == ["first half, second half"]
+    assert client.texts(RECORD) == ["first half, second half"]

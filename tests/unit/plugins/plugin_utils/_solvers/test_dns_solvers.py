@@ -18,7 +18,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client as name_servers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import new_key
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, Zone, name_of, world
 from ansible_collections.evergreen.tls.tests.unit.pebble import running
@@ -44,7 +44,7 @@ assert dns.query.udp(update, "127.0.0.2", port=int(sys.argv[1]), timeout=10).rco
 @pytest.fixture
 def here(monkeypatch):
     with world() as started:
-        monkeypatch.setattr(name_servers, "PORT", started.port)
+        monkeypatch.setattr(dns_client, "PORT", started.port)
         started.settings = {"resolvers": [f"{RESOLVER}:{started.port}"], "timeout": "30s"}
         yield started
 

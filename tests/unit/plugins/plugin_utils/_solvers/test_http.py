@@ -9,7 +9,8 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import http_check as visits
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import http_check
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER
 
@@ -31,7 +32,7 @@ def redirect(target):
 @pytest.fixture
 def solver(here):
     settings = {"type": "http", "resolvers": [f"{RESOLVER}:{here.port}"], "timeout": "5s"}
-    return open_solver(settings, THUMBPRINT)
+    return open_solver(settings, AcmeAccount(THUMBPRINT))
 
 
 def complaint(solver, *domains):
@@ -167,7 +168,7 @@ def test_what_does_not_speak_http_is_told(here, start, monkeypatch, solver):
     from ansible_collections.evergreen.tls.tests.unit.servers import send_garbage
 
     server = start(send_garbage)
-    monkeypatch.setattr(visits, "PORTS", {"http": server.port, "https": server.port})
+    monkeypatch.setattr(http_check, "PORTS", {"http": server.port, "https": server.port})
     here.zone("example.org", ("www.example.org", "A", "127.0.0.1"))
     assert "www.example.org at 127.0.0.1 does not speak HTTP" in complaint(solver, "www.example.org")
 
@@ -177,14 +178,14 @@ def test_an_address_that_the_controller_has_no_way_to_is_left_out_where_another_
 ):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21"), ("www.example.org", "AAAA", "2001:db8::1"))
     web.host("127.0.0.21", right)
-    connect = visits.socket.create_connection
+    connect = http_check.socket.create_connection
 
     def without_ipv6(address, **options):
         if ":" in address[0]:
-            raise OSError(visits.errno.ENETUNREACH, "Network is unreachable")
+            raise OSError(http_check.errno.ENETUNREACH, "Network is unreachable")
         return connect(address, **options)
 
-    monkeypatch.setattr(visits.socket, "create_connection", without_ipv6)
+    monkeypatch.setattr(http_check.socket, "create_connection", without_ipv6)
     solver.check(["www.example.org"])
     here.zone("example.net", ("www.example.net", "AAAA", "2001:db8::1"))
     assert "www.example.net at 2001:db8::1 cannot be reached (Network is unreachable)" in complaint(
@@ -202,11 +203,11 @@ def test_wildcards_are_refused_before_anything_is_asked(web, solver):
 
 
 def test_the_look_can_be_left_out(here):
-    open_solver({"type": "http", "check": False}, THUMBPRINT).check(["www.example.org"])
+    open_solver({"type": "http", "check": False}, AcmeAccount(THUMBPRINT)).check(["www.example.org"])
 
 
 def test_nothing_is_shown_and_nothing_taken_away():
-    solver = open_solver("http", THUMBPRINT)
-    assert solver.CHALLENGE == "http-01"
+    solver = open_solver("http", AcmeAccount(THUMBPRINT))
+    assert solver.challenge_type == "http-01"
     assert solver.present([]) is None
     assert solver.clean_up([]) is None

@@ -10,7 +10,8 @@ import dns.rdatatype
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client as name_servers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.persist import (
     account_names,
     in_strings,
@@ -30,13 +31,15 @@ NOW = 1_800_000_000
 @pytest.fixture
 def here(monkeypatch):
     with world() as started:
-        monkeypatch.setattr(name_servers, "PORT", started.port)
+        monkeypatch.setattr(dns_client, "PORT", started.port)
         yield started
 
 
 def check(here, *domains, meta=None, **settings):
     wanted = {"type": "persist", "resolvers": [f"{RESOLVER}:{here.port}"], **settings}
-    open_solver(wanted, THUMBPRINT, lambda: ACCOUNT, lambda: PLAIN if meta is None else meta).check(list(domains))
+    open_solver(wanted, AcmeAccount(THUMBPRINT, lambda: ACCOUNT, lambda: PLAIN if meta is None else meta)).check(
+        list(domains)
+    )
 
 
 def complaint(here, *domains, **options):
@@ -140,7 +143,7 @@ def test_names_of_cas_are_compared_in_their_normal_form():
 
 
 def test_the_look_can_be_left_out():
-    open_solver({"type": "persist", "check": False}, THUMBPRINT).check(["example.org"])
+    open_solver({"type": "persist", "check": False}, AcmeAccount(THUMBPRINT)).check(["example.org"])
 
 
 def test_addresses_have_no_records(here):

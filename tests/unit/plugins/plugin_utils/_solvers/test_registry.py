@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.filter.answering_requests import answering_requests
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import challenge_thumbprints
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import SOLVERS, open_solver
 
 
@@ -20,7 +21,7 @@ def requests(*issuers):
 
 @pytest.mark.parametrize("wanted", [None, "http", {"type": "http"}, {"type": "http", "check": False}])
 def test_hosts_answer_over_http_unless_something_else_is_wanted(wanted):
-    assert isinstance(open_solver(wanted, "thumbprint"), SOLVERS["http"])
+    assert isinstance(open_solver(wanted, AcmeAccount("thumbprint")), SOLVERS["http"])
     assert answering_requests(requests("le"), {"le": {"type": "acme", "solver": wanted}}) == ["site0"]
 
 
@@ -29,7 +30,7 @@ def test_a_solver_that_there_is_not_is_told(wanted):
     with pytest.raises(
         TlsError, match="^there is no solver .*, only http, webroot, rfc2136, command, persist; write solver: http, or"
     ):
-        open_solver(wanted, "thumbprint")
+        open_solver(wanted, AcmeAccount("thumbprint"))
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ import dns.tsig
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns01 as dns_answers
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import Answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns01
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import ChallengeResponse
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, TTL, name_of
 
@@ -38,11 +39,11 @@ def know(server, secret=SECRET, name="updates"):
 
 def solver(here, **settings):
     wanted = {"type": "rfc2136", "resolvers": [f"{RESOLVER}:{here.port}"], "key_name": "updates", "key_secret": SECRET}
-    return open_solver({**wanted, "timeout": "90s", **settings}, "thumbprint")
+    return open_solver({**wanted, "timeout": "90s", **settings}, AcmeAccount("thumbprint"))
 
 
 def answer(domain, value, is_wildcard=False):
-    return Answer(domain, is_wildcard, "dns-01", "token", "key authorization", value)
+    return ChallengeResponse(domain, "dns-01", "token", "key authorization", value)
 
 
 def values(zone, record=RECORD):
@@ -79,7 +80,7 @@ def test_a_record_that_is_an_alias_is_put_where_the_alias_leads_to(here, zone):
 
 def test_the_memory_of_resolvers_is_waited_for_where_somebody_else_has_records(here, zone, monkeypatch):
     slept = []
-    monkeypatch.setattr(dns_answers.time, "sleep", slept.append)
+    monkeypatch.setattr(dns01.time, "sleep", slept.append)
     updates = solver(here)
     updates.present([answer("example.org", "one"), answer("example.org", "two")])
     solver(here).present([answer("example.org", "of-another-host")])

@@ -13,7 +13,8 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.filter.answering_requests import answering_requests
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import Answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import ChallengeResponse
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER
 
@@ -23,7 +24,7 @@ FOLDER = "/.well-known/acme-challenge/"
 
 
 def answer_for(domain, token="tokenA"):
-    return Answer(domain, False, "http-01", token, f"{token}.{THUMBPRINT}", "digest")
+    return ChallengeResponse(domain, "http-01", token, f"{token}.{THUMBPRINT}", "digest")
 
 
 def showing(*answers, status=200):
@@ -38,18 +39,18 @@ def solver(here):
 
 
 def opened(**settings):
-    return open_solver({"type": "webroot", **settings}, THUMBPRINT)
+    return open_solver({"type": "webroot", **settings}, AcmeAccount(THUMBPRINT))
 
 
 def test_files_are_for_the_host_of_the_order_unless_others_are_named():
     answers = [answer_for("www.example.org"), answer_for("example.org", "tokenB")]
     files = {"tokenA": f"tokenA.{THUMBPRINT}", "tokenB": f"tokenB.{THUMBPRINT}"}
-    assert opened().places(answers, "web1") == [{"host": "web1", "path": "/var/www/html", "files": files}]
-    assert opened(hosts=["web2", "web3"], path="/srv/www").places(answers, "web1") == [
+    assert opened().challenge_files(answers, "web1") == [{"host": "web1", "path": "/var/www/html", "files": files}]
+    assert opened(hosts=["web2", "web3"], path="/srv/www").challenge_files(answers, "web1") == [
         {"host": "web2", "path": "/srv/www", "files": files},
         {"host": "web3", "path": "/srv/www", "files": files},
     ]
-    assert opened(hosts=["web2"]).places([], "web1") == []
+    assert opened(hosts=["web2"]).challenge_files([], "web1") == []
 
 
 def test_before_an_order_it_is_enough_that_hosts_speak_http(here, web, solver):

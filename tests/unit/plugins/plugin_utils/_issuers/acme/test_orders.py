@@ -24,7 +24,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import Failures
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.webroot import Webroot
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.webroot import WebrootSolver
 from ansible_collections.evergreen.tls.tests.unit.acme_server import ERROR, serving
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 
@@ -164,7 +164,7 @@ def test_a_directory_that_refuses_in_the_end_has_the_next_one_begin_the_next_run
         if not {answer.key_authorization for answer in answers} <= shown:
             raise TlsError("www.example.org does not show the CA its file; see that it does")
 
-    monkeypatch.setattr(Webroot, "present", present)
+    monkeypatch.setattr(WebrootSolver, "present", present)
     monkeypatch.setattr(Failures, "respect", lambda *_of_whom: None)  # as if it were some time later
     (tmp_path / "second").mkdir()
     with serving(tmp_path / "second") as second:
