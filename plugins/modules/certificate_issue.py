@@ -99,7 +99,7 @@ certificate:
 waiting:
   description:
     - What somebody has to act on (C(for)), since when (C(since)), until when the certificate in use goes on (C(until)) and for which
-      names (C(names)), and how loudly to remind (C(urgency), V(plain), V(soon), V(hurry) or V(late)).
+      names (C(names)), and how urgent it is (C(urgency), V(plain), V(soon), V(hurry) or V(late)).
   returned: when the issuer waits for somebody
   type: dict
   sample:

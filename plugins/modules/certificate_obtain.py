@@ -116,7 +116,7 @@ certificates:
     waiting:
       description:
         - What somebody has to act on (C(for)), since when (C(since)), until when the certificate in use goes on (C(until)) and for which
-          names (C(names)), and how loudly to remind (C(urgency), V(plain), V(soon), V(hurry) or V(late)).
+          names (C(names)), and how urgent it is (C(urgency), V(plain), V(soon), V(hurry) or V(late)).
         - Whoever waits has not failed, unless it is V(late).
       type: dict
       returned: when the issuer waits for somebody

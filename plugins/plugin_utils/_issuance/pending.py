@@ -16,7 +16,7 @@ PLAIN, LATE = "plain", "late"
 # The urgency, by the least share of the lifetime that is left. With less than the last one, or with a certificate that has
 # expired, a pending request is a failure.
 URGENCY_BY_SHARE = ((1 / 6, PLAIN), (1 / 12, "soon"), (1 / 40, "hurry"))
-PREFIXES = {"soon": "ask where it stays: ", "hurry": "HURRY: ", LATE: "TOO LATE to wait longer: "}
+PREFIXES = {"soon": "ask where it stays: ", "hurry": "urgent: ", LATE: "overdue: "}
 
 
 class Pending(t.NamedTuple):

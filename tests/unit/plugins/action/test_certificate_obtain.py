@@ -123,7 +123,7 @@ def test_the_host_learns_how_patient_its_issuer_is(run):
     assert run.sent[0]["patience"] == 90 * 86400
 
 
-@pytest.mark.parametrize(("left", "begin"), [(30, "ask where it stays: hand "), (10, "HURRY: hand ")])
+@pytest.mark.parametrize(("left", "begin"), [(30, "ask where it stays: hand "), (10, "urgent: hand ")])
 def test_reminders_grow_louder(run, left, begin):
     run.host.update(in_use(left))
     result, certificates = run.obtain()
@@ -137,7 +137,7 @@ def test_whoever_waits_to_the_end_fails_and_is_handed_in_all_the_same(run, left)
     run.host.update(in_use(left))
     result, certificates = run.obtain()
     assert result["failed"] and certificates["www"]["changed"]
-    assert certificates["www"]["msg"].startswith("TOO LATE to wait longer: hand ")
+    assert certificates["www"]["msg"].startswith("overdue: hand ")
     assert run.files() == ["www_web1.csr"]
 
 
@@ -155,7 +155,7 @@ def test_a_host_that_makes_up_moments_is_told_on_or_understood(run, moment):
     run.host["valid"]["not_after"] = moment
     result, certificates = run.obtain()
     assert result["failed"] and "Traceback" not in result["msg"]
-    assert "look at what the host is doing" in result["msg"] or "TOO LATE" in certificates["www"]["msg"]
+    assert "look at what the host is doing" in result["msg"] or "overdue: " in certificates["www"]["msg"]
 
 
 def test_a_host_does_not_say_itself_that_it_waits(run):

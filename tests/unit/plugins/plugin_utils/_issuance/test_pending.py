@@ -85,7 +85,7 @@ def test_it_is_said_since_when_and_until_when():
     )
     assert said(30).startswith("ask where it stays: hand it in (")
     assert said(30).endswith("goes on until 2026-12-18 00:00 UTC, 15% of its lifetime is left)")
-    assert said(10).startswith("HURRY: hand it in (waiting since ")
+    assert said(10).startswith("urgent: hand it in (waiting since ")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_it_is_said_since_when_and_until_when():
 def test_in_the_end_waiting_is_a_failure(left, end):
     with pytest.raises(TlsError) as caught:
         said(left, WAITING._replace(changed=True))
-    assert str(caught.value).startswith("TOO LATE to wait longer: hand it in (waiting since")
+    assert str(caught.value).startswith("overdue: hand it in (waiting since")
     assert str(caught.value).endswith(end)
     assert caught.value.details["waiting"]["urgency"] == "late"
     assert caught.value.details["changed"]

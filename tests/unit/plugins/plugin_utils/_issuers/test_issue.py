@@ -116,7 +116,7 @@ def test_an_answer_for_another_key_is_never_used(tmp_path, csr):
     seller = Seller(tmp_path)
     issue_once(seller, WANTED, csr, "web1")
     with IssuedCache(seller.cache_directory).entry(csr, seller.terms(WANTED)) as entry:
-        entry.write(seller.authority.chain(NAMES, new_key()), issuance._now())
+        entry.write(seller.authority.chain(NAMES, new_key()), issuance.utc_now())
     assert issue_once(seller, WANTED, csr, "web1").is_new
 
 
