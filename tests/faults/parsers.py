@@ -118,8 +118,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import renewal_info as acme_renewal
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import problem
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import concerned, retry_after
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import contents
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbox import Entry, strays
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import read_certificates
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbox import InboxFile, unused_file_messages
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed import describe_exhibits
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import report, surveyed
@@ -289,7 +289,7 @@ def read_made_by_hand(content: bytes) -> None:
 def read_chain_extra(content: bytes) -> None:
     with mock.patch.object(cross_signing, "read_file", return_value=content):
         one = cross_signing.read_cross_signing({"chain_extra": "/extra.pem", "preferred_root": "Old Root"})
-    one.why_other_root(one.extended(CHAIN, CHAIN), CHAIN)
+    one.why_other_root(one.extend_chain(CHAIN, CHAIN), CHAIN)
 
 
 def read_waiting_request(content: bytes) -> t.Any:
@@ -304,10 +304,10 @@ def read_waiting_request(content: bytes) -> t.Any:
 
 
 def read_file_of_inbox(content: bytes) -> None:
-    found = contents(content, ["correct horse"])
-    assert found.certificates or found.complaints or found.holds_key
-    assert all(";" in complaint for complaint in found.complaints)
-    strays([Entry("answer", *found)], {})
+    found = read_certificates(content, ["correct horse"])
+    assert found.certificates or found.messages or found.has_private_key
+    assert all(";" in message for message in found.messages)
+    unused_file_messages([InboxFile("answer", *found)], {})
 
 
 def read_keystore(content: bytes) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Piles of certificates, as CAs deliver them, and the chain in a pile."""
+"""Build the chain out of the certificates that a CA sent, in whatever order and number."""
 
 from __future__ import annotations
 
@@ -14,35 +14,42 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_sign
     CrossSigning,
 )
 
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes as PublicKey
+except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
+    pass
 
-def order_chain(certificates: list, public_key, roots: list, cross_signing: CrossSigning = NO_CROSS_SIGNING) -> list:
-    """Return the chain of *public_key* out of a pile: leaf first, no duplicates, no strangers, no root.
 
-    CAs that certify each other make several ways: the shortest that leads to the preferred root is taken, or to any root, else
-    the longest that there is. What the issuer adds comes after it. Raises TlsError when no certificate belongs to the key.
+def order_chain(
+    certificates: list[x509.Certificate],
+    public_key: PublicKey,
+    roots: list[x509.Certificate],
+    cross_signing: CrossSigning = NO_CROSS_SIGNING,
+) -> list[x509.Certificate]:
+    """Return the chain of *public_key*: leaf first, each signed by the next, without root, duplicates and unrelated certificates.
+
+    CAs that sign each other allow several chains. The shortest to a preferred root is returned, else the shortest to any of the
+    *roots*, else the longest; the last two are extended by C(chain_extra). Raises TlsError when no certificate has the key.
     """
-    leaves = [
-        certificate
-        for certificate in certificates
-        if public_bytes(certificate.public_key()) == public_bytes(public_key)
-    ]
+    leaves = [one for one in certificates if public_bytes(one.public_key()) == public_bytes(public_key)]
     if not leaves:
         raise TlsError(
             "no certificate in the answer belongs to the key of the request; have the same request issued again"
         )
-    pile = [one for one in dict.fromkeys([*certificates, *cross_signing.extra]) if is_authority(one)]
-    known = [*roots, *(one for one in pile if one.subject == one.issuer)]
-    authorities = [one for one in pile if one.subject != one.issuer]
-    ways, trusted = [leaves[:1]], []
-    for way in ways:  # it grows meanwhile, by ways that are one longer
-        last = way[-1]
-        if cross_signing.leads(last, known):
-            return way
+    authorities = [one for one in dict.fromkeys([*certificates, *cross_signing.extra]) if is_authority(one)]
+    known = [*roots, *(one for one in authorities if one.subject == one.issuer)]
+    candidates = [one for one in authorities if one.subject != one.issuer]
+    chains, trusted = [leaves[:1]], []
+    for chain in chains:  # breadth first: longer chains are appended meanwhile
+        last = chain[-1]
+        if cross_signing.is_below_preferred_root(last, known):
+            return chain
         if any(is_signed_by(last, root) for root in roots):
-            trusted.append(way)
+            trusted.append(chain)
             if not cross_signing.roots:
                 break
-        above = [one for one in authorities if one != leaves[0] and is_signed_by(last, one)]
-        ways += [[*way, one] for one in above]
-        authorities = [one for one in authorities if one not in above]
-    return cross_signing.extended(trusted[0] if trusted else max(ways, key=len), known)
+        uppers = [one for one in candidates if one != leaves[0] and is_signed_by(last, one)]
+        chains += [[*chain, one] for one in uppers]
+        candidates = [one for one in candidates if one not in uppers]
+    return cross_signing.extend_chain(trusted[0] if trusted else max(chains, key=len), known)

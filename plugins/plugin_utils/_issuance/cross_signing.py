@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Crossings: a CA whose certificate several roots have signed, and the way that an issuer wants a chain to take there.
+"""Cross-signing: several roots have signed the key of one CA, and an issuer prefers that its chains lead to one of them.
 
-Clients that know the newest root need none. Those that know an older one alone get there by a certificate with which that one signed
-the newer one; servers have to send it.
+Clients that know the newest root need no cross-signed certificate. Clients that know an older root only need the certificate
+with which that root has signed the newer one, so servers have to send it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
 
+try:
+    from cryptography import x509
+except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
+    pass
+
 # The settings that issuers of every type have for this.
 CROSS_SIGNING_SETTINGS: dict[str, t.Any] = {
     "chain_extra": {"type": "path"},
@@ -30,31 +35,36 @@ CROSS_SIGNING_SETTINGS: dict[str, t.Any] = {
 
 
 class CrossSigning(t.NamedTuple):
-    """The certificates that an issuer adds to what is served, and the common names of the roots that it may lead to."""
+    """The certificates that an issuer adds to its chains (C(chain_extra)), and the common names of its preferred roots."""
 
-    extra: tuple = ()
-    roots: tuple = ()
+    extra: tuple[x509.Certificate, ...] = ()
+    roots: tuple[str, ...] = ()
 
-    def leads(self, certificate: t.Any, known: t.Iterable) -> bool:
-        """Say whether a preferred root has signed a certificate, as far as that root is among those that are known."""
+    def is_below_preferred_root(self, certificate: x509.Certificate, known: t.Iterable[x509.Certificate]) -> bool:
+        """Say whether a preferred root has signed a certificate.
+
+        known: CA certificates. The signature is checked if the root is among them; else its name decides.
+        """
         if common_name(certificate.issuer) not in self.roots:
             return False
         namesakes = [one for one in known if one.subject == certificate.issuer]
         return not namesakes or any(is_signed_by(certificate, one) for one in namesakes)
 
-    def extended(self, chain: list, known: t.Iterable) -> list:
-        """Return a chain with what the issuer adds, as far as it leads on; one that leads to a preferred root is long enough."""
-        chain = list(chain)
-        while not self.leads(chain[-1], known):
+    def extend_chain(
+        self, chain: list[x509.Certificate], known: t.Iterable[x509.Certificate]
+    ) -> list[x509.Certificate]:
+        """Return a chain with the certificates of C(chain_extra) that continue it, as far as a preferred root."""
+        chain, known = list(chain), list(known)
+        while not self.is_below_preferred_root(chain[-1], known):
             upper = next((one for one in self.extra if one not in chain and is_signed_by(chain[-1], one)), None)
             if upper is None:
                 break
             chain.append(upper)
         return chain
 
-    def why_other_root(self, chain: list, known: t.Iterable) -> str | None:
-        """Say that a chain does not lead to a preferred root, or return None where it does, or none is preferred."""
-        if not self.roots or self.leads(chain[-1], known):
+    def why_other_root(self, chain: list[x509.Certificate], known: t.Iterable[x509.Certificate]) -> str | None:
+        """Say that a chain does not lead to a preferred root; None when it does, or none is preferred."""
+        if not self.roots or self.is_below_preferred_root(chain[-1], known):
             return None
         return (
             f"the chain leads to {common_name(chain[-1].issuer)}, since nothing in the answer or in chain_extra leads to the preferred_root "
@@ -62,7 +72,7 @@ class CrossSigning(t.NamedTuple):
         )
 
     def terms(self) -> dict[str, t.Any]:
-        """Return what decides on a chain, for issuers that say anything of it."""
+        """Return what decides on a chain, for Issuer.terms(); nothing when the issuer sets none of it."""
         digest = hashlib.sha256(to_pem(list(self.extra))).hexdigest() if self.extra else None
         return {
             key: value for key, value in {"chain_extra": digest, "preferred_root": list(self.roots)}.items() if value
@@ -72,12 +82,14 @@ class CrossSigning(t.NamedTuple):
 NO_CROSS_SIGNING = CrossSigning()
 
 
-def read_cross_signing(settings: dict[str, t.Any], further: t.Iterable = ()) -> CrossSigning:
-    """Return the cross_signing that the settings of an issuer describe; it may have *further* roots that it prefers."""
-    path, roots = (
-        settings.get("chain_extra"),
-        tuple(filter(None, {settings.get("preferred_root"): 0, **dict.fromkeys(further)})),
-    )
+def read_cross_signing(settings: dict[str, t.Any], further_roots: t.Iterable[str | None] = ()) -> CrossSigning:
+    """Return the CrossSigning that the settings of an issuer describe.
+
+    settings: with the keys of CROSS_SIGNING_SETTINGS. further_roots: common names that are preferred as well.
+    Raises TlsError when C(chain_extra) is no file of CA certificates, or holds a root.
+    """
+    path = settings.get("chain_extra")
+    roots = tuple(dict.fromkeys(root for root in (settings.get("preferred_root"), *further_roots) if root))
     if not path:
         return CrossSigning((), roots)
     pem = read_file(path)

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Certificates in every form in which people get them: PEM, DER, PKCS #7, PKCS #12, bare Base64, and ZIP of all these.
+"""Read certificates from files of every format that CAs send: PEM, DER, PKCS #7, PKCS #12, bare Base64, and ZIP of these.
 
-Files come by mail and from strangers. So everything is bounded, nothing is written anywhere, and what cannot be read is a
-sentence about that file, never the end of the run.
+The files come by mail and from strangers. So sizes are bounded, nothing is written to disk, and a file that cannot be read yields
+a message, not an exception.
 """
 
 from __future__ import annotations
@@ -40,128 +40,135 @@ try:
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
-LARGEST = 1024 * 1024  # bytes of a file, within an archive or not; chains have a few thousand
-LARGEST_ARCHIVE = 8 * LARGEST
-LARGEST_CONTENT = 4 * LARGEST_ARCHIVE  # of an archive, with all that is in it
-MOST_FILES = 1000
-DEEPEST = 3  # archives within archives
-MOST_ITERATIONS = 2_000_000  # that a password goes through; programs write 1 to 600 000
-DEEPEST_DER = 32
-SHORTEST_DER = 16  # bytes; nothing that is looked for is shorter
-LONGEST_HEADER = 6  # bytes; four of them for the length
+MAX_FILE_BYTES = 1024 * 1024  # inside an archive or not; chains have a few thousand
+MAX_ARCHIVE_BYTES = 8 * MAX_FILE_BYTES
+MAX_UNPACKED_BYTES = 4 * MAX_ARCHIVE_BYTES  # of all files in an archive and in its archives
+MAX_FILES_IN_ARCHIVE = 1000
+MAX_ARCHIVE_DEPTH = 3  # archives within archives
+MAX_PASSWORD_ITERATIONS = 2_000_000  # of PKCS #12; programs write 1 to 600 000
+MAX_DER_DEPTH = 32
+MIN_DER_BYTES = 16  # bytes; nothing that is looked for is shorter
+MAX_DER_HEADER_BYTES = 6  # bytes; four of them for the length
+
+MAX_LABEL_LINE_BYTES = 100
+MAX_SHOWN_NAME_LENGTH = 100
 
 BEGIN, DASHES = b"-----BEGIN ", b"-----"
-CERTIFICATES = (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")
-PILES = (b"PKCS7", b"CMS", b"PKCS #7 SIGNED DATA")
+CERTIFICATE_LABELS = (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")
+PKCS7_LABELS = (b"PKCS7", b"CMS", b"PKCS #7 SIGNED DATA")
 BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
-UNPACKED = "that is archived in a way that is not read here; put what is in it into the inbox instead"
+UNSUPPORTED_ARCHIVE = "that is archived in a way that is not read here; put what is in it into the inbox instead"
 
 
-class Contents(t.NamedTuple):
-    """What there is in a file."""
+class FileContents(t.NamedTuple):
+    """The certificates in a file."""
 
-    certificates: list
-    complaints: list[str]
-    holds_key: bool = False
-
-
-def contents(content: bytes, passwords: t.Sequence[str] = ()) -> Contents:
-    """Return the certificates in a file, whatever its form, and what is wrong with the rest of it."""
-    found = _Search(passwords)
-    found.look(content)
-    if not (found.certificates or found.complaints or found.holds_key):
-        found.complaints.append("it holds no certificate in any form that is known here; see what it is")
-    return Contents(found.certificates, list(dict.fromkeys(found.complaints)), found.holds_key)
+    certificates: list[x509.Certificate]
+    messages: list[str]  # sentences about what cannot be used; they say "it" of the file
+    has_private_key: bool = False
 
 
-class _Search:
-    """A search through a file and the files in it."""
+def read_certificates(content: bytes, passwords: t.Sequence[str] = ()) -> FileContents:
+    """Return the certificates in a file of any format.
+
+    passwords: to be tried on PKCS #12, besides none and an empty one.
+    """
+    reader = _Reader(passwords)
+    reader.read(content)
+    if not (reader.certificates or reader.messages or reader.has_private_key):
+        reader.messages.append("it holds no certificate in any form that is known here; see what it is")
+    return FileContents(reader.certificates, list(dict.fromkeys(reader.messages)), reader.has_private_key)
+
+
+class _Reader:
+    """Collects the certificates of a file, and of the files in it when it is an archive."""
 
     def __init__(self, passwords: t.Sequence[str]) -> None:
         self.passwords = [None, b"", *(password.encode() for password in passwords)]
-        self.certificates: list = []
-        self.complaints: list[str] = []
-        self.holds_key = False
-        self.bytes_left = LARGEST_CONTENT
-        self.files_left = MOST_FILES
+        self.certificates: list[x509.Certificate] = []
+        self.messages: list[str] = []
+        self.has_private_key = False
+        self.bytes_left = MAX_UNPACKED_BYTES
+        self.files_left = MAX_FILES_IN_ARCHIVE
 
-    def look(self, content: bytes, depth: int = 0) -> None:
+    def read(self, content: bytes, depth: int = 0) -> None:
+        """Read one file. depth: the number of archives around it."""
         if content.startswith(b"PK\x03\x04"):
-            self._look_into_archive(content, depth)
-        elif len(content) > LARGEST:
-            self.complaints.append(f"it has {len(content)} bytes, and certificates have a few thousand; see what it is")
+            self._read_archive(content, depth)
+        elif len(content) > MAX_FILE_BYTES:
+            self.messages.append(f"it has {len(content)} bytes, and certificates have a few thousand; see what it is")
         elif (
             content.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!"))
             or content[257:262] == b"ustar"
         ):
-            self.complaints.append(f"it is something {UNPACKED}")
+            self.messages.append(f"it is something {UNSUPPORTED_ARCHIVE}")
         else:
-            self._look_at_text(_as_bytes(content)) or self._look_at_der(content) or self._look_at_base64(content)
+            self._read_pem(_decode_windows_text(content)) or self._read_der(content) or self._read_base64(content)
 
-    def _look_at_text(self, text: bytes) -> bool:
-        """Look at what stands between the lines of PEM; say whether there are any."""
-        begins = text.split(BEGIN)[1:]
-        for begin in begins:
-            label, _dashes, rest = begin[:100].partition(DASHES)
+    def _read_pem(self, text: bytes) -> bool:
+        """Read the blocks of PEM (RFC 7468); return whether there are any."""
+        blocks = text.split(BEGIN)[1:]
+        for block in blocks:
+            label, _dashes, rest = block[:MAX_LABEL_LINE_BYTES].partition(DASHES)
             if label.endswith(b"PRIVATE KEY"):
-                self.holds_key = True
+                self.has_private_key = True
             elif label.endswith(b"CERTIFICATE REQUEST"):
-                self.complaints.append(
+                self.messages.append(
                     "it holds a signing request, which is what the CA gets; put in what the CA answers"
                 )
-            elif rest and label in (*CERTIFICATES, *PILES):
-                self._look_at_block(label, begin[len(label) + len(DASHES) :])
-        return bool(begins)
+            elif rest and label in (*CERTIFICATE_LABELS, *PKCS7_LABELS):
+                self._read_pem_block(label, block[len(label) + len(DASHES) :])
+        return bool(blocks)
 
-    def _look_at_block(self, label: bytes, block: bytes) -> None:
+    def _read_pem_block(self, label: bytes, block: bytes) -> None:
         body, end, _rest = block.partition(b"-----END " + label + DASHES)
         try:
             content = base64.b64decode(body) if end else b""
         except (binascii.Error, ValueError):
             content = b""
         if not content:
-            self.complaints.append(f"its block {label.decode()} is damaged; have it sent again")
-        elif label in CERTIFICATES:
-            self._take_certificate(content)
+            self.messages.append(f"its block {label.decode()} is damaged; have it sent again")
+        elif label in CERTIFICATE_LABELS:
+            self._add_certificate(content)
         else:
-            self._take_pkcs7(content)
+            self._read_pkcs7(content)
 
-    def _look_at_der(self, content: bytes) -> bool:
-        """Look at what may be one thing in DER; say whether it is one that is known."""
-        header = _sequence(content)
+    def _read_der(self, content: bytes) -> bool:
+        """Read a file that is a sequence of DER; return whether it is one."""
+        header = _sequence_header(content)
         if header is None:
             return False
-        begin = content[header.start :]
-        if begin.startswith(b"\x02\x01\x03"):  # RFC 7292, section 4: version 3
-            self._take_pkcs12(content)
-        elif begin.startswith(b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"):  # RFC 5652, section 5.1: id-signedData
-            self._take_pkcs7(content)
+        value = content[header.start :]
+        if value.startswith(b"\x02\x01\x03"):  # RFC 7292, section 4: version 3
+            self._read_pkcs12(content)
+        elif value.startswith(b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"):  # RFC 5652, section 5.1: id-signedData
+            self._read_pkcs7(content)
         elif _is_key(content):
-            self.holds_key = True
-        elif _is_request(content):
-            self.complaints.append("it is a signing request, which is what the CA gets; put in what the CA answers")
+            self.has_private_key = True
+        elif _is_csr(content):
+            self.messages.append("it is a signing request, which is what the CA gets; put in what the CA answers")
         else:
-            self._take_certificate(content)
+            self._add_certificate(content)
         return True
 
-    def _look_at_base64(self, content: bytes) -> bool:
-        """Look at text that is DER in Base64, without the lines of PEM."""
-        text = b"".join(_as_bytes(content).split())
+    def _read_base64(self, content: bytes) -> bool:
+        """Read text that is DER in Base64, without the lines of PEM; return whether it is that."""
+        text = b"".join(_decode_windows_text(content).split())
         if not BASE64.fullmatch(text):
             return False
         try:
             decoded = base64.b64decode(text)
         except (binascii.Error, ValueError):
             return False
-        return self._look_at_der(decoded)
+        return self._read_der(decoded)
 
-    def _look_into_archive(self, content: bytes, depth: int) -> None:
-        if depth >= DEEPEST:
-            self.complaints.append(f"it has more than {DEEPEST} archives within each other; unpack it yourself")
+    def _read_archive(self, content: bytes, depth: int) -> None:
+        if depth >= MAX_ARCHIVE_DEPTH:
+            self.messages.append(f"it has more than {MAX_ARCHIVE_DEPTH} archives within each other; unpack it yourself")
             return
-        if len(content) > LARGEST_ARCHIVE:
-            self.complaints.append(
-                f"it is an archive of {len(content)} bytes, and {LARGEST_ARCHIVE} are read; see what it is"
+        if len(content) > MAX_ARCHIVE_BYTES:
+            self.messages.append(
+                f"it is an archive of {len(content)} bytes, and {MAX_ARCHIVE_BYTES} are read; see what it is"
             )
             return
         try:
@@ -169,63 +176,65 @@ class _Search:
                 for member in archive.infolist():
                     if member.is_dir() or member.filename.startswith("__MACOSX/"):
                         continue
-                    part = self._unpacked(archive, member)
+                    part = self._unpack(archive, member)
                     if part is None:
                         return
                     if part:
-                        self.look(part, depth + 1)
+                        self.read(part, depth + 1)
         except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
-            self.complaints.append(f"it is an archive that cannot be read ({error}); have it sent again")
+            self.messages.append(f"it is an archive that cannot be read ({error}); have it sent again")
 
-    def _unpacked(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | None:
-        """Return a file of an archive, nothing where it cannot be had, or None where there is too much of all."""
+    def _unpack(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | None:
+        """Return a file of an archive: empty when it cannot be read, None when the archive is too large."""
         if member.flag_bits & 1:
-            self.complaints.append(f"{_shown(member.filename)} in it is protected by a password; unpack it yourself")
+            self.messages.append(f"{_shortened(member.filename)} in it is protected by a password; unpack it yourself")
             return b""
-        limit = min(self.bytes_left, LARGEST_ARCHIVE)
+        limit = min(self.bytes_left, MAX_ARCHIVE_BYTES)
         try:
             with archive.open(member) as stream:  # what the archive says of sizes is not believed
                 part = stream.read(limit + 1)
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError) as error:
-            self.complaints.append(f"{_shown(member.filename)} in it cannot be unpacked ({error}); have it sent again")
+            self.messages.append(
+                f"{_shortened(member.filename)} in it cannot be unpacked ({error}); have it sent again"
+            )
             return b""
         self.files_left -= 1
         self.bytes_left -= len(part)
         if self.files_left < 0 or self.bytes_left < 0 or len(part) > limit:
-            self.complaints.append(
-                f"it is an archive of more than {MOST_FILES} files or {LARGEST_CONTENT} bytes, as nobody sends certificates; remove it"
+            self.messages.append(
+                f"it is an archive of more than {MAX_FILES_IN_ARCHIVE} files or {MAX_UNPACKED_BYTES} bytes, as nobody sends certificates; remove it"
             )
             return None
         return part
 
-    def _take_certificate(self, der: bytes) -> None:
-        header = _sequence(der)
+    def _add_certificate(self, der: bytes) -> None:
+        header = _sequence_header(der)
         for candidate in (der, der[: header.end if header else 0]):  # OpenSSL's trusted certificates have more behind
             try:
                 self.certificates.append(parse_certificate(candidate))
             except TlsError:
                 continue
             return
-        self.complaints.append("it holds a certificate that cannot be read; have it sent again")
+        self.messages.append("it holds a certificate that cannot be read; have it sent again")
 
-    def _take_unread(self, certificates: list) -> None:
-        """Take certificates of which the library has not read the keys yet."""
+    def _add_certificates(self, certificates: list[x509.Certificate]) -> None:
+        """Add certificates of a library that did not check that their keys can be read."""
         for certificate in certificates:
-            self._take_certificate(certificate.public_bytes(Encoding.DER))
+            self._add_certificate(certificate.public_bytes(Encoding.DER))
 
-    def _take_pkcs7(self, der: bytes) -> None:
+    def _read_pkcs7(self, der: bytes) -> None:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of sets out of order, as CAs send them
-                found = pkcs7.load_der_pkcs7_certificates(der)
+                certificates = pkcs7.load_der_pkcs7_certificates(der)
         except (ValueError, UnsupportedAlgorithm) as error:
-            self.complaints.append(f"it is PKCS #7 that cannot be read ({error}); have the chain sent as PEM")
+            self.messages.append(f"it is PKCS #7 that cannot be read ({error}); have the chain sent as PEM")
             return
-        self._take_unread(found)
+        self._add_certificates(certificates)
 
-    def _take_pkcs12(self, der: bytes) -> None:
-        if max(_iterations(der), default=0) > MOST_ITERATIONS:
-            self.complaints.append(
+    def _read_pkcs12(self, der: bytes) -> None:
+        if max(_password_iterations(der), default=0) > MAX_PASSWORD_ITERATIONS:
+            self.messages.append(
                 "it is PKCS #12 that would take minutes to open, as nobody sends certificates; remove it"
             )
             return
@@ -235,41 +244,41 @@ class _Search:
             except (ValueError, TypeError):  # the password is another one
                 continue
             except UnsupportedAlgorithm as error:
-                self.complaints.append(f"it is PKCS #12 that cannot be read ({error}); have the chain sent as PEM")
+                self.messages.append(f"it is PKCS #12 that cannot be read ({error}); have the chain sent as PEM")
                 return
-            self.holds_key = self.holds_key or bundle.key is not None
-            ours = [bundle.cert, *bundle.additional_certs]
-            self._take_unread([one.certificate for one in ours if one is not None])
+            self.has_private_key = self.has_private_key or bundle.key is not None
+            entries = [bundle.cert, *bundle.additional_certs]
+            self._add_certificates([entry.certificate for entry in entries if entry is not None])
             return
-        tried = (
+        why = (
             "its password is not among those in passwords of the issuer"
             if len(self.passwords) > 2
             else "it has a password"
         )
-        self.complaints.append(f"it is PKCS #12, and {tried}; add that, or have the chain sent as PEM")
+        self.messages.append(f"it is PKCS #12, and {why}; add that, or have the chain sent as PEM")
 
 
-def _as_bytes(content: bytes) -> bytes:
-    """Return text without the marks and double bytes of Windows."""
+def _decode_windows_text(content: bytes) -> bytes:
+    """Return text without byte order mark, and UTF-16 as ASCII, as Windows writes them."""
     for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")):
         if content.startswith(mark):
             return content.decode(encoding, "replace").encode("ascii", "replace")
     return content
 
 
-def _sequence(der: bytes) -> Header | None:
+def _sequence_header(der: bytes) -> Header | None:
     """Return the header of a sequence in DER, or in BER of indefinite length, as some write PKCS #7; None for anything else."""
-    if len(der) < SHORTEST_DER:
+    if len(der) < MIN_DER_BYTES:
         return None
     header = read_header(der)
-    return header if header.tag == SEQUENCE and header.start <= LONGEST_HEADER else None
+    return header if header.tag == SEQUENCE and header.start <= MAX_DER_HEADER_BYTES else None
 
 
-def _iterations(der: bytes) -> list[int]:
+def _password_iterations(der: bytes) -> list[int]:
     """Return the numbers that follow a salt (RFC 7292, appendix C; RFC 8018, appendix A), at whatever depth."""
     return [
         integer(element)
-        for before, element in descendants(der, DEEPEST_DER)
+        for before, element in descendants(der, MAX_DER_DEPTH)
         if element.tag == INTEGER and before is not None and before.tag == OCTET_STRING
     ]
 
@@ -284,7 +293,7 @@ def _is_key(der: bytes) -> bool:
     return True
 
 
-def _is_request(der: bytes) -> bool:
+def _is_csr(der: bytes) -> bool:
     try:
         x509.load_der_x509_csr(der)
     except (ValueError, UnsupportedAlgorithm):
@@ -292,5 +301,5 @@ def _is_request(der: bytes) -> bool:
     return True
 
 
-def _shown(name: str) -> str:
-    return escape_control_characters(name[-100:])
+def _shortened(name: str) -> str:
+    return escape_control_characters(name[-MAX_SHOWN_NAME_LENGTH:])

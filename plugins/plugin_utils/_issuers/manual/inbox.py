@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The inbox: whatever people put there, in any form and under any name, read and never changed."""
+"""The inbox: files of any format and name that people put there. Nothing here changes them."""
 
 from __future__ import annotations
 
@@ -23,86 +23,101 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import (
-    LARGEST_ARCHIVE,
-    contents,
+    MAX_ARCHIVE_BYTES,
+    read_certificates,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queue import ANSWERED, WAITING
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queue import ISSUED, PENDING, QueueRecord
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
-MOST_FILES = 10_000
-KEY = (
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes as PublicKey
+except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
+    pass
+
+MAX_INBOX_FILES = 10_000
+DATE_LENGTH = len("2026-01-01")
+PRIVATE_KEY_MESSAGE = (
     "it holds a private key, and keys are made on hosts alone: whoever had this file can pose as the server. Destroy it here and "
     "wherever it came from, have the CA revoke its certificate, and have it sign the request in the outbox"
 )
 
 
-class Entry(t.NamedTuple):
-    """A file of the inbox, and what it holds."""
+class InboxFile(t.NamedTuple):
+    """A file of the inbox, and the certificates in it."""
 
     path: str
-    certificates: list
-    complaints: list[str]
-    holds_key: bool = False
+    certificates: list[x509.Certificate]
+    messages: list[str]  # sentences about what cannot be used
+    has_private_key: bool = False
 
-    def leaves(self) -> list:
+    def leaves(self) -> list[x509.Certificate]:
         """Return the certificates of servers."""
         return [certificate for certificate in self.certificates if not _is_authority(certificate)]
 
-    def authorities(self) -> list:
+    def authorities(self) -> list[x509.Certificate]:
         """Return the certificates of CAs."""
         return [certificate for certificate in self.certificates if _is_authority(certificate)]
 
 
-def read_inbox(directory: str, passwords: t.Sequence[str]) -> list[Entry]:
-    """Return what lies in an inbox and in its folders, the same order each time."""
-    return [_entry(path, passwords) for path in _paths(directory)]
+def read_inbox(directory: str, passwords: t.Sequence[str]) -> list[InboxFile]:
+    """Return the files of an inbox and of its folders, in the same order each time.
+
+    Raises TlsError when a folder cannot be read, or there are more than MAX_INBOX_FILES files.
+    """
+    return [_read_inbox_file(path, passwords) for path in _list_files(directory)]
 
 
-def strays(entries: list[Entry], records: dict[str, dict[str, t.Any]]) -> list[str]:
-    """Return a sentence for each file that answers nothing, with the reason. *records* are those of all requests, by key."""
-    said, idle = [], not any(record["state"] == WAITING for record in records.values())
-    for entry in entries:
-        reasons = [KEY] if entry.holds_key else []
-        reasons += entry.complaints
-        for leaf in entry.leaves():
-            if reason := _why_stray(leaf, records.get(key_of(leaf))):
+def unused_file_messages(files: list[InboxFile], records: dict[str, QueueRecord]) -> list[str]:
+    """Return a sentence about each file that has something unusable, with the reason. records: of all requests, by key."""
+    messages: list[str] = []
+    nothing_pending = not _has_pending(records)
+    for file in files:
+        reasons = [PRIVATE_KEY_MESSAGE] if file.has_private_key else []
+        reasons += file.messages
+        for leaf in file.leaves():
+            if reason := _why_unused(leaf, records.get(certificate_key_digest(leaf))):
                 reasons.append(reason)
-        if idle and entry.certificates and not entry.leaves() and not _has_helped(entry, records):
-            names = ", ".join(escape_control_characters(common_name(one.subject)) for one in entry.authorities())
+        if nothing_pending and file.certificates and not file.leaves() and not _is_of_issued_chain(file, records):
+            names = ", ".join(escape_control_characters(common_name(one.subject)) for one in file.authorities())
             reasons.append(f"the CA {names} signed nothing that was asked for here; remove this file")
-        said += [f"{escape_control_characters(entry.path)}: {reason}" for reason in dict.fromkeys(reasons)]
-    return said
+        messages += [f"{escape_control_characters(file.path)}: {reason}" for reason in dict.fromkeys(reasons)]
+    return messages
 
 
-def key_of(certificate: t.Any) -> str:
-    """Return the digest of a public key, by which requests and answers find each other."""
-    return digest(certificate.public_key())
+def certificate_key_digest(certificate: x509.Certificate) -> str:
+    """Return the digest of a certificate's public key, by which its request is found."""
+    return key_digest(certificate.public_key())
 
 
-def digest(public_key: t.Any) -> str:
+def key_digest(public_key: PublicKey) -> str:
     """Return the SHA-256 of a public key, in hexadecimal digits."""
     return hashlib.sha256(public_bytes(public_key)).hexdigest()
 
 
-def is_used_up(entry: Entry, records: dict[str, dict[str, t.Any]]) -> bool:
-    """Say whether everything in a file was taken, so that it can be put away."""
-    if entry.complaints or entry.holds_key:
+def is_finished(file: InboxFile, records: dict[str, QueueRecord]) -> bool:
+    """Say whether all certificates in a file were used, so that it can be moved away. records: of all requests, by key."""
+    if file.messages or file.has_private_key:
         return False
-    leaves = entry.leaves()
+    leaves = file.leaves()
     if not leaves:
-        return not any(record["state"] == WAITING for record in records.values()) and _has_helped(entry, records)
-    return all(_is_taken(leaf, records.get(key_of(leaf))) for leaf in leaves)
+        return not _has_pending(records) and _is_of_issued_chain(file, records)
+    return all(_is_issued(leaf, records.get(certificate_key_digest(leaf))) for leaf in leaves)
 
 
-def _has_helped(entry: Entry, records: dict[str, dict[str, t.Any]]) -> bool:
-    """Say whether the CAs in a file are those of an answer that was taken."""
+def _has_pending(records: dict[str, QueueRecord]) -> bool:
+    return any(record["state"] == PENDING for record in records.values())
+
+
+def _is_of_issued_chain(file: InboxFile, records: dict[str, QueueRecord]) -> bool:
+    """Say whether all CAs in a file are of an issued chain, or its root."""
     chains = [parse_chain(record["chain"].encode()) for record in records.values() if record["chain"]]
-    return all(any(one in chain or is_signed_by(chain[-1], one) for chain in chains) for one in entry.authorities())
+    return all(any(one in chain or is_signed_by(chain[-1], one) for chain in chains) for one in file.authorities())
 
 
-def _why_stray(leaf: t.Any, record: dict[str, t.Any] | None) -> str:
-    """Say why a certificate answers nothing, or nothing when it does or did."""
-    names = []
+def _why_unused(leaf: x509.Certificate, record: QueueRecord | None) -> str:
+    """Say why a certificate is not used; an empty text when it is or was. record: of its public key."""
+    names: list[str] = []
     with contextlib.suppress(TlsError):
         names = sorted(names_of(leaf))
     about = f"the certificate for {escape_control_characters(', '.join(names) or common_name(leaf.subject))}"
@@ -110,60 +125,64 @@ def _why_stray(leaf: t.Any, record: dict[str, t.Any] | None) -> str:
         return (
             f"{about} belongs to no key that waits here; have the CA sign a request of the outbox, or remove this file"
         )
-    if record["state"] == WAITING or _is_taken(leaf, record):
+    if record["state"] == PENDING or _is_issued(leaf, record):
         return ""
-    closed = f"{record['closed'][:10]}: {record['why']}"
+    closed = f"{(record['closed'] or '')[:DATE_LENGTH]}: {record['why']}"
     return (
         f"{about} answers the request {record['request']} of {record['host']}, which waits no longer since {closed}; have the CA revoke it, "
         "and remove this file"
     )
 
 
-def _is_taken(leaf: t.Any, record: dict[str, t.Any] | None) -> bool:
+def _is_issued(leaf: x509.Certificate, record: QueueRecord | None) -> bool:
+    """Say whether a certificate was issued for a request, now or before."""
     if record is None:
         return False
     return fingerprint(leaf) in record["earlier"] or (
-        record["state"] == ANSWERED and fingerprint(leaf) == record["fingerprint"]
+        record["state"] == ISSUED and fingerprint(leaf) == record["fingerprint"]
     )
 
 
-def _entry(path: str, passwords: t.Sequence[str]) -> Entry:
+def _read_inbox_file(path: str, passwords: t.Sequence[str]) -> InboxFile:
     try:
-        return Entry(path, *contents(_read(path), passwords))
+        return InboxFile(path, *read_certificates(_read_bytes(path), passwords))
     except OSError as error:
         why = "it is a symbolic link; put the file itself there" if error.errno == errno.ELOOP else f"{error.strerror}"
-        return Entry(path, [], [f"it cannot be read: {why}"])
+        return InboxFile(path, [], [f"it cannot be read: {why}"])
     except TlsError as error:
-        return Entry(path, [], [str(error)])
+        return InboxFile(path, [], [str(error)])
 
 
-def _read(path: str) -> bytes:
-    """Return what a file holds; not of pipes, which would never end, and not through links, which may lead anywhere."""
+def _read_bytes(path: str) -> bytes:
+    """Return the content of a regular file. Links are not followed, since they may lead anywhere.
+
+    Raises OSError, and TlsError for anything but a regular file. O_NONBLOCK: a pipe without a writer does not block.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise TlsError("it is no regular file; remove it")
-        return stream.read(LARGEST_ARCHIVE + 1)
+        return stream.read(MAX_ARCHIVE_BYTES + 1)
 
 
-def _paths(directory: str) -> list[str]:
-    def give_up(error: OSError) -> t.NoReturn:
+def _list_files(directory: str) -> list[str]:
+    def refuse(error: OSError) -> t.NoReturn:
         raise TlsError(
             f"the inbox {error.filename} cannot be read: {error.strerror}; have it belong to who runs this, or correct inbox of the issuer"
         ) from error
 
-    found: list[str] = []
-    for folder, folders, files in os.walk(directory, onerror=give_up):
+    paths: list[str] = []
+    for folder, folders, files in os.walk(directory, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
         folders[:] = [name for name in folders if name not in links]
-        found += [os.path.join(folder, name) for name in sorted([*files, *links]) if not name.startswith(".")]
-        if len(found) > MOST_FILES:
-            raise TlsError(f"the inbox {directory} has more than {MOST_FILES} files; see what is put there")
-    return found
+        paths += [os.path.join(folder, name) for name in sorted([*files, *links]) if not name.startswith(".")]
+        if len(paths) > MAX_INBOX_FILES:
+            raise TlsError(f"the inbox {directory} has more than {MAX_INBOX_FILES} files; see what is put there")
+    return paths
 
 
-def _is_authority(certificate: t.Any) -> bool:
+def _is_authority(certificate: x509.Certificate) -> bool:
     try:
         return is_authority(certificate)
     except TlsError:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Intermediates that a CA left out: found in a pile, or where the certificate says that they are (AIA)."""
+"""Find the intermediates that a CA did not send: among other certificates, or at the URL that a certificate names (AIA)."""
 
 from __future__ import annotations
 
@@ -30,71 +30,85 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_sign
     NO_CROSS_SIGNING,
     CrossSigning,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import contents
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import read_certificates
 
 try:
     from cryptography import x509
-    from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
+    from cryptography.x509.oid import AuthorityInformationAccessOID
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
-LONGEST = 8  # certificates of a chain
-LARGEST_FETCHED = 64 * 1024
-PATIENCE = 10.0  # seconds for one intermediate
+MAX_CHAIN_LENGTH = 8  # certificates
+MAX_FETCHED_BYTES = 64 * 1024
+MAX_URLS = 3  # of one certificate
+FETCH_TIMEOUT_S = 10.0  # for one intermediate
 STORES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
-def path_up(
-    leaf: t.Any, pile: list, roots: list, now: datetime.datetime, cross_signing: CrossSigning = NO_CROSS_SIGNING
-) -> list:
-    """Return the best way up from a certificate through a pile: one that ends at the preferred root, or at a root, else the longest.
+def best_chain(
+    leaf: x509.Certificate,
+    certificates: list[x509.Certificate],
+    roots: list[x509.Certificate],
+    now: datetime.datetime,
+    cross_signing: CrossSigning = NO_CROSS_SIGNING,
+) -> list[x509.Certificate]:
+    """Return the best chain of a leaf out of other certificates: one to a preferred root, else the shortest to a root, else the longest.
 
-    Intermediates of one name may be several, of which only those count that made the signature; of those that did (a CA that
-    others have signed, too), the one below the roots is taken. Roots are left out.
+    Among intermediates with the same name, only those whose key made the signature count. A chain whose certificates are all
+    valid is preferred to others. The chain ends below the root.
     """
-    known = [*roots, *(one for one in pile if one.subject == one.issuer)]
+    known = [*roots, *(one for one in certificates if one.subject == one.issuer)]
 
-    def is_there(chain: list) -> bool:
+    def is_finished(chain: list[x509.Certificate]) -> bool:
         is_trusted = not cross_signing.roots and any(is_signed_by(chain[-1], root) for root in roots)
-        return is_trusted or cross_signing.leads(chain[-1], known)
+        return is_trusted or cross_signing.is_below_preferred_root(chain[-1], known)
 
-    def ways(chain: list) -> t.Iterator[list]:
+    def chains_from(chain: list[x509.Certificate]) -> t.Iterator[list[x509.Certificate]]:
         yield chain
-        if len(chain) < LONGEST and not is_there(chain):
-            for upper in pile:
+        if len(chain) < MAX_CHAIN_LENGTH and not is_finished(chain):
+            for upper in certificates:
                 is_new = upper not in chain and upper.subject != upper.issuer
                 if is_new and is_authority(upper) and is_signed_by(chain[-1], upper):
-                    yield from ways([*chain, upper])
+                    yield from chains_from([*chain, upper])
 
-    def worth(chain: list) -> tuple[bool, bool, bool, int]:
-        trusted = is_complete(chain, roots, pile)
-        valid = all(not_before(one) <= now < not_after(one) for one in chain)
-        return cross_signing.leads(chain[-1], known), trusted, valid, -len(chain) if trusted else len(chain)
+    def rank(chain: list[x509.Certificate]) -> tuple[bool, bool, bool, int]:
+        is_preferred = cross_signing.is_below_preferred_root(chain[-1], known)
+        is_trusted = leads_to_root(chain, roots, certificates)
+        is_valid = all(not_before(one) <= now < not_after(one) for one in chain)
+        return is_preferred, is_trusted, is_valid, -len(chain) if is_trusted else len(chain)
 
-    return max(ways([leaf]), key=worth)
+    return max(chains_from([leaf]), key=rank)
 
 
-def is_complete(chain: list, roots: list, pile: t.Sequence = ()) -> bool:
-    """Say whether a chain leads to a root, maybe before its end; one in the pile counts where no roots are known."""
-    trusted = roots or [one for one in pile if one.subject == one.issuer]
+def leads_to_root(
+    chain: list[x509.Certificate], roots: list[x509.Certificate], certificates: t.Sequence[x509.Certificate] = ()
+) -> bool:
+    """Say whether a root is in a chain or has signed one of it.
+
+    certificates: their self-signed ones are the roots while *roots* is empty.
+    """
+    trusted = roots or [one for one in certificates if one.subject == one.issuer]
     return any(is_signed_by(one, root) or one == root for one in chain for root in trusted)
 
 
-def fetched(chain: list, roots: list) -> list:
-    """Return the intermediates above a chain, from the addresses in its certificates. Raises TlsError where none answers."""
-    above: list = []
+def fetch_intermediates(chain: list[x509.Certificate], roots: list[x509.Certificate]) -> list[x509.Certificate]:
+    """Return the intermediates above a chain, from the URLs in its certificates.
+
+    Raises TlsError when a certificate names URLs and none has its issuer.
+    """
+    fetched: list[x509.Certificate] = []
     last = chain[-1]
-    while len(chain) + len(above) < LONGEST and not is_complete([last], roots):
-        found = _above(last)
-        if found is None or found.subject == found.issuer:
+    while len(chain) + len(fetched) < MAX_CHAIN_LENGTH and not leads_to_root([last], roots):
+        upper = _fetch_issuer(last)
+        if upper is None or upper.subject == upper.issuer:
             break
-        above.append(found)
-        last = found
-    return above
+        fetched.append(upper)
+        last = upper
+    return fetched
 
 
-def system_roots() -> list:
-    """Return the roots that programs on this machine trust; none where no file holds them."""
+def system_roots() -> list[x509.Certificate]:
+    """Return the roots that programs on this machine trust; none when there is no file of them."""
     for path in (ssl.get_default_verify_paths().cafile, *STORES):
         pem = read_file(path) if path and os.path.isfile(path) else None
         if pem:
@@ -105,56 +119,63 @@ def system_roots() -> list:
     return []
 
 
-def _above(certificate: t.Any) -> t.Any:
-    """Return the certificate that signed another one, from where that says it is; None where it says nothing."""
-    addresses = _addresses(certificate)
-    complaints = []
-    for address in addresses[:3]:
+def _fetch_issuer(certificate: x509.Certificate) -> x509.Certificate | None:
+    """Return the certificate that signed another one, from the URLs that it names; None when it names none.
+
+    Raises TlsError when none of the URLs has it.
+    """
+    problems = []
+    for url in _ca_issuers_urls(certificate)[:MAX_URLS]:
         try:
-            for found in contents(_fetch(address)).certificates:
-                if is_authority(found) and is_signed_by(certificate, found):
-                    return found
-            complaints.append(f"{address} holds no certificate that signed it")
+            for candidate in read_certificates(_http_get(url)).certificates:
+                if is_authority(candidate) and is_signed_by(certificate, candidate):
+                    return candidate
+            problems.append(f"{url} holds no certificate that signed it")
         except (OSError, http.client.HTTPException, ValueError) as error:
-            complaints.append(f"{address}: {error}")
-    if complaints:
+            problems.append(f"{url}: {error}")
+    if problems:
         raise TlsError(
-            f"the intermediate {common_name(certificate.issuer)} cannot be had ({'; '.join(complaints)}); put it into the inbox"
+            f"the intermediate {common_name(certificate.issuer)} cannot be had ({'; '.join(problems)}); put it into the inbox"
         )
     return None
 
 
-def _addresses(certificate: t.Any) -> list[str]:
-    """Return where a certificate says that its issuer's is, by HTTP (RFC 5280, section 4.2.2.1)."""
+def _ca_issuers_urls(certificate: x509.Certificate) -> list[str]:
+    """Return the HTTP URLs of a certificate's issuer (RFC 5280, section 4.2.2.1)."""
     try:
-        access = certificate.extensions.get_extension_for_oid(ExtensionOID.AUTHORITY_INFORMATION_ACCESS).value
+        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
     except (x509.ExtensionNotFound, ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         return []
-    places = [
+    urls = [
         one.access_location.value
         for one in access
         if one.access_method == AuthorityInformationAccessOID.CA_ISSUERS
         and isinstance(one.access_location, x509.UniformResourceIdentifier)
     ]
-    return [place for place in places if place.startswith("http://")]
+    return [url for url in urls if url.startswith("http://")]
 
 
-def _fetch(address: str) -> bytes:
-    """Return what lies at an address: little, soon, and without being sent elsewhere."""
-    parts = urllib.parse.urlsplit(address)
+def _http_get(url: str) -> bytes:
+    """Return the body of a response. Redirects are not followed.
+
+    Raises ValueError for another status than 200, and for a response that is too large or too slow; OSError, HTTPException.
+    """
+    parts = urllib.parse.urlsplit(url)
     if not parts.hostname:
         raise ValueError("it names no server")
-    deadline = time.monotonic() + PATIENCE
-    connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=PATIENCE)
+    deadline = time.monotonic() + FETCH_TIMEOUT_S
+    connection = http.client.HTTPConnection(
+        parts.hostname, parts.port or http.client.HTTP_PORT, timeout=FETCH_TIMEOUT_S
+    )
     try:
         connection.request("GET", urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, "")))
-        answer = connection.getresponse()
-        if answer.status != 200:
-            raise ValueError(f"the server answers with {answer.status}")
+        response = connection.getresponse()
+        if response.status != http.client.OK:
+            raise ValueError(f"the server answers with {response.status}")
         content = b""
-        while part := answer.read1(8192):
+        while part := response.read1(8192):
             content += part
-            if len(content) > LARGEST_FETCHED or time.monotonic() > deadline:
+            if len(content) > MAX_FETCHED_BYTES or time.monotonic() > deadline:
                 raise ValueError("the answer is too long, or takes too long")
         return content
     finally:

@@ -2,14 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The issuer C(type: manual): people. Requests go into an outbox, and what the CA sends goes into an inbox.
+"""The issuer C(type: manual): a CA with which people deal. CSRs go into an outbox, and the certificates of the CA into an inbox.
 
 manual/NAME/
 ├── outbox/        for each request a CSR, a manifest, and a page for a ticket
-├── inbox/         whatever the CA sent, as it came
-├── taken/         what was in the inbox and is done with
-├── requests/      a record of each request, by its public key
-├── answers/       chains of late, for who asks again (answers.py)
+├── inbox/         the files of the CA, as they came
+├── taken/         files of the inbox that were used
+├── requests/      a record of each request, by its public key (queue.py)
+├── answers/       the cache of issued chains (IssuedCache)
 └── lock
 """
 
@@ -46,29 +46,34 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending im
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import read_roots
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import contents
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import read_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbox import (
-    KEY,
-    Entry,
-    digest,
-    is_used_up,
-    key_of,
+    PRIVATE_KEY_MESSAGE,
+    InboxFile,
+    certificate_key_digest,
+    is_finished,
+    key_digest,
     read_inbox,
-    strays,
+    unused_file_messages,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.intermediates import (
-    fetched,
-    is_complete,
-    path_up,
+    best_chain,
+    fetch_intermediates,
+    leads_to_root,
     system_roots,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.outbox import Outbox, stem_of
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.outbox import Outbox, file_stem
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queue import (
-    ANSWERED,
-    WAITING,
-    WITHDRAWN,
+    ISSUED,
+    PENDING,
     Queue,
+    QueueRecord,
 )
+
+try:
+    from cryptography import x509
+except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
+    pass
 
 
 class Manual:
@@ -104,78 +109,79 @@ class Manual:
 
     @staticmethod
     def settings_of_name(name: str) -> dict[str, t.Any]:
-        """Return the settings that follow from the name of an issuer."""
+        """Return the directory that follows from the name of an issuer."""
         return {"directory": f"~/.evergreen/manual/{re.sub(r'[^A-Za-z0-9_.-]', '_', name).lstrip('.') or '_'}"}
 
     def roots(self) -> bytes | None:
-        """Return the roots that clients trust, where the issuer names them; None for those of the system."""
+        """Return the roots that clients trust, in PEM; None for those of the system."""
         return read_roots(self.settings["roots"])
 
     def terms(self, request: Request) -> dict[str, t.Any]:
-        """Return what decides on a certificate beside the signing request: nothing."""
+        """Return nothing: the CA decides by the CSR alone."""
         return {}
 
     def issue(self, request: IssueRequest, csr: bytes, host: str) -> bytes | Pending:
-        """Return what the inbox has for a signing request, or have people hand it in, once."""
-        now = utc_now().replace(microsecond=0)
+        """Return the chain for a CSR if the inbox has one; else put the CSR into the outbox, once, and return Pending.
+
+        Raises TlsError when the inbox has a certificate for the CSR that is refused, or a private key.
+        """
+        now = _now()
         with self._opened():
-            self._expire(now)
-            record = self.queue.get(_key(csr))
-            is_new = record is None or record["state"] != WAITING
-            if is_new:
-                again = self._given_before(record, request, csr, now)
-                if again:
+            self._withdraw_old(now)
+            record = self.queue.get(_csr_key_digest(csr))
+            is_new = record is None or record["state"] != PENDING
+            if record is None or record["state"] != PENDING:
+                issued_before = self._issued_before(record, request, csr, now)
+                if record and issued_before:
                     self._clear_outbox([record])
-                    return again
+                    return issued_before
                 record = self._hand_in(record, request, csr, host, now)
-            entries = read_inbox(self.inbox, self.settings["passwords"])
-            chain = self._answer(entries, record, request, csr, now)
+            files = read_inbox(self.inbox, self.settings["passwords"])
+            chain = self._chain_in(files, record, request, csr, now)
             if chain is None:
-                return self._waits(entries, record, request, is_new)
-            self._clear_outbox([record])  # first: a run that is killed in between finds the answer where it was
-            self.queue.close(
-                record, ANSWERED, "it was answered", now, fingerprint=fingerprint(chain[0]), chain=_text(chain)
-            )
+                return self._pending(files, record, request, is_new)
+            self._clear_outbox([record])  # first: a run that is killed in between finds the certificate again
+            self.queue.close_issued(record, chain, now)
             records = self._records()
-            self._put_away([entry for entry in entries if is_used_up(entry, records)], now)
-            self.remarks = strays(entries, records)
+            self._move_to_taken([file for file in files if is_finished(file, records)], now)
+            self.remarks = unused_file_messages(files, records)
             return to_pem(chain)
 
     def find_pending(self, request: IssueRequest, csr: bytes, host: str) -> Pending | None:
-        """Return what issue() would wait for, without doing anything; None when it would hand in or answer."""
-        record = self.queue.get(_key(csr))
-        if record is None or record["state"] != WAITING:
+        """Return the Pending that issue() would return, and change nothing; None when it would hand in a request or return a chain."""
+        record = self.queue.get(_csr_key_digest(csr))
+        if record is None or record["state"] != PENDING:
             return None
-        entries = read_inbox(self.inbox, self.settings["passwords"]) if os.path.isdir(self.inbox) else []
-        if self._answer(entries, record, request, csr, utc_now().replace(microsecond=0)) is not None:
+        files = read_inbox(self.inbox, self.settings["passwords"]) if os.path.isdir(self.inbox) else []
+        if self._chain_in(files, record, request, csr, _now()) is not None:
             return None
-        return self._waits(entries, record, request, is_new=False)
+        return self._pending(files, record, request, is_new=False)
 
     def withdraw(self, host: str, name: str) -> bool:
-        """Give up what waits for this request of a host; say whether there was anything."""
-        if not any(record["request"] == name for record in self.queue.waiting(host)):
+        """Withdraw the pending requests of a host with this name; return whether there were any."""
+        if name not in self.pending_names(host):
             return False
         with self._opened():
-            given_up = [record for record in self.queue.waiting(host) if record["request"] == name]
-            self._close(given_up, "it was withdrawn, since it is no longer wanted", utc_now().replace(microsecond=0))
-        return bool(given_up)
+            records = [record for record in self.queue.pending(host) if record["request"] == name]
+            self._withdraw(records, "it was withdrawn, since it is no longer wanted", _now())
+        return bool(records)
 
     def pending_names(self, host: str) -> list[str]:
-        """Return the names of the requests of a host that wait."""
-        return [record["request"] for record in self.queue.waiting(host)]
+        """Return the names of the pending requests of a host."""
+        return [record["request"] for record in self.queue.pending(host)]
 
-    def record(self, request: Request, chain: list, host: str) -> None:
-        """Leave it at the record that there is."""
+    def record(self, request: Request, chain: list[x509.Certificate], host: str) -> None:
+        """Do nothing: issue() has recorded it."""
 
     def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
-        """Say that this is not for us."""
+        """Raise TlsError: the people of the CA revoke."""
         raise TlsError(
             f"a certificate of a CA with people in it is revoked by them; tell them its serial number {serial_number} and the reason {reason}"
         )
 
     @contextlib.contextmanager
     def _opened(self) -> t.Iterator[None]:
-        """Have the folders, and be the only one who changes anything there."""
+        """Make the folders where they are missing, and hold the lock of the issuer."""
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
         for folder in (self.outbox.directory, self.inbox):
             os.makedirs(folder, exist_ok=True)
@@ -184,19 +190,22 @@ class Manual:
 
     # not a parser: it only passes on foreign input
     def _hand_in(
-        self, before: dict | None, request: IssueRequest, csr: bytes, host: str, now: datetime.datetime
-    ) -> dict[str, t.Any]:
-        """Write a request into the outbox, in the place of those that were made for the same purpose."""
-        others = self.queue.waiting()
-        same = [one for one in others if (one["host"], one["request"]) == (host, request["name"])]
-        self._close(same, "another one took its place", now)
-        key, earlier = (
-            _key(csr),
-            [*(before["earlier"] if before else []), *filter(None, [(before or {}).get("fingerprint")])],
-        )
-        stems = [one["stem"] for one in others if one not in same]
+        self, before: QueueRecord | None, request: IssueRequest, csr: bytes, host: str, now: datetime.datetime
+    ) -> QueueRecord:
+        """Write a request into outbox and queue; withdraw pending ones of the same host and name.
+
+        before: the closed record of the same public key.
+        """
+        pending = self.queue.pending()
+        replaced = [one for one in pending if (one["host"], one["request"]) == (host, request["name"])]
+        self._withdraw(replaced, "another one took its place", now)
+        key = _csr_key_digest(csr)
+        earlier = list(before["earlier"]) if before else []
+        if before and before["fingerprint"]:
+            earlier.append(before["fingerprint"])
+        used_stems = [one["stem"] for one in pending if one not in replaced]
         valid = request.get("valid")
-        record = {
+        record: QueueRecord = {
             "key": key,
             "host": host,
             "request": request["name"],
@@ -205,95 +214,104 @@ class Manual:
             "subject": subject_name(request["domains"], request).rfc4514_string(),
             "csr": csr.decode(),
             "reason": request.get("reason") or "a certificate is needed",
-            "by": valid["not_after"] if valid else None,
+            "by": valid.get("not_after") if valid else None,
             "asked_by": self.settings["asked_by"] or f"{user_name()} on {socket.gethostname()}",
             "handed_in": now.isoformat(timespec="seconds"),
-            "stem": stem_of(request["name"], host, key, stems),
+            "stem": file_stem(request["name"], host, key, used_stems),
             "earlier": earlier,
             "fingerprint": None,
             "chain": None,
-            "state": WAITING,
+            "state": PENDING,
             "why": None,
             "closed": None,
         }
-        record = json.loads(json.dumps(record))  # without the tags of Ansible's texts, which YAML does not know
-        self.outbox.put(record)  # before the record: a run that is killed in between does it again
-        self.outbox.bundle([*self.queue.waiting(), record])
+        record = json.loads(json.dumps(record))  # plain strings, since YAML cannot write Ansible's tagged ones
+        self.outbox.put(record)  # before the queue: a run that is killed in between does it again
+        self.outbox.write_bundle([*self.queue.pending(), record])
         self.queue.put(record)
         return record
 
     # not a parser: it reads what the collection has made or checked
-    def _given_before(self, record: dict | None, request: Request, csr: bytes, now: datetime.datetime) -> bytes | None:
-        """Return the answer to a request that comes again although it was answered, as long as it is good."""
-        if record is None or record["state"] != ANSWERED or record["fingerprint"] == request.get("in_use"):
+    def _issued_before(
+        self, record: QueueRecord | None, request: IssueRequest, csr: bytes, now: datetime.datetime
+    ) -> bytes | None:
+        """Return the chain that was issued for this CSR before, in PEM, if it is still good and not the one in use; else None."""
+        if record is None or record["state"] != ISSUED or record["fingerprint"] == request.get("in_use"):
             return None
         try:
-            answer = record["chain"].encode()
+            issued = (record["chain"] or "").encode()
             public_key = load_csr(csr).public_key()
-            return to_pem(check_issued_chain(answer, public_key, request, self.roots(), now, self.cross_signing))
+            return to_pem(check_issued_chain(issued, public_key, request, self.roots(), now, self.cross_signing))
         except TlsError:
             return None
 
-    def _answer(
-        self, entries: list[Entry], record: dict, request: Request, csr: bytes, now: datetime.datetime
-    ) -> list | None:
-        """Return the chain that answers a request, the newest first; None while there is none. Raises TlsError for a bad one."""
-        done = {*record["earlier"], request.get("in_use")}
-        found = [
-            (entry, one)
-            for entry in entries
-            for one in entry.certificates
-            if key_of(one) == record["key"] and fingerprint(one) not in done
+    def _chain_in(
+        self, files: list[InboxFile], record: QueueRecord, request: IssueRequest, csr: bytes, now: datetime.datetime
+    ) -> list[x509.Certificate] | None:
+        """Return the chain of the newest certificate for a request in the inbox; None while there is none.
+
+        Raises TlsError when all of them are refused.
+        """
+        known = {*record["earlier"], request.get("in_use")}
+        candidates = [
+            (file, certificate)
+            for file in files
+            for certificate in file.certificates
+            if certificate_key_digest(certificate) == record["key"] and fingerprint(certificate) not in known
         ]
         refusals: dict[str, str] = {}
-        for entry, leaf in sorted(found, key=lambda pair: not_before(pair[1]), reverse=True):
+        for file, leaf in sorted(candidates, key=lambda pair: not_before(pair[1]), reverse=True):
             try:
-                if entry.holds_key:
-                    raise TlsError(KEY)
-                return self._checked(leaf, entries, request, csr, now)
+                if file.has_private_key:
+                    raise TlsError(PRIVATE_KEY_MESSAGE)
+                return self._checked_chain(leaf, files, request, csr, now)
             except TlsError as error:
-                refusals.setdefault(entry.path, str(error))
+                refusals.setdefault(file.path, str(error))
         if not refusals:
             return None
         path, why = next(iter(refusals.items()))
         raise TlsError(f"{path} answers the request {request['name']} of {record['host']}, and is refused: {why}")
 
     # not a parser: it only passes on foreign input
-    def _checked(self, leaf: t.Any, entries: list[Entry], request: Request, csr: bytes, now: datetime.datetime) -> list:
-        """Return the chain of a certificate, once it is one that may be installed."""
-        named = self.roots()
-        roots = parse_chain(named) if named else system_roots()
-        pile = [one for entry in entries for one in entry.authorities()] + self._known_intermediates()
-        pile += [one for one in self.cross_signing.extra if one not in pile]
-        chain = path_up(leaf, pile, roots, now, self.cross_signing)
-        if not is_complete(chain, roots, pile) and self.settings["aia"]:
-            chain = path_up(leaf, [*pile, *fetched(chain, roots)], roots, now, self.cross_signing)
-        answer, public_key = to_pem(chain), load_csr(csr).public_key()
-        check_issued_chain(answer, public_key, request, None, now)
-        if not is_complete(chain, roots, pile):
-            raise TlsError(_half(chain, entries, bool(named), self.settings["aia"]))
-        return check_issued_chain(answer, public_key, request, named, now, self.cross_signing)
+    def _checked_chain(
+        self, leaf: x509.Certificate, files: list[InboxFile], request: IssueRequest, csr: bytes, now: datetime.datetime
+    ) -> list[x509.Certificate]:
+        """Return the chain of a certificate. Raises TlsError when it may not be installed, or an intermediate is missing."""
+        roots_pem = self.roots()
+        roots = parse_chain(roots_pem) if roots_pem else system_roots()
+        certificates = [one for file in files for one in file.authorities()] + self._known_intermediates()
+        certificates += [one for one in self.cross_signing.extra if one not in certificates]
+        chain = best_chain(leaf, certificates, roots, now, self.cross_signing)
+        if not leads_to_root(chain, roots, certificates) and self.settings["aia"]:
+            fetched = fetch_intermediates(chain, roots)
+            chain = best_chain(leaf, [*certificates, *fetched], roots, now, self.cross_signing)
+        pem, public_key = to_pem(chain), load_csr(csr).public_key()
+        check_issued_chain(pem, public_key, request, None, now)
+        if not leads_to_root(chain, roots, certificates):
+            raise TlsError(_missing_intermediate(chain, files, bool(roots_pem), self.settings["aia"]))
+        return check_issued_chain(pem, public_key, request, roots_pem, now, self.cross_signing)
 
     # not a parser: it reads what the collection has made or checked
-    def _known_intermediates(self) -> list:
-        """Return the intermediates that the issuer is configured with, and those of earlier answers."""
-        path, known = self.settings["intermediates"], []
+    def _known_intermediates(self) -> list[x509.Certificate]:
+        """Return the intermediates of the setting C(intermediates), and those of chains that were issued before."""
+        path = self.settings["intermediates"]
+        known: list[x509.Certificate] = []
         if path:
             content = read_file(path)
             if content is None:
                 raise TlsError(f"intermediates: {path} does not exist; correct the path, or leave it out")
-            known = contents(content).certificates
+            known = read_certificates(content).certificates
         for record in self.queue.records():
             if record["chain"]:
                 known += [one for one in parse_chain(record["chain"].encode())[1:] if one not in known]
         return known
 
-    def _waits(self, entries: list[Entry], record: dict, request: Request, is_new: bool) -> Pending:
-        """Return what is waited for. Raises TlsError when a private key lies in the inbox, which cannot wait."""
-        self.remarks = strays(entries, self._records())
-        keys = [entry.path for entry in entries if entry.holds_key]
-        if keys:
-            about = [remark for remark in self.remarks if remark.startswith(tuple(keys))]
+    def _pending(self, files: list[InboxFile], record: QueueRecord, request: IssueRequest, is_new: bool) -> Pending:
+        """Return a request as Pending. Raises TlsError when a private key lies in the inbox, which cannot wait."""
+        self.remarks = unused_file_messages(files, self._records())
+        paths = [file.path for file in files if file.has_private_key]
+        if paths:
+            about = [remark for remark in self.remarks if remark.startswith(tuple(paths))]
             raise TlsError(f"{'. '.join(about)}", changed=is_new)
         path = os.path.join(self.outbox.directory, f"{record['stem']}.csr")
         since = expect_date(record["handed_in"])
@@ -304,36 +322,35 @@ class Manual:
             changed=is_new,
         )
 
-    def _expire(self, now: datetime.datetime) -> None:
-        """Close what nobody answers any more, and forget what was closed long ago."""
-        waiting = self.queue.waiting()
-        old = [record for record in waiting if expect_date(record["handed_in"]) < now - self.patience]
-        self._close(old, f"nobody answered it for {self.patience.days} days", now)
-        self.queue.forget(now)
+    def _withdraw_old(self, now: datetime.datetime) -> None:
+        """Withdraw requests that are older than C(patience), and remove old records."""
+        old = [record for record in self.queue.pending() if expect_date(record["handed_in"]) < now - self.patience]
+        self._withdraw(old, f"nobody answered it for {self.patience.days} days", now)
+        self.queue.remove_old(now)
 
-    def _close(self, records: list[dict], why: str, now: datetime.datetime) -> None:
-        """Withdraw requests: nobody shall hand them in, or use what comes back."""
-        self._clear_outbox(records)  # first, so that a run that is killed in between comes back to the rest
+    def _withdraw(self, records: list[QueueRecord], why: str, now: datetime.datetime) -> None:
+        """Withdraw requests. A certificate that comes for one of them later is not used."""
+        self._clear_outbox(records)  # first, so that a run that is killed in between is repeated
         for record in records:
-            self.queue.close(record, WITHDRAWN, why, now)
+            self.queue.close_withdrawn(record, why, now)
 
-    def _clear_outbox(self, records: list[dict]) -> None:
-        """Remove what nobody shall hand in any longer from the outbox."""
+    def _clear_outbox(self, records: list[QueueRecord]) -> None:
+        """Remove the files of requests from the outbox."""
         for record in records:
             self.outbox.remove(record)
         if records:
-            gone = {record["key"] for record in records}
-            self.outbox.bundle([one for one in self.queue.waiting() if one["key"] not in gone])
+            removed = {record["key"] for record in records}
+            self.outbox.write_bundle([one for one in self.queue.pending() if one["key"] not in removed])
 
-    def _put_away(self, entries: list[Entry], now: datetime.datetime) -> None:
-        """Move files of the inbox that are done with to where they are kept."""
+    def _move_to_taken(self, files: list[InboxFile], now: datetime.datetime) -> None:
+        """Move files that are not needed any more out of the inbox, into the folder C(taken)."""
         os.makedirs(self._path("taken"), mode=0o700, exist_ok=True)
-        for entry in entries:
-            name = os.path.relpath(entry.path, self.inbox).replace(os.sep, "_")
-            with contextlib.suppress(OSError):  # it stays, and is known to be done with
-                os.rename(entry.path, self._path("taken", f"{now:%Y-%m-%dT%H-%M-%SZ}-{name}"))
+        for file in files:
+            name = os.path.relpath(file.path, self.inbox).replace(os.sep, "_")
+            with contextlib.suppress(OSError):  # it stays, and is_finished() recognizes it again
+                os.rename(file.path, self._path("taken", f"{now:%Y-%m-%dT%H-%M-%SZ}-{name}"))
 
-    def _records(self) -> dict[str, dict[str, t.Any]]:
+    def _records(self) -> dict[str, QueueRecord]:
         return {record["key"]: record for record in self.queue.records()}
 
     def _path(self, *parts: str) -> str:
@@ -341,24 +358,24 @@ class Manual:
 
 
 # not a parser: it reads what the collection has made or checked
-def _key(csr: bytes) -> str:
-    return digest(load_csr(csr).public_key())
+def _csr_key_digest(csr: bytes) -> str:
+    return key_digest(load_csr(csr).public_key())
 
 
-# not a parser: it reads what the collection has made or checked
-def _text(chain: list) -> str:
-    return to_pem(chain).decode()
-
-
-def _half(chain: list, entries: list[Entry], has_roots: bool, aia: bool) -> str:
-    """Say which intermediate is missing, and whether there is another one of its name."""
+def _missing_intermediate(chain: list[x509.Certificate], files: list[InboxFile], has_roots: bool, has_aia: bool) -> str:
+    """Say which intermediate is missing, and whether the inbox has another one of its name."""
     top = chain[-1]
     name = common_name(top.issuer)
-    namesakes = [entry.path for entry in entries for one in entry.authorities() if one.subject == top.issuer]
+    namesakes = [file.path for file in files for one in file.authorities() if one.subject == top.issuer]
     other = f" ({namesakes[0]} has one of that name, but it did not sign this)" if namesakes else ""
     ways = ["put it into the inbox beside the certificate", "name it in intermediates of the issuer"]
-    if not aia:
+    if not has_aia:
         ways.append("set aia: true to have it fetched")
     if not has_roots:
         ways.append(f"name the root of this CA in roots if {name} is the root itself")
     return f"the chain is not whole: the certificate {name}, which signed {common_name(top.subject)}, is missing{other}; {', or '.join(ways)}"
+
+
+def _now() -> datetime.datetime:
+    """Return the time in whole seconds."""
+    return utc_now().replace(microsecond=0)

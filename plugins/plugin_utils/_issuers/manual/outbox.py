@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The outbox: what a person hands in to a CA. For each request a CSR, and who asks for what and why, for machines and for tickets."""
+"""The outbox: the files that a person hands in to a CA. For each request a CSR, a manifest in YAML, and a page for a ticket."""
 
 from __future__ import annotations
 
@@ -17,9 +17,18 @@ import zipfile
 import yaml
 
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_file
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queue import QueueRecord
 
 BUNDLE = "requests.zip"
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that ZIP knows, so that the same requests give the same archive
+MAX_STEM_LENGTH = 150
+ZIP_EPOCH = (
+    1980,
+    1,
+    1,
+    0,
+    0,
+    0,
+)  # the first date of ZIP; a constant one, so that the same requests give the same archive
 ROWS = (
     ("names", "Names"),
     ("organization", "Subject"),
@@ -68,60 +77,62 @@ pre {{ background: #eee; padding: 1em; overflow: auto; }}
 
 
 class Outbox:
-    """A folder of the controller."""
+    """The outbox in a folder of the controller. inbox: the folder that its files name. has_bundle: whether there is an archive of all."""
 
-    def __init__(self, directory: str, inbox: str, bundles: bool) -> None:
+    def __init__(self, directory: str, inbox: str, has_bundle: bool) -> None:
         self.directory = directory
         self.inbox = inbox
-        self.bundles = bundles
+        self.has_bundle = has_bundle
 
-    def put(self, record: dict[str, t.Any]) -> None:
-        """Write what a person hands in for a request. It is not written again: who took it away has taken it."""
+    def put(self, record: QueueRecord) -> None:
+        """Write the files of a request. Call it once: files that a person has moved away must not come back."""
         os.makedirs(self.directory, exist_ok=True)
-        for name, content in files_of(record, self.inbox).items():
+        for name, content in request_files(record, self.inbox).items():
             replace_file(os.path.join(self.directory, name), content)
 
-    def remove(self, record: dict[str, t.Any]) -> None:
-        """Remove what there is for a request that nobody shall hand in any longer."""
-        for name in files_of(record, self.inbox):
+    def remove(self, record: QueueRecord) -> None:
+        """Remove the files of a request that is not pending any more."""
+        for name in request_files(record, self.inbox):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(self.directory, name))
 
-    def bundle(self, records: list[dict[str, t.Any]]) -> None:
-        """Have all that waits in one archive, where that is wanted; none when nothing waits."""
+    def write_bundle(self, records: list[QueueRecord]) -> None:
+        """Write the archive of all pending requests, if the issuer has one; remove it when there are none."""
         path = os.path.join(self.directory, BUNDLE)
-        if not self.bundles or not records:
+        if not self.has_bundle or not records:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
             return
-        replace_file(path, bundle_of(records, self.inbox))
+        replace_file(path, bundle(records, self.inbox))
 
 
-def stem_of(request: str, host: str, key: str, taken: t.Collection[str]) -> str:
-    """Return a telling name for the files of a request, without what file systems and shells stumble over.
+def file_stem(request: str, host: str, key: str, used: t.Collection[str]) -> str:
+    """Return the name without extension for the files of a request, of letters that are safe in file systems and shells.
 
-    >>> stem_of("www.example.org", "web 1", "0" * 64, [])
+    key: digest of the public key, of which a part is added when the name is already in use.
+
+    >>> file_stem("www.example.org", "web 1", "0" * 64, [])
     'www.example.org_web_1'
     """
-    stem = re.sub(r"[^A-Za-z0-9._-]", "_", f"{request}_{host}").lstrip(".-")[:150]
-    return f"{stem}-{key[:8]}" if stem.lower() in {name.lower() for name in taken} else stem
+    stem = re.sub(r"[^A-Za-z0-9._-]", "_", f"{request}_{host}").lstrip(".-")[:MAX_STEM_LENGTH]
+    return f"{stem}-{key[:8]}" if stem.lower() in {name.lower() for name in used} else stem
 
 
 # not a parser: it reads what the collection has made or checked
-def files_of(record: dict[str, t.Any], inbox: str) -> dict[str, bytes]:
+def request_files(record: QueueRecord, inbox: str) -> dict[str, bytes]:
     """Return the files of a request by their names: CSR, manifest, and the page for a ticket."""
-    told = manifest(record, inbox)
-    text = yaml.safe_dump(told, allow_unicode=True, sort_keys=False, width=120)
+    content = manifest(record, inbox)
+    text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=120)
     stem = record["stem"]
     return {
         f"{stem}.csr": record["csr"].encode(),
         f"{stem}.yml": f"---\n{text}".encode(),
-        f"{stem}.html": page(told, record["csr"]).encode(),
+        f"{stem}.html": page(content, record["csr"]).encode(),
     }
 
 
-def manifest(record: dict[str, t.Any], inbox: str) -> dict[str, t.Any]:
-    """Return what people and their programs want to know of a request."""
+def manifest(record: QueueRecord, inbox: str) -> dict[str, t.Any]:
+    """Return the manifest of a request, with the keys of ROWS."""
     return {
         "names": record["names"],
         "organization": record["subject"],
@@ -138,25 +149,25 @@ def manifest(record: dict[str, t.Any], inbox: str) -> dict[str, t.Any]:
     }
 
 
-def page(told: dict[str, t.Any], csr: str) -> str:
-    """Return the manifest as a page that stands for itself."""
+def page(content: dict[str, t.Any], csr: str) -> str:
+    """Return a manifest and its CSR as an HTML page without references to other files."""
     rows = [
-        f"<tr><th>{label}</th><td>{'<br>'.join(html.escape(text) for text in _lines(told[word]))}</td></tr>"
-        for word, label in ROWS
+        f"<tr><th>{label}</th><td>{'<br>'.join(html.escape(text) for text in _lines(content[key]))}</td></tr>"
+        for key, label in ROWS
     ]
-    wildcards = [WILDCARD.format(name[2:]) for name in told["names"] if name.startswith("*.")]
+    wildcards = [WILDCARD.format(name[2:]) for name in content["names"] if name.startswith("*.")]
     notes = [f"<li>{html.escape(note)}</li>" for note in (*NOTES, *wildcards)]
-    title = html.escape(f"Certificate for {told['names'][0]}")
+    title = html.escape(f"Certificate for {content['names'][0]}")
     return PAGE.format(title=title, rows="\n".join(rows), notes="\n".join(notes), csr=html.escape(csr))
 
 
-def bundle_of(records: list[dict[str, t.Any]], inbox: str) -> bytes:
-    """Return an archive with the files of all requests, the same for the same requests."""
+def bundle(records: list[QueueRecord], inbox: str) -> bytes:
+    """Return a ZIP archive with the files of all requests, byte for byte the same for the same requests."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for record in records:
-            for name, content in files_of(record, inbox).items():
-                member = zipfile.ZipInfo(name, EPOCH)
+            for name, content in request_files(record, inbox).items():
+                member = zipfile.ZipInfo(name, ZIP_EPOCH)
                 member.external_attr = 0o644 << 16
                 archive.writestr(member, content, zipfile.ZIP_DEFLATED)
     return packed.getvalue()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Requests that wait for people: a folder of the controller with a record of each, by the digest of its public key."""
+"""The queue of a manual CA: a folder of the controller with one JSON record per request, named by the digest of its public key."""
 
 from __future__ import annotations
 
@@ -12,38 +12,66 @@ import json
 import os
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file, replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import expect_date
 
-WAITING, ANSWERED, WITHDRAWN = "waiting", "answered", "withdrawn"
-REMEMBERED = datetime.timedelta(days=400)  # so that an answer that comes late is told what it is
+try:
+    from cryptography import x509
+except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
+    pass
+
+PENDING, ISSUED, WITHDRAWN = "waiting", "answered", "withdrawn"  # the states of a record
+MAX_RECORD_AGE = datetime.timedelta(days=400)  # of a closed record, so that a late certificate is recognized
+
+
+class QueueRecord(t.TypedDict):
+    """A request. Dates are in ISO 8601."""
+
+    key: str  # digest of its public key
+    host: str
+    request: str  # its name
+    names: list[str]
+    kind: str  # of its key
+    subject: str
+    csr: str  # PEM
+    reason: str
+    by: str | None  # when the certificate in use expires
+    asked_by: str
+    handed_in: str
+    stem: str  # of its files in the outbox
+    earlier: list[str]  # fingerprints of certificates that were issued for the key before
+    fingerprint: str | None  # of the issued certificate
+    chain: str | None  # issued, PEM
+    state: str
+    why: str | None  # it is not pending any more
+    closed: str | None
 
 
 class Queue:
-    """The records in a folder. Whatever changes one is called under the lock of its issuer."""
+    """The records in a folder. The caller of a method that changes one holds the lock of the issuer."""
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
 
-    def records(self) -> list[dict[str, t.Any]]:
-        """Return all records, the oldest first."""
+    def records(self) -> list[QueueRecord]:
+        """Return all records, the oldest first. Raises TlsError for one that is malformed."""
         try:
             names = os.listdir(self.directory)
         except FileNotFoundError:
             return []
-        read = (
-            self.get(name[: -len(".json")]) for name in names if name.endswith(".json") and not name.startswith(".")
-        )
-        return sorted(filter(None, read), key=lambda record: (record["handed_in"], record["key"]))
+        keys = [name[: -len(".json")] for name in names if name.endswith(".json") and not name.startswith(".")]
+        records = [record for record in map(self.get, keys) if record is not None]
+        return sorted(records, key=lambda record: (record["handed_in"], record["key"]))
 
-    def waiting(self, host: str | None = None) -> list[dict[str, t.Any]]:
-        """Return the records of what waits, of one host or of all."""
-        return [one for one in self.records() if one["state"] == WAITING and host in (None, one["host"])]
+    def pending(self, host: str | None = None) -> list[QueueRecord]:
+        """Return the records that are pending, of one host or of all."""
+        return [one for one in self.records() if one["state"] == PENDING and host in (None, one["host"])]
 
     # not a parser: it reads what the collection has made or checked
-    def get(self, key: str) -> dict[str, t.Any] | None:
-        """Return the record of a public key, or None."""
+    def get(self, key: str) -> QueueRecord | None:
+        """Return the record of a public key, or None. Raises TlsError when it is malformed."""
         path = self._path(key)
         content = read_file(path)
         try:
@@ -52,22 +80,32 @@ class Queue:
             raise TlsError(f"{path} is no record of a request; restore it from a backup, or remove it") from error
 
     # not a parser: it reads what the collection has made or checked
-    def put(self, record: dict[str, t.Any]) -> None:
-        """Write a record, in the place of the one before."""
+    def put(self, record: QueueRecord) -> None:
+        """Write a record, and replace the previous one."""
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
         content = json.dumps(record, indent=2, ensure_ascii=False).encode() + b"\n"
         replace_file(self._path(record["key"]), content, mode=0o600)
 
-    def close(self, record: dict[str, t.Any], state: str, why: str, now: datetime.datetime, **more: t.Any) -> None:
-        """Have a request wait no longer."""
-        self.put({**record, **more, "state": state, "why": why, "closed": now.isoformat(timespec="seconds")})
+    # not a parser: it reads what the collection has made or checked
+    def close_issued(self, record: QueueRecord, chain: list[x509.Certificate], now: datetime.datetime) -> None:
+        """Write that a chain was issued for a request."""
+        issued: QueueRecord = {**record, "fingerprint": fingerprint(chain[0]), "chain": to_pem(chain).decode()}
+        self._close(issued, ISSUED, "it was answered", now)
 
-    def forget(self, now: datetime.datetime) -> None:
-        """Remove the records of what was closed so long ago that nobody will ask for it."""
+    def close_withdrawn(self, record: QueueRecord, why: str, now: datetime.datetime) -> None:
+        """Write that a request is withdrawn."""
+        self._close(record, WITHDRAWN, why, now)
+
+    def remove_old(self, now: datetime.datetime) -> None:
+        """Remove records that were closed more than MAX_RECORD_AGE ago."""
         for record in self.records():
-            if record["state"] != WAITING and expect_date(record["closed"]) < now - REMEMBERED:
+            closed = record["closed"]
+            if record["state"] != PENDING and closed and expect_date(closed) < now - MAX_RECORD_AGE:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self._path(record["key"]))
+
+    def _close(self, record: QueueRecord, state: str, why: str, now: datetime.datetime) -> None:
+        self.put({**record, "state": state, "why": why, "closed": now.isoformat(timespec="seconds")})
 
     def _path(self, key: str) -> str:
         return os.path.join(self.directory, f"{key}.json")

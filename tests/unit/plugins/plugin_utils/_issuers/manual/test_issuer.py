@@ -735,13 +735,13 @@ def test_the_chain_of_a_public_ca_ends_at_a_root_of_the_system(desk, monkeypatch
     assert parse_chain(ROOT.pem)
 
 
-@pytest.mark.parametrize("step", ["remove", "bundle", "close", "put"])
+@pytest.mark.parametrize("step", ["remove", "write_bundle", "_close", "put"])
 @pytest.mark.parametrize("moment", ["handed in", "answered", "withdrawn"])
 def test_a_run_that_dies_at_any_step_leaves_the_next_one_its_work(desk, monkeypatch, step, moment):
     def die(*_arguments, **_more):
         raise KeyboardInterrupt
 
-    owner = Queue if step == "close" else Outbox
+    owner = Queue if step == "_close" else Outbox
     desk.settings["bundle"] = True
     if moment != "handed in":
         desk.ask()
