@@ -120,6 +120,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.proble
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import concerned, retry_after
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import read_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbox import InboxFile, unused_file_messages
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.intermediates import ca_issuers_urls
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed import describe_exhibits
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import report, surveyed
@@ -308,6 +309,8 @@ def read_file_of_inbox(content: bytes) -> None:
     assert found.certificates or found.messages or found.has_private_key
     assert all(";" in message for message in found.messages)
     unused_file_messages([InboxFile("answer", *found)], {})
+    for certificate in found.certificates:
+        ca_issuers_urls(certificate)
 
 
 def read_keystore(content: bytes) -> None:

@@ -125,7 +125,7 @@ def _fetch_issuer(certificate: x509.Certificate) -> x509.Certificate | None:
     Raises TlsError when none of the URLs has it.
     """
     problems = []
-    for url in _ca_issuers_urls(certificate)[:MAX_URLS]:
+    for url in ca_issuers_urls(certificate)[:MAX_URLS]:
         try:
             for candidate in read_certificates(_http_get(url)).certificates:
                 if is_authority(candidate) and is_signed_by(certificate, candidate):
@@ -140,7 +140,7 @@ def _fetch_issuer(certificate: x509.Certificate) -> x509.Certificate | None:
     return None
 
 
-def _ca_issuers_urls(certificate: x509.Certificate) -> list[str]:
+def ca_issuers_urls(certificate: x509.Certificate) -> list[str]:
     """Return the HTTP URLs of a certificate's issuer (RFC 5280, section 4.2.2.1)."""
     try:
         access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
