@@ -163,14 +163,16 @@ def test_a_sync_that_is_left_out_is_found(tour_of, tally, is_sample, tmp_path):
 
 
 # What was done to the modules, the scenario in which it has to be found, the calls to kill at, and how it shows.
-MODULES = "from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import firewall_commands as interview; from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import nginx_sites as transaction"
+MODULES = (
+    "from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import firewall_commands, nginx_sites"
+)
 SABOTAGE = {
     "a site is written in place": (
         """
 def write(path, content, *_attributes):
     with open(path, "wb") as stream:
         stream.write(content)
-transaction.replace_file = write
+nginx_sites.replace_file = write
 """,
         "a site that changes, and another",
         "write etc/nginx/conf.d/evergreen.conf",
@@ -178,7 +180,7 @@ transaction.replace_file = write
     ),
     "what nginx had loaded is not kept": (
         """
-transaction.Transaction.remember = lambda self: None
+nginx_sites.Transaction.remember = lambda self: None
 """,
         "a first configuration that nginx cannot load",
         "clock_nanosleep",
@@ -194,7 +196,7 @@ def restart(self):
     while self.process():
         time.sleep(0.01)
     self.start()
-transaction.Master.reload = restart
+nginx_sites.Master.reload = restart
 """,
         "a certificate that is put in use",
         "clock_nanosleep",
@@ -202,7 +204,7 @@ transaction.Master.reload = restart
     ),
     "a configuration is not tested": (
         """
-transaction.Transaction.rehearse = lambda self, text: None
+nginx_sites.Transaction.rehearse = lambda self, text: None
 """,
         "a configuration that nginx refuses",
         "clock_nanosleep",
@@ -210,14 +212,14 @@ transaction.Transaction.rehearse = lambda self, text: None
     ),
     "a firewall is flushed and set up again": (
         """
-usual = interview.take
+usual = firewall_commands.take
 def take(host, argv, stdin, path):
     if not path:
         table = host.run("nft", "list", "ruleset")[1]
         host.run("nft", "flush", "ruleset")
         host.run("nft", "-f", "-", stdin=table)
     usual(host, argv, stdin, path)
-interview.take = take
+firewall_commands.take = take
 """,
         "nftables opens a port",
         "vfork",
@@ -229,7 +231,7 @@ import subprocess
 def run(argv, stdin=None):
     ended = subprocess.run(argv, input=stdin or "", capture_output=True, text=True, check=False)
     return ended.returncode, ended.stdout + ended.stderr
-interview.run = run
+firewall_commands.run = run
 """,
         "nftables opens many ports",
         "write a pipe",
@@ -237,7 +239,7 @@ interview.run = run
     ),
     "what was left beside a file stays": (
         """
-interview.sweep_beside = lambda path: None
+firewall_commands.sweep_beside = lambda path: None
 """,
         "nftables opens a port",
         "rename",

@@ -273,8 +273,9 @@ def test_a_survey_does_without_a_folder_to_remember_in(fleet, settings, server):
 
 def test_a_survey_of_other_issuers_does_not_even_load_what_acme_needs():
     script = (
-        "import sys; from ansible_collections.evergreen.tls.plugins.plugin_utils._reports import survey; from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import registry as issuers; "
-        "issuers.open_issuer('ca', {'ca': {'type': 'acme'}}); "
+        "import sys; from ansible_collections.evergreen.tls.plugins.plugin_utils._reports import survey; "
+        "from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import registry; "
+        "registry.open_issuer('ca', {'ca': {'type': 'acme'}}); "
         "print(sorted({'acme', 'josepy', 'requests', 'dns'} & set(sys.modules)))"
     )
     path = ":".join(entry for entry in sys.path if entry)
