@@ -14,7 +14,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request
     diffs_and_warnings,
     orders_at_once,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct, complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import (
+    check_distinct_requests,
+    complete_request,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import begin_once
@@ -31,7 +34,7 @@ class ActionModule(ChainAction):
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = OBTAIN_ARGUMENTS
 
     def decide(self, arguments, task_vars):
-        check_distinct(arguments["requests"])
+        check_distinct_requests(arguments["requests"])
         requests = [one for one in arguments["requests"] if hosts_answer(one, arguments["issuers"], "webroot")]
         if self._task.check_mode:
             return {"changed": False, "places": [], "msg": "nothing is ordered in check mode"}

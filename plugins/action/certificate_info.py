@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed import describe_exhibits
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed import describe_installed
 
 
 class ActionModule(TlsAction):
@@ -20,4 +20,4 @@ class ActionModule(TlsAction):
 
     def decide(self, arguments, task_vars):
         told = self.visit("certificate_info", self._task.args, task_vars)
-        return describe_exhibits(told)
+        return describe_installed(told)

@@ -15,7 +15,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request
     diffs_and_warnings,
     orders_at_once,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct, wants_encryption
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import (
+    check_distinct_requests,
+    has_encrypted_key,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import PendingIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS, open_issuer
@@ -35,7 +38,7 @@ class ActionModule(ChainAction):
     }
 
     def decide(self, arguments, task_vars):
-        check_distinct(arguments["requests"])
+        check_distinct_requests(arguments["requests"])
         withdrawn = self._withdrawn(arguments, task_vars.get("inventory_hostname", ""))
         self._parts = {}
         before, after = self._beside(arguments, task_vars)
@@ -53,7 +56,7 @@ class ActionModule(ChainAction):
         firewall, nginx = arguments["firewall"], arguments["nginx"]
         before = [lambda: self._prepare("firewall", "firewall_port", firewall, task_vars)] if firewall else []
         requests, issuers = arguments["requests"], arguments["issuers"]
-        is_asked = any(hosts_answer(request, issuers) or wants_encryption(request) for request in requests)
+        is_asked = any(hosts_answer(request, issuers) or has_encrypted_key(request) for request in requests)
         if nginx and is_asked and not self._task.check_mode:  # challenges, or for passphrases
             before.append(lambda: self._prepare("answers", "nginx_sites", nginx, task_vars))
         return before, [lambda: self._finish(nginx, task_vars)] if nginx else []

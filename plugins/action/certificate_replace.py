@@ -10,7 +10,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import ChainAction, diffs_and_warnings
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct_requests
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
 
@@ -34,7 +34,7 @@ class ActionModule(ChainAction):
     }
 
     def decide(self, arguments, task_vars):
-        check_distinct(arguments["requests"])
+        check_distinct_requests(arguments["requests"])
         names = arguments["names"]
         chosen = [request for request in arguments["requests"] if names == [ALL] or request["name"] in names]
         if not chosen:

@@ -8,7 +8,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import OPTIONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import wants_encryption
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import has_encrypted_key
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_sites
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import challenge_thumbprints
 
@@ -22,7 +22,7 @@ class ActionModule(TlsAction):
         thumbprints = {}
         if arguments["sites"]:
             thumbprints = challenge_thumbprints(arguments["requests"], arguments["issuers"], self._task.check_mode)
-        encrypted = [request.get("name") for request in arguments["requests"] if wants_encryption(request)]
+        encrypted = [request.get("name") for request in arguments["requests"] if has_encrypted_key(request)]
         sites = normal_sites(arguments, thumbprints, encrypted)
         passed = {name: value for name, value in self._task.args.items() if name not in ("requests", "issuers")}
         return self.ask("nginx_sites", {**passed, "sites": sites}, task_vars)

@@ -4,22 +4,25 @@
 
 from __future__ import annotations
 
-import collections.abc
 import os
-import socket
 import typing as t
 
-from ansible import context
-from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils._current_user import user_name
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import report, surveyed, text
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records import remove_old_records, write_record
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import (
+    make_report,
+    report_text,
+    survey_result,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records import (
+    describe_run,
+    remove_old_records,
+    write_record,
+)
 
 display = Display()
 
@@ -37,10 +40,10 @@ class ActionModule(TlsAction):
 
     def decide(self, arguments, task_vars):
         variables_of = task_vars["hostvars"].__getitem__
-        found = surveyed(task_vars["ansible_play_hosts_all"], variables_of)
+        found = survey_result(task_vars["ansible_play_hosts_all"], variables_of)
         check_mode = self._task.check_mode
-        told = report(found, variables_of, check_mode)
-        display.display(text(told, arguments["most"], check_mode))
+        told = make_report(found, variables_of, check_mode)
+        display.display(report_text(told, arguments["most"], check_mode))
         outcomes = {
             "counts": told.counts,
             "stopped_by": told.stopped_by,
@@ -51,7 +54,7 @@ class ActionModule(TlsAction):
         if arguments["directory"] and not check_mode:
             now = utc_now()
             recorded = keep_record(
-                arguments["directory"], arguments["keep"], {**run_of(found, task_vars, now), **outcomes}, now
+                arguments["directory"], arguments["keep"], {**describe_run(found, task_vars, now), **outcomes}, now
             )
         return {"changed": False, **outcomes, "failed_hosts": told.failed_hosts, **recorded}
 
@@ -68,33 +71,9 @@ def keep_record(directory, keep, content, now):
     if not keep:
         return {"record": path}
     try:
-        remove_old_records(os.path.dirname(path), duration(keep), now)
+        remove_old_records(os.path.dirname(path), parse_duration(keep), now)
     except TlsError as error:
         display.warning(f"no old records of runs are removed, since renew_records_kept makes no sense: {error}")
     except OSError as error:
         display.warning(f"old records of runs are not removed: {system_error(error)}")
     return {"record": path}
-
-
-def run_of(found, task_vars, now):
-    """Return what is known of a run that ended *now*."""
-    started, counts = found.get("started"), found.get("counts")
-    counts = counts if isinstance(counts, collections.abc.Mapping) else {}
-    return {
-        "started": started if isinstance(started, str) else None,
-        "finished": now.isoformat(timespec="seconds"),
-        "check_mode": False,  # in which nothing is recorded
-        "controller": socket.gethostname(),
-        "user": user_name(),
-        "ansible": ansible_version,
-        "playbooks": playbooks(),
-        "play": task_vars.get("ansible_play_name"),
-        "limit": task_vars.get("ansible_limit"),
-        "survey": {str(state): number for state, number in counts.items() if isinstance(number, int)},
-    }
-
-
-def playbooks():
-    """Return the playbooks that this run was started with."""
-    named = context.CLIARGS.get("args")
-    return list(named) if isinstance(named, (list, tuple)) else []

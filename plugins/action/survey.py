@@ -16,14 +16,16 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import (
     AT_ONCE,
+    renewal_order,
+    shuffle_seed,
+    survey_hosts,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey_table import (
     Progress,
-    count,
-    fine_requests,
-    lot_of,
-    order,
-    summary,
-    survey,
-    table,
+    count_by_state,
+    count_fine_requests,
+    findings_table,
+    summary_sentence,
 )
 
 try:
@@ -55,23 +57,25 @@ class ActionModule(TlsAction):
         choose = compiled(arguments["query"])
         hosts = task_vars["ansible_play_hosts_all"]
         variables, progress = task_vars["hostvars"].__getitem__, Progress(display.display)
-        findings = survey(hosts, variables, progress, arguments["inspect"], arguments["at_once"])
-        display.display(table(findings, shutil.get_terminal_size((WHOLE_LINES, 24)).columns, arguments["most"]))
+        findings = survey_hosts(hosts, variables, progress, arguments["inspect"], arguments["at_once"])
+        display.display(
+            findings_table(findings, shutil.get_terminal_size((WHOLE_LINES, 24)).columns, arguments["most"])
+        )
         chosen = choose([finding._asdict() for finding in findings])
         if arguments["path"]:
             self._write(arguments["path"], chosen)
-        counts = count(findings)
+        counts = count_by_state(findings)
         found = {
             "changed": False,
             "started": now.isoformat(timespec="seconds"),
             "counts": counts,
-            "fine_requests": fine_requests(findings),
+            "fine_requests": count_fine_requests(findings),
             "endpoints": chosen,
-            "hosts": order(findings, lot_of(now)),
+            "hosts": renewal_order(findings, shuffle_seed(now)),
         }
         if any(counts[state] for state in WORTH_FAILING[arguments["fail_when"]]):
-            raise TlsError(f"{summary(findings)}; run evergreen.tls.renew", **found)
-        return {**found, "msg": summary(findings)}
+            raise TlsError(f"{summary_sentence(findings)}; run evergreen.tls.renew", **found)
+        return {**found, "msg": summary_sentence(findings)}
 
     # not a parser: it reads what the collection has made or checked
     def _write(self, path, chosen):

@@ -8,13 +8,13 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_names
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct_requests
 
 
 def request_domains(requests):
     """Return the domains of each request in their normal form, by its name; none for a request that makes no sense."""
     try:
-        check_distinct(requests)
+        check_distinct_requests(requests)
     except TlsError as error:
         raise AnsibleFilterError(str(error)) from error
     return {request["name"]: _domains(request) for request in requests if isinstance(request.get("name"), str)}

@@ -96,12 +96,15 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_acces
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import evaluate, find_allow_rules
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_name, normal_names
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import (
-    duration,
-    normal_renewal,
-    share_or_duration,
+    normal_renew_before,
+    parse_duration,
+    parse_renew_before,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import addresses
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct, complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import (
+    check_distinct_requests,
+    complete_request,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_sites
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache as answers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cross_signing
@@ -122,11 +125,14 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbox import InboxFile, unused_file_messages
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.intermediates import ca_issuers_urls
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed import describe_exhibits
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import report, surveyed
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import text as told
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records import written
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import endpoints
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed import describe_installed
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import (
+    make_report,
+    report_text,
+    survey_result,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records import time_of_record
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import endpoints_of_host
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import command as solver_command
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import persist
 from ansible_collections.evergreen.tls.tests.unit import recorded_firewalls, recorded_nft, recorded_nginx, recorded_runs
@@ -373,7 +379,7 @@ def read_exhibits(value: t.Any) -> None:
     if isinstance(value, dict):
         told = validated_result("certificate_info", value)
         if not told.get("failed"):
-            describe_exhibits(told)
+            describe_installed(told)
 
 
 def read_testimonies(value: t.Any) -> None:
@@ -454,10 +460,10 @@ def read_domains(content: bytes) -> None:
 def read_durations(content: bytes) -> None:
     said = text(content)
     with contextlib.suppress(TlsError):
-        duration(said)
-    normal = normal_renewal(said)
-    assert normal_renewal(normal) == normal
-    assert share_or_duration(said)
+        parse_duration(said)
+    normal = normal_renew_before(said)
+    assert normal_renew_before(normal) == normal
+    assert parse_renew_before(said)
     assert NOW <= renewal_time(NOW, NOW + 90 * DAY, normal, "web1/www") <= NOW + 90 * DAY
 
 
@@ -616,8 +622,8 @@ def read_requests(value: t.Any) -> None:
 def read_variables(variables: t.Any) -> None:
     if isinstance(variables, dict):
         with contextlib.suppress(TlsError):
-            check_distinct(variables.get("certificate_requests"))
-        endpoints("web1", variables, {})
+            check_distinct_requests(variables.get("certificate_requests"))
+        endpoints_of_host("web1", variables, {})
 
 
 def read_sites(value: t.Any) -> None:
@@ -652,10 +658,10 @@ def read_answers(content: bytes) -> None:
         answers.CachedChain(answers.IssuedCache("/nowhere"), "/nowhere/x.pem").read()
 
 
-def make_report(value: t.Any) -> None:
+def read_left_variables(value: t.Any) -> None:
     """Take variables as the run left them on two hosts, and the survey's findings beside them."""
     if isinstance(value, dict):
-        told(report(surveyed(list(value), value.get), value.get), 100)
+        report_text(make_report(survey_result(list(value), value.get), value.get), 100)
 
 
 # -- the table -------------------------------------------------------------------------------------------------------
@@ -1089,13 +1095,13 @@ PARSERS = (
         "json",
     ),
     Parser("clocks", "what the clock of a host says", read_clock, (NOW.isoformat().encode(), b"2026-11-21 10:00:00Z")),
-    Parser("reports", "what tasks leave on hosts", of_json(make_report), encoded(LEFT), "json"),
+    Parser("reports", "what tasks leave on hosts", of_json(read_left_variables), encoded(LEFT), "json"),
     Parser("local_ca", "records", of_json(read_records), encoded(*RECORDS), "json"),
     Parser("local_ca", "files", read_answered, (b"7b", PEM, KEYS[0], *encoded(RECORD)), "der"),
     Parser(
         "records",
         "the name of a record",
-        lambda content: written(text(content)),
+        lambda content: time_of_record(text(content)),
         (b"2026-11-21T12-30-05Z-5f0c9a1be2d37748.json",),
     ),
     Parser("names", "the name of a request", lambda content: check_request_name(text(content)), (b"www.example.org",)),
@@ -1107,7 +1113,11 @@ PARSERS = (
     ),
     Parser("durations", "a duration or a share", read_durations, (b"90d", b"1/3", b"25%", b"0.25", b"12 h")),
     Parser(
-        *("addresses", "an endpoint", lambda content: addresses({"certificate_endpoint": text(content)}, "web1", 443)),
+        *(
+            "addresses",
+            "an endpoint",
+            lambda content: host_addresses({"certificate_endpoint": text(content)}, "web1", 443),
+        ),
         (b"192.0.2.1:8443", b"[2001:db8::1]:8443", b"www.example.org", b"fe80::1%eth0"),
     ),
     Parser("completion", "a request", of_json(read_requests), encoded(REQUEST_WORDS), "json"),

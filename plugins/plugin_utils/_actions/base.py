@@ -19,10 +19,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Alone, Company
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import why_silent
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import validated_result
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.arguments import validated
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import addresses
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import complaints
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors, validate_arguments
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import with_defaults
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
@@ -194,12 +193,14 @@ class TlsAction(ActionBase):
         if issuers is not None and isinstance(arguments.get("requests"), list):
             arguments = {**arguments, "requests": [with_defaults(one, issuers) for one in arguments["requests"]]}
         shared = {"issuers": issuers} if isinstance(issuers, dict) else {}  # which would be copied for each step
-        checked = validated(ArgumentSpecValidator(self.ARGUMENTS), {**arguments, **{name: {} for name in shared}})
+        checked = validate_arguments(
+            ArgumentSpecValidator(self.ARGUMENTS), {**arguments, **{name: {} for name in shared}}
+        )
         if checked.error_messages:
             request = self._task.args.get("request")
             name = request.get("name") if isinstance(request, dict) else None
             about = f"certificate request {name}" if name else self._task.action
-            raise TlsError(f"{about}: {complaints(checked)}; correct the inventory")
+            raise TlsError(f"{about}: {spec_errors(checked)}; correct the inventory")
         return {**checked.validated_parameters, **shared}
 
 
@@ -245,4 +246,4 @@ def endpoints(task_vars: dict[str, t.Any], port: int) -> list[tuple[str, int]]:
     """Return the addresses and ports at which clients reach the host of a task."""
     host = task_vars["inventory_hostname"]
     variables = task_vars.get("hostvars", {}).get(host) or task_vars  # where templates are resolved
-    return addresses(variables, host, port)
+    return host_addresses(variables, host, port)

@@ -11,7 +11,7 @@ import typing as t
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import complaints
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
@@ -92,7 +92,7 @@ def validated_result(module: str, answer: dict[str, t.Any]) -> dict[str, t.Any]:
         checked = ArgumentSpecValidator(spec).validate(said)
     if checked.error_messages:
         raise TlsError(
-            f"the host does not answer {module} as it should: {complaints(checked)}; look at what it is doing"
+            f"the host does not answer {module} as it should: {spec_errors(checked)}; look at what it is doing"
         )
     understood = {name: checked.validated_parameters[name] for name in said}
     lines = {name: understood[name] for name in ("msg", "reason") if name in understood}

@@ -15,10 +15,10 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 LONGEST = datetime.timedelta(days=36500)
 
 
-def duration(text: str) -> datetime.timedelta:
+def parse_duration(text: str) -> datetime.timedelta:
     """Return a length of time that was written as a number and a unit: s, m, h, d or w.
 
-    >>> duration("90d")
+    >>> parse_duration("90d")
     datetime.timedelta(days=90)
     """
     match = re.fullmatch(r"([0-9]{1,9})\s*([smhdw])", str(text).strip())
@@ -30,10 +30,10 @@ def duration(text: str) -> datetime.timedelta:
     return datetime.timedelta(seconds=seconds)
 
 
-def share_or_duration(renew_before: str) -> float | datetime.timedelta:
+def parse_renew_before(renew_before: str) -> float | datetime.timedelta:
     """Return what C(renew_before) says: a share of the lifetime, or a length of time.
 
-    >>> share_or_duration("1/4"), share_or_duration("30d")
+    >>> parse_renew_before("1/4"), parse_renew_before("30d")
     (0.25, datetime.timedelta(days=30))
     """
     match = re.fullmatch(
@@ -41,7 +41,7 @@ def share_or_duration(renew_before: str) -> float | datetime.timedelta:
     )
     if not match:
         try:
-            return duration(renew_before)
+            return parse_duration(renew_before)
         except TlsError as error:
             raise TlsError(f"renew_before: {error}, or a share such as 1/3") from error
     if match[1]:
@@ -56,11 +56,11 @@ def share_or_duration(renew_before: str) -> float | datetime.timedelta:
     return share
 
 
-def normal_renewal(renew_before: str) -> str:
+def normal_renew_before(renew_before: str) -> str:
     """Return C(renew_before) in the one form that hosts read: a decimal share, or seconds.
 
-    >>> normal_renewal("1/4"), normal_renewal("30d")
+    >>> normal_renew_before("1/4"), normal_renew_before("30d")
     ('0.250000', '2592000s')
     """
-    wanted = share_or_duration(renew_before)
+    wanted = parse_renew_before(renew_before)
     return f"{wanted.total_seconds():.0f}s" if isinstance(wanted, datetime.timedelta) else f"{wanted:.6f}"

@@ -15,23 +15,23 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 ADDRESS = re.compile(r"(?:([^][:\s]+)|\[([\w:.%-]+)\])(?::([0-9]{1,5}))?|([^][\s:]*:[^][\s:]*:[^][\s]*)")
 
 
-def addresses(variables: t.Mapping[str, t.Any], host: str, port: int) -> list[tuple[str, int]]:
+def host_addresses(variables: t.Mapping[str, t.Any], host: str, port: int) -> list[tuple[str, int]]:
     """Return the addresses and ports of a host: what C(certificate_endpoint) says, else C(ansible_host), else its name.
 
-    >>> addresses({"certificate_endpoint": ["192.0.2.1", "[2001:db8::1]:8443"]}, "web1", 443)
+    >>> host_addresses({"certificate_endpoint": ["192.0.2.1", "[2001:db8::1]:8443"]}, "web1", 443)
     [('192.0.2.1', 443), ('2001:db8::1', 8443)]
     """
     said = variables.get("certificate_endpoint") or variables.get("ansible_host") or host
     return [
-        address_and_port(str(text), port, "certificate_endpoint as ")
+        parse_endpoint(str(text), port, "certificate_endpoint as ")
         for text in (said if isinstance(said, list) else [said])
     ]
 
 
-def address_and_port(text: str, port: int, what: str = "it as ") -> tuple[str, int]:
+def parse_endpoint(text: str, port: int, what: str = "it as ") -> tuple[str, int]:
     """Return an address or name and a port, *port* where none is said.
 
-    >>> address_and_port("[2001:db8::53]:5353", 53)
+    >>> parse_endpoint("[2001:db8::53]:5353", 53)
     ('2001:db8::53', 5353)
     """
     match = ADDRESS.fullmatch(text)

@@ -21,7 +21,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import ADOPTED, SUBJECT
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_names
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration, normal_renewal
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import (
+    normal_renew_before,
+    parse_duration,
+)
 
 # What a version of a certificate holds; links may lead to any of them.
 FILES = ("privkey.pem", "cert.pem", "chain.pem", "fullchain.pem")
@@ -54,14 +57,14 @@ def complete_request(request: dict) -> dict:
         _check_words(request)
         _check_mode(request["mode"])
         _check_passphrase(request["key_passphrase"])
-        completed["encrypt_key"] = wants_encryption(request)
+        completed["encrypt_key"] = has_encrypted_key(request)
         completed["links"] = _all_links(request)
         _check_exports(request["exports"], completed["links"])
         _check_command(request["validate"])
         if request["lifetime"]:
-            duration(request["lifetime"])
+            parse_duration(request["lifetime"])
         if request["renew_before"]:
-            completed["renew_before"] = normal_renewal(request["renew_before"])
+            completed["renew_before"] = normal_renew_before(request["renew_before"])
         if request["keep"] < 1:
             raise TlsError(
                 f"keep is {request['keep']}, and a way back needs at least one earlier version; write 1 or more"
@@ -73,13 +76,13 @@ def complete_request(request: dict) -> dict:
     return completed
 
 
-def wants_encryption(request: dict) -> bool:
+def has_encrypted_key(request: dict) -> bool:
     """Say whether the private key of a request is to be encrypted, also of one as people write it."""
     wanted = request.get("encrypt_key")
     return request.get("key_passphrase") is not None if wanted is None else boolean(str(wanted), strict=False)
 
 
-def check_distinct(requests: list[dict]) -> None:
+def check_distinct_requests(requests: list[dict]) -> None:
     """Make sure that no two requests of a host share a name, and so a folder, or the path of a link."""
     if not isinstance(requests, list) or not all(isinstance(request, dict) for request in requests):
         raise TlsError(

@@ -39,15 +39,15 @@ def normal_sites(
 
     Those whose certificate has one of the *thumbprints* answer challenges with it; *encrypted* are the certificates whose keys are to be.
     """
-    check_place(arguments["path"])
+    check_config_path(arguments["path"])
     if arguments["state"] == "absent":
         return []
     sites = [normal_site(site, arguments["profile"], arguments["domains"], thumbprints) for site in arguments["sites"]]
     sites = [{**site, "encrypted": bool(site.get("encrypted")) or site["certificate"] in encrypted} for site in sites]
-    check_sites(sites)
+    check_distinct_sites(sites)
     if sites:
-        check_store(arguments["store"])
-        check_session(arguments["session_timeout"], arguments["session_cache"])
+        check_store_path(arguments["store"])
+        check_session_settings(arguments["session_timeout"], arguments["session_cache"])
     return sites
 
 
@@ -74,7 +74,7 @@ def normal_site(
     return normal
 
 
-def check_sites(sites: list[dict]) -> None:
+def check_distinct_sites(sites: list[dict]) -> None:
     """Make sure that the sites can stand beside each other."""
     for name, times in collections.Counter(site["name"] for site in sites).items():
         if times > 1:
@@ -97,7 +97,7 @@ def check_sites(sites: list[dict]) -> None:
             )
 
 
-def check_session(timeout: str, cache: str) -> None:
+def check_session_settings(timeout: str, cache: str) -> None:
     """Make sure that the session settings may stand in a configuration."""
     if not DURATION.fullmatch(timeout):
         raise TlsError(f"the session_timeout {timeout!r} is no time for nginx; write one such as 1d or 10m")
@@ -105,7 +105,7 @@ def check_session(timeout: str, cache: str) -> None:
         raise TlsError(f"the session_cache {cache!r} is none for nginx; write one such as shared:evergreen:10m, or off")
 
 
-def check_store(store: str) -> None:
+def check_store_path(store: str) -> None:
     """Make sure that the folder of the certificates may stand in a configuration."""
     if not PATH.fullmatch(store):
         raise TlsError(
@@ -113,7 +113,7 @@ def check_store(store: str) -> None:
         )
 
 
-def check_place(path: str) -> None:
+def check_config_path(path: str) -> None:
     """Make sure that the file of the configuration may be named in one."""
     if not PATH.fullmatch(path) or os.path.normpath(path) != path:
         raise TlsError(

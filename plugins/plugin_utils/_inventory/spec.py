@@ -2,24 +2,38 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What Ansible has against settings, in our words."""
+"""Arguments and variables of the inventory, held against an argument spec of Ansible."""
 
 from __future__ import annotations
 
 import typing as t
 
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator, ValidationResult
 from ansible.module_utils.errors import UnsupportedError
 
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import MALFORMED_INPUT_ERRORS
 
-def complaints(checked: t.Any) -> str:
-    """Return what an ArgumentSpecValidator found, in words."""
-    said = []
-    for error in checked.errors:
+
+def validate_arguments(validator: ArgumentSpecValidator, arguments: t.Mapping[str, t.Any]) -> ValidationResult:
+    """Return the result of the validator, with what is wrong in its C(errors).
+
+    Raises TlsError for a value on which the validator itself fails, such as C(port: .inf).
+    """
+    try:
+        return validator.validate(arguments)
+    except MALFORMED_INPUT_ERRORS as error:
+        raise TlsError(f"a value is of a kind that does not belong there ({error}); correct the inventory") from error
+
+
+def spec_errors(result: ValidationResult) -> str:
+    """Return what is wrong with the validated arguments, as one sentence; nothing if they fit the spec."""
+    sentences = []
+    for error in result.errors:
         if isinstance(error, UnsupportedError):
-            words = [word if isinstance(word, str) else ".".join(word) for word in checked.unsupported_parameters]
-            said.append(
-                f"there is no {', '.join(sorted(words))}, but {str(error).partition('include: ')[2].rstrip('.')}"
-            )
+            unsupported = [name if isinstance(name, str) else ".".join(name) for name in result.unsupported_parameters]
+            supported = str(error).partition("include: ")[2].rstrip(".")
+            sentences.append(f"there is no {', '.join(sorted(unsupported))}, but {supported}")
         else:
-            said.append(str(error).rstrip(". "))
-    return "; ".join(said)
+            sentences.append(str(error).rstrip(". "))
+    return "; ".join(sentences)

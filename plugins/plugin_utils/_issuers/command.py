@@ -23,7 +23,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import MAX_BYTES
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import (
@@ -59,7 +59,7 @@ class Command:
         if not argv or not argv[0]:
             raise TlsError("argv is empty; write the program and its arguments, as a list")
         self.argv = [argv[0] if os.sep not in argv[0] else os.path.expanduser(argv[0]), *argv[1:]]
-        self.timeout = duration(timeout).total_seconds()
+        self.timeout = parse_duration(timeout).total_seconds()
         self.environment = {str(name): str(value) for name, value in environment.items()}
         self.roots_path = roots
         self.cache_directory = os.path.join(os.path.abspath(directory), "answers")

@@ -40,7 +40,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
     replace_file,
     sync_folder,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest
@@ -82,7 +82,7 @@ class LocalCa:
     def __init__(self, directory: str, name: str, lifetime: str, passphrase: str | None, crl_url: str | None) -> None:
         self.directory = os.path.abspath(directory)
         self.name = _checked_name(name)
-        self.lifetime = duration(lifetime)
+        self.lifetime = parse_duration(lifetime)
         self.passphrase = passphrase.encode() if passphrase else None
         self.crl_url = crl_url
         self.cache_directory = self._path("answers")
@@ -234,7 +234,7 @@ class LocalCa:
 
     def _lifetime(self, request: Request) -> datetime.timedelta:
         lifetime = request.get("lifetime")
-        return duration(lifetime) if lifetime else self.lifetime
+        return parse_duration(lifetime) if lifetime else self.lifetime
 
     def _refresh_crl(self, key: t.Any, issuing: t.Any) -> None:
         """Write a new revocation list once half of the life of the present one is over."""

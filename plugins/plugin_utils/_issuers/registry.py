@@ -11,8 +11,7 @@ import typing as t
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.arguments import validated
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import complaints
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors, validate_arguments
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import (
     CROSS_SIGNING_SETTINGS,
     read_cross_signing,
@@ -63,9 +62,9 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
     kind = ISSUERS[settings["type"]]
     spec = {**POLICY, **CROSS_SIGNING_SETTINGS, **kind.SETTINGS}
     explicit = {key: value for key, value in settings.items() if key != "type"}
-    checked = validated(ArgumentSpecValidator(spec), {**kind.settings_of_name(name), **explicit})
+    checked = validate_arguments(ArgumentSpecValidator(spec), {**kind.settings_of_name(name), **explicit})
     if checked.error_messages:
-        raise TlsError(f"issuer {name}: {complaints(checked)}; correct certificate_issuers")
+        raise TlsError(f"issuer {name}: {spec_errors(checked)}; correct certificate_issuers")
     complete = checked.validated_parameters
     try:
         issuer = kind(**{key: value for key, value in complete.items() if key in kind.SETTINGS})

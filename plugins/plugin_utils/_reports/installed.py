@@ -27,7 +27,7 @@ except ImportError:  # the controller's requirements name it; action plugins say
     pass
 
 
-def describe_exhibits(told: dict[str, t.Any]) -> dict[str, t.Any]:
+def describe_installed(told: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return the result of certificate_info, given what the host told."""
     with reject_malformed_input(
         "the host does not tell of its certificates as certificate_info does; look at what it is doing"

@@ -53,7 +53,7 @@ class Report(t.NamedTuple):
     sentence: str
 
 
-def surveyed(hosts: list[str], variables_of: t.Callable[[str], t.Any]) -> t.Any:
+def survey_result(hosts: list[str], variables_of: t.Callable[[str], t.Any]) -> t.Any:
     """Return what the survey found. Ansible registers it for one host, which may have failed since."""
     for host in hosts:
         found = _left(variables_of, host, ["renew_found"])["renew_found"]
@@ -64,7 +64,7 @@ def surveyed(hosts: list[str], variables_of: t.Callable[[str], t.Any]) -> t.Any:
     )
 
 
-def report(found: t.Any, variables_of: t.Callable[[str], t.Any], check_mode: bool = False) -> Report:
+def make_report(found: t.Any, variables_of: t.Callable[[str], t.Any], check_mode: bool = False) -> Report:
     """Return what became of all that the survey *found* due.
 
     *variables_of* returns the variables of a host, with what the run left in them.
@@ -85,7 +85,7 @@ def report(found: t.Any, variables_of: t.Callable[[str], t.Any], check_mode: boo
     return Report(told, counts, stopped_by, _failed_hosts(told), _sentence(told, counts, why, check_mode))
 
 
-def text(told: Report, most: int, check_mode: bool = False) -> str:
+def report_text(told: Report, most: int, check_mode: bool = False) -> str:
     """Return a report that people read: a line for each outcome, *most* of each state, and a sentence."""
     lines: list[tuple[str, ...]] = [("state", "host", "request", "valid until", "why")] if told.outcomes else []
     for state in WORST_FIRST:

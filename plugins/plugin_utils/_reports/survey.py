@@ -10,7 +10,6 @@ import concurrent.futures
 import datetime
 import hashlib
 import resource
-import time
 import typing as t
 
 from ansible.errors import AnsibleError
@@ -28,11 +27,13 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.arguments import validated
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import addresses
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct, complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import (
+    check_distinct_requests,
+    complete_request,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import validate_arguments
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import advice, open_issuer, with_defaults
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 AT_ONCE = 500  # handshakes, so that hundreds of dead hosts cost one timeout
 # What is found of an endpoint, the worst first.
@@ -80,7 +81,7 @@ class Finding(t.NamedTuple):
 
 
 # not a parser: it only passes on foreign input
-def survey(
+def survey_hosts(
     hosts: list[str],
     variables_of: t.Callable[[str], t.Mapping[str, t.Any]],
     progress: t.Callable[[str, int, int], None],
@@ -97,7 +98,7 @@ def survey(
     for number, host in enumerate(hosts, 1):
         try:
             variables = variables_of(host)
-            found = endpoints(host, variables, issuers)
+            found = endpoints_of_host(host, variables, issuers)
             if found and (inspect or _is_true(variables.get("certificate_force"))):
                 findings.append(Finding(host, "due", "its disk is inspected" if inspect else "it is forced"))
             waiting += found
@@ -110,7 +111,7 @@ def survey(
             findings.append(Finding(host, "unknown", why))
         progress("hosts whose variables are read", number, len(hosts))
     with concurrent.futures.ThreadPoolExecutor(_threads(at_once, len(waiting))) as pool:
-        futures = [pool.submit(look, endpoint) for endpoint in waiting]
+        futures = [pool.submit(check_endpoint, endpoint) for endpoint in waiting]
         for number, future in enumerate(concurrent.futures.as_completed(futures), 1):
             findings.append(future.result())
             progress("endpoints looked at", number, len(futures))
@@ -119,7 +120,7 @@ def survey(
     )
 
 
-def endpoints(host: str, variables: t.Mapping[str, t.Any], known: dict) -> list[Endpoint]:
+def endpoints_of_host(host: str, variables: t.Mapping[str, t.Any], known: dict) -> list[Endpoint]:
     """Return the endpoints at which a host has to serve its certificates. Raises TlsError when they cannot be told."""
     said = {}
     for name in READ:  # each once, since Ansible works out their templates each time, which takes longer than the rest
@@ -137,18 +138,18 @@ def endpoints(host: str, variables: t.Mapping[str, t.Any], known: dict) -> list[
         raise TlsError(
             "it cannot be seen from here, as certificate_verify_from says; renew looks at it on the host itself"
         )
-    check_distinct(requests)
+    check_distinct_requests(requests)
     found = []
     for request in requests:
         wanted = {**request, "host": host}
         issuer, roots = _issuer(wanted["issuer"], checked["certificate_issuers"], known)
-        for address, port in addresses(said, host, wanted["port"]):
+        for address, port in host_addresses(said, host, wanted["port"]):
             found += [Endpoint(host, wanted, domain, address, port, roots, issuer) for domain in wanted["domains"]]
     return found
 
 
 # not a parser: it only passes on foreign input
-def look(endpoint: Endpoint) -> Finding:
+def check_endpoint(endpoint: Endpoint) -> Finding:
     """Return what is found of one endpoint."""
     host, wanted, domain, address, port, roots, issuer = endpoint
     place = {"host": host, "request": wanted["name"], "name": domain, "address": address, "port": port}
@@ -172,7 +173,7 @@ def look(endpoint: Endpoint) -> Finding:
 
 
 # not a parser: it reads what the collection has made or checked
-def order(findings: list[Finding], lot: str) -> list[str]:
+def renewal_order(findings: list[Finding], lot: str) -> list[str]:
     """Return the hosts of which something is not fine, in the order in which they are to be renewed.
 
     Those that answered come first, since the first of all has to show that renewals work. Among them the *lot* decides: the
@@ -183,71 +184,13 @@ def order(findings: list[Finding], lot: str) -> list[str]:
     return sorted(hosts, key=lambda host: (host in silent, hashlib.sha256(f"{lot}/{host}".encode()).digest()))
 
 
-def lot_of(now: datetime.datetime) -> str:
+def shuffle_seed(now: datetime.datetime) -> str:
     """Return the lot of a moment; it is another one every four hours, as often as the schedule runs.
 
-    >>> lot_of(datetime.datetime(2026, 11, 21, 14, 30))
+    >>> shuffle_seed(datetime.datetime(2026, 11, 21, 14, 30))
     '2026-11-21/3'
     """
     return f"{now:%Y-%m-%d}/{now.hour // 4}"
-
-
-def count(findings: list[Finding]) -> dict[str, int]:
-    """Return how many findings there are of each state, the worst first, without what is a mere wish."""
-    return {state: sum(finding.state == state and not finding.is_wish for finding in findings) for state in STATES}
-
-
-def fine_requests(findings: list[Finding]) -> int:
-    """Return how many requests of hosts are fine at every endpoint."""
-    fine = {(finding.host, finding.request) for finding in findings if finding.state == "fine"}
-    return len(fine - {(finding.host, finding.request) for finding in findings if finding.state != "fine"})
-
-
-def summary(findings: list[Finding]) -> str:
-    """Return the findings in one sentence."""
-    seen = [finding for finding in findings if not finding.is_wish]
-    hosts = len({finding.host for finding in seen})
-    said = [f"{number} {state}" for state, number in count(findings).items() if number]
-    wishes = [f"; {_counted(len(findings) - len(seen), 'host')} due as asked for"] if len(findings) > len(seen) else []
-    return "".join(
-        [
-            f"{_counted(len(seen), 'endpoint')} of {_counted(hosts, 'host')}: {', '.join(said) or 'nothing to see'}",
-            *wishes,
-        ]
-    )
-
-
-def table(findings: list[Finding], width: int, most: int) -> str:
-    """Return a table that people read: one line an endpoint, *width* characters at the most, and a sum.
-
-    Of more than *most* findings only those that are not fine are shown, and of these *most*. Wishes are in the sum alone.
-    """
-    seen = [finding for finding in findings if not finding.is_wish]
-    shown = seen if len(seen) <= most else [finding for finding in seen if finding.state != "fine"][:most]
-    lines = [("host", "name", "address", "left", "state")] if shown else []
-    for finding in shown:
-        place = f"{finding.address} {finding.port}" if finding.address else "-"
-        left = "-" if finding.days_left is None else _readable(finding.days_left)
-        state = f"{finding.state}: {_without_place(finding)}" if finding.reason else finding.state
-        lines.append((finding.host, finding.name or "-", place, left, state))
-    widths = [max(len(line[column]) for line in lines) for column in range(4)] if lines else []
-    rows = ["  ".join([*(cell.ljust(size) for cell, size in zip(line, widths)), line[4]]) for line in lines]
-    left_out = [f"… and {len(seen) - len(shown)} more"] if len(shown) < len(seen) else []
-    return "\n".join([*(escape_control_characters(row)[:width] for row in rows), *left_out, summary(findings)])
-
-
-class Progress:
-    """Tells now and then how far the survey has come, once it takes longer than a few seconds."""
-
-    def __init__(self, tell: t.Callable[[str], None], every: float = 3.0) -> None:
-        self.tell = tell
-        self.every = every
-        self.next = time.monotonic() + every
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        if time.monotonic() >= self.next and done < total:
-            self.tell(f"{what}: {done} of {total}")
-            self.next = time.monotonic() + self.every
 
 
 def _seen(address: str, port: int, domain: str, trust: bool) -> tuple[list, str | None, str | None]:
@@ -260,11 +203,11 @@ def _seen(address: str, port: int, domain: str, trust: bool) -> tuple[list, str 
         return (*handshake(address, port, domain), str(error))
 
 
-def _threads(at_once: int, endpoints: int) -> int:
+def _threads(at_once: int, endpoints_of_host: int) -> int:
     """Return how many handshakes are made at a time: no more than half of the files that may be open."""
     files, _most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = endpoints if files == resource.RLIM_INFINITY else files // 2
-    return max(1, min(at_once, endpoints, allowed))
+    allowed = endpoints_of_host if files == resource.RLIM_INFINITY else files // 2
+    return max(1, min(at_once, endpoints_of_host, allowed))
 
 
 def _is_true(value: t.Any) -> bool:
@@ -273,7 +216,7 @@ def _is_true(value: t.Any) -> bool:
 
 
 def _validated(variables: dict) -> dict:
-    checked = validated(VALIDATOR, variables)
+    checked = validate_arguments(VALIDATOR, variables)
     if checked.error_messages:
         raise TlsError(f"{'; '.join(checked.error_messages)}; correct the inventory")
     return checked.validated_parameters
@@ -296,17 +239,3 @@ def _issuer(name: str, issuers: dict, known: dict) -> tuple[t.Any, list | None]:
         pem = issuer.roots()
         known[key] = issuer, parse_chain(pem) if pem else None
     return known[key]
-
-
-# not a parser: it reads what the collection has made or checked
-def _without_place(finding: Finding) -> str:
-    """Return the reason without the name and address that stand in front of it in the table."""
-    return finding.reason.split(f"at {finding.address} port {finding.port}: ", 1)[-1]
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _readable(days: float) -> str:
-    return f"{days:.0f} d" if abs(days) >= 2 else f"{days * 24:.0f} h" if abs(days) >= 0.1 else f"{days * 1440:.0f} min"

@@ -19,7 +19,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, ChallengeFiles
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import (
     DNS_01,
@@ -110,7 +110,7 @@ class Programs:
         self.present_argv = argv_of(present, "present")
         self.clean_up_argv = argv_of(clean_up, "clean_up") if clean_up else None
         self.environment = {str(name): str(value) for name, value in environment.items()}
-        self.timeout = duration(limit).total_seconds()
+        self.timeout = parse_duration(limit).total_seconds()
 
     def check(self) -> None:
         """Raise TlsError if a program is missing, or may not be run."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import time
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import ChallengeFiles
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import (
     DNS_01,
@@ -45,8 +45,8 @@ class DnsSolver:
         self.challenge_type = DNS_01
         self.dns = DnsClient(resolvers)
         self.name_servers = name_servers  # to wait for, in the place of those of the zone
-        self.timeout = duration(timeout).total_seconds()
-        self.pause = duration(pause).total_seconds() if pause else 0.0
+        self.timeout = parse_duration(timeout).total_seconds()
+        self.pause = parse_duration(pause).total_seconds() if pause else 0.0
         self._locations: dict[str, RecordLocation] = {}
 
     def check_permission(self, location: RecordLocation) -> None:

@@ -17,7 +17,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import address_and_port
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import parse_endpoint
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads
 
 try:
@@ -129,7 +129,7 @@ class DnsClient:
 
     def name_server(self, text: str) -> NameServer:
         """Return the name server that the user wrote: an address or a name, with or without a port."""
-        host, port = address_and_port(text, PORT)
+        host, port = parse_endpoint(text, PORT)
         return NameServer(host, host if is_address(host) else self.addresses(host)[0], port)
 
     def texts(self, record_name: str) -> list[str]:
@@ -256,7 +256,7 @@ class DnsClient:
         if not self.resolvers:
             return dns.resolver.Resolver()
         resolver = dns.resolver.Resolver(configure=False)
-        endpoints = [address_and_port(text, PORT) for text in self.resolvers]
+        endpoints = [parse_endpoint(text, PORT) for text in self.resolvers]
         for host, _port in endpoints:
             if not is_address(host):
                 raise TlsError(f"the resolver {host} is no address; write one such as 192.0.2.53")

@@ -15,7 +15,7 @@ import urllib.parse
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import RESOLVERS, DnsClient
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads, raise_errors
 
@@ -67,7 +67,7 @@ class HttpChecker:
     def __init__(self, resolvers: list[str], check: bool, timeout: str) -> None:
         self.dns = DnsClient(resolvers)
         self.is_enabled = check
-        self.timeout = duration(timeout).total_seconds()
+        self.timeout = parse_duration(timeout).total_seconds()
 
     def run(self, checks: list[HttpCheck]) -> None:
         """Run all checks. Raises TlsError with a sentence for each that fails."""

@@ -11,7 +11,7 @@ import typing as t
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import complaints
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import DEFAULT_SOLVER, AcmeAccount, Solver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.command import CommandSolver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http import HttpSolver
@@ -36,7 +36,7 @@ def open_solver(setting: t.Any, account: AcmeAccount) -> Solver:
     kind, settings = _type_and_settings(setting)
     checked = ArgumentSpecValidator(SOLVERS[kind].SETTINGS).validate(settings)
     if checked.error_messages:
-        raise TlsError(f"solver {kind}: {complaints(checked)}; correct it in certificate_issuers")
+        raise TlsError(f"solver {kind}: {spec_errors(checked)}; correct it in certificate_issuers")
     try:
         return SOLVERS[kind](account, **checked.validated_parameters)
     except TlsError as error:

@@ -12,7 +12,7 @@ import typing as t
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import complaints
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors
 
 WELL_KNOWN = {
     "letsencrypt": "https://acme-v02.api.letsencrypt.org/directory",
@@ -86,7 +86,7 @@ def _directory(said: t.Any, settings: dict[str, t.Any]) -> Directory:
     checked = ArgumentSpecValidator(SETTINGS).validate(said if isinstance(said, dict) else {"directory": str(said)})
     if checked.error_messages:
         raise TlsError(
-            f"directories: {complaints(checked)}; write the name or address of each, or a dictionary with it"
+            f"directories: {spec_errors(checked)}; write the name or address of each, or a dictionary with it"
         )
     own = checked.validated_parameters
     url = WELL_KNOWN.get(own["directory"], own["directory"])

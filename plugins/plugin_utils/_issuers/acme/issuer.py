@@ -36,7 +36,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import (
@@ -109,7 +109,7 @@ class Acme:
         self.settings = settings
         self.directories = directories(settings)
         self.test_directory = test_directory(settings)
-        self.timeout = duration(settings["timeout"]).total_seconds()
+        self.timeout = parse_duration(settings["timeout"]).total_seconds()
         if settings["at_once"] < 1:
             raise TlsError(f"at_once is {settings['at_once']}, and orders need one place at least; write 1 or more")
         self.state = State(os.path.abspath(settings["folder"]))

@@ -37,7 +37,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked, read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._current_user import user_name
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_issued_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import (
@@ -100,7 +100,7 @@ class Manual:
         self.outbox = Outbox(
             os.path.abspath(settings["outbox"] or self._path("outbox")), self.inbox, settings["bundle"]
         )
-        self.patience = duration(settings["patience"])
+        self.patience = parse_duration(settings["patience"])
         self.settings = settings
         self.queue = Queue(self._path("requests"))
         self.cache_directory = self._path("answers")

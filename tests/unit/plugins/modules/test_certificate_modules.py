@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr, requested_names
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_key
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed import describe_exhibits
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed import describe_installed
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 
 MODULES = "ansible_collections.evergreen.tls.plugins.modules"
@@ -105,7 +105,7 @@ class Host:
     def info(self, **arguments):
         """Run certificate_info, and describe what it tells."""
         told = self.run("certificate_info", **arguments)
-        return told if told.get("failed") else describe_exhibits(told)
+        return told if told.get("failed") else describe_installed(told)
 
     def renew(self, days=(-1, 90), authority=ISSUING, **request):
         """Have a new certificate requested, issued and installed; return what the last step answered."""

@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import renewal_time, why_renew
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import normal_renewal
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import normal_renew_before
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, key_pem, some_key
 
 try:
@@ -37,7 +37,7 @@ PEM = to_pem(CHAIN)
 
 def normal(renew_before):
     """Return what people write as hosts get it."""
-    return normal_renewal(renew_before) if renew_before else renew_before
+    return normal_renew_before(renew_before) if renew_before else renew_before
 
 
 def reason(key=KEY_PEM, chain=PEM, issuer="local", now=NOW, roots=None, **wanted):

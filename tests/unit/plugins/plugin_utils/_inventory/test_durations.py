@@ -12,9 +12,9 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import (
-    duration,
-    normal_renewal,
-    share_or_duration,
+    normal_renew_before,
+    parse_duration,
+    parse_renew_before,
 )
 
 SECOND = datetime.timedelta(seconds=1)
@@ -35,7 +35,7 @@ DAY = datetime.timedelta(days=1)
     ],
 )
 def test_a_length_of_time_is_a_number_and_a_unit(text, length):
-    assert duration(text) == length
+    assert parse_duration(text) == length
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_length_of_time_is_a_number_and_a_unit(text, length):
 )
 def test_what_is_no_length_of_time_is_refused(text):
     with pytest.raises(TlsError) as caught:
-        duration(text)
+        parse_duration(text)
     assert str(caught.value) == (
         f"{text!r} is not a length of time; write a number and a unit, such as 90d, 12h or 30m"
     )
@@ -52,7 +52,7 @@ def test_what_is_no_length_of_time_is_refused(text):
 @pytest.mark.parametrize("text", ["36501d", "5215w", "999999999w"])
 def test_more_than_a_hundred_years_is_refused(text):
     with pytest.raises(TlsError) as caught:
-        duration(text)
+        parse_duration(text)
     assert str(caught.value) == f"{text!r} is longer than a hundred years; write a shorter time, such as 90d"
 
 
@@ -71,13 +71,13 @@ def test_more_than_a_hundred_years_is_refused(text):
     ],
 )
 def test_what_has_to_be_left_is_a_share_or_a_length_of_time(text, left):
-    assert share_or_duration(text) == left
+    assert parse_renew_before(text) == left
 
 
 @pytest.mark.parametrize("text", ["1/1", "3/2", "1/0", "100%", "999%", "0%", "0/3", "0.0", ".000"])
 def test_a_share_is_more_than_nothing_and_less_than_the_whole(text):
     with pytest.raises(TlsError) as caught:
-        share_or_duration(text)
+        parse_renew_before(text)
     assert str(caught.value) == (
         f"renew_before: {text} is no share of a lifetime; write one between none and all of it, such as 1/3, "
         "or a duration such as 30d"
@@ -87,7 +87,7 @@ def test_a_share_is_more_than_nothing_and_less_than_the_whole(text):
 @pytest.mark.parametrize("text", ["soon", "-1/3", "1/3/3", "30", "0d", "1.0", "0.", "1/", "%", "", None, 0.25j])
 def test_what_is_neither_a_share_nor_a_length_of_time_is_refused(text):
     with pytest.raises(TlsError) as caught:
-        share_or_duration(text)
+        parse_renew_before(text)
     assert str(caught.value) == (
         f"renew_before: {text!r} is not a length of time; write a number and a unit, such as 90d, 12h or 30m, "
         "or a share such as 1/3"
@@ -96,7 +96,7 @@ def test_what_is_neither_a_share_nor_a_length_of_time_is_refused(text):
 
 def test_a_share_that_is_too_long_a_time_is_refused():
     with pytest.raises(TlsError, match="renew_before: '36501d' is longer than a hundred years"):
-        share_or_duration("36501d")
+        parse_renew_before("36501d")
 
 
 @pytest.mark.parametrize(
@@ -111,10 +111,10 @@ def test_a_share_that_is_too_long_a_time_is_refused():
     ],
 )
 def test_what_has_to_be_left_has_one_normal_form(text, normal):
-    assert normal_renewal(text) == normal
-    assert normal_renewal(normal) == normal
+    assert normal_renew_before(text) == normal
+    assert normal_renew_before(normal) == normal
 
 
 def test_what_means_nothing_has_no_normal_form():
     with pytest.raises(TlsError, match="renew_before: 100% is no share of a lifetime"):
-        normal_renewal("100%")
+        normal_renew_before("100%")

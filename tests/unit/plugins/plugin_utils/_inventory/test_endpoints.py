@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import addresses
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
 
 
 @pytest.mark.parametrize(
@@ -28,12 +28,12 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints
     ],
 )
 def test_an_address_is_what_the_inventory_says(said, found):
-    assert addresses(said, "web1", 443) == [found]
+    assert host_addresses(said, "web1", 443) == [found]
 
 
 def test_a_host_may_have_several_addresses():
     said = {"certificate_endpoint": ["192.0.2.1", "[2001:db8::1]:8443"], "ansible_host": "192.0.2.7"}
-    assert addresses(said, "web1", 443) == [("192.0.2.1", 443), ("2001:db8::1", 8443)]
+    assert host_addresses(said, "web1", 443) == [("192.0.2.1", 443), ("2001:db8::1", 8443)]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_host_may_have_several_addresses():
 )
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(TlsError) as caught:
-        addresses({"certificate_endpoint": ["192.0.2.2", text]}, "web1", 443)
+        host_addresses({"certificate_endpoint": ["192.0.2.2", text]}, "web1", 443)
     assert str(caught.value) == (
         f"{str(text)!r} is no address; write certificate_endpoint as 192.0.2.1, 192.0.2.1:8443 or [2001:db8::1]:8443"
     )

@@ -15,9 +15,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST, SUBJECT, key_mode
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import (
     FILES,
-    check_distinct,
+    check_distinct_requests,
     complete_request,
-    wants_encryption,
+    has_encrypted_key,
 )
 
 LEAST = {"name": "web", "domains": ["www.example.org"]}
@@ -275,7 +275,7 @@ def test_a_key_with_a_passphrase_is_encrypted_unless_that_is_denied(passphrase):
     ],
 )
 def test_it_is_known_before_a_request_is_complete_whether_its_key_is_to_be_encrypted(request_, wanted):
-    assert wants_encryption(request_) is wanted
+    assert has_encrypted_key(request_) is wanted
 
 
 @pytest.mark.parametrize(("said", "normal"), [("33%", "0.330000"), ("30d", "2592000s"), (None, None)])
@@ -291,10 +291,10 @@ def test_the_mode_of_the_key_is_octal(mode, number):
 
 
 def test_requests_of_a_host_have_names_of_their_own():
-    check_distinct([])
-    check_distinct([{"name": "a"}, {"name": "b"}])
+    check_distinct_requests([])
+    check_distinct_requests([{"name": "a"}, {"name": "b"}])
     with pytest.raises(TlsError) as caught:
-        check_distinct([{"name": name} for name in ("b", "a", "c", "b", "a", "b")])
+        check_distinct_requests([{"name": name} for name in ("b", "a", "c", "b", "a", "b")])
     assert str(caught.value) == (
         "two certificate requests are named a, b; give each request of a host a name of its own"
     )
@@ -302,7 +302,7 @@ def test_requests_of_a_host_have_names_of_their_own():
 
 def test_requests_of_a_host_have_links_of_their_own():
     with pytest.raises(TlsError) as caught:
-        check_distinct([{"name": name, "links": {"/etc/server.pem": "fullchain.pem"}} for name in ("a", "b")])
+        check_distinct_requests([{"name": name, "links": {"/etc/server.pem": "fullchain.pem"}} for name in ("a", "b")])
     assert str(caught.value) == "two certificate requests have a link at /etc/server.pem; give it to one of them"
 
 
@@ -323,18 +323,18 @@ def test_two_requests_do_not_adopt_the_same_files():
     adopt = {"key": "/etc/nginx/server.key", "certificate": "/etc/nginx/server.pem"}
     requests = [{"name": "a", "adopt": adopt}, {"name": "b", "links": {"/etc/nginx/server.pem": "fullchain.pem"}}]
     with pytest.raises(TlsError, match="two certificate requests have a link at /etc/nginx/server.pem; give it to one"):
-        check_distinct(requests)
+        check_distinct_requests(requests)
 
 
 @pytest.mark.parametrize("requests", [{"name": "a"}, "a", ["a"], [None]])
 def test_requests_are_a_list_of_dictionaries(requests):
     with pytest.raises(TlsError, match="certificate_requests is no list of dictionaries; write - name: "):
-        check_distinct(requests)
+        check_distinct_requests(requests)
 
 
 def test_a_name_may_be_a_number_in_yaml():
     with pytest.raises(TlsError, match="two certificate requests are named 7;"):
-        check_distinct([{"name": 7}, {"name": "7"}])
+        check_distinct_requests([{"name": 7}, {"name": "7"}])
 
 
 P12 = {"path": "/etc/tomcat10/site.p12", "password": "secret"}
@@ -396,4 +396,4 @@ def test_an_export_that_is_not_wanted_any_more_needs_no_password():
 def test_no_two_exports_of_a_host_have_the_same_path():
     requests = [{"name": name, "exports": [P12]} for name in ("one", "two")]
     with pytest.raises(TlsError, match="two exports of a host are to be written to /etc/tomcat10/site.p12; give each"):
-        check_distinct(requests)
+        check_distinct_requests(requests)

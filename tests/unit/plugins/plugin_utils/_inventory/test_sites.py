@@ -10,9 +10,9 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import (
-    check_session,
-    check_sites,
-    check_store,
+    check_distinct_sites,
+    check_session_settings,
+    check_store_path,
     hsts_header,
     normal_sites,
 )
@@ -123,11 +123,11 @@ def test_a_word_that_could_end_a_directive_is_refused(options, sentence):
 )
 def test_sites_that_cannot_stand_beside_each_other_are_refused(sites, sentence):
     with pytest.raises(TlsError, match=sentence):
-        check_sites(sites)
+        check_distinct_sites(sites)
 
 
 def test_sites_may_share_a_port_a_certificate_and_an_address_on_other_ports():
-    check_sites(
+    check_distinct_sites(
         [
             site(server_names=["192.0.2.1"]),
             site("b.example.org", certificate="www.example.org"),
@@ -141,12 +141,12 @@ def test_sites_may_share_a_port_a_certificate_and_an_address_on_other_ports():
 )
 def test_session_settings_that_nginx_does_not_have_are_refused(timeout, cache):
     with pytest.raises(TlsError, match="write one such as"):
-        check_session(timeout, cache)
+        check_session_settings(timeout, cache)
 
 
 def test_a_store_that_would_end_a_directive_is_refused():
     with pytest.raises(TlsError, match="use an absolute path without blanks and quotes"):
-        check_store("/etc/ever green;")
+        check_store_path("/etc/ever green;")
 
 
 def arguments(*sites, **others):

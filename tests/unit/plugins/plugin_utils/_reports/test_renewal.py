@@ -12,7 +12,12 @@ import pytest
 from ansible.errors import AnsibleError
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import Outcome, report, surveyed, text
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import (
+    Outcome,
+    make_report,
+    report_text,
+    survey_result,
+)
 from ansible_collections.evergreen.tls.tests.unit.recorded_runs import (
     FINE,
     ISSUED,
@@ -45,7 +50,7 @@ ODD = [
 def made(hosts, fine=0, rows=None, check_mode=False):
     """Return the report on a run that left its variables on *hosts*, each of which has a request that was due."""
     rows = [row(host) for host in hosts] if rows is None else rows
-    return report({"endpoints": rows, "fine_requests": fine}, hosts.__getitem__, check_mode)
+    return make_report({"endpoints": rows, "fine_requests": fine}, hosts.__getitem__, check_mode)
 
 
 def outcome(obtained=None, served=None, check_mode=False, **left):
@@ -260,10 +265,10 @@ def test_a_host_that_is_inspected_counts_its_requests_once():
 
 def test_when_nothing_was_due_that_is_all_that_is_said():
     told = made({}, fine=1000)
-    assert told.sentence == text(told, 100) == "nothing was due: 1000 fine"
+    assert told.sentence == report_text(told, 100) == "nothing was due: 1000 fine"
     assert (told.outcomes, told.stopped_by, told.failed_hosts) == ([], [], {})
-    assert text(made({}), 100) == "nothing was due: no host has certificate requests"
-    assert text(made({"web1": dealt_with([FINE], [SERVED])}, fine=9), 100) == "nothing was due: 10 fine"
+    assert report_text(made({}), 100) == "nothing was due: no host has certificate requests"
+    assert report_text(made({"web1": dealt_with([FINE], [SERVED])}, fine=9), 100) == "nothing was due: 10 fine"
 
 
 def test_in_check_mode_it_is_said_what_would_be():
@@ -277,7 +282,7 @@ def test_in_check_mode_it_is_said_what_would_be():
         ("renewed", OLD),
         ("repaired", OLD),
     ]
-    assert text(told, 100, check_mode=True).splitlines() == [
+    assert report_text(told, 100, check_mode=True).splitlines() == [
         "state              host  request  valid until           why",
         "failed             web3  -        2026-12-04 10:00 UTC  no; do",
         f"would be renewed   web1  www      2026-12-04 10:00 UTC  {WHY}",
@@ -296,7 +301,7 @@ def test_a_report_has_a_line_for_each_outcome_the_worst_first():
         "web13": {},
     }
     rows = [*(row(host) for host in hosts if host != "web13"), row("web13", "", "unknown", None)]
-    assert text(made(hosts, 95, rows), 100).splitlines() == [
+    assert report_text(made(hosts, 95, rows), 100).splitlines() == [
         "state      host   request  valid until           why",
         f"failed     web12  www      2026-12-04 10:00 UTC  {UNPROVED}",
         "untouched  web13  -        -                     web12 could not be proved, which stopped the run",
@@ -314,19 +319,19 @@ def test_of_many_outcomes_only_some_of_each_state_are_printed():
     hosts = {f"bad{number}": {"renew_failed": "no CA; start it"} for number in range(4)}
     hosts |= {f"good{number}": dealt_with([ISSUED], [SERVED]) for number in range(3)}
     told = made(hosts)
-    begins = [" ".join(line.split()[:2]) for line in text(told, 2).splitlines()]
+    begins = [" ".join(line.split()[:2]) for line in report_text(told, 2).splitlines()]
     assert begins == [
         *("state host", "failed bad0", "failed bad1", "… and", "renewed good0", "renewed good1", "… and", "3 renewed,")
     ]
-    assert re.findall("….*", text(told, 2)) == ["… and 2 more failed", "… and 1 more renewed"]
+    assert re.findall("….*", report_text(told, 2)) == ["… and 2 more failed", "… and 1 more renewed"]
     assert len(told.outcomes) == 7
-    assert "…" not in text(told, 4)
+    assert "…" not in report_text(told, 4)
 
 
 @pytest.mark.parametrize("most", [0, -1])
 def test_a_report_without_lines_still_has_its_sums(most):
     told = made({"web1": dealt_with([ISSUED], [SERVED])})
-    assert text(told, most).splitlines()[1:] == ["… and 1 more renewed", "1 renewed"]
+    assert report_text(told, most).splitlines()[1:] == ["… and 1 more renewed", "1 renewed"]
 
 
 def test_nothing_can_play_with_the_terminal():
@@ -334,7 +339,7 @@ def test_nothing_can_play_with_the_terminal():
     told = made(
         {"we\x1bb1": looked_at({"name": "w\x1bww", "failed": True, "msg": evil})}, rows=[row("we\x1bb1", "w\x1bww")]
     )
-    assert text(told, 1).splitlines()[1:] == [
+    assert report_text(told, 1).splitlines()[1:] == [
         "failed  we?b1  w?ww     2026-12-04 10:00 UTC  no?[2J fine web9 ?; start it",
         "1 failed; we?b1 failed: correct it and run evergreen.tls.renew again",
     ]
@@ -352,7 +357,7 @@ def test_odd_variables_hide_neither_their_host_nor_others(name, odd):
     assert [item for item in told.outcomes if item.host == "good"] == [
         Outcome("good", "renewed", WHY, "www", until=NEW)
     ]
-    assert text(told, 100).endswith("; " + told.sentence.partition("; ")[2])
+    assert report_text(told, 100).endswith("; " + told.sentence.partition("; ")[2])
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
@@ -370,25 +375,25 @@ def test_odd_fields_of_results_make_no_traceback(odd):
     )
     for field in fields:
         for item in (ISSUED, {**ISSUED, "failed": True}, {**FINE, "changed": True}, FINE):
-            text(made({"web1": dealt_with([{**item, field: odd}], [{**SERVED, field: odd}])}), 100)
+            report_text(made({"web1": dealt_with([{**item, field: odd}], [{**SERVED, field: odd}])}), 100)
     for field in ("not_after", "for", "since", "name"):
         inside = {"certificate": {field: odd}, "waiting": {field: odd}, "item": {field: odd}, "name": None}
-        text(made({"web1": dealt_with([{**ISSUED, **inside}], [])}), 100)
+        report_text(made({"web1": dealt_with([{**ISSUED, **inside}], [])}), 100)
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
 def test_an_odd_survey_makes_no_traceback(odd):
-    assert report(odd, {}.__getitem__).outcomes == []
-    assert report({"endpoints": odd, "fine_requests": odd}, {}.__getitem__).outcomes == []
+    assert make_report(odd, {}.__getitem__).outcomes == []
+    assert make_report({"endpoints": odd, "fine_requests": odd}, {}.__getitem__).outcomes == []
     for field in ("host", "state", "request", "certificate"):
-        text(report({"endpoints": [{**row(), field: odd}, row("web2")]}, {}.__getitem__), 100)
+        report_text(make_report({"endpoints": [{**row(), field: odd}, row("web2")]}, {}.__getitem__), 100)
 
 
 def test_hosts_whose_variables_cannot_be_read_are_told_of():
     def variables_of(host):
         raise AnsibleError(f"the variables of {host} cannot be templated")
 
-    told = report({"endpoints": [row()]}, variables_of)
+    told = make_report({"endpoints": [row()]}, variables_of)
     assert [(item.host, item.state) for item in told.outcomes] == [("web1", "failed")]
 
 
@@ -416,12 +421,12 @@ def test_the_survey_is_found_with_whatever_host_it_is_registered():
         "skipped": {"renew_found": {"skipped": True}},
         "web1": {"renew_found": found},
     }
-    assert surveyed(["unknown", *hosts], hosts.__getitem__) is found
+    assert survey_result(["unknown", *hosts], hosts.__getitem__) is found
 
 
 def test_without_a_survey_there_is_nothing_to_report_on():
     with pytest.raises(TlsError) as caught:
-        surveyed(["web1"], {"web1": {}}.__getitem__)
+        survey_result(["web1"], {"web1": {}}.__getitem__)
     assert str(caught.value) == (
         "there is no survey to report on; run evergreen.tls.survey in a play before this one, and register renew_found"
     )
@@ -432,4 +437,4 @@ def test_ten_thousand_hosts_are_told_of():
     hosts = {f"web{number}": {} if number else unproved for number in range(10_000)}
     told = made(hosts, fine=5)
     assert told.counts == {"renewed": 0, "repaired": 0, "waiting": 0, "failed": 1, "untouched": 9_999, "fine": 5}
-    assert len(text(told, 100).splitlines()) == 1 + 1 + 100 + 1 + 1
+    assert len(report_text(told, 100).splitlines()) == 1 + 1 + 100 + 1 + 1

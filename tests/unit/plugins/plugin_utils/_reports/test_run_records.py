@@ -16,8 +16,8 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records import (
     remove_old_records,
+    time_of_record,
     write_record,
-    written,
 )
 
 NOW = datetime.datetime(2026, 11, 21, 12, 30, 5, 987654, tzinfo=datetime.timezone.utc)
@@ -47,7 +47,7 @@ def test_a_record_is_a_json_file_named_after_its_time(tmp_path):
 def test_a_name_is_of_the_time_in_utc(tmp_path):
     elsewhere = NOW.astimezone(datetime.timezone(datetime.timedelta(hours=9)))
     path = write_record(str(tmp_path), {}, elsewhere)
-    assert written(os.path.basename(path)) == NOW.replace(microsecond=0)
+    assert time_of_record(os.path.basename(path)) == NOW.replace(microsecond=0)
 
 
 def test_strangers_can_read_neither_a_record_nor_its_folder(tmp_path, umask):
@@ -109,7 +109,7 @@ def test_the_record_of_a_run_outlives_the_shortest_time(tmp_path):
     ],
 )
 def test_other_files_are_left_alone(tmp_path, name):
-    assert written(name) is None
+    assert time_of_record(name) is None
     (tmp_path / name).touch()
     os.utime(tmp_path / name, (0, 0))
     remove_old_records(str(tmp_path), DAY, NOW)

@@ -29,15 +29,17 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewa
 from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake as handshakes
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import (
     Finding,
+    endpoints_of_host,
+    renewal_order,
+    shuffle_seed,
+    survey_hosts,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey_table import (
     Progress,
-    count,
-    endpoints,
-    fine_requests,
-    lot_of,
-    order,
-    summary,
-    survey,
-    table,
+    count_by_state,
+    count_fine_requests,
+    findings_table,
+    summary_sentence,
 )
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, garbled_pem, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import (
@@ -79,7 +81,7 @@ class Fleet:
 
     def findings(self, progress=lambda what, done, total: None, **options):
         """Return what is found."""
-        return survey(list(self.hosts), self.hosts.__getitem__, progress, **options)
+        return survey_hosts(list(self.hosts), self.hosts.__getitem__, progress, **options)
 
     def finding(self, **options):
         """Return the only thing that is found."""
@@ -245,7 +247,7 @@ def test_bad_endpoints_are_one_finding_each_and_hide_no_other(start, fleet):
         findings = fleet.add("dropped", full).findings()
     reasons = {finding.host: finding.reason.partition(f" port {finding.port}: ")[2] for finding in findings}
     assert len(findings) == len(reasons) == len(fleet.hosts)
-    assert len(table(findings, 10_000, 100).splitlines()) == 1 + len(fleet.hosts) + 1
+    assert len(findings_table(findings, 10_000, 100).splitlines()) == 1 + len(fleet.hosts) + 1
     assert {finding.host for finding in findings if finding.state != "unknown"} == {"good"}
     not_tls = "what answers does not speak TLS; see which program or server block listens there"
     endless = "what listens there has not finished a handshake within 3 seconds; see which program it is, and its load"
@@ -389,7 +391,7 @@ web:
     loader = DataLoader()
     inventory = InventoryManager(loader, [str(tmp_path / "inventory.yml")])
     variables = HostVars(inventory, VariableManager(loader, inventory), loader)
-    bad, good, worse = survey(["bad", "worse", "good"], variables.__getitem__, lambda what, done, total: None)
+    bad, good, worse = survey_hosts(["bad", "worse", "good"], variables.__getitem__, lambda what, done, total: None)
     assert good.reason.endswith("nothing listens there; start nginx with a site on that port")
     for host, finding, name in (("bad", bad, "domain"), ("worse", worse, "address")):
         assert finding == Finding(host, "unknown", finding.reason)
@@ -405,7 +407,7 @@ def test_a_host_without_requests_has_nothing_to_serve(fleet, variables):
 
 
 def test_a_host_without_any_variables_has_nothing_to_serve():
-    assert survey(["web1"], {"web1": {}}.__getitem__, lambda what, done, total: None) == []
+    assert survey_hosts(["web1"], {"web1": {}}.__getitem__, lambda what, done, total: None) == []
 
 
 @pytest.mark.parametrize(
@@ -474,22 +476,22 @@ def test_the_hosts_that_answered_are_renewed_first_in_an_order_that_changes_with
     findings = [Finding(f"web{number}", "due", "it is forced") for number in range(9)]
     findings += [Finding("silent", "unknown", "no answer"), Finding("silent", "due", "it is forced")]
     findings += [Finding("fine", "fine", ""), Finding("web3", "fine", "")]
-    first = order(findings, "2026-11-21")
-    assert first == order(list(reversed(findings)), "2026-11-21")
+    first = renewal_order(findings, "2026-11-21")
+    assert first == renewal_order(list(reversed(findings)), "2026-11-21")
     assert sorted(first[:9]) == [f"web{number}" for number in range(9)]
     assert first[9:] == ["silent"]
-    assert len({order(findings, f"2026-11-{day}")[0] for day in range(10, 31)}) > 3
+    assert len({renewal_order(findings, f"2026-11-{day}")[0] for day in range(10, 31)}) > 3
 
 
 def test_a_lot_holds_for_four_hours():
     morning = datetime.datetime(2026, 11, 21, 8, 0, tzinfo=datetime.timezone.utc)
-    lots = [lot_of(morning + datetime.timedelta(hours=hours)) for hours in (0, 3.9, 4, 24)]
+    lots = [shuffle_seed(morning + datetime.timedelta(hours=hours)) for hours in (0, 3.9, 4, 24)]
     assert lots == ["2026-11-21/2", "2026-11-21/2", "2026-11-21/3", "2026-11-22/2"]
 
 
 def test_findings_are_counted_the_worst_first():
-    assert list(count(FINDINGS).items()) == [("expired", 1), ("unknown", 2), ("due", 2), ("fine", 1)]
-    assert count([]) == {"expired": 0, "unknown": 0, "due": 0, "fine": 0}
+    assert list(count_by_state(FINDINGS).items()) == [("expired", 1), ("unknown", 2), ("due", 2), ("fine", 1)]
+    assert count_by_state([]) == {"expired": 0, "unknown": 0, "due": 0, "fine": 0}
 
 
 def test_a_request_is_fine_when_all_of_its_endpoints_are():
@@ -504,24 +506,24 @@ def test_a_request_is_fine_when_all_of_its_endpoints_are():
         Finding("web1", "due", "its disk is inspected"),
         Finding("web3", "unknown", "two certificate requests are named www"),
     ]
-    assert fine_requests(findings) == 2
-    assert fine_requests([]) == 0
+    assert count_fine_requests(findings) == 2
+    assert count_fine_requests([]) == 0
 
 
 def test_findings_are_said_in_a_sentence():
-    assert summary(FINDINGS) == "6 endpoints of 6 hosts: 1 expired, 2 unknown, 2 due, 1 fine"
-    assert summary(FINDINGS[-1:]) == "1 endpoint of 1 host: 1 fine"
-    assert summary(FINDINGS[-1:] * 3) == "3 endpoints of 1 host: 3 fine"
-    assert summary([]) == "0 endpoints of 0 hosts: nothing to see"
+    assert summary_sentence(FINDINGS) == "6 endpoints of 6 hosts: 1 expired, 2 unknown, 2 due, 1 fine"
+    assert summary_sentence(FINDINGS[-1:]) == "1 endpoint of 1 host: 1 fine"
+    assert summary_sentence(FINDINGS[-1:] * 3) == "3 endpoints of 1 host: 3 fine"
+    assert summary_sentence([]) == "0 endpoints of 0 hosts: nothing to see"
 
 
 def test_what_somebody_asked_for_is_no_endpoint_that_was_seen():
     wishes = [Finding(f"web{number}", "due", "its disk is inspected") for number in (7, 8)]
     findings = [*wishes, FINDINGS[-1]]
-    assert count(findings) == {"expired": 0, "unknown": 0, "due": 0, "fine": 1}
-    assert summary(findings) == "1 endpoint of 1 host: 1 fine; 2 hosts due as asked for"
-    assert summary(findings[1:]) == "1 endpoint of 1 host: 1 fine; 1 host due as asked for"
-    assert table(findings, 160, 1).splitlines() == [
+    assert count_by_state(findings) == {"expired": 0, "unknown": 0, "due": 0, "fine": 1}
+    assert summary_sentence(findings) == "1 endpoint of 1 host: 1 fine; 2 hosts due as asked for"
+    assert summary_sentence(findings[1:]) == "1 endpoint of 1 host: 1 fine; 1 host due as asked for"
+    assert findings_table(findings, 160, 1).splitlines() == [
         "host  name             address        left  state",
         "web7  www.example.org  192.0.2.7 443  60 d  fine",
         "1 endpoint of 1 host: 1 fine; 2 hosts due as asked for",
@@ -529,7 +531,7 @@ def test_what_somebody_asked_for_is_no_endpoint_that_was_seen():
 
 
 def test_a_table_has_a_line_for_each_endpoint_and_a_sum():
-    assert table(FINDINGS, 160, 6).splitlines() == [
+    assert findings_table(FINDINGS, 160, 6).splitlines() == [
         "host   name             address          left    state",
         "web3   www.example.org  192.0.2.3 443    -12 d   expired: the certificate expired on …",
         "web12  www.example.org  192.0.2.12 8443  -       unknown: nothing listens there",
@@ -542,33 +544,33 @@ def test_a_table_has_a_line_for_each_endpoint_and_a_sum():
 
 
 def test_a_table_is_no_wider_than_the_terminal():
-    *rows, total = table(FINDINGS, 61, 6).splitlines()
+    *rows, total = findings_table(FINDINGS, 61, 6).splitlines()
     assert max(map(len, rows)) == 61
     assert rows[1] == "web3   www.example.org  192.0.2.3 443    -12 d   expired: the"
-    assert total == summary(FINDINGS)
+    assert total == summary_sentence(FINDINGS)
 
 
 def test_a_table_of_many_leaves_out_those_that_are_fine():
-    lines = table(FINDINGS, 160, 5).splitlines()
+    lines = findings_table(FINDINGS, 160, 5).splitlines()
     assert [line.split()[0] for line in lines] == ["host", "web3", "web12", "web4", "web5", "web6", "…", "6"]
     assert lines[-2] == "… and 1 more"
 
 
 def test_a_table_of_very_many_shows_the_worst():
-    lines = table(FINDINGS, 160, 2).splitlines()
+    lines = findings_table(FINDINGS, 160, 2).splitlines()
     assert [line.split()[0] for line in lines] == ["host", "web3", "web12", "…", "6"]
     assert lines[-2] == "… and 4 more"
 
 
 def test_a_table_of_many_that_are_fine_is_a_sum():
-    assert table(FINDINGS[-1:] * 7, 160, 6) == "… and 7 more\n7 endpoints of 1 host: 7 fine"
-    assert table([], 160, 6) == "0 endpoints of 0 hosts: nothing to see"
+    assert findings_table(FINDINGS[-1:] * 7, 160, 6) == "… and 7 more\n7 endpoints of 1 host: 7 fine"
+    assert findings_table([], 160, 6) == "0 endpoints of 0 hosts: nothing to see"
 
 
 def test_a_certificate_cannot_play_with_the_terminal(start, fleet):
     chain = [*CHAIN[:1], Authority("Evil\x1b[2J\nweb9  fine", above=ROOT).certificate]
     findings = fleet.add("web1", start().present(chain).port).findings()
-    header, row, total = table(findings, 200, 6).split("\n")
+    header, row, total = findings_table(findings, 200, 6).split("\n")
     assert row.endswith(
         "Evil?[2J?web9  fine did not sign the certificate before it; order the chain leaf first, without strangers"
     )
@@ -580,7 +582,7 @@ def test_what_the_issuer_says_of_its_requests_is_what_has_to_be_served():
         "certificate_issuers": {"bought": {"type": "manual", "may_add": ["www"]}},
         "certificate_requests": [{"name": "www", "domains": ["example.org"], "issuer": "bought"}],
     }
-    (endpoint,) = endpoints("web1", variables, {})
+    (endpoint,) = endpoints_of_host("web1", variables, {})
     wanted = endpoint.request
     assert (wanted["type"], wanted["size"], wanted["renew_before"]) == ("RSA", 2048, "0.500000")
     assert wanted["allowed_domains"] == ["www.example.org"]

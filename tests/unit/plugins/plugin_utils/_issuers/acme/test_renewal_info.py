@@ -21,7 +21,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import client as acme_network
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import certificate_id, window
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import survey
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import survey_hosts
 from ansible_collections.evergreen.tls.tests.unit.acme_server import serving
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
@@ -208,7 +208,7 @@ class Fleet:
         }
 
     def finding(self):
-        (finding,) = survey(["web1"], lambda host: self.variables, lambda *progress: None)
+        (finding,) = survey_hosts(["web1"], lambda host: self.variables, lambda *progress: None)
         return finding
 
 

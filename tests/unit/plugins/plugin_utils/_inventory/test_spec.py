@@ -10,26 +10,38 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.arguments import validated
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import survey
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors, validate_arguments
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import survey_hosts
 
 SPEC = {"request": {"type": "dict", "options": {"port": {"type": "int"}}}}
 
 
 def test_what_fits_passes():
-    checked = validated(ArgumentSpecValidator(SPEC), {"request": {"port": "443"}})
+    checked = validate_arguments(ArgumentSpecValidator(SPEC), {"request": {"port": "443"}})
     assert checked.validated_parameters == {"request": {"port": 443}}
 
 
 @pytest.mark.parametrize("request_of_somebody", [0.5, {"port": float("inf")}])
 def test_what_ansible_stumbles_over_is_told(request_of_somebody):
     with pytest.raises(TlsError, match="a value is of a kind that does not belong there .*; correct the inventory"):
-        validated(ArgumentSpecValidator(SPEC), {"request": request_of_somebody})
+        validate_arguments(ArgumentSpecValidator(SPEC), {"request": request_of_somebody})
 
 
 def test_a_host_with_such_a_value_does_not_end_the_survey_of_the_others():
     broken = {"certificate_requests": [{"name": "www", "domains": ["www.example.org"], "port": float("inf")}]}
     hosts = {"web1": broken, "web2": {}}
-    (finding,) = survey(list(hosts), hosts.__getitem__, lambda *_progress: None)
+    (finding,) = survey_hosts(list(hosts), hosts.__getitem__, lambda *_progress: None)
     assert (finding.host, finding.state) == ("web1", "unknown")
     assert finding.reason.endswith("; correct the inventory")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"request": {"port": 443}}, ""),
+        ({"request": {"posrt": 443}}, "there is no request.posrt, but port"),
+        ({"request": {"port": "https"}}, "argument 'port' is of type str found in 'request'."),
+    ],
+)
+def test_errors_of_a_spec_are_one_sentence(arguments, sentence):
+    assert spec_errors(validate_arguments(ArgumentSpecValidator(SPEC), arguments)).partition(" and we ")[0] == sentence
