@@ -101,8 +101,18 @@ class Export(t.TypedDict, total=False):
     reload: list[str]
 
 
+class Advice(t.TypedDict):
+    """When a CA wants a certificate renewed (RFC 9773), and why."""
+
+    at: str  # a date in ISO 8601
+    reason: str
+
+
 class Request(t.TypedDict, total=False):
-    """A certificate request, with the options of REQUEST. All of them are there once it is complete."""
+    """A certificate request, with the options of REQUEST. All of them are there once it is complete.
+
+    Three keys are no options: the controller adds them, for the host that the request belongs to.
+    """
 
     name: str
     domains: list[str]
@@ -135,6 +145,10 @@ class Request(t.TypedDict, total=False):
     port: int
     served_by: str
     exports: list[Export]
+
+    host: str  # as the inventory names it
+    renewals: dict[str, Advice]  # by serial number, in hexadecimal digits
+    passphrase: str | None  # for a key that is to be encrypted
 
 
 def key_mode(request: Request) -> int:

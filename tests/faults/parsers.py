@@ -58,7 +58,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
     public_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import check_request_name
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import renewal_time, why_renew
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import (
+    Installed,
+    renewal_time,
+    why_renew,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_install as installation
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_request as preparation
@@ -259,7 +263,7 @@ def read_certificate(der: bytes) -> None:
 
 def judge_renewal(content: bytes) -> str | None:
     key, _line, chain = content.partition(b"\n\n")
-    return why_renew(key, chain, "local", {**WANTED, "host": "web1"}, NOW, [ROOT.certificate])
+    return why_renew(Installed(key, chain, "local"), {**WANTED, "host": "web1"}, NOW, [ROOT.certificate])
 
 
 def read_key(content: bytes) -> None:
@@ -864,7 +868,7 @@ TESTIMONIES = (
     {
         "changed": True,
         "due": True,
-        "reason": "it is forced",
+        "reason": "certificate_force is set",
         "csr": CSR.decode(),
         "diff": {"before": "", "after": "due\n"},
     },

@@ -9,42 +9,46 @@ from __future__ import annotations
 import binascii
 import contextlib
 import re
+import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der import INTEGER, descendants
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 
 try:
     from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-
 except ImportError:  # reported by require_cryptography() before anything here is called
     pass
 
+if t.TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
-MAX_INTEGER_BYTES = 1025  # so long is the modulus of RSA with 8192 bits
-MAX_KEY_DEPTH = 4  # how deep the numbers of a private key lie in PKCS #8
+MAX_INTEGER_BYTES = 1025  # the modulus of RSA with 8192 bits
+MAX_KEY_DEPTH = 4  # levels of DER at which the integers of a private key in PKCS #8 are
 
 
-def make_key(wanted: dict) -> bytes:
-    """Return a new private key in PEM (PKCS #8), as C(type), C(size) and C(curve) of *wanted* say."""
-    if wanted["type"] == "RSA":
-        key = rsa.generate_private_key(public_exponent=65537, key_size=wanted["size"])
-    elif wanted["type"] == "ECC":
-        key = ec.generate_private_key(getattr(ec, wanted["curve"].upper())())
+def make_key(request: Request) -> bytes:
+    """Return a new private key in PEM (PKCS #8), as C(type), C(size) and C(curve) of the request say."""
+    key: PrivateKeyTypes
+    if request["type"] == "RSA":
+        key = rsa.generate_private_key(public_exponent=65537, key_size=request["size"])
+    elif request["type"] == "ECC":
+        key = ec.generate_private_key(getattr(ec, request["curve"].upper())())
     else:
         key = ed25519.Ed25519PrivateKey.generate()
     return write_key(key)
 
 
-def write_key(key, passphrase: bytes | None = None) -> bytes:
-    """Return a private key in PEM (PKCS #8), encrypted with the passphrase where there is one."""
-    kind = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, kind)
+def write_key(key: PrivateKeyTypes, passphrase: bytes | None = None) -> bytes:
+    """Return a private key in PEM (PKCS #8), encrypted where there is a passphrase."""
+    encryption = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
 
 
-def load_key(pem: bytes, where: str = "the private key", passphrase: bytes | None = None):
-    """Return the private key in *pem*; TlsError names *where* it came from when there is none."""
+def load_key(pem: bytes, where: str = "the private key", passphrase: bytes | None = None) -> PrivateKeyTypes:
+    """Return the private key in PEM. Raises TlsError, which names *where* it came from, if there is none that can be read."""
     try:
         return open_key(pem, passphrase)
     except TypeError as error:
@@ -60,9 +64,12 @@ def load_key(pem: bytes, where: str = "the private key", passphrase: bytes | Non
         ) from error
 
 
-def open_key(content: bytes, passphrase: bytes | None = None, is_text: bool = True):
-    """Return the private key in PEM, or in DER where it is no text. Raises what the library does; whatever takes it hours is a ValueError."""
-    if any(longest_integer(der) > MAX_INTEGER_BYTES for der in (_ders(content) if is_text else [content])):
+def open_key(content: bytes, passphrase: bytes | None = None, is_text: bool = True) -> PrivateKeyTypes:
+    """Return the private key in PEM, or in DER unless it is text.
+
+    Raises what the library raises. Raises ValueError for an integer so long that the library would check it for hours.
+    """
+    if any(longest_integer(der) > MAX_INTEGER_BYTES for der in (_pem_to_ders(content) if is_text else [content])):
         raise ValueError("OpenSSL would look for hours whether such a number is prime")
     load = serialization.load_pem_private_key if is_text else serialization.load_der_private_key
     return load(content, passphrase)
@@ -74,8 +81,8 @@ def longest_integer(der: bytes) -> int:
     return max(lengths, default=0)
 
 
-def _ders(pem: bytes) -> list[bytes]:
-    """Return what stands in the private keys of PEM, as far as it is base64."""
+def _pem_to_ders(pem: bytes) -> list[bytes]:
+    """Return the content of the private keys in PEM, as far as it is Base64."""
     ders = []
     for body in re.findall(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----(.*?)(?:-----END|\Z)", pem, re.DOTALL):
         for part in re.split(rb"\n\s*\n", body):  # headers stand before an empty line
@@ -84,8 +91,8 @@ def _ders(pem: bytes) -> list[bytes]:
     return ders
 
 
-def describe_key(public_key) -> str:
-    """Return the kind of a key in the words of the options.
+def describe_key(public_key: PublicKeyTypes) -> str:
+    """Return the type of a key with its size or curve, in the words of the options.
 
     >>> describe_key(load_key(make_key({"type": "ECC", "curve": "secp256r1"})).public_key())
     'ECC secp256r1'
@@ -99,16 +106,16 @@ def describe_key(public_key) -> str:
     return type(public_key).__name__.lstrip("_")
 
 
-def describe_requested_key(wanted: dict) -> str:
-    """Return the kind of key that the options ask for, in the words of describe_key()."""
-    return {"RSA": f"RSA {wanted['size']}", "ECC": f"ECC {wanted['curve']}"}.get(wanted["type"], wanted["type"])
+def describe_requested_key(request: Request) -> str:
+    """Return the type of the key that a request asks for, in the words of describe_key()."""
+    return {"RSA": f"RSA {request['size']}", "ECC": f"ECC {request['curve']}"}.get(request["type"], request["type"])
 
 
-def public_bytes(public_key) -> bytes:
-    """Return the DER of the SubjectPublicKeyInfo: two keys are the same when these bytes are."""
+def public_bytes(public_key: PublicKeyTypes) -> bytes:
+    """Return the SubjectPublicKeyInfo of a key in DER: two keys are the same when these bytes are."""
     return public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def public_pem(public_key) -> bytes:
-    """Return the same in PEM, to be told."""
+def public_pem(public_key: PublicKeyTypes) -> bytes:
+    """Return the SubjectPublicKeyInfo of a key in PEM."""
     return public_key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

@@ -2,12 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Renewal: whether a certificate is due, and why."""
+"""Renewal: whether a certificate is due, and why. Each reason for which one can be due is written here."""
 
 from __future__ import annotations
 
 import datetime
 import hashlib
+import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after, not_before
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import check_chain, parse_chain
@@ -18,11 +19,31 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 
-# The share of the lifetime that has to be left, where the request does not say.
-DEFAULT = 1 / 3
-DEFAULT_OF_SHORT = 1 / 2
-SHORT = datetime.timedelta(days=10)
+if t.TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+# The share of the lifetime that is left when a certificate becomes due, where the request does not say.
+DEFAULT_SHARE = 1 / 3
+DEFAULT_SHARE_OF_SHORT = 1 / 2
+SHORT_LIFETIME = datetime.timedelta(days=10)
+
+NO_CERTIFICATE = "there is no certificate yet"
+NO_KEY = "its private key is missing"
+FORCED = "certificate_force is set"
+INSPECTED = "its disk is inspected"
+
+
+class Installed(t.NamedTuple):
+    """A certificate on a host, as far as it is there. Key and chain are in PEM."""
+
+    key: bytes | None
+    chain: bytes | None
+    issuer: str | None = None  # as the inventory names it; None for a pair that was adopted
+    passphrase: bytes | None = None
+    exposed: str | None = None  # why others may know the key, as why_exposed() said when it was adopted
 
 
 def renewal_time(
@@ -32,77 +53,101 @@ def renewal_time(
     seed: str,
     advised: datetime.datetime | None = None,
 ) -> datetime.datetime:
-    """Return the moment from which a certificate that lives from *start* to *end* is due.
+    """Return the date from which a certificate that is valid from *start* to *end* is due.
 
-    *renew_before* is what has to be left: a share of the lifetime (C(0.25)) or a duration (C(2592000s)). By default,
-    and for a duration that is no shorter than the lifetime, a third of the lifetime, or half of it for certificates that live
-    less than 10 days. *seed* (host and name) spreads
-    the renewals of a fleet over a thirtieth of the lifetime before that moment, the same for each run. Where the CA *advised* an
-    instant (RFC 9773), which spreads them as well, that one takes its place; but nothing that a CA says is later than that moment.
+    renew_before: what has to be left, as a share of the lifetime (C(0.25)) or a duration (C(2592000s)). By default, and for a duration
+    that is not shorter than the lifetime, it is a third of the lifetime, or half of it if that is less than 10 days.
+    seed: host and name. It spreads the renewals of a fleet over a thirtieth of the lifetime before that date, the same for each run.
+    advised: the date that the CA suggests (RFC 9773). It takes the place of the spread date. A later one than the latest is ignored.
     """
     lifetime = end - start
-    latest = end - _left(renew_before, lifetime)
+    latest = end - _required_rest(renew_before, lifetime)
     spread = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big") / 2**32
     chosen = latest - lifetime / 30 * spread if advised is None else min(advised, latest)
     return max(start, chosen)
 
 
 def why_renew(
-    key: bytes | None,
-    chain: bytes | None,
-    issuer: str | None,
-    wanted: dict,
+    installed: Installed | None,
+    request: Request,
     now: datetime.datetime,
-    roots: list | None = None,
-    passphrase: bytes | None = None,
+    roots: list[x509.Certificate] | None = None,
+    is_forced: bool = False,
 ) -> str | None:
-    """Say why the certificate in *chain* with the private *key* (both PEM) is due, or return None while it is not.
+    """Return why the certificate on a host is due, or None while it is not.
 
-    It is due when certificate_install would refuse it, when the request wants another key or issuer, when less of its lifetime is
-    left than it should be, or when the CA wants it renewed. *wanted* is a complete request with names in their normal form; its
-    C(renewals) are what CAs said, by serial number: C(at) an instant, and the C(reason).
+    It is due when there is none, when the user says so, when certificate_install would refuse it, when the request has another key or
+    issuer, when less of its lifetime is left than has to be, when the CA advises it, or when others may know its key.
+
+    request: complete, with names in their normal form. Its C(renewals) are what CAs advised, by serial number: the date C(at), and the
+    C(reason).
     """
-    if chain is None:
-        return "there is no certificate yet"
-    if key is None:
-        return "its private key is missing"
+    if installed is None:
+        return NO_CERTIFICATE
+    if is_forced:
+        return FORCED
+    if installed.chain is None:
+        return NO_CERTIFICATE
+    if installed.key is None:
+        return NO_KEY
     try:
-        certificates = parse_chain(chain)
-        public_key = load_key(key, "its private key file", passphrase).public_key()
+        chain = parse_chain(installed.chain)
+        public_key = load_key(installed.key, "its private key file", installed.passphrase).public_key()
     except TlsError as error:
         return str(error)
-    return why_replace(certificates, public_key, issuer, wanted, now, roots)
+    return why_replace(chain, public_key, installed.issuer, request, now, roots) or installed.exposed
 
 
 def why_replace(
-    chain: list, public_key, issuer: str | None, wanted: dict, now: datetime.datetime, roots: list | None = None
+    chain: list[x509.Certificate],
+    public_key: PublicKeyTypes,
+    issuer: str | None,
+    request: Request,
+    now: datetime.datetime,
+    roots: list[x509.Certificate] | None = None,
 ) -> str | None:
-    """Say why a chain that is installed beside *public_key*, or served, is due, or return None while it is not."""
+    """Return why a chain that is installed beside *public_key*, or served, is due, or None while it is not."""
     try:
-        check_chain(chain, public_key, wanted["domains"], now, roots, wanted.get("allowed_domains") or ())
+        check_chain(chain, public_key, request["domains"], now, roots, request.get("allowed_domains") or ())
     except TlsError as error:
         return str(error)
-    if describe_key(public_key) != describe_requested_key(wanted):
-        return f"its key is {describe_key(public_key)}, and {describe_requested_key(wanted)} is wanted"
-    if issuer is not None and issuer != wanted["issuer"]:
-        return f"it was issued by {issuer}, and {wanted['issuer']} is wanted"
+    kind, requested_kind = describe_key(public_key), describe_requested_key(request)
+    if kind != requested_kind:
+        return f"its key is {kind}, and {requested_kind} is wanted"
+    if issuer is not None and issuer != request["issuer"]:
+        return f"it was issued by {issuer}, and {request['issuer']} is wanted"
     start, end = not_before(chain[0]), not_after(chain[0])
-    said = (wanted.get("renewals") or {}).get(f"{chain[0].serial_number:x}")
-    advised = parse_date(said["at"]) if said else None
-    seed = f"{wanted.get('host')}/{wanted['name']}"
-    if now >= renewal_time(start, end, wanted.get("renew_before"), seed, advised):
-        if advised is not None and now >= advised:
-            return said["reason"]
-        return f"it expires on {format_date(end)}, and {(end - now) / (end - start):.0%} of its lifetime is left"
-    return None
+    advice = (request.get("renewals") or {}).get(f"{chain[0].serial_number:x}")
+    advised = parse_date(advice["at"]) if advice else None
+    seed = f"{request.get('host')}/{request['name']}"
+    if now < renewal_time(start, end, request.get("renew_before"), seed, advised):
+        return None
+    if advice and advised is not None and now >= advised:
+        return advice["reason"]
+    return f"it expires on {format_date(end)}, and {(end - now) / (end - start):.0%} of its lifetime is left"
 
 
-def _left(renew_before: str | None, lifetime: datetime.timedelta) -> datetime.timedelta:
-    """Return what has to be left of a certificate of this lifetime; as long as it, and it would be due for ever."""
+def why_due_regardless(is_forced: bool, is_inspected: bool) -> str | None:
+    """Return why all certificates of a host are due, whatever they are like, or None where the user does not say so."""
+    if is_inspected:
+        return INSPECTED
+    return FORCED if is_forced else None
+
+
+def why_exposed(path: str, mode: int, allowed_mode: int) -> str | None:
+    """Return why others may know the key in a file with this mode, or None where its mode is within the allowed one."""
+    return f"its key could be read by others in {path} (mode {mode:04o})" if mode & 0o077 & ~allowed_mode else None
+
+
+def _required_rest(renew_before: str | None, lifetime: datetime.timedelta) -> datetime.timedelta:
+    """Return the remaining lifetime at which a certificate is due.
+
+    A duration as long as the lifetime is ignored: the certificate would always be due.
+    """
     if renew_before and renew_before.endswith("s"):
-        wanted = datetime.timedelta(seconds=int(renew_before[:-1]))
-        if wanted < lifetime:
-            return wanted
+        rest = datetime.timedelta(seconds=int(renew_before[:-1]))
+        if rest < lifetime:
+            return rest
     elif renew_before:
         return lifetime * float(renew_before)
-    return lifetime * (DEFAULT_OF_SHORT if lifetime < SHORT else DEFAULT)
+    return lifetime * (DEFAULT_SHARE_OF_SHORT if lifetime < SHORT_LIFETIME else DEFAULT_SHARE)

@@ -34,7 +34,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
     public_bytes,
     write_key,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_renew
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import Installed, why_renew
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
@@ -89,8 +89,8 @@ def adopt(module, store, wanted, now, roots, oldest):
         told = tell_of_adoption(store, paths, pair, f"would be adopted for {wanted['name']}")
         if pair is None:
             return together(told, look(module, store, wanted, now, roots, oldest))
-        reason = why_renew(pair.key, to_pem(pair.chain), None, wanted, now, roots) or pair.exposed
-        reason = "it is forced" if module.params["force"] else reason
+        installed = Installed(pair.key, to_pem(pair.chain), exposed=pair.exposed)
+        reason = why_renew(installed, wanted, now, roots, module.params["force"])
         return together(told, {"due": True, "reason": reason, "diff": due(reason)} if reason else {"due": False})
     with store.lock():
         version = take_in(store, wanted)
@@ -204,8 +204,7 @@ def why_due(store, wanted, now, roots, force):
     current = store.current()
     if current is not None and not force:
         store.check_private(current, wanted)
-    reason = store.why_renew(current, wanted, now, roots)
-    return "it is forced" if force and current is not None else reason
+    return store.why_renew(current, wanted, now, roots, force)
 
 
 def not_due(module, store, wanted, now, roots, oldest):

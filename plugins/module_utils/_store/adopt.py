@@ -18,6 +18,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import common_name, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import is_signed_by, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_key, public_bytes
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_exposed
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import ADOPTED, key_mode
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store, user_id
@@ -204,8 +205,7 @@ def _is_root(certificate) -> bool:
 
 
 def _why_exposed(path: str, found: os.stat_result, request: dict) -> str | None:
-    mode = stat.S_IMODE(found.st_mode)
-    return f"its key could be read by others in {path} (mode {mode:04o})" if mode & 0o077 & ~key_mode(request) else None
+    return why_exposed(path, stat.S_IMODE(found.st_mode), key_mode(request))
 
 
 def _user_name(uid: int) -> str:

@@ -22,9 +22,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
     names_of,
     parse_chain,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_renew
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import Installed, why_renew
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import key_mode
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request, key_mode
 from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions, number
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     create_file,
@@ -77,28 +77,34 @@ class Store(Versions):
         with locked(os.path.join(self.path, "lock")):
             yield
 
-    def why_renew(self, version: str | None, wanted: dict, now: datetime.datetime, roots: list | None) -> str | None:
+    def why_renew(
+        self,
+        version: str | None,
+        wanted: Request,
+        now: datetime.datetime,
+        roots: list | None,
+        is_forced: bool = False,
+    ) -> str | None:
         """Say why this version does not do, or return None when it does."""
-        if version is None:
-            return "there is no certificate yet"
+        return why_renew(self.installed(version) if version else None, wanted, now, roots, is_forced)
+
+    def installed(self, version: str) -> Installed:
+        """Return what there is of a version."""
         issuer = self.file(version, "issuer")
-        reason = why_renew(
-            self.file(version, "privkey.pem"),
-            self.file(version, "fullchain.pem"),
-            issuer.decode(errors="replace").strip() if issuer is not None else None,
-            wanted,
-            now,
-            roots,
-            self.passphrase(version),
+        return Installed(
+            key=self.file(version, "privkey.pem"),
+            chain=self.file(version, "fullchain.pem"),
+            issuer=issuer.decode(errors="replace").strip() if issuer is not None else None,
+            passphrase=self.passphrase(version),
+            exposed=self.why_exposed(version),
         )
-        return reason or self.why_exposed(version)
 
     def why_exposed(self, version: str) -> str | None:
         """Say why others may know the key of a version that was made by hand, or return None where they do not."""
         exposed = self.file(version, "exposed")
         return exposed.decode(errors="replace") if exposed is not None else None
 
-    def ready(self, wanted: dict, now: datetime.datetime, roots: list | None) -> str | None:
+    def ready(self, wanted: Request, now: datetime.datetime, roots: list | None) -> str | None:
         """Return what a run that was killed left ready: a newer version than the current one, or C(next) with its chain."""
         current = self.current()
         newer = [version for version in self.versions() if current is None or number(version) > number(current)]
@@ -116,7 +122,7 @@ class Store(Versions):
                 return version
         return None
 
-    def check_private(self, version: str, request: dict) -> None:
+    def check_private(self, version: str, request: Request) -> None:
         """Make sure that nobody but those whom the request names can read the private key of a version."""
         path = os.path.join(self.path, version, "privkey.pem")
         try:
@@ -131,14 +137,14 @@ class Store(Versions):
                 f"Have a new key made with certificate_force: true, or run chmod {request['mode']} on it if nobody else was on this host"
             )
 
-    def prepare(self, files: dict[str, bytes], request: dict) -> None:
+    def prepare(self, files: dict[str, bytes], request: Request) -> None:
         """Put a new key and its request into C(next), in one rename, in the place of what was waiting there."""
         with self._staged("next", files, request) as staged:
             self.discard("next")
             os.rename(staged, self.next)
         sync_folder(self.path)
 
-    def add(self, files: dict[str, bytes], request: dict) -> str:
+    def add(self, files: dict[str, bytes], request: Request) -> str:
         """Make files a version, in one rename; return its name."""
         version = self._new_version()
         with self._staged(version, files, request) as staged:
@@ -147,13 +153,13 @@ class Store(Versions):
         sync_folder(self.path)
         return version
 
-    def complete(self, chain: list, request: dict) -> str:
+    def complete(self, chain: list, request: Request) -> str:
         """Put the chain beside the key in C(next), and make both a version; return its name."""
         for name, certificates in (("cert.pem", chain[:1]), ("chain.pem", chain[1:]), ("fullchain.pem", chain)):
             put_file(os.path.join(self.next, name), to_pem(certificates), *_attributes(name, request))
         return self.promote(request)
 
-    def promote(self, request: dict) -> str:
+    def promote(self, request: Request) -> str:
         """Make C(next), which is complete, a version; return its name."""
         version = self._new_version()
         for name in os.listdir(self.next):
@@ -182,7 +188,7 @@ class Store(Versions):
             sync_folder(self.path)
 
     # not a parser: it reads what the collection has made or checked
-    def begin_trial(self, version: str, request: dict) -> None:
+    def begin_trial(self, version: str, request: Request) -> None:
         """Write down, before a version is switched to, what to go back to if the command of the request refuses it."""
         trial = {"version": version, "before": self.current(), "links": self.links(request)}
         replace_file(self.trial, json.dumps(trial).encode())
@@ -257,7 +263,7 @@ class Store(Versions):
             sync_folder(os.path.dirname(self.path))
             remove_folder(self.gone)
 
-    def sweep(self, request: dict) -> None:
+    def sweep(self, request: Request) -> None:
         """Remove what killed runs left half made."""
         for path in self.left_over(request):
             if os.path.isdir(path) and not os.path.islink(path):
@@ -265,13 +271,13 @@ class Store(Versions):
             else:
                 os.unlink(path)
 
-    def left_over(self, request: dict) -> list[str]:
+    def left_over(self, request: Request) -> list[str]:
         """Return what killed runs left half made: hidden folders and files, and links without their final name."""
         hidden = [os.path.join(self.path, name) for name in os.listdir(self.path) if name.startswith(".")]
         links = filter(os.path.islink, map(link_beside, request["links"]))
         return [*hidden, *links, *filter(os.path.isdir, [self.gone])]
 
-    def unsettled(self, version: str, request: dict) -> list[str]:
+    def unsettled(self, version: str, request: Request) -> list[str]:
         """Return the paths around a version that are not as the request wants them.
 
         These are its links, the files of the private key and its passphrase, and what killed runs have left.
@@ -280,7 +286,7 @@ class Store(Versions):
         trial = [self.trial] if os.path.lexists(self.trial) else []
         return [*paths, *self._open(version, request), *trial, *self.left_over(request)]
 
-    def check_links(self, request: dict) -> None:
+    def check_links(self, request: Request) -> None:
         """Make sure that settle() takes the place of nothing but symbolic links."""
         for path in request["links"]:
             self.check_outside(path, "links")
@@ -296,7 +302,7 @@ class Store(Versions):
         if os.path.commonpath([path, os.path.dirname(self.path)]) == os.path.dirname(self.path):
             raise TlsError(f"{option}: {path} lies among the certificates themselves; choose a path outside")
 
-    def settle(self, version: str, request: dict) -> None:
+    def settle(self, version: str, request: Request) -> None:
         """Make what unsettled() names as the request wants it."""
         self.sweep(request)
         for path, file in request["links"].items():
@@ -305,7 +311,7 @@ class Store(Versions):
         for path in self._open(version, request):
             set_attributes(path, *_attributes(os.path.basename(path), request))
 
-    def links(self, request: dict) -> dict[str, str | None]:
+    def links(self, request: Request) -> dict[str, str | None]:
         """Return where the links of a request lead, None for those that are not there; for restore_links()."""
         return {path: os.readlink(path) if os.path.islink(path) else None for path in request["links"]}
 
@@ -317,7 +323,7 @@ class Store(Versions):
             elif os.path.islink(path):
                 os.unlink(path)
 
-    def unlink(self, request: dict) -> None:
+    def unlink(self, request: Request) -> None:
         """Remove the links of a request that lead here."""
         for path, file in request["links"].items():
             if self.is_linked(path, file):
@@ -332,7 +338,7 @@ class Store(Versions):
         """Say whether a path is a link to that file of whatever version is in use."""
         return os.path.islink(path) and os.readlink(path) == self.leading(file)
 
-    def _open(self, version: str, request: dict) -> list[str]:
+    def _open(self, version: str, request: Request) -> list[str]:
         """Return the files of a private key and its passphrase that do not have the mode and owner that they are to have."""
         paths = [os.path.join(self.path, version, name) for name in ("privkey.pem", "passphrase")]
         return [path for path in paths if not _attributes_are_right(path, request)]
@@ -358,7 +364,7 @@ class Store(Versions):
         return f"v{max([number(name) for name in self.versions()], default=0) + 1:04d}"
 
     @contextlib.contextmanager
-    def _staged(self, name: str, files: dict[str, bytes], request: dict):
+    def _staged(self, name: str, files: dict[str, bytes], request: Request):
         """Put files into a hidden folder, for whoever renames it to *name*."""
         staged = self._hidden(name)
         os.mkdir(staged, 0o700)
@@ -382,7 +388,7 @@ def _not_ours(path: str) -> str:
     )
 
 
-def _attributes(name: str, request: dict) -> tuple[int, int, int]:
+def _attributes(name: str, request: Request) -> tuple[int, int, int]:
     """Return mode, owner and group of a file: the key is for those whom the request names, its passphrase for root, the rest for all."""
     if name == "passphrase":
         return 0o600, os.geteuid(), -1
@@ -391,7 +397,7 @@ def _attributes(name: str, request: dict) -> tuple[int, int, int]:
     return key_mode(request), user_id(request.get("owner")), group_id(request.get("group"))
 
 
-def _attributes_are_right(path: str, request: dict) -> bool:
+def _attributes_are_right(path: str, request: Request) -> bool:
     mode, owner, group = _attributes(os.path.basename(path), request)
     try:
         found = os.lstat(path)

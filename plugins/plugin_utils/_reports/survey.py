@@ -22,7 +22,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
     names_of,
     parse_chain,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_replace
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_due_regardless, why_replace
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
@@ -99,8 +99,9 @@ def survey_hosts(
         try:
             variables = variables_of(host)
             found = endpoints_of_host(host, variables, issuers)
-            if found and (inspect or _is_true(variables.get("certificate_force"))):
-                findings.append(Finding(host, "due", "its disk is inspected" if inspect else "it is forced"))
+            reason = why_due_regardless(_is_true(variables.get("certificate_force")), inspect) if found else None
+            if reason:
+                findings.append(Finding(host, "due", reason))
             waiting += found
         except TlsError as error:
             findings.append(Finding(host, "unknown", str(error)))

@@ -223,7 +223,7 @@ def test_check_mode_says_it_all_and_writes_nothing(host):
     host.install(chain)
     host.renew()
     before = host.picture()
-    assert host.ask(check=True, force=True)["reason"] == "it is forced"
+    assert host.ask(check=True, force=True)["reason"] == "certificate_force is set"
     assert host.install(check=True, state="previous")["msg"] == "v0001 of web is in use again"
     assert host.install(check=True, state="absent")["msg"] == f"{host.path} is removed"
     assert host.picture() == before
@@ -427,7 +427,7 @@ def test_a_key_that_others_could_read_is_not_kept(host):
 def test_force_makes_it_due_whatever_its_state_is(host):
     host.renew()
     asked = host.ask(force=True)
-    assert (asked["changed"], asked["due"], asked["reason"]) == (True, True, "it is forced")
+    assert (asked["changed"], asked["due"], asked["reason"]) == (True, True, "certificate_force is set")
     again = host.ask(force=True)
     assert (again["changed"], again["csr"]) == (False, asked["csr"])
 
@@ -1056,7 +1056,7 @@ def test_a_pair_made_by_hand_is_adopted_once_and_renewed_when_it_is_due(host, by
         ({}, {"domains": NAMES[:1]}, "the certificate covers example.org, which nobody asked for"),
         ({}, {"type": "RSA"}, "its key is ECC secp256r1, and RSA 2048 is wanted"),
         ({}, {"roots": Authority("Other Root").pem.decode()}, "the chain ends at Module Root CA, which is not a root of the issuer"),
-        ({}, {"force": True}, "it is forced"),
+        ({}, {"force": True}, "certificate_force is set"),
     ],
 )  # fmt: skip
 def test_what_is_adopted_may_be_due_at_once_and_check_mode_knows(host, by_hand, tmp_path, made, request_, reason):

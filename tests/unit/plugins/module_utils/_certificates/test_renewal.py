@@ -12,7 +12,13 @@ import re
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import renewal_time, why_renew
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import (
+    Installed,
+    renewal_time,
+    why_due_regardless,
+    why_exposed,
+    why_renew,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import normal_renew_before
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, key_pem, some_key
@@ -25,8 +31,8 @@ except ImportError:  # the oldest and the newest Debian are asked without it
 
 SECOND = datetime.timedelta(seconds=1)
 NAMES = ["www.example.org"]
-WANTED = {"name": "web", "host": "web1", "domains": NAMES, "issuer": "local", "type": "ECC", "curve": "secp256r1"}
-WANTED = {**WANTED, "size": 2048, "renew_before": None}
+REQUEST = {"name": "web", "host": "web1", "domains": NAMES, "issuer": "local", "type": "ECC", "curve": "secp256r1"}
+REQUEST = {**REQUEST, "size": 2048, "renew_before": None}
 ROOT = Authority()
 KEY = some_key()
 KEY_PEM = key_pem(KEY)
@@ -40,10 +46,11 @@ def normal(renew_before):
     return normal_renew_before(renew_before) if renew_before else renew_before
 
 
-def reason(key=KEY_PEM, chain=PEM, issuer="local", now=NOW, roots=None, **wanted):
+def reason(key=KEY_PEM, chain=PEM, issuer="local", exposed=None, now=NOW, roots=None, forced=False, **options):
     """Return why_renew() for a certificate that lives for 90 days from now."""
-    wanted = {**WANTED, **wanted}
-    return why_renew(key, chain, issuer, {**wanted, "renew_before": normal(wanted["renew_before"])}, now, roots)
+    request = {**REQUEST, **options}
+    request["renew_before"] = normal(request["renew_before"])
+    return why_renew(Installed(key, chain, issuer, exposed=exposed), request, now, roots, forced)
 
 
 def bounds(lifetime, left):
@@ -181,6 +188,38 @@ def test_a_certificate_that_has_expired_is_due_whatever_is_left_to_be(days):
 )
 def test_a_certificate_is_due_for_a_reason(changes, sentence):
     assert reason(**changes) == sentence
+
+
+def test_a_certificate_that_is_not_there_is_due_even_if_it_is_forced():
+    assert why_renew(None, REQUEST, NOW, None, True) == "there is no certificate yet"
+
+
+@pytest.mark.parametrize("chain", [PEM, None, b"garbage"])
+def test_a_certificate_is_due_when_it_is_forced_whatever_it_is_like(chain):
+    assert reason(chain=chain, forced=True) == "certificate_force is set"
+
+
+def test_a_key_that_others_may_know_is_the_last_reason():
+    assert reason(exposed="its key leaked") == "its key leaked"
+    assert reason(exposed="its key leaked", issuer="corporate") == "it was issued by corporate, and local is wanted"
+
+
+@pytest.mark.parametrize(
+    ("forced", "inspected", "sentence"),
+    [
+        (False, False, None),
+        (True, False, "certificate_force is set"),
+        (False, True, "its disk is inspected"),
+        (True, True, "its disk is inspected"),
+    ],
+)
+def test_a_host_is_due_when_the_user_says_so(forced, inspected, sentence):
+    assert why_due_regardless(forced, inspected) == sentence
+
+
+def test_a_key_is_exposed_by_a_mode_beyond_the_one_that_is_allowed():
+    assert why_exposed("/etc/key.pem", 0o640, 0o640) is None
+    assert why_exposed("/etc/key.pem", 0o644, 0o640) == "its key could be read by others in /etc/key.pem (mode 0644)"
 
 
 def test_a_certificate_of_an_issuer_that_was_not_noted_is_kept():

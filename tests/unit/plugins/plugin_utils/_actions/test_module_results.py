@@ -13,7 +13,13 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_resu
 
 
 def test_an_answer_that_makes_sense_is_taken_as_it_is():
-    answer = {"changed": True, "due": True, "reason": "it is forced", "csr": "-----BEGIN", "invocation": {"a": 1}}
+    answer = {
+        "changed": True,
+        "due": True,
+        "reason": "certificate_force is set",
+        "csr": "-----BEGIN",
+        "invocation": {"a": 1},
+    }
     assert validated_result("certificate_request", answer) == answer
 
 

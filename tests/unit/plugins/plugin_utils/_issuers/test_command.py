@@ -33,7 +33,7 @@ WANTED = {
     "curve": "secp256r1",
     "lifetime": "9d",
     "allowed_domains": [],
-    "reason": "it is forced",
+    "reason": "certificate_force is set",
     "challenge_password": "correct horse",
     "mode": "0640",
 }
@@ -104,7 +104,7 @@ def test_a_program_is_told_what_is_asked_for_and_nothing_that_is_secret(run, tmp
         'EVERGREEN_NAMES=["www.example.org", "xn--bcher-kva.example"]',
         (
             'EVERGREEN_REQUEST={"name": "www", "domains": ["www.example.org", "xn--bcher-kva.example"], "host": "web1", '
-            '"reason": "it is forced", "type": "ECC", "size": 2048, "curve": "secp256r1", "lifetime": "9d"}'
+            '"reason": "certificate_force is set", "type": "ECC", "size": 2048, "curve": "secp256r1", "lifetime": "9d"}'
         ),
     ]
 

@@ -415,8 +415,8 @@ def test_a_host_without_any_variables_has_nothing_to_serve():
     [
         ({}, False, [""]),
         ({}, "no", [""]),
-        ({}, True, ["it is forced", ""]),
-        ({}, "yes", ["it is forced", ""]),
+        ({}, True, ["certificate_force is set", ""]),
+        ({}, "yes", ["certificate_force is set", ""]),
         ({"inspect": True}, False, ["its disk is inspected", ""]),
         ({"inspect": True}, True, ["its disk is inspected", ""]),
     ],
@@ -473,8 +473,8 @@ FINDINGS = [
 
 
 def test_the_hosts_that_answered_are_renewed_first_in_an_order_that_changes_with_the_lot():
-    findings = [Finding(f"web{number}", "due", "it is forced") for number in range(9)]
-    findings += [Finding("silent", "unknown", "no answer"), Finding("silent", "due", "it is forced")]
+    findings = [Finding(f"web{number}", "due", "certificate_force is set") for number in range(9)]
+    findings += [Finding("silent", "unknown", "no answer"), Finding("silent", "due", "certificate_force is set")]
     findings += [Finding("fine", "fine", ""), Finding("web3", "fine", "")]
     first = renewal_order(findings, "2026-11-21")
     assert first == renewal_order(list(reversed(findings)), "2026-11-21")

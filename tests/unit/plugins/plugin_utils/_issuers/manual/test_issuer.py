@@ -209,7 +209,7 @@ class Tagged(str):
 
 def test_texts_of_ansible_are_texts(desk):
     desk.settings["asked_by"] = Tagged("Web team")
-    desk.ask(reason=Tagged("it is forced"), domains=[Tagged(name) for name in NAMES])
+    desk.ask(reason=Tagged("certificate_force is set"), domains=[Tagged(name) for name in NAMES])
     assert yaml.safe_load((desk.outbox / "www_web1.yml").read_text(encoding="utf-8"))["asked_by"] == "Web team"
 
 
