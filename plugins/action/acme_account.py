@@ -22,7 +22,7 @@ class ActionModule(TlsAction):
         "change_key": {"type": "bool", "default": False},
     }
 
-    def decide(self, arguments, task_vars):
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         name = arguments["issuer"]
         issuer = open_issuer(name, arguments["issuers"])
         if not isinstance(issuer, Acme):

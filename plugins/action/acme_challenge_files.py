@@ -18,5 +18,5 @@ class ActionModule(TlsAction):
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     }
 
-    def decide(self, arguments, task_vars):
-        return self.visit("acme_challenge_files", arguments, task_vars)
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        return await self.run_module_or_raise("acme_challenge_files", arguments, task_vars)

@@ -7,10 +7,11 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Background
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
     OBTAIN_ARGUMENTS,
     SHOWN_BY_ANSIBLE,
-    ChainAction,
+    PerRequestAction,
     diffs_and_warnings,
     orders_at_once,
 )
@@ -27,18 +28,18 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry im
 )
 
 
-class ActionModule(ChainAction):
+class ActionModule(PerRequestAction):
     """Walk each request whose hosts show files through certificate_request, and begin its order if it is due."""
 
     STEPS = ("certificate_request",)
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = OBTAIN_ARGUMENTS
 
-    def decide(self, arguments, task_vars):
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         check_distinct_requests(arguments["requests"])
         requests = [one for one in arguments["requests"] if hosts_answer(one, arguments["issuers"], "webroot")]
         if self._task.check_mode:
             return {"changed": False, "places": [], "msg": "nothing is ordered in check mode"}
-        result = self.each(
+        result = self.run_requests(
             requests,
             lambda request: self._begin(request, arguments, task_vars),
             at_once=orders_at_once(arguments, task_vars),
@@ -47,40 +48,43 @@ class ActionModule(ChainAction):
         places = [place for certificate in certificates for place in certificate.get("places", [])]
         return {
             "changed": result["changed"],
-            "places": _together(places),
+            "places": _merged_places(places),
             "msg": " · ".join(f"{one['name']}: {one['msg']}" for one in certificates) or "no certificate needs files",
             **{key: result[key] for key in SHOWN_BY_ANSIBLE if key in result},
         }
 
-    def _begin(self, request, arguments, task_vars):
+    async def _begin(
+        self, request: dict[str, t.Any], arguments: dict[str, t.Any], task_vars: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
         """Return what became of the order of a request. What fails here, fails again for whoever obtains the certificate, and is told there."""
         place = {"request": request, "directory": arguments["directory"], "issuers": arguments["issuers"]}
-        asked = self.step("certificate_request", {**place, "force": arguments["force"]}, task_vars)
+        asked = await self.run_step("certificate_request", {**place, "force": arguments["force"]}, task_vars)
         result = {"changed": bool(asked.get("changed")), **diffs_and_warnings([asked])}
         if asked.get("failed") or not asked.get("due") or "ready" in asked:
             return {**result, "msg": asked.get("msg", "it is not due")}
         try:
-            places = self._begun(request, arguments["issuers"], asked, task_vars.get("inventory_hostname", ""))
+            places = await self._begun(request, arguments["issuers"], asked, task_vars.get("inventory_hostname", ""))
         except (TlsError, OSError) as error:
             return {**result, "msg": str(error)}
         files = ", ".join(f"{one['host']} has to show {len(one['files'])} files" for one in places)
         return {**result, "msg": files or "there is nothing to show", "places": places}
 
     # not a parser: it only passes on foreign input
-    def _begun(self, request, issuers, asked, host):
+    async def _begun(
+        self, request: dict[str, t.Any], issuers: dict[str, t.Any], asked: dict[str, t.Any], host: str
+    ) -> list[dict[str, t.Any]]:
         wanted = complete_request(request)
         check_request_for_issuer(wanted, issuers)
         csr = (asked.get("csr") or "").encode(errors="replace")  # of a host, and so it may hold halves of characters
         issuer = open_issuer(wanted["issuer"], issuers)
         if not isinstance(issuer, AcmeIssuer):
             return []
-        with self.aside():
-            return begin_once(issuer, wanted, csr, host, asked.get("in_use"))
+        return await Background(lambda: begin_once(issuer, wanted, csr, host, asked.get("in_use")))
 
 
-def _together(places):
+def _merged_places(places: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
     """Return places with the files of all requests that have them there."""
-    files = {}
+    files: dict[tuple[str, str], dict[str, str]] = {}
     for place in places:
         files.setdefault((place["host"], place["path"]), {}).update(place["files"])
     return [{"host": host, "path": path, "files": found} for (host, path), found in files.items()]

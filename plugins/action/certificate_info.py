@@ -18,6 +18,6 @@ class ActionModule(TlsAction):
         "name": {"type": "str"},
     }
 
-    def decide(self, arguments, task_vars):
-        told = self.visit("certificate_info", self._task.args, task_vars)
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        told = await self.run_module_or_raise("certificate_info", self._task.args, task_vars)
         return describe_installed(told)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
@@ -13,6 +13,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Background
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import (
     PLAIN,
@@ -47,7 +48,7 @@ class ActionModule(TlsAction):
     }
 
     # not a parser: it only passes on foreign input
-    def decide(self, arguments, task_vars):
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         wanted = complete_request(arguments["request"])
         check_request_for_issuer(wanted, arguments["issuers"])
         issuer = open_issuer(wanted["issuer"], arguments["issuers"])
@@ -64,8 +65,8 @@ class ActionModule(TlsAction):
         if not arguments["csr"]:
             raise TlsError(f"there is no signing request for {what}; pass the csr that certificate_request returned")
         # Issuers that say so have all that they share with other runs under locks, and so with other requests of this one.
-        with self.aside() if isinstance(issuer, AcmeIssuer) else contextlib.nullcontext():
-            issued = issue_once(issuer, wanted, csr, host, arguments["in_use"], told)
+        issue = functools.partial(issue_once, issuer, wanted, csr, host, arguments["in_use"], told)
+        issued = await Background(issue) if isinstance(issuer, AcmeIssuer) else issue()
         if isinstance(issued, Pending):
             return self._waits(issued, issuer, arguments)
         return {

@@ -8,10 +8,11 @@ import contextlib
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Barrier, Worker
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
     OBTAIN_ARGUMENTS,
     SHOWN_BY_ANSIBLE,
-    ChainAction,
+    PerRequestAction,
     diffs_and_warnings,
     orders_at_once,
 )
@@ -24,7 +25,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_h
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS, open_issuer
 
 
-class ActionModule(ChainAction):
+class ActionModule(PerRequestAction):
     """Walk each request of a host through certificate_request, certificate_issue and certificate_install, as far as it is due.
 
     Where it is told what the firewall and nginx are to be like, the host is made ready for that in the same trips.
@@ -37,12 +38,12 @@ class ActionModule(ChainAction):
         "nginx": {"type": "dict"},
     }
 
-    def decide(self, arguments, task_vars):
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         check_distinct_requests(arguments["requests"])
         withdrawn = self._withdrawn(arguments, task_vars.get("inventory_hostname", ""))
-        self._parts = {}
+        self._parts: dict[str, dict[str, t.Any]] = {}
         before, after = self._beside(arguments, task_vars)
-        result = self.each(
+        result = self.run_requests(
             [*arguments["requests"], *withdrawn],
             lambda request: self._obtain(request, arguments, task_vars),
             at_once=orders_at_once(arguments, task_vars),
@@ -51,34 +52,36 @@ class ActionModule(ChainAction):
         )
         return with_parts(result, self._parts) if before or after else result
 
-    def _beside(self, arguments, task_vars):
+    def _beside(
+        self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]
+    ) -> tuple[list[Worker[None]], list[Worker[None]]]:
         """Return what is done on the host beside its requests: what they wait for, and what has to see all certificates installed."""
         firewall, nginx = arguments["firewall"], arguments["nginx"]
-        before = [lambda: self._prepare("firewall", "firewall_port", firewall, task_vars)] if firewall else []
+        before = [self._prepare("firewall", "firewall_port", firewall, task_vars)] if firewall else []
         requests, issuers = arguments["requests"], arguments["issuers"]
         is_asked = any(hosts_answer(request, issuers) or has_encrypted_key(request) for request in requests)
         if nginx and is_asked and not self._task.check_mode:  # challenges, or for passphrases
-            before.append(lambda: self._prepare("answers", "nginx_sites", nginx, task_vars))
-        return before, [lambda: self._finish(nginx, task_vars)] if nginx else []
+            before.append(self._prepare("answers", "nginx_sites", nginx, task_vars))
+        return before, [self._finish(nginx, task_vars)] if nginx else []
 
-    def _prepare(self, part, name, arguments, task_vars):
+    async def _prepare(self, part: str, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> None:
         """Make a part of the host ready, and let the requests go on."""
         # This holds where the host is lost meanwhile.
         self._parts[part] = {"failed": True, "msg": f"{name} is not done"}
-        self._parts[part] = self.step(name, arguments, task_vars)
-        self.company.meet()
+        self._parts[part] = await self.run_step(name, arguments, task_vars)
+        await Barrier()
 
-    def _finish(self, nginx, task_vars):
+    async def _finish(self, nginx: dict[str, t.Any], task_vars: dict[str, t.Any]) -> None:
         """Configure nginx for the certificates that there are then, in the trip by which they are installed."""
-        self.company.meet()
+        await Barrier()
         if not self._obstacle():
-            self._parts["nginx"] = self.perform("evergreen.tls.nginx_sites", nginx, task_vars, is_last=True)
+            self._parts["nginx"] = await self.run_action("evergreen.tls.nginx_sites", nginx, task_vars, is_last=True)
 
-    def _obstacle(self):
+    def _obstacle(self) -> str | None:
         """Return why the host is not ready for any certificate, or nothing."""
         return next((part.get("msg") or "it is not ready" for part in self._parts.values() if part.get("failed")), None)
 
-    def _withdrawn(self, arguments, host):
+    def _withdrawn(self, arguments: dict[str, t.Any], host: str) -> list[dict[str, t.Any]]:
         """Return the requests that wait for people and that the inventory has no longer, to be taken back."""
         known = {request["name"]: request["issuer"] for request in arguments["requests"]}
         requests = []
@@ -94,37 +97,42 @@ class ActionModule(ChainAction):
                 ]
         return requests
 
-    def _obtain(self, request, arguments, task_vars):
+    async def _obtain(
+        self, request: dict[str, t.Any], arguments: dict[str, t.Any], task_vars: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
         place = {"request": request, "directory": arguments["directory"]}
         issuers = {"issuers": arguments["issuers"]}
         if request.get("withdraw"):
             bare = {word: value for word, value in request.items() if word != "withdraw"}
             return _result(
-                [self.step("certificate_request", {**place, **issuers, "request": bare, "withdraw": True}, task_vars)],
+                [
+                    await self.run_step(
+                        "certificate_request", {**place, **issuers, "request": bare, "withdraw": True}, task_vars
+                    )
+                ],
                 "",
             )
-        asked = self.step("certificate_request", {**place, **issuers, "force": arguments["force"]}, task_vars)
+        asked = await self.run_step("certificate_request", {**place, **issuers, "force": arguments["force"]}, task_vars)
         if asked.get("failed") or not (asked.get("due") or "ready" in asked):
             return _result([asked], "it is not due")
         steps, issued = [asked], {}
-        if self.company is not None:
-            self.company.meet()
+        await Barrier()
         obstacle = self._obstacle()
         if obstacle:
             return _result([asked, {"failed": True, "msg": obstacle}], "it is due")
         if "ready" not in asked:
             csr = {word: asked.get(word) for word in ("csr", "in_use", "valid", "reason", "since")}
-            issued = self.step("certificate_issue", {"request": request, **issuers, **csr}, task_vars)
+            issued = await self.run_step("certificate_issue", {"request": request, **issuers, **csr}, task_vars)
             steps.append(issued)
         if issued.get("waiting"):
             return _result(steps, "it waits", issued["waiting"])
         if not issued.get("failed"):
             answer = {"chain": issued.get("chain"), "roots": issued.get("roots")}
-            steps.append(self.step("certificate_install", {**place, **answer}, task_vars))
+            steps.append(await self.run_step("certificate_install", {**place, **answer}, task_vars))
         return _result(steps, "it is due")
 
 
-def with_parts(result, parts):
+def with_parts(result: dict[str, t.Any], parts: dict[str, dict[str, t.Any]]) -> dict[str, t.Any]:
     """Return the result for all requests of a host, with what was done beside them."""
     done = list(parts.values())
     told = {"firewall": parts.get("firewall"), "nginx": parts.get("nginx") or parts.get("answers")}
@@ -149,7 +157,7 @@ def with_parts(result, parts):
     }
 
 
-def _result(steps, otherwise, waiting=None):
+def _result(steps: list[dict[str, t.Any]], otherwise: str, waiting: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
     """Return what became of a request in the steps that were taken for it; *waiting* is what its issuer says of that."""
     asked, last = steps[0], steps[-1]
     said = [last] if last.get("failed") or waiting else steps

@@ -9,7 +9,10 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import ChainAction, diffs_and_warnings
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
+    PerRequestAction,
+    diffs_and_warnings,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct_requests
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
@@ -17,7 +20,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import
 ALL = "all"
 
 
-class ActionModule(ChainAction):
+class ActionModule(PerRequestAction):
     """Have certificates of a host replaced, see that clients get the new ones, and only then have the old ones revoked."""
 
     STEPS = ("certificate_info", "certificate_obtain", "certificate_revoke", "certificate_serve")
@@ -33,19 +36,21 @@ class ActionModule(ChainAction):
         "verify_from": {"type": "str", "choices": ["controller", "host"], "default": "controller"},
     }
 
-    def decide(self, arguments, task_vars):
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         check_distinct_requests(arguments["requests"])
         names = arguments["names"]
         chosen = [request for request in arguments["requests"] if names == [ALL] or request["name"] in names]
         if not chosen:
             return {"changed": False, "msg": f"this host has no request {' or '.join(names)}", "certificates": []}
-        return self.each(chosen, lambda request: self._replace_and_revoke(request, arguments, task_vars))
+        return self.run_requests(chosen, lambda request: self._replace_and_revoke(request, arguments, task_vars))
 
-    def _replace_and_revoke(self, request, arguments, task_vars):
+    async def _replace_and_revoke(
+        self, request: dict[str, t.Any], arguments: dict[str, t.Any], task_vars: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
         host = task_vars.get("inventory_hostname", "")
         records, record = State(os.path.abspath(arguments["records"])), file_name(host, request["name"])
         place = {"directory": arguments["directory"], "name": request["name"]}
-        found = self.step("certificate_info", place, task_vars)
+        found = await self.run_step("certificate_info", place, task_vars)
         if found.get("failed"):
             return {"failed": True, "msg": found["msg"]}
         installed = next(iter(found["certificates"]), {})
@@ -57,7 +62,7 @@ class ActionModule(ChainAction):
         if self._task.check_mode:
             return {"changed": True, "msg": f"would replace {old}, prove that, and have {pending['issuer']} revoke it"}
         records.write(record, pending)
-        steps = self._replace(request, arguments, task_vars, _serial_number(installed) == old)
+        steps = await self._replace(request, arguments, task_vars, _serial_number(installed) == old)
         problem = next((step["msg"] for step in steps if step.get("failed")), None)
         if problem and not arguments["even_if_served"]:
             return {
@@ -68,7 +73,7 @@ class ActionModule(ChainAction):
                 **diffs_and_warnings(steps),
             }
         what = {"issuer": pending["issuer"], "serial_number": old, "reason": arguments["reason"]}
-        steps.append(self.step("certificate_revoke", {**what, "issuers": arguments["issuers"]}, task_vars))
+        steps.append(await self.run_step("certificate_revoke", {**what, "issuers": arguments["issuers"]}, task_vars))
         if not steps[-1].get("failed"):
             records.remove(record)
         return {
@@ -79,22 +84,24 @@ class ActionModule(ChainAction):
             **diffs_and_warnings(steps),
         }
 
-    def _replace(self, request, arguments, task_vars, is_in_use):
+    async def _replace(
+        self, request: dict[str, t.Any], arguments: dict[str, t.Any], task_vars: dict[str, t.Any], is_in_use: bool
+    ) -> list[dict[str, t.Any]]:
         """Have a certificate with a new key issued and installed, unless that is done, and served; return the steps."""
         common = {name: arguments[name] for name in ("directory", "issuers")}
         steps, obtained = [], {}
         if is_in_use:
             wanted = {"requests": [{**request, "reuse_key": False}], "force": True}
-            steps.append(self.step("certificate_obtain", {**wanted, **common}, task_vars))
+            steps.append(await self.run_step("certificate_obtain", {**wanted, **common}, task_vars))
             if steps[-1].get("failed"):
                 return steps
             obtained = steps[-1]
         wanted = {"requests": [request], "obtained": obtained}
         proof = {name: arguments[name] for name in ("timeout", "verify_from")}
-        return [*steps, self.step("certificate_serve", {**wanted, **common, **proof}, task_vars)]
+        return [*steps, await self.run_step("certificate_serve", {**wanted, **common, **proof}, task_vars)]
 
 
-def _described(installed, request):
+def _described(installed: dict[str, t.Any], request: dict[str, t.Any]) -> dict[str, t.Any] | None:
     """Return what has to be known of the certificate in use to have it revoked, or None where there is none."""
     certificate = installed.get("certificate")
     if not certificate:
@@ -103,11 +110,11 @@ def _described(installed, request):
     return {name: certificate[name] for name in ("serial_number", "not_after")} | {"issuer": issuer}
 
 
-def _serial_number(installed):
+def _serial_number(installed: dict[str, t.Any]) -> str | None:
     return (installed.get("certificate") or {}).get("serial_number")
 
 
-def _still_valid(pending):
+def _still_valid(pending: dict[str, t.Any]) -> dict[str, t.Any] | None:
     """Return what an earlier run has left to be revoked, unless that has expired by now."""
     end = parse_date(pending.get("not_after"))
     return pending if end and end > utc_now() else None

@@ -36,7 +36,7 @@ class ActionModule(TlsAction):
     }
 
     # not a parser: it only passes on foreign input
-    def decide(self, arguments, task_vars):
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         request = complete_request(arguments["request"])
         issuers, host = arguments.pop("issuers"), arguments["host"] or task_vars.get("inventory_hostname", "")
         check_request_for_issuer(request, issuers)
@@ -53,9 +53,9 @@ class ActionModule(TlsAction):
             "host": host,
             "renewals": advice(issuer, host, request["name"]) if renewals is None else renewals,
         }
-        result = self._ask_host(arguments, task_vars)
+        result = await self._run_on_host(arguments, task_vars)
         if result.get("missing"):
-            result = self._install(result["missing"], task_vars) or self._ask_host(arguments, task_vars)
+            result = await self._install(result["missing"], task_vars) or await self._run_on_host(arguments, task_vars)
         if (
             isinstance(issuer, PendingIssuer)
             and not (result.get("failed") or result.get("due"))
@@ -65,10 +65,10 @@ class ActionModule(TlsAction):
             result["changed"] = result.get("changed", False) or given_up
         return result
 
-    def _ask_host(self, arguments, task_vars):
+    async def _run_on_host(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Ask the host, and let nothing be issued for one whose clock would refuse it, or have it issued again and again."""
         before = utc_now()
-        result = self.ask("certificate_request", arguments, task_vars)
+        result = await self.run_module("certificate_request", arguments, task_vars)
         if "exposed" in result:
             sentence = (
                 f"{result['exposed']}, and so it is renewed with a new one; from now on only those can read it whom owner, group and "
@@ -83,10 +83,10 @@ class ActionModule(TlsAction):
             raise TlsError(f"nothing is issued by the wrong time: {sentence}", reason=result.get("reason"))
         return {**result, "warnings": [*result.get("warnings", []), sentence]}
 
-    def _install(self, package, task_vars):
+    async def _install(self, package: str, task_vars: dict[str, t.Any]) -> dict[str, t.Any] | None:
         """Install a package on the host; return a result only where that settles the matter."""
         wanted = {"name": package, "state": "present", "update_cache": True}
-        installed = self.perform("ansible.builtin.package", wanted, task_vars)
+        installed = await self.run_action("ansible.builtin.package", wanted, task_vars)
         if installed.get("failed"):
             return {
                 "failed": True,

@@ -25,7 +25,7 @@ class ActionModule(TlsAction):
     }
 
     # not a parser: it only passes on foreign input
-    def decide(self, arguments, task_vars):
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         serial_number = arguments["serial_number"].replace(":", "").lower().lstrip("0")
         if not serial_number or set(serial_number) - set("0123456789abcdef"):
             raise TlsError(

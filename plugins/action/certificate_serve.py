@@ -7,11 +7,14 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import ChainAction, diffs_and_warnings
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
+    PerRequestAction,
+    diffs_and_warnings,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
 
 
-class ActionModule(ChainAction):
+class ActionModule(PerRequestAction):
     """Have each installed certificate of a host served, see it as a client does, and go back where that fails."""
 
     STEPS = ("certificate_export", "certificate_install", "handshake_verify", "nginx_reload")
@@ -25,21 +28,21 @@ class ActionModule(ChainAction):
         "verify_from": {"type": "str", "choices": ["controller", "host"], "default": "controller"},
     }
 
-    def decide(self, arguments, task_vars):
-        def step(name, asked):
-            return self.step(name, asked, task_vars)
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        async def step(name: str, asked: dict[str, t.Any]) -> dict[str, t.Any]:
+            return await self.run_step(name, asked, task_vars)
 
         obtained = Obtained(arguments["obtained"])
 
-        def prove(request):
+        async def prove(request: dict[str, t.Any]) -> dict[str, t.Any]:
             waiting = obtained.pending(request["name"])
             if waiting is None:
-                return Service(request, arguments, step, obtained).prove()
+                return await Service(request, arguments, step, obtained).prove()
             # What is in use meanwhile need be neither for all names nor from the issuer that is wanted.
-            return Service(covered(request, waiting), arguments, step, obtained, waits=True).prove()
+            return await Service(covered(request, waiting), arguments, step, obtained, waits=True).prove()
 
         requests = [request for request in arguments["requests"] if not obtained.is_missing(request["name"])]
-        return self.each(requests, prove, at_once=1)
+        return self.run_requests(requests, prove, at_once=1)
 
 
 RESTARTED = 60  # seconds that a server in Java may need until it listens again
@@ -74,23 +77,30 @@ class Obtained:
 class Service:
     """One installed certificate, until clients are seen to get it, or the version before."""
 
-    def __init__(self, request, arguments, step, obtained, waits=False):
+    def __init__(
+        self,
+        request: dict[str, t.Any],
+        arguments: dict[str, t.Any],
+        step: t.Callable[[str, dict[str, t.Any]], t.Awaitable[dict[str, t.Any]]],
+        obtained: Obtained,
+        waits: bool = False,
+    ) -> None:
         self.request, self.arguments, self.step, self.waits = request, arguments, step, waits
         self.obtained = obtained
-        self.steps = []  # that were taken, for what Ansible shows of them
+        self.steps: list[dict[str, t.Any]] = []  # that were taken, for what Ansible shows of them
 
-    def prove(self):
+    async def prove(self) -> dict[str, t.Any]:
         """Have the installed version served; return what came of it."""
         known = self.obtained.fingerprint(self.request["name"])
         # First of all: a run that is killed leaves to be seen from outside that there is something to do.
-        exported = self._export(self.request)
+        exported = await self._export(self.request)
         is_quiet = not (exported.get("changed") or exported.get("failed"))
         if known and self.arguments["verify_from"] == "controller" and is_quiet:
-            seen = self._look(self.request, known, 0)
+            seen = await self._look(self.request, known, 0)
             if not seen.get("failed") and not seen["problems"]:
                 return {"msg": seen["msg"], **diffs_and_warnings([*self.steps, seen])}
-        presented = self._present(self.request, exported, started=self.arguments["started"])
-        proof = presented if presented.get("failed") or self.waits else self._seen(self.request, presented)
+        presented = await self._present(self.request, exported, started=self.arguments["started"])
+        proof = presented if presented.get("failed") or self.waits else await self._seen(self.request, presented)
         result = {"msg": proof["msg"], "failed": bool(proof.get("failed"))}
         if exported.get("failed") and presented is not exported:
             result["msg"] = f"{exported['msg']}. {result['msg']}"
@@ -101,7 +111,7 @@ class Service:
         is_new = is_new or self.obtained.is_loaded(self.request["name"])
         # What was served already may never have been proved: a run may have been killed right after its reload.
         if result["failed"] and (is_new or proof.get("answered")):
-            sentence, put_back = self._go_back(is_new)
+            sentence, put_back = await self._go_back(is_new)
             result["msg"] = f"{result['msg']}. {sentence}"
             result.update({"put_back": put_back} if put_back else {})
         result["failed"] = result["failed"] or bool(exported.get("failed"))
@@ -109,17 +119,17 @@ class Service:
             result["exported"] = exported["msg"]
         return {**result, "changed": any(step.get("changed") for step in self.steps), **diffs_and_warnings(self.steps)}
 
-    def _go_back(self, is_new):
+    async def _go_back(self, is_new: bool) -> tuple[str, str | None]:
         """Have the version before served again; return what came of it in a sentence, and the version that is in use for it.
 
         Where that proves nothing, and what failed is not new in this run, it was not the cause, and is put in use again.
         """
-        back = self._install(state="previous")
+        back = await self._install(state="previous")
         if "put_back" not in back:
             return back["msg"], None
         request = covered(self.request, back.get("certificate") or {})
-        presented = self._present(request, self._export(request))
-        proof = presented if presented.get("failed") else self._seen(request, presented)
+        presented = await self._present(request, await self._export(request))
+        proof = presented if presented.get("failed") else await self._seen(request, presented)
         if not proof.get("failed"):
             return f"{back['msg']}: {proof['msg']}", back["put_back"]
         if is_new:
@@ -130,50 +140,50 @@ class Service:
                 else f"and {who} presents it, but it is not proved"
             )
             return f"{back['msg']}, {how}: {proof['msg']}", back["put_back"]
-        forth = self._install()
-        again = forth if forth.get("failed") else self._present(self.request, self._export(self.request))
+        forth = await self._install()
+        again = forth if forth.get("failed") else await self._present(self.request, await self._export(self.request))
         version = f"{back['put_back']} of {self.request['name']}"
         sentences = [f"{version}, the version before, is not proved either: {proof['msg']}", forth["msg"]]
         if again.get("failed") and again is not forth:
             sentences.append(again["msg"])
         return ". ".join(sentences), back["put_back"] if forth.get("failed") else None
 
-    def _look(self, request, fingerprint, timeout):
+    async def _look(self, request: dict[str, t.Any], fingerprint: str | None, timeout: float) -> dict[str, t.Any]:
         """Return what a client sees."""
         asked = {"fingerprint": fingerprint, "timeout": timeout, "verify_from": self.arguments["verify_from"]}
-        return self.step("handshake_verify", {"request": request, "issuers": self.arguments["issuers"], **asked})
+        return await self.step("handshake_verify", {"request": request, "issuers": self.arguments["issuers"], **asked})
 
-    def _seen(self, request, presented):
+    async def _seen(self, request: dict[str, t.Any], presented: dict[str, t.Any]) -> dict[str, t.Any]:
         timeout = self.arguments["timeout"]
         if any(step.get("units") for step in self.steps):
             timeout = max(timeout, RESTARTED)
-        return self._taken(self._look(request, presented.get("fingerprint"), timeout))
+        return self._taken(await self._look(request, presented.get("fingerprint"), timeout))
 
-    def _export(self, request):
+    async def _export(self, request: dict[str, t.Any]) -> dict[str, t.Any]:
         """Have the exports follow what is in use; return what came of that, or nothing where there are none."""
         if not request["exports"] and request["served_by"] == "nginx":
             return {}
-        return self._taken(self.step("certificate_export", self._place(request)))
+        return self._taken(await self.step("certificate_export", self._place(request)))
 
-    def _present(self, request, exported, **more):
+    async def _present(self, request: dict[str, t.Any], exported: dict[str, t.Any], **more: t.Any) -> dict[str, t.Any]:
         """Have what is in use presented; where programs other than nginx do so, this is what came of the exports."""
         if request["served_by"] != "nginx" or (exported.get("failed") and exported.get("fresh")):
             return exported
-        return self._taken(self.step("nginx_reload", {**self._place(request), **more}))
+        return self._taken(await self.step("nginx_reload", {**self._place(request), **more}))
 
-    def _install(self, **more):
-        return self._taken(self.step("certificate_install", {**self._place(self.request), **more}))
+    async def _install(self, **more: t.Any) -> dict[str, t.Any]:
+        return self._taken(await self.step("certificate_install", {**self._place(self.request), **more}))
 
-    def _place(self, request):
+    def _place(self, request: dict[str, t.Any]) -> dict[str, t.Any]:
         return {"request": request, "directory": self.arguments["directory"]}
 
-    def _taken(self, step):
+    def _taken(self, step: dict[str, t.Any]) -> dict[str, t.Any]:
         step = {"msg": "", **step}  # a host that was taken over may say nothing
         self.steps.append(step)
         return step
 
 
-def covered(request, certificate):
+def covered(request: dict[str, t.Any], certificate: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return a request for no more than a version covers, which may be from before a domain was added."""
     names = certificate.get("names")
     names = names if isinstance(names, list) else []

@@ -34,43 +34,46 @@ class ActionModule(TlsAction):
         "zone": {"type": "str"},
     }
 
-    def decide(self, arguments, task_vars):
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         parse_port_accesses(arguments["ports"], arguments["protocol"], arguments["sources"])
         if arguments["backend"] == "none":
             return no_firewall_result(arguments)
         self._task_vars = task_vars
-        return self._settle(arguments)
+        return await self._settle(arguments)
 
-    def _settle(self, wanted):
+    async def _settle(self, wanted: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result, once the host is as it is wanted, or in check mode, how it would be."""
-        transcript = Transcript(self._ask(initial_queries(wanted["backend"])))
+        transcript = Transcript(await self._ask(initial_queries(wanted["backend"])))
         for _attempt in range(ATTEMPTS):
-            change = think(lambda host: plan_change(host, wanted), transcript, self._ask)
+            change = await think(lambda host: plan_change(host, wanted), transcript, self._ask)
             if change is None:
                 return no_firewall_result(wanted)
             if not change.steps or self._task.check_mode:
                 return change.result(change.expected(), change.firewall.warnings, self._task.check_mode)
-            told = self._tell(_plan(change, transcript))
+            told = await self._tell(_plan(change, transcript))
             transcript = Transcript(told["host_state"])
             if told["changed"]:
-                return self._proved(change, transcript)
+                return await self._proved(change, transcript)
         raise TlsError(
             f"{change.firewall.name} changes while it is looked at; see what else changes it, and run this again then"
         )
 
-    def _proved(self, change, transcript):
+    async def _proved(self, change, transcript):
         """Return the result, once what was done can be read back."""
         name, accesses, wanted = change.firewall.name, change.accesses, change.wanted
-        firewall = think(lambda host: detect_firewall(host, name, accesses, wanted["zone"]), transcript, self._ask)
+        firewall = await think(
+            lambda host: detect_firewall(host, name, accesses, wanted["zone"]), transcript, self._ask
+        )
         verify_change(firewall, accesses, wanted["state"])
         warnings = list(dict.fromkeys(change.firewall.warnings + firewall.warnings))
         return change.result(firewall.lines(accesses), warnings, False)
 
-    def _ask(self, looks):
-        return self._tell({"query_sets": [look.to_arguments() for look in looks]})["host_state"]
+    async def _ask(self, looks: list[Look]) -> t.Any:
+        result = await self._tell({"query_sets": [look.to_arguments() for look in looks]})
+        return result["host_state"]
 
-    def _tell(self, arguments):
-        return self.visit("firewall_commands", arguments, self._task_vars)
+    async def _tell(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        return await self.run_module_or_raise("firewall_commands", arguments, self._task_vars)
 
 
 def _plan(change, transcript):

@@ -30,13 +30,13 @@ class ActionModule(TlsAction):
     }
 
     # not a parser: it only passes on foreign input
-    def decide(self, arguments, task_vars):
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         request = complete_request(arguments["request"])
         roots = open_issuer(request["issuer"], arguments.pop("issuers")).roots()
         arguments["request"] = request
         arguments["roots"] = arguments["roots"] or (roots.decode() if roots else None)
         if arguments["verify_from"] == "host":
-            return _described(self.ask("handshake_verify", arguments, task_vars))
+            return _described(await self.run_module("handshake_verify", arguments, task_vars))
         address = arguments["address"]
         seen_at = [(address, request["port"])] if address else endpoints(task_vars, request["port"])
         try:
@@ -45,11 +45,11 @@ class ActionModule(TlsAction):
             raise TlsError(str(error), **_described(error.details)) from error
 
 
-def _described(result):
+def _described(result: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return a result with certificates as people read them, in the place of chains."""
     seen = {"handshakes": [_seen(**seen) for seen in result["handshakes"]]} if "handshakes" in result else {}
     return {**result, **seen}
 
 
-def _seen(chain, **seen):
+def _seen(chain: str, **seen: t.Any) -> dict[str, t.Any]:
     return {**seen, "certificate": describe_chain(parse_chain(chain.encode(errors="replace")))}

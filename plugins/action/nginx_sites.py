@@ -18,11 +18,11 @@ class ActionModule(TlsAction):
 
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = OPTIONS
 
-    def decide(self, arguments, task_vars):
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         thumbprints = {}
         if arguments["sites"]:
             thumbprints = challenge_thumbprints(arguments["requests"], arguments["issuers"], self._task.check_mode)
         encrypted = [request.get("name") for request in arguments["requests"] if has_encrypted_key(request)]
         sites = normal_sites(arguments, thumbprints, encrypted)
         passed = {name: value for name, value in self._task.args.items() if name not in ("requests", "issuers")}
-        return self.ask("nginx_sites", {**passed, "sites": sites}, task_vars)
+        return await self.run_module("nginx_sites", {**passed, "sites": sites}, task_vars)

@@ -38,7 +38,7 @@ class ActionModule(TlsAction):
         "most": {"type": "int", "default": 100},
     }
 
-    def decide(self, arguments, task_vars):
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         variables_of = task_vars["hostvars"].__getitem__
         found = survey_result(task_vars["ansible_play_hosts_all"], variables_of)
         check_mode = self._task.check_mode

@@ -52,7 +52,7 @@ class ActionModule(TlsAction):
         "at_once": {"type": "int", "default": AT_ONCE},
     }
 
-    def decide(self, arguments, task_vars):
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         now = utc_now()
         choose = compiled(arguments["query"])
         hosts = task_vars["ansible_play_hosts_all"]

@@ -14,6 +14,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.action.firewall_port import ActionModule
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Batch
 from ansible_collections.evergreen.tls.tests.faults.crash_explorer import Machine
 from ansible_collections.evergreen.tls.tests.faults.syscalls import RANDOM, Call
 
@@ -84,7 +85,7 @@ class FirewallPort(ActionModule):
         self._task = types.SimpleNamespace(check_mode=False)
         self.machine, self.strace, self.traced, self.watched = machine, strace, traced, None
 
-    def visit(self, module, arguments, task_vars):
+    async def run_module_or_raise(self, module, arguments, task_vars):
         strace = self.strace if arguments.get("steps") else None
         run = self.machine.run(module, strace, self.traced, **arguments)
         self.watched = run if strace is not None else self.watched
@@ -133,7 +134,7 @@ class FirewallScenario:
         action = FirewallPort(machine, strace, traced)
         wanted = {"protocol": "tcp", "sources": [], "state": "open", "backend": "auto", "zone": None, "ports": [443]}
         try:
-            result = action.decide({**wanted, **self.wanted}, {})
+            (result,) = Batch().run([action.decide({**wanted, **self.wanted}, {})])
         except TlsError as error:
             result = {"failed": True, "msg": str(error)}
         return Visit(result, action.watched.signal, action.watched.calls) if action.watched else Visit(result)

@@ -94,7 +94,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_resu
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import firewalld, nftables, parse_nft
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change import plan_change
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import detect_firewall, initial_queries
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Transcript, think
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Transcript
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_iptables import parse_iptables
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import parse_port_accesses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import evaluate, find_allow_rules
@@ -517,7 +517,9 @@ def look_at_firewall(said: t.Any) -> None:
     """Take answers as a host gives them to firewall_commands, once and for ever."""
     for state in ("open", "closed"):
         wanted = checked(FirewallAction.ARGUMENTS, {"ports": [443], "state": state})
-        change = think(functools.partial(plan_change, wanted=wanted), Transcript(said), lambda _looks: [])
+        change = recorded_firewalls.think_at_once(
+            functools.partial(plan_change, wanted=wanted), Transcript(said), lambda _looks: []
+        )
         if change:
             change.result(change.expected(), change.firewall.warnings, True)
             for step in change.steps:
@@ -701,7 +703,7 @@ def listing(files: dict[str, str]) -> bytes:
 def answers_of(host: t.Any, backend: str = "auto") -> bytes:
     """Return all that a recorded host answers, as it travels."""
     transcript = Transcript(host.visit(initial_queries(backend)))
-    think(lambda one: detect_firewall(one, backend, PORT_ACCESSES), transcript, host.visit)
+    recorded_firewalls.think_at_once(lambda one: detect_firewall(one, backend, PORT_ACCESSES), transcript, host.visit)
     return json.dumps([[list(question), answer] for question, answer in transcript.answers.items()]).encode()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Batch
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import detect
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import initial_queries
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Transcript, think
@@ -25,7 +26,17 @@ EVERYBODY = parse_port_accesses([443], "tcp", [])
 def detect_firewall(host, backend, accesses, zone=None):
     """Return the firewall of a host that is asked as often as it takes."""
     transcript = Transcript(host.visit(initial_queries(backend)))
-    return think(lambda told: detect.detect_firewall(told, backend, accesses, zone), transcript, host.visit)
+    return think_at_once(lambda told: detect.detect_firewall(told, backend, accesses, zone), transcript, host.visit)
+
+
+def think_at_once(thought, transcript, visit):
+    """Return what think() returns, where *visit* answers at once."""
+
+    async def ask(looks):
+        return visit(looks)
+
+    (result,) = Batch().run([think(thought, transcript, ask)])
+    return result
 
 
 def commands(steps):

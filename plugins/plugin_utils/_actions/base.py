@@ -6,17 +6,16 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import typing as t
 
-from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Alone, Company
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import ActionCall, Batch, ModuleCall
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import why_silent
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import validated_result
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
@@ -25,45 +24,40 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec impo
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import with_defaults
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
-FOUND_BY_ANSIBLE = "discovered_interpreter_"
-# The modules whose work host_batch does, in the order in which they are done in one trip: each may need what was done before it.
-ERRANDS = ("firewall_commands", "nginx_sites", "certificate_request", "certificate_install", "nginx_reload")
-
-
-class Errand(t.NamedTuple):
-    """What a walk wants done on the host; one that is the last comes after all others."""
-
-    module: str
-    arguments: dict[str, t.Any]
-    is_last: bool = False
-
-    @property
-    def place(self) -> tuple[bool, int]:
-        """Return what errands of one trip are sorted by."""
-        return self.is_last, ERRANDS.index(self.module)
+INTERPRETER_FACTS = (
+    "discovered_interpreter_"  # what the names of the facts begin with that Ansible itself finds on a host
+)
 
 
 class TlsAction(ActionBase):
-    """An action that answers with what decide() returns, or fails with the sentence that it raises."""
+    """An action that returns what decide() returns, or fails with the sentence that it raises.
+
+    decide() is a coroutine: whatever touches the host, or waits for a CA, is awaited (see batching).
+    """
 
     _supports_check_mode = True
     ARGUMENTS: t.ClassVar[dict[str, t.Any]]
-    company: Company | None = None  # of the requests that are walked beside the one that this is done for
-    is_last = False  # whether what this wants of the host comes after all that those want
+    is_last = False  # whether its calls to the host come after those of all other workers of the batch
 
     def __init__(self, *arguments: t.Any, **more: t.Any) -> None:
         super().__init__(*arguments, **more)
-        self._found: dict[str, t.Any] = {}
+        self._interpreter_facts: dict[str, t.Any] = {}
 
-    def run(self, tmp=None, task_vars=None):
-        super().run(tmp, task_vars)
-        result = self._decided(task_vars or {})
-        return {**result, "ansible_facts": self._found} if self._found else result
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Return the result of the task."""
+        (result,) = Batch().run([self.work(task_vars or {})])
+        return result
 
-    def _decided(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    async def work(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the result of the task, in a batch that others may share."""
+        super().run(None, task_vars)
+        result = await self._decided(task_vars)
+        return {**result, "ansible_facts": self._interpreter_facts} if self._interpreter_facts else result
+
+    async def _decided(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         try:
             require_cryptography()
-            return self.decide(self._arguments(), task_vars)
+            return await self.decide(self._arguments(), task_vars)
         except TlsError as error:
             return {
                 "failed": True,
@@ -74,87 +68,53 @@ class TlsAction(ActionBase):
             return {"failed": True, "msg": str(system_error(error))}
 
     # not a parser: it only passes on foreign input
-    def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Do the work."""
         raise NotImplementedError
 
-    def visit(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Return what a module of the collection says on the host. Raises TlsError where it failed."""
-        result = self.ask(module, arguments, task_vars)
+    async def run_module_or_raise(
+        self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
+        """Return the result of a module of the collection on the host. Raises TlsError where it failed."""
+        result = await self.run_module(module, arguments, task_vars)
         if result.get("failed"):
             raise TlsError(result.pop("msg"), **result)
         return result
 
-    def ask(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Return what a module of the collection says on the host, whether it failed or not."""
+    async def run_module(
+        self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
+        """Return the result of a module of the collection on the host, whether it failed or not."""
         if isinstance(arguments.get("request"), dict):  # of which Ansible writes the whole into the journal of the host
             arguments = {**arguments, "request": without_secrets(arguments["request"])}
-        if self.company is None or module not in ERRANDS or _has_secret(arguments):
-            return self._alone(module, arguments, task_vars)
-        errand = Errand(module, arguments, self.is_last)
-        return self.company.ask(Errand, errand, lambda errands: self._together(errands, task_vars), self.is_last)
+        execute = functools.partial(self._execute, task_vars)
+        result = await ModuleCall(module, arguments, execute, _has_secret(arguments), self.is_last)
+        if "module_stdout" in result:  # in which Ansible found no result
+            return {"failed": True, "msg": why_silent(module, result)}
+        return validated_result(module, result)
 
-    def _alone(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Return the answer to one question, which goes to the host by itself."""
-        if self.company is None:
-            return self._understood(module, self._said(module, arguments, task_vars))
-        said = self.company.ask(Alone(), None, lambda _one: [self._said(module, arguments, task_vars)])
-        return self._understood(module, said)
-
-    def _together(self, errands: list[Errand], task_vars: dict[str, t.Any]) -> list[dict[str, t.Any] | TlsError]:
-        """Return the answers to several errands, for which the host is visited once."""
-        if self.company is not None and self.company.lost is not None:
-            raise self.company.lost
-        order = sorted(range(len(errands)), key=lambda number: errands[number].place)
-        answers = self._answers([errands[number] for number in order], task_vars)
-        understood: dict[int, dict[str, t.Any] | TlsError] = {}
-        for number, answer in zip(order, answers):
-            try:
-                understood[number] = self._understood(errands[number].module, answer)
-            except TlsError as error:
-                understood[number] = error
-        return [understood[number] for number in range(len(errands))]
-
-    def _answers(self, errands: list[Errand], task_vars: dict[str, t.Any]) -> list[dict[str, t.Any]]:
-        """Return what the host says to each errand; where it does not answer all of them, each goes alone."""
-        if len(errands) > 1:
-            wanted = [{"module": errand.module, "arguments": errand.arguments} for errand in errands]
-            answers = self._said("host_batch", {"calls": wanted}, task_vars).get("results")
-            is_whole = isinstance(answers, list) and len(answers) == len(errands)
-            if is_whole and all(isinstance(one, dict) for one in answers):
-                return answers
-        return [self._said(errand.module, errand.arguments, task_vars) for errand in errands]
-
-    def _said(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Return what a module says on the host, as it says it."""
+    def _execute(self, task_vars: dict[str, t.Any], module: str, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the result of a module as the host returns it."""
         try:
-            said = self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
+            result = self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
         except RecursionError as error:
             raise TlsError(f"the host answers {module} without end; look at what it is doing") from error
-        except AnsibleConnectionFailure as error:
-            if self.company is not None:
-                self.company.lost = error
-            raise
-        return self._remember(said)
+        return self._without_facts(result)
 
-    def _understood(self, module: str, said: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Return an answer, once it has the form that it has to have."""
-        if "module_stdout" in said:  # in which Ansible found no answer
-            return {"failed": True, "msg": why_silent(module, said)}
-        return validated_result(module, said)
-
-    def _remember(self, result: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Take the facts out of a result, and keep what Ansible itself found on the host: its Python.
+    def _without_facts(self, result: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return a result without its facts; keep the one that Ansible itself found on the host: its Python.
 
         That goes into the result of the task: without it there, the next task would search again. Nothing else may. Facts take
         the place of what the inventory says, and a host that was taken over would say which certificates it has to get.
         """
         facts = result.pop("ansible_facts", None)
         if isinstance(facts, dict):
-            self._found.update({name: facts[name] for name in facts if str(name).startswith(FOUND_BY_ANSIBLE)})
+            self._interpreter_facts.update(
+                {name: facts[name] for name in facts if str(name).startswith(INTERPRETER_FACTS)}
+            )
         return result
 
-    def perform(
+    async def run_action(
         self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any], is_last: bool = False
     ) -> dict[str, t.Any]:
         """Return the result of another action, which is done within this task."""
@@ -170,17 +130,9 @@ class TlsAction(ActionBase):
             shared_loader_obj=self._shared_loader_obj,
         )
         if isinstance(action, TlsAction):
-            action.company, action.is_last = self.company, is_last
-        elif self.company is not None:  # it touches the host; and what others want as well is done once
-            key = (name, repr(arguments))
-            return self.company.ask(
-                key, None, lambda same: [self._remember(action.run(task_vars=task_vars))] * len(same)
-            )
-        return self._remember(action.run(task_vars=task_vars))
-
-    def aside(self) -> contextlib.AbstractContextManager[None]:
-        """Let the requests that are walked beside this one go on, while a CA is waited for."""
-        return self.company.aside() if self.company is not None else contextlib.nullcontext()
+            action.is_last = is_last
+            return self._without_facts(await action.work(task_vars))
+        return self._without_facts(await ActionCall(name, arguments, lambda: action.run(task_vars=task_vars)))
 
     def _arguments(self) -> dict[str, t.Any]:
         """Return the arguments of the task, once they are what ARGUMENTS says."""
@@ -213,11 +165,12 @@ class HostAction(TlsAction):
     }
 
     # not a parser: it only passes on foreign input
-    def decide(self, arguments, task_vars):
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the result of the module."""
         request = complete_request(arguments["request"])
         arguments = {**self._task.args, "request": request, **self.secrets(request)}
         arguments.pop("issuers", None)
-        result = self.ask(self._task.action.rpartition(".")[2], arguments, task_vars)
+        result = await self.run_module(self._task.action.rpartition(".")[2], arguments, task_vars)
         if result.get("missing") and self._task.check_mode:
             return {"changed": True, "msg": f"the package {result['missing']} would be installed first"}
         return result
@@ -226,7 +179,8 @@ class HostAction(TlsAction):
         """Return what the module needs of the secrets in a request, as options of its own."""
         return {}
 
-    def _arguments(self):
+    def _arguments(self) -> dict[str, t.Any]:
+        """Return what this checks of the arguments: the module has others."""
         return self._checked({name: value for name, value in self._task.args.items() if name in self.ARGUMENTS})
 
 

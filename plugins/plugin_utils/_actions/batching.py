@@ -2,186 +2,252 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Requests of a host walk in company: what they ask of it goes there in one trip, and CAs work on them side by side.
+"""Work on several requests of a host side by side: one connection serves all of them, and CAs are waited for at the same time.
 
-Each walk is written as if it were alone, and runs in a thread of its own. One at a time has its turn, so that nothing of Ansible's is
-used twice at once, and all that touches the host is done by the thread that Ansible has started. A walk gives its turn away while it
-waits: for the host, until all others that could come along have come, for a CA, and for the others where all of them meet.
+Each request has a worker: a coroutine that is written as if it were the only one. A worker awaits one of four operations: ModuleCall and
+ActionCall do something on the host, Background runs a function that waits for a CA, Barrier waits for the other workers. Batch.run()
+drives the workers. It runs each of them up to its next operation. When all of them wait, it merges their calls to the host.
+
+Threads: Batch.run() runs all workers, and all that touches the host, in the thread that calls it, one after the other, since connections,
+templates and variables of Ansible are not made for two threads. Only the functions of Background run in threads of their own, as a CA may
+take minutes; such a function must use nothing of Ansible. These threads are daemons, so that a run that is interrupted ends at once.
 """
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 import fcntl
+import queue
 import threading
 import time
 import typing as t
 
-LARGEST = 50  # walks in one company, so that what goes to the host stays small
-PATIENCE = 30.0  # seconds for which whoever could go to the host waits for those that a CA still keeps
+from ansible.errors import AnsibleConnectionFailure
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import validated_result
+
+MAX_REQUESTS = 50  # in one batch, so that what goes to the host stays small
+MAX_WAIT_S = 30.0  # for which calls to the host wait for workers that a CA still keeps
 # Without locks of this kind, which are there on Linux, a process that works on one more order lets go of that on the first.
 HAS_LOCKS = hasattr(fcntl, "F_OFD_SETLK")
+# The modules that host_batch can run, in the order in which one batch runs them: each may need what was done before it.
+BATCH_MODULES = ("firewall_commands", "nginx_sites", "certificate_request", "certificate_install", "nginx_reload")
 
 Result = t.TypeVar("Result")
+ModuleResult = dict[str, t.Any]  # as it comes from the host, not yet validated
+Worker = t.Coroutine["Operation[t.Any]", t.Any, Result]
 
 
-class Alone:
-    """The key of a question that goes to the host by itself: no other is equal to it."""
+class Operation(t.Generic[Result]):
+    """What a worker can await. Its result is that of the operation."""
+
+    def __await__(self) -> t.Generator[Operation[Result], t.Any, Result]:
+        return (yield self)
 
 
-class Question(t.Generic[Result]):
-    """What a walk wants done by the thread that Ansible has started, and what came of that."""
+class Background(Operation[Result]):
+    """Run a function in a thread of its own, and let the other workers go on. It must use nothing of Ansible."""
 
-    def __init__(self, key: t.Any, one: t.Any, answer: t.Callable[[list], list[Result]], is_last: bool) -> None:
-        self.key, self.one, self.answer, self.is_last = key, one, answer, is_last
-        self.since = time.monotonic()
-        self.is_answered = threading.Event()
-        self.result: Result | None = None
-        self.error: BaseException | None = None
+    def __init__(self, function: t.Callable[[], Result]) -> None:
+        self.function = function
 
 
-class Company:
-    """Walks side by side. *at_once* is how many of them may be with a CA at a time."""
+class Barrier(Operation[None]):
+    """Wait until all workers that have not ended wait at a barrier."""
 
-    def __init__(self, at_once: int, patience: float = PATIENCE) -> None:
-        self.patience = patience
-        self.lost: BaseException | None = None  # why the host cannot be reached, once somebody has tried
-        self._turn = threading.Lock()
-        self._places = threading.BoundedSemaphore(max(1, at_once))
-        self._news = threading.Condition()
-        self._on_their_way = 0
-        self._walking = 0
-        self._met: list[threading.Event] = []  # of those who wait for the others
-        self._questions: list[Question] = []
 
-    def walk(self, works: list[t.Callable[[], Result]]) -> list[Result]:
-        """Return what all *works* return. The first error that one of them raises is raised once all have ended."""
-        walks = [_Walk(self, work) for work in works]
-        self._on_their_way = self._walking = len(walks)
-        for walk in walks:
-            walk.start()
-        while questions := self._asked():
-            with self._turn:
-                _settle(questions)
-            with self._news:
-                self._on_their_way += len(questions)
-            for question in questions:
-                question.is_answered.set()
-        for walk in walks:
-            if walk.error is not None:
-                raise walk.error
-        return [t.cast(Result, walk.result) for walk in walks]
+class HostCall(Operation[ModuleResult]):
+    """Something to do on the host. Calls with the same key that wait at the same time are done together."""
 
-    def ask(self, key: t.Any, one: t.Any, answer: t.Callable[[list], list[Result]], is_last: bool = False) -> Result:
-        """Return the answer to *one*. Questions with the same key that wait at that time are answered by one of their functions *answer*.
+    is_last = False  # whether it waits until all other workers have called or ended, and is done after their calls
+    key: t.Hashable
 
-        One that is the last waits until all others have asked as well or have ended, and is answered after them.
-        """
-        question = Question(key, one, answer, is_last)
-        self._turn.release()
+    def run_all(self, calls: t.Sequence[t.Any]) -> list[ModuleResult]:
+        """Return the results of calls that have the key of this one, which is the first of them."""
+        raise NotImplementedError
+
+
+class ModuleCall(HostCall):
+    """Run a module of the collection on the host. Hosts log the arguments of a batch: with a secret, a call is made alone."""
+
+    def __init__(
+        self,
+        module: str,
+        arguments: dict[str, t.Any],
+        execute: t.Callable[[str, dict[str, t.Any]], ModuleResult],
+        has_secret: bool = False,
+        is_last: bool = False,
+    ) -> None:
+        self.module, self.arguments, self.execute, self.is_last = module, arguments, execute, is_last
+        may_share = module in BATCH_MODULES and not has_secret
+        self.key = ModuleCall if may_share else id(self)
+
+    def run_all(self, calls: t.Sequence[ModuleCall]) -> list[ModuleResult]:
+        """Return the results of module calls, for which the host is visited once."""
+        if len(calls) == 1:
+            return [self.execute(self.module, self.arguments)]
+        order = sorted(range(len(calls)), key=lambda number: calls[number]._rank())
+        results = dict(zip(order, self._run_batch([calls[number] for number in order])))
+        return [results[number] for number in range(len(calls))]
+
+    def _rank(self) -> tuple[bool, int]:
+        return self.is_last, BATCH_MODULES.index(self.module)
+
+    def _run_batch(self, calls: t.Sequence[ModuleCall]) -> list[ModuleResult]:
+        merged = [{"module": call.module, "arguments": call.arguments} for call in calls]
+        result = self.execute("host_batch", {"calls": merged})
+        if "module_stdout" in result:  # the module ended without a result: the call that ended it must harm no other
+            return [call.execute(call.module, call.arguments) for call in calls]
+        result = validated_result("host_batch", result)
+        if result.get("failed"):
+            return [{"failed": True, "msg": result["msg"]}] * len(calls)
+        if len(result["results"]) != len(calls):
+            raise TlsError(
+                f"the host does not answer host_batch as it should: it has {len(result['results'])} results for {len(calls)} calls; "
+                "look at what it is doing"
+            )
+        return result["results"]
+
+
+class ActionCall(HostCall):
+    """Run an action of others, such as ansible.builtin.package, on the host. What several workers want is done once."""
+
+    def __init__(self, name: str, arguments: dict[str, t.Any], run: t.Callable[[], ModuleResult]) -> None:
+        self.key = (name, repr(arguments))
+        self.run = run
+
+    def run_all(self, calls: t.Sequence[ActionCall]) -> list[ModuleResult]:
+        """Return the one result for each of the calls."""
+        result = self.run()
+        return [dict(result) for _call in calls]
+
+
+class Outcome(t.NamedTuple):
+    """The result of an operation, or the error that it raised."""
+
+    result: t.Any = None
+    error: BaseException | None = None
+
+
+class _State(t.Generic[Result]):
+    """A worker, the operation that it waits for, and what it returned or raised."""
+
+    def __init__(self, worker: Worker[Result]) -> None:
+        self.worker = worker
+        self.operation: Operation[t.Any] | None = None  # None: it has ended
+        self.since = 0.0  # when it began to wait, by time.monotonic()
+        self.end = Outcome()
+
+
+class Batch:
+    """Drive workers. No more than *background_limit* of them are with a CA at a time."""
+
+    def __init__(self, background_limit: int = 1, max_wait_s: float = MAX_WAIT_S) -> None:
+        self.background_limit, self.max_wait_s = max(1, background_limit), max_wait_s
+        self._lost: AnsibleConnectionFailure | None = None  # why the host cannot be reached, once it was tried
+        self._queued: list[_State[t.Any]] = []  # with a function for the background
+        self._background_count = 0
+        self._finished: queue.SimpleQueue[tuple[_State[t.Any], Outcome]] = queue.SimpleQueue()
+
+    def run(self, workers: t.Iterable[Worker[Result]]) -> list[Result]:
+        """Return what the workers return. The first error that one of them raises is raised once all have ended."""
+        states = [_State(worker) for worker in workers]
+        for state in states:
+            self._resume(state, Outcome())
+        while waiting := [state for state in states if state.operation is not None]:
+            if all(isinstance(state.operation, Barrier) for state in waiting):
+                outcomes = [(state, Outcome()) for state in waiting]
+            elif calling := self._due_calls(waiting):
+                outcomes = self._run_calls(calling)
+            else:
+                outcomes = self._wait_for_background(waiting)
+            for state, outcome in outcomes:
+                self._resume(state, outcome)
+        for state in states:
+            if state.end.error is not None:
+                raise state.end.error
+        return [state.end.result for state in states]
+
+    def _resume(self, state: _State[t.Any], outcome: Outcome) -> None:
+        """Hand the outcome of its operation to a worker, and run it up to its next one."""
+        state.operation = None
         try:
-            with self._news:
-                self._questions.append(question)
-                self._on_their_way -= 1
-                self._news.notify()
-            question.is_answered.wait()
-        finally:
-            self._turn.acquire()
-        if question.error is not None:
-            raise question.error
-        return t.cast(Result, question.result)
+            if outcome.error is not None:
+                state.operation = state.worker.throw(outcome.error)
+            else:
+                state.operation = state.worker.send(outcome.result)
+        except StopIteration as stop:
+            state.end = Outcome(stop.value)
+        except Exception as error:
+            state.end = Outcome(error=error)
+        state.since = time.monotonic()
+        if isinstance(state.operation, Background):
+            self._queued.append(state)
+            self._start_background()
 
-    def meet(self) -> None:
-        """Wait until all who still walk have come to this point."""
-        has_met = threading.Event()
-        self._turn.release()
+    def _due_calls(self, waiting: list[_State[t.Any]]) -> list[_State[t.Any]]:
+        """Return the workers whose calls are made now: all if no other can join them, else those that have waited too long."""
+        calling = [state for state in waiting if isinstance(state.operation, HostCall)]
+        if not any(isinstance(state.operation, Background) for state in waiting):
+            return calling
+        return _not_last(calling) if self._time_left(waiting) == 0 else []
+
+    def _time_left(self, waiting: list[_State[t.Any]]) -> float | None:
+        """Return the seconds until calls no longer wait for the workers in the background; None: there is no such call."""
+        since = min((state.since for state in _not_last(waiting)), default=None)
+        return None if since is None else max(0.0, since + self.max_wait_s - time.monotonic())
+
+    def _run_calls(self, calling: list[_State[t.Any]]) -> list[tuple[_State[t.Any], Outcome]]:
+        """Make calls to the host, and return their outcomes. Calls that are made alone come after the shared ones, but before the last."""
+        groups: dict[t.Hashable, list[_State[t.Any]]] = {}
+        for state in calling:
+            groups.setdefault(t.cast(HostCall, state.operation).key, []).append(state)
+        shared = groups.pop(ModuleCall, [])
+        ordered = [*groups.values(), shared] if len(_not_last(shared)) < len(shared) else [shared, *groups.values()]
+        return [outcome for group in ordered if group for outcome in self._run_group(group)]
+
+    def _run_group(self, group: list[_State[t.Any]]) -> list[tuple[_State[t.Any], Outcome]]:
+        """Make the calls of one key. A host that cannot be reached is tried once only."""
+        calls = [t.cast(HostCall, state.operation) for state in group]
         try:
-            with self._news:
-                self._on_their_way -= 1
-                self._met.append(has_met)
-                self._go_on()
-            has_met.wait()
-        finally:
-            self._turn.acquire()
+            if self._lost is not None:
+                raise self._lost
+            return [(state, Outcome(result)) for state, result in zip(group, calls[0].run_all(calls))]
+        except Exception as error:
+            if isinstance(error, AnsibleConnectionFailure):
+                self._lost = error
+            return [(state, Outcome(error=error)) for state in group]
 
-    def _go_on(self) -> None:
-        """Let those who have met go on, once everybody who still walks is among them."""
-        if self._met and len(self._met) == self._walking:
-            self._on_their_way += len(self._met)
-            for has_met in self._met:
-                has_met.set()
-            self._met = []
-        self._news.notify()
+    def _start_background(self) -> None:
+        """Start functions that wait for a CA, as many as may run at a time."""
+        while self._queued and self._background_count < self.background_limit:
+            self._background_count += 1
+            arguments = (self._run_in_background, self._queued.pop(0))
+            if HAS_LOCKS:
+                context = contextvars.copy_context()  # in which Ansible keeps which task this is
+                threading.Thread(target=context.run, args=arguments, daemon=True).start()
+            else:
+                self._run_in_background(arguments[1])
 
-    @contextlib.contextmanager
-    def aside(self) -> t.Iterator[None]:
-        """Let the others go on while this walk waits for a CA, and uses nothing that they do."""
-        if not HAS_LOCKS:
-            yield
-            return
-        self._turn.release()
+    def _run_in_background(self, state: _State[t.Any]) -> None:
         try:
-            with self._places:
-                yield
-        finally:
-            self._turn.acquire()
-
-    def _asked(self) -> list[Question]:
-        """Return what waits for the host, once nobody is on the way who could come along; nothing when all walks have ended."""
-        with self._news:
-            while self._on_their_way:
-                hurried = [question for question in self._questions if not question.is_last]
-                left = hurried[0].since + self.patience - time.monotonic() if hurried else None
-                if left is not None and left <= 0:
-                    self._questions = [question for question in self._questions if question.is_last]
-                    return hurried
-                self._news.wait(left)
-            questions, self._questions = self._questions, []
-            return questions
-
-    def run(self, walk: _Walk) -> None:
-        """Walk one."""
-        with self._turn:
-            try:
-                walk.result = walk.work()
-            except BaseException as error:
-                walk.error = error
-        with self._news:
-            self._on_their_way -= 1
-            self._walking -= 1
-            self._go_on()
-
-
-class _Walk:
-    """One walk, and what came of it."""
-
-    def __init__(self, company: Company, work: t.Callable[[], t.Any]) -> None:
-        self.work = work
-        self.result: t.Any = None
-        self.error: BaseException | None = None
-        context = contextvars.copy_context()  # in which Ansible keeps which task this is
-        self.start = threading.Thread(target=context.run, args=(company.run, self), daemon=True).start
-
-
-def _settle(questions: list[Question]) -> None:
-    """Answer questions, those with the same key together: what several ask before what one asks alone, and the last after all others."""
-    questions = sorted(questions, key=lambda question: question.is_last)
-    last = {question.key for question in questions if question.is_last}
-    alone = {question.key for question in questions if isinstance(question.key, Alone)}
-    keys = dict.fromkeys(question.key for question in questions)
-    for key in sorted(keys, key=lambda key: (key in last, key in alone)):
-        same = [question for question in questions if question.key == key]
-        try:
-            results = same[0].answer([question.one for question in same])
+            outcome = Outcome(t.cast("Background[t.Any]", state.operation).function())
         except BaseException as error:
-            for question in same:
-                question.error = error
-            if not isinstance(error, Exception):  # somebody wants us to stop
-                raise
-        else:
-            for question, result in zip(same, results):
-                if isinstance(result, BaseException):
-                    question.error = result
-                else:
-                    question.result = result
+            outcome = Outcome(error=error)
+        self._finished.put((state, outcome))
+
+    def _wait_for_background(self, waiting: list[_State[t.Any]]) -> list[tuple[_State[t.Any], Outcome]]:
+        """Wait until a function in the background has ended, or calls have waited too long."""
+        try:
+            finished = self._finished.get(timeout=self._time_left(waiting))
+        except queue.Empty:
+            return []
+        self._background_count -= 1
+        self._start_background()
+        return [finished]
+
+
+def _not_last(states: list[_State[t.Any]]) -> list[_State[t.Any]]:
+    """Return the workers that wait for a call to the host which is not to be the last."""
+    return [state for state in states if isinstance(state.operation, HostCall) and not state.operation.is_last]

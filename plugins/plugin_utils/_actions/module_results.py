@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the modules of the collection answer, as far as the controller looks at it. A host that was taken over may say anything."""
+"""The results of the modules of the collection: which keys they have, of which types."""
 
 from __future__ import annotations
 
@@ -20,8 +20,16 @@ TEXT: dict[str, t.Any] = {"type": "str"}
 TEXTS: dict[str, t.Any] = {"type": "list", "elements": "str"}
 DICT: dict[str, t.Any] = {"type": "dict"}
 
-# What any module may say.
-EVERYWHERE = {"changed": BOOL, "failed": BOOL, "msg": TEXT, "diff": DICT, "warnings": TEXTS}
+MAX_KEY_CHARACTERS = 60  # of a key that a sentence names
+
+# What any module may return.
+COMMON = {
+    **dict.fromkeys(("changed", "failed"), BOOL),
+    "msg": TEXT,
+    "diff": DICT,
+    "warnings": TEXTS,
+    "missing": {"type": "str", "choices": ["python3-cryptography"]},  # the package that is to be installed first
+}
 
 HANDSHAKE = {
     "name": TEXT,
@@ -34,7 +42,7 @@ VALID = {
     "names": {**TEXTS, "required": True},
     **{name: {**TEXT, "required": True} for name in ("not_before", "not_after")},
 }
-EXHIBIT = {
+INSTALLED = {
     **{name: {"type": "str", "required": True} for name in ("name", "path")},
     **dict.fromkeys(("version", "waiting_since", "issuer", "chain", "public_key", "problem"), TEXT),
     "versions": {**TEXTS, "required": True},
@@ -50,12 +58,11 @@ RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
     },
     "certificate_info": {
         "now": {"type": "str", "required": True},
-        "certificates": {"type": "list", "elements": "dict", "required": True, "options": EXHIBIT},
+        "certificates": {"type": "list", "elements": "dict", "required": True, "options": INSTALLED},
     },
     "certificate_install": {"version": TEXT, "certificate": DICT, "pruned": TEXTS, "put_back": TEXT, "now": TEXT},
     "certificate_request": {
         "due": BOOL,
-        "missing": {"type": "str", "choices": ["python3-cryptography"]},
         **dict.fromkeys(("reason", "csr", "since", "ready", "in_use", "fingerprint", "exposed", "now"), TEXT),
         "valid": {"type": "dict", "options": VALID},
     },
@@ -69,45 +76,65 @@ RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
         "answered": BOOL,
         "verified_from": TEXT,
     },
+    "host_batch": {"results": {"type": "list", "elements": "dict", "required": True}},
     "nginx_reload": {"fingerprint": TEXT, "addresses": TEXTS, "reason": TEXT, "fresh": BOOL},
-    "nginx_sites": {"path": TEXT, "waiting": TEXTS, "fingerprints": DICT, "loaded": TEXTS, "running": BOOL},
+    "nginx_sites": {
+        "path": TEXT,
+        "waiting": TEXTS,
+        "fingerprints": DICT,
+        "loaded": TEXTS,
+        "running": BOOL,
+        "nginx_version": TEXT,
+        "openssl_version": TEXT,
+    },
 }
 
 
-# By these words Ansible itself is told what became of a task. No module of the collection says them.
+# Ansible itself adds these to the result of a module, and shows them.
+ADDED_BY_ANSIBLE = ("deprecations", "exception", "invocation", "module_stderr", "module_stdout", "rc")
+# By these keys Ansible itself is told what became of a task. They are left out where no spec lists them.
 STEERING = ("ansible_stats", "failed_when_result", "results", "skipped", "unreachable")
 
 
-def validated_result(module: str, answer: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Return the answer of a module, once all that is looked at has the form that it has to have.
+def validated_result(module: str, result: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return the result of a module, once it has the form that its spec says. A host that was taken over may return anything.
 
-    What is said there is not believed for that. Raises TlsError for anything else.
+    Only the form is checked: the values are as true as the host. Raises TlsError for a value of another form, for a key that
+    neither the spec lists nor Ansible adds, and for a failure without a reason.
     """
-    answer = {name: said for name, said in answer.items() if name not in STEERING}
-    spec = {**EVERYWHERE, **RESULT_SPECS[module]}
-    if answer.get("failed") is True:  # as modules say it, and not in words that turn out to mean no
-        spec = {name: {**kind, "required": False} for name, kind in spec.items()}
+    spec = {**COMMON, **RESULT_SPECS[module]}
+    unknown = sorted(str(key) for key in result if key not in (*spec, *ADDED_BY_ANSIBLE, *STEERING))
+    if unknown:
+        raise TlsError(
+            f"{module} returns {escape_control_characters(unknown[0][:MAX_KEY_CHARACTERS])} on the host, which is no key of its result; look at what it is doing"
+        )
+    if result.get("failed") is True:  # as modules say it, and not in words that turn out to mean no
+        spec = {key: {**kind, "required": False} for key, kind in spec.items()}
     with reject_malformed_input(f"the host does not answer {module} as it should; look at what it is doing"):
-        said = _without_nothing({name: answer[name] for name in spec if name in answer})
-        checked = ArgumentSpecValidator(spec).validate(said)
+        given = _without_none({key: result[key] for key in spec if key in result})
+        checked = ArgumentSpecValidator(spec).validate(given)
     if checked.error_messages:
         raise TlsError(
             f"the host does not answer {module} as it should: {spec_errors(checked)}; look at what it is doing"
         )
-    understood = {name: checked.validated_parameters[name] for name in said}
-    lines = {name: understood[name] for name in ("msg", "reason") if name in understood}
-    understood.update({name: escape_control_characters(text, keep_line_breaks=True) for name, text in lines.items()})
-    if "diff" in understood:
-        texts = {name: text for name, text in understood["diff"].items() if isinstance(text, str)}
-        shown = {name: escape_control_characters(text, keep_line_breaks=True) for name, text in texts.items()}
-        understood["diff"] = {**understood["diff"], **shown}
-    if understood.get("failed") and not understood.get("msg"):
+    valid = {key: checked.validated_parameters[key] for key in given}
+    valid.update(
+        {key: escape_control_characters(valid[key], keep_line_breaks=True) for key in ("msg", "reason") if key in valid}
+    )
+    if "diff" in valid:
+        texts = {
+            key: escape_control_characters(text, keep_line_breaks=True)
+            for key, text in valid["diff"].items()
+            if isinstance(text, str)
+        }
+        valid["diff"] = {**valid["diff"], **texts}
+    if valid.get("failed") and not valid.get("msg"):
         raise TlsError(f"{module} failed, and the host does not say why; look at what it is doing")
-    return {**{name: answer[name] for name in answer if name not in spec}, **understood}
+    return {**{key: result[key] for key in ADDED_BY_ANSIBLE if key in result}, **valid}
 
 
-def _without_nothing(value: t.Any) -> t.Any:
+def _without_none(value: t.Any) -> t.Any:
     """Return a value without the None in its dictionaries: what is required is more than that."""
     if isinstance(value, dict):
-        return {key: _without_nothing(one) for key, one in value.items() if one is not None}
-    return [_without_nothing(one) for one in value] if isinstance(value, list) else value
+        return {key: _without_none(one) for key, one in value.items() if one is not None}
+    return [_without_none(one) for one in value] if isinstance(value, list) else value

@@ -15,7 +15,7 @@ from ansible.plugins.loader import action_loader
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import LARGEST, Company
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import MAX_REQUESTS, Batch, Worker
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import why_lost
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
@@ -29,63 +29,61 @@ OBTAIN_ARGUMENTS: dict[str, t.Any] = {  # the arguments of whoever obtains the c
 }
 
 
-class ChainAction(TlsAction):
-    """An action that walks each request of a host through other actions, and returns what became of all of them."""
+class PerRequestAction(TlsAction):
+    """An action that takes each request of a host through other actions, and returns the results of all requests as one."""
 
-    STEPS: t.ClassVar[tuple[str, ...]] = ()  # the actions of the collection that requests are walked through
+    STEPS: t.ClassVar[tuple[str, ...]] = ()  # the actions of the collection that requests are taken through
 
     def __init_subclass__(cls, **more: t.Any) -> None:
-        """Load what is needed on the way. Ansible loads an action once before it forks for each host, and what others it needs in each fork."""
+        """Load the steps. Ansible loads an action once before it forks for each host, and what others it needs in each fork."""
         super().__init_subclass__(**more)
         for step in cls.STEPS:
             action_loader.get(f"evergreen.tls.{step}", class_only=True)
 
-    def each(
+    def run_requests(
         self,
         requests: list[dict[str, t.Any]],
-        walk: t.Callable[[dict[str, t.Any]], dict[str, t.Any]],
+        work: t.Callable[[dict[str, t.Any]], t.Coroutine[t.Any, t.Any, dict[str, t.Any]]],
         at_once: int = 0,
-        before: t.Sequence[t.Callable[[], None]] = (),
-        after: t.Sequence[t.Callable[[], None]] = (),
+        before: t.Sequence[Worker[None]] = (),
+        after: t.Sequence[Worker[None]] = (),
     ) -> dict[str, t.Any]:
-        """Return the results of *walk* for each request, as one.
+        """Return the results of *work* for each request, as one.
 
-        With *at_once* they walk in company, and so many of them may be with a CA at a time; else they walk one after the other.
-        What else is to be done on the host is done in the company of the first of them (*before*), and of the last (*after*).
+        With *at_once*, requests share a batch, and so many of them may be with a CA at a time; else each has a batch of its own.
+        Other workers share the batch of the first requests (*before*), and of the last (*after*).
         One request that fails keeps none of the others back, but a host that cannot be reached is tried once only.
         """
         self._lost: str | None = None
         certificates: list[dict[str, t.Any]] = []
-        size = LARGEST if at_once else 1
+        size = MAX_REQUESTS if at_once else 1
         groups = [requests[start : start + size] for start in range(0, len(requests), size)] or [[]]
-        for some in groups:
-            beside = [*(before if some is groups[0] else ()), *(after if some is groups[-1] else ())]
-            if len(some) == 1 and not beside:
-                certificates.append(self._walked(some[0], walk))
-                continue
-            self.company = Company(at_once)
-            try:
-                works = [lambda request=request: self._walked(request, walk) for request in some]
-                certificates += self.company.walk([*beside, *works])[len(beside) :]
-            finally:
-                self.company = None
+        for group in groups:
+            workers: list[Worker[dict[str, t.Any] | None]] = [
+                *(before if group is groups[0] else ()),
+                *(self._run_request(request, work) for request in group),
+                *(after if group is groups[-1] else ()),
+            ]
+            certificates += [result for result in Batch(at_once).run(workers) if result is not None]
         return merged_results(certificates)
 
-    def _walked(
-        self, request: dict[str, t.Any], walk: t.Callable[[dict[str, t.Any]], dict[str, t.Any]]
+    async def _run_request(
+        self,
+        request: dict[str, t.Any],
+        work: t.Callable[[dict[str, t.Any]], t.Coroutine[t.Any, t.Any, dict[str, t.Any]]],
     ) -> dict[str, t.Any]:
-        """Return what became of one request."""
+        """Return the result for one request."""
         result = {"name": request["name"], "changed": False, "failed": False}
         if self._lost is None:
             try:
-                return {**result, **walk(request)}
+                return {**result, **await work(request)}
             except AnsibleConnectionFailure as error:
                 self._lost = why_lost(str(error))
         return {**result, "failed": True, "msg": self._lost}
 
-    def step(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    async def run_step(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result of another action of the collection."""
-        return self.perform(f"evergreen.tls.{name}", arguments, task_vars)
+        return await self.run_action(f"evergreen.tls.{name}", arguments, task_vars)
 
 
 def merged_results(certificates: list[dict[str, t.Any]]) -> dict[str, t.Any]:

@@ -103,14 +103,16 @@ def _checked(kind: str, told: t.Any) -> t.Any:
     return told
 
 
-def think(
-    thought: t.Callable[[Transcript], Thought], transcript: Transcript, ask: t.Callable[[list[Look]], Answers]
+async def think(
+    thought: t.Callable[[Transcript], Thought],
+    transcript: Transcript,
+    ask: t.Callable[[list[Look]], t.Awaitable[Answers]],
 ) -> Thought:
     """Return what *thought* makes of a transcript, to which *ask* adds what is missing."""
     while True:
         try:
             return thought(transcript)
         except Unanswered as unanswered:
-            transcript.add(ask([Look((), unanswered.questions)]))
+            transcript.add(await ask([Look((), unanswered.questions)]))
             if not set(unanswered.questions) <= set(transcript.answers):
                 raise TlsError(SENSELESS) from unanswered

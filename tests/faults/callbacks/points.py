@@ -11,6 +11,7 @@ a task are reached in a worker, a process of its own.
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import pathlib
 import signal
@@ -62,6 +63,13 @@ def watched(owner, name, before, after):
     work = getattr(owner, name)
 
     @functools.wraps(work)
+    async def watching_coroutine(self, *arguments, **options):
+        reach(before(*arguments))
+        result = await work(self, *arguments, **options)
+        reach(after(*arguments))
+        return result
+
+    @functools.wraps(work)
     def watching(self, *arguments, **options):
         if before:
             reach(before(*arguments))
@@ -69,11 +77,11 @@ def watched(owner, name, before, after):
         reach(after(*arguments))
         return result
 
-    setattr(owner, name, watching)
+    setattr(owner, name, watching_coroutine if inspect.iscoroutinefunction(work) else watching)
 
 
-watched(TlsAction, "perform", "before {}".format, "after {}".format)
-watched(TlsAction, "visit", "before module {}".format, "after module {}".format)
+watched(TlsAction, "run_action", "before {}".format, "after {}".format)
+watched(TlsAction, "run_module_or_raise", "before module {}".format, "after module {}".format)
 if "POINTS_FORGET" in os.environ:  # what would have a certificate issued twice, so that tests can find it
     CachedChain.write = lambda *_arguments: None
 watched(LocalCa, "issue", None, lambda *_arguments: "signed")

@@ -23,7 +23,7 @@ class Run:
 
     def __init__(self, monkeypatch, folder):
         monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
-        monkeypatch.setattr(Acme, "begin", self._begin)
+        monkeypatch.setattr(Acme, "begin_order", self._begin)
         files = {"type": "acme", "folder": str(folder), "solver": {"type": "webroot"}}
         self.issuers = {"files": files, "http": {**files, "solver": "http"}}
         self.asked = {"changed": True, "due": True, "reason": "there is none", "csr": CSR, "in_use": None}
@@ -45,8 +45,12 @@ class Run:
         task = Task()
         task.action, task.args, task.check_mode = f"evergreen.tls.{name}", arguments, check_mode
         action = module.ActionModule(task, None, None, None, None, None)
-        action.step = lambda called, asked, _vars: self.steps.append((called, asked)) or dict(self.asked)
+        action.run_step = self._run_step
         return action
+
+    async def _run_step(self, called, asked, _task_vars):
+        self.steps.append((called, asked))
+        return dict(self.asked)
 
     def _begin(self, request, csr, host):
         self.begun.append((request["name"], csr.decode(), host))

@@ -20,6 +20,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr im
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 
 ACTIONS = {"certificate_issue": certificate_issue, "certificate_request": certificate_request}
+TASK_VARS = {"inventory_hostname": "web1"}
 NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
 DAY = datetime.timedelta(days=1)
 NAMES = ["www.example.org"]
@@ -57,24 +58,30 @@ class Run:
     def obtain(self, check_mode=False):
         self.sent.clear()
         arguments = {"requests": self.requests, "issuers": self.issuers}
-        result = self._run(certificate_obtain, "certificate_obtain", arguments, check_mode)
+        result = self._action(certificate_obtain, "certificate_obtain", arguments, check_mode).run(task_vars=TASK_VARS)
         return result, {certificate["name"]: certificate for certificate in result["certificates"]}
 
-    def _run(self, module, name, arguments, check_mode):
+    def _action(self, module, name, arguments, check_mode):
         task = Task()
         task.action, task.args, task.check_mode = f"evergreen.tls.{name}", arguments, check_mode
         action = module.ActionModule(task, None, None, None, None, None)
-        action.perform = lambda called, asked, _vars: self._step(called.rpartition(".")[2], asked, check_mode)
-        action._execute_module = lambda _name, module_args, task_vars: self._answer(module_args)
-        return action.run(task_vars={"inventory_hostname": "web1"})
 
-    def _step(self, name, asked, check_mode):
+        async def run_action(called, asked, task_vars):
+            return await self._step(called.rpartition(".")[2], asked, check_mode)
+
+        action.run_action = run_action
+        action._execute_module = lambda _name, module_args, task_vars: self._answer(module_args)
+        return action
+
+    async def _step(self, name, asked, check_mode):
         if name in ACTIONS:
-            return self._run(ACTIONS[name], name, asked, check_mode)
+            return await self._action(ACTIONS[name], name, asked, check_mode).work(TASK_VARS)
         self.sent.append(name)
         return {"changed": True, "msg": "v0002 is in use", "certificate": {"fingerprint": "cd" * 32}}
 
     def _answer(self, asked):
+        if "calls" in asked:  # of host_batch
+            return {"changed": False, "results": [self._answer(call["arguments"]) for call in asked["calls"]]}
         self.sent.append(asked)
         if asked.get("withdraw"):
             return {"changed": True, "due": False, "msg": "the request is withdrawn"}

@@ -38,10 +38,10 @@ class Run:
         requests = [{"name": name, "domains": [f"{name}.example.org"], "issuer": "le"} for name in names]
         task.args = {"requests": requests, "issuers": issuers or {"le": {"type": "local_ca"}}, **parts}
         action = certificate_obtain.ActionModule(task, None, None, None, None, None)
-        action.perform = self._step
+        action.run_action = self._step
         return action.run(task_vars={"inventory_hostname": "web1"})
 
-    def _step(self, called, asked, _vars, is_last=False):
+    async def _step(self, called, asked, _vars, is_last=False):
         name = called.rpartition(".")[2]
         self.steps.append(f"{name} at last" if is_last else name)
         answer = self.answers[name]
@@ -95,7 +95,7 @@ def test_nginx_is_configured_before_too_where_it_has_to_find_passphrases(run):
     task = Task()
     task.action, task.args = "evergreen.tls.certificate_obtain", {**task_arguments, "nginx": NGINX}
     action = certificate_obtain.ActionModule(task, None, None, None, None, None)
-    action.perform = run._step
+    action.run_action = run._step
     action.run(task_vars={})
     assert before(run.steps, ("nginx_sites", "certificate_request"), ("certificate_issue",))
 

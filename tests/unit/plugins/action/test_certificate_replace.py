@@ -37,10 +37,10 @@ class Host:
         task.args = {"requests": REQUESTS, "names": ["www"], "records": str(self.records), **arguments}
         task.check_mode = check_mode
         action = ActionModule(task, None, None, None, None, None)
-        action.perform = self.perform
+        action.run_action = self.run_action
         return action.run(task_vars={"inventory_hostname": "web1"})
 
-    def perform(self, name, arguments, _task_vars):
+    async def run_action(self, name, arguments, _task_vars):
         name = name.rpartition(".")[2]
         self.steps.append((name, arguments))
         if name in self.fails:

@@ -33,10 +33,8 @@ class Host:
         self.nginx = nginx or {}  # what nginx_reload answers for a version that nginx does not load
         self.proofs = []
 
-    def step(self, name, arguments, _task_vars):
+    async def run_action(self, name, arguments, _task_vars):
         return getattr(self, name.rpartition(".")[2])(arguments)
-
-    perform = step
 
     def nginx_reload(self, _arguments):
         if self.current in self.nginx:
@@ -73,7 +71,7 @@ def serve_all(host, **arguments):
     task = Task()
     task.action, task.args = "evergreen.tls.certificate_serve", {"requests": [REQUEST], **arguments}
     action = ActionModule(task, None, None, None, None, None)
-    action.perform = host.perform
+    action.run_action = host.run_action
     return action.run(task_vars={})
 
 

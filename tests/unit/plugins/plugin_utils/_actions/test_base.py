@@ -19,11 +19,14 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.modules import host_batch
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import base as actions
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import per_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import base, batching, per_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction, endpoints
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Batch
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import why_lost
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import ChainAction, diffs_and_warnings
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
+    PerRequestAction,
+    diffs_and_warnings,
+)
 
 PLUGINS = pathlib.Path(__file__).parents[5] / "plugins"
 
@@ -55,9 +58,10 @@ def test_secrets_are_no_part_of_a_request_that_reaches_a_host(monkeypatch):
         return {"changed": False}
 
     monkeypatch.setattr(ActionBase, "_execute_module", execute)
-    action = ChainAction(Task(), None, None, None, None)
+    action = PerRequestAction(Task(), None, None, None, None)
     request = {"name": "www", "key_passphrase": "secret", "exports": [{"path": "/a.p12", "password": "secret"}]}
-    action.ask("nginx_reload", {"request": request, "directory": "/etc/evergreen"}, {})
+    arguments = {"request": request, "directory": "/etc/evergreen"}
+    Batch().run([action.run_module("nginx_reload", arguments, {})])
     assert sent == [
         {
             "request": {"name": "www", "key_passphrase": None, "exports": [{"path": "/a.p12", "password": None}]},
@@ -66,14 +70,24 @@ def test_secrets_are_no_part_of_a_request_that_reaches_a_host(monkeypatch):
     ]
 
 
-def chain(walk, *names):
-    """Return what a chain of actions answers for requests of these names."""
-    return ChainAction(Task(), None, None, None, None).each([{"name": name} for name in names], walk)
+def run_requests(work, *names):
+    """Return the merged result for requests of these names."""
+    action = PerRequestAction(Task(), None, None, None, None)
+    return action.run_requests([{"name": name} for name in names], work)
+
+
+def returning(results):
+    """Return what returns one of the results for each request."""
+
+    async def work(request):
+        return results[request["name"]]
+
+    return work
 
 
 def test_the_certificates_of_a_host_are_told_of_together():
-    answers = {"www": {"changed": True, "msg": "renewed", "diff": [{"after": "new"}]}, "mail": {"msg": "not due"}}
-    assert chain(lambda request: answers[request["name"]], "www", "mail") == {
+    results = {"www": {"changed": True, "msg": "renewed", "diff": [{"after": "new"}]}, "mail": {"msg": "not due"}}
+    assert run_requests(returning(results), "www", "mail") == {
         "changed": True,
         "failed": False,
         "msg": "www: renewed · mail: not due",
@@ -86,8 +100,8 @@ def test_the_certificates_of_a_host_are_told_of_together():
 
 
 def test_a_certificate_that_fails_keeps_none_of_the_others_back_and_is_told_of_alone():
-    answers = {"www": {"failed": True, "msg": "correct it"}, "mail": {"changed": True, "msg": "renewed"}}
-    result = chain(lambda request: answers[request["name"]], "www", "mail")
+    results = {"www": {"failed": True, "msg": "correct it"}, "mail": {"changed": True, "msg": "renewed"}}
+    result = run_requests(returning(results), "www", "mail")
     assert result["failed"] and result["changed"]
     assert result["msg"] == "www: correct it"
     assert [certificate["failed"] for certificate in result["certificates"]] == [True, False]
@@ -96,13 +110,13 @@ def test_a_certificate_that_fails_keeps_none_of_the_others_back_and_is_told_of_a
 def test_a_host_that_cannot_be_reached_is_tried_once_for_all_its_certificates():
     tried = []
 
-    def walk(request):
+    async def work(request):
         tried.append(request["name"])
         raise AnsibleConnectionFailure(
             "Failed to connect to the host via ssh: ssh: connect to host web1: No route to host.\n"
         )
 
-    result = chain(walk, "www", "mail")
+    result = run_requests(work, "www", "mail")
     sentence = (
         "the host cannot be reached: ssh: connect to host web1: No route to host; "
         "see that it runs, and that ansible_host is right, and run this again"
@@ -184,11 +198,11 @@ def test_what_keeps_ansible_from_a_host_is_told_with_its_remedy(complaint, sente
     ],
 )
 def test_a_module_that_gives_no_answer_fails_with_a_sentence(monkeypatch, result, sentence):
-    action = ChainAction(Task(), None, None, None, None)
+    action = PerRequestAction(Task(), None, None, None, None)
     monkeypatch.setattr(
         action, "_execute_module", lambda *_name, **_how: {"failed": True, "msg": "No start of json", **result}
     )
-    assert action.ask("nginx_reload", {}, {}) == {"failed": True, "msg": sentence}
+    assert Batch().run([action.run_module("nginx_reload", {}, {})]) == [{"failed": True, "msg": sentence}]
 
 
 def test_of_all_facts_the_python_that_was_found_on_a_host_is_passed_on(monkeypatch):
@@ -199,11 +213,15 @@ def test_of_all_facts_the_python_that_was_found_on_a_host_is_passed_on(monkeypat
         def run(self, tmp=None, task_vars=None):
             return {"changed": False, "msg": self._task.action, "ansible_facts": {**found, "certificate_requests": []}}
 
-    class Chain(ChainAction):
+    class Chain(PerRequestAction):
         ARGUMENTS: t.ClassVar = {}
 
-        def decide(self, arguments, task_vars):
-            return self.each([{"name": "www"}], lambda request: {"msg": self.step("nginx_reload", {}, {})["msg"]})
+        async def decide(self, arguments, task_vars):
+            return self.run_requests([{"name": "www"}], self.reload)
+
+        async def reload(self, request):
+            result = await self.run_step("nginx_reload", {}, {})
+            return {"msg": result["msg"]}
 
     task = Task()
     task.args = {}
@@ -220,8 +238,8 @@ def test_of_all_facts_the_python_that_was_found_on_a_host_is_passed_on(monkeypat
     assert result["ansible_facts"] == found
 
     class Idle(Chain):
-        def decide(self, arguments, task_vars):
-            return self.each([{"name": "www"}], lambda request: {"msg": "not due"})
+        async def reload(self, request):
+            return {"msg": "not due"}
 
     assert "ansible_facts" not in Idle(task, None, None, None, None).run(task_vars={})
 
@@ -231,7 +249,7 @@ def test_diffs_and_warnings_of_all_steps_are_passed_on():
     assert diffs_and_warnings(steps) == {"diff": [{"after": "a"}, {"after": "b"}], "warnings": ["beware"]}
 
 
-class Walking(ChainAction):
+class Walking(PerRequestAction):
     """Requests whose modules on the host are played by *answer*, which gets the name and the arguments of each that is run."""
 
     def __init__(self, answer):
@@ -244,11 +262,14 @@ class Walking(ChainAction):
         return self.answer(module, module_args)
 
     def walked(self, *requests, at_once=1):
-        def walk(request):
-            said = self.ask("certificate_install", {"request": request}, {})
-            return {"failed": bool(said.get("failed")), "msg": said.get("msg", "")}
+        async def work(request):
+            try:
+                result = await self.run_module("certificate_install", {"request": request}, {})
+            except TlsError as error:
+                return {"failed": True, "msg": str(error)}
+            return {"failed": bool(result.get("failed")), "msg": result.get("msg", "")}
 
-        found = self.each(list(requests), walk, at_once)["certificates"]
+        found = self.run_requests(list(requests), work, at_once)["certificates"]
         return {certificate["name"]: certificate for certificate in found}
 
 
@@ -300,36 +321,41 @@ def test_what_has_a_password_travels_alone_as_hosts_log_the_others():
 
 
 def test_a_passphrase_travels_alone_too():
-    assert actions._has_secret({"request": {"name": "www"}, "passphrase": "secret"})
-    assert not actions._has_secret({"request": {"name": "www"}, "passphrase": None})
+    assert base._has_secret({"request": {"name": "www"}, "passphrase": "secret"})
+    assert not base._has_secret({"request": {"name": "www"}, "passphrase": None})
 
 
 def done_beside(action, *works):
     """Return what an action does on a host in one trip, where *works* go there beside a request; a work is a module and whether it is last."""
 
-    def work(module, is_last):
-        said = action.perform(module, {}, {}, is_last)
-        assert said["msg"] == module
+    async def work(module, is_last):
+        result = await action.run_action(module, {}, {}, is_last)
+        assert result["msg"] == module
 
     class Part(TlsAction):
-        def run(self, tmp=None, task_vars=None):
+        async def work(self, task_vars):
             self._execute_module = action._execute_module
-            return self.ask(self._task.action, {}, {})
+            return await self.run_module(self._task.action, {}, {})
 
     def part(_name, task, **_more):
         return Part(task, None, None, None, None, None)
 
     action._shared_loader_obj = types.SimpleNamespace(action_loader=types.SimpleNamespace(get=part))
     action._play_context = action._loader = action._templar = None
-    works = [lambda module=module, is_last=is_last: work(module, is_last) for module, is_last in works]
-    action.each(REQUESTS[:1], lambda request: action.ask("certificate_install", {"request": request}, {}), 1, works)
+
+    async def install(request):
+        return await action.run_module("certificate_install", {"request": request}, {})
+
+    action.run_requests(REQUESTS[:1], install, 1, [work(module, is_last) for module, is_last in works])
     return [[errand["module"] for errand in asked["calls"]] for _module, asked in action.trips]
 
 
 def named(module, asked):
     """Answer with the names of modules."""
-    told = {"changed": False, "host_state": []}
-    return {"changed": False, "results": [{**told, "msg": errand["module"]} for errand in asked["calls"]]}
+    results = [{"changed": False, "msg": call["module"]} for call in asked["calls"]]
+    for call, result in zip(asked["calls"], results):
+        result.update({"host_state": []} if call["module"] == "firewall_commands" else {})
+    return {"changed": False, "results": results}
 
 
 def test_modules_of_several_kinds_go_in_one_trip_each_after_what_it_needs():
@@ -342,7 +368,7 @@ def test_modules_of_several_kinds_go_in_one_trip_each_after_what_it_needs():
 def test_an_action_loads_the_steps_it_takes_before_ansible_forks_for_each_host():
     loaded = set()
     for path in PLUGINS.glob("action/*.py"):
-        taken = set(re.findall(r'\.step\(\s*"(\w+)"', path.read_text(encoding="utf-8")))
+        taken = set(re.findall(r'\.(?:run_)?step\(\s*"(\w+)"', path.read_text(encoding="utf-8")))
         module = importlib.import_module(f"ansible_collections.evergreen.tls.plugins.action.{path.stem}")
         assert taken <= set(getattr(module.ActionModule, "STEPS", ()))
         loaded |= taken
@@ -361,9 +387,12 @@ def test_a_module_that_no_trip_can_do_goes_alone():
         return named(module, asked) if module == "host_batch" else {"changed": False, "msg": module}
 
     action = Walking(answer)
-    action.each(
-        REQUESTS[:2], lambda _request: {"msg": action.ask("certificate_export", {"request": {}}, {})["msg"]}, at_once=1
-    )
+
+    async def export(_request):
+        result = await action.run_module("certificate_export", {"request": {}}, {})
+        return {"msg": result["msg"]}
+
+    action.run_requests(REQUESTS[:2], export, at_once=1)
     assert [module for module, _asked in action.trips] == ["certificate_export"] * 2
 
 
@@ -377,15 +406,21 @@ def test_a_module_that_no_trip_can_do_goes_alone():
         pytest.param(["ha", "ha", "ha"], id="no dictionaries"),
     ],
 )
-def test_a_host_that_does_not_answer_all_is_asked_for_each_alone(answers):
+def test_a_host_that_does_not_answer_all_calls_fails_all_of_them(answers):
     action = Walking(lambda module, asked: {"results": answers} if module == "host_batch" else installed(asked))
     certificates = action.walked(*REQUESTS)
-    assert [certificate["msg"] for certificate in certificates.values()] == [
-        "www is in use",
-        "mail is in use",
-        "shop is in use",
-    ]
-    assert len(action.trips) == 4
+    assert [certificate["failed"] for certificate in certificates.values()] == [True, True, True]
+    for certificate in certificates.values():
+        assert certificate["msg"].startswith("the host does not answer host_batch as it should: ")
+        assert certificate["msg"].endswith("; look at what it is doing")
+    assert len(action.trips) == 1
+
+
+def test_a_batch_that_fails_fails_all_its_calls():
+    action = Walking(lambda module, asked: {"failed": True, "msg": "this Python is too old"})
+    certificates = action.walked(*REQUESTS)
+    assert [(one["failed"], one["msg"]) for one in certificates.values()] == [(True, "this Python is too old")] * 3
+    assert len(action.trips) == 1
 
 
 def test_a_module_that_dies_in_company_is_run_for_each_alone_and_harms_one_only():
@@ -411,13 +446,7 @@ def test_a_host_that_makes_up_an_answer_for_one_is_not_believed_for_that_one():
 
     action = Walking(answer)
 
-    def walk(request):
-        try:
-            return {"msg": action.ask("certificate_install", {"request": request}, {})["msg"]}
-        except TlsError as error:
-            return {"failed": True, "msg": str(error)}
-
-    found = action.each(REQUESTS, walk, 1)["certificates"]
+    found = action.walked(*REQUESTS).values()
     assert [one["failed"] for one in found].count(True) == 1
     assert "the host does not answer certificate_install as it should" in next(
         one["msg"] for one in found if one["failed"]
@@ -448,10 +477,11 @@ def test_what_several_want_of_the_host_beside_is_done_once():
     )
     action._play_context = action._loader = action._templar = None
 
-    def walk(_request):
-        return {"msg": "", **action.perform("ansible.builtin.package", {"name": "python3-cryptography"}, {})}
+    async def work(_request):
+        result = await action.run_action("ansible.builtin.package", {"name": "python3-cryptography"}, {})
+        return {"msg": "", **result}
 
-    result = action.each(REQUESTS, walk, 1)
+    result = action.run_requests(REQUESTS, work, 1)
     assert done == ["installed"] and result["changed"] and not result["failed"]
 
 
@@ -478,4 +508,4 @@ def test_an_issuer_that_does_not_say_how_many_orders_it_stands_gets_one_at_a_tim
 
 
 def test_a_trip_can_do_what_actions_send_with_it():
-    assert sorted(actions.ERRANDS) == host_batch.MODULES
+    assert sorted(batching.BATCH_MODULES) == host_batch.MODULES
