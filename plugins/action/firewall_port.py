@@ -10,20 +10,28 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._wire import to_wire
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change import (
+    Change,
+    PortResult,
+    PortSpec,
     no_firewall_result,
     plan_change,
     verify_change,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import detect_firewall, initial_queries
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Look, Transcript, think
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import initial_queries, named_firewall
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import (
+    HostState,
+    QuerySet,
+    Results,
+    plan_with,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import parse_port_accesses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.registry import BACKENDS
 
-ATTEMPTS = 3  # at a change between two looks of somebody else
+MAX_ATTEMPTS = 3  # to change a firewall that something else changes between the queries and the commands
 
 
 class ActionModule(TlsAction):
-    """Look at the host, think here, and go there once more where something has to be done; what was done is proved."""
+    """Query the host, plan the change here, and run it there if the host is still in the same state; then verify it."""
 
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "ports": {"type": "list", "elements": "int", "required": True},
@@ -35,54 +43,53 @@ class ActionModule(TlsAction):
     }
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        parse_port_accesses(arguments["ports"], arguments["protocol"], arguments["sources"])
-        if arguments["backend"] == "none":
-            return no_firewall_result(arguments)
+        spec = t.cast(PortSpec, arguments)
+        parse_port_accesses(spec["ports"], spec["protocol"], spec["sources"])
+        if spec["backend"] == "none":
+            return t.cast("dict[str, t.Any]", no_firewall_result(spec))
         self._task_vars = task_vars
-        return await self._settle(arguments)
+        return t.cast("dict[str, t.Any]", await self._change_firewall(spec))
 
-    async def _settle(self, wanted: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Return the result, once the host is as it is wanted, or in check mode, how it would be."""
-        transcript = Transcript(await self._ask(initial_queries(wanted["backend"])))
-        for _attempt in range(ATTEMPTS):
-            change = await think(lambda host: plan_change(host, wanted), transcript, self._ask)
+    async def _change_firewall(self, spec: PortSpec) -> PortResult:
+        """Return the result of a change that was verified, or in check mode of one that would be made."""
+        host = HostState(await self._run_queries(initial_queries(spec["backend"])))
+        for _attempt in range(MAX_ATTEMPTS):
+            change = await plan_with(lambda state: plan_change(state, spec), host, self._run_queries)
             if change is None:
-                return no_firewall_result(wanted)
-            if not change.steps or self._task.check_mode:
-                return change.result(change.expected(), change.firewall.warnings, self._task.check_mode)
-            told = await self._tell(_plan(change, transcript))
-            transcript = Transcript(told["host_state"])
-            if told["changed"]:
-                return await self._proved(change, transcript)
-        raise TlsError(
-            f"{change.firewall.name} changes while it is looked at; see what else changes it, and run this again then"
-        )
+                return no_firewall_result(spec)
+            name = change.firewall.name
+            if not change.commands or self._task.check_mode:
+                return change.result(change.expected_rules(), change.firewall.warnings, self._task.check_mode)
+            result = await self._run_commands(_change_arguments(change, host))
+            host = HostState(result["host_state"])
+            if result["changed"]:
+                return await self._verified_result(change, host)
+        raise TlsError(f"{name} changes while it is looked at; see what else changes it, and run this again then")
 
-    async def _proved(self, change, transcript):
-        """Return the result, once what was done can be read back."""
-        name, accesses, wanted = change.firewall.name, change.accesses, change.wanted
-        firewall = await think(
-            lambda host: detect_firewall(host, name, accesses, wanted["zone"]), transcript, self._ask
+    async def _verified_result(self, change: Change, host: HostState) -> PortResult:
+        """Return the result of a change. Raises TlsError if the host does not have the new state."""
+        name, accesses, spec = change.firewall.name, change.accesses, change.spec
+        firewall = await plan_with(
+            lambda state: named_firewall(state, name, accesses, spec["zone"]), host, self._run_queries
         )
-        verify_change(firewall, accesses, wanted["state"])
+        verify_change(firewall, accesses, spec["state"])
         warnings = list(dict.fromkeys(change.firewall.warnings + firewall.warnings))
-        return change.result(firewall.lines(accesses), warnings, False)
+        return change.result(firewall.rule_lines(accesses), warnings, check_mode=False)
 
-    async def _ask(self, looks: list[Look]) -> t.Any:
-        result = await self._tell({"query_sets": [look.to_arguments() for look in looks]})
+    async def _run_queries(self, query_sets: list[QuerySet]) -> Results:
+        result = await self._run_commands({"query_sets": [one.to_arguments() for one in query_sets]})
         return result["host_state"]
 
-    async def _tell(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+    async def _run_commands(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         return await self.run_module_or_raise("firewall_commands", arguments, self._task_vars)
 
 
-def _plan(change, transcript):
-    """Return what the host is to do as long as it is what it was, and what to answer then."""
+def _change_arguments(change: Change, host: HostState) -> dict[str, t.Any]:
+    """Return the arguments of firewall_commands that run a change and repeat all queries after it."""
     return {
         "preconditions": [
-            [list(map(to_wire, question)), transcript.answers[question]]
-            for question in change.firewall.preconditions(change.steps)
+            [list(map(to_wire, query)), host.results[query]] for query in change.firewall.preconditions(change.commands)
         ],
-        "commands": [step.to_arguments() for step in change.steps],
-        "query_sets": [Look((), list(transcript.answers)).to_arguments()],
+        "commands": [command.to_arguments() for command in change.commands],
+        "query_sets": [QuerySet((), list(host.results)).to_arguments()],
     }

@@ -86,7 +86,7 @@ class FirewallPort(ActionModule):
         self.machine, self.strace, self.traced, self.watched = machine, strace, traced, None
 
     async def run_module_or_raise(self, module, arguments, task_vars):
-        strace = self.strace if arguments.get("steps") else None
+        strace = self.strace if arguments.get("commands") else None
         run = self.machine.run(module, strace, self.traced, **arguments)
         self.watched = run if strace is not None else self.watched
         if run.signal is not None:

@@ -94,7 +94,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_resu
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import firewalld, nftables, parse_nft
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change import plan_change
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import detect_firewall, initial_queries
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Transcript
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_iptables import parse_iptables
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import parse_port_accesses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import evaluate, find_allow_rules
@@ -513,17 +513,17 @@ def read_routes(content: bytes) -> None:
     firewalld.default_interface(first, second)
 
 
-def look_at_firewall(said: t.Any) -> None:
-    """Take answers as a host gives them to firewall_commands, once and for ever."""
+def plan_firewall_change(results: t.Any) -> None:
+    """Take results of queries as a host returns them in firewall_commands, all of them at once."""
     for state in ("open", "closed"):
-        wanted = checked(FirewallAction.ARGUMENTS, {"ports": [443], "state": state})
-        change = recorded_firewalls.think_at_once(
-            functools.partial(plan_change, wanted=wanted), Transcript(said), lambda _looks: []
+        spec = checked(FirewallAction.ARGUMENTS, {"ports": [443], "state": state})
+        change = recorded_firewalls.plan_at_once(
+            functools.partial(plan_change, spec=spec), HostState(results), lambda _query_sets: []
         )
         if change:
-            change.result(change.expected(), change.firewall.warnings, True)
-            for step in change.steps:
-                step.to_arguments()
+            change.result(change.expected_rules(), change.firewall.warnings, True)
+            for command in change.commands:
+                command.to_arguments()
 
 
 def read_problem(value: t.Any) -> None:
@@ -700,11 +700,11 @@ def listing(files: dict[str, str]) -> bytes:
     return "".join([first, *(f"# configuration file {path}:\n{content}" for path, content in others)]).encode()
 
 
-def answers_of(host: t.Any, backend: str = "auto") -> bytes:
-    """Return all that a recorded host answers, as it travels."""
-    transcript = Transcript(host.visit(initial_queries(backend)))
-    recorded_firewalls.think_at_once(lambda one: detect_firewall(one, backend, PORT_ACCESSES), transcript, host.visit)
-    return json.dumps([[list(question), answer] for question, answer in transcript.answers.items()]).encode()
+def query_results(host: t.Any, backend: str = "auto") -> bytes:
+    """Return all that a recorded host returns to queries, as it travels."""
+    state = HostState(host.run_queries(initial_queries(backend)))
+    recorded_firewalls.plan_at_once(lambda one: detect_firewall(one, backend, PORT_ACCESSES), state, host.run_queries)
+    return json.dumps([[list(query), result] for query, result in state.results.items()]).encode()
 
 
 def encoded(*values: t.Any) -> tuple[bytes, ...]:
@@ -1086,8 +1086,8 @@ PARSERS = (
     Parser(
         "host_state",
         "what a host says of its firewall",
-        of_json(look_at_firewall),
-        tuple(map(answers_of, HOSTS)),
+        of_json(plan_firewall_change),
+        tuple(map(query_results, HOSTS)),
         "json",
     ),
     Parser("testimonies", "what modules answer", of_json(read_testimonies), encoded(*TESTIMONIES), "json"),

@@ -11,7 +11,7 @@ import json
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Batch
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import detect
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import initial_queries
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Transcript, think
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState, plan_with
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
     ANY_IPV4,
     PortAccess,
@@ -24,23 +24,23 @@ EVERYBODY = parse_port_accesses([443], "tcp", [])
 
 
 def detect_firewall(host, backend, accesses, zone=None):
-    """Return the firewall of a host that is asked as often as it takes."""
-    transcript = Transcript(host.visit(initial_queries(backend)))
-    return think_at_once(lambda told: detect.detect_firewall(told, backend, accesses, zone), transcript, host.visit)
+    """Return the firewall of a recorded host, which is queried as often as it takes."""
+    state = HostState(host.run_queries(initial_queries(backend)))
+    return plan_at_once(lambda one: detect.detect_firewall(one, backend, accesses, zone), state, host.run_queries)
 
 
-def think_at_once(thought, transcript, visit):
-    """Return what think() returns, where *visit* answers at once."""
+def plan_at_once(make_plan, host, run_queries):
+    """Return what plan_with() returns, with a function *run_queries* that is no coroutine."""
 
-    async def ask(looks):
-        return visit(looks)
+    async def run(query_sets):
+        return run_queries(query_sets)
 
-    (result,) = Batch().run([think(thought, transcript, ask)])
-    return result
+    (plan,) = Batch().run([plan_with(make_plan, host, run)])
+    return plan
 
 
-def commands(steps):
-    return [" ".join(step.argv) for step in steps]
+def command_lines(commands):
+    return [" ".join(one.argv) for one in commands]
 
 
 ZONE = """\

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Hosts that are only recorded: what their programs print and what is in their files."""
+"""A host that is only recorded: what its programs print, and what is in its files."""
 
 from __future__ import annotations
 
@@ -11,49 +11,54 @@ import subprocess
 
 
 class RecordedHost:
-    """A host of which it is known what its programs print and what its files hold."""
+    """A host that answers queries from what was recorded.
+
+    prints: outputs by command, or pairs of exit status and output.
+    files: texts by path.
+    """
 
     def __init__(self, programs=(), prints=(), files=()):
-        self.programs = {*programs, *(words.split()[0] for words in dict(prints))}
+        self.programs = {*programs, *(command.split()[0] for command in dict(prints))}
         self.prints = dict(prints)
         self.files = dict(files)
-        self.asked = []
+        self.commands = []  # that were run
         self.visits = 0
 
-    def visit(self, looks):
-        """Answer as firewall_commands does."""
+    def run_queries(self, query_sets):
+        """Return the results of queries, as firewall_commands does."""
         self.visits += 1
-        answers = []
-        for look in looks:
-            if all(self.note(question, answers) for question in look.needs):
-                for question in look.asks:
-                    self.note(question, answers)
+        results = []
+        for one in query_sets:
+            if all(self._add_result(query, results) for query in one.conditions):
+                for query in one.queries:
+                    self._add_result(query, results)
                 break
-        return answers
+        return results
 
-    def note(self, question, answers):
-        told = self.tell(question)
-        answers.append([list(question), told])
-        return told[0] == 0 if question[0] == "run" else bool(told)
+    def _add_result(self, query, results):
+        """Add the result of a query, and say whether it succeeded."""
+        result = self.result_of(query)
+        results.append([list(query), result])
+        return result[0] == 0 if query[0] == "run" else bool(result)
 
-    def tell(self, question):
-        kind, *words = question
-        return {"has": self.has, "run": self.run, "read": self.read}[kind](*words)
+    def result_of(self, query):
+        """Return the result of a query."""
+        kind, *words = query
+        return {"has": self._has, "run": self._run, "read": self._read}[kind](*words)
 
-    def has(self, program):
+    def _has(self, program):
         return program in self.programs
 
-    def run(self, *argv):
-        if argv[0] == "grep":  # the one program that every machine has
-            if argv[-1] not in self.files:
-                return [2, f"grep: {argv[-1]}: No such file or directory"]
-            return [
-                subprocess.run([*argv[:-1], "-"], input=self.files[argv[-1]], text=True, check=False).returncode,
-                "",
-            ]
-        self.asked.append(" ".join(argv))
+    def _run(self, *argv):
+        if argv[0] == "grep":  # which every host has
+            path = argv[-1]
+            if path not in self.files:
+                return [2, f"grep: {path}: No such file or directory"]
+            ended = subprocess.run([*argv[:-1], "-"], input=self.files[path], text=True, check=False)
+            return [ended.returncode, ""]
+        self.commands.append(" ".join(argv))
         printed = self.prints.get(" ".join(argv), (1, "unknown option"))
         return [0, printed] if isinstance(printed, str) else list(printed)
 
-    def read(self, pattern):
+    def _read(self, pattern):
         return {path: text for path, text in self.files.items() if fnmatch.fnmatchcase(path, pattern)}

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the firewalls have in common: layers of rules, and the questions and steps of a backend.
+"""The base class of firewalls: what a backend reads from a host, and what it plans to do there.
 
-A firewall is looked at through a transcript of its host, answers questions from what it then knows, and says in steps
-what would have to be done. Nothing is done here.
+A backend works on the state of a host, which the module firewall_commands has queried, and plans commands, which that
+module runs.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._wire import to_wire
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Question, Transcript
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
-    PortAccess,
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import (
+    HostState,
+    Query,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import PortAccess
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import (
     Decision,
     Rule,
@@ -28,44 +29,47 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules impo
 
 
 class Command(t.NamedTuple):
-    """Something to be done: a program to run, or a file to replace once that program has accepted its new content."""
+    """A command to run on the host, or a file to replace if that command accepts its new content."""
 
     argv: list[str]
-    stdin: str | None = None
+    stdin: str | None = None  # for the command; with *path*, the new content of the file
     path: str | None = None
-    added_rules: tuple[str, ...] = ()
+    added_rules: tuple[str, ...] = ()  # for people
     removed_rules: tuple[str, ...] = ()
 
     def to_arguments(self) -> dict[str, t.Any]:
-        """Return the step as an argument of firewall_commands."""
+        """Return the command as firewall_commands takes it."""
         texts = {"stdin": self.stdin, "path": self.path}
         return {"argv": list(map(to_wire, self.argv)), **{name: text and to_wire(text) for name, text in texts.items()}}
 
 
 class InputFilter(t.NamedTuple):
-    """One way into the host as a firewall has it: now, or after a restart."""
+    """Rules for incoming packets in one location: in the kernel, or in the files that are loaded at boot."""
 
-    where: str
-    now: bool
+    location: str  # for people
+    is_loaded: bool  # whether the rules apply now; else they apply after a restart
     ip_versions: tuple[int, ...]
     ruleset: Ruleset
-    chain: str
+    chain: str  # the one that packets enter first
 
-    def accesses(self, accesses: t.Iterable[PortAccess]) -> list[PortAccess]:
-        """Return those of the doors that come by here."""
+    def relevant(self, accesses: t.Iterable[PortAccess]) -> list[PortAccess]:
+        """Return the accesses by a version of IP that this filters."""
         return [access for access in accesses if access.network.version in self.ip_versions]
 
     def verdicts_without_allow_rules(self, accesses: t.Iterable[PortAccess]) -> set[str | None]:
-        """Return what becomes of doors when no rule lets them in."""
-        return {evaluate(self.ruleset, self.chain, access, True).verdict for access in self.accesses(accesses)}
+        """Return the verdicts on the relevant accesses if there were no allow rules."""
+        return {
+            evaluate(self.ruleset, self.chain, access, ignore_allow_rules=True).verdict
+            for access in self.relevant(accesses)
+        }
 
-    def lines(self, *words: str) -> tuple[str, ...]:
-        """Return rules as people are shown them."""
-        return tuple(f"{self.where}: {one}" for one in words)
+    def with_location(self, *rules: str) -> tuple[str, ...]:
+        """Return the texts of rules with their location, for people."""
+        return tuple(f"{self.location}: {rule}" for rule in rules)
 
 
 class BlockedAccess(t.NamedTuple):
-    """A door that a layer does not let in, and why."""
+    """An access that a filter does not accept."""
 
     input_filter: InputFilter
     access: PortAccess
@@ -73,119 +77,123 @@ class BlockedAccess(t.NamedTuple):
 
     @property
     def is_denied(self) -> bool:
-        """Say whether a rule refuses the door, and not just the lack of one."""
+        """Say whether a deny rule blocks the access, not only the policy."""
         return self.decision.verdict == "deny" and self.decision.rule is not None
 
     @property
     def message(self) -> str:
-        """Say what keeps the door entry."""
+        """Return what blocks the access, for people."""
         rule = self.decision.rule if self.is_denied else None
-        cause = f"the rule `{rule.words}` refuses" if rule else "no rule lets in"
-        return (
-            f"{self.input_filter.where}: {cause} {self.access.protocol} {self.access.port} from {self.access.network}"
-        )
+        cause = f"the rule `{rule.text}` refuses" if rule else "no rule lets in"
+        protocol, port, network = self.access
+        return f"{self.input_filter.location}: {cause} {protocol} {port} from {network}"
 
 
 class Firewall:
-    """What all firewalls have in common: layers of rules that a door is judged by."""
+    """A firewall of a host, as its filters describe it. Each backend extends this class."""
 
-    name = ""
-    program = ""
-    start = ""  # how somebody starts it
-    signs: tuple[Question, ...] = ()  # that it may be active; they take no slow program
-    needs: tuple[Question, ...] = ()  # what holds where it is active
-    asks: tuple[Question, ...] = ()  # what look() wants to know
+    name: t.ClassVar[str]  # as the option backend names it
+    program: t.ClassVar[str]  # installed wherever the firewall is
+    start_command: t.ClassVar[str] = ""  # for people
+    # Whether it keeps its rules in nftables or iptables. It is then the firewall of a host wherever it is active.
+    is_frontend: t.ClassVar[bool] = False
+    # Queries of which all succeed where the firewall may be active. None of them runs a slow program.
+    quick_conditions: t.ClassVar[tuple[Query, ...]] = ()
+    conditions: t.ClassVar[tuple[Query, ...]] = ()  # queries of which all succeed where the firewall is active
+    queries: t.ClassVar[tuple[Query, ...]] = ()  # what from_host_state() reads
 
-    def __init__(self, filters: list[InputFilter]) -> None:
+    def __init__(self, filters: list[InputFilter], zone: str | None = None) -> None:
         self.filters = filters
-        self.warnings: list[str] = []  # why something would not be the same after a restart
+        self.zone = zone  # of firewalld
+        self.warnings: list[str] = []  # what will be different after a restart
         self.notes: list[str] = []
 
     @classmethod
-    def may_be_active(cls, host: Transcript) -> bool:
-        """Say, without a slow program, whether it is worth asking is_active()."""
+    def from_host_state(cls, host: HostState, accesses: list[PortAccess], zone: str | None = None) -> Firewall:
+        """Read the firewall of a host. Raises TlsError if that is not possible.
+
+        accesses: what is going to be opened or closed.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def may_be_active(cls, host: HostState) -> bool:
+        """Say whether is_active() has to be asked. This runs no slow program."""
         return True
 
     @classmethod
-    def is_active(cls, host: Transcript) -> bool:
-        """Say whether it runs."""
+    def is_active(cls, host: HostState) -> bool:
+        """Say whether the firewall runs."""
         return True
 
     @property
     def has_rules(self) -> bool:
-        """Say whether anything is filtered now."""
-        chains = [input_filter.ruleset[input_filter.chain] for input_filter in self.filters if input_filter.now]
+        """Say whether any packet may be filtered now."""
+        chains = [one.ruleset[one.chain] for one in self.filters if one.is_loaded]
         return any(chain.rules or chain.policy == "deny" for chain in chains)
 
     def blocked(self, accesses: t.Iterable[PortAccess]) -> list[BlockedAccess]:
-        """Return what is not open, now or after a restart."""
+        """Return the accesses that are blocked now, or will be after a restart."""
         return [
-            BlockedAccess(input_filter, access, decision)
-            for input_filter in self.filters
-            for access in input_filter.accesses(accesses)
-            if (decision := evaluate(input_filter.ruleset, input_filter.chain, access)).verdict != "accept"
+            BlockedAccess(one, access, decision)
+            for one in self.filters
+            for access in one.relevant(accesses)
+            if (decision := evaluate(one.ruleset, one.chain, access)).verdict != "accept"
         ]
-
-    def removable_rules(self, accesses: list[PortAccess]) -> list[tuple[InputFilter, Rule]]:
-        """Return the rules that open these doors and nothing else."""
-        return [(input_filter, rule) for input_filter, rule in self.allow_rules(accesses) if rule.allows_only(accesses)]
 
     def allow_rules(self, accesses: list[PortAccess]) -> list[tuple[InputFilter, Rule]]:
-        """Return the rules that let in at least some of what these doors are for."""
+        """Return the rules that allow at least a part of these accesses."""
         found: list[tuple[InputFilter, Rule]] = []
-        for input_filter in self.filters:
+        for one in self.filters:
             rules = [
-                rule
-                for access in input_filter.accesses(accesses)
-                for rule in find_allow_rules(input_filter.ruleset, input_filter.chain, access)
+                rule for access in one.relevant(accesses) for rule in find_allow_rules(one.ruleset, one.chain, access)
             ]
-            found += [(input_filter, rule) for rule in dict.fromkeys(rules)]
+            found += [(one, rule) for rule in dict.fromkeys(rules)]
         return found
 
-    def unfiltered(self, accesses: list[PortAccess]) -> list[InputFilter]:
-        """Return the layers that would let in some of these doors without any rule for them."""
-        return [
-            input_filter
-            for input_filter in self.filters
-            if "accept" in input_filter.verdicts_without_allow_rules(accesses)
-        ]
-
-    def is_denying(self, accesses: list[PortAccess]) -> bool:
-        """Say whether any of these doors would be refused now, were there no rule for it."""
-        return any(
-            "deny" in input_filter.verdicts_without_allow_rules(accesses)
-            for input_filter in self.filters
-            if input_filter.now
-        )
+    def removable_rules(self, accesses: list[PortAccess]) -> list[tuple[InputFilter, Rule]]:
+        """Return the rules that allow these accesses and nothing else."""
+        return [(one, rule) for one, rule in self.allow_rules(accesses) if rule.allows_only(accesses)]
 
     def removable_ports(self, accesses: list[PortAccess]) -> list[int]:
-        """Return the ports of the rules that closing removes."""
-        return rule_ports([rule for _layer, rule in self.removable_rules(accesses)])
+        """Return the ports of the rules that plan_close() removes."""
+        return rule_ports(rule for _filter, rule in self.removable_rules(accesses))
 
-    def lines(self, accesses: list[PortAccess]) -> list[str]:
-        """Return the rules that concern these doors, for people."""
-        return [line for input_filter, rule in self.allow_rules(accesses) for line in input_filter.lines(rule.words)]
+    def unfiltered(self, accesses: list[PortAccess]) -> list[InputFilter]:
+        """Return the filters that accept some of these accesses without any allow rule."""
+        return [one for one in self.filters if "accept" in one.verdicts_without_allow_rules(accesses)]
 
-    def preconditions(self, steps: list[Command]) -> list[Question]:
-        """Return what must not have changed when these steps are taken."""
-        return [("read", step.path) for step in steps if step.path]
+    def is_denying(self, accesses: list[PortAccess]) -> bool:
+        """Say whether some of these accesses are denied now, unless an allow rule accepts them."""
+        return any("deny" in one.verdicts_without_allow_rules(accesses) for one in self.filters if one.is_loaded)
+
+    def rule_lines(self, accesses: list[PortAccess]) -> list[str]:
+        """Return the allow rules for these accesses, for people."""
+        return [line for one, rule in self.allow_rules(accesses) for line in one.with_location(rule.text)]
+
+    def preconditions(self, commands: list[Command]) -> list[Query]:
+        """Return the queries whose results must be the same when the commands run."""
+        return [("read", one.path) for one in commands if one.path]
 
     def plan_open(self, accesses: list[PortAccess]) -> list[Command]:
-        """Return what has to be done until the doors are open."""
+        """Return the commands after which none of the accesses is blocked.
+
+        Raises TlsError if a deny rule would stay before the new rules.
+        """
         raise NotImplementedError
 
     def plan_close(self, accesses: list[PortAccess]) -> list[Command]:
-        """Return what has to be done until no rule opens just these doors."""
+        """Return the commands after which no rule allows these accesses and nothing else."""
         raise NotImplementedError
 
 
 def rule_ports(rules: t.Iterable[Rule]) -> list[int]:
     """Return all ports of some rules."""
-    return sorted({port for rule in rules for low, high in rule.ports or () for port in range(low, high + 1)})
+    return sorted({port for rule in rules for first, last in rule.ports or () for port in range(first, last + 1)})
 
 
 def reject_denied(blocked: t.Iterable[BlockedAccess]) -> None:
-    """Give up before anything is changed where a rule of ours would come behind one that refuses."""
-    for entry in blocked:
-        if entry.is_denied:
-            raise TlsError(f"{entry.message}, whatever is opened; remove that rule and run this again")
+    """Raise TlsError if a deny rule blocks an access, since it would stay before a new allow rule."""
+    for one in blocked:
+        if one.is_denied:
+            raise TlsError(f"{one.message}, whatever is opened; remove that rule and run this again")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What it takes to have ports open or closed on a host, and how that is told."""
+"""Plan the change that firewall_port makes to a host, and describe it in a result."""
 
 from __future__ import annotations
 
@@ -11,131 +11,167 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base import Command, Firewall
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import detect_firewall
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Transcript
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import PortAccess, parse_port_accesses
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
+    PortAccess,
+    parse_port_accesses,
+)
+
+
+class PortSpec(t.TypedDict):
+    """The arguments of firewall_port."""
+
+    ports: list[int]
+    protocol: str
+    sources: list[str]
+    state: str  # open or closed
+    backend: str  # auto, none, or a key of BACKENDS
+    zone: str | None
+
+
+class PortResult(t.TypedDict, total=False):
+    """The result of firewall_port."""
+
+    changed: bool
+    msg: str
+    warnings: list[str]
+    diff: dict[str, str]
+    backend: str
+    zone: str
+    opened: list[int]
+    closed: list[int]
+    persistent: bool
 
 
 class Change(t.NamedTuple):
-    """The firewall of a host as it is, and the steps to what is *wanted*, which are the arguments of firewall_port."""
+    """The firewall of a host, and the commands that make it what the specification says."""
 
-    wanted: dict[str, t.Any]
+    spec: PortSpec
     accesses: list[PortAccess]
     firewall: Firewall
-    steps: list[Command]
+    commands: list[Command]
     opened: list[int]
     closed: list[int]
 
-    def expected(self) -> list[str]:
-        """Return the rules that there will be, for people."""
-        before = self.firewall.lines(self.accesses)
-        after = [line for line in before if not any(line in step.removed_rules for step in self.steps)]
-        return after + [line for step in self.steps for line in step.added_rules if line not in after]
+    def expected_rules(self) -> list[str]:
+        """Return the rules that there will be after the change, for people."""
+        before = self.firewall.rule_lines(self.accesses)
+        after = [line for line in before if not any(line in command.removed_rules for command in self.commands)]
+        return after + [line for command in self.commands for line in command.added_rules if line not in after]
 
-    def result(self, after: list[str], warnings: list[str], pretended: bool) -> dict[str, t.Any]:
-        """Return the result of firewall_port, given the rules that there are *after* the change."""
-        firewall, accesses = self.firewall, self.accesses
-        sentences = [
-            say(self.wanted, firewall, self.steps, pretended),
-            *remaining_access(self.wanted, firewall, accesses, after),
-        ]
-        told = warnings + firewall.notes
-        return {
-            "changed": bool(self.steps),
+    def result(self, rules_after: list[str], warnings: list[str], check_mode: bool) -> PortResult:
+        """Return the result of firewall_port.
+
+        rules_after: the allow rules after the change, or those that are expected then.
+        warnings: what will be different after a restart.
+        """
+        firewall = self.firewall
+        messages = [self._summary(check_mode), *self._remaining_access(rules_after)]
+        all_warnings = warnings + firewall.notes
+        result: PortResult = {
+            "changed": bool(self.commands),
             "backend": firewall.name,
-            **({"zone": firewall.zone} if firewall.name == "firewalld" else {}),
             "opened": self.opened,
             "closed": self.closed,
             "persistent": not warnings,
-            "msg": " ".join([*sentences, *told]),
-            **({"warnings": told} if told else {}),
+            "msg": " ".join([*messages, *all_warnings]),
             "diff": {
-                "before": diff_text(firewall.lines(accesses)),
-                "after": diff_text(after),
+                "before": diff_text(firewall.rule_lines(self.accesses)),
+                "after": diff_text(rules_after),
                 "before_header": firewall.name,
                 "after_header": firewall.name,
             },
         }
+        if firewall.zone is not None:
+            result["zone"] = firewall.zone
+        if all_warnings:
+            result["warnings"] = all_warnings
+        return result
+
+    def _summary(self, check_mode: bool) -> str:
+        """Return what was done, or would be done."""
+        ports, sources = describe_ports(self.spec), describe_sources(self.spec)
+        zone = self.firewall.zone
+        location = self.firewall.name if zone is None else f"{self.firewall.name}, zone {zone}"
+        if self.spec["state"] == "open":
+            if not self.commands:
+                verb = "is" if len(self.spec["ports"]) == 1 else "are"
+                return f"{ports} {verb} open to {sources} already in {location}."
+            return f"{'Would open' if check_mode else 'Opened'} {ports} to {sources} in {location}."
+        if not self.commands:
+            return f"No rule opens just {ports} to {sources} in {location}."
+        return f"{'Would remove' if check_mode else 'Removed'} what opens just {ports} to {sources} in {location}."
+
+    def _remaining_access(self, rules: list[str]) -> list[str]:
+        """Return a sentence about the rules and policies that still accept what is to be closed, if there are any."""
+        if self.spec["state"] == "open":
+            return []
+        causes = [f"`{rule}`" for rule in rules]
+        causes += [
+            f"the policy for what no rule is for ({one.location})" for one in self.firewall.unfiltered(self.accesses)
+        ]
+        return [f"Some of it still comes in by {', '.join(causes)}."] if causes else []
 
 
-def plan_change(host: Transcript, wanted: dict[str, t.Any]) -> Change | None:
-    """Return what has to be done on a host, or None where no firewall is active."""
-    accesses = parse_port_accesses(wanted["ports"], wanted["protocol"], wanted["sources"])
-    firewall = detect_firewall(host, wanted["backend"], accesses, wanted["zone"])
+def plan_change(host: HostState, spec: PortSpec) -> Change | None:
+    """Return what has to be done on a host, or None if no firewall is active."""
+    accesses = parse_port_accesses(spec["ports"], spec["protocol"], spec["sources"])
+    firewall = detect_firewall(host, spec["backend"], accesses, spec["zone"])
     if firewall is None:
         return None
-    if wanted["state"] == "open":
-        opened = sorted({entry.access.port for entry in firewall.blocked(accesses)})
-        return Change(wanted, accesses, firewall, firewall.plan_open(accesses), opened, [])
-    return Change(wanted, accesses, firewall, firewall.plan_close(accesses), [], firewall.removable_ports(accesses))
+    if spec["state"] == "open":
+        opened = sorted({blocked.access.port for blocked in firewall.blocked(accesses)})
+        return Change(spec, accesses, firewall, firewall.plan_open(accesses), opened, [])
+    return Change(spec, accesses, firewall, firewall.plan_close(accesses), [], firewall.removable_ports(accesses))
 
 
-def no_firewall_result(wanted: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Return the result of firewall_port where there is no firewall."""
+def verify_change(firewall: Firewall, accesses: list[PortAccess], state: str) -> None:
+    """Raise TlsError if the firewall, read again after a change, does not have the state (open or closed)."""
+    if state == "open" and (blocked := firewall.blocked(accesses)):
+        raise TlsError(
+            f"{firewall.name} took the new rules, but {blocked[0].message}; remove what is in the way and run this again"
+        )
+    if state == "closed" and (remaining := firewall.removable_rules(accesses)):
+        input_filter, rule = remaining[0]
+        raise TlsError(
+            f"{firewall.name} still has the rule `{rule.text}` ({input_filter.location}); remove it by hand and run this again"
+        )
+
+
+def no_firewall_result(spec: PortSpec) -> PortResult:
+    """Return the result of firewall_port where no firewall is active, or none is to be changed."""
     return {
         "changed": False,
         "backend": "none",
         "opened": [],
         "closed": [],
         "persistent": True,
-        "msg": no_firewall_message(wanted),
+        "msg": no_firewall_message(spec),
     }
 
 
-def verify_change(firewall, accesses, state):
-    """Make sure that what was done can be read back."""
-    if state == "open" and (blocked := firewall.blocked(accesses)):
-        raise TlsError(
-            f"{firewall.name} took the new rules, but {blocked[0].message}; remove what is in the way and run this again"
-        )
-    if state == "closed" and (left := firewall.removable_rules(accesses)):
-        input_filter, rule = left[0]
-        raise TlsError(
-            f"{firewall.name} still has the rule `{rule.words}` ({input_filter.where}); remove it by hand and run this again"
-        )
-
-
-def what(wanted):
-    """Return the ports and the sources in words."""
-    ports = ", ".join(str(port) for port in wanted["ports"])
-    return f"{wanted['protocol']} {ports}", ", ".join(wanted["sources"]) or "everybody"
-
-
-def say(wanted, firewall, steps, check_mode):
-    """Say what was done, or would be."""
-    ports, sources = what(wanted)
-    where = f"{firewall.name}, zone {firewall.zone}" if firewall.name == "firewalld" else firewall.name
-    if wanted["state"] == "open":
-        if not steps:
-            return f"{ports} {'is' if len(wanted['ports']) == 1 else 'are'} open to {sources} already in {where}."
-        return f"{'Would open' if check_mode else 'Opened'} {ports} to {sources} in {where}."
-    if not steps:
-        return f"No rule opens just {ports} to {sources} in {where}."
-    return f"{'Would remove' if check_mode else 'Removed'} what opens just {ports} to {sources} in {where}."
-
-
-def no_firewall_message(wanted):
-    """Say that there is nothing to open or to close."""
-    ports, sources = what(wanted)
-    if wanted["backend"] == "none":
+def no_firewall_message(spec: PortSpec) -> str:
+    """Return why there is nothing to open or to close."""
+    ports, sources = describe_ports(spec), describe_sources(spec)
+    if spec["backend"] == "none":
         return f"No firewall was asked for, so nothing was done about {ports}."
-    if wanted["state"] == "open":
+    if spec["state"] == "open":
         return f"No firewall is active on this host, so nothing keeps {sources} from {ports}; nothing was changed."
     return (
         f"No firewall is active on this host, so nothing can keep {sources} from {ports}; start a firewall to close it."
     )
 
 
-def remaining_access(wanted, firewall, accesses, lines):
-    """Say which rules open more than what is to be closed and let it in with that, or that nothing refuses it."""
-    if wanted["state"] == "open":
-        return []
-    ways = [f"`{line}`" for line in lines]
-    ways += [
-        f"the policy for what no rule is for ({input_filter.where})" for input_filter in firewall.unfiltered(accesses)
-    ]
-    return [f"Some of it still comes in by {', '.join(ways)}."] if ways else []
+def describe_ports(spec: PortSpec) -> str:
+    """Return protocol and ports for people."""
+    return f"{spec['protocol']} {', '.join(map(str, spec['ports']))}"
 
 
-def diff_text(lines):
-    """Return lines as a diff wants them."""
+def describe_sources(spec: PortSpec) -> str:
+    """Return the sources for people."""
+    return ", ".join(spec["sources"]) or "everybody"
+
+
+def diff_text(lines: list[str]) -> str:
+    """Return lines as Ansible shows them in a diff."""
     return "".join(f"{line}\n" for line in lines)

@@ -2,66 +2,74 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which firewall a host has."""
+"""Find out which firewall a host has."""
 
 from __future__ import annotations
 
-import typing as t
-
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base import (
-    Firewall,
-)
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.firewalld import Firewalld
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import (
-    Look,
-    Transcript,
-)
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.iptables import Iptables
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.nftables import Nftables
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
-    PortAccess,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base import Firewall
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState, Query, QuerySet
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import PortAccess
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.registry import BACKENDS
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.ufw import Ufw
 
 
-def initial_queries(backend: str) -> list[Look]:
-    """Return the looks at a host after which find_firewall() can answer, if nothing is out of the ordinary."""
+def initial_queries(backend: str) -> list[QuerySet]:
+    """Return the queries after which detect_firewall() needs no others on an ordinary host."""
     if backend != "auto":
         chosen = BACKENDS[backend]
-        return [Look((("has", chosen.program), *chosen.needs), chosen.asks)]
-    looks = [Look((("has", one.program), *one.signs, *one.needs), one.asks) for one in (Firewalld, Ufw)]
-    return [
-        *looks,
-        Look((), tuple(question for one in (Nftables, Iptables) for question in (("has", one.program), *one.asks))),
-    ]
+        return [QuerySet((("has", chosen.program), *chosen.conditions), chosen.queries)]
+    sets = []
+    others: list[Query] = []
+    for one in BACKENDS.values():
+        if one.is_frontend:
+            sets.append(QuerySet((("has", one.program), *one.quick_conditions, *one.conditions), one.queries))
+        else:
+            others += [("has", one.program), *one.queries]
+    return [*sets, QuerySet((), others)]
 
 
 def detect_firewall(
-    host: Transcript, backend: str, accesses: list[PortAccess], zone: str | None = None
+    host: HostState, backend: str, accesses: list[PortAccess], zone: str | None = None
 ) -> Firewall | None:
-    """Return the firewall that is named, or the one that is active; None where nothing filters."""
+    """Return the firewall that *backend* names, or with auto the active one. None: no firewall filters anything.
+
+    With auto, that is a frontend if one is active, else the first backend that denies some of the accesses, else the
+    first that has rules. Raises TlsError if the named firewall is not installed or not active.
+    """
     if backend != "auto":
-        chosen = BACKENDS[backend]
-        if not host.has(chosen.program):
-            raise TlsError(f"{backend} is not installed on this host; install it, or choose backend: auto")
-        if not chosen.is_active(host):
-            raise TlsError(
-                f"{backend} is not running on this host; start it with `{chosen.start}`, or choose backend: auto"
-            )
-        return _read_firewall(chosen, host, accesses, zone)
-    for chosen in (Firewalld, Ufw):
-        if host.has(chosen.program) and chosen.may_be_active(host) and chosen.is_active(host):
-            return _read_firewall(chosen, host, accesses, zone)
-    found = [_read_firewall(chosen, host, accesses) for chosen in (Nftables, Iptables) if host.has(chosen.program)]
-    guards = [firewall for firewall in found if firewall.is_denying(accesses)]
-    active = guards or [firewall for firewall in found if firewall.has_rules]
-    if len(guards) > 1:
-        guards[0].notes.append("iptables filters on this host besides nftables; run this again with backend: iptables.")
+        return named_firewall(host, backend, accesses, zone)
+    for one in BACKENDS.values():
+        if one.is_frontend and host.has_program(one.program) and one.may_be_active(host) and one.is_active(host):
+            return _read_firewall(one, host, accesses, zone)
+    firewalls = [
+        _read_firewall(one, host, accesses)
+        for one in BACKENDS.values()
+        if not one.is_frontend and host.has_program(one.program)
+    ]
+    denying = [firewall for firewall in firewalls if firewall.is_denying(accesses)]
+    if len(denying) > 1:
+        first, second = denying[0].name, denying[1].name
+        denying[0].notes.append(
+            f"{second} filters on this host besides {first}; run this again with backend: {second}."
+        )
+    active = denying or [firewall for firewall in firewalls if firewall.has_rules]
     return active[0] if active else None
 
 
-def _read_firewall(chosen: t.Any, host: Transcript, accesses: list[PortAccess], zone: str | None = None) -> Firewall:
-    host.tell(chosen.asks)  # all at once
-    return chosen.look(host, accesses, zone)
+def named_firewall(host: HostState, name: str, accesses: list[PortAccess], zone: str | None = None) -> Firewall:
+    """Return the firewall of a backend. Raises TlsError if it is not installed or not active."""
+    backend = BACKENDS[name]
+    if not host.has_program(backend.program):
+        raise TlsError(f"{name} is not installed on this host; install it, or choose backend: auto")
+    if not backend.is_active(host):
+        raise TlsError(
+            f"{name} is not running on this host; start it with `{backend.start_command}`, or choose backend: auto"
+        )
+    return _read_firewall(backend, host, accesses, zone)
+
+
+def _read_firewall(
+    backend: type[Firewall], host: HostState, accesses: list[PortAccess], zone: str | None = None
+) -> Firewall:
+    host.results_of(backend.queries)  # all of them in one visit to the host
+    return backend.from_host_state(host, accesses, zone)

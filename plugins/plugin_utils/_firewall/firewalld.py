@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The backend firewalld."""
+"""The backend firewalld: firewall-cmd(1), firewalld.zone(5), firewalld.richlanguage(5)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base impor
     InputFilter,
     reject_denied,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import (
-    Transcript,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
     ANY,
     Network,
@@ -40,10 +38,11 @@ class Firewalld(Firewall):
 
     name = "firewalld"
     program = "firewall-cmd"
-    start = "systemctl enable --now firewalld"
-    signs = (("run", "systemctl", "is-active", "firewalld"),)
-    needs = (("run", "firewall-cmd", "--state"),)
-    asks = (
+    start_command = "systemctl enable --now firewalld"
+    is_frontend = True
+    quick_conditions = (("run", "systemctl", "is-active", "firewalld"),)
+    conditions = (("run", "firewall-cmd", "--state"),)
+    queries = (
         ("run", "firewall-cmd", "--get-default-zone"),
         ("run", "firewall-cmd", "--list-all-zones"),
         ("run", "firewall-cmd", "--permanent", "--list-all-zones"),
@@ -51,25 +50,21 @@ class Firewalld(Firewall):
         ("read", "/proc/net/ipv6_route"),
     )
 
-    def __init__(self, filters: list[InputFilter], zone: str) -> None:
-        super().__init__(filters)
-        self.zone = zone
+    @classmethod
+    def may_be_active(cls, host: HostState) -> bool:
+        """Ask systemd, if the host has it, since firewall-cmd is a slow program."""
+        return host.command_result(["systemctl", "is-active", "firewalld"])[1] != "inactive"
 
     @classmethod
-    def may_be_active(cls, host: Transcript) -> bool:
-        """Ask systemd, where there is one: firewall-cmd is a program of Python."""
-        return host.run(["systemctl", "is-active", "firewalld"])[1] != "inactive"
+    def is_active(cls, host: HostState) -> bool:
+        return host.command_result(["firewall-cmd", "--state"])[0] == 0
 
     @classmethod
-    def is_active(cls, host: Transcript) -> bool:
-        return host.run(["firewall-cmd", "--state"])[0] == 0
-
-    @classmethod
-    def look(cls, host: Transcript, accesses: list[PortAccess], zone: str | None = None) -> Firewalld:
-        """Read a zone: the one named, else that of the interface with the default route, else the default zone."""
+    def from_host_state(cls, host: HostState, accesses: list[PortAccess], zone: str | None = None) -> Firewalld:
+        """Read a zone: the given one, else that of the interface with the default route, else the default zone."""
         listings = {}
-        for permanent in ([], ["--permanent"]):
-            status, text = host.run(["firewall-cmd", *permanent, "--list-all-zones"])
+        for options in ([], ["--permanent"]):
+            status, text = host.command_result(["firewall-cmd", *options, "--list-all-zones"])
             zones = split_zones(text)
             zone = zone or select_zone(host, zones)
             if status or zone not in zones:
@@ -78,56 +73,60 @@ class Firewalld(Firewall):
                     f"firewalld does not answer for its zone {zone} ({why}); "
                     "choose one that `firewall-cmd --permanent --get-zones` names, and run `firewall-cmd --reload` if it is new"
                 )
-            listings[not permanent] = zones[zone]
+            listings[not options] = zones[zone]
         firewall = cls(zone_filters(listings, {}), zone)
-        if firewall.blocked(accesses):  # only then what a service stands for may matter: each is a program to start
+        if firewall.blocked(accesses):  # a service may open the port; each of them takes another run of firewall-cmd
             names = sorted({name for listing in listings.values() for name in service_names(listing)})
-            told = host.run_each([["firewall-cmd", f"--info-service={name}"] for name in names])
-            definitions = {name: listing for name, (_status, listing) in zip(names, told)}
-            firewall.filters = zone_filters(listings, definitions)
+            results = host.command_results([["firewall-cmd", f"--info-service={name}"] for name in names])
+            services = {name: listing for name, (_status, listing) in zip(names, results)}
+            firewall.filters = zone_filters(listings, services)
         return firewall
 
     def plan_open(self, accesses: list[PortAccess]) -> list[Command]:
         blocked = self.blocked(accesses)
-        reject_denied(blocked)  # firewalld asks what refuses before what lets in
-        steps = []
-        for input_filter in reversed(
-            self.filters
-        ):  # the permanent configuration first: it is the one that may be unwritable
-            missing = merge_ip_versions(entry.access for entry in blocked if entry.input_filter is input_filter)
-            lines = [rich_rule_text(*one) if one[2] else f"port {one[1]}/{one[0]}" for one in missing]
-            steps += self._steps("add", input_filter, lines)
-        return steps
+        reject_denied(blocked)  # firewalld evaluates deny rules before allow rules
+        commands = []
+        for input_filter in reversed(self.filters):  # first the permanent configuration, since writing it may fail
+            missing = merge_ip_versions(one.access for one in blocked if one.input_filter is input_filter)
+            rules = [
+                rich_rule(protocol, port, network) if network else f"port {port}/{protocol}"
+                for protocol, port, network in missing
+            ]
+            commands += self._commands("add", input_filter, rules)
+        return commands
 
     def plan_close(self, accesses: list[PortAccess]) -> list[Command]:
-        steps = []
+        removable = self.removable_rules(accesses)
+        commands = []
         for input_filter in reversed(self.filters):
-            steps += self._steps(
-                "remove",
-                input_filter,
-                [rule.words for one, rule in self.removable_rules(accesses) if one is input_filter],
-            )
-        return steps
+            rules = [rule.text for one, rule in removable if one is input_filter]
+            commands += self._commands("remove", input_filter, rules)
+        return commands
 
-    def _steps(self, verb: str, input_filter: InputFilter, lines: list[str]) -> list[Command]:
-        """Return a step each for ports and rich rules, which firewall-cmd does not take together."""
-        steps = []
+    def _commands(self, verb: str, input_filter: InputFilter, rules: list[str]) -> list[Command]:
+        """Return a command for ports and one for rich rules, which firewall-cmd does not accept together."""
+        commands = []
         for kind in ("port", "rich-rule"):
-            chosen = [line for line in lines if line.startswith("port ") == (kind == "port")]
-            if chosen:
-                argv = ["firewall-cmd", *([] if input_filter.now else ["--permanent"]), f"--zone={self.zone}"]
-                argv += [f"--{verb}-{kind}={line.removeprefix('port ')}" for line in chosen]
-                rules = input_filter.lines(*chosen)
-                steps.append(Command(argv, added_rules=rules) if verb == "add" else Command(argv, removed_rules=rules))
-        return steps
+            rules_of_kind = [rule for rule in rules if rule.startswith("port ") == (kind == "port")]
+            if not rules_of_kind:
+                continue
+            argv = ["firewall-cmd", *([] if input_filter.is_loaded else ["--permanent"]), f"--zone={self.zone}"]
+            argv += [f"--{verb}-{kind}={rule.removeprefix('port ')}" for rule in rules_of_kind]
+            lines = input_filter.with_location(*rules_of_kind)
+            commands.append(Command(argv, added_rules=lines) if verb == "add" else Command(argv, removed_rules=lines))
+        return commands
 
 
-def zone_filters(listings: dict[bool, str], definitions: dict[str, str]) -> list[InputFilter]:
-    """Return what a zone lets in now and permanently, given what its services stand for."""
-    where = {True: "firewalld now", False: "firewalld permanently"}
+def zone_filters(listings: dict[bool, str], services: dict[str, str]) -> list[InputFilter]:
+    """Return the filters of a zone.
+
+    listings: the zone at runtime (True) and permanently (False), as firewall-cmd lists it.
+    services: the listings of services, by name.
+    """
+    locations = {True: "firewalld now", False: "firewalld permanently"}
     return [
-        InputFilter(where[now], now, (4, 6), parse_zone(listing, definitions), "zone")
-        for now, listing in listings.items()
+        InputFilter(locations[is_loaded], is_loaded, (4, 6), parse_zone(listing, services), "zone")
+        for is_loaded, listing in listings.items()
     ]
 
 
@@ -138,44 +137,47 @@ def service_names(listing: str) -> list[str]:
 
 
 def split_zones(text: str) -> dict[str, str]:
-    """Return what firewall-cmd lists of each zone, by the name in its first line, which may say more of it behind."""
+    """Return the listing of each zone by name. The name is the first word of a listing."""
     return {
         listing.split()[0]: listing for listing in re.split(r"^(?=\S)", text, flags=re.MULTILINE) if listing.strip()
     }
 
 
-def select_zone(host: Transcript, zones: dict[str, str]) -> str:
-    """Return the zone of the interface with the default route, or the default zone where no zone is bound to it."""
-    interface = default_interface(host.read("/proc/net/route") or "", host.read("/proc/net/ipv6_route") or "")
-    bound = [name for name, listing in zones.items() if interface in parse_entries(listing)["interfaces"].split()]
-    return bound[0] if bound else host.run(["firewall-cmd", "--get-default-zone"])[1]
+def select_zone(host: HostState, zones: dict[str, str]) -> str:
+    """Return the zone of the interface with the default route, or the default zone if that interface is in none."""
+    interface = default_interface(host.file_text("/proc/net/route") or "", host.file_text("/proc/net/ipv6_route") or "")
+    names = [name for name, listing in zones.items() if interface in parse_entries(listing)["interfaces"].split()]
+    return names[0] if names else host.command_result(["firewall-cmd", "--get-default-zone"])[1]
 
 
 def default_interface(route: str, ipv6_route: str) -> str | None:
-    """Return the interface with the default route, from the kernel's tables; IPv4's goes before IPv6's."""
-    found = []
+    """Return the interface with the default route, from /proc/net/route and /proc/net/ipv6_route. IPv4 takes precedence.
+
+    Raises TlsError if the content is malformed.
+    """
+    candidates = []
     with reject_malformed_input(
         "/proc/net/route or ipv6_route holds what no kernel writes there; choose a zone, or look at what the host is doing"
     ):
         for line in route.splitlines()[1:]:
             name, destination, _gateway, flags, _count, _use, metric, mask = line.split()[:8]
             if destination == mask == "00000000" and int(flags, 16) & 1:
-                found.append((0, int(metric), name))
+                candidates.append((0, int(metric), name))
         for line in ipv6_route.splitlines():
             words = line.split()
             if words[0] == "0" * 32 and words[1] == "00" and words[9] != "lo":
-                found.append((1, int(words[5], 16), words[9]))
-    return min(found)[2] if found else None
+                candidates.append((1, int(words[5], 16), words[9]))
+    return min(candidates)[2] if candidates else None
 
 
-def rich_rule_text(protocol: str, port: int, network: Network) -> str:
-    """Return firewalld's words for letting in one network, as it lists them itself."""
+def rich_rule(protocol: str, port: int, network: Network) -> str:
+    """Return the rich rule that accepts a port from a network, as firewalld lists it."""
     source = "" if network in ANY.values() else f' source address="{network}"'
     return f'rule family="ipv{network.version}"{source} port port="{port}" protocol="{protocol}" accept'
 
 
 def parse_entries(listing: str) -> dict[str, str]:
-    """Return what a zone or a service is made of, from firewall-cmd's listing; rich rules stand one on a line."""
+    """Return the entries of a zone or a service by key, from its listing. Rich rules are one on a line."""
     entries: dict[str, str] = dict.fromkeys(("interfaces", "services", "ports", "protocols", "rich rules"), "")
     entries["target"] = "default"
     key = ""
@@ -188,68 +190,71 @@ def parse_entries(listing: str) -> dict[str, str]:
     return entries
 
 
-def parse_zone(listing: str, definitions: dict[str, str]) -> Ruleset:
-    """Return the rules of a zone in the order in which firewalld asks them."""
+def parse_zone(listing: str, services: dict[str, str]) -> Ruleset:
+    """Return the rules of a zone in the order in which firewalld evaluates them, as one chain named zone.
+
+    services: the listings of services, by name. Raises TlsError if a listing is malformed.
+    """
     with reject_malformed_input(
         "firewalld lists a zone or a service that is not understood here; choose another zone, or correct this one"
     ):
-        return _zone_rules(parse_entries(listing), definitions)
+        return _zone_rules(parse_entries(listing), services)
 
 
-def _zone_rules(entries: dict[str, str], definitions: dict[str, str]) -> Ruleset:
+def _zone_rules(entries: dict[str, str], services: dict[str, str]) -> Ruleset:
     rules = [_port_rule(word, f"port {word}", is_shared=False) for word in entries["ports"].split()]
     rules += [
         Rule("accept", f"protocol {name}", (name,), ((1, 65535),), is_shared=True)
         for name in entries["protocols"].split()
     ]
     for name in entries["services"].split():
-        rules += _service_rules(name, definitions, f"service {name}", set())
+        rules += _service_rules(name, services, f"service {name}", set())
+    # By priority, and deny rules before allow rules.
     ordered: list[tuple[tuple[int, int], Rule]] = [((0, 1), rule) for rule in rules]
-    for words in filter(None, entries["rich rules"].splitlines()):
-        priority = re.search(r'priority="(-?\d+)"', words)
-        for rule in _rich_rules(words, definitions):
+    for text in filter(None, entries["rich rules"].splitlines()):
+        priority = re.search(r'priority="(-?\d+)"', text)
+        for rule in _parse_rich_rule(text, services):
             ordered.append(((int(priority[1]) if priority else 0, int(rule.verdict == "accept")), rule))
     ordered.sort(key=lambda pair: pair[0])
     policy = "accept" if entries["target"] == "ACCEPT" else "deny"
     return {"zone": Chain([rule for _order, rule in ordered], policy)}
 
 
-def _port_rule(word: str, words: str, is_shared: bool = True) -> Rule:
+def _port_rule(word: str, text: str, is_shared: bool = True) -> Rule:
+    """Return the allow rule for a port as zones and services list it, such as 443/tcp or 2000-2010/tcp."""
     ports, _slash, protocol = word.partition("/")
-    return Rule("accept", words, (protocol,), port_ranges(ports, "-"), is_shared=is_shared)
+    return Rule("accept", text, (protocol,), port_ranges(ports, "-"), is_shared=is_shared)
 
 
-def _service_rules(name: str, definitions: dict[str, str], words: str, seen: set[str]) -> list[Rule]:
-    """Return the rules of a service and of those that it includes, each once; the others are in *seen*."""
-    seen.add(name)
-    entries = parse_entries(definitions.get(name, ""))
-    rules = [_port_rule(word, words) for word in entries["ports"].split()]
+def _service_rules(name: str, services: dict[str, str], text: str, visited: set[str]) -> list[Rule]:
+    """Return the rules of a service and of the services that it includes, without the visited ones."""
+    visited.add(name)
+    entries = parse_entries(services.get(name, ""))
+    rules = [_port_rule(word, text) for word in entries["ports"].split()]
     for included in entries.get("includes", "").split():
-        if included not in seen:
-            rules += _service_rules(included, definitions, words, seen)
+        if included not in visited:
+            rules += _service_rules(included, services, text, visited)
     return rules
 
 
-def _rich_rules(words: str, definitions: dict[str, str]) -> list[Rule]:
-    """Return what a rich rule says: one thing, or as many as its service has ports."""
-    bare = re.sub(r'"[^"]*"', '""', words)
-    verdict = re.search(r"\b(accept|reject|drop)\b", bare)
-    if not verdict:
+def _parse_rich_rule(text: str, services: dict[str, str]) -> list[Rule]:
+    """Return what a rich rule does: one rule, or one for each port of its service."""
+    without_values = re.sub(r'"[^"]*"', '""', text)
+    action = re.search(r"\b(accept|reject|drop)\b", without_values)
+    if not action:
         return []
-    found: dict[str, t.Any] = {"has_unknown_match": bool(re.search(r"\b(limit|destination|ipset|mac)\b", bare))}
-    if family := re.search(r'family="ipv([46])"', words):
-        found["sources"] = (ANY[int(family[1])],)
-    if source := re.search(r'source (NOT )?address="([^"]+)"', words):
+    fields: dict[str, t.Any] = {"text": text, "verdict": "accept" if action[1] == "accept" else "deny"}
+    fields["has_unknown_match"] = bool(re.search(r"\b(limit|destination|ipset|mac)\b", without_values))
+    if family := re.search(r'family="ipv([46])"', text):
+        fields["sources"] = (ANY[int(family[1])],)
+    if source := re.search(r'source (NOT )?address="([^"]+)"', text):
         networks = (ipaddress.ip_network(source[2], strict=False),)
-        found.update({"is_partial": True, "excluded_sources": networks} if source[1] else {"sources": networks})
-    found["verdict"] = "accept" if verdict[1] == "accept" else "deny"
-    if port := re.search(r'(?<!-)\bport port="([^"]+)" protocol="([^"]+)"', words):
-        return [Rule(words=words, protocols=(port[2],), ports=port_ranges(port[1], "-"), **found)]
-    if service := re.search(r'service name="([^"]+)"', words):
-        plain = _service_rules(service[1], definitions, words, set())
-        return [
-            Rule(words=words, protocols=rule.protocols, ports=rule.ports, is_shared=True, **found) for rule in plain
-        ]
-    if re.search(r"\b(protocol value|icmp-|masquerade|forward-port|source-port)\b", words):
-        found["has_unknown_match"] = True
-    return [Rule(words=words, **found)]
+        fields.update({"is_partial": True, "excluded_sources": networks} if source[1] else {"sources": networks})
+    if port := re.search(r'(?<!-)\bport port="([^"]+)" protocol="([^"]+)"', text):
+        return [Rule(protocols=(port[2],), ports=port_ranges(port[1], "-"), **fields)]
+    if service := re.search(r'service name="([^"]+)"', text):
+        rules = _service_rules(service[1], services, text, set())
+        return [Rule(protocols=rule.protocols, ports=rule.ports, is_shared=True, **fields) for rule in rules]
+    if re.search(r"\b(protocol value|icmp-|masquerade|forward-port|source-port)\b", text):
+        fields["has_unknown_match"] = True
+    return [Rule(**fields)]

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a host has told of itself, in answer to questions.
+"""The state of a host, as far as it has been queried.
 
-What is thought about a host is thought on the controller, over a transcript. Where something was not asked, the thought
-ends, the host is asked, and the thought begins anew.
+Plans are made on the controller, from the state of the host. Where a plan needs a result that is not there, planning
+ends, the host is queried, and planning starts again.
 """
 
 from __future__ import annotations
@@ -16,103 +16,108 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._wire import from_wire, to_wire
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
-# has PROGRAM → whether it is installed
-# run PROGRAM ARGUMENT… → its exit status, and what it printed; only for what changes nothing
-# read PATTERN → the texts of the files that fit the pattern, by path
-Question = tuple[str, ...]
-Answers = t.Iterable[tuple[t.Iterable[str], t.Any]]
-Thought = t.TypeVar("Thought")
+# A query, and its result as firewall_commands returns it:
+# has PROGRAM: whether the program is installed
+# run PROGRAM ARGUMENT…: exit status and output; only for programs that change nothing
+# read PATTERN: the texts of the files that match the pattern, by path
+Query = tuple[str, ...]
+Results = t.Iterable[tuple[t.Sequence[str], t.Any]]  # pairs of a query and its result
+Plan = t.TypeVar("Plan")
 
-SENSELESS = "the host does not say what it was asked; look at what it is doing"
+MALFORMED_RESULTS = "the host does not say what it was asked; look at what it is doing"
 
 
-class Look(t.NamedTuple):
-    """One look at a host: where *needs* hold, one after the other, it also answers what the look *asks*, and no later look is taken."""
+class QuerySet(t.NamedTuple):
+    """A set of queries. If all conditions succeed, the host runs the queries too, and skips the sets that follow."""
 
-    needs: t.Sequence[Question]
-    asks: t.Sequence[Question]
+    conditions: t.Sequence[Query]
+    queries: t.Sequence[Query]
 
     def to_arguments(self) -> dict[str, list[list[str]]]:
-        """Return the look as an argument of firewall_commands."""
-        names = {"conditions": self.needs, "queries": self.asks}
-        return {name: [list(map(to_wire, question)) for question in questions] for name, questions in names.items()}
+        """Return the set as firewall_commands takes it."""
+        lists = {"conditions": self.conditions, "queries": self.queries}
+        return {name: [list(map(to_wire, query)) for query in queries] for name, queries in lists.items()}
 
 
-class Unanswered(Exception):
-    """The questions that a transcript has no answers to."""
+class UnknownResults(Exception):
+    """The queries whose results are needed, and not known yet."""
 
-    def __init__(self, questions: list[Question]) -> None:
-        super().__init__(f"unanswered: {questions}")
-        self.questions = questions
+    def __init__(self, queries: list[Query]) -> None:
+        super().__init__(f"unknown: {queries}")
+        self.queries = queries
 
 
-class Transcript:
-    """A host, as far as its answers go. Raises Unanswered beyond that."""
+class HostState:
+    """The results of queries. Its methods raise UnknownResults for queries that the host has not run."""
 
-    def __init__(self, answers: Answers = ()) -> None:
-        self.answers: dict[Question, t.Any] = {}
-        self.add(answers)
+    def __init__(self, results: Results = ()) -> None:
+        self.results: dict[Query, t.Any] = {}
+        self.add(results)
 
-    def add(self, answers: Answers) -> None:
-        """Add answers of the host. Raises TlsError where one does not have the form of an answer."""
-        with reject_malformed_input(SENSELESS):
-            self.answers.update(
-                {tuple(map(from_wire, question)): _checked(question[0], told) for question, told in answers}
+    def add(self, results: Results) -> None:
+        """Add results of the host. Raises TlsError if one of them is malformed."""
+        with reject_malformed_input(MALFORMED_RESULTS):
+            self.results.update(
+                {tuple(map(from_wire, query)): _checked_result(query[0], result) for query, result in results}
             )
 
-    def tell(self, questions: t.Sequence[Question]) -> list[t.Any]:
-        """Return the answers to questions. What is asked together takes one visit to the host."""
-        missing = [question for question in questions if question not in self.answers]
-        if missing:
-            raise Unanswered(missing)
-        return [self.answers[question] for question in questions]
+    def results_of(self, queries: t.Sequence[Query]) -> list[t.Any]:
+        """Return the results of queries. The ones that are not known are run in one visit to the host."""
+        unknown = [query for query in queries if query not in self.results]
+        if unknown:
+            raise UnknownResults(unknown)
+        return [self.results[query] for query in queries]
 
-    def has(self, program: str) -> bool:
+    def has_program(self, program: str) -> bool:
         """Say whether a program is installed."""
-        return self.tell([("has", program)])[0]
+        return self.results_of([("has", program)])[0]
 
-    def run(self, argv: list[str]) -> tuple[int, str]:
-        """Return the exit status of a program that only looks, and what it printed."""
-        return self.run_each([argv])[0]
+    def command_result(self, argv: list[str]) -> tuple[int, str]:
+        """Return exit status and output of a command that changes nothing."""
+        return self.command_results([argv])[0]
 
-    def run_each(self, argvs: list[list[str]]) -> list[tuple[int, str]]:
-        """Return the same for several programs."""
-        return [(status, from_wire(output)) for status, output in self.tell([("run", *argv) for argv in argvs])]
+    def command_results(self, argvs: list[list[str]]) -> list[tuple[int, str]]:
+        """Return exit status and output of several such commands."""
+        results = self.results_of([("run", *argv) for argv in argvs])
+        return [(status, from_wire(output)) for status, output in results]
 
-    def read(self, path: str) -> str | None:
-        """Return the text of a file, or None where there is none."""
-        return self.find_each([path])[0].get(path)
+    def file_text(self, path: str) -> str | None:
+        """Return the text of a file, or None if there is no such file."""
+        return self.files_matching([path])[0].get(path)
 
-    def find_each(self, patterns: list[str]) -> list[dict[str, str]]:
-        """Return the texts of the files that fit each pattern, by their paths."""
-        found = self.tell([("read", pattern) for pattern in patterns])
-        return [{from_wire(path): from_wire(text) for path, text in files.items()} for files in found]
+    def files_matching(self, patterns: list[str]) -> list[dict[str, str]]:
+        """Return for each pattern the texts of the files that match it, by path."""
+        results = self.results_of([("read", pattern) for pattern in patterns])
+        return [{from_wire(path): from_wire(text) for path, text in files.items()} for files in results]
 
 
-def _checked(kind: str, told: t.Any) -> t.Any:
-    """Return an answer, once it is one to such a question and its text has travelled as it should."""
+def _checked_result(kind: str, result: t.Any) -> t.Any:
+    """Return a result. Raises one of MALFORMED_INPUT_ERRORS if it is not the result of such a query."""
     if kind == "has":
-        is_fit = isinstance(told, bool)
+        is_valid = isinstance(result, bool)
     elif kind == "run":
-        status, output = told
-        is_fit = isinstance(status, int) and isinstance(from_wire(output), str)
+        status, output = result
+        is_valid = isinstance(status, int) and isinstance(from_wire(output), str)
     else:
-        is_fit = all(isinstance(from_wire(text), str) for pair in told.items() for text in pair)
-    if not is_fit:
+        is_valid = all(isinstance(from_wire(text), str) for pair in result.items() for text in pair)
+    if not is_valid:
         raise ValueError(kind)
-    return told
+    return result
 
 
-async def think(
-    thought: t.Callable[[Transcript], Thought],
-    transcript: Transcript,
-    ask: t.Callable[[list[Look]], t.Awaitable[Answers]],
-) -> Thought:
-    """Return what *thought* makes of a transcript, to which *ask* adds what is missing."""
+async def plan_with(
+    make_plan: t.Callable[[HostState], Plan],
+    host: HostState,
+    run_queries: t.Callable[[list[QuerySet]], t.Awaitable[Results]],
+) -> Plan:
+    """Return the plan that *make_plan* makes from the state of a host.
+
+    run_queries: queries the host for results that are not known. Raises TlsError if it does not return all of them.
+    """
     while True:
         try:
-            return thought(transcript)
-        except Unanswered as unanswered:
-            transcript.add(await ask([Look((), unanswered.questions)]))
-            if not set(unanswered.questions) <= set(transcript.answers):
-                raise TlsError(SENSELESS) from unanswered
+            return make_plan(host)
+        except UnknownResults as unknown:
+            host.add(await run_queries([QuerySet((), unknown.queries)]))
+            if not set(unknown.queries) <= set(host.results):
+                raise TlsError(MALFORMED_RESULTS) from unknown

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The backend nftables."""
+"""The backend nftables: nft(8)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base impor
     InputFilter,
     rule_ports,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import (
-    Transcript,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_nft import (
     BaseChain,
     format_nft_rule,
@@ -40,7 +38,9 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules impo
     evaluate,
 )
 
-NFT_FILES = ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf")
+RULE_FILES = ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf")  # the first that exists is loaded at boot
+MAX_INCLUDE_DEPTH = 5  # files that include each other
+# The rules that this writes into the file are between two lines, as those of blockinfile are.
 BLOCK_BEGIN = "# BEGIN evergreen.tls.firewall_port: written by a program, which replaces all up to END"
 BLOCK_END = "# END evergreen.tls.firewall_port"
 BLOCK_BEGIN_LINE, BLOCK_END_LINE = (
@@ -48,192 +48,225 @@ BLOCK_BEGIN_LINE, BLOCK_END_LINE = (
 )
 
 
+class BlockRule(t.NamedTuple):
+    """A rule in the block of a file."""
+
+    verb: str  # add (at the end of the chain) or insert (at its start)
+    chain: str  # family, table and chain
+    text: str
+
+
 class Nftables(Firewall):
-    """nftables by itself: the chains that hook input, and a marked block at the end of the file that sets them up."""
+    """nftables without a frontend: its base chains, and a block at the end of the file that is loaded at boot."""
 
     name = "nftables"
     program = "nft"
-    asks = (("run", "nft", "-j", "list", "ruleset"), *(("read", path) for path in NFT_FILES))
+    queries = (("run", "nft", "-j", "list", "ruleset"), *(("read", path) for path in RULE_FILES))
 
-    def __init__(self, bases: list[BaseChain], path: str, texts: dict[str, str]) -> None:
+    def __init__(self, base_chains: list[BaseChain], path: str, texts: dict[str, str]) -> None:
         super().__init__(
             [
-                InputFilter(f"nftables now, {base.name}", True, base.ip_versions, base.ruleset, base.chain)
-                for base in bases
+                InputFilter(f"nftables now, {one.name}", True, one.ip_versions, one.ruleset, one.chain)
+                for one in base_chains
             ]
         )
-        self.bases = bases
-        self.path = path
-        self.texts = texts  # the file and those that it includes
-        self.written: dict[str, list[Rule]] = {}  # what somebody else wrote there, by chain
+        self.base_chains = base_chains  # one for each filter
+        self.path = path  # of the file that is loaded at boot; empty if there is none
+        self.texts = texts  # of that file and those that it includes, by path
+        self.other_rules: dict[str, list[Rule]] = {}  # allow rules in the files outside of the block, by chain
         for text in texts.values():
             for name, rules in parse_nft_file(split_blocks(text)[0]).items():
-                self.written.setdefault(name, []).extend(rules)
-        _rest, blocks = split_blocks(texts.get(path, ""))
+                self.other_rules.setdefault(name, []).extend(rules)
+        _text, blocks = split_blocks(texts.get(path, ""))
         self.block = parse_block(blocks[0]) if blocks else []
-        self.kept = {line: rule for line in self.block if (rule := parse_nft_allow_rule(line[2]))}
+        self.block_rules = {one: rule for one in self.block if (rule := parse_nft_allow_rule(one.text))}
 
     @classmethod
-    def look(cls, host: Transcript, accesses: list[PortAccess], zone: str | None = None) -> Nftables:
-        """Read the chains that are nobody else's: iptables and firewalld have theirs in nftables, too."""
-        status, listing = host.run(["nft", "-j", "list", "ruleset"])
+    def from_host_state(cls, host: HostState, accesses: list[PortAccess], zone: str | None = None) -> Nftables:
+        """Read the base chains, except those of other backends, and the file that is loaded at boot."""
+        status, listing = host.command_result(["nft", "-j", "list", "ruleset"])
         if status:
             raise TlsError(f"`nft -j list ruleset` failed ({listing}); put that right and run this again")
-        bases = [base for base in parse_nftables(listing) if not is_of_other_backend(base)]
-        path = next((one for one in NFT_FILES if host.read(one) is not None), "")
-        return cls(bases, path, read_with_includes(host, path) if path else {})
+        base_chains = [one for one in parse_nftables(listing) if not is_of_other_backend(one)]
+        path = next((one for one in RULE_FILES if host.file_text(one) is not None), "")
+        return cls(base_chains, path, read_with_includes(host, path) if path else {})
 
     def blocked(self, accesses: t.Iterable[PortAccess]) -> list[BlockedAccess]:
         accesses = list(accesses)
-        found = super().blocked(accesses)
-        for base, input_filter in zip(self.bases, self.filters):
-            for access in input_filter.accesses(accesses) if base.name in self.written else []:
-                if "deny" in input_filter.verdicts_without_allow_rules([access]) and not self._is_stored(base, access):
-                    found.append(
-                        BlockedAccess(
-                            input_filter._replace(where=self.path, now=False), access, Decision(None, None, None)
-                        )
-                    )
-        return found
+        blocked = super().blocked(accesses)
+        for base_chain, input_filter in zip(self.base_chains, self.filters):
+            if base_chain.name not in self.other_rules:
+                continue  # the file does not define the chain
+            stored_filter = input_filter._replace(location=self.path, is_loaded=False)
+            for access in input_filter.relevant(accesses):
+                is_denied = "deny" in input_filter.verdicts_without_allow_rules([access])
+                if is_denied and not self._is_stored(base_chain, access):
+                    blocked.append(BlockedAccess(stored_filter, access, Decision(None, None, None)))
+        return blocked
 
     def plan_open(self, accesses: list[PortAccess]) -> list[Command]:
-        blocked = self.blocked(accesses)
-        block, script, written, added = list(self.block), [], [], []
-        for base, input_filter in zip(self.bases, self.filters):
-            mine = [entry for entry in blocked if entry.input_filter[3:] == input_filter[3:]]
-            for protocol, port, network in merge_ip_versions(
-                entry.access for entry in mine if not entry.input_filter.now
-            ):
-                words = nft_allow_rule(protocol, port, network)
-                block = [line for line in block if line[1:] != (base.name, words)]
-                verb = self._verb(base, PortAccess(protocol, port, network or ANY[base.ip_versions[0]]))
-                block.append((verb, base.name, words))
-                written.append(f"{self.path}: {base.name} {words}")
-            places = {entry.access: entry.decision.place for entry in mine if entry.input_filter.now}
-            for protocol, port, network in merge_ip_versions(places):
-                place = places[PortAccess(protocol, port, network or ANY[base.ip_versions[0]])]
-                words = nft_allow_rule(protocol, port, network)
-                where = f"insert rule {base.name} handle {place.handle}" if place else f"add rule {base.name}"
-                script.append(f"{where} {words}")
-                added += input_filter.lines(words)
-            if base.name not in self.written and "deny" in input_filter.verdicts_without_allow_rules(accesses):
+        all_blocked = self.blocked(accesses)
+        block, script = list(self.block), []
+        stored_rules: list[str] = []
+        loaded_rules: list[str] = []
+        for base_chain, input_filter in zip(self.base_chains, self.filters):
+            any_network = ANY[base_chain.ip_versions[0]]
+            blocked = [
+                one
+                for one in all_blocked
+                if one.input_filter.ruleset is input_filter.ruleset and one.input_filter.chain == input_filter.chain
+            ]
+            stored = [one.access for one in blocked if not one.input_filter.is_loaded]
+            for protocol, port, network in merge_ip_versions(stored):
+                text = allow_rule(protocol, port, network)
+                verb = block_verb(base_chain, PortAccess(protocol, port, network or any_network))
+                block = [one for one in block if (one.chain, one.text) != (base_chain.name, text)]
+                block.append(BlockRule(verb, base_chain.name, text))
+                stored_rules.append(f"{self.path}: {base_chain.name} {text}")
+            loaded = {one.access: one.decision.entry_rule for one in blocked if one.input_filter.is_loaded}
+            for protocol, port, network in merge_ip_versions(loaded):
+                text = allow_rule(protocol, port, network)
+                before = loaded[PortAccess(protocol, port, network or any_network)]
+                position = f" handle {before.handle}" if before else ""
+                script.append(f"{'insert' if before else 'add'} rule {base_chain.name}{position} {text}")
+                loaded_rules += input_filter.with_location(text)
+            is_denied = "deny" in input_filter.verdicts_without_allow_rules(accesses)
+            if base_chain.name not in self.other_rules and is_denied:
                 where = f"{self.path} does not set up" if self.path else "no /etc/nftables.conf sets up"
                 self.warnings.append(
-                    f"It is not kept for a restart, because {where} the chain {base.name}; "
-                    f"add `{nft_allow_rule(*merge_ip_versions(accesses)[0])}` where that chain comes from."
+                    f"It is not kept for a restart, because {where} the chain {base_chain.name}; "
+                    f"add `{allow_rule(*merge_ip_versions(accesses)[0])}` where that chain comes from."
                 )
-        return self._steps(block, script, added_rules=(tuple(written), tuple(added)))
+        commands = []
+        if block != self.block:
+            commands.append(self._replace_block(block)._replace(added_rules=tuple(stored_rules)))
+        if script:
+            commands.append(run_script(script)._replace(added_rules=tuple(loaded_rules)))
+        return commands
 
     def plan_close(self, accesses: list[PortAccess]) -> list[Command]:
-        script, removed = [], []
+        script: list[str] = []
+        loaded_rules: list[str] = []
         for input_filter, rule in self.removable_rules(accesses):
-            base = next(base for base in self.bases if base.ruleset is input_filter.ruleset)
-            line = f"delete rule {base.family} {base.table} {rule.chain} handle {rule.handle}"
+            base_chain = next(one for one in self.base_chains if one.ruleset is input_filter.ruleset)
+            line = f"delete rule {base_chain.family} {base_chain.table} {rule.chain} handle {rule.handle}"
             if line not in script:
                 script.append(line)
-                removed += input_filter.lines(rule.words)
-        gone = [line for line, rule in self.kept.items() if rule.allows_only(accesses)]
-        block = [line for line in self.block if line not in gone]
-        written = tuple(f"{self.path}: {name} {words}" for _verb, name, words in gone)
-        chains = {f"{base.family} {base.table} {chain}" for base in self.bases for chain in base.ruleset}
+                loaded_rules += input_filter.with_location(rule.text)
+        removed = [one for one, rule in self.block_rules.items() if rule.allows_only(accesses)]
+        chains = {f"{one.family} {one.table} {chain}" for one in self.base_chains for chain in one.ruleset}
         self.warnings += [
-            f"It is not kept for a restart: `{rule.words}` in the chain {name} of {self.path} opens it again; remove that line."
-            for name, rules in self.written.items()
+            f"It is not kept for a restart: `{rule.text}` in the chain {name} of {self.path} opens it again; remove that line."
+            for name, rules in self.other_rules.items()
             for rule in rules
             if name in chains and rule.allows_only(accesses)
         ]
-        return self._steps(block, script, removed_rules=(written, tuple(removed)))
+        commands = []
+        if removed:
+            stored_rules = tuple(f"{self.path}: {one.chain} {one.text}" for one in removed)
+            new_block = [one for one in self.block if one not in removed]
+            commands.append(self._replace_block(new_block)._replace(removed_rules=stored_rules))
+        if script:
+            commands.append(run_script(script)._replace(removed_rules=tuple(loaded_rules)))
+        return commands
 
     def removable_ports(self, accesses: list[PortAccess]) -> list[int]:
-        kept = rule_ports(rule for rule in self.kept.values() if rule.allows_only(accesses))
-        return sorted({*super().removable_ports(accesses), *kept})
+        stored = rule_ports(rule for rule in self.block_rules.values() if rule.allows_only(accesses))
+        return sorted({*super().removable_ports(accesses), *stored})
 
-    def lines(self, accesses: list[PortAccess]) -> list[str]:
-        kept = [line[1:] for line, rule in self.kept.items() if any(rule.overlaps(access) for access in accesses)]
-        return [f"{self.path}: {name} {words}" for name, words in kept] + super().lines(accesses)
+    def rule_lines(self, accesses: list[PortAccess]) -> list[str]:
+        stored = [
+            f"{self.path}: {one.chain} {one.text}"
+            for one, rule in self.block_rules.items()
+            if any(rule.overlaps(access) for access in accesses)
+        ]
+        return stored + super().rule_lines(accesses)
 
-    def _steps(self, block, script, added_rules=((), ()), removed_rules=((), ())) -> list[Command]:
-        steps = []
-        if block != self.block:
-            text = replace_block(self.texts[self.path], block)
-            steps.append(Command(["nft", "-c", "-f", "-"], text, self.path, added_rules[0], removed_rules[0]))
-        if script:
-            steps.append(Command(["nft", "-f", "-"], "\n".join(script) + "\n", None, added_rules[1], removed_rules[1]))
-        return steps
+    def _replace_block(self, block: list[BlockRule]) -> Command:
+        """Return the command that writes another block into the file."""
+        return Command(["nft", "-c", "-f", "-"], replace_block(self.texts[self.path], block), self.path)
 
-    def _verb(self, base: BaseChain, access: PortAccess) -> str:
-        """Return how a rule is written down: at the end of the chain, but before everything where a wall ends the chain."""
-        return "insert" if evaluate(base.ruleset, base.chain, access, True).rule else "add"
-
-    def _is_stored(self, base: BaseChain, access: PortAccess) -> bool:
-        """Say whether the file opens the door: in the block, or in plain words of somebody else."""
-        for (verb, name, _words), rule in self.kept.items():
-            if name == base.name and rule.covers(access) and verb in ("insert", self._verb(base, access)):
+    def _is_stored(self, base_chain: BaseChain, access: PortAccess) -> bool:
+        """Say whether the file has an allow rule for the access: in the block, or outside of it."""
+        verb = block_verb(base_chain, access)
+        for one, rule in self.block_rules.items():
+            if one.chain == base_chain.name and rule.covers(access) and one.verb in ("insert", verb):
                 return True
-        decision = evaluate(base.ruleset, base.chain, access)
-        opener = decision.rule.chain if decision.rule and decision.verdict == "accept" else base.chain
-        chains = [f"{base.family} {base.table} {chain}" for chain in (base.chain, opener)]
-        return any(rule.covers(access) for chain in chains for rule in self.written.get(chain, []))
+        decision = evaluate(base_chain.ruleset, base_chain.chain, access)
+        deciding_chain = decision.rule.chain if decision.rule and decision.verdict == "accept" else base_chain.chain
+        names = [f"{base_chain.family} {base_chain.table} {chain}" for chain in (base_chain.chain, deciding_chain)]
+        return any(rule.covers(access) for name in names for rule in self.other_rules.get(name, []))
 
 
-def nft_allow_rule(protocol: str, port: int, network: Network | None) -> str:
-    """Return the words of nft for letting in a network; None stands for everybody."""
+def block_verb(base_chain: BaseChain, access: PortAccess) -> str:
+    """Return how the block adds an allow rule: insert if a deny rule would stay before it, else add."""
+    decision = evaluate(base_chain.ruleset, base_chain.chain, access, ignore_allow_rules=True)
+    return "insert" if decision.rule else "add"
+
+
+def run_script(script: list[str]) -> Command:
+    """Return the command that runs lines of nft as one transaction."""
+    return Command(["nft", "-f", "-"], "\n".join(script) + "\n")
+
+
+def allow_rule(protocol: str, port: int, network: Network | None) -> str:
+    """Return the rule that accepts a port from a network, in the syntax of nft. None stands for all networks."""
     return format_nft_rule(Rule("accept", "", (protocol,), ((port, port),), (network,) if network else None))
 
 
-def is_of_other_backend(base: BaseChain) -> bool:
-    """Say whether a chain belongs to a program that keeps its rules in nftables: firewalld, or iptables."""
-    return base.table == "firewalld" or (
-        base.family in ("ip", "ip6") and (base.table, base.chain) == ("filter", "INPUT")
+def is_of_other_backend(base_chain: BaseChain) -> bool:
+    """Say whether a chain belongs to firewalld or iptables, which keep their rules in nftables."""
+    return base_chain.table == "firewalld" or (
+        base_chain.family in ("ip", "ip6") and (base_chain.table, base_chain.chain) == ("filter", "INPUT")
     )
 
 
-def read_with_includes(host: Transcript, path: str, depth: int = 5) -> dict[str, str]:
-    """Return the text of a file for nft and of those that it includes, by path."""
-    text = host.read(path)
+def read_with_includes(host: HostState, path: str) -> dict[str, str]:
+    """Return the text of a file for nft and of the files that it includes, by path."""
+    text = host.file_text(path)
     if text is None:
         return {}
     texts, unread = {path: text}, [text]
-    for _round in range(depth):
+    for _depth in range(MAX_INCLUDE_DEPTH):
         patterns = [one for text in unread for one in re.findall(r'^[ \t]*include\s+"([^"]+)"', text, re.MULTILINE)]
-        included = host.find_each([os.path.join("/etc", pattern) for pattern in patterns])
-        found = {path: text for files in included for path, text in files.items() if path not in texts}
-        texts.update(found)
-        unread = list(found.values())
+        included = host.files_matching([os.path.join("/etc", pattern) for pattern in patterns])
+        new_texts = {path: text for files in included for path, text in files.items() if path not in texts}
+        texts.update(new_texts)
+        unread = list(new_texts.values())
     return texts
 
 
 def split_blocks(text: str) -> tuple[str, list[str]]:
-    """Return the text of a file without the blocks of ours and the empty lines before them, and these blocks.
+    """Return the text of a file without blocks and the empty lines before them, and the blocks.
 
-    Where somebody has cut a block off, what is left of it is not ours for sure. Only the line goes that began or ended it.
+    A line that begins or ends a block without its counterpart is removed alone, since what follows may not be ours.
     """
-    kept, blocks, at = "", [], 0
+    rest, blocks, position = "", [], 0
     for end in BLOCK_END_LINE.finditer(text):
-        begins = list(BLOCK_BEGIN_LINE.finditer(text, at, end.start()))
+        begins = list(BLOCK_BEGIN_LINE.finditer(text, position, end.start()))
         if begins:
-            kept += text[at : begins[-1].start()].rstrip("\n") + "\n"
+            rest += text[position : begins[-1].start()].rstrip("\n") + "\n"
             blocks.append(text[begins[-1].start() : end.end()])
-            at = end.end()
-    return BLOCK_END_LINE.sub("", BLOCK_BEGIN_LINE.sub("", kept + text[at:])), blocks
+            position = end.end()
+    return BLOCK_END_LINE.sub("", BLOCK_BEGIN_LINE.sub("", rest + text[position:])), blocks
 
 
-def parse_block(text: str) -> list[tuple[str, str, str]]:
-    """Return verb, chain and words of each rule in a block of ours."""
-    return re.findall(r"^(add|insert) rule (\S+ \S+ \S+) (.+)$", text, re.MULTILINE)
+def parse_block(text: str) -> list[BlockRule]:
+    """Return the rules of a block."""
+    return [BlockRule(*rule) for rule in re.findall(r"^(add|insert) rule (\S+ \S+ \S+) (.+)$", text, re.MULTILINE)]
 
 
-def replace_block(text: str, block: list[tuple[str, str, str]]) -> str:
-    """Return the text of a file with this block at its end, in place of the one that it has.
+def replace_block(text: str, block: list[BlockRule]) -> str:
+    """Return the text of a file with these rules as the block at its end, in place of the blocks that it has.
 
-    Each chain is named first, so that nft still loads the file when somebody has taken that chain away.
+    The block also defines each chain, so that nft loads the file even if somebody has removed the chain from it.
     """
     text = split_blocks(text)[0].rstrip("\n") + "\n"
     if not block:
         return text
     lines = [BLOCK_BEGIN]
-    for name in dict.fromkeys(name for _verb, name, _words in block):
+    for name in dict.fromkeys(rule.chain for rule in block):
         family, table, chain = name.split()
         lines += [f"table {family} {table} {{", f"\tchain {chain} {{", "\t}", "}"]
-    lines += [f"{verb} rule {name} {words}" for verb, name, words in block]
+    lines += [f"{rule.verb} rule {rule.chain} {rule.text}" for rule in block]
     return text + "\n" + "\n".join([*lines, BLOCK_END]) + "\n"

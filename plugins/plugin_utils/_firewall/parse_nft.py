@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The rules that nft lists as JSON, or that a file for nft holds, and a rule in the words of nft."""
+"""Read the rules that `nft -j list ruleset` lists (libnftables-json(5)), or that a file for nft holds (nft(8))."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_acces
     is_within,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import (
-    IPTABLES_VERDICTS,
     PROTOCOL_NUMBERS,
+    VERDICTS,
     Chain,
     Rule,
     Ruleset,
@@ -28,168 +28,170 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules impo
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
-NFT_VERDICTS = {
-    **{word.lower(): verdict for word, verdict in IPTABLES_VERDICTS.items()},
-    "jump": "jump",
-    "goto": "jump",
-}
-NFT_NEUTRAL_STATEMENTS = {"counter", "log", "comment", "mangle", "notrack", "meta", "ct helper"}
+STATEMENT_VERDICTS = {**VERDICTS, "jump": "jump", "goto": "jump"}
+NEUTRAL_STATEMENTS = {"counter", "log", "comment", "mangle", "notrack", "meta", "ct helper"}
 
 
 class BaseChain(t.NamedTuple):
-    """A chain of nftables that packets for this host enter first, with the chains of its table."""
+    """A base chain with hook input: packets for this host enter it first."""
 
-    family: str
+    family: str  # ip, ip6 or inet
     table: str
     chain: str
-    ruleset: Ruleset
+    ruleset: Ruleset  # all chains of the table
 
     @property
     def ip_versions(self) -> tuple[int, ...]:
-        """Return the versions of IP that come by here."""
+        """Return the versions of IP whose packets enter the chain."""
         return {"ip": (4,), "ip6": (6,)}.get(self.family, (4, 6))
 
     @property
     def name(self) -> str:
-        """Return what nft calls this chain."""
+        """Return the name of the chain, as commands of nft write it."""
         return f"{self.family} {self.table} {self.chain}"
 
 
 def parse_nftables(text: str) -> list[BaseChain]:
-    """Return the chains that packets for this host enter first, from the listing of `nft -j list ruleset`.
+    """Return the base chains with hook input, in the order of their priority, from `nft -j list ruleset`.
 
-    nft may add warnings behind its JSON. The handle of a rule is nft's.
+    The handle of a rule is nft's. nft may print warnings behind its JSON. Raises TlsError if the listing is malformed.
     """
     with reject_malformed_input(
         "`nft -j list ruleset` lists what is not understood here; choose another backend, or none"
     ):
-        return _nft_bases(text)
+        return _parse_listing(text)
 
 
-def _nft_bases(text: str) -> list[BaseChain]:
+def _parse_listing(text: str) -> list[BaseChain]:
     start = text.find("{")
     listing = json.JSONDecoder().raw_decode(text[start:])[0]["nftables"] if start >= 0 else []
     items = [next(iter(item.items())) for item in listing]
-    tables: dict[tuple[str, str], tuple[Ruleset, dict[str, t.Any]]] = {}  # with the sets and maps that have a name
-    bases = []
+    tables: dict[tuple[str, str], tuple[Ruleset, dict[str, t.Any]]] = {}  # the latter: named sets and maps
+    base_chains = []
     for kind, item in items:
         if kind in ("chain", "set", "map"):
-            ruleset, named = tables.setdefault((item["family"], item["table"]), ({}, {}))
+            ruleset, named_sets = tables.setdefault((item["family"], item["table"]), ({}, {}))
             is_base = item.get("type") == "filter" and item.get("hook") == "input"
             if kind != "chain":
-                named[item["name"]] = item
+                named_sets[item["name"]] = item
             else:
-                ruleset[item["name"]] = Chain(policy=NFT_VERDICTS[item.get("policy", "accept")] if is_base else None)
+                policy = STATEMENT_VERDICTS[item.get("policy", "accept")] if is_base else None
+                ruleset[item["name"]] = Chain(policy=policy)
             if is_base and item["family"] in ("ip", "ip6", "inet"):
-                bases.append((item.get("prio", 0), BaseChain(item["family"], item["table"], item["name"], ruleset)))
+                base_chain = BaseChain(item["family"], item["table"], item["name"], ruleset)
+                base_chains.append((item.get("prio", 0), base_chain))
     for kind, item in items:
         if kind == "rule":
-            ruleset, named = tables[item["family"], item["table"]]
-            ruleset[item["chain"]].rules += _nft_rules(item, named)
-    return [base for _priority, base in sorted(bases, key=lambda pair: pair[0])]
+            ruleset, named_sets = tables[item["family"], item["table"]]
+            ruleset[item["chain"]].rules += _parse_rule(item, named_sets)
+    return [base_chain for _priority, base_chain in sorted(base_chains, key=lambda pair: pair[0])]
 
 
-def _nft_rules(item: dict[str, t.Any], named: dict[str, t.Any]) -> list[Rule]:
-    """Return what one rule of nft says: nothing for new connections from elsewhere, one thing, or a map's many."""
-    found: dict[str, t.Any] = {"verdict": "", "words": "", "chain": item["chain"], "handle": int(item["handle"])}
-    found["has_unknown_match"] = False
+def _parse_rule(item: dict[str, t.Any], named_sets: dict[str, t.Any]) -> list[Rule]:
+    """Return what a rule of nft does: several rules if it has a verdict map, none if no new connection matches it."""
+    fields: dict[str, t.Any] = {"verdict": "", "text": "", "chain": item["chain"], "handle": int(item["handle"])}
+    fields["has_unknown_match"] = False
     rules: list[Rule] = []
     for statement in item.get("expr", []):
         kind, body = next(iter(statement.items()))
         if kind == "match":
-            if not _add_match(found, body["left"], body["op"], body["right"], named):
+            if not _add_match(fields, body["left"], body["op"], body["right"], named_sets):
                 return []
-        elif kind in NFT_VERDICTS:
-            found["verdict"] = NFT_VERDICTS[kind]
-            found["target"] = str(body["target"]) if kind in ("jump", "goto") else ""
-            found["is_goto"] = kind == "goto"
-        elif kind == "xt" and body == {"type": "target", "name": "REJECT"}:  # before nft 1.0, xt says nothing of itself
-            found["verdict"] = "deny"
+        elif kind in STATEMENT_VERDICTS:
+            fields["verdict"] = STATEMENT_VERDICTS[kind]
+            fields["target"] = str(body["target"]) if kind in ("jump", "goto") else ""
+            fields["is_goto"] = kind == "goto"
+        elif kind == "xt" and body == {"type": "target", "name": "REJECT"}:  # nft before 1.0 gives no name
+            fields["verdict"] = "deny"
         elif kind == "vmap":
-            for key, verdict in _nft_elements(body["data"], named) or []:
-                one = {**found, "is_shared": True}
+            for key, verdict in _elements(body["data"], named_sets) or []:
+                mapped = {**fields, "is_shared": True}
                 word, target = next(iter(verdict.items()))
-                if _add_match(one, body["key"], "==", key, named) and word in NFT_VERDICTS:
-                    one.update(
-                        verdict=NFT_VERDICTS[word], target=str((target or {}).get("target", "")), is_goto=word == "goto"
-                    )
-                    rules.append(Rule(**one))
-        elif kind not in NFT_NEUTRAL_STATEMENTS:
-            found["has_unknown_match"] = True
-    if found["verdict"]:
-        rules.append(Rule(**found))
-    number = f" # handle {found['handle']}"
-    return [dataclasses.replace(rule, words=format_nft_rule(rule) + number) for rule in rules]
+                if _add_match(mapped, body["key"], "==", key, named_sets) and word in STATEMENT_VERDICTS:
+                    mapped["verdict"] = STATEMENT_VERDICTS[word]
+                    mapped["target"] = str((target or {}).get("target", ""))
+                    mapped["is_goto"] = word == "goto"
+                    rules.append(Rule(**mapped))
+        elif kind not in NEUTRAL_STATEMENTS:
+            fields["has_unknown_match"] = True
+    if fields["verdict"]:
+        rules.append(Rule(**fields))
+    return [dataclasses.replace(rule, text=f"{format_nft_rule(rule)} # handle {rule.handle}") for rule in rules]
 
 
-def _add_match(found: dict[str, t.Any], left: t.Any, operator: str, right: t.Any, named: dict[str, t.Any]) -> bool:
-    """Add one condition to what is known of a rule; return False when new connections from elsewhere never meet it."""
-    negated = operator == "!="
-    values = _nft_elements(right, named)
-    kind, body = next(iter(left.items())) if isinstance(left, dict) else ("", None)
+def _add_match(
+    fields: dict[str, t.Any], left: t.Any, operator: str, right: t.Any, named_sets: dict[str, t.Any]
+) -> bool:
+    """Add a match to the fields of a rule. Return False if new connections from other hosts never match."""
+    is_negated = operator == "!="
+    values = _elements(right, named_sets)
+    kind: str
+    body: dict[str, t.Any]
+    kind, body = next(iter(left.items())) if isinstance(left, dict) else ("", {})
     if values is None or kind not in ("payload", "meta", "ct", "fib"):
-        found["has_unknown_match"] = True
+        fields["has_unknown_match"] = True
     elif kind == "ct" and body.get("key") == "state":
-        return ("new" in values) != negated
+        return ("new" in values) != is_negated
     elif kind == "meta" and body["key"] in ("iif", "iifname"):
         if "lo" in values:
-            return negated
-        found["is_partial"] = True
-    elif kind == "meta" and body["key"] == "nfproto" and not negated:
-        _restrict_sources(found, [ANY[{"ipv4": 4, "ipv6": 6}[one]] for one in values if one in ("ipv4", "ipv6")])
+            return is_negated
+        fields["is_partial"] = True
+    elif kind == "meta" and body["key"] == "nfproto" and not is_negated:
+        _restrict_sources(fields, [ANY[{"ipv4": 4, "ipv6": 6}[one]] for one in values if one in ("ipv4", "ipv6")])
     elif (kind == "meta" and body["key"] == "l4proto") or (
         kind == "payload" and body.get("field") in ("protocol", "nexthdr")
     ):
-        found["protocols"] = tuple(PROTOCOL_NUMBERS.get(str(one), one) for one in values)
-        found["has_unknown_match"] |= negated
+        fields["protocols"] = tuple(PROTOCOL_NUMBERS.get(str(one), one) for one in values)
+        fields["has_unknown_match"] |= is_negated
         if kind == "payload":
-            _restrict_sources(found, [ANY[6 if body["protocol"] == "ip6" else 4]])
+            _restrict_sources(fields, [ANY[6 if body["protocol"] == "ip6" else 4]])
     elif kind == "payload" and body.get("field") == "saddr" and body["protocol"] in ("ip", "ip6"):
-        networks = [_nft_network(one) for one in values]
-        if negated:
-            found.update(is_partial=True, excluded_sources=tuple(one for one in networks if one))
-        _restrict_sources(found, [ANY[6 if body["protocol"] == "ip6" else 4]] if negated else networks)
+        networks = [_network(one) for one in values]
+        if is_negated:
+            fields.update(is_partial=True, excluded_sources=tuple(one for one in networks if one))
+        _restrict_sources(fields, [ANY[6 if body["protocol"] == "ip6" else 4]] if is_negated else networks)
     elif kind == "payload" and body.get("field") == "dport":
         if body["protocol"] != "th":
-            found["protocols"] = (body["protocol"],)
+            fields["protocols"] = (body["protocol"],)
         try:
-            found["ports"] = tuple(_nft_range(one) for one in values)
+            fields["ports"] = tuple(_port_range(one) for one in values)
         except (TypeError, ValueError):
-            found["has_unknown_match"] = True
-        found["has_unknown_match"] |= negated
+            fields["has_unknown_match"] = True
+        fields["has_unknown_match"] |= is_negated
     elif kind == "payload" and body.get("protocol") not in ("ip", "ip6", "th", None):
-        found["protocols"] = (body["protocol"],)
-        found["has_unknown_match"] = True
-    elif not (kind == "fib" and body.get("result") == "type" and "local" in values and not negated):
-        found["has_unknown_match"] = True
+        fields["protocols"] = (body["protocol"],)
+        fields["has_unknown_match"] = True
+    elif not (kind == "fib" and body.get("result") == "type" and "local" in values and not is_negated):
+        fields["has_unknown_match"] = True
     return True
 
 
-def _restrict_sources(found: dict[str, t.Any], networks: list[t.Any]) -> None:
-    """Narrow the sources of a rule: a second condition counts together with the first."""
-    if None in networks:
-        found["has_unknown_match"] = True
+def _restrict_sources(fields: dict[str, t.Any], networks: t.Sequence[Network | None]) -> None:
+    """Restrict the sources of a rule to these networks, which have to match together with the ones it already has."""
+    known = [one for one in networks if one is not None]
+    if len(known) < len(networks):
+        fields["has_unknown_match"] = True
         return
-    known = found.get("sources")
-    found["sources"] = (
-        tuple(one for one in networks if known is None or any(is_within(one, other) for other in known)) or known
+    sources: tuple[Network, ...] | None = fields.get("sources")
+    fields["sources"] = (
+        tuple(one for one in known if sources is None or any(is_within(one, other) for other in sources)) or sources
     )
 
 
-def _nft_elements(value: t.Any, named: dict[str, t.Any]) -> list[t.Any] | None:
-    """Return the elements of a value, a set or a named set; None for one whose elements come and go."""
+def _elements(value: t.Any, named_sets: dict[str, t.Any]) -> list[t.Any] | None:
+    """Return the elements of a value, a set or a named set, or None if the elements of the set come and go."""
     if isinstance(value, str) and value.startswith("@"):
-        known = named.get(value[1:], {"flags": ["dynamic"]})
-        if {"dynamic", "timeout"} & set(known.get("flags", [])):
+        named_set = named_sets.get(value[1:], {"flags": ["dynamic"]})
+        if {"dynamic", "timeout"} & set(named_set.get("flags", [])):
             return None
-        value = known.get("elem", [])
+        value = named_set.get("elem", [])
     elif isinstance(value, dict) and "set" in value:
         value = value["set"]
     values = value if isinstance(value, list) else [value]
     return [one["elem"]["val"] if isinstance(one, dict) and "elem" in one else one for one in values]
 
 
-def _nft_network(value: t.Any) -> Network | None:
+def _network(value: t.Any) -> Network | None:
     if isinstance(value, dict) and "prefix" in value:
         value = f"{value['prefix']['addr']}/{value['prefix']['len']}"
     try:
@@ -198,15 +200,15 @@ def _nft_network(value: t.Any) -> Network | None:
         return None
 
 
-def _nft_range(value: t.Any) -> tuple[int, int]:
-    low, high = value["range"] if isinstance(value, dict) else (value, value)
-    return port_number(str(low)), port_number(str(high))
+def _port_range(value: t.Any) -> tuple[int, int]:
+    first, last = value["range"] if isinstance(value, dict) else (value, value)
+    return port_number(str(first)), port_number(str(last))
 
 
-NFT_TABLE_OR_CHAIN = re.compile(r"(?:add\s+)?(table|chain)\s+(?:(ip6?|inet)\s+)?([^\s{]+)(?:\s+([^\s{]+))?\s*(?:\{|$)")
-NFT_RULE = re.compile(r"(?:add|insert)\s+rule\s+(ip6?|inet)\s+(\S+)\s+(\S+)\s+(.*)")
-NFT_BLOCK_START = re.compile(r"\b(?:table|chain)\s")
-NFT_ALLOW_RULE = re.compile(
+TABLE_OR_CHAIN = re.compile(r"(?:add\s+)?(table|chain)\s+(?:(ip6?|inet)\s+)?([^\s{]+)(?:\s+([^\s{]+))?\s*(?:\{|$)")
+RULE_COMMAND = re.compile(r"(?:add|insert)\s+rule\s+(ip6?|inet)\s+(\S+)\s+(\S+)\s+(.*)")
+TABLE_OR_CHAIN_KEYWORD = re.compile(r"\b(?:table|chain)\s")
+ALLOW_RULE = re.compile(
     r"^(?:meta\s+nfproto\s+(?P<nfproto>ipv[46])\s+)?(?:ip6?\s+saddr\s+(?P<sources>\{[^}]*\}|\S+)\s+)?"
     r"(?P<protocol>tcp|udp)\s+dport\s+(?P<ports>\{[^}]*\}|\S+)\s+"
     r"(?:ct\s+state\s+(?:new|\{\s*new\s*\})\s+)?(?:counter\s+)?accept(?:\s+comment\s+\"[^\"]*\")?$"
@@ -214,39 +216,39 @@ NFT_ALLOW_RULE = re.compile(
 
 
 def parse_nft_file(text: str) -> dict[str, list[Rule]]:
-    """Return the plain doors that a file for nft writes down, by the chains that it sets up or adds rules to.
+    """Return the allow rules in a file for nft, by the name of the chain that it defines or adds rules to.
 
-    The language of nft is larger than this; a door in words that are not read here is taken for none.
+    Only simple allow rules are read, see parse_nft_allow_rule(). A chain without any has an empty list.
     """
-    accesses: dict[str, list[Rule]] = {}
+    rules: dict[str, list[Rule]] = {}
     family, table, chain = "ip", "", ""
     text = re.sub(r"(^|\s)#.*$", "", text, flags=re.MULTILINE)
-    for statement in _nft_statements(text):
+    for statement in _split_statements(text):
         statement = statement.strip()
-        if place := NFT_TABLE_OR_CHAIN.match(statement):
-            if place[1] == "table":
-                family, table, chain = place[2] or "ip", place[3], ""
-            elif place[2]:
-                family, table, chain = place[2], place[3], place[4]
+        if start := TABLE_OR_CHAIN.match(statement):
+            if start[1] == "table":
+                family, table, chain = start[2] or "ip", start[3], ""
+            elif start[2]:
+                family, table, chain = start[2], start[3], start[4]
             else:
-                chain = place[3]
-        elif rule := NFT_RULE.match(statement):
-            family, table, chain, statement = rule.groups()
+                chain = start[3]
+        elif command := RULE_COMMAND.match(statement):
+            family, table, chain, statement = command.groups()
         if chain:
-            here = accesses.setdefault(f"{family} {table} {chain}", [])
-            here += [access for access in [parse_nft_allow_rule(statement)] if access]
-    return accesses
+            rules_of_chain = rules.setdefault(f"{family} {table} {chain}", [])
+            rules_of_chain += [rule for rule in [parse_nft_allow_rule(statement)] if rule]
+    return rules
 
 
-def _nft_statements(text: str) -> t.Iterator[str]:
-    """Yield the statements of a file; what opens a table or chain is one by itself, wherever it stands."""
+def _split_statements(text: str) -> t.Iterator[str]:
+    """Yield the statements of a file. The start of a table or chain is a statement of its own, also within a line."""
     *parts, last = re.split(r"([;{\n])", text)
     statement = ""
     for part, end in zip(parts[::2], parts[1::2]):
-        opens = NFT_BLOCK_START.search(part) if end == "{" else None
-        if opens:
-            yield statement + part[: opens.start()]
-            yield part[opens.start() :] + end
+        keyword = TABLE_OR_CHAIN_KEYWORD.search(part) if end == "{" else None
+        if keyword:
+            yield statement + part[: keyword.start()]
+            yield part[keyword.start() :] + end
             statement = ""
         elif end == "{":
             statement += part + end
@@ -256,25 +258,25 @@ def _nft_statements(text: str) -> t.Iterator[str]:
     yield statement + last
 
 
-def parse_nft_allow_rule(words: str) -> Rule | None:
-    """Return the rule that these words of nft make, when it is a plain door."""
-    match = NFT_ALLOW_RULE.match(words.strip())
+def parse_nft_allow_rule(text: str) -> Rule | None:
+    """Return a rule that accepts ports, from all or from some sources. None: the text is anything else."""
+    match = ALLOW_RULE.match(text.strip())
     if not match:
         return None
     try:
         ports = port_ranges(match["ports"].strip("{} "), "-", match["protocol"])
-        sources = None
+        sources: tuple[Network, ...] | None = None
         if match["sources"]:
             sources = tuple(ipaddress.ip_network(one.strip()) for one in match["sources"].strip("{} ").split(","))
         elif match["nfproto"]:
             sources = (ANY[int(match["nfproto"][-1])],)
     except ValueError:
         return None
-    return Rule("accept", words.strip(), (match["protocol"],), ports, sources)
+    return Rule("accept", text.strip(), (match["protocol"],), ports, sources)
 
 
 def format_nft_rule(rule: Rule) -> str:
-    """Return the words of nft for a rule whose match is understood."""
+    """Return a rule in the syntax of nft. An ellipsis stands for matches that are not read here."""
     words = []
     for family, version in (("ip", 4), ("ip6", 6)):
         networks = [one for one in rule.sources or () if one.version == version]
@@ -283,10 +285,9 @@ def format_nft_rule(rule: Rule) -> str:
         elif networks:
             words.append(f"{family} saddr {_one_or_set([str(one) for one in networks])}")
     if rule.ports:
-        name = rule.protocols[0] if rule.protocols and len(rule.protocols) == 1 else "th"
-        words.append(
-            f"{name} dport {_one_or_set([str(low) if low == high else f'{low}-{high}' for low, high in rule.ports])}"
-        )
+        protocol = rule.protocols[0] if rule.protocols and len(rule.protocols) == 1 else "th"
+        ports = [str(first) if first == last else f"{first}-{last}" for first, last in rule.ports]
+        words.append(f"{protocol} dport {_one_or_set(ports)}")
     elif rule.protocols:
         words.append(f"meta l4proto {_one_or_set(rule.protocols)}")
     words += ["…"] if rule.has_unknown_match or rule.is_partial else []

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A port, and the networks that are to reach it or not."""
+"""A port and a network that may or may not reach it."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
-ANY_IPV4 = ipaddress.ip_network("0.0.0.0/0")
-ANY_IPV6 = ipaddress.ip_network("::/0")
-ANY = {4: ANY_IPV4, 6: ANY_IPV6}
-
 Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+
+ANY_IPV4: Network = ipaddress.ip_network("0.0.0.0/0")
+ANY_IPV6: Network = ipaddress.ip_network("::/0")
+ANY = {4: ANY_IPV4, 6: ANY_IPV6}  # by the version of IP
 
 
 class PortAccess(t.NamedTuple):
-    """A port of this host, and the network that shall or shall not come in through it."""
+    """A port of the host, and a network whose connections to it are to be accepted or not."""
 
-    protocol: str
+    protocol: str  # tcp or udp
     port: int
     network: Network
 
 
 def parse_port_accesses(ports: list[int], protocol: str, sources: list[str]) -> list[PortAccess]:
-    """Return the doors that a person asked for; no sources stand for everybody."""
+    """Return one access for each port and network. Without sources, these are all networks of IPv4 and IPv6.
+
+    Raises TlsError if a port or a source is not valid, or if there is no port.
+    """
     networks: list[Network] = []
     for source in sources:
         try:
@@ -40,25 +43,27 @@ def parse_port_accesses(ports: list[int], protocol: str, sources: list[str]) -> 
             raise TlsError(f"{port} is no port; give a number between 1 and 65535")
     if not ports:
         raise TlsError("ports is empty; name at least one port")
-    wanted = networks or [ANY_IPV4, ANY_IPV6]
-    return [PortAccess(protocol, port, network) for port in dict.fromkeys(ports) for network in dict.fromkeys(wanted)]
+    networks = networks or [ANY_IPV4, ANY_IPV6]
+    return [PortAccess(protocol, port, network) for port in dict.fromkeys(ports) for network in dict.fromkeys(networks)]
 
 
 def merge_ip_versions(accesses: t.Iterable[PortAccess]) -> list[tuple[str, int, Network | None]]:
-    """Return protocol, port and network of each door, with None in place of a pair of networks that is everybody."""
+    """Return protocol, port and network of each access. None stands for all of IPv4 and IPv6, if both are there."""
     accesses = list(dict.fromkeys(accesses))
     merged = []
     for protocol, port, network in accesses:
-        everybody = all(PortAccess(protocol, port, one) in accesses for one in ANY.values())
-        merged.append((protocol, port, None if everybody and network in ANY.values() else network))
+        has_both = all(PortAccess(protocol, port, one) in accesses for one in ANY.values())
+        merged.append((protocol, port, None if has_both and network in ANY.values() else network))
     return list(dict.fromkeys(merged))
 
 
 def is_within(inner: Network, outer: Network) -> bool:
-    """Say whether the one network lies in the other."""
-    return inner.version == outer.version and inner.subnet_of(outer)
+    """Say whether all addresses of one network are in the other."""
+    if isinstance(inner, ipaddress.IPv4Network):
+        return isinstance(outer, ipaddress.IPv4Network) and inner.subnet_of(outer)
+    return isinstance(outer, ipaddress.IPv6Network) and inner.subnet_of(outer)
 
 
 def is_overlapping(one: Network, other: Network) -> bool:
     """Say whether two networks have an address in common."""
-    return one.version == other.version and one.overlaps(other)
+    return is_within(one, other) or is_within(other, one)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The backend ufw."""
+"""The backend ufw: ufw(8), ufw-framework(8)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base impor
     InputFilter,
     reject_denied,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import (
-    Transcript,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_iptables import parse_iptables
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
     ANY,
@@ -27,22 +25,21 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_acces
     PortAccess,
     merge_ip_versions,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import (
-    Rule,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import Rule
 
-UFW_ENABLED_CHECK = ["grep", "-Eiq", "^ENABLED=[\"']?yes", "/etc/ufw/ufw.conf"]
+IS_ENABLED = ["grep", "-Eiq", "^ENABLED=[\"']?yes", "/etc/ufw/ufw.conf"]  # the condition under which ufw itself starts
 
 
 class Ufw(Firewall):
-    """ufw: its rules as iptables has them now, and as ufw's own files bring them back."""
+    """ufw: its rules in the kernel, as iptables lists them, and in the files that ufw loads at boot."""
 
     name = "ufw"
     program = "ufw"
-    start = "ufw enable"
-    signs = (("run", *UFW_ENABLED_CHECK),)
-    needs = (("run", "ufw", "status"),)
-    asks = (
+    start_command = "ufw enable"
+    is_frontend = True
+    quick_conditions = (("run", *IS_ENABLED),)
+    conditions = (("run", "ufw", "status"),)
+    queries = (
         ("read", "/etc/default/ufw"),
         ("run", "iptables", "-w", "-S"),
         ("run", "ip6tables", "-w", "-S"),
@@ -50,29 +47,29 @@ class Ufw(Firewall):
     )
 
     @classmethod
-    def may_be_active(cls, host: Transcript) -> bool:
-        """Look at what ufw itself looks at first: it is a program of Python."""
-        return host.run(UFW_ENABLED_CHECK)[0] != 1
+    def may_be_active(cls, host: HostState) -> bool:
+        """QuerySet into ufw.conf, since ufw is a slow program."""
+        return host.command_result(IS_ENABLED)[0] != 1  # grep: not found. Where grep itself fails, ufw has to be asked
 
     @classmethod
-    def is_active(cls, host: Transcript) -> bool:
-        return "Status: active" in host.run(["ufw", "status"])[1]
+    def is_active(cls, host: HostState) -> bool:
+        return "Status: active" in host.command_result(["ufw", "status"])[1]
 
     @classmethod
-    def look(cls, host: Transcript, accesses: list[PortAccess], zone: str | None = None) -> Ufw:
-        """Read the rules of both versions of IP, or of IPv4 where ufw refuses IPv6 as a whole."""
-        settings = host.read("/etc/default/ufw") or ""
+    def from_host_state(cls, host: HostState, accesses: list[PortAccess], zone: str | None = None) -> Ufw:
+        """Read the rules of both versions of IP, or of IPv4 only if ufw denies all of IPv6 (IPV6=no)."""
+        settings = host.file_text("/etc/default/ufw") or ""
         policy = re.search(r'^DEFAULT_INPUT_POLICY="?(\w+)', settings, re.MULTILINE)
-        ip_versions = (4, 6) if re.search(r'^IPV6="?yes', settings, re.MULTILINE | re.IGNORECASE) else (4,)
-        asked = {access.network for access in accesses}
-        if ip_versions == (4,) and any(network.version == 6 for network in asked) and ANY_IPV6 not in asked:
+        has_ipv6 = re.search(r'^IPV6="?yes', settings, re.MULTILINE | re.IGNORECASE)
+        networks = {access.network for access in accesses}
+        if not has_ipv6 and any(network.version == 6 for network in networks) and ANY_IPV6 not in networks:
             raise TlsError(
                 "ufw refuses all of IPv6 (IPV6=no in /etc/default/ufw), but sources has an IPv6 network; set IPV6=yes there, or remove it"
             )
         filters = []
-        for version in ip_versions:
+        for version in (4, 6) if has_ipv6 else (4,):
             program, infix = ("iptables", "") if version == 4 else ("ip6tables", "6")
-            status, listing = host.run([program, "-w", "-S"])
+            status, listing = host.command_result([program, "-w", "-S"])
             if status:
                 raise TlsError(
                     f"`{program} -S` failed ({listing}); ufw cannot work without it, so put that right and run this again"
@@ -80,84 +77,84 @@ class Ufw(Firewall):
             filters.append(InputFilter(f"ufw now, IPv{version}", True, (version,), parse_iptables(listing), "INPUT"))
             stored = [f"-P INPUT {policy[1] if policy else 'DROP'}"]
             stored += [f"-A INPUT -j ufw{infix}-{name}-input" for name in ("before", "user")]
-            stored += [host.read(f"/etc/ufw/{name}{infix}.rules") or "" for name in ("before", "user")]
+            stored += [host.file_text(f"/etc/ufw/{name}{infix}.rules") or "" for name in ("before", "user")]
             ruleset = parse_iptables("\n".join(stored))
             filters.append(InputFilter(f"/etc/ufw/user{infix}.rules", False, (version,), ruleset, "INPUT"))
         firewall = cls(filters)
-        if ip_versions == (4,) and ANY_IPV6 in asked:
+        if not has_ipv6 and ANY_IPV6 in networks:
             firewall.notes.append("ufw refuses all of IPv6; set IPV6=yes in /etc/default/ufw if it shall not.")
         return firewall
 
     def plan_open(self, accesses: list[PortAccess]) -> list[Command]:
         blocked = self.blocked(accesses)
-        missing = [entry for entry in blocked if not entry.input_filter.now]
-        if blocked and not missing:
+        stored = [one for one in blocked if not one.input_filter.is_loaded]
+        if blocked and not stored:
             return [Command(["ufw", "reload"])]
-        reject_denied(
-            entry for entry in missing if entry.decision.rule and not entry.decision.rule.chain.endswith("user-input")
-        )
-        steps = []
-        for protocol, port, network in merge_ip_versions(entry.access for entry in missing):
-            words = ufw_arguments(protocol, str(port), network)
-            own = [PortAccess(protocol, port, one) for one in ([network] if network else ANY.values())]
-            verb = ["allow"]
-            if any(entry.is_denied and not self._is_inverse(entry) for entry in missing if entry.access in own):
-                # Before the rule that refuses. ufw leaves a rule that it has where it is, so away with that first.
-                verb = ["prepend", "allow"]
-                steps += [Command(["ufw", "delete", "allow", *words])] if self._has_rule(own) else []
-            added = [
+        # ufw can put its rules before other user rules, but not before those of before.rules.
+        reject_denied(one for one in stored if one.decision.rule and not one.decision.rule.chain.endswith("user-input"))
+        commands = []
+        for protocol, port, network in merge_ip_versions(one.access for one in stored):
+            arguments = rule_arguments(protocol, str(port), network)
+            opened = [PortAccess(protocol, port, one) for one in ([network] if network else ANY.values())]
+            subcommand = ["allow"]
+            if any(one.is_denied and not is_inverse(one) for one in stored if one.access in opened):
+                # The rule has to come before the deny rule. ufw does not move a rule that it already has: delete that.
+                subcommand = ["prepend", "allow"]
+                commands += [Command(["ufw", "delete", "allow", *arguments])] if self._has_rule(opened) else []
+            added_rules = [
                 line
-                for input_filter in self.filters
-                if not input_filter.now and input_filter.accesses(own)
-                for line in input_filter.lines(f"allow {' '.join(words)}")
+                for one in self.filters
+                if not one.is_loaded and one.relevant(opened)
+                for line in one.with_location(f"allow {' '.join(arguments)}")
             ]
-            steps.append(Command(["ufw", *verb, *words], added_rules=tuple(added)))
-        return steps
+            commands.append(Command(["ufw", *subcommand, *arguments], added_rules=tuple(added_rules)))
+        return commands
 
     def plan_close(self, accesses: list[PortAccess]) -> list[Command]:
-        removable_rules = self.removable_rules(accesses)
-        stored = [(input_filter, rule) for input_filter, rule in removable_rules if not input_filter.now]
-        if removable_rules and not stored:
+        removable = self.removable_rules(accesses)
+        stored = [(one, rule) for one, rule in removable if not one.is_loaded]
+        if removable and not stored:
             return [Command(["ufw", "reload"])]
-        steps = []
-        for input_filter, rule in stored:
-            ports = ",".join(str(low) if low == high else f"{low}:{high}" for low, high in rule.ports or ())
-            for source in rule.sources or (ANY[input_filter.ip_versions[0]],):
-                words = ufw_arguments(rule.protocols[0], ports, source)
-                steps.append(Command(["ufw", "delete", "allow", *words], removed_rules=input_filter.lines(rule.words)))
-        return steps
+        commands = []
+        for one, rule in stored:
+            ports = ",".join(str(first) if first == last else f"{first}:{last}" for first, last in rule.ports or ())
+            removed_rules = one.with_location(rule.text)
+            for protocol in rule.protocols or ():
+                for source in rule.sources or (ANY[one.ip_versions[0]],):
+                    arguments = rule_arguments(protocol, ports, source)
+                    commands.append(Command(["ufw", "delete", "allow", *arguments], removed_rules=removed_rules))
+        return commands
 
-    def lines(self, accesses: list[PortAccess]) -> list[str]:
-        # What iptables has now is the same once more, in other words.
+    def rule_lines(self, accesses: list[PortAccess]) -> list[str]:
+        # The loaded rules are the same as the stored ones.
         return [
             line
-            for input_filter, rule in self.allow_rules(accesses)
-            if not input_filter.now
-            for line in input_filter.lines(rule.words)
+            for one, rule in self.allow_rules(accesses)
+            if not one.is_loaded
+            for line in one.with_location(rule.text)
         ]
 
     def removable_rules(self, accesses: list[PortAccess]) -> list[tuple[InputFilter, Rule]]:
-        # A rule of an application profile ("ufw allow OpenSSH") goes by the name of the profile, not by its ports.
+        # ufw deletes a rule of an application profile (`ufw allow OpenSSH`) by the name of the profile only.
         return [
-            (input_filter, rule)
-            for input_filter, rule in super().removable_rules(accesses)
-            if rule.chain.endswith("user-input") and "dapp_" not in rule.words
+            (one, rule)
+            for one, rule in super().removable_rules(accesses)
+            if rule.chain.endswith("user-input") and "dapp_" not in rule.text
         ]
-
-    def _is_inverse(self, entry: BlockedAccess) -> bool:
-        """Say whether the rule that refuses differs from the one wanted in nothing else; ufw then turns it around."""
-        rule, (protocol, port, network) = entry.decision.rule, entry.access
-        wanted = ((protocol,), ((port, port),), None if network in ANY.values() else (network,))
-        return rule is not None and (rule.protocols, rule.ports, rule.sources) == wanted
 
     def _has_rule(self, accesses: list[PortAccess]) -> bool:
-        """Say whether ufw's files have a rule for these doors, even if it comes too late to have an effect."""
-        chains = [
-            chain for input_filter in self.filters if not input_filter.now for chain in input_filter.ruleset.values()
-        ]
+        """Say whether ufw's files have an allow rule for just these accesses, in whatever place."""
+        chains = [chain for one in self.filters if not one.is_loaded for chain in one.ruleset.values()]
         return any(rule.allows_only(accesses) for chain in chains for rule in chain.rules)
 
 
-def ufw_arguments(protocol: str, ports: str, network: Network | None) -> list[str]:
-    """Return ufw's words for a network that comes in; None stands for everybody."""
+def is_inverse(blocked: BlockedAccess) -> bool:
+    """Say whether the deny rule is for exactly this access: ufw then turns it into an allow rule."""
+    rule, (protocol, port, network) = blocked.decision.rule, blocked.access
+    match = ((protocol,), ((port, port),), None if network in ANY.values() else (network,))
+    return rule is not None and (rule.protocols, rule.ports, rule.sources) == match
+
+
+def rule_arguments(protocol: str, ports: str, network: Network | None) -> list[str]:
+    """Return a rule as arguments of ufw. None stands for all networks."""
     return ["proto", protocol, "from", str(network or "any"), "to", "any", "port", ports]

@@ -10,7 +10,7 @@ import pytest
 from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action.firewall_port import ActionModule
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Look
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import QuerySet
 from ansible_collections.evergreen.tls.tests.unit.transcripts import RecordedHost
 
 LISTED = "-P INPUT DROP\n-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n"
@@ -22,28 +22,28 @@ PATH = "/etc/iptables/rules.v4"
 
 
 class Host(RecordedHost):
-    """A host with iptables that does what firewall_commands does; *listed* are its rules at each visit in turn."""
+    """A host with iptables that does what firewall_commands does; *listings* are its rules at each visit in turn."""
 
-    def __init__(self, *listed):
-        super().__init__(["netfilter-persistent"], {"iptables -w -S": listed[0]}, {PATH: FILE})
-        self.listed, self.steps, self.attempts = list(listed), [], 0
+    def __init__(self, *listings):
+        super().__init__(["netfilter-persistent"], {"iptables -w -S": listings[0]}, {PATH: FILE})
+        self.listings, self.changes, self.attempts = list(listings), [], 0
 
     def execute(self, name, module_args, task_vars):
         assert name == "evergreen.tls.firewall_commands"
-        steps = module_args.get("commands", [])
-        self.attempts += bool(steps)
-        expected = module_args.get("preconditions", [])
-        self.prints["iptables -w -S"] = self.listed.pop(0)
-        if any(self.tell(question) != told for question, told in expected):
-            steps = []
-        for step in steps:
-            self.steps.append(" ".join(step["argv"]))
-            if step["path"]:
-                self.files[step["path"]] = step["stdin"]
+        commands = module_args.get("commands", [])
+        self.attempts += bool(commands)
+        preconditions = module_args.get("preconditions", [])
+        self.prints["iptables -w -S"] = self.listings.pop(0)
+        if any(self.result_of(query) != result for query, result in preconditions):
+            commands = []
+        for command in commands:
+            self.changes.append(" ".join(command["argv"]))
+            if command["path"]:
+                self.files[command["path"]] = command["stdin"]
             else:
-                self.prints["iptables -w -S"] = self.listed.pop(0)
-        answers = self.visit([Look(one["conditions"], one["queries"]) for one in module_args["query_sets"]])
-        return {"changed": bool(steps), "host_state": answers}
+                self.prints["iptables -w -S"] = self.listings.pop(0)
+        query_sets = [QuerySet(one["conditions"], one["queries"]) for one in module_args["query_sets"]]
+        return {"changed": bool(commands), "host_state": self.run_queries(query_sets)}
 
 
 def run(execute, check_mode=False, **arguments):
@@ -65,7 +65,7 @@ def test_what_is_open_takes_one_visit():
     host = Host(LISTED + OPEN)
     host.files[PATH] = FILE.replace("COMMIT", f"{OPEN}COMMIT")
     result = run(host.execute)
-    assert (host.visits, host.steps, result["changed"], result["opened"]) == (1, [], False, [])
+    assert (host.visits, host.changes, result["changed"], result["opened"]) == (1, [], False, [])
     assert result["msg"] == "tcp 443 is open to 192.0.2.0/24 already in iptables."
 
 
@@ -73,7 +73,7 @@ def test_what_is_shut_takes_two_visits_and_is_proved():
     host = Host(LISTED, LISTED, LISTED + OPEN)
     result = run(host.execute)
     assert (host.visits, result["changed"], result["opened"], result["persistent"]) == (2, True, [443], True)
-    assert host.steps == ["iptables-restore --test", f"iptables -w {OPEN.strip()}"]
+    assert host.changes == ["iptables-restore --test", f"iptables -w {OPEN.strip()}"]
     assert host.files[PATH] == FILE.replace("COMMIT", f"{OPEN}COMMIT")
     assert result["msg"] == "Opened tcp 443 to 192.0.2.0/24 in iptables."
     assert result["diff"]["after"] == f"iptables now: {OPEN}{PATH}: {OPEN}"
@@ -89,7 +89,7 @@ def test_what_is_no_text_comes_through_as_it_is():
 def test_check_mode_looks_only():
     host = Host(LISTED)
     result = run(host.execute, check_mode=True)
-    assert (host.visits, host.steps, host.files[PATH]) == (1, [], FILE)
+    assert (host.visits, host.changes, host.files[PATH]) == (1, [], FILE)
     assert (result["changed"], result["msg"]) == (True, "Would open tcp 443 to 192.0.2.0/24 in iptables.")
     assert result["diff"]["after"] == f"{PATH}: {OPEN}iptables now: {OPEN}"
 
@@ -98,13 +98,13 @@ def test_what_changes_in_between_is_thought_over():
     host = Host(LISTED, STRANGER + LISTED + WALL, STRANGER + LISTED + WALL, STRANGER + LISTED + OPEN + WALL)
     result = run(host.execute)
     assert (host.visits, host.attempts, result["changed"]) == (3, 2, True)
-    assert host.steps[-1] == f"iptables -w -I INPUT 4 {OPEN.removeprefix('-A INPUT ').strip()}"
+    assert host.changes[-1] == f"iptables -w -I INPUT 4 {OPEN.removeprefix('-A INPUT ').strip()}"
 
 
 def test_what_never_keeps_still_is_given_up_with_the_reason():
     host = Host(*(LISTED + number * STRANGER for number in range(4)))
     result = run(host.execute)
-    assert (result["failed"], host.attempts, host.steps) == (True, 3, [])
+    assert (result["failed"], host.attempts, host.changes) == (True, 3, [])
     assert result["msg"] == "iptables changes while it is looked at; see what else changes it, and run this again then"
 
 

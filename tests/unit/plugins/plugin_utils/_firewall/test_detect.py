@@ -58,7 +58,7 @@ def test_slow_programs_are_not_started_where_their_firewalls_cannot_be_active():
         ["firewall-cmd", "ufw"], prints=IDLE, files={"/etc/ufw/ufw.conf": "# ENABLED=yes\nENABLED=no\n"}
     )
     assert detect_firewall(host, "auto", EVERYBODY) is None
-    assert host.asked == list(IDLE)
+    assert host.commands == list(IDLE)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_slow_programs_are_asked_where_their_firewalls_may_be_active(state, sett
         files={} if settings is None else {"/etc/ufw/ufw.conf": settings},
     )
     assert detect_firewall(host, "auto", EVERYBODY) is None
-    assert [words for words in host.asked if words not in IDLE] == asked
+    assert [words for words in host.commands if words not in IDLE] == asked
 
 
 def test_a_named_firewall_is_asked_itself():

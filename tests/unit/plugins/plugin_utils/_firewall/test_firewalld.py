@@ -14,7 +14,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.firewalld import (
     default_interface,
     parse_zone,
-    rich_rule_text,
+    rich_rule,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
     PortAccess,
@@ -27,7 +27,7 @@ from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     HTTPS,
     TRUSTED,
     ZONE,
-    commands,
+    command_lines,
     detect_firewall,
     firewalld,
 )
@@ -62,7 +62,7 @@ def test_a_zone_that_trusts_everybody_needs_no_rule():
 def test_firewalld_opens_permanently_and_now_in_one_command_each():
     accesses = parse_port_accesses([80, 81, 82], "tcp", [])
     steps = detect_firewall(firewalld(), "auto", accesses).plan_open(accesses)
-    assert commands(steps) == [
+    assert command_lines(steps) == [
         "firewall-cmd --permanent --zone=public --add-port=81/tcp --add-port=82/tcp",
         "firewall-cmd --zone=public --add-port=81/tcp --add-port=82/tcp",
     ]
@@ -70,10 +70,10 @@ def test_firewalld_opens_permanently_and_now_in_one_command_each():
 
 def test_firewalld_completes_what_is_only_there_for_now():
     accesses = parse_port_accesses([81], "tcp", ["192.0.2.0/24", "2001:db8::/32"])
-    now = ZONE + "".join(f"\t{rich_rule_text(*access)}\n" for access in accesses)
+    now = ZONE + "".join(f"\t{rich_rule(*access)}\n" for access in accesses)
     steps = detect_firewall(firewalld(now=now), "auto", accesses).plan_open(accesses)
     assert [step.argv[1:3] for step in steps] == [["--permanent", "--zone=public"]]
-    assert steps[0].argv[3:] == [f"--add-rich-rule={rich_rule_text(*access)}" for access in accesses]
+    assert steps[0].argv[3:] == [f"--add-rich-rule={rich_rule(*access)}" for access in accesses]
 
 
 def test_firewalld_is_content_with_a_service():
@@ -83,7 +83,7 @@ def test_firewalld_is_content_with_a_service():
 def test_firewalld_closes_a_port_and_leaves_services_and_ranges_alone():
     accesses = parse_port_accesses([80, 443, 2005], "tcp", [])
     firewall = detect_firewall(firewalld(), "firewalld", accesses)
-    assert commands(firewall.plan_close(accesses)) == [
+    assert command_lines(firewall.plan_close(accesses)) == [
         "firewall-cmd --permanent --zone=public --remove-port=80/tcp",
         "firewall-cmd --zone=public --remove-port=80/tcp",
     ]
@@ -126,7 +126,7 @@ def test_what_services_stand_for_is_asked_only_where_it_may_matter():
     detect_firewall(plain, "auto", parse_port_accesses([80], "tcp", []))
     detect_firewall(service, "auto", EVERYBODY)
     assert (plain.visits, service.visits) == (1, 2)
-    assert [words for words in service.asked if "--info-service" in words] == [
+    assert [words for words in service.commands if "--info-service" in words] == [
         f"firewall-cmd --info-service={name}" for name in ("dhcpv6-client", "https", "ssh")
     ]
 
@@ -162,4 +162,4 @@ def test_a_zone_and_routes_that_make_no_sense_are_told_of():
 def test_services_that_include_each_other_are_read_once():
     services = {name: f"{name}\n  ports: 443/tcp\n  includes: a b c\n" for name in "abc"}
     rules = parse_zone("public\n  services: a\n", services)["zone"].rules
-    assert [rule.words for rule in rules] == ["service a"] * 3
+    assert [rule.text for rule in rules] == ["service a"] * 3

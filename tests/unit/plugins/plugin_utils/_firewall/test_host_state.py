@@ -2,25 +2,25 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a host answers, and what is no answer to what it was asked."""
+"""Results of queries, and malformed results."""
 
 from __future__ import annotations
 
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import Transcript
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState
 
 
-def test_answers_are_told_as_they_came():
-    transcript = Transcript([[["has", "nft"], True], [["run", "nft"], [1, "Ã¼"]], [["read", "/x"], {"/x": "y"}]])
-    assert transcript.has("nft") is True
-    assert transcript.run(["nft"]) == (1, "ü")
-    assert transcript.read("/x") == "y"
+def test_results_are_those_of_the_host():
+    host = HostState([[["has", "nft"], True], [["run", "nft"], [1, "Ã¼"]], [["read", "/x"], {"/x": "y"}]])
+    assert host.has_program("nft") is True
+    assert host.command_result(["nft"]) == (1, "ü")
+    assert host.file_text("/x") == "y"
 
 
 @pytest.mark.parametrize(
-    "answers",
+    "results",
     [
         None,
         [1],
@@ -34,6 +34,6 @@ def test_answers_are_told_as_they_came():
         [[["read", "/x"], {"/x": None}]],
     ],
 )
-def test_what_is_no_answer_is_refused(answers):
+def test_malformed_results_are_refused(results):
     with pytest.raises(TlsError, match="^the host does not say what it was asked; look at what it is doing$"):
-        Transcript(answers)
+        HostState(results)

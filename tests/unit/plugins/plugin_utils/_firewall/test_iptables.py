@@ -14,7 +14,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_acces
 from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     RULES_V4,
     RULES_V6,
-    commands,
+    command_lines,
     detect_firewall,
     iptables,
 )
@@ -59,6 +59,6 @@ def test_rules_that_nothing_brings_back_are_a_warning(programs, remedy):
     assert firewall.warnings == [
         f"Nothing on this host brings the rules of iptables back after a restart; {remedy} and run this again."
     ]
-    assert commands(firewall.plan_open(accesses)) == [
+    assert command_lines(firewall.plan_open(accesses)) == [
         "iptables -w -I INPUT 5 -s 192.0.2.0/24 -p tcp -m tcp --dport 443 -j ACCEPT"
     ]

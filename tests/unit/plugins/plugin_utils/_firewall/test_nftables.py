@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.nftables import (
     BLOCK_BEGIN,
     BLOCK_END,
+    BlockRule,
     replace_block,
     split_blocks,
 )
@@ -55,7 +56,7 @@ def test_nftables_is_content_with_what_it_finds_again():
     host = nftables(
         nft_port(4, {"set": [22, 80]}),
         nft_port(6, 443),
-        text=replace_block(NFT_FILE, [("add", "inet filter input", "tcp dport 443 accept")]),
+        text=replace_block(NFT_FILE, [BlockRule("add", "inet filter input", "tcp dport 443 accept")]),
     )
     accesses = parse_port_accesses([80, 443], "tcp", [])
     firewall = detect_firewall(host, "auto", accesses)
@@ -64,10 +65,12 @@ def test_nftables_is_content_with_what_it_finds_again():
 
 def test_a_rule_that_would_come_behind_a_new_wall_is_moved_to_the_top():
     host = nftables(
-        nft_port(4, 443), WALL, text=replace_block(NFT_FILE, [("add", "inet filter input", "tcp dport 443 accept")])
+        nft_port(4, 443),
+        WALL,
+        text=replace_block(NFT_FILE, [BlockRule("add", "inet filter input", "tcp dport 443 accept")]),
     )
     (written,) = detect_firewall(host, "auto", EVERYBODY).plan_open(EVERYBODY)
-    assert written.stdin == replace_block(NFT_FILE, [("insert", "inet filter input", "tcp dport 443 accept")])
+    assert written.stdin == replace_block(NFT_FILE, [BlockRule("insert", "inet filter input", "tcp dport 443 accept")])
 
 
 def test_nftables_reads_what_the_file_includes():
@@ -96,7 +99,7 @@ def test_a_chain_that_comes_from_elsewhere_is_opened_and_warned_of(text, where):
 
 def test_nftables_closes_its_own_block_and_names_the_line_of_somebody_else():
     accesses = parse_port_accesses([22, 80, 443], "tcp", [])
-    block = [("add", "inet filter input", f"tcp dport {port} accept") for port in (443, 8443)]
+    block = [BlockRule("add", "inet filter input", f"tcp dport {port} accept") for port in (443, 8443)]
     firewall = detect_firewall(
         nftables(nft_port(4, {"set": [22, 80]}), nft_port(6, 443), text=replace_block(NFT_FILE, block)),
         "auto",
@@ -111,14 +114,14 @@ def test_nftables_closes_its_own_block_and_names_the_line_of_somebody_else():
 
 
 def test_a_block_comes_and_goes_without_a_trace():
-    block = [("add", "inet filter input", "tcp dport 443 accept")]
+    block = [BlockRule("add", "inet filter input", "tcp dport 443 accept")]
     assert replace_block(replace_block(NFT_FILE, block), []) == NFT_FILE
     assert replace_block(replace_block(NFT_FILE, block), block) == replace_block(NFT_FILE, block)
 
 
 @pytest.mark.parametrize("missing", [BLOCK_BEGIN, BLOCK_END])
 def test_nothing_of_others_is_removed_where_somebody_has_cut_a_block_off(missing):
-    block = [("add", "inet filter input", "tcp dport 443 accept")]
+    block = [BlockRule("add", "inet filter input", "tcp dport 443 accept")]
     left = replace_block(NFT_FILE, block).replace(f"{missing}\n", "") + "table inet theirs {\n}\n"
     once = replace_block(left, block)
     assert replace_block(once, block) == once
@@ -127,7 +130,7 @@ def test_nothing_of_others_is_removed_where_somebody_has_cut_a_block_off(missing
 
 
 def test_a_block_within_another_one_is_no_reason_to_remove_what_lies_between():
-    block = [("add", "inet filter input", "tcp dport 443 accept")]
+    block = [BlockRule("add", "inet filter input", "tcp dport 443 accept")]
     nested = f"{BLOCK_BEGIN}\ntable inet theirs {{\n}}\n{replace_block('', block)}{BLOCK_END}\n"
     assert replace_block(replace_block(nested, block), []) == "table inet theirs {\n}\n"
 
@@ -135,5 +138,5 @@ def test_a_block_within_another_one_is_no_reason_to_remove_what_lies_between():
 def test_a_block_is_found_in_a_file_full_of_empty_lines():
     text = "\n" * 100_000 + f"{BLOCK_BEGIN}\n" * 1000
     assert split_blocks(text) == ("\n" * 100_000, [])
-    whole = replace_block(text, [("add", "inet filter input", "tcp dport 443 accept")])
+    whole = replace_block(text, [BlockRule("add", "inet filter input", "tcp dport 443 accept")])
     assert replace_block(whole, []) == "\n"

@@ -31,7 +31,7 @@ from ansible_collections.evergreen.tls.tests.unit.recorded_nft import (
 @pytest.mark.parametrize(("expression", "words", "everybody_by_ipv4"), NFT_RULES)
 def test_nft_lets_in_what_its_rules_say(expression, words, everybody_by_ipv4):
     (base,) = parse_nftables(listing(("input", expression), sets=NFT_SETS))
-    assert base.ruleset["input"].rules[0].words == f"{words} # handle 7"
+    assert base.ruleset["input"].rules[0].text == f"{words} # handle 7"
     assert verdict(base.ruleset, 443, chain="input") == everybody_by_ipv4
 
 
@@ -51,7 +51,7 @@ def test_nft_follows_a_jump_and_names_the_last_wall():
     wall = ("input", [{"log": {"prefix": "x "}}, {"reject": {"type": "icmpx", "expr": "admin-prohibited"}}])
     (base,) = parse_nftables(listing(jump, service, wall, policy="accept"))
     assert verdict(base.ruleset, 80, ANY_IPV6, chain="input") == "accept"
-    assert evaluate(base.ruleset, "input", PortAccess("tcp", 443, ANY_IPV6)).place.handle == 9
+    assert evaluate(base.ruleset, "input", PortAccess("tcp", 443, ANY_IPV6)).entry_rule.handle == 9
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ table ip three {
 tcp dport 22 accept
 """
     accesses = parse_nft_file(text)
-    assert {chain: [rule.words for rule in rules] for chain, rules in accesses.items()} == {
+    assert {chain: [rule.text for rule in rules] for chain, rules in accesses.items()} == {
         "ip6 one input": ["tcp dport { 80, 443 } accept"],
         "inet two input": [],
     }

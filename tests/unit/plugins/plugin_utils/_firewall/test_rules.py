@@ -21,9 +21,9 @@ NETWORK = ipaddress.ip_network("10.1.0.0/16")
 
 def test_the_rule_that_refuses_is_named():
     decision = evaluate(parse_iptables(IPTABLES_RULES), "INPUT", PortAccess("tcp", 443, ANY_IPV4))
-    assert decision.rule.words == "-A INPUT -j REJECT --reject-with icmp-port-unreachable"
+    assert decision.rule.text == "-A INPUT -j REJECT --reject-with icmp-port-unreachable"
     decision = evaluate(parse_iptables(IPTABLES_RULES), "INPUT", PortAccess("tcp", 78, ANY_IPV4))
-    assert (decision.rule.words, decision.place.words) == (
+    assert (decision.rule.text, decision.entry_rule.text) == (
         "-A wall -j DROP",
         "-A INPUT -i eth0 -p tcp -m tcp --dport 78 -j wall",
     )
@@ -56,7 +56,7 @@ def test_openers_are_found_behind_jumps_and_not_behind_walls():
         "-P INPUT DROP\n-N web\n-A INPUT -p tcp -m tcp --dport 80 -j web\n-A INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport 80 -j ACCEPT\n"
         "-A INPUT -j DROP\n-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT\n-A web -s 192.0.2.0/24 -j ACCEPT\n"
     )
-    assert [rule.words for rule in find_allow_rules(ruleset, "INPUT", PortAccess("tcp", 80, ANY_IPV4))] == [
+    assert [rule.text for rule in find_allow_rules(ruleset, "INPUT", PortAccess("tcp", 80, ANY_IPV4))] == [
         "-A INPUT -p tcp -m tcp --dport 80 -j web",
         "-A INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport 80 -j ACCEPT",
     ]
@@ -96,6 +96,6 @@ def test_many_ways_to_the_same_chain_are_one():
     twice = "".join(f"-A {number} -j {number + 1}\n" * 2 for number in range(64))
     ruleset = parse_iptables(f"-P INPUT DROP\n-A INPUT -j 0\n{twice}-A 64 -p tcp -m tcp --dport 443 -j ACCEPT\n")
     assert verdict(ruleset, 443) == "accept"
-    assert [rule.words for rule in find_allow_rules(ruleset, "INPUT", PortAccess("tcp", 443, ANY_IPV4))] == [
+    assert [rule.text for rule in find_allow_rules(ruleset, "INPUT", PortAccess("tcp", 443, ANY_IPV4))] == [
         "-A 64 -p tcp -m tcp --dport 443 -j ACCEPT"
     ]

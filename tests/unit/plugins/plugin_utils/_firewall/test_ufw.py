@@ -16,7 +16,7 @@ from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     EVERYBODY,
     UFW_BEFORE,
     UFW_RULES,
-    commands,
+    command_lines,
     detect_firewall,
     ufw,
 )
@@ -38,22 +38,22 @@ from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
 )  # fmt: skip
 def test_ufw_opens_a_port_with_its_own_words(port, sources, expected):
     accesses = parse_port_accesses([port], "tcp", sources)
-    assert commands(detect_firewall(ufw(), "auto", accesses).plan_open(accesses)) == expected
+    assert command_lines(detect_firewall(ufw(), "auto", accesses).plan_open(accesses)) == expected
 
 
 def test_ufw_reloads_what_is_only_in_its_files():
     host = ufw(rules=UFW_RULES + "-A ufw{6}-user-input -p tcp --dport 443 -j ACCEPT\n", now=UFW_RULES)
-    assert commands(detect_firewall(host, "ufw", EVERYBODY).plan_open(EVERYBODY)) == ["ufw reload"]
+    assert command_lines(detect_firewall(host, "ufw", EVERYBODY).plan_open(EVERYBODY)) == ["ufw reload"]
 
 
 def test_ufw_closes_by_version_and_leaves_profiles_and_ranges_alone():
     accesses = parse_port_accesses([22, 80, 8005, 98], "tcp", [])
     firewall = detect_firewall(ufw(), "auto", accesses)
-    assert commands(firewall.plan_close(accesses)) == [
+    assert command_lines(firewall.plan_close(accesses)) == [
         "ufw delete allow proto tcp from 0.0.0.0/0 to any port 80",
         "ufw delete allow proto tcp from ::/0 to any port 80",
     ]
-    assert [line for line in firewall.lines(accesses) if "user.rules" in line and "80 " not in line] == [
+    assert [line for line in firewall.rule_lines(accesses) if "user.rules" in line and "80 " not in line] == [
         "/etc/ufw/user.rules: -A ufw-user-input -p tcp --dport 22 -j ACCEPT -m comment --comment 'dapp_OpenSSH'",
         "/etc/ufw/user.rules: -A ufw-user-input -p tcp -m multiport --dports 8000:8010 -j ACCEPT",
         "/etc/ufw/user.rules: -A ufw-user-input -p tcp --dport 98 -j ufw-user-limit-accept",
@@ -73,6 +73,6 @@ def test_ufw_without_ipv6_refuses_it_and_says_so():
     host = ufw(settings="IPV6=no\n")
     firewall = detect_firewall(host, "auto", EVERYBODY)
     assert firewall.notes == ["ufw refuses all of IPv6; set IPV6=yes in /etc/default/ufw if it shall not."]
-    assert commands(firewall.plan_open(EVERYBODY)) == ["ufw allow proto tcp from 0.0.0.0/0 to any port 443"]
+    assert command_lines(firewall.plan_open(EVERYBODY)) == ["ufw allow proto tcp from 0.0.0.0/0 to any port 443"]
     with pytest.raises(TlsError, match="ufw refuses all of IPv6 .*; set IPV6=yes there, or remove it"):
         detect_firewall(host, "auto", parse_port_accesses([443], "tcp", ["2001:db8::/32"]))
