@@ -25,7 +25,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue as issuance
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca, local_ca_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.tests.conftest import ROOT as REPOSITORY
 from ansible_collections.evergreen.tls.tests.faults import pair_checks
@@ -125,7 +125,9 @@ def within_a_second(said, sentence):
 def test_a_certificate_that_is_not_valid_yet_on_its_host_is_not_installed_and_the_clocks_are_told_of(
     sandbox_with_clock, clock, perform, tally, monkeypatch
 ):
-    monkeypatch.setattr(local_ca, "BACKDATED", datetime.timedelta())  # as a CA that does not care for those behind
+    monkeypatch.setattr(
+        local_ca_certificates, "BACKDATING", datetime.timedelta()
+    )  # as a CA that does not care for those behind
 
     def renew(host):
         before = pair_checks.fingerprint_in_use(host.store)
