@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request i
     check_distinct_requests,
     complete_request,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer, ChallengeFiles
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import begin_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
@@ -72,7 +72,7 @@ class ActionModule(PerRequestAction):
     # not a parser: it only passes on foreign input
     async def _begun(
         self, request: dict[str, t.Any], issuers: dict[str, t.Any], asked: dict[str, t.Any], host: str
-    ) -> list[dict[str, t.Any]]:
+    ) -> list[ChallengeFiles]:
         wanted = complete_request(request)
         check_request_for_issuer(wanted, issuers)
         csr = (asked.get("csr") or "").encode(errors="replace")  # of a host, and so it may hold halves of characters
@@ -82,7 +82,7 @@ class ActionModule(PerRequestAction):
         return await Background(lambda: begin_once(issuer, wanted, csr, host, asked.get("in_use")))
 
 
-def _merged_places(places: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+def _merged_places(places: list[ChallengeFiles]) -> list[ChallengeFiles]:
     """Return places with the files of all requests that have them there."""
     files: dict[tuple[str, str], dict[str, str]] = {}
     for place in places:

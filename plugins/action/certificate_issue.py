@@ -18,13 +18,19 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request i
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import (
     PLAIN,
     Pending,
+    Validity,
     pending_message,
     pending_result,
 )
 
-# So that not each fork has to load what ACME needs:
+# Loaded before Ansible forks, so that each fork need not load the libraries of ACME:
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import orders as acme_orders  # noqa: F401, pylint: disable=unused-import
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer, IssueRequest, PendingIssuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import (
+    AcmeIssuer,
+    Issuer,
+    IssueRequest,
+    PendingIssuer,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
     check_request_for_issuer,
@@ -34,7 +40,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import regi
 
 
 class ActionModule(TlsAction):
-    """Have a signing request signed, believing neither the host nor the CA."""
+    """Have a CSR signed. Neither the host nor the CA is trusted."""
 
     _requires_connection = False
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
@@ -49,45 +55,48 @@ class ActionModule(TlsAction):
 
     # not a parser: it only passes on foreign input
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        wanted = complete_request(arguments["request"])
-        check_request_for_issuer(wanted, arguments["issuers"])
-        issuer = open_issuer(wanted["issuer"], arguments["issuers"])
-        what, host = f"the certificate of {wanted['name']}", task_vars.get("inventory_hostname", "")
-        csr = (arguments["csr"] or "").encode(errors="replace")  # of a host, and so it may hold halves of characters
-        told = {word: arguments[word] for word in ("valid", "reason", "since")}
+        request = complete_request(arguments["request"])
+        check_request_for_issuer(request, arguments["issuers"])
+        issuer = open_issuer(request["issuer"], arguments["issuers"])
+        subject, host = f"the certificate of {request['name']}", task_vars.get("inventory_hostname", "")
+        csr = (arguments["csr"] or "").encode(errors="replace")  # of a host, so it may hold lone surrogates
+        context = {key: arguments[key] for key in ("valid", "reason", "since")}
         if self._task.check_mode:
-            request = t.cast(IssueRequest, {**wanted, **told})
-            waiting = issuer.find_pending(request, csr, host) if csr and isinstance(issuer, PendingIssuer) else None
-            if waiting is not None:
-                return self._waits(waiting, issuer, arguments)
-            would = f"would have {what} issued by {wanted['issuer']}"
+            issue_request = t.cast(IssueRequest, {**request, **context})
+            pending = None
+            if csr and isinstance(issuer, PendingIssuer):
+                pending = issuer.find_pending(issue_request, csr, host)
+            if pending is not None:
+                return _result_while_pending(pending, issuer, arguments["valid"])
+            would = f"would have {subject} issued by {request['issuer']}"
             return {"changed": True, "msg": would, "diff": {"before": "", "after": f"{would}\n"}}
         if not arguments["csr"]:
-            raise TlsError(f"there is no signing request for {what}; pass the csr that certificate_request returned")
-        # Issuers that say so have all that they share with other runs under locks, and so with other requests of this one.
-        issue = functools.partial(issue_once, issuer, wanted, csr, host, arguments["in_use"], told)
+            raise TlsError(f"there is no signing request for {subject}; pass the csr that certificate_request returned")
+        # ACME issuers hold locks for what they share with other runs, and so with other requests of this run.
+        issue = functools.partial(issue_once, issuer, request, csr, host, arguments["in_use"], context)
         issued = await Background(issue) if isinstance(issuer, AcmeIssuer) else issue()
         if isinstance(issued, Pending):
-            return self._waits(issued, issuer, arguments)
+            return _result_while_pending(issued, issuer, arguments["valid"])
         return {
             "changed": True,
             "chain": to_pem(issued.chain).decode(),
             "roots": issued.roots.decode() if issued.roots else None,
             "certificate": describe_chain(issued.chain),
             "warnings": issued.warnings,
-            "msg": f"{wanted['issuer']} issued {what}{'' if issued.is_new else ' in an earlier run'}",
+            "msg": f"{request['issuer']} issued {subject}{'' if issued.is_new else ' in an earlier run'}",
         }
 
-    def _waits(self, waiting, issuer, arguments):
-        """Return what there is instead of a chain, while somebody has to act."""
-        about, now = (waiting, arguments["valid"]), utc_now()
-        said, told = pending_message(*about, now), pending_result(*about, now)
-        # Where nobody sums up, as in a deployment, it is to be seen once all the same, and again when it becomes urgent.
-        reminder = [said] if waiting.changed or told["urgency"] != PLAIN else []
-        warnings = [*reminder, *issuer.remarks]
-        return {
-            "changed": waiting.changed,
-            "waiting": told,
-            "msg": said,
-            **({"warnings": warnings} if warnings else {}),
-        }
+
+def _result_while_pending(pending: Pending, issuer: Issuer, valid: Validity | None) -> dict[str, t.Any]:
+    """Return the result while a person has to act. Raises TlsError when the request is overdue."""
+    now = utc_now()
+    message, result = pending_message(pending, valid, now), pending_result(pending, valid, now)
+    # A deployment has no report at its end, so warn once at the start, and again when it becomes urgent.
+    reminder = [message] if pending.changed or result["urgency"] != PLAIN else []
+    warnings = [*reminder, *issuer.remarks]
+    return {
+        "changed": pending.changed,
+        "waiting": result,
+        "msg": message,
+        **({"warnings": warnings} if warnings else {}),
+    }

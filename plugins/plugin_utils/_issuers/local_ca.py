@@ -275,6 +275,7 @@ class LocalCa:
             ) from error
 
     def _load_key(self, name: str) -> SigningKey:
+        """Return a private key of the CA. Raises TlsError when others may read it, or the passphrase does not open it."""
         path = self._path(name)
         if os.stat(path).st_mode & 0o077:
             raise TlsError(
@@ -282,7 +283,7 @@ class LocalCa:
             )
         pem = read_file(path) or b""
         try:
-            return open_key(pem, self.passphrase)
+            return t.cast(SigningKey, open_key(pem, self.passphrase))  # _opened() compares it with issuing.pem
         except TypeError as error:
             advice = "leave out passphrase" if self.passphrase else "set passphrase"
             raise TlsError(
