@@ -749,7 +749,7 @@ HOSTS = (
     recorded_firewalls.firewalld(),
     recorded_firewalls.ufw(),
     recorded_firewalls.iptables(),
-    recorded_firewalls.nftables(recorded_firewalls.nft_port(4, {"set": [22, 80]}), recorded_firewalls.WALL),
+    recorded_firewalls.nftables(recorded_firewalls.nft_port(4, {"set": [22, 80]}), recorded_firewalls.DENY_RULE),
 )
 ROUTES = (
     "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"

@@ -20,7 +20,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_acces
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import evaluate
 from ansible_collections.evergreen.tls.tests.unit.transcripts import RecordedHost
 
-EVERYBODY = parse_port_accesses([443], "tcp", [])
+HTTPS_FROM_ANYWHERE = parse_port_accesses([443], "tcp", [])
 
 
 def detect_firewall(host, backend, accesses, zone=None):
@@ -211,7 +211,7 @@ def nft_port(number, port):
     return nft_rule(number, {"match": {"op": "==", "left": left, "right": port}}, {"accept": None})
 
 
-WALL = nft_rule(5, {"counter": {"packets": 0, "bytes": 0}}, {"reject": None})
+DENY_RULE = nft_rule(5, {"counter": {"packets": 0, "bytes": 0}}, {"reject": None})
 
 
 def nftables(*rules, text=NFT_FILE, files=None, policy="drop", prints=(), family="inet", table="filter", chain="input"):

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How often firewall_port goes to a host, and what it makes of what it finds there."""
+"""What firewall_port does on a host, in how many visits, and what it returns."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ansible_collections.evergreen.tls.tests.unit.transcripts import RecordedHos
 
 LISTED = "-P INPUT DROP\n-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n"
 OPEN = "-A INPUT -s 192.0.2.0/24 -p tcp -m tcp --dport 443 -j ACCEPT\n"
-STRANGER = "-A INPUT -s 198.51.100.7/32 -j DROP\n"
-WALL = "-A INPUT -j REJECT --reject-with icmp-port-unreachable\n"
+OTHER_RULE = "-A INPUT -s 198.51.100.7/32 -j DROP\n"
+DENY_RULE = "-A INPUT -j REJECT --reject-with icmp-port-unreachable\n"
 FILE = "*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n"
 PATH = "/etc/iptables/rules.v4"
 
@@ -61,7 +61,7 @@ def bare_action(monkeypatch):
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
 
 
-def test_what_is_open_takes_one_visit():
+def test_an_open_port_takes_one_visit():
     host = Host(LISTED + OPEN)
     host.files[PATH] = FILE.replace("COMMIT", f"{OPEN}COMMIT")
     result = run(host.execute)
@@ -69,7 +69,7 @@ def test_what_is_open_takes_one_visit():
     assert result["msg"] == "tcp 443 is open to 192.0.2.0/24 already in iptables."
 
 
-def test_what_is_shut_takes_two_visits_and_is_proved():
+def test_a_blocked_port_is_opened_and_verified_in_two_visits():
     host = Host(LISTED, LISTED, LISTED + OPEN)
     result = run(host.execute)
     assert (host.visits, result["changed"], result["opened"], result["persistent"]) == (2, True, [443], True)
@@ -79,14 +79,14 @@ def test_what_is_shut_takes_two_visits_and_is_proved():
     assert result["diff"]["after"] == f"iptables now: {OPEN}{PATH}: {OPEN}"
 
 
-def test_what_is_no_text_comes_through_as_it_is():
+def test_bytes_that_are_not_utf_8_are_kept():
     host = Host(LISTED, LISTED, LISTED + OPEN)
-    host.files[PATH] = f"# M\xfcnchen\n{FILE}"  # a character for each byte, as it travels
+    host.files[PATH] = f"# M\xfcnchen\n{FILE}"  # as to_wire() returns it
     assert run(host.execute)["changed"]
     assert host.files[PATH] == f"# M\xfcnchen\n{FILE}".replace("COMMIT", f"{OPEN}COMMIT")
 
 
-def test_check_mode_looks_only():
+def test_check_mode_changes_nothing():
     host = Host(LISTED)
     result = run(host.execute, check_mode=True)
     assert (host.visits, host.changes, host.files[PATH]) == (1, [], FILE)
@@ -94,28 +94,30 @@ def test_check_mode_looks_only():
     assert result["diff"]["after"] == f"{PATH}: {OPEN}iptables now: {OPEN}"
 
 
-def test_what_changes_in_between_is_thought_over():
-    host = Host(LISTED, STRANGER + LISTED + WALL, STRANGER + LISTED + WALL, STRANGER + LISTED + OPEN + WALL)
+def test_a_change_is_planned_again_if_the_host_has_changed():
+    host = Host(
+        LISTED, OTHER_RULE + LISTED + DENY_RULE, OTHER_RULE + LISTED + DENY_RULE, OTHER_RULE + LISTED + OPEN + DENY_RULE
+    )
     result = run(host.execute)
     assert (host.visits, host.attempts, result["changed"]) == (3, 2, True)
     assert host.changes[-1] == f"iptables -w -I INPUT 4 {OPEN.removeprefix('-A INPUT ').strip()}"
 
 
-def test_what_never_keeps_still_is_given_up_with_the_reason():
-    host = Host(*(LISTED + number * STRANGER for number in range(4)))
+def test_a_host_that_keeps_changing_is_an_error():
+    host = Host(*(LISTED + number * OTHER_RULE for number in range(4)))
     result = run(host.execute)
     assert (result["failed"], host.attempts, host.changes) == (True, 3, [])
     assert result["msg"] == "iptables changes while it is looked at; see what else changes it, and run this again then"
 
 
-def test_what_has_no_effect_is_said():
-    result = run(Host(LISTED, LISTED, LISTED + WALL).execute)
+def test_a_change_without_effect_is_an_error():
+    result = run(Host(LISTED, LISTED, LISTED + DENY_RULE).execute)
     assert result["failed"]
     assert "iptables took the new rules, but iptables now: the rule" in result["msg"]
     assert result["msg"].endswith("remove what is in the way and run this again")
 
 
-def test_warnings_are_passed_on():
+def test_warnings_are_returned():
     host = Host(LISTED, LISTED, LISTED + OPEN)
     host.files = {}
     result = run(host.execute)
@@ -124,38 +126,38 @@ def test_warnings_are_passed_on():
     assert result["msg"] == f"Opened tcp 443 to 192.0.2.0/24 in iptables. {sentence}"
 
 
-def test_without_a_firewall_there_is_nothing_to_do():
+def test_nothing_is_done_without_a_firewall():
     host = Host("-P INPUT ACCEPT\n")
     assert run(host.execute)["backend"] == "none"
     assert host.visits == 1
-    unasked = Host(LISTED)
+    unqueried = Host(LISTED)
     assert (
-        run(unasked.execute, backend="none")["msg"] == "No firewall was asked for, so nothing was done about tcp 443."
+        run(unqueried.execute, backend="none")["msg"] == "No firewall was asked for, so nothing was done about tcp 443."
     )
-    assert unasked.visits == 0
+    assert unqueried.visits == 0
 
 
-def test_what_ansible_finds_on_the_way_is_kept():
+def test_facts_that_ansible_discovers_are_returned():
     host = Host("-P INPUT ACCEPT\n")
-    found = {"discovered_interpreter_python": "/usr/bin/python3"}
-    result = run(lambda *arguments, **more: {**host.execute(*arguments, **more), "ansible_facts": found})
-    assert (result["backend"], result["ansible_facts"]) == ("none", found)
+    facts = {"discovered_interpreter_python": "/usr/bin/python3"}
+    result = run(lambda *arguments, **more: {**host.execute(*arguments, **more), "ansible_facts": facts})
+    assert (result["backend"], result["ansible_facts"]) == ("none", facts)
 
 
-def test_what_makes_no_sense_is_refused_before_the_host_is_asked():
+def test_invalid_arguments_are_an_error_before_the_host_is_queried():
     host = Host(LISTED)
     assert run(host.execute, ports=[70000])["msg"] == "70000 is no port; give a number between 1 and 65535"
     assert "value of state must be one of: open, closed" in run(host.execute, state="ajar")["msg"]
     assert host.visits == 0
 
 
-def test_what_the_host_complains_of_is_passed_on():
+def test_an_error_of_the_host_is_returned():
     sentence = "only root can read and change a firewall; run this with become"
     result = run(lambda *_arguments, **_more: {"failed": True, "msg": sentence, "exception": "traceback"})
     assert result == {"failed": True, "msg": sentence, "exception": "traceback"}
 
 
-def test_a_host_that_does_not_answer_is_no_endless_loop():
+def test_a_host_that_returns_no_results_is_an_error():
     result = run(lambda *_arguments, **_more: {"changed": False, "host_state": []})
     assert (result["failed"], result["msg"]) == (
         True,

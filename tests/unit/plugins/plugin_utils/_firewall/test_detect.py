@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which firewall a host has."""
+"""Which firewall is detected on a host, and how many visits that takes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_acces
     parse_port_accesses,
 )
 from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
-    EVERYBODY,
+    HTTPS_FROM_ANYWHERE,
     IDLE,
     detect_firewall,
     firewalld,
@@ -25,24 +25,24 @@ from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
 from ansible_collections.evergreen.tls.tests.unit.transcripts import RecordedHost
 
 
-def test_a_host_without_a_firewall_has_none():
-    assert detect_firewall(RecordedHost(), "auto", EVERYBODY) is None
+def test_none_is_returned_for_a_host_without_an_active_firewall():
+    assert detect_firewall(RecordedHost(), "auto", HTTPS_FROM_ANYWHERE) is None
     idle = {
         "nft -j list ruleset": '{"nftables": []}',
         "iptables -w -S": "-P INPUT ACCEPT\n",
         "ufw status": "Status: inactive",
     }
-    assert detect_firewall(RecordedHost(prints=idle), "auto", EVERYBODY) is None
+    assert detect_firewall(RecordedHost(prints=idle), "auto", HTTPS_FROM_ANYWHERE) is None
 
 
-def test_a_host_tells_in_one_visit_what_is_wanted():
+def test_detection_takes_one_visit_on_ordinary_hosts():
     for host in (RecordedHost(), RecordedHost(prints=IDLE), ufw(), nftables(), iptables()):
-        detect_firewall(host, "auto", EVERYBODY)
+        detect_firewall(host, "auto", HTTPS_FROM_ANYWHERE)
         assert host.visits == 1
-    odd = ufw()
-    del odd.files["/etc/ufw/ufw.conf"]
-    assert detect_firewall(odd, "auto", EVERYBODY).name == "ufw"
-    assert odd.visits == 3  # whether it may be active, whether it is, and its rules
+    without_settings = ufw()
+    del without_settings.files["/etc/ufw/ufw.conf"]
+    assert detect_firewall(without_settings, "auto", HTTPS_FROM_ANYWHERE).name == "ufw"
+    assert without_settings.visits == 3  # whether it may be active, whether it is, and its rules
     for host, backend in (
         (ufw(), "ufw"),
         (nftables(), "nftables"),
@@ -53,16 +53,16 @@ def test_a_host_tells_in_one_visit_what_is_wanted():
         assert host.visits == 1
 
 
-def test_slow_programs_are_not_started_where_their_firewalls_cannot_be_active():
+def test_slow_programs_do_not_run_if_their_firewalls_cannot_be_active():
     host = RecordedHost(
         ["firewall-cmd", "ufw"], prints=IDLE, files={"/etc/ufw/ufw.conf": "# ENABLED=yes\nENABLED=no\n"}
     )
-    assert detect_firewall(host, "auto", EVERYBODY) is None
+    assert detect_firewall(host, "auto", HTTPS_FROM_ANYWHERE) is None
     assert host.commands == list(IDLE)
 
 
 @pytest.mark.parametrize(
-    ("state", "settings", "asked"),
+    ("state", "settings", "expected"),
     [
         ("active", "ENABLED=no\n", ["firewall-cmd --state"]),
         ("failed", "ENABLED=no\n", ["firewall-cmd --state"]),
@@ -72,46 +72,46 @@ def test_slow_programs_are_not_started_where_their_firewalls_cannot_be_active():
         ("inactive", None, ["ufw status"]),
     ],
 )
-def test_slow_programs_are_asked_where_their_firewalls_may_be_active(state, settings, asked):
+def test_slow_programs_run_if_their_firewalls_may_be_active(state, settings, expected):
     host = RecordedHost(
         ["firewall-cmd", "ufw"],
         prints={**IDLE, "systemctl is-active firewalld": (int(state != "active"), state)},
         files={} if settings is None else {"/etc/ufw/ufw.conf": settings},
     )
-    assert detect_firewall(host, "auto", EVERYBODY) is None
-    assert [words for words in host.commands if words not in IDLE] == asked
+    assert detect_firewall(host, "auto", HTTPS_FROM_ANYWHERE) is None
+    assert [command for command in host.commands if command not in IDLE] == expected
 
 
-def test_a_named_firewall_is_asked_itself():
+def test_a_named_firewall_is_queried_itself():
     host = ufw()
     host.files["/etc/ufw/ufw.conf"] = "ENABLED=no\n"
-    assert detect_firewall(host, "ufw", EVERYBODY).name == "ufw"
+    assert detect_firewall(host, "ufw", HTTPS_FROM_ANYWHERE).name == "ufw"
     host = firewalld()
     host.prints["systemctl is-active firewalld"] = (3, "inactive")
-    assert detect_firewall(host, "firewalld", EVERYBODY).name == "firewalld"
+    assert detect_firewall(host, "firewalld", HTTPS_FROM_ANYWHERE).name == "firewalld"
 
 
-def test_the_chains_of_iptables_in_nftables_are_left_to_iptables():
+def test_chains_of_iptables_in_nftables_belong_to_iptables():
     host = nftables(prints=iptables().prints, family="ip", chain="INPUT")
-    assert detect_firewall(host, "auto", EVERYBODY).name == "iptables"
+    assert detect_firewall(host, "auto", HTTPS_FROM_ANYWHERE).name == "iptables"
 
 
-def test_a_chain_that_refuses_goes_before_one_that_only_blocks_somebody():
+def test_a_firewall_that_denies_the_port_takes_precedence():
     blocked = {
         "match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "198.51.100.7"}
     }
     host = nftables(nft_rule(4, blocked, {"drop": None}), policy="accept", prints=iptables().prints)
-    assert detect_firewall(host, "auto", EVERYBODY).name == "iptables"
+    assert detect_firewall(host, "auto", HTTPS_FROM_ANYWHERE).name == "iptables"
     assert (
-        detect_firewall(nftables(nft_rule(4, blocked, {"drop": None}), policy="accept"), "auto", EVERYBODY).plan_open(
-            EVERYBODY
-        )
+        detect_firewall(
+            nftables(nft_rule(4, blocked, {"drop": None}), policy="accept"), "auto", HTTPS_FROM_ANYWHERE
+        ).plan_open(HTTPS_FROM_ANYWHERE)
         == []
     )
 
 
-def test_two_firewalls_at_once_are_said():
-    firewall = detect_firewall(nftables(prints=iptables().prints), "auto", EVERYBODY)
+def test_a_note_names_a_second_firewall():
+    firewall = detect_firewall(nftables(prints=iptables().prints), "auto", HTTPS_FROM_ANYWHERE)
     assert (firewall.name, firewall.notes) == (
         "nftables",
         ["iptables filters on this host besides nftables; run this again with backend: iptables."],
@@ -132,6 +132,6 @@ def test_two_firewalls_at_once_are_said():
         ("iptables", ["iptables"], r"`iptables -S` failed \(unknown option\); put that right"),
     ],
 )
-def test_a_named_firewall_that_is_not_there_is_refused_with_its_reason(backend, programs, sentence):
+def test_an_error_says_why_a_named_firewall_cannot_be_used(backend, programs, sentence):
     with pytest.raises(TlsError, match=sentence):
-        detect_firewall(RecordedHost(programs), backend, EVERYBODY)
+        detect_firewall(RecordedHost(programs), backend, HTTPS_FROM_ANYWHERE)

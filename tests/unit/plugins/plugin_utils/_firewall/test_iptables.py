@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What iptables would have to do."""
+"""The commands that open and close ports in iptables and its files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
 )
 
 
-def test_iptables_opens_before_the_first_wall_in_rules_and_files():
+def test_iptables_inserts_before_the_first_deny_rule_in_kernel_and_files():
     accesses = parse_port_accesses([443, 701], "tcp", [])
     steps = detect_firewall(iptables(), "auto", accesses).plan_open(accesses)
     assert [(step.path, " ".join(step.argv)) for step in steps] == [
@@ -36,7 +36,7 @@ def test_iptables_opens_before_the_first_wall_in_rules_and_files():
     assert steps[1].stdin == RULES_V6.replace("COMMIT", "\n".join([*lines, "COMMIT"]))
 
 
-def test_iptables_closes_what_opens_just_this_port():
+def test_iptables_removes_the_rule_that_allows_only_this_port():
     accesses = parse_port_accesses([22], "tcp", [])
     steps = detect_firewall(iptables(), "auto", accesses).plan_close(accesses)
     assert [(step.path, " ".join(step.argv)) for step in steps] == [
@@ -53,7 +53,7 @@ def test_iptables_closes_what_opens_just_this_port():
         (("netfilter-persistent",), "run `netfilter-persistent save` to make /etc/iptables/rules.v4"),
     ],
 )
-def test_rules_that_nothing_brings_back_are_a_warning(programs, remedy):
+def test_rules_that_are_not_loaded_at_boot_are_a_warning(programs, remedy):
     accesses = parse_port_accesses([443], "tcp", ["192.0.2.0/24"])
     firewall = detect_firewall(iptables(programs, files={}), "auto", accesses)
     assert firewall.warnings == [

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What nftables would have to do."""
+"""The commands that open and close ports in nftables, and the block in its file."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_acces
     parse_port_accesses,
 )
 from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
-    EVERYBODY,
+    DENY_RULE,
+    HTTPS_FROM_ANYWHERE,
     NFT_FILE,
-    WALL,
     detect_firewall,
     nft_port,
     nftables,
 )
 
 
-def test_nftables_opens_before_the_wall_and_writes_a_block():
+def test_nftables_inserts_before_the_deny_rule_and_writes_a_block():
     accesses = parse_port_accesses([80, 443], "tcp", [])
-    host = nftables(nft_port(4, {"set": [22, 80]}), WALL)
-    written, run = detect_firewall(host, "auto", accesses).plan_open(accesses)
-    assert (written.path, written.argv) == ("/etc/nftables.conf", ["nft", "-c", "-f", "-"])
-    assert written.stdin == (
+    host = nftables(nft_port(4, {"set": [22, 80]}), DENY_RULE)
+    stored, loaded = detect_firewall(host, "auto", accesses).plan_open(accesses)
+    assert (stored.path, stored.argv) == ("/etc/nftables.conf", ["nft", "-c", "-f", "-"])
+    assert stored.stdin == (
         f"{NFT_FILE}\n{BLOCK_BEGIN}\ntable inet filter {{\n\tchain input {{\n\t}}\n}}\ninsert rule inet filter input tcp dport 443 accept\n{BLOCK_END}\n"
     )
-    assert (run.path, run.argv, run.stdin) == (
+    assert (loaded.path, loaded.argv, loaded.stdin) == (
         None,
         ["nft", "-f", "-"],
         "insert rule inet filter input handle 5 tcp dport 443 accept\n",
     )
 
 
-def test_nftables_adds_at_the_end_where_only_the_policy_refuses():
+def test_nftables_adds_at_the_end_if_only_the_policy_denies():
     accesses = parse_port_accesses([443], "udp", ["192.0.2.0/24", "2001:db8::/32", "::/0"])
-    written, run = detect_firewall(nftables(), "auto", accesses).plan_open(accesses)
+    stored, loaded = detect_firewall(nftables(), "auto", accesses).plan_open(accesses)
     words = ["ip saddr 192.0.2.0/24", "ip6 saddr 2001:db8::/32", "meta nfproto ipv6"]
     lines = "".join(f"add rule inet filter input {one} udp dport 443 accept\n" for one in words)
-    assert run.stdin == lines
-    assert lines in written.stdin
+    assert loaded.stdin == lines
+    assert lines in stored.stdin
 
 
-def test_nftables_is_content_with_what_it_finds_again():
+def test_nftables_needs_no_change_if_its_block_has_the_rule():
     host = nftables(
         nft_port(4, {"set": [22, 80]}),
         nft_port(6, 443),
@@ -63,24 +63,24 @@ def test_nftables_is_content_with_what_it_finds_again():
     assert (firewall.plan_open(accesses), firewall.warnings) == ([], [])
 
 
-def test_a_rule_that_would_come_behind_a_new_wall_is_moved_to_the_top():
+def test_a_rule_after_a_new_deny_rule_is_moved_to_the_start():
     host = nftables(
         nft_port(4, 443),
-        WALL,
+        DENY_RULE,
         text=replace_block(NFT_FILE, [BlockRule("add", "inet filter input", "tcp dport 443 accept")]),
     )
-    (written,) = detect_firewall(host, "auto", EVERYBODY).plan_open(EVERYBODY)
-    assert written.stdin == replace_block(NFT_FILE, [BlockRule("insert", "inet filter input", "tcp dport 443 accept")])
+    (stored,) = detect_firewall(host, "auto", HTTPS_FROM_ANYWHERE).plan_open(HTTPS_FROM_ANYWHERE)
+    assert stored.stdin == replace_block(NFT_FILE, [BlockRule("insert", "inet filter input", "tcp dport 443 accept")])
 
 
-def test_nftables_reads_what_the_file_includes():
+def test_nftables_reads_included_files():
     included = "table inet filter {\n\tchain input {\n\t\ttype filter hook input priority 0; policy drop;\n\t\ttcp dport 443 accept\n\t}\n}\n"
     host = nftables(
         nft_port(4, 443),
         text='flush ruleset\ninclude "nftables.d/web.nft"\n',
         files={"/etc/nftables.d/web.nft": included},
     )
-    assert detect_firewall(host, "auto", EVERYBODY).plan_open(EVERYBODY) == []
+    assert detect_firewall(host, "auto", HTTPS_FROM_ANYWHERE).plan_open(HTTPS_FROM_ANYWHERE) == []
     assert host.visits == 2
 
 
@@ -88,16 +88,16 @@ def test_nftables_reads_what_the_file_includes():
     ("text", "where"),
     [("flush ruleset\n", "/etc/nftables.conf does not set up"), ("", "no /etc/nftables.conf sets up")],
 )
-def test_a_chain_that_comes_from_elsewhere_is_opened_and_warned_of(text, where):
-    firewall = detect_firewall(nftables(text=text), "auto", EVERYBODY)
-    (run,) = firewall.plan_open(EVERYBODY)
-    assert run.stdin == "add rule inet filter input tcp dport 443 accept\n"
+def test_a_chain_that_the_file_does_not_define_is_opened_with_a_warning(text, where):
+    firewall = detect_firewall(nftables(text=text), "auto", HTTPS_FROM_ANYWHERE)
+    (loaded,) = firewall.plan_open(HTTPS_FROM_ANYWHERE)
+    assert loaded.stdin == "add rule inet filter input tcp dport 443 accept\n"
     assert firewall.warnings == [
         f"It is not kept for a restart, because {where} the chain inet filter input; add `tcp dport 443 accept` where that chain comes from."
     ]
 
 
-def test_nftables_closes_its_own_block_and_names_the_line_of_somebody_else():
+def test_nftables_removes_its_own_rule_and_names_the_one_outside_of_the_block():
     accesses = parse_port_accesses([22, 80, 443], "tcp", [])
     block = [BlockRule("add", "inet filter input", f"tcp dport {port} accept") for port in (443, 8443)]
     firewall = detect_firewall(
@@ -105,22 +105,35 @@ def test_nftables_closes_its_own_block_and_names_the_line_of_somebody_else():
         "auto",
         accesses,
     )
-    written, run = firewall.plan_close(accesses)
-    assert written.stdin == replace_block(NFT_FILE, block[1:])
-    assert run.stdin == "delete rule inet filter input handle 4\ndelete rule inet filter input handle 6\n"
+    stored, loaded = firewall.plan_close(accesses)
+    assert stored.stdin == replace_block(NFT_FILE, block[1:])
+    assert loaded.stdin == "delete rule inet filter input handle 4\ndelete rule inet filter input handle 6\n"
     assert firewall.warnings == [
         "It is not kept for a restart: `tcp dport { ssh, 80 } accept` in the chain inet filter input of /etc/nftables.conf opens it again; remove that line."
     ]
 
 
-def test_a_block_comes_and_goes_without_a_trace():
+def test_equal_chains_of_two_tables_are_told_apart():
+    other = {"family": "inet", "table": "other", "name": "input", "handle": 1}
+    chain = {"chain": {**other, "type": "filter", "hook": "input", "prio": 1, "policy": "drop"}}
+    firewall = detect_firewall(nftables(chain), "auto", HTTPS_FROM_ANYWHERE)
+    stored, loaded = firewall.plan_open(HTTPS_FROM_ANYWHERE)
+    rules = [BlockRule("add", f"inet {table} input", "tcp dport 443 accept") for table in ("filter", "other")]
+    assert stored.stdin == replace_block(NFT_FILE, rules[:1])
+    assert loaded.stdin == "".join(f"add rule {rule.chain} {rule.text}\n" for rule in rules)
+    assert [warning.partition(";")[0] for warning in firewall.warnings] == [
+        "It is not kept for a restart, because /etc/nftables.conf does not set up the chain inet other input"
+    ]
+
+
+def test_removing_a_block_restores_the_file():
     block = [BlockRule("add", "inet filter input", "tcp dport 443 accept")]
     assert replace_block(replace_block(NFT_FILE, block), []) == NFT_FILE
     assert replace_block(replace_block(NFT_FILE, block), block) == replace_block(NFT_FILE, block)
 
 
 @pytest.mark.parametrize("missing", [BLOCK_BEGIN, BLOCK_END])
-def test_nothing_of_others_is_removed_where_somebody_has_cut_a_block_off(missing):
+def test_a_block_without_begin_or_end_removes_nothing_else(missing):
     block = [BlockRule("add", "inet filter input", "tcp dport 443 accept")]
     left = replace_block(NFT_FILE, block).replace(f"{missing}\n", "") + "table inet theirs {\n}\n"
     once = replace_block(left, block)
@@ -129,13 +142,13 @@ def test_nothing_of_others_is_removed_where_somebody_has_cut_a_block_off(missing
     assert replace_block(once, []) == left.replace(f"{BLOCK_BEGIN}\n", "").replace(f"{BLOCK_END}\n", "")
 
 
-def test_a_block_within_another_one_is_no_reason_to_remove_what_lies_between():
+def test_a_block_within_another_one_removes_nothing_between():
     block = [BlockRule("add", "inet filter input", "tcp dport 443 accept")]
     nested = f"{BLOCK_BEGIN}\ntable inet theirs {{\n}}\n{replace_block('', block)}{BLOCK_END}\n"
     assert replace_block(replace_block(nested, block), []) == "table inet theirs {\n}\n"
 
 
-def test_a_block_is_found_in_a_file_full_of_empty_lines():
+def test_empty_lines_before_a_block_take_linear_time():
     text = "\n" * 100_000 + f"{BLOCK_BEGIN}\n" * 1000
     assert split_blocks(text) == ("\n" * 100_000, [])
     whole = replace_block(text, [BlockRule("add", "inet filter input", "tcp dport 443 accept")])

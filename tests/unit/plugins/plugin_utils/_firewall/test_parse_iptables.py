@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What iptables lets in, read from its listings and files."""
+"""Rules of iptables, from its listings and files."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ NETWORK = ipaddress.ip_network("10.1.0.0/16")
         (9000, "tcp", ANY_IPV4, "accept"),
         (53, "tcp", NETWORK, "accept"),
         (53, "tcp", ANY_IPV4, "deny"),
-        (702, "tcp", NETWORK, "accept"),  # spared by the rule that refuses all others
+        (702, "tcp", NETWORK, "accept"),  # excluded from the deny rule
         (702, "tcp", ANY_IPV4, "deny"),
-        (77, "tcp", ANY_IPV4, "deny"),  # one interface is not all
-        (78, "tcp", ANY_IPV4, "deny"),  # but refused at one interface is refused
-        (98, "tcp", ANY_IPV4, "deny"),  # five a second are not all either
+        (77, "tcp", ANY_IPV4, "deny"),  # the rule allows one interface only
+        (78, "tcp", ANY_IPV4, "deny"),  # a deny rule for one interface is enough
+        (98, "tcp", ANY_IPV4, "deny"),  # the rule allows five connections a second only
         (443, "udp", ANY_IPV4, "accept"),
-        (80, "tcp", ANY_IPV4, "accept"),  # those few addresses that are banned are meant to be
+        (80, "tcp", ANY_IPV4, "accept"),  # a deny rule for some addresses is skipped
         (443, "tcp", ANY_IPV4, "deny"),
     ],
 )
-def test_iptables_lets_in_what_its_rules_say(port, protocol, network, expected):
+def test_iptables_rules_are_evaluated(port, protocol, network, expected):
     assert verdict(parse_iptables(IPTABLES_RULES), port, network, protocol) == expected
 
 
-def test_files_for_iptables_restore_read_like_listings():
+def test_files_for_iptables_restore_are_parsed_like_listings():
     ruleset = parse_iptables(
         "# Generated\n*nat\n:INPUT ACCEPT [0:0]\n-A INPUT -j DROP\nCOMMIT\n"
         "*filter\n:INPUT DROP [12:34]\n[5:60] -A INPUT -p tcp --dport ssh -j ACCEPT\n"
@@ -55,7 +55,7 @@ def test_files_for_iptables_restore_read_like_listings():
     assert [rule.handle for rule in ruleset["INPUT"].rules] == [7, 8]
 
 
-def test_a_rule_for_the_name_of_a_host_is_neither_door_nor_wall():
+def test_a_rule_for_a_host_name_is_neither_an_allow_rule_nor_a_deny_rule():
     for verb in ("ACCEPT", "DROP"):
         for negated in ("", "! "):
             ruleset = parse_iptables(f"-P INPUT ACCEPT\n-A INPUT {negated}-s www.example.org -j {verb}\n")

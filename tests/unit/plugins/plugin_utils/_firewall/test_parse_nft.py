@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What nftables lets in, read from its listings and files."""
+"""Rules of nftables, from its listings and files."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from ansible_collections.evergreen.tls.tests.unit.recorded_nft import (
 
 
 @pytest.mark.parametrize(("expression", "words", "everybody_by_ipv4"), NFT_RULES)
-def test_nft_lets_in_what_its_rules_say(expression, words, everybody_by_ipv4):
+def test_nft_rules_are_evaluated(expression, words, everybody_by_ipv4):
     (base,) = parse_nftables(listing(("input", expression), sets=NFT_SETS))
     assert base.ruleset["input"].rules[0].text == f"{words} # handle 7"
     assert verdict(base.ruleset, 443, chain="input") == everybody_by_ipv4
 
 
-def test_nft_rules_for_other_packets_are_passed_over():
+def test_nft_rules_for_other_packets_are_skipped():
     established = {
         "vmap": {"key": {"ct": {"key": "state"}}, "data": {"set": [["invalid", DROP], ["established", ACCEPT]]}}
     }
@@ -45,7 +45,7 @@ def test_nft_rules_for_other_packets_are_passed_over():
     assert verdict(base.ruleset, 443, chain="input") == "deny"
 
 
-def test_nft_follows_a_jump_and_names_the_last_wall():
+def test_nft_jumps_are_followed_and_the_deny_rule_is_named():
     jump = ("input", [{"jump": {"target": "services"}}])
     service = ("services", [match(TCP_DPORT, 80), ACCEPT])
     wall = ("input", [{"log": {"prefix": "x "}}, {"reject": {"type": "icmpx", "expr": "admin-prohibited"}}])
@@ -61,19 +61,19 @@ def test_nft_follows_a_jump_and_names_the_last_wall():
         ({"type": "match", "name": "conntrack"}, {"type": "target", "name": "REJECT"}, "deny"),  # nft 1.0.6
     ],
 )
-def test_what_iptables_left_in_nft_is_no_stumbling_block(match_of_iptables, target_of_iptables, expected):
+def test_nft_rules_of_iptables_are_parsed(match_of_iptables, target_of_iptables, expected):
     accept = ("input", [{"xt": match_of_iptables}, {"counter": {"packets": 0, "bytes": 0}}, ACCEPT])
     reject = ("input", [{"counter": {"packets": 0, "bytes": 0}}, {"xt": target_of_iptables}])
     (base,) = parse_nftables(listing(accept, reject, policy="accept"))
     assert verdict(base.ruleset, 443, chain="input") == expected
 
 
-def test_nft_without_any_table_filters_nothing():
+def test_nft_without_tables_has_no_chains():
     assert parse_nftables('{"nftables": [{"metainfo": {"version": "1.0.6"}}]}') == []
     assert parse_nftables("") == []
 
 
-def test_doors_in_a_file_for_nft_are_found_by_their_chain():
+def test_allow_rules_in_a_file_for_nft_are_found_by_chain():
     accesses = parse_nft_file(
         """\
 table inet filter {
@@ -101,7 +101,7 @@ add rule ip6 other input meta nfproto ipv6 udp dport 443 accept
     }
 
 
-def test_a_file_for_nft_tells_which_chains_it_sets_up():
+def test_chains_that_a_file_for_nft_defines_are_found():
     text = """\
 table ip6 one { chain input { type filter hook input priority 0; tcp dport { 80, 443 } accept; }; }
 add table inet two
@@ -119,6 +119,6 @@ tcp dport 22 accept
 
 
 @pytest.mark.parametrize("text", ["{", "{}", '{"nftables": [{"chain": {}}]}', '{"nftables": ' + "[" * 100_000])
-def test_a_listing_of_another_shape_is_refused(text):
+def test_a_malformed_listing_is_an_error(text):
     with pytest.raises(TlsError, match="lists what is not understood here; choose another backend, or none"):
         parse_nftables(text)

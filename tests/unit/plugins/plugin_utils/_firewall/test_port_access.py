@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Ports and networks, as they are asked for."""
+"""Port accesses, from ports and sources of the inventory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_acces
     parse_port_accesses,
 )
 from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
-    EVERYBODY,
+    HTTPS_FROM_ANYWHERE,
 )
 
 
@@ -30,12 +30,12 @@ from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
         ([443], [""], "'' in sources is no network"),
     ],
 )
-def test_what_cannot_be_opened_is_refused_with_its_reason(ports, sources, sentence):
+def test_invalid_ports_and_sources_are_an_error(ports, sources, sentence):
     with pytest.raises(TlsError, match=sentence):
         parse_port_accesses(ports, "tcp", sources)
 
 
-def test_no_sources_are_everybody_by_both_versions_of_ip():
-    assert [str(access.network) for access in EVERYBODY] == ["0.0.0.0/0", "::/0"]
-    assert merge_ip_versions(EVERYBODY) == [("tcp", 443, None)]
+def test_without_sources_both_versions_of_ip_are_meant():
+    assert [str(access.network) for access in HTTPS_FROM_ANYWHERE] == ["0.0.0.0/0", "::/0"]
+    assert merge_ip_versions(HTTPS_FROM_ANYWHERE) == [("tcp", 443, None)]
     assert merge_ip_versions(parse_port_accesses([443, 443], "tcp", ["0.0.0.0/0"])) == [("tcp", 443, ANY_IPV4)]

@@ -16,7 +16,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import reg
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base import Firewall
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import initial_queries
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.registry import BACKENDS
-from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import EVERYBODY, detect_firewall
+from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import HTTPS_FROM_ANYWHERE, detect_firewall
 from ansible_collections.evergreen.tls.tests.unit.transcripts import RecordedHost
 
 ROLE = pathlib.Path(__file__).parents[5] / "roles" / "firewall" / "meta" / "argument_specs.yml"
@@ -51,6 +51,6 @@ def test_a_new_backend_takes_nothing_except_a_line(is_frontend, monkeypatch):
     monkeypatch.setattr(Pf, "is_frontend", is_frontend)
     monkeypatch.setitem(registry.BACKENDS, "pf", Pf)
     host = RecordedHost(prints={"pfctl -s rules": "block all"})
-    assert (detect_firewall(host, "auto", EVERYBODY).name, host.visits) == ("pf", 1)
-    assert detect_firewall(host, "pf", EVERYBODY).name == "pf"
+    assert (detect_firewall(host, "auto", HTTPS_FROM_ANYWHERE).name, host.visits) == ("pf", 1)
+    assert detect_firewall(host, "pf", HTTPS_FROM_ANYWHERE).name == "pf"
     assert initial_queries("pf")[0].conditions == (("has", "pfctl"),)
