@@ -11,7 +11,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Background
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
@@ -44,7 +44,7 @@ class ActionModule(TlsAction):
 
     _requires_connection = False
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
-        "request": REQUEST,
+        "request": REQUEST_SPEC,
         "csr": {"type": "str"},
         "in_use": {"type": "str"},
         "valid": {"type": "dict"},

@@ -8,7 +8,7 @@ import os
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date, utc_now
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
     PerRequestAction,
     diffs_and_warnings,
@@ -25,7 +25,7 @@ class ActionModule(PerRequestAction):
 
     STEPS = ("certificate_info", "certificate_obtain", "certificate_revoke", "certificate_serve")
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
-        "requests": {**REQUEST, "type": "list", "elements": "dict"},
+        "requests": {**REQUEST_SPEC, "type": "list", "elements": "dict"},
         "names": {"type": "list", "elements": "str", "required": True},
         "reason": {"type": "str", "choices": sorted(REVOCATION_REASONS), "default": "superseded"},
         "even_if_served": {"type": "bool", "default": False},

@@ -9,7 +9,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import clock_skew as clocks
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
@@ -25,7 +25,7 @@ class ActionModule(TlsAction):
     """Check the request on the controller, add what the issuer knows, and ask the host."""
 
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
-        "request": REQUEST,
+        "request": REQUEST_SPEC,
         "directory": {"type": "path", "default": "/etc/evergreen"},
         "issuers": {"type": "dict", "default": {}, "no_log": True},
         "roots": {"type": "str"},

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
     PerRequestAction,
     diffs_and_warnings,
@@ -19,7 +19,7 @@ class ActionModule(PerRequestAction):
 
     STEPS = ("certificate_export", "certificate_install", "handshake_verify", "nginx_reload")
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
-        "requests": {**REQUEST, "type": "list", "elements": "dict"},
+        "requests": {**REQUEST_SPEC, "type": "list", "elements": "dict"},
         "directory": {"type": "path", "default": "/etc/evergreen"},
         "issuers": {"type": "dict", "default": {}, "no_log": True},
         "obtained": {"type": "dict", "default": {}},

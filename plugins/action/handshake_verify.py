@@ -8,8 +8,8 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
-from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import prove_all
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import verify_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction, endpoints
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
@@ -20,7 +20,7 @@ class ActionModule(TlsAction):
 
     _requires_connection = False
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
-        "request": REQUEST,
+        "request": REQUEST_SPEC,
         "issuers": {"type": "dict", "default": {}, "no_log": True},
         "address": {"type": "str"},
         "fingerprint": {"type": "str"},
@@ -40,7 +40,7 @@ class ActionModule(TlsAction):
         address = arguments["address"]
         seen_at = [(address, request["port"])] if address else endpoints(task_vars, request["port"])
         try:
-            return _described(prove_all(request, seen_at, arguments, "controller", self._task.check_mode))
+            return _described(verify_request(request, seen_at, arguments, "controller", self._task.check_mode))
         except TlsError as error:
             raise TlsError(str(error), **_described(error.details)) from error
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import typing as t
 
-TYPES = ["RSA", "ECC", "Ed25519"]
-SIZES = [2048, 3072, 4096]
-CURVES = ["secp256r1", "secp384r1", "secp521r1"]
+KEY_TYPES = ["RSA", "ECC", "Ed25519"]
+RSA_KEY_SIZES = [2048, 3072, 4096]
+ECC_CURVES = ["secp256r1", "secp384r1", "secp521r1"]
 
 # The options of a subject in the words of community.crypto, and the attributes of RFC 5280 that they stand for.
-SUBJECT = {
+SUBJECT_FIELDS = {
     "country_name": "COUNTRY_NAME",
     "state_or_province_name": "STATE_OR_PROVINCE_NAME",
     "locality_name": "LOCALITY_NAME",
@@ -24,7 +24,7 @@ SUBJECT = {
 }
 
 # A further form of a certificate (exports.py), in a file of its own.
-EXPORT = {
+EXPORT_SPEC = {
     "path": {"type": "path", "required": True},
     "format": {"type": "str", "choices": ["pkcs12", "pem", "der", "der_key"], "default": "pkcs12"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -40,21 +40,21 @@ EXPORT = {
 }
 
 # The options of C(adopt), and the file of a version that the path of each leads to from then on.
-ADOPTED = {"key": "privkey.pem", "certificate": "fullchain.pem", "chain": "chain.pem"}
+ADOPTED_FILES = {"key": "privkey.pem", "certificate": "fullchain.pem", "chain": "chain.pem"}
 
 # The one definition of a request: the option of every module and action that takes one. Described for people in
 # plugins/doc_fragments/request.py.
-REQUEST = {
+REQUEST_SPEC = {
     "type": "dict",
     "required": True,
     "options": {
         "name": {"type": "str", "required": True},
         "domains": {"type": "list", "elements": "str", "required": True},
         "issuer": {"type": "str", "default": "local"},
-        "type": {"type": "str", "choices": TYPES, "default": "ECC"},
-        "size": {"type": "int", "choices": SIZES, "default": 2048},
-        "curve": {"type": "str", "choices": CURVES, "default": "secp256r1"},
-        **{field: {"type": "str"} for field in SUBJECT},
+        "type": {"type": "str", "choices": KEY_TYPES, "default": "ECC"},
+        "size": {"type": "int", "choices": RSA_KEY_SIZES, "default": 2048},
+        "curve": {"type": "str", "choices": ECC_CURVES, "default": "secp256r1"},
+        **{field: {"type": "str"} for field in SUBJECT_FIELDS},
         "organization": {"type": "str"},
         "challenge_password": {"type": "str", "no_log": True},
         "allowed_domains": {"type": "list", "elements": "str", "default": []},
@@ -79,7 +79,7 @@ REQUEST = {
         "validate": {"type": "str"},
         "port": {"type": "int", "default": 443},
         "served_by": {"type": "str", "choices": ["nginx", "other"], "default": "nginx"},
-        "exports": {"type": "list", "elements": "dict", "default": [], "options": EXPORT},
+        "exports": {"type": "list", "elements": "dict", "default": [], "options": EXPORT_SPEC},
     },
 }
 

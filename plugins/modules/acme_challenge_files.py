@@ -15,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import run_module
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._system.files import named
+from ansible_collections.evergreen.tls.plugins.module_utils._system.files import path_in_errors
 
 FOLDERS = (".well-known", "acme-challenge")
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -96,7 +96,7 @@ def folder(path, is_made):
 def within(above, path, name, is_made):
     """Open a folder in another one, made where it is missing and *is_made* says so; None where it is missing still."""
     if is_made:
-        with contextlib.suppress(FileExistsError), named(path):
+        with contextlib.suppress(FileExistsError), path_in_errors(path):
             os.mkdir(name, 0o755, dir_fd=above)
     try:
         return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=above)
@@ -149,7 +149,7 @@ def remove_old(descriptor, name):
 def put(descriptor, path, name, content):
     """Write a file that anybody can read, in one rename."""
     temporary = f".{name}.{secrets.token_hex(4)}"
-    with named(os.path.join(path, *FOLDERS, name)):
+    with path_in_errors(os.path.join(path, *FOLDERS, name)):
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             with open(os.open(temporary, flags, 0o644, dir_fd=descriptor), "w", encoding="ascii") as stream:

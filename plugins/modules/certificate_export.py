@@ -10,9 +10,12 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography, run_module
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint, identity
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
+    describe_certificate,
+    fingerprint,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.module_utils._store.exports import (
     FRESH,
     MISSING,
@@ -23,13 +26,13 @@ from ansible_collections.evergreen.tls.plugins.module_utils._store.exports impor
     remove,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
-from ansible_collections.evergreen.tls.plugins.module_utils._system.systemd import refresh
+from ansible_collections.evergreen.tls.plugins.module_utils._system.systemd import refresh_unit
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
-            "request": REQUEST,
+            "request": REQUEST_SPEC,
             "directory": {"type": "path", "default": "/etc/evergreen"},
             "passwords": {"type": "dict", "default": {}, "no_log": True},
         },
@@ -105,7 +108,7 @@ class Work:
         complaints = []
         for verb, unit in self.ledger.todo(self.exports):
             try:
-                self.units[unit] = refresh(verb, unit)
+                self.units[unit] = refresh_unit(verb, unit)
             except TlsError as error:
                 complaints.append(str(error))
                 continue
@@ -131,7 +134,7 @@ class Work:
             "msg": ", ".join(sentences) or f"the exports of {self.name} are as they should be",
         }
         if self.reasons:
-            certificate = identity(self.pair.chain[0])
+            certificate = describe_certificate(self.pair.chain[0])
             after = {True: f"it holds {certificate}", False: "it is not there"}
             result["diff"] = {
                 "before": "".join(f"{path}: {reason}\n" for path, reason in self.reasons.items()),

@@ -11,7 +11,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography, run_module
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_pem
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import REQUEST_NAME
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import REQUEST_NAME_PATTERN
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions
@@ -44,7 +44,9 @@ def folders(directory):
     except FileNotFoundError:
         return []
     return [
-        entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and REQUEST_NAME.fullmatch(entry.name)
+        entry.name
+        for entry in entries
+        if entry.is_dir(follow_symlinks=False) and REQUEST_NAME_PATTERN.fullmatch(entry.name)
     ]
 
 

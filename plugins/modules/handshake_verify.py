@@ -8,14 +8,14 @@ from __future__ import annotations
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography, run_module
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
-from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import prove_all
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import verify_request
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
-            "request": REQUEST,
+            "request": REQUEST_SPEC,
             "issuers": {"type": "dict", "default": {}},
             "address": {"type": "str"},
             "fingerprint": {"type": "str"},
@@ -32,7 +32,7 @@ def decide(module):
     require_cryptography()
     request = module.params["request"]
     places = [(module.params["address"] or "127.0.0.1", request["port"])]
-    return prove_all(request, places, module.params, "host", module.check_mode)
+    return verify_request(request, places, module.params, "host", module.check_mode)
 
 
 if __name__ == "__main__":

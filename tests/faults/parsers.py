@@ -41,7 +41,7 @@ from ansible_collections.evergreen.tls.plugins.action.firewall_port import Actio
 from ansible_collections.evergreen.tls.plugins.filter.request_domains import request_domains
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates import pkcs12 as keystores
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
-    identity,
+    describe_certificate,
     parse_certificate,
     to_pem,
 )
@@ -77,7 +77,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version impor
     parse_nginx,
     taken_port,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.module_utils._store import exports
 from ansible_collections.evergreen.tls.plugins.module_utils._store.adopt import take_in
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
@@ -150,7 +150,7 @@ ISSUING = Authority("Fed Issuing CA", above=ROOT)
 CHAIN = ISSUING.chain(NAMES, KEY)
 CSR = make_csr(KEY, NAMES, {})
 WANTED = complete_request(
-    ArgumentSpecValidator(REQUEST["options"]).validate({"name": "www", "domains": NAMES}).validated_parameters
+    ArgumentSpecValidator(REQUEST_SPEC["options"]).validate({"name": "www", "domains": NAMES}).validated_parameters
 )
 PORT_ACCESSES = parse_port_accesses([80, 443], "tcp", ["192.0.2.0/24", "2001:db8::/32"]) + parse_port_accesses(
     [443], "tcp", []
@@ -250,14 +250,14 @@ def read_chain(content: bytes) -> None:
         one.fingerprint(hashes.SHA256()) for one in chain
     ]
     describe_chain(chain)
-    identity(chain[0])
+    describe_certificate(chain[0])
     check_chain(chain, KEY.public_key(), NAMES, NOW, [ROOT.certificate])
 
 
 def read_certificate(der: bytes) -> None:
     certificate = parse_certificate(der)
     assert parse_certificate(der).fingerprint(hashes.SHA256()) == certificate.fingerprint(hashes.SHA256())
-    identity(certificate)
+    describe_certificate(certificate)
     describe_chain([certificate])
 
 
@@ -325,7 +325,7 @@ def read_file_of_inbox(content: bytes) -> None:
 
 def read_keystore(content: bytes) -> None:
     for encryption in keystores.ENCRYPTIONS:
-        keystores.difference(content, KEY, CHAIN, "correct horse", "site", encryption)
+        keystores.keystore_difference(content, KEY, CHAIN, "correct horse", "site", encryption)
 
 
 def read_ledger(content: bytes) -> None:
@@ -346,13 +346,13 @@ def read_password(content: bytes) -> None:
 
 
 def read_state_of_unit(content: bytes) -> None:
-    with mock.patch.object(units, "run", return_value=(0, text(content))):
-        units.refresh("reload", "haproxy")
+    with mock.patch.object(units, "run_command", return_value=(0, text(content))):
+        units.refresh_unit("reload", "haproxy")
 
 
 def read_installed(content: bytes) -> None:
     with mock.patch.object(presentation, "read_file", return_value=content):
-        identity(presentation.installed_certificate("/etc/evergreen/www/current/fullchain.pem"))
+        describe_certificate(presentation.installed_certificate("/etc/evergreen/www/current/fullchain.pem"))
 
 
 def read_chain_in_use(content: bytes) -> t.Any:
@@ -419,10 +419,10 @@ def read_configuration(content: bytes) -> None:
 
 def read_processes(content: bytes) -> None:
     with mock.patch.object(processes, "_read", return_value=text(content)):
-        processes.listeners()
-        for read in (processes.program, processes.title, processes.started):
+        processes.listening_sockets()
+        for read in (processes.program_name, processes.command_line, processes.start_time):
             read(1)
-        processes.children(1)
+        processes.child_pids(1)
 
 
 def read_master(content: bytes) -> None:
@@ -621,7 +621,7 @@ def remove_folders() -> None:
 
 def read_requests(value: t.Any) -> None:
     """Take a request as the inventory has it through all that looks at it."""
-    complete = complete_request(checked({"request": REQUEST}, {"request": value})["request"])
+    complete = complete_request(checked({"request": REQUEST_SPEC}, {"request": value})["request"])
     assert complete_request(complete)["domains"] == complete["domains"]
 
 

@@ -23,7 +23,7 @@ from ansible.playbook.task import Task
 from ansible_collections.evergreen.tls.plugins.action import certificate_install, certificate_issue, certificate_request
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_before
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue as issuance
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca, local_ca_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
@@ -250,7 +250,7 @@ def test_whoever_waits_for_the_lock_does_so_by_a_clock_that_nobody_sets(saboteur
 
 def test_a_controller_whose_clock_was_ahead_gives_nothing_that_is_not_valid_yet(tmp_path, monkeypatch, tally):
     issuer = open_issuer("local", {"local": {"type": "local_ca", "directory": str(tmp_path)}})
-    defaults = {name: option.get("default") for name, option in REQUEST["options"].items()}
+    defaults = {name: option.get("default") for name, option in REQUEST_SPEC["options"].items()}
     wanted = {**defaults, **plain(None)}
     csr = make_csr(some_key(), NAMES, {})
     issuance.issue_once(issuer, wanted, make_csr(some_key(), NAMES, {}), "web1")

@@ -245,7 +245,7 @@ def test_the_table_names_whatever_takes_foreign_bytes_apart(monkeypatch):
             for content in parser.seeds:
                 feed(parser, content)
 
-    monkeypatch.setattr(master, "running", lambda _program: [])  # whatever runs on this machine
+    monkeypatch.setattr(master, "program_pids", lambda _program: [])  # whatever runs on this machine
     remove_folders()  # what an earlier test has prepared would not be reached
     reached = entered(run)
     missed = {key: taker for key, taker in takers().items() if key not in reached}
@@ -268,7 +268,7 @@ ENDLESS = {
 
 @pytest.mark.parametrize("content", ENDLESS.values(), ids=ENDLESS)
 def test_a_server_that_does_not_stop_is_left_in_bounded_time_and_space(content, tmp_path, monkeypatch, tally):
-    monkeypatch.setattr(handshakes, "PATIENCE", 1.0)
+    monkeypatch.setattr(handshakes, "HANDSHAKE_TIMEOUT_S", 1.0)
     sent = 0
 
     def never_stop(_server, connection):

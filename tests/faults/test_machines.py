@@ -239,7 +239,7 @@ firewall_commands.run = run
     ),
     "what was left beside a file stays": (
         """
-firewall_commands.sweep_beside = lambda path: None
+firewall_commands.remove_temporary_files = lambda path: None
 """,
         "nftables opens a port",
         "rename",

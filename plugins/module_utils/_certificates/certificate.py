@@ -34,7 +34,7 @@ def to_pem(certificates: list) -> bytes:
     return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates)
 
 
-def identity(certificate) -> str:
+def describe_certificate(certificate) -> str:
     """Return how people tell a certificate from others."""
     return (
         f"{common_name(certificate.subject)}, issued by {common_name(certificate.issuer)}, "

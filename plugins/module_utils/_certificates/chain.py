@@ -54,7 +54,7 @@ def names_of(certificate) -> set[str]:
     return alternative_names(names) if names is not None else set()
 
 
-def is_authority(certificate) -> bool:
+def is_ca(certificate) -> bool:
     """Say whether a certificate may sign others (RFC 5280, section 4.2.1.9)."""
     constraints = _extension(certificate, "BasicConstraints")
     return constraints is not None and constraints.ca
@@ -101,7 +101,7 @@ def check_chain(
     found = names_of(leaf) - (set(allowed) - wanted)
     if found != wanted:
         raise TlsError(_names_differ(found, wanted))
-    if is_authority(leaf):
+    if is_ca(leaf):
         raise TlsError("the certificate is one of a CA, not of a server; have it issued for a server")
     usage = _extension(leaf, "ExtendedKeyUsage")
     if usage is not None and ExtendedKeyUsageOID.SERVER_AUTH not in usage:
@@ -116,7 +116,7 @@ def check_chain(
             raise TlsError(f"{what} is signed with {digest.name}, which clients refuse; have it issued again")
         _check_dates(certificate, what, now)
     for lower, upper in zip(chain, chain[1:]):
-        if not is_authority(upper) or not is_signed_by(lower, upper):
+        if not is_ca(upper) or not is_signed_by(lower, upper):
             raise TlsError(
                 f"{common_name(upper.subject)} did not sign the certificate before it; order the chain leaf first, without strangers"
             )

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import alternative_names, is_address
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import alternative_names, is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import SUBJECT
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import SUBJECT_FIELDS
 
 try:
     from cryptography import x509
@@ -47,7 +47,7 @@ def subject_name(names: list[str], subject: dict):
         return x509.Name(
             [
                 x509.NameAttribute(getattr(NameOID, oid), fields[field])
-                for field, oid in SUBJECT.items()
+                for field, oid in SUBJECT_FIELDS.items()
                 if fields.get(field)
             ]
         )
@@ -59,7 +59,7 @@ def subject_name(names: list[str], subject: dict):
 
 def general_names(names: list[str]) -> list:
     """Return the names as a subject alternative name holds them (RFC 5280, section 4.2.1.6)."""
-    return [x509.IPAddress(ipaddress.ip_address(name)) if is_address(name) else x509.DNSName(name) for name in names]
+    return [x509.IPAddress(ipaddress.ip_address(name)) if is_ip_address(name) else x509.DNSName(name) for name in names]
 
 
 def load_csr(pem: bytes):

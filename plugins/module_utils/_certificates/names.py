@@ -16,10 +16,10 @@ try:
 except ImportError:  # reported by require_cryptography() before anything here is called
     pass
 
-REQUEST_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+REQUEST_NAME_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
-def is_address(name: str) -> bool:
+def is_ip_address(name: str) -> bool:
     """Say whether a name is an IPv4 or IPv6 address."""
     try:
         ipaddress.ip_address(name)
@@ -38,7 +38,7 @@ def check_request_name(name: str) -> str:
 
     Raises TlsError for slashes, leading dots, control characters and names of more than 128 characters.
     """
-    if not isinstance(name, str) or not REQUEST_NAME.fullmatch(name):
+    if not isinstance(name, str) or not REQUEST_NAME_PATTERN.fullmatch(name):
         raise TlsError(
             f"{name!r} cannot name a request, since it names a folder on the host; use letters, digits, dots, "
             "hyphens and underscores, 128 at most, and begin with a letter, digit or underscore"

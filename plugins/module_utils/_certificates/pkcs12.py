@@ -40,7 +40,7 @@ ENCRYPTIONS = {
     "modern": ("PBESv2SHA256AndAES256CBC", "SHA256", frozenset({"AES-256-CBC", "SHA-256"})),
     "legacy": ("PBESv1SHA1And3KeyTripleDESCBC", "SHA1", frozenset({"3DES-CBC", "SHA-1"})),
 }
-MOST_ITERATIONS = 1_000_000  # of what turns a password into a key; more take a long time to open
+MAX_ITERATIONS = 1_000_000  # of what turns a password into a key; more take a long time to open
 
 DATA = bytes.fromhex("2a864886f70d010701")
 ENCRYPTED_DATA = bytes.fromhex("2a864886f70d010706")
@@ -60,7 +60,7 @@ ALGORITHMS = {
 }
 
 
-class Outside(t.NamedTuple):
+class KeystoreInfo(t.NamedTuple):
     """What a keystore shows to those who do not know its password."""
 
     algorithms: frozenset[str]
@@ -88,7 +88,7 @@ def make_keystore(key, chain: list, password: str, friendly_name: str, encryptio
             f"cryptography {cryptography.__version__} of this host cannot write this key as PKCS #12 ({error}); "
             "choose type: ECC or RSA for the request, or install a newer python3-cryptography"
         ) from error
-    seen = outside(der)
+    seen = inspect_keystore(der)
     if seen is None or seen.algorithms != algorithms:
         other = "legacy" if encryption == "modern" else "modern"
         raise TlsError(
@@ -98,14 +98,14 @@ def make_keystore(key, chain: list, password: str, friendly_name: str, encryptio
     return der
 
 
-def difference(der: bytes, key, chain: list, password: str, friendly_name: str, encryption: str) -> str | None:
+def keystore_difference(der: bytes, key, chain: list, password: str, friendly_name: str, encryption: str) -> str | None:
     """Say in what a keystore differs from what make_keystore() would make of the same, or return None where it does not."""
-    seen = outside(der)
+    seen = inspect_keystore(der)
     if seen is None:
         return "it is no PKCS #12 that can be read"
     if seen.algorithms != ENCRYPTIONS[encryption][2]:
         return f"it is encrypted with {' and '.join(sorted(seen.algorithms)) or 'nothing'}, and {encryption} encryption is wanted"
-    if seen.iterations > MOST_ITERATIONS:
+    if seen.iterations > MAX_ITERATIONS:
         return "it would take minutes to open"
     if seen.friendly_name != friendly_name:
         return f"its friendly name is {seen.friendly_name!r}"
@@ -121,7 +121,7 @@ def difference(der: bytes, key, chain: list, password: str, friendly_name: str, 
     return None
 
 
-def outside(der: bytes) -> Outside | None:
+def inspect_keystore(der: bytes) -> KeystoreInfo | None:
     """Return how a keystore is encrypted, and what its key is called, or None for what is no keystore."""
     try:
         return _outside(der)
@@ -129,7 +129,7 @@ def outside(der: bytes) -> Outside | None:
         return None
 
 
-def _outside(der: bytes) -> Outside:
+def _outside(der: bytes) -> KeystoreInfo:
     (pfx,) = elements(der)
     _version, safe, *mac = children(pfx, SEQUENCE)
     algorithms, most, friendly_name = set(), 0, None
@@ -158,7 +158,7 @@ def _outside(der: bytes) -> Outside:
         algorithm, _digest = children(information, SEQUENCE)
         algorithms.add(_name(children(algorithm, SEQUENCE)))
         most = max([most, *map(integer, iterations)])
-    return Outside(frozenset(algorithms), most, friendly_name)
+    return KeystoreInfo(frozenset(algorithms), most, friendly_name)
 
 
 def _content(part: Element) -> Element:

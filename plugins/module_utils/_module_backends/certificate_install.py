@@ -19,13 +19,13 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
-from ansible_collections.evergreen.tls.plugins.module_utils._system.command import run
+from ansible_collections.evergreen.tls.plugins.module_utils._system.command import run_command
 
 # The one definition of the options of certificate_install. Described for people in plugins/modules/certificate_install.yml.
 OPTIONS = {
-    "request": REQUEST,
+    "request": REQUEST_SPEC,
     "directory": {"type": "path", "default": "/etc/evergreen"},
     "state": {"type": "str", "choices": ["present", "previous", "absent"], "default": "present"},
     "chain": {"type": "str"},
@@ -200,7 +200,7 @@ def complaint(wanted):
     """Run the command of the request; return what it complains of, or None."""
     if not wanted["validate"]:
         return None
-    status, output = run(shlex.split(wanted["validate"]))
+    status, output = run_command(shlex.split(wanted["validate"]))
     return (output or f"exit status {status}") if status else None
 
 

@@ -12,8 +12,8 @@ import secrets
 
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
+    describe_certificate,
     fingerprint,
-    identity,
     not_after,
     not_before,
     to_pem,
@@ -37,7 +37,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import Installed, why_renew
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.module_utils._store.adopt import find_pair, take_in, to_adopt
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 
@@ -45,7 +45,7 @@ MADE_HERE = re.compile(rb"[A-Za-z0-9_-]{43}")  # 32 random bytes in base64url
 
 # The one definition of the options of certificate_request. Described for people in plugins/modules/certificate_request.yml.
 OPTIONS = {
-    "request": REQUEST,
+    "request": REQUEST_SPEC,
     "directory": {"type": "path", "default": "/etc/evergreen"},
     "issuers": {"type": "dict", "default": {}},
     "roots": {"type": "str"},
@@ -104,7 +104,7 @@ def tell_of_adoption(store, paths, pair, what):
     after = "".join(f"{path}: a link into {store.path}/current\n" for path in paths)
     told = {"changed": True, "msg": f"{' and '.join(paths)} {what}", "diff": {"before": before, "after": after}}
     if pair is not None:
-        told["msg"] += f" ({identity(pair.chain[0])})"
+        told["msg"] += f" ({describe_certificate(pair.chain[0])})"
         if pair.exposed:
             told["exposed"] = pair.exposed
     return told

@@ -10,12 +10,12 @@ import glob
 import os
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._system.command import run
+from ansible_collections.evergreen.tls.plugins.module_utils._system.command import run_command
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     locked,
     read_file,
+    remove_temporary_files,
     replace_file,
-    sweep_beside,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._wire import WIRE_ENCODING, from_wire, to_wire
 
@@ -79,7 +79,7 @@ class ThisHost:
 
     def run(self, *argv, stdin=None):
         """Return the exit status of a program and what it printed."""
-        status, output = run([self.module.get_bin_path(argv[0]) or argv[0], *argv[1:]], stdin)
+        status, output = run_command([self.module.get_bin_path(argv[0]) or argv[0], *argv[1:]], stdin)
         return [status, to_wire(output)]
 
     # not a parser: it accepts any text, or raises TlsError
@@ -106,6 +106,6 @@ def take(host, argv, stdin, path):
     if path:
         path = os.path.realpath(from_wire(path))
         with locked(os.path.dirname(path), is_folder=True):
-            sweep_beside(path)
+            remove_temporary_files(path)
             old = os.stat(path)
             replace_file(path, stdin.encode(WIRE_ENCODING), old.st_mode & 0o7777, old.st_uid, old.st_gid)

@@ -10,14 +10,17 @@ import os
 import time
 
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint, identity
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
+    describe_certificate,
+    fingerprint,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import probe_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import Master
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
-from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import listeners
+from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import listening_sockets
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
 
 IN_A_ROW = 3  # looks that have to agree, since workers that are going away may still answer
@@ -26,7 +29,7 @@ EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 # The one definition of the options of nginx_reload. Described for people in plugins/modules/nginx_reload.yml.
 OPTIONS = {
-    "request": REQUEST,
+    "request": REQUEST_SPEC,
     "directory": {"type": "path", "default": "/etc/evergreen"},
     "addresses": {"type": "list", "elements": "str", "default": []},
     "started": {"type": "bool", "default": False},
@@ -50,7 +53,9 @@ def decide(module):
         return {**result, "msg": f"nginx presents the installed certificate of {wanted['name']}"}
     reason = ". ".join(difference.sentence for difference in differences)
     result.update(
-        changed=True, reason=reason, diff={"before": f"{reason}\n", "after": f"presented: {identity(installed)}\n"}
+        changed=True,
+        reason=reason,
+        diff={"before": f"{reason}\n", "after": f"presented: {describe_certificate(installed)}\n"},
     )
     if module.check_mode:
         return {**result, "msg": f"nginx would be reloaded: {reason}"}
@@ -95,7 +100,7 @@ def load(module, master, wanted, installed):
     errors = [line for line in master.logged(end).splitlines() if "[notice]" not in line]
     if errors:
         sentences.append(f"The error log says: {' '.join(errors)[-LAST_WORDS:]}")
-    raise TlsError(f"nginx was reloaded and does not present {identity(installed)}. {'. '.join(sentences)}")
+    raise TlsError(f"nginx was reloaded and does not present {describe_certificate(installed)}. {'. '.join(sentences)}")
 
 
 def installed_certificate(path):
@@ -118,7 +123,7 @@ class Difference:
 
 def differing(module, wanted, installed):
     """Return the addresses that were looked at, and where another certificate than the installed one is presented."""
-    listening = sorted({listener.address for listener in listeners() if listener.port == wanted["port"]})
+    listening = sorted({listener.address for listener in listening_sockets() if listener.port == wanted["port"]})
     addresses = (
         module.params["addresses"] or [EVERYWHERE.get(address, address) for address in listening] or ["127.0.0.1"]
     )
@@ -132,7 +137,7 @@ def differing(module, wanted, installed):
                 continue
             if fingerprint(chain[0]) != fingerprint(installed):
                 where = f"{probe_name(domain)} at {address} port {wanted['port']}"
-                sentence = f"{where} presents another certificate: {identity(chain[0])}"
+                sentence = f"{where} presents another certificate: {describe_certificate(chain[0])}"
                 differences.append(Difference(domain, sentence, "another"))
     return addresses, differences
 

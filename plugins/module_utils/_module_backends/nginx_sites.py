@@ -35,13 +35,13 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version impor
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     create_file,
     locked,
-    named,
+    path_in_errors,
     read_file,
+    remove_temporary_files,
     replace_file,
-    sweep_beside,
     sync_folder,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import listeners, stranger
+from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import foreign_holder, listening_sockets
 
 LOCK = "lock"
 TEST = "evergreen-test"  # how the files end that nginx tests before they go live
@@ -241,7 +241,7 @@ class Transaction:
         """Let it be known that nginx finds a passphrase in each of the files: from now on its key may have one."""
         for path in self.passphrases():
             if not os.path.getsize(path):
-                sweep_beside(path)
+                remove_temporary_files(path)
                 replace_file(path, b"\n", mode=0o600)
 
     def test(self):
@@ -277,7 +277,7 @@ class Transaction:
         for path in {self.path, *self.files}:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(hidden(path, TEST))
-        sweep_beside(self.path)
+        remove_temporary_files(self.path)
         if self.process and not self.is_outdated():
             self.forget()
 
@@ -286,7 +286,7 @@ class Transaction:
         if os.path.lexists(self.loaded):
             return
         if os.path.lexists(self.path):
-            with named(self.loaded):
+            with path_in_errors(self.loaded):
                 os.link(self.path, self.loaded)
         else:
             create_file(self.loaded, b"")
@@ -430,9 +430,9 @@ def has_ipv6(wanted):
 def check_ports(sites, ipv6):
     """Make sure that no other program has a port of the sites: nginx -t does not look, and a reload fails."""
     wanted = {site[option]: option for site in sites for option in ("http_port", "https_port")}
-    for listener in listeners():
+    for listener in listening_sockets():
         if listener.port in wanted and (ipv6 or ":" not in listener.address or listener.address == "::"):
-            who = stranger(listener, "nginx")
+            who = foreign_holder(listener, "nginx")
             if who:
                 raise TlsError(
                     f"port {listener.port} is already taken by {who}; stop it, or choose another {wanted[listener.port]}"

@@ -22,19 +22,19 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version impor
     parse_nginx,
     taken_port,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._system.command import run
+from ansible_collections.evergreen.tls.plugins.module_utils._system.command import run_command
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
 from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import (
-    children,
-    image,
+    child_pids,
+    command_line,
+    executable_path,
+    foreign_holder,
     is_stopped,
-    listeners,
-    parent,
-    program,
-    running,
-    started,
-    stranger,
-    title,
+    listening_sockets,
+    parent_pid,
+    program_name,
+    program_pids,
+    start_time,
 )
 
 MASTER = "nginx: master process"
@@ -54,7 +54,7 @@ class Master:
             raise TlsError(
                 "nginx is not installed on this host; install it, for example with apt install nginx, and run this again"
             )
-        self.nginx: Nginx = parse_nginx(run([self.program, "-V"])[1])
+        self.nginx: Nginx = parse_nginx(run_command([self.program, "-V"])[1])
         self.gave_up: float | None = None  # when refusal() first saw it
         self.tested = 0.0  # seconds that the last test of the configuration took
 
@@ -65,7 +65,7 @@ class Master:
     def complaint(self, configuration: str | None = None) -> str | None:
         """Return what nginx has against its configuration, or against another main file, or None."""
         begun = time.monotonic()
-        status, output = run([self.program, "-t", "-c", configuration or self.nginx.configuration])
+        status, output = run_command([self.program, "-t", "-c", configuration or self.nginx.configuration])
         self.tested = time.monotonic() - begun
         return (first_error(output) or output) if status else None
 
@@ -77,9 +77,9 @@ class Master:
         """Return the master process: the one that the pid file names or, where it names none, the only one there is."""
         words = (read_file(self._path("pid", self.nginx.pid_path)) or b"").split()
         pid = int(words[0]) if words and PID.fullmatch(words[0]) else None
-        if pid and program(pid) == "nginx" and not _is_worker(pid):
+        if pid and program_name(pid) == "nginx" and not _is_worker(pid):
             return pid
-        found = [pid for pid in running("nginx") if self._is_master(pid)]
+        found = [pid for pid in program_pids("nginx") if self._is_master(pid)]
         return found[0] if len(found) == 1 else None
 
     def is_newer(self, path: str) -> bool:
@@ -90,18 +90,20 @@ class Master:
         process = self.process()
         if process is None or not os.path.lexists(path):
             return False
-        working = [pid for pid in children(process) if _is_working(pid)]
-        begun = [started(pid) for pid in working or [process]]
+        working = [pid for pid in child_pids(process) if _is_working(pid)]
+        begun = [start_time(pid) for pid in working or [process]]
         written = os.lstat(path).st_ctime
         if (
             written > time.time()
         ):  # the clock was set back since: all that is known is that it was there when this began
-            written = started(os.getpid()) or written
+            written = start_time(os.getpid()) or written
         return any(moment is not None and moment < written for moment in begun)
 
     def check_orphans(self) -> None:
         """Make sure that no workers have outlived their master: they would keep the ports from another."""
-        orphans = [pid for pid in running("nginx") if _is_working(pid) and program(parent(pid) or 0) != "nginx"]
+        orphans = [
+            pid for pid in program_pids("nginx") if _is_working(pid) and program_name(parent_pid(pid) or 0) != "nginx"
+        ]
         if orphans:
             raise TlsError(
                 f"the master process of nginx is gone, and workers of it go on with what they have (pid {', '.join(map(str, orphans))}); "
@@ -121,7 +123,7 @@ class Master:
     def start(self) -> None:
         """Start nginx, by systemd where that runs."""
         argv = ["systemctl", "start", "nginx"] if os.path.isdir("/run/systemd/system") else [self.program]
-        status, output = run(argv)
+        status, output = run_command(argv)
         if status:
             raise TlsError(
                 f"nginx does not start: {output}; see its error log and systemctl status nginx, then run this again"
@@ -177,13 +179,13 @@ class Master:
     # not a parser: it accepts any text, or raises TlsError
     def _is_master(self, pid: int) -> bool:
         """Say whether a process of nginx is a master that was started with this configuration."""
-        words = title(pid)
+        words = command_line(pid)
         given = re.search(r" -c\s*(\S+)", words)
         if not words.startswith(MASTER):
             return False
         if given:
             return os.path.join(self.nginx.prefix, given.group(1)) == self.nginx.configuration
-        return image(pid) == os.path.realpath(self.program)
+        return executable_path(pid) == os.path.realpath(self.program)
 
     def _path(self, name: str, default: str) -> str:
         """Return a path that a directive of the main level may set; relative ones begin at nginx's prefix."""
@@ -193,17 +195,17 @@ class Master:
 
 def _is_worker(pid: int) -> bool:
     """Say whether a process of nginx is a worker, or another helper of its master."""
-    return title(pid).startswith("nginx: ") and not title(pid).startswith(MASTER)
+    return command_line(pid).startswith("nginx: ") and not command_line(pid).startswith(MASTER)
 
 
 def _is_working(pid: int) -> bool:
     """Say whether a process is a worker that takes new connections."""
-    return title(pid).startswith("nginx: worker process") and "shutting down" not in title(pid)
+    return command_line(pid).startswith("nginx: worker process") and "shutting down" not in command_line(pid)
 
 
 def _stranger_at(port: int) -> str | None:
     """Return which other program than nginx has a port."""
-    holders = [stranger(listener, "nginx") for listener in listeners() if listener.port == port]
+    holders = [foreign_holder(listener, "nginx") for listener in listening_sockets() if listener.port == port]
     return next(filter(None, holders), None)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_address
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import Server
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.tls_profiles import tls_directives
@@ -170,7 +170,7 @@ def conflicts(servers: list[Server], path: str) -> list[str]:
 
 def address_site(sites: list[dict]) -> dict | None:
     """Return the site that answers clients who ask for an IP address: these send no name (RFC 6066, section 3)."""
-    return next((site for site in sites if any(is_address(name) for name in site["server_names"])), None)
+    return next((site for site in sites if any(is_ip_address(name) for name in site["server_names"])), None)
 
 
 def by_port(sites: list[dict]) -> dict[int, list[dict]]:

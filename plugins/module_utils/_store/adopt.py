@@ -20,9 +20,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_key, public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_exposed
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import ADOPTED, key_mode
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import ADOPTED_FILES, key_mode
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store, user_id
-from ansible_collections.evergreen.tls.plugins.module_utils._system.files import named, replace_link
+from ansible_collections.evergreen.tls.plugins.module_utils._system.files import path_in_errors, replace_link
 
 AGAIN = "correct the paths, or move the files away to have a new pair made"
 
@@ -87,7 +87,7 @@ def take_in(store: Store, request: dict) -> str:
 def _paths(request: dict) -> dict[str, str]:
     """Return the paths of C(adopt), each with the file of a version that it is to lead to."""
     adopt = request.get("adopt") or {}
-    return {adopt[option]: file for option, file in ADOPTED.items() if adopt.get(option)}
+    return {adopt[option]: file for option, file in ADOPTED_FILES.items() if adopt.get(option)}
 
 
 def _holding(store: Store, pair: Pair) -> str | None:
@@ -125,7 +125,7 @@ def _read(path: str, request: dict) -> tuple[bytes, os.stat_result]:
         )
     if not stat.S_ISREG(os.lstat(path).st_mode):
         raise TlsError(f"adopt: {path} is not a regular file; {AGAIN}")
-    with named(path), open(path, "rb", opener=_open_without_waiting) as stream:
+    with path_in_errors(path), open(path, "rb", opener=_open_without_waiting) as stream:
         found = os.fstat(stream.fileno())
         if found.st_nlink > 1:
             raise TlsError(

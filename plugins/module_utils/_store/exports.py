@@ -22,8 +22,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store, group_id, user_id
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     read_file,
+    remove_temporary_files,
     replace_file,
-    sweep_beside,
     sync_folder,
 )
 
@@ -93,7 +93,7 @@ class Export:
     # not a parser: it reads what the collection has made or checked
     def write_password(self, password: str) -> None:
         """Write a new password into its file, for those who may read the export."""
-        sweep_beside(self.wanted["password_file"])
+        remove_temporary_files(self.wanted["password_file"])
         replace_file(self.wanted["password_file"], f"{password}\n".encode(), *self._attributes())
 
     def why_write(self, pair: Pair, password: str | None) -> str | None:
@@ -109,7 +109,7 @@ class Export:
             return OTHER
         if self.needs_password:
             how = (password, self.friendly_name, self.wanted["encryption"])
-            reason = keystores.difference(content, pair.key, pair.chain, *how)
+            reason = keystores.keystore_difference(content, pair.key, pair.chain, *how)
         else:
             reason = None if content == self.content(pair, None) else OTHER
         return reason or self._wrong_attributes(found)
@@ -128,7 +128,7 @@ class Export:
 
     def write(self, content: bytes) -> None:
         """Put the file in its place, and remove what killed runs have left beside it."""
-        sweep_beside(self.path)
+        remove_temporary_files(self.path)
         replace_file(self.path, content, *self._attributes())
 
     @property
@@ -199,7 +199,7 @@ class Ledger:
         """Write the ledger where it says something new."""
         text = self._text()
         if text != self._kept:
-            sweep_beside(self.path)
+            remove_temporary_files(self.path)
             replace_file(self.path, text.encode(), 0o600)
             self._kept = text
 
@@ -215,7 +215,7 @@ def new_password() -> str:
 def remove(path: str) -> None:
     """Remove a file and what killed runs have left beside it, for good when this returns."""
     if os.path.isdir(os.path.dirname(path)):
-        sweep_beside(path)
+        remove_temporary_files(path)
         if os.path.lexists(path):
             os.unlink(path)
         sync_folder(os.path.dirname(path))

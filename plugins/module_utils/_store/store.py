@@ -28,16 +28,16 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
 from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions, number
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     create_file,
-    link_beside,
     locked,
     make_folder,
-    put_file,
     read_file,
     remove_folder,
     replace_file,
     replace_link,
     set_attributes,
     sync_folder,
+    temporary_link,
+    write_file,
 )
 
 
@@ -156,7 +156,7 @@ class Store(Versions):
     def complete(self, chain: list, request: Request) -> str:
         """Put the chain beside the key in C(next), and make both a version; return its name."""
         for name, certificates in (("cert.pem", chain[:1]), ("chain.pem", chain[1:]), ("fullchain.pem", chain)):
-            put_file(os.path.join(self.next, name), to_pem(certificates), *_attributes(name, request))
+            write_file(os.path.join(self.next, name), to_pem(certificates), *_attributes(name, request))
         return self.promote(request)
 
     def promote(self, request: Request) -> str:
@@ -274,7 +274,7 @@ class Store(Versions):
     def left_over(self, request: Request) -> list[str]:
         """Return what killed runs left half made: hidden folders and files, and links without their final name."""
         hidden = [os.path.join(self.path, name) for name in os.listdir(self.path) if name.startswith(".")]
-        links = filter(os.path.islink, map(link_beside, request["links"]))
+        links = filter(os.path.islink, map(temporary_link, request["links"]))
         return [*hidden, *links, *filter(os.path.isdir, [self.gone])]
 
     def unsettled(self, version: str, request: Request) -> list[str]:

@@ -19,7 +19,7 @@ EXHAUSTED = (
 
 
 # not a parser: it reads what the collection has made or checked
-def run(argv: list[str], stdin: str | None = None) -> tuple[int, str]:
+def run_command(argv: list[str], stdin: str | None = None) -> tuple[int, str]:
     """Run a program in the C locale; return its exit status (127: it is not there) and what it printed on both channels.
 
     AnsibleModule.run_command() now and then waits for a second after the program has ended. No program finds a terminal to ask

@@ -28,7 +28,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 def create_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1) -> None:
     """Write a new file, with its mode and owner from its first byte on, and on the disk when this returns."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with named(path), open(descriptor, "wb") as stream:
+    with path_in_errors(path), open(descriptor, "wb") as stream:
         if (owner, group) != (-1, -1):
             os.fchown(descriptor, owner, group)
         os.fchmod(descriptor, mode)
@@ -39,11 +39,11 @@ def create_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, g
 
 def replace_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1) -> None:
     """Put a new file in the place of *path* in one rename, so that nobody ever reads half of it."""
-    put_file(path, content, mode, owner, group)
+    write_file(path, content, mode, owner, group)
     sync_folder(os.path.dirname(path))
 
 
-def put_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1) -> None:
+def write_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1) -> None:
     """Do what replace_file() does, for several files of a folder that is synced once they are all there."""
     folder, name = os.path.split(path)
     temporary = _unused_name(folder, name)
@@ -57,8 +57,8 @@ def put_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, grou
 
 
 # not a parser: it accepts any text, or raises TlsError
-def sweep_beside(path: str) -> None:
-    """Remove what put_file() has left beside *path* in runs that were killed; only where no other run can be at it."""
+def remove_temporary_files(path: str) -> None:
+    """Remove what write_file() has left beside *path* in runs that were killed; only where no other run can be at it."""
     folder, name = os.path.split(path)
     for entry in os.listdir(folder):
         if re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}", entry):
@@ -67,10 +67,10 @@ def sweep_beside(path: str) -> None:
 
 def replace_link(target: str, path: str) -> None:
     """Make *path* a symbolic link to *target*, in the place of the link that was there, in one rename."""
-    temporary = link_beside(path)
+    temporary = temporary_link(path)
     if os.path.islink(temporary):
         os.unlink(temporary)  # a run that was killed left it
-    with named(temporary):
+    with path_in_errors(temporary):
         os.symlink(target, temporary)
     try:
         os.rename(temporary, path)
@@ -90,14 +90,14 @@ def set_attributes(path: str, mode: int, owner: int = -1, group: int = -1) -> No
             raise TlsError(
                 f"{path} is not a regular file of its own, but a link or a device; move it away and run this again"
             )
-        with named(path):
+        with path_in_errors(path):
             os.fchown(descriptor, owner, group)
             os.fchmod(descriptor, mode)
     finally:
         os.close(descriptor)
 
 
-def link_beside(path: str) -> str:
+def temporary_link(path: str) -> str:
     """Return where replace_link() makes a link before it renames it.
 
     Always the same, so that what a killed run leaves in a folder that is not ours can be found.
@@ -123,7 +123,7 @@ def make_folder(path: str) -> None:
 
 def remove_folder(path: str) -> None:
     """Remove a folder with all that is in it."""
-    with named(path):
+    with path_in_errors(path):
         shutil.rmtree(path)
 
 
@@ -131,14 +131,14 @@ def sync_folder(path: str) -> None:
     """Bring the names in a folder to the disk."""
     descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with named(path):
+        with path_in_errors(path):
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
 @contextlib.contextmanager
-def named(path: str) -> t.Iterator[None]:
+def path_in_errors(path: str) -> t.Iterator[None]:
     """Have an error of the system say where it happened, which one about a descriptor or a link does not."""
     try:
         yield
@@ -172,7 +172,7 @@ def locked(path: str, patience: float = 60.0, place: int | None = None, is_folde
         deadline = time.monotonic() + patience
         while True:
             try:
-                with named(path):
+                with path_in_errors(path):
                     if place is None:
                         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     else:

@@ -18,7 +18,7 @@ LISTENING = "0A"
 DELETED = " (deleted)"
 
 
-class Listener(t.NamedTuple):
+class ListeningSocket(t.NamedTuple):
     """A socket that waits for connections."""
 
     address: str
@@ -26,17 +26,17 @@ class Listener(t.NamedTuple):
     inode: str
 
 
-def program(pid: int) -> str:
+def program_name(pid: int) -> str:
     """Return the name of the program that a process runs, or nothing when the process is gone, whether or not its parent has noticed."""
     return "" if _fields(pid)[:1] == ["Z"] else _read(f"/proc/{pid}/comm").strip()
 
 
-def title(pid: int) -> str:
+def command_line(pid: int) -> str:
     """Return the command line of a process, which some programs use to say what they are doing."""
     return _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
 
 
-def parent(pid: int) -> int | None:
+def parent_pid(pid: int) -> int | None:
     """Return the process that started a process, or has inherited it, or None when it is gone."""
     return _number(_fields(pid), 1)
 
@@ -46,13 +46,13 @@ def is_stopped(pid: int) -> bool:
     return _fields(pid)[:1] in (["T"], ["t"])
 
 
-def image(pid: int) -> str:
+def executable_path(pid: int) -> str:
     """Return the file that a process runs, also when that has been replaced since."""
     link = _link(f"/proc/{pid}/exe")
     return link[: -len(DELETED)] if link.endswith(DELETED) else link
 
 
-def started(pid: int) -> float | None:
+def start_time(pid: int) -> float | None:
     """Return the time at which a process started, in seconds since 1970, or None when it is gone.
 
     The kernel counts in hundredths of a second since boot and rounds down. The sum follows the clock of the machine
@@ -65,44 +65,44 @@ def started(pid: int) -> float | None:
     return boot + ticks / os.sysconf("SC_CLK_TCK")
 
 
-def children(pid: int) -> list[int]:
+def child_pids(pid: int) -> list[int]:
     """Return the processes that *pid* has started and that still run."""
-    return [child for child in _processes() if parent(child) == pid]
+    return [child for child in _processes() if parent_pid(child) == pid]
 
 
-def running(name: str) -> list[int]:
+def program_pids(name: str) -> list[int]:
     """Return the processes that run the program of a name, but not those in containers of this machine."""
     own = (_link("/proc/self/ns/pid"), "")  # inside a container, those of other users may not tell
-    return [pid for pid in _processes() if program(pid) == name and _link(f"/proc/{pid}/ns/pid") in own]
+    return [pid for pid in _processes() if program_name(pid) == name and _link(f"/proc/{pid}/ns/pid") in own]
 
 
-def listeners() -> list[Listener]:
+def listening_sockets() -> list[ListeningSocket]:
     """Return the TCP sockets that wait for connections."""
     lines = [line for path in ("/proc/net/tcp", "/proc/net/tcp6") for line in _read(path).splitlines()[1:]]
     return [found for found in map(_listener, lines) if found]
 
 
-def owners(inode: str) -> list[int]:
+def socket_holders(inode: str) -> list[int]:
     """Return the processes that hold a socket."""
     return [pid for pid in _processes() if f"socket:[{inode}]" in _descriptors(pid)]
 
 
-def stranger(listener: Listener, name: str) -> str | None:
+def foreign_holder(listener: ListeningSocket, name: str) -> str | None:
     """Return who holds a socket, if that is another program than the one of a name."""
-    holders = owners(listener.inode)
-    if any(program(pid) == name for pid in holders):
+    holders = socket_holders(listener.inode)
+    if any(program_name(pid) == name for pid in holders):
         return None
-    return f"{program(holders[0])} (pid {holders[0]})" if holders else "a program that cannot be seen from here"
+    return f"{program_name(holders[0])} (pid {holders[0]})" if holders else "a program that cannot be seen from here"
 
 
-def _listener(line: str) -> Listener | None:
+def _listener(line: str) -> ListeningSocket | None:
     """Return the listening socket of a line of the kernel's, or None for another one, or for what is no such line."""
     fields = line.split()
     if len(fields) < 10 or fields[3] != LISTENING:
         return None
     address, _colon, port = fields[1].partition(":")
     try:
-        return Listener(_address(address), int(port, 16), fields[9])
+        return ListeningSocket(_address(address), int(port, 16), fields[9])
     except (ValueError, struct.error):
         return None
 

@@ -7,21 +7,21 @@
 from __future__ import annotations
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._system.command import run
+from ansible_collections.evergreen.tls.plugins.module_utils._system.command import run_command
 
 SYSTEMCTL = "systemctl"
 STOPPED = ("inactive", "deactivating")
 DOWN = ("failed", "activating")  # the latter also between two of the starts that systemd tries by itself
 
 
-def refresh(verb: str, unit: str) -> str:
+def refresh_unit(verb: str, unit: str) -> str:
     """Have a unit restarted or reloaded, as *verb* says; return what became of it, as the end of a sentence about it.
 
     What somebody has stopped stays so, and what has failed, perhaps for want of the file, is started.
     Raises TlsError where that does not succeed.
     """
     asked = [SYSTEMCTL, "show", "--property=LoadState,ActiveState,CanReload", unit]
-    status, output = run(asked)
+    status, output = run_command(asked)
     if status:
         raise TlsError(
             f"systemd cannot be asked for {unit}: {output}; leave out {verb} where there is no systemd, "
@@ -36,8 +36,10 @@ def refresh(verb: str, unit: str) -> str:
     if verb == "reload" and not is_down and state.get("CanReload") == "no":
         raise TlsError(f"{unit} cannot be reloaded; write restart in the place of reload")
     if is_down:
-        run([SYSTEMCTL, "reset-failed", unit])  # or systemd may refuse one more start after so many
-    status, output = run([SYSTEMCTL, "reload-or-restart" if verb == "reload" and not is_down else "restart", unit])
+        run_command([SYSTEMCTL, "reset-failed", unit])  # or systemd may refuse one more start after so many
+    status, output = run_command(
+        [SYSTEMCTL, "reload-or-restart" if verb == "reload" and not is_down else "restart", unit]
+    )
     if status:
         raise TlsError(
             f"{unit} could not be {verb}ed: {output.splitlines()[0] if output else status}; see journalctl --unit {unit} for why"

@@ -19,10 +19,10 @@ import time
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import parse_certificate
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_address, probe_name
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address, probe_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
-PATIENCE = 5.0  # seconds for one look: finding the address, connecting, and the handshake
+HANDSHAKE_TIMEOUT_S = 5.0  # seconds for one look: finding the address, connecting, and the handshake
 BUILDING = threading.Lock()  # of contexts; without it, all threads would build the first one
 
 
@@ -39,7 +39,7 @@ def handshake(
     where = f"{name} at {address} port {port}"
     connected = False
     try:
-        context, deadline = _context(roots, trust), time.monotonic() + PATIENCE
+        context, deadline = _context(roots, trust), time.monotonic() + HANDSHAKE_TIMEOUT_S
         with _connection(address, port, deadline) as connection:
             connected = True
             connection.settimeout(_left(deadline))  # for the handshake as a whole, however slowly its bytes come
@@ -55,9 +55,9 @@ def handshake(
         ) from error
     except (TimeoutError, socket.timeout) as error:
         remedy = (
-            f"what listens there has not finished a handshake within {PATIENCE:.0f} seconds; see which program it is, and its load"
+            f"what listens there has not finished a handshake within {HANDSHAKE_TIMEOUT_S:.0f} seconds; see which program it is, and its load"
             if connected
-            else f"no answer within {PATIENCE:.0f} seconds; open the port on every firewall on the way"
+            else f"no answer within {HANDSHAKE_TIMEOUT_S:.0f} seconds; open the port on every firewall on the way"
         )
         raise TlsError(f"{where}: {remedy}", seen="nothing") from error
     except (socket.gaierror, ValueError) as error:
@@ -89,14 +89,14 @@ def _connection(address: str, port: int, deadline: float) -> socket.socket:
 
 def _places(address: str, deadline: float) -> list[str]:
     """Return the addresses that a name stands for, within the time that is left: getaddrinfo() itself may take longer."""
-    if is_address(address):
+    if is_ip_address(address):
         return [address]
     answers: queue.SimpleQueue = queue.SimpleQueue()
     threading.Thread(target=_ask, args=(address, answers), daemon=True).start()
     try:
         answer = answers.get(timeout=_left(deadline))
     except queue.Empty:
-        raise socket.gaierror(socket.EAI_AGAIN, f"no answer within {PATIENCE:.0f} seconds") from None
+        raise socket.gaierror(socket.EAI_AGAIN, f"no answer within {HANDSHAKE_TIMEOUT_S:.0f} seconds") from None
     if isinstance(answer, Exception):
         raise answer
     return [place[0] for *_kind, place in answer]
@@ -145,7 +145,7 @@ def _built_context(roots: str | None, trust: bool, _of_system: tuple | None) -> 
 
 def _server_name(name: str, trust: bool) -> str | None:
     """Return the name to ask for. Addresses are not sent (RFC 6066), but have to match where the name is checked."""
-    return None if is_address(name) and not trust else name
+    return None if is_ip_address(name) and not trust else name
 
 
 def _untrusted(error: ssl.SSLCertVerificationError, name: str) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
+    describe_certificate,
     fingerprint,
-    identity,
     to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import probe_name
@@ -19,7 +19,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake impor
 
 
 # not a parser: it only passes on foreign input
-def prove(address: str, port: int, domain: str, roots: str | None, expected: str | None, timeout: float) -> dict:
+def verify_endpoint(
+    address: str, port: int, domain: str, roots: str | None, expected: str | None, timeout: float
+) -> dict:
     """Return what a client sees who trusts *roots*, once it is the very certificate with the fingerprint that is *expected*.
 
     It is told as C(name), C(address), C(port), C(protocol) and C(chain), in PEM. Tries again for
@@ -32,7 +34,7 @@ def prove(address: str, port: int, domain: str, roots: str | None, expected: str
             if expected and fingerprint(chain[0]) != expected:
                 raise TlsError(
                     f"{probe_name(domain)} at {address} port {port}: the certificate presented is not the installed one: "
-                    f"{identity(chain[0])}; see which server answers there",
+                    f"{describe_certificate(chain[0])}; see which server answers there",
                     seen="another",
                 )
             return {
@@ -48,7 +50,7 @@ def prove(address: str, port: int, domain: str, roots: str | None, expected: str
         time.sleep(0.2)
 
 
-def prove_all(request: dict, places: list, arguments: dict, observer: str, check_mode: bool) -> dict:
+def verify_request(request: dict, places: list, arguments: dict, observer: str, check_mode: bool) -> dict:
     """Return what handshake_verify finds for each domain of a request, as *observer* (controller or host) sees it.
 
     *places* are the addresses and ports to look at, *arguments* those of the module. Raises TlsError when a domain is not proved, but not in check mode.
@@ -58,7 +60,9 @@ def prove_all(request: dict, places: list, arguments: dict, observer: str, check
         for domain in request["domains"]:
             timeout = 0 if check_mode or problems else arguments["timeout"]
             try:
-                seen.append(prove(address, port, domain, arguments["roots"], arguments["fingerprint"], timeout))
+                seen.append(
+                    verify_endpoint(address, port, domain, arguments["roots"], arguments["fingerprint"], timeout)
+                )
             except TlsError as error:
                 problems.append(str(error))
                 answered = answered or error.details.get("seen") != "nothing"

@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import ActionCall, Batch, ModuleCall
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import why_silent
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import validated_result
@@ -160,7 +160,7 @@ class HostAction(TlsAction):
     """An action that leaves the work to the module of its name, for a request that is complete."""
 
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {  # the module checks the others
-        "request": REQUEST,
+        "request": REQUEST_SPEC,
         "issuers": {"type": "dict", "default": {}, "no_log": True},
     }
 

@@ -13,7 +13,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.loader import action_loader
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import MAX_REQUESTS, Batch, Worker
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import why_lost
@@ -22,7 +22,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry im
 
 SHOWN_BY_ANSIBLE = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
 OBTAIN_ARGUMENTS: dict[str, t.Any] = {  # the arguments of whoever obtains the certificates of a host
-    "requests": {**REQUEST, "type": "list", "elements": "dict"},
+    "requests": {**REQUEST_SPEC, "type": "list", "elements": "dict"},
     "directory": {"type": "path", "default": "/etc/evergreen"},
     "issuers": {"type": "dict", "default": {}, "no_log": True},
     "force": {"type": "bool", "default": False},

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_address
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
 try:
@@ -36,7 +36,7 @@ def normal_name(text: str) -> str:
     if not isinstance(text, str) or not text.strip():
         raise TlsError(f"{_shown(text)} is not a name; write a DNS name such as www.example.org or an IP address")
     name = text.strip()
-    if is_address(name):
+    if is_ip_address(name):
         if "%" in name:
             raise TlsError(
                 f"{_shown(text)} is an address of one link only, and certificates hold no interfaces; leave out the interface"

@@ -19,7 +19,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import check_request_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import ADOPTED, SUBJECT
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import ADOPTED_FILES, SUBJECT_FIELDS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_names
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import (
     normal_renew_before,
@@ -103,7 +103,7 @@ def check_distinct_requests(requests: list[dict]) -> None:
 def _linked_paths(request: dict) -> list[str]:
     """Return the paths that are links, or that are to be, of a request that may make no sense yet."""
     links, adopt = (request[word] if isinstance(request.get(word), dict) else {} for word in ("links", "adopt"))
-    return sorted({*map(str, links), *(str(adopt[option]) for option in ADOPTED if adopt.get(option))})
+    return sorted({*map(str, links), *(str(adopt[option]) for option in ADOPTED_FILES if adopt.get(option))})
 
 
 def _repeated(words: list) -> str:
@@ -125,7 +125,7 @@ def _check_words(request: dict) -> None:
 
 
 def _check_subject(request: dict) -> None:
-    for field in SUBJECT:
+    for field in SUBJECT_FIELDS:
         value = request.get(field)
         if value is not None and not (value.strip() and _is_printable(value)):
             raise TlsError(
@@ -197,7 +197,7 @@ def _all_links(request: dict) -> dict[str, str]:
     """Return the links of a request, together with those that take the place of what is adopted."""
     links, adopt = dict(request["links"]), request.get("adopt") or {}
     _check_links(links)
-    for option, file in ADOPTED.items():
+    for option, file in ADOPTED_FILES.items():
         path = adopt.get(option)
         if path:
             _check_path("adopt", path)

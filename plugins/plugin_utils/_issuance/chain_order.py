@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import is_authority, is_signed_by
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import is_ca, is_signed_by
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import (
@@ -37,7 +37,7 @@ def order_chain(
         raise TlsError(
             "no certificate in the answer belongs to the key of the request; have the same request issued again"
         )
-    authorities = [one for one in dict.fromkeys([*certificates, *cross_signing.extra]) if is_authority(one)]
+    authorities = [one for one in dict.fromkeys([*certificates, *cross_signing.extra]) if is_ca(one)]
     known = [*roots, *(one for one in authorities if one.subject == one.issuer)]
     candidates = [one for one in authorities if one.subject != one.issuer]
     chains, trusted = [leaves[:1]], []

@@ -15,7 +15,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
     describe_key,
     describe_requested_key,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_address, probe_name
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address, probe_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.chain_order import order_chain
@@ -111,7 +111,7 @@ def _listed(names: set[str]) -> str:
 def _verify(chain: list[x509.Certificate], name: str, roots: list[x509.Certificate], now: datetime.datetime) -> None:
     """Raise TlsError unless a client that trusts *roots* accepts the chain for this name (RFC 5280, section 6)."""
     probe = probe_name(name)
-    subject = x509.IPAddress(ipaddress.ip_address(probe)) if is_address(probe) else x509.DNSName(probe)
+    subject = x509.IPAddress(ipaddress.ip_address(probe)) if is_ip_address(probe) else x509.DNSName(probe)
     builder = verification.PolicyBuilder().store(verification.Store(roots)).time(now)
     try:
         verifier = builder.build_server_verifier(subject)

@@ -15,7 +15,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import common_name, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
-    is_authority,
+    is_ca,
     is_signed_by,
     parse_chain,
 )
@@ -102,7 +102,7 @@ def read_cross_signing(settings: dict[str, t.Any], further_roots: t.Iterable[str
             f"chain_extra: {path} holds no certificates in PEM that can be read; put those of CAs there that others have signed, too"
         ) from error
     for one in extra:
-        if one.subject == one.issuer or not is_authority(one):
-            what = "a root, which clients have or do not believe" if is_authority(one) else "no certificate of a CA"
+        if one.subject == one.issuer or not is_ca(one):
+            what = "a root, which clients have or do not believe" if is_ca(one) else "no certificate of a CA"
             raise TlsError(f"chain_extra: {path} holds {common_name(one.subject)}, which is {what}; take it out")
     return CrossSigning(tuple(extra), roots)

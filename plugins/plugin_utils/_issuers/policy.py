@@ -11,16 +11,21 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_address
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import CURVES, SIZES, SUBJECT, TYPES
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import (
+    ECC_CURVES,
+    KEY_TYPES,
+    RSA_KEY_SIZES,
+    SUBJECT_FIELDS,
+)
 
 # The words of a request that many requests have in common.
 SHARED = {
-    "type": {"type": "str", "choices": TYPES},
-    "size": {"type": "int", "choices": SIZES},
-    "curve": {"type": "str", "choices": CURVES},
-    **{field: {"type": "str"} for field in SUBJECT if field != "common_name"},
+    "type": {"type": "str", "choices": KEY_TYPES},
+    "size": {"type": "int", "choices": RSA_KEY_SIZES},
+    "curve": {"type": "str", "choices": ECC_CURVES},
+    **{field: {"type": "str"} for field in SUBJECT_FIELDS if field != "common_name"},
     "organization": {"type": "str"},
     "challenge_password": {"type": "str", "no_log": True},
     "lifetime": {"type": "str"},
@@ -61,7 +66,7 @@ def added_names(domain: str, settings: dict) -> list[str]:
     (['example.org'], ['example.org'])
     """
     ways, domain = _texts(settings.get("may_add")), domain.strip().lower()
-    if is_address(domain):
+    if is_ip_address(domain):
         return []
     first, _dot, parent = domain.partition(".")
     if first in ("www", "*"):
@@ -74,7 +79,7 @@ def check_demands(request: dict, settings: dict, defaults: dict) -> None:
     _organization(request.get("organization"), settings)
     rules = settings.get("rules") or defaults.get("rules", "private")
     if not settings.get("ip_addresses", rules == "private"):
-        addresses = [name for name in request["domains"] if is_address(name)]
+        addresses = [name for name in request["domains"] if is_ip_address(name)]
         if addresses:
             raise TlsError(
                 f"it asks for the IP address {addresses[0]}, and {request['issuer']} issues for none; leave it out, "
@@ -93,7 +98,7 @@ def _check_public(request: dict) -> None:
                 f"{name} has an underscore, and public CAs issue for letters, digits and hyphens alone; rename it, "
                 f"or set rules: private for {issuer} if it is none"
             )
-        if "." not in name and not is_address(name):
+        if "." not in name and not is_ip_address(name):
             raise TlsError(
                 f"{name} is the name of a machine in a network of your own, and public CAs issue for full names alone; write "
                 f"{name}.example.org, or set rules: private for {issuer} if it is none"
@@ -120,11 +125,11 @@ def _organization(name: t.Any, settings: dict) -> dict:
         raise TlsError(
             f"organization: its issuer knows no organisation {name}, {known}; describe it in organizations of the issuer, or correct the name"
         )
-    strangers = sorted(set(map(str, fields)) - (set(SUBJECT) - {"common_name"}))
+    strangers = sorted(set(map(str, fields)) - (set(SUBJECT_FIELDS) - {"common_name"}))
     if strangers:
         raise TlsError(
             f"organization: {name} has {', '.join(strangers)}, and an organisation has "
-            f"{', '.join(field for field in SUBJECT if field != 'common_name')}; correct it"
+            f"{', '.join(field for field in SUBJECT_FIELDS if field != 'common_name')}; correct it"
         )
     return _spoken(fields)
 

@@ -25,7 +25,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_due_regardless, why_replace
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import (
@@ -41,7 +41,7 @@ STATES = ("expired", "unknown", "due", "fine")
 
 # The variables of the inventory that say what a host has to serve.
 SPEC = {
-    "certificate_requests": {**REQUEST, "type": "list", "elements": "dict", "required": False, "default": []},
+    "certificate_requests": {**REQUEST_SPEC, "type": "list", "elements": "dict", "required": False, "default": []},
     "certificate_issuers": {"type": "dict", "default": {}},
 }
 VALIDATOR = ArgumentSpecValidator(SPEC)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_address
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
 # Types of challenges: RFC 8555, sections 8.3 and 8.4, and draft-ietf-acme-dns-persist.
@@ -29,7 +29,7 @@ class ChallengeResponse:
 def check_challenge(challenge_type: str, domains: list[str]) -> None:
     """Raise TlsError if CAs do not offer this type of challenge for one of the domains."""
     wildcards = [domain for domain in domains if domain.startswith("*.")]
-    addresses = [domain for domain in domains if is_address(domain)]
+    addresses = [domain for domain in domains if is_ip_address(domain)]
     if challenge_type == HTTP_01 and wildcards:
         raise TlsError(
             f"{', '.join(wildcards)}: CAs believe wildcards by DNS alone, and the solver of the issuer answers over HTTP; give the "

@@ -15,7 +15,7 @@ import dataclasses
 import time
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_address
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import parse_endpoint
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads
@@ -130,7 +130,7 @@ class DnsClient:
     def name_server(self, text: str) -> NameServer:
         """Return the name server that the user wrote: an address or a name, with or without a port."""
         host, port = parse_endpoint(text, PORT)
-        return NameServer(host, host if is_address(host) else self.addresses(host)[0], port)
+        return NameServer(host, host if is_ip_address(host) else self.addresses(host)[0], port)
 
     def texts(self, record_name: str) -> list[str]:
         """Return the TXT records of a name from the name servers of its zone, with CNAMEs followed."""
@@ -258,7 +258,7 @@ class DnsClient:
         resolver = dns.resolver.Resolver(configure=False)
         endpoints = [parse_endpoint(text, PORT) for text in self.resolvers]
         for host, _port in endpoints:
-            if not is_address(host):
+            if not is_ip_address(host):
                 raise TlsError(f"the resolver {host} is no address; write one such as 192.0.2.53")
         resolver.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in endpoints]
         return resolver

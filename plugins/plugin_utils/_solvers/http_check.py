@@ -13,7 +13,7 @@ import ssl
 import typing as t
 import urllib.parse
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_address
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import RESOLVERS, DnsClient
@@ -78,7 +78,7 @@ class HttpChecker:
         """Return what would keep a CA from validating a domain, or None."""
         domain = check.domain
         try:
-            addresses = [domain] if is_address(domain) else self.dns.addresses(domain)
+            addresses = [domain] if is_ip_address(domain) else self.dns.addresses(domain)
         except TlsError as error:
             return str(error)
         unreachable = []
@@ -117,7 +117,7 @@ class HttpChecker:
                 raise TlsError(_bad_redirect(domain, address, url))
             try:
                 if name != here[1]:
-                    here = (name if is_address(name) else self.dns.addresses(name)[0], name)
+                    here = (name if is_ip_address(name) else self.dns.addresses(name)[0], name)
                 response = self._get(scheme, *here, path)
             except (OSError, http.client.HTTPException, TlsError) as error:
                 why = _why(error) if isinstance(error, OSError) else ""
@@ -138,7 +138,7 @@ class HttpChecker:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
                 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
                 connection.sock = context.wrap_socket(
-                    connection.sock, server_hostname=None if is_address(name) else name
+                    connection.sock, server_hostname=None if is_ip_address(name) else name
                 )
             connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)
             for header, value in (

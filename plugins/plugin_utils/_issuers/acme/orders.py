@@ -24,7 +24,7 @@ from ansible.utils.display import Display
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after, not_before
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_address
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_issued_chain
@@ -403,7 +403,7 @@ def identifiers(names: list[str]) -> list[dict[str, str]]:
     >>> identifiers(["*.example.org", "2001:db8::1"])
     [{'type': 'dns', 'value': '*.example.org'}, {'type': 'ip', 'value': '2001:db8::1'}]
     """
-    return [{"type": "ip" if is_address(name) else "dns", "value": name} for name in names]
+    return [{"type": "ip" if is_ip_address(name) else "dns", "value": name} for name in names]
 
 
 def leads_to(chain: bytes, root: str) -> bool:

@@ -15,7 +15,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import common_name, fingerprint
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
-    is_authority,
+    is_ca,
     is_signed_by,
     names_of,
     parse_chain,
@@ -184,6 +184,6 @@ def _list_files(directory: str) -> list[str]:
 
 def _is_authority(certificate: x509.Certificate) -> bool:
     try:
-        return is_authority(certificate)
+        return is_ca(certificate)
     except TlsError:
         return False

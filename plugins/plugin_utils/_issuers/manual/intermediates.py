@@ -20,7 +20,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     not_before,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
-    is_authority,
+    is_ca,
     is_signed_by,
     parse_chain,
 )
@@ -68,7 +68,7 @@ def best_chain(
         if len(chain) < MAX_CHAIN_LENGTH and not is_finished(chain):
             for upper in certificates:
                 is_new = upper not in chain and upper.subject != upper.issuer
-                if is_new and is_authority(upper) and is_signed_by(chain[-1], upper):
+                if is_new and is_ca(upper) and is_signed_by(chain[-1], upper):
                     yield from chains_from([*chain, upper])
 
     def rank(chain: list[x509.Certificate]) -> tuple[bool, bool, bool, int]:
@@ -128,7 +128,7 @@ def _fetch_issuer(certificate: x509.Certificate) -> x509.Certificate | None:
     for url in ca_issuers_urls(certificate)[:MAX_URLS]:
         try:
             for candidate in read_certificates(_http_get(url)).certificates:
-                if is_authority(candidate) and is_signed_by(certificate, candidate):
+                if is_ca(candidate) and is_signed_by(certificate, candidate):
                     return candidate
             problems.append(f"{url} holds no certificate that signed it")
         except (OSError, http.client.HTTPException, ValueError) as error:

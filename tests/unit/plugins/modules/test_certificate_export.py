@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.module_utils._store import exports, store
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils._system import systemd as units
@@ -90,7 +90,7 @@ class Host:
 
     def request(self, wanted):
         """Return a complete request with these exports."""
-        checked = ArgumentSpecValidator({"request": REQUEST}).validate(
+        checked = ArgumentSpecValidator({"request": REQUEST_SPEC}).validate(
             {"request": {"name": "web", "domains": NAMES, "exports": wanted}}
         )
         assert checked.error_messages == []

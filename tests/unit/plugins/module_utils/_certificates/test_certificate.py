@@ -16,8 +16,8 @@ from cryptography.x509.oid import NameOID
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
     common_name,
+    describe_certificate,
     fingerprint,
-    identity,
     not_after,
     not_before,
     parse_certificate,
@@ -56,7 +56,7 @@ def test_what_is_no_certificate_is_refused(der):
 
 
 def test_people_tell_a_certificate_by_its_bearer_issuer_date_and_number():
-    assert identity(LEAF) == (
+    assert describe_certificate(LEAF) == (
         f"www.example.org, issued by Portrait CA, valid until {NOW + 90 * DAY:%Y-%m-%d %H:%M:%S} UTC, "
         f"serial number {LEAF.serial_number:x}"
     )

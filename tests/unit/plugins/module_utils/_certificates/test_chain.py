@@ -18,7 +18,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
     check_chain,
     describe_chain,
-    is_authority,
+    is_ca,
     is_signed_by,
     names_of,
     parse_chain,
@@ -234,7 +234,7 @@ def test_a_stranger_with_the_name_of_the_issuer_is_refused():
 def test_a_server_cannot_sign_for_others():
     server = Authority("Mere server", above=ROOT)
     server.certificate = ROOT.leaf(["server.example"], server.key, subject=named("Mere server"))
-    assert not is_authority(server.certificate)
+    assert not is_ca(server.certificate)
     assert is_signed_by(server.leaf(NAMES, KEY), server.certificate)
     assert refusal_of(server.chain(NAMES, KEY)).startswith("Mere server did not sign the certificate before it")
 

@@ -25,14 +25,18 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
     public_bytes,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import CURVES, SIZES, SUBJECT
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import (
+    ECC_CURVES,
+    RSA_KEY_SIZES,
+    SUBJECT_FIELDS,
+)
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import key_pem, openssl, some_key
 
 NAMES = ["www.example.org", "*.example.org", "192.0.2.1", "2001:db8::1"]
 WANTED = {"type": "ECC", "size": 2048, "curve": "secp256r1"}
 KINDS = [
-    *({**WANTED, "type": "RSA", "size": size} for size in SIZES),
-    *({**WANTED, "curve": curve} for curve in CURVES),
+    *({**WANTED, "type": "RSA", "size": size} for size in RSA_KEY_SIZES),
+    *({**WANTED, "curve": curve} for curve in ECC_CURVES),
     {**WANTED, "type": "Ed25519"},
 ]
 
@@ -187,16 +191,16 @@ def test_every_field_of_a_subject_comes_through():
         "email_address": "ops@example.org",
         "common_name": "常青.example",
     }
-    assert list(subject) == list(SUBJECT)
+    assert list(subject) == list(SUBJECT_FIELDS)
     request = load_csr(make_csr(some_key(), ["www.example.org"], subject))
     assert [attribute.value for attribute in request.subject] == list(subject.values())
     assert request.subject == subject_name(["www.example.org"], subject)
 
 
 def test_fields_that_are_not_set_are_left_out():
-    subject = dict.fromkeys(SUBJECT)
+    subject = dict.fromkeys(SUBJECT_FIELDS)
     assert len(list(subject_name(["www.example.org"], subject))) == 1
-    assert subject == dict.fromkeys(SUBJECT)
+    assert subject == dict.fromkeys(SUBJECT_FIELDS)
 
 
 def test_a_subject_that_no_certificate_can_hold_is_refused():

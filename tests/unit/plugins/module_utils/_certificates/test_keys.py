@@ -27,14 +27,14 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
     write_key,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import CURVES, SIZES
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import ECC_CURVES, RSA_KEY_SIZES
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import endless_key, key_pem, new_key, openssl, some_key
 
 NAMES = ["www.example.org", "*.example.org", "192.0.2.1", "2001:db8::1"]
 WANTED = {"type": "ECC", "size": 2048, "curve": "secp256r1"}
 KINDS = [
-    *({**WANTED, "type": "RSA", "size": size} for size in SIZES),
-    *({**WANTED, "curve": curve} for curve in CURVES),
+    *({**WANTED, "type": "RSA", "size": size} for size in RSA_KEY_SIZES),
+    *({**WANTED, "curve": curve} for curve in ECC_CURVES),
     {**WANTED, "type": "Ed25519"},
 ]
 

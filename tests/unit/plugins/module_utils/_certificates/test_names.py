@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import (
     check_request_name,
-    is_address,
+    is_ip_address,
     probe_name,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
@@ -24,12 +24,12 @@ except ImportError:  # the oldest and the newest Debian are asked without it
 
 @pytest.mark.parametrize("name", ["192.0.2.1", "::1", "2001:db8::1"])
 def test_an_address_is_one(name):
-    assert is_address(name)
+    assert is_ip_address(name)
 
 
 @pytest.mark.parametrize("name", ["www.example.org", "*.example.org", "192.0.2", "", "192.0.2.0/24"])
 def test_other_names_are_no_addresses(name):
-    assert not is_address(name)
+    assert not is_ip_address(name)
 
 
 def test_a_wildcard_is_asked_for_by_a_name_that_it_covers():

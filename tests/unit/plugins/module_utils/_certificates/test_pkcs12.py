@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives import serialization
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates import pkcs12 as keystores
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.pkcs12 import (
-    difference,
+    inspect_keystore,
+    keystore_difference,
     make_keystore,
-    outside,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
@@ -41,7 +41,7 @@ def made(key=None, chain=None, password=PASSWORD, name="site", encryption=USUAL)
 
 
 def differs(der, key, chain, password=PASSWORD, name="site", encryption=USUAL):
-    return difference(der, key, chain, password, name, encryption)
+    return keystore_difference(der, key, chain, password, name, encryption)
 
 
 def openssl(folder, *arguments, password=PASSWORD):
@@ -91,7 +91,7 @@ def test_what_was_made_is_as_wanted_although_no_two_are_alike(encryption):
 
 @pytest.mark.parametrize("name", ["site", "Büro 例子"])
 def test_the_friendly_name_is_seen_without_the_password(name):
-    assert outside(made(name=name)).friendly_name == name
+    assert inspect_keystore(made(name=name)).friendly_name == name
 
 
 def test_each_difference_is_told():
@@ -142,7 +142,7 @@ def test_a_keystore_of_openssl_is_read_too(tmp_path):
     der = written_by_openssl(tmp_path, key, chain, *options)
     assert differs(der, key, chain, encryption="legacy") is None
     options = ("-keypbe", "AES-256-CBC", "-certpbe", "AES-256-CBC", "-macalg", "sha256", "-name", "site")
-    assert "AES-256-CBC" in outside(written_by_openssl(tmp_path, key, chain, *options)).algorithms
+    assert "AES-256-CBC" in inspect_keystore(written_by_openssl(tmp_path, key, chain, *options)).algorithms
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_keystore_that_protects_less_is_not_as_wanted(tmp_path, options, found
     key = some_key()
     chain = chain_for(key)
     der = written_by_openssl(tmp_path, key, chain, *options)
-    assert outside(der).algorithms == found
+    assert inspect_keystore(der).algorithms == found
     assert "and legacy encryption is wanted" in differs(der, key, chain, encryption="legacy")
 
 
@@ -166,7 +166,7 @@ def test_a_keystore_that_would_take_minutes_is_not_opened(tmp_path, monkeypatch)
     key = some_key()
     chain = chain_for(key)
     der = made(key, chain)
-    (rounds,) = {outside(der).iterations}
+    (rounds,) = {inspect_keystore(der).iterations}
     slow = der.replace(b"\x02\x02" + rounds.to_bytes(2, "big"), b"\x02\x02\x7f\xff")
-    monkeypatch.setattr(keystores, "MOST_ITERATIONS", 0x7FFE)
+    monkeypatch.setattr(keystores, "MAX_ITERATIONS", 0x7FFE)
     assert differs(slow, key, chain) == "it would take minutes to open"

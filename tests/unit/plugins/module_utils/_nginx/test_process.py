@@ -19,7 +19,7 @@ from ansible.module_utils import basic
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx import process as master
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import Master
-from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import children, is_stopped, program
+from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import child_pids, is_stopped, program_name
 
 REAL = shutil.which("nginx", path=os.pathsep.join([*master.FOLDERS, os.environ.get("PATH", "")]))
 needs_nginx = pytest.mark.skipif(REAL is None, reason="nginx is not installed here")
@@ -161,10 +161,10 @@ def test_a_master_is_found_without_its_pid_file(module, folder):
     subprocess.run([nginx.program, "-c", nginx.nginx.configuration], check=True)
     until(lambda: nginx.process() is not None)
     process = nginx.process()
-    until(lambda: children(process))
+    until(lambda: child_pids(process))
     pid = folder.path / "nginx.pid"
     try:
-        for content in (str(os.getpid()), str(children(process)[0]), "999999999", ""):
+        for content in (str(os.getpid()), str(child_pids(process)[0]), "999999999", ""):
             pid.write_text(content)
             assert nginx.process() == process
         pid.unlink()
@@ -208,7 +208,7 @@ def test_a_port_that_a_reload_cannot_have_is_told_with_who_has_it(module, folder
         until(lambda: nginx.refusal(end) is not None)
         assert nginx.refusal(end) == (
             f"bind() to 127.0.0.1:{port} failed (98: Address already in use), and port {port} is taken by "
-            f"{program(os.getpid())} (pid {os.getpid()})"
+            f"{program_name(os.getpid())} (pid {os.getpid()})"
         )
 
 
@@ -221,7 +221,7 @@ def test_nginx_is_not_started_beside_what_has_its_port(module, folder):
         with pytest.raises(TlsError) as caught:
             Master(module).check_startable(port)
     assert str(caught.value) == (
-        f"nginx does not run on this host, and port {port} is taken by {program(os.getpid())} (pid {os.getpid()}); "
+        f"nginx does not run on this host, and port {port} is taken by {program_name(os.getpid())} (pid {os.getpid()}); "
         "stop that, start nginx, with systemctl start nginx, and run this again"
     )
 
@@ -231,9 +231,9 @@ def test_nginx_is_not_started_beside_workers_that_have_lost_their_master(module,
     nginx = Master(module)
     subprocess.run([nginx.program, "-c", nginx.nginx.configuration], check=True)
     until(lambda: nginx.process() is not None)
-    until(lambda: children(nginx.process()))
+    until(lambda: child_pids(nginx.process()))
     process = nginx.process()
-    workers = children(process)
+    workers = child_pids(process)
     os.kill(process, signal.SIGKILL)
     until(lambda: nginx.process() is None)
     (folder.path / "nginx.pid").unlink()
@@ -291,11 +291,11 @@ def test_a_file_that_was_written_before_the_clock_was_set_back_is_loaded_by_what
     path, now = tmp_path / "current", time.time() - 86400
     path.write_bytes(b"")
     starts = {os.getpid(): now - 1, 11: now - 100, 12: now}
-    monkeypatch.setattr(master, "started", starts.get)
+    monkeypatch.setattr(master, "start_time", starts.get)
     monkeypatch.setattr(master, "_is_working", lambda pid: True)
     monkeypatch.setattr(master.time, "time", lambda: now)
     nginx = object.__new__(Master)
     monkeypatch.setattr(nginx, "process", lambda: 10, raising=False)
     for workers, is_newer in (([11], True), ([11, 12], True), ([12], False)):
-        monkeypatch.setattr(master, "children", lambda process, workers=workers: workers)
+        monkeypatch.setattr(master, "child_pids", lambda process, workers=workers: workers)
         assert nginx.is_newer(str(path)) is is_newer

@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import ADOPTED
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import ADOPTED_FILES
 from ansible_collections.evergreen.tls.plugins.module_utils._store import store as store_module
 from ansible_collections.evergreen.tls.plugins.module_utils._store.adopt import find_pair, take_in, to_adopt
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
@@ -332,4 +332,4 @@ def test_what_somebody_puts_there_later_is_not_lost_but_named(store, hand, optio
 
 
 def test_the_options_lead_to_files_that_a_version_has():
-    assert ADOPTED == {"key": "privkey.pem", "certificate": "fullchain.pem", "chain": "chain.pem"}
+    assert ADOPTED_FILES == {"key": "privkey.pem", "certificate": "fullchain.pem", "chain": "chain.pem"}

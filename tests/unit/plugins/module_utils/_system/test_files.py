@@ -20,13 +20,13 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
     create_file,
     locked,
     make_folder,
-    put_file,
     read_file,
     remove_folder,
+    remove_temporary_files,
     replace_file,
     replace_link,
-    sweep_beside,
     sync_folder,
+    write_file,
 )
 
 HOLDER = """
@@ -157,7 +157,7 @@ def test_what_killed_runs_left_beside_a_file_is_swept_and_nothing_else(tmp_path)
     kept = {"rules", ".rules.old", ".rules.0123456", ".other.01234567"}
     for name in {*kept, ".rules.01234567", ".rules.89abcdef"}:
         (tmp_path / name).touch()
-    sweep_beside(str(tmp_path / "rules"))
+    remove_temporary_files(str(tmp_path / "rules"))
     assert set(os.listdir(tmp_path)) == kept
 
 
@@ -245,7 +245,7 @@ def test_a_file_in_the_place_of_a_folder_is_told_of_by_what_comes_next(tmp_path)
     assert (tmp_path / "file").read_bytes() == b"kept"
 
 
-@pytest.mark.parametrize("function", [replace_file, put_file])
+@pytest.mark.parametrize("function", [replace_file, write_file])
 def test_files_that_are_put_replace_each_other(tmp_path, function):
     for content in (b"old", b"new"):
         function(str(tmp_path / "file"), content, 0o600)

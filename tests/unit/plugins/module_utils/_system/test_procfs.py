@@ -14,17 +14,17 @@ import subprocess
 import time
 
 from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import (
-    children,
-    image,
+    child_pids,
+    command_line,
+    executable_path,
+    foreign_holder,
     is_stopped,
-    listeners,
-    owners,
-    parent,
-    program,
-    running,
-    started,
-    stranger,
-    title,
+    listening_sockets,
+    parent_pid,
+    program_name,
+    program_pids,
+    socket_holders,
+    start_time,
 )
 
 
@@ -32,15 +32,15 @@ def test_a_child_is_found_with_its_start_its_program_and_its_title():
     before = time.time()
     child = subprocess.Popen(["sleep", "30"])
     try:
-        while not title(child.pid):  # the kernel sets it some time after the program has begun
+        while not command_line(child.pid):  # the kernel sets it some time after the program has begun
             time.sleep(0.001)
-        assert child.pid in children(os.getpid())
-        assert program(child.pid) == "sleep"
-        assert title(child.pid) == "sleep 30"
-        assert child.pid in running("sleep") and child.pid not in running("nginx")
-        assert parent(child.pid) == os.getpid()
-        assert image(child.pid) == os.path.realpath(shutil.which("sleep"))
-        assert before - 0.05 <= started(child.pid) <= time.time() + 0.05
+        assert child.pid in child_pids(os.getpid())
+        assert program_name(child.pid) == "sleep"
+        assert command_line(child.pid) == "sleep 30"
+        assert child.pid in program_pids("sleep") and child.pid not in program_pids("nginx")
+        assert parent_pid(child.pid) == os.getpid()
+        assert executable_path(child.pid) == os.path.realpath(shutil.which("sleep"))
+        assert before - 0.05 <= start_time(child.pid) <= time.time() + 0.05
     finally:
         child.kill()
         child.wait()
@@ -49,13 +49,13 @@ def test_a_child_is_found_with_its_start_its_program_and_its_title():
 def test_a_process_that_is_gone_is_nothing():
     child = subprocess.Popen(["true"])
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert program(child.pid) == ""
+    assert program_name(child.pid) == ""
     child.wait()
-    assert started(child.pid) is None
-    assert program(child.pid) == ""
-    assert children(child.pid) == []
-    assert parent(child.pid) is None
-    assert image(child.pid) == ""
+    assert start_time(child.pid) is None
+    assert program_name(child.pid) == ""
+    assert child_pids(child.pid) == []
+    assert parent_pid(child.pid) is None
+    assert executable_path(child.pid) == ""
     assert not is_stopped(child.pid)
 
 
@@ -77,7 +77,7 @@ def test_a_program_that_was_replaced_while_it_ran_is_told_by_its_old_path(tmp_pa
     child = subprocess.Popen([str(copy), "30"])
     try:
         copy.unlink()
-        assert image(child.pid) == str(copy)
+        assert executable_path(child.pid) == str(copy)
     finally:
         child.kill()
         child.wait()
@@ -91,9 +91,9 @@ def test_a_listening_socket_is_found_with_its_owner():
             listening.bind((address, 0))
             listening.listen()
             port = listening.getsockname()[1]
-            (found,) = [listener for listener in listeners() if listener.port == port]
+            (found,) = [listener for listener in listening_sockets() if listener.port == port]
             assert found.address == address
-            assert owners(found.inode) == [os.getpid()]
-            assert stranger(found, program(os.getpid())) is None
-            assert stranger(found, "nginx") == f"{program(os.getpid())} (pid {os.getpid()})"
-            assert stranger(found._replace(inode="0"), "nginx") == "a program that cannot be seen from here"
+            assert socket_holders(found.inode) == [os.getpid()]
+            assert foreign_holder(found, program_name(os.getpid())) is None
+            assert foreign_holder(found, "nginx") == f"{program_name(os.getpid())} (pid {os.getpid()})"
+            assert foreign_holder(found._replace(inode="0"), "nginx") == "a program that cannot be seen from here"

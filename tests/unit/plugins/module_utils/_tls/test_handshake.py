@@ -187,7 +187,7 @@ def test_a_port_on_which_nothing_listens_is_told_apart():
 @pytest.mark.parametrize("answer", [keep_silent, drip])
 def test_a_handshake_that_does_not_come_to_an_end_is_not_waited_for(start, monkeypatch, answer):
     """Whatever comes, and however slowly: the time is one for the whole of it."""
-    monkeypatch.setattr(handshakes, "PATIENCE", 0.6)
+    monkeypatch.setattr(handshakes, "HANDSHAKE_TIMEOUT_S", 0.6)
     assert refusal(start(answer).port) == (
         "what listens there has not finished a handshake within 1 seconds; see which program it is, and its load",
         "nothing",
@@ -195,7 +195,7 @@ def test_a_handshake_that_does_not_come_to_an_end_is_not_waited_for(start, monke
 
 
 def test_a_port_that_neither_accepts_nor_refuses_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(handshakes, "PATIENCE", 0.6)
+    monkeypatch.setattr(handshakes, "HANDSHAKE_TIMEOUT_S", 0.6)
     with full_port() as port:
         assert refusal(port) == (
             "no answer within 1 seconds; open the port on every firewall on the way",
@@ -209,7 +209,7 @@ def test_a_name_is_looked_at_where_it_first_answers(start, monkeypatch):
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in ("127.0.0.2", "127.0.0.1")]
     monkeypatch.setattr(socket, "getaddrinfo", answering(socket.getaddrinfo, "two.example", lambda: found))
     assert handshake("two.example", port, "www.example.org")[0][0] == CHAIN[0]
-    monkeypatch.setattr(handshakes, "PATIENCE", 4.0)
+    monkeypatch.setattr(handshakes, "HANDSHAKE_TIMEOUT_S", 4.0)
     with full_port() as dead:
         monkeypatch.setattr(socket, "create_connection", diverting(socket.create_connection, "127.0.0.2", dead))
         assert handshake("two.example", port, "www.example.org")[0][0] == CHAIN[0]
@@ -218,7 +218,7 @@ def test_a_name_is_looked_at_where_it_first_answers(start, monkeypatch):
 def test_name_servers_that_keep_silent_are_not_waited_for(monkeypatch):
     """They cannot be told to hurry, so this one waits for the end of the test."""
     over = threading.Event()
-    monkeypatch.setattr(handshakes, "PATIENCE", 0.6)
+    monkeypatch.setattr(handshakes, "HANDSHAKE_TIMEOUT_S", 0.6)
     monkeypatch.setattr(socket, "getaddrinfo", answering(socket.getaddrinfo, "slow.example", over.wait))
     try:
         assert refusal(443, address="slow.example") == (

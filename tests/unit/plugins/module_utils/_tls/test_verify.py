@@ -13,12 +13,12 @@ import time
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
+    describe_certificate,
     fingerprint,
-    identity,
     to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import prove, prove_all
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import verify_endpoint, verify_request
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 
 NAMES = ["www.example.org", "*.shop.example"]
@@ -30,7 +30,7 @@ ROOTS = ROOT.pem.decode()
 
 def test_a_proof_tells_what_is_seen_and_where(start):
     server = start().present(CHAIN)
-    assert prove("127.0.0.1", server.port, "*.shop.example", ROOTS, None, 0) == {
+    assert verify_endpoint("127.0.0.1", server.port, "*.shop.example", ROOTS, None, 0) == {
         "name": "evergreen-probe.shop.example",
         "address": "127.0.0.1",
         "port": server.port,
@@ -41,15 +41,15 @@ def test_a_proof_tells_what_is_seen_and_where(start):
 
 def test_what_is_proved_is_the_very_certificate(start):
     server = start().present(CHAIN)
-    seen = prove("127.0.0.1", server.port, "www.example.org", ROOTS, fingerprint(CHAIN[0]), 0)
+    seen = verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, fingerprint(CHAIN[0]), 0)
     assert seen["chain"] == to_pem(CHAIN).decode()
-    prove("127.0.0.1", server.port, "www.example.org", ROOTS, None, 0)
+    verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, None, 0)
     another = ROOT.chain(NAMES, KEY)
     with pytest.raises(TlsError) as caught:
-        prove("127.0.0.1", server.port, "www.example.org", ROOTS, fingerprint(another[0]), 0)
+        verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, fingerprint(another[0]), 0)
     assert str(caught.value) == (
         f"www.example.org at 127.0.0.1 port {server.port}: the certificate presented is not the installed one: "
-        f"{identity(CHAIN[0])}; see which server answers there"
+        f"{describe_certificate(CHAIN[0])}; see which server answers there"
     )
     assert caught.value.details == {"seen": "another"}
 
@@ -59,7 +59,7 @@ def test_a_proof_waits_for_workers_that_are_going_away(start):
     timer = threading.Timer(0.5, server.present, [another])
     timer.start()
     begin = time.monotonic()
-    seen = prove("127.0.0.1", server.port, "www.example.org", ROOTS, fingerprint(another[0]), 10)
+    seen = verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, fingerprint(another[0]), 10)
     timer.join()
     assert seen["chain"] == to_pem(another).decode()
     assert 0.4 < time.monotonic() - begin < 5
@@ -70,14 +70,14 @@ def test_a_proof_gives_up_with_the_last_reason(start):
     server = start().present(Authority("Unknown root").chain(NAMES, KEY))
     begin = time.monotonic()
     with pytest.raises(TlsError, match="clients cannot trust the certificate"):
-        prove("127.0.0.1", server.port, "www.example.org", ROOTS, None, 0.5)
+        verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, None, 0.5)
     assert 0.5 <= time.monotonic() - begin < 3
     assert server.connections > 1
 
 
 def all_of(server, check_mode=False, domains=tuple(NAMES), **arguments):
     arguments = {"timeout": 0.3, "roots": ROOTS, "fingerprint": None, **arguments}
-    return prove_all({"domains": domains}, [("127.0.0.1", server.port)], arguments, "controller", check_mode)
+    return verify_request({"domains": domains}, [("127.0.0.1", server.port)], arguments, "controller", check_mode)
 
 
 def test_all_domains_of_a_request_are_proved(start):
@@ -93,14 +93,14 @@ def test_all_places_of_a_host_are_looked_at(start):
     places = [("127.0.0.1", good.port), ("127.0.0.1", bad.port)]
     arguments = {"timeout": 0, "roots": ROOTS, "fingerprint": fingerprint(CHAIN[0])}
     with pytest.raises(TlsError) as caught:
-        prove_all({"domains": NAMES}, places, arguments, "controller", False)
+        verify_request({"domains": NAMES}, places, arguments, "controller", False)
     assert [seen["port"] for seen in caught.value.details["handshakes"]] == [good.port] * 2
     assert [
         f"port {bad.port}: the certificate presented is not the installed one" in problem
         for problem in caught.value.details["problems"]
     ] == [True] * 2
     arguments["fingerprint"] = None
-    result = prove_all({"domains": NAMES}, places, arguments, "controller", False)
+    result = verify_request({"domains": NAMES}, places, arguments, "controller", False)
     assert result["msg"] == "www.example.org, evergreen-probe.shop.example proved from the controller"
     assert len(result["handshakes"]) == 4
 
@@ -123,7 +123,7 @@ def test_where_nothing_answers_is_told_from_where_something_else_does(start):
         silent.bind(("127.0.0.1", 0))
         arguments = {"timeout": 0, "roots": ROOTS, "fingerprint": None}
         places = [silent.getsockname()]
-        assert prove_all({"domains": NAMES}, places, arguments, "controller", True)["answered"] is False
+        assert verify_request({"domains": NAMES}, places, arguments, "controller", True)["answered"] is False
     server = start().present(ROOT.chain(NAMES, KEY))
     assert all_of(server, check_mode=True, fingerprint=fingerprint(CHAIN[0]))["answered"] is True
 

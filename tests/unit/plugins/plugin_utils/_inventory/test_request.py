@@ -12,7 +12,7 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST, SUBJECT, key_mode
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, SUBJECT_FIELDS, key_mode
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import (
     FILES,
     check_distinct_requests,
@@ -25,7 +25,7 @@ LEAST = {"name": "web", "domains": ["www.example.org"]}
 
 def parsed(request):
     """Return a request as a module gets it from Ansible, and the messages of Ansible."""
-    result = ArgumentSpecValidator({"request": REQUEST}).validate({"request": request})
+    result = ArgumentSpecValidator({"request": REQUEST_SPEC}).validate({"request": request})
     return result.validated_parameters["request"], result.error_messages
 
 
@@ -37,7 +37,7 @@ def completed(**changes):
 
 def test_a_request_needs_a_name_and_domains_alone():
     assert completed() == {
-        **dict.fromkeys(SUBJECT),
+        **dict.fromkeys(SUBJECT_FIELDS),
         "name": "web",
         "domains": ["www.example.org"],
         "issuer": "local",
@@ -168,7 +168,7 @@ def test_ansible_refuses_what_the_options_do_not_allow(request_, message):
                 {field: value},
                 f"{field} is {value!r}, and a subject field holds printable text; correct it or leave it out",
             )
-            for field in SUBJECT
+            for field in SUBJECT_FIELDS
             for value in ("", " ", "a\nb", "a\0", "\x1b[2J", "a\x7f", "a\ud800")
         ),
         *(

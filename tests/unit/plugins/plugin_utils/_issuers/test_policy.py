@@ -17,7 +17,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr im
     make_csr,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
     check_request_for_issuer,
@@ -48,7 +48,7 @@ ISSUERS = {
 def completed(issuer="bought", domains="www.example.org", **words):
     """Return a request as every action completes it."""
     request = with_defaults({"name": "www", "domains": domains, "issuer": issuer, **words}, ISSUERS)
-    checked = ArgumentSpecValidator({"request": REQUEST}).validate({"request": request})
+    checked = ArgumentSpecValidator({"request": REQUEST_SPEC}).validate({"request": request})
     assert checked.error_messages == []
     return complete_request(checked.validated_parameters["request"])
 
@@ -70,7 +70,9 @@ def demanded(**words):
 )
 def test_an_issuer_says_what_a_request_does_not(words, kind):
     request = with_defaults({"name": "www", "domains": ["a.example"], "issuer": "bought", **words}, ISSUERS)
-    checked = ArgumentSpecValidator({"request": REQUEST}).validate({"request": request}).validated_parameters["request"]
+    checked = (
+        ArgumentSpecValidator({"request": REQUEST_SPEC}).validate({"request": request}).validated_parameters["request"]
+    )
     assert (checked["type"], checked["size"], checked["renew_before"]) == kind
 
 

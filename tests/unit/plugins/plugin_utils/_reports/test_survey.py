@@ -99,7 +99,7 @@ def fleet(tmp_path):
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch):
-    monkeypatch.setattr(handshakes, "PATIENCE", 3.0)
+    monkeypatch.setattr(handshakes, "HANDSHAKE_TIMEOUT_S", 3.0)
 
 
 def test_an_endpoint_that_serves_what_it_should_is_fine(start, fleet):
@@ -272,7 +272,7 @@ def test_bad_endpoints_are_one_finding_each_and_hide_no_other(start, fleet):
 
 def test_dead_endpoints_cost_their_timeout_once_and_not_in_series(start, fleet, monkeypatch):
     """All are connected before the first is answered, and a good one has been seen meanwhile."""
-    monkeypatch.setattr(handshakes, "PATIENCE", 60.0)
+    monkeypatch.setattr(handshakes, "HANDSHAKE_TIMEOUT_S", 60.0)
     server = start(answer_together(40))
     for number in range(40):
         fleet.add(f"web{number}", server.port)
@@ -286,7 +286,7 @@ def test_dead_endpoints_cost_their_timeout_once_and_not_in_series(start, fleet, 
 
 
 def test_only_so_many_handshakes_are_made_at_once(start, fleet, monkeypatch):
-    monkeypatch.setattr(handshakes, "PATIENCE", 60.0)
+    monkeypatch.setattr(handshakes, "HANDSHAKE_TIMEOUT_S", 60.0)
     server = start(answer_together(2))
     for number in range(4):
         fleet.add(f"web{number}", server.port)

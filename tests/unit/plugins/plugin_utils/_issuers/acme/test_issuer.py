@@ -32,7 +32,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_issued_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import client as acme_network
@@ -244,7 +244,9 @@ def test_a_request_gets_another_certificate_once_the_first_is_kept(acme, pebble)
 def test_a_request_whose_answer_is_kept_is_not_ordered_again(acme, pebble):
     key, before = new_key(), issued_by(pebble)
     wanted, settings = csr(key=key), {"name": "www", "domains": list(NAMES), "issuer": "pebble"}
-    complete = complete_request({**ArgumentSpecValidator(REQUEST["options"]).validate(settings).validated_parameters})
+    complete = complete_request(
+        {**ArgumentSpecValidator(REQUEST_SPEC["options"]).validate(settings).validated_parameters}
+    )
     first = issue_once(acme(), complete, wanted, "web1")
     second = issue_once(acme(), complete, wanted, "web1")
     assert first.is_new and not second.is_new and first.chain == second.chain
