@@ -99,9 +99,9 @@ def decide(module):
 
 
 def test_a_module_exits_with_what_was_decided_or_fails_with_the_sentence_for_why_not():
-    assert Module(name="www").answer() == {"failed": False, "changed": False, "msg": "www 3 True"}
-    assert Module(name="bad").answer() == {"failed": True, "msg": "it is bad; correct it", "seen": "nothing"}
-    said = Module(name="full").answer()
+    assert Module(name="www").run_module() == {"failed": False, "changed": False, "msg": "www 3 True"}
+    assert Module(name="bad").run_module() == {"failed": True, "msg": "it is bad; correct it", "seen": "nothing"}
+    said = Module(name="full").run_module()
     assert said["failed"] and "/etc/evergreen" in said["msg"] and "; " in said["msg"]
 
 
