@@ -2,43 +2,52 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What hosts answer has the form that it has to have, or a sentence says that it has not."""
+"""The results of modules have the form of their specs, or a sentence says that they have not."""
 
 from __future__ import annotations
 
+import pathlib
+
 import pytest
+import yaml
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import validated_result
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import (
+    COMMON,
+    RESULT_SPECS,
+    validated_result,
+)
+
+PLUGINS = pathlib.Path(__file__).parents[5] / "plugins"
 
 
-def test_an_answer_that_makes_sense_is_taken_as_it_is():
-    answer = {
+def test_a_result_that_has_the_form_of_its_spec_is_returned_as_it_is():
+    result = {
         "changed": True,
         "due": True,
         "reason": "certificate_force is set",
         "csr": "-----BEGIN",
         "invocation": {"a": 1},
     }
-    assert validated_result("certificate_request", answer) == answer
+    assert validated_result("certificate_request", result) == result
 
 
-def test_what_is_none_was_not_said():
+def test_a_key_with_none_is_left_out():
     assert validated_result("certificate_request", {"changed": True, "csr": None}) == {"changed": True}
 
 
-def test_words_that_tell_ansible_what_became_of_a_task_are_left_out():
+def test_keys_that_tell_ansible_what_became_of_a_task_are_left_out():
     assert validated_result("nginx_sites", {"changed": True, "skipped": True, "unreachable": True}) == {"changed": True}
 
 
-def test_a_sentence_keeps_its_lines_and_cannot_play_with_the_terminal():
-    answer = {"failed": True, "msg": "one\x1b[2J\ntwo\r\x07"}
-    assert validated_result("certificate_install", answer) == {"failed": True, "msg": "one?[2J\ntwo??"}
+def test_a_sentence_keeps_its_lines_and_loses_its_control_characters():
+    result = {"failed": True, "msg": "one\x1b[2J\ntwo\r\x07"}
+    assert validated_result("certificate_install", result) == {"failed": True, "msg": "one?[2J\ntwo??"}
     assert validated_result("nginx_reload", {"reason": "\x9b"}) == {"reason": "?"}
 
 
 @pytest.mark.parametrize(
-    ("module", "answer", "sentence"),
+    ("module", "result", "sentence"),
     [
         (
             "certificate_request",
@@ -51,7 +60,58 @@ def test_a_sentence_keeps_its_lines_and_cannot_play_with_the_terminal():
         ("firewall_commands", {"failed": True}, "firewall_commands failed, and the host does not say why; look"),
     ],
 )
-def test_an_answer_of_another_form_is_refused(module, answer, sentence):
+def test_a_result_of_another_form_is_refused(module, result, sentence):
     with pytest.raises(TlsError) as caught:
-        validated_result(module, answer)
+        validated_result(module, result)
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["waiting", "ansible_facts", "stdout", "\x1b[2J", 7, "k" * 100_000])
+@pytest.mark.parametrize("failed", [True, False])
+def test_a_key_that_no_spec_lists_is_refused_by_its_name(key, failed):
+    with pytest.raises(TlsError) as caught:
+        validated_result("certificate_install", {"failed": failed, "msg": "v0001 is in use", key: "ha"})
+    shown = str(key)[:60].replace("\x1b", "?")
+    assert str(caught.value) == (
+        f"certificate_install returns {shown} on the host, which is no key of its result; look at what it is doing"
+    )
+
+
+def test_what_ansible_itself_adds_to_a_result_is_passed_on():
+    added = {"invocation": {}, "exception": "Traceback", "deprecations": [], "rc": 1, "warnings": ["beware"]}
+    result = {"failed": True, "msg": "no disk", **added}
+    assert validated_result("nginx_sites", result) == result
+
+
+def test_any_module_may_miss_the_cryptography_library():
+    result = {"failed": True, "msg": "it is missing", "missing": "python3-cryptography"}
+    for module in RESULT_SPECS:
+        assert validated_result(module, result) == result
+
+
+# What only the actions of the collection read, and leave out of their results.
+INTERNAL = {
+    "certificate_info": {"now"},
+    "certificate_install": {"now"},
+    "certificate_request": {"now"},
+}
+# The documentation of these keys describes what the action makes of them: certificates that are parsed.
+DESCRIBED_BY_ACTION = {("certificate_info", "certificates"), ("handshake_verify", "handshakes")}
+
+
+@pytest.mark.parametrize("module", RESULT_SPECS)
+def test_the_documentation_of_a_module_lists_the_keys_of_its_result(module):
+    documentation = yaml.safe_load((PLUGINS / "modules" / f"{module}.yml").read_text(encoding="utf-8"))
+    documented = documentation.get("RETURN") or {}
+    spec = RESULT_SPECS[module]
+    assert set(documented) - set(COMMON) == set(spec) - set(COMMON) - INTERNAL.get(module, set())
+    for key, kind in {**COMMON, **spec}.items():
+        if key in documented:
+            described = documented[key]
+            assert (key, described["type"], described.get("elements")) == (key, kind["type"], kind.get("elements"))
+            if "options" in kind and (module, key) not in DESCRIBED_BY_ACTION:
+                assert set(described.get("contains", kind["options"])) == set(kind["options"])
+
+
+def test_each_module_that_runs_on_hosts_has_a_spec():
+    assert set(RESULT_SPECS) == {path.stem for path in (PLUGINS / "modules").glob("*.yml")}
