@@ -1,0 +1,345 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Actions that take each request of a host through other actions, in batches, and merge the results."""
+
+from __future__ import annotations
+
+import importlib
+import pathlib
+import re
+import types
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+from ansible.playbook.task import Task
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.modules import host_batch
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import batching, per_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
+    PerRequestAction,
+    diffs_and_warnings,
+)
+
+PLUGINS = pathlib.Path(__file__).parents[5] / "plugins"
+
+
+def run_requests(work, *names):
+    """Return the merged result for requests of these names."""
+    action = PerRequestAction(Task(), None, None, None, None)
+    return action.run_requests([{"name": name} for name in names], work)
+
+
+def returning(results):
+    """Return what returns one of the results for each request."""
+
+    async def work(request):
+        return results[request["name"]]
+
+    return work
+
+
+def test_the_certificates_of_a_host_are_told_of_together():
+    results = {"www": {"changed": True, "msg": "renewed", "diff": [{"after": "new"}]}, "mail": {"msg": "not due"}}
+    assert run_requests(returning(results), "www", "mail") == {
+        "changed": True,
+        "failed": False,
+        "msg": "www: renewed · mail: not due",
+        "certificates": [
+            {"name": "www", "changed": True, "failed": False, "msg": "renewed"},
+            {"name": "mail", "changed": False, "failed": False, "msg": "not due"},
+        ],
+        "diff": [{"after": "new"}],
+    }
+
+
+def test_a_certificate_that_fails_keeps_none_of_the_others_back_and_is_told_of_alone():
+    results = {"www": {"failed": True, "msg": "correct it"}, "mail": {"changed": True, "msg": "renewed"}}
+    result = run_requests(returning(results), "www", "mail")
+    assert result["failed"] and result["changed"]
+    assert result["msg"] == "www: correct it"
+    assert [certificate["failed"] for certificate in result["certificates"]] == [True, False]
+
+
+def test_a_host_that_cannot_be_reached_is_tried_once_for_all_its_certificates():
+    tried = []
+
+    async def work(request):
+        tried.append(request["name"])
+        raise AnsibleConnectionFailure(
+            "Failed to connect to the host via ssh: ssh: connect to host web1: No route to host.\n"
+        )
+
+    result = run_requests(work, "www", "mail")
+    sentence = (
+        "the host cannot be reached: ssh: connect to host web1: No route to host; "
+        "see that it runs, and that ansible_host is right, and run this again"
+    )
+    assert tried == ["www"]
+    assert result["failed"] and not result["changed"]
+    assert result["msg"] == f"www: {sentence} · mail: {sentence}"
+
+
+def test_diffs_and_warnings_of_all_steps_are_passed_on():
+    steps = [{"diff": {"after": "a"}}, {"changed": True}, {"diff": {"after": "b"}, "warnings": ["beware"]}]
+    assert diffs_and_warnings(steps) == {"diff": [{"after": "a"}, {"after": "b"}], "warnings": ["beware"]}
+
+
+class Walking(PerRequestAction):
+    """Requests whose modules on the host are played by *answer*, which gets the name and the arguments of each that is run."""
+
+    def __init__(self, answer):
+        super().__init__(Task(), None, None, None, None, None)
+        self.trips, self.answer = [], answer
+
+    def _execute_module(self, module_name, module_args, task_vars):
+        module = module_name.removeprefix("evergreen.tls.")
+        self.trips.append((module, module_args))
+        return self.answer(module, module_args)
+
+    def walked(self, *requests, at_once=1):
+        async def work(request):
+            try:
+                result = await self.run_module("certificate_install", {"request": request}, {})
+            except TlsError as error:
+                return {"failed": True, "msg": str(error)}
+            return {"failed": bool(result.get("failed")), "msg": result.get("msg", "")}
+
+        found = self.run_requests(list(requests), work, at_once)["certificates"]
+        return {certificate["name"]: certificate for certificate in found}
+
+
+def installed(asked):
+    return {"changed": False, "msg": f"{asked['request']['name']} is in use"}
+
+
+def honest(module, asked):
+    """Answer as modules do."""
+    if module == "host_batch":
+        return {"changed": False, "results": [installed(errand["arguments"]) for errand in asked["calls"]]}
+    return installed(asked)
+
+
+REQUESTS = [{"name": name} for name in ("www", "mail", "shop")]
+
+
+def test_requests_in_company_go_to_the_host_in_one_trip():
+    action = Walking(honest)
+    certificates = action.walked(*REQUESTS)
+    assert [certificate["msg"] for certificate in certificates.values()] == [
+        "www is in use",
+        "mail is in use",
+        "shop is in use",
+    ]
+    ((module, asked),) = action.trips
+    assert module == "host_batch" and {errand["module"] for errand in asked["calls"]} == {"certificate_install"}
+    assert sorted(errand["arguments"]["request"]["name"] for errand in asked["calls"]) == ["mail", "shop", "www"]
+
+
+def test_one_request_goes_as_it_ever_went():
+    action = Walking(honest)
+    action.walked(REQUESTS[0])
+    assert action.trips == [("certificate_install", {"request": {"name": "www"}})]
+
+
+def test_many_requests_go_in_several_trips():
+    action = Walking(honest)
+    certificates = action.walked(*({"name": f"site{number}"} for number in range(120)))
+    assert len(certificates) == 120 and not any(one["failed"] for one in certificates.values())
+    assert [len(asked["calls"]) for _module, asked in action.trips] == [50, 50, 20]
+
+
+def test_what_has_a_password_travels_alone_as_hosts_log_the_others():
+    action = Walking(honest)
+    action.walked({"name": "www", "challenge_password": "secret"}, {"name": "mail", "challenge_password": "word"})
+    assert sorted(asked["request"]["name"] for _module, asked in action.trips) == ["mail", "www"]
+    assert {module for module, _asked in action.trips} == {"certificate_install"}
+
+
+def done_beside(action, *works):
+    """Return what an action does on a host in one trip, where *works* go there beside a request; a work is a module and whether it is last."""
+
+    async def work(module, is_last):
+        result = await action.run_action(module, {}, {}, is_last)
+        assert result["msg"] == module
+
+    class Part(TlsAction):
+        async def work(self, task_vars):
+            self._execute_module = action._execute_module
+            return await self.run_module(self._task.action, {}, {})
+
+    def part(_name, task, **_more):
+        return Part(task, None, None, None, None, None)
+
+    action._shared_loader_obj = types.SimpleNamespace(action_loader=types.SimpleNamespace(get=part))
+    action._play_context = action._loader = action._templar = None
+
+    async def install(request):
+        return await action.run_module("certificate_install", {"request": request}, {})
+
+    action.run_requests(REQUESTS[:1], install, 1, [work(module, is_last) for module, is_last in works])
+    return [[errand["module"] for errand in asked["calls"]] for _module, asked in action.trips]
+
+
+def named(module, asked):
+    """Answer with the names of modules."""
+    results = [{"changed": False, "msg": call["module"]} for call in asked["calls"]]
+    for call, result in zip(asked["calls"], results):
+        result.update({"host_state": []} if call["module"] == "firewall_commands" else {})
+    return {"changed": False, "results": results}
+
+
+def test_modules_of_several_kinds_go_in_one_trip_each_after_what_it_needs():
+    works = [("nginx_reload", False), ("nginx_sites", False), ("firewall_commands", False)]
+    assert done_beside(Walking(named), *works) == [
+        ["firewall_commands", "nginx_sites", "certificate_install", "nginx_reload"]
+    ]
+
+
+def test_an_action_loads_the_steps_it_takes_before_ansible_forks_for_each_host():
+    loaded = set()
+    for path in PLUGINS.glob("action/*.py"):
+        taken = set(re.findall(r'\.(?:run_)?step\(\s*"(\w+)"', path.read_text(encoding="utf-8")))
+        module = importlib.import_module(f"ansible_collections.evergreen.tls.plugins.action.{path.stem}")
+        assert taken <= set(getattr(module.ActionModule, "STEPS", ()))
+        loaded |= taken
+    assert loaded  # else there was nothing to look at
+
+
+def test_what_is_the_last_on_a_host_is_done_after_all_else():
+    works = [("nginx_sites", True), ("nginx_reload", False), ("nginx_sites", False)]
+    assert done_beside(Walking(named), *works) == [
+        ["nginx_sites", "certificate_install", "nginx_reload", "nginx_sites"]
+    ]
+
+
+def test_a_module_that_no_trip_can_do_goes_alone():
+    def answer(module, asked):
+        return named(module, asked) if module == "host_batch" else {"changed": False, "msg": module}
+
+    action = Walking(answer)
+
+    async def export(_request):
+        result = await action.run_module("certificate_export", {"request": {}}, {})
+        return {"msg": result["msg"]}
+
+    action.run_requests(REQUESTS[:2], export, at_once=1)
+    assert [module for module, _asked in action.trips] == ["certificate_export"] * 2
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param(None, id="none"),
+        pytest.param([], id="too few"),
+        pytest.param([{"msg": "ha"}] * 7, id="too many"),
+        pytest.param("ha", id="no list"),
+        pytest.param(["ha", "ha", "ha"], id="no dictionaries"),
+    ],
+)
+def test_a_host_that_does_not_answer_all_calls_fails_all_of_them(answers):
+    action = Walking(lambda module, asked: {"results": answers} if module == "host_batch" else installed(asked))
+    certificates = action.walked(*REQUESTS)
+    assert [certificate["failed"] for certificate in certificates.values()] == [True, True, True]
+    for certificate in certificates.values():
+        assert certificate["msg"].startswith("the host does not answer host_batch as it should: ")
+        assert certificate["msg"].endswith("; look at what it is doing")
+    assert len(action.trips) == 1
+
+
+def test_a_batch_that_fails_fails_all_its_calls():
+    action = Walking(lambda module, asked: {"failed": True, "msg": "this Python is too old"})
+    certificates = action.walked(*REQUESTS)
+    assert [(one["failed"], one["msg"]) for one in certificates.values()] == [(True, "this Python is too old")] * 3
+    assert len(action.trips) == 1
+
+
+def test_a_module_that_dies_in_company_is_run_for_each_alone_and_harms_one_only():
+    def answer(module, asked):
+        if module == "host_batch" or asked["request"]["name"] == "mail":
+            return {"module_stdout": "", "module_stderr": "Killed", "rc": 137, "failed": True}
+        return installed(asked)
+
+    certificates = Walking(answer).walked(*REQUESTS)
+    assert [certificate["failed"] for certificate in certificates.values()] == [False, True, False]
+    assert "ended without an answer" in certificates["mail"]["msg"]
+
+
+def test_a_host_that_makes_up_an_answer_for_one_is_not_believed_for_that_one():
+    def answer(_module, _asked):
+        return {
+            "results": [
+                {"msg": "www is in use"},
+                {"version": {"no": "text"}, "changed": "ha"},
+                {"msg": "shop is in use"},
+            ]
+        }
+
+    action = Walking(answer)
+
+    found = action.walked(*REQUESTS).values()
+    assert [one["failed"] for one in found].count(True) == 1
+    assert "the host does not answer certificate_install as it should" in next(
+        one["msg"] for one in found if one["failed"]
+    )
+
+
+def test_a_host_that_is_lost_in_company_is_tried_once_only():
+    def answer(_module, _asked):
+        raise AnsibleConnectionFailure("Failed to connect to the host via ssh: Connection refused")
+
+    action = Walking(answer)
+    certificates = action.walked(*REQUESTS)
+    assert len(action.trips) == 1
+    assert all("the host cannot be reached: Connection refused" in one["msg"] for one in certificates.values())
+
+
+def test_what_several_want_of_the_host_beside_is_done_once():
+    done = []
+
+    class Other:
+        def run(self, task_vars):
+            done.append("installed")
+            return {"changed": True}
+
+    action = Walking(honest)
+    action._shared_loader_obj = types.SimpleNamespace(
+        action_loader=types.SimpleNamespace(get=lambda _name, **_more: Other())
+    )
+    action._play_context = action._loader = action._templar = None
+
+    async def work(_request):
+        result = await action.run_action("ansible.builtin.package", {"name": "python3-cryptography"}, {})
+        return {"msg": "", **result}
+
+    result = action.run_requests(REQUESTS, work, 1)
+    assert done == ["installed"] and result["changed"] and not result["failed"]
+
+
+@pytest.mark.parametrize(
+    ("solver", "forks", "hosts", "share"),
+    [
+        pytest.param("http", 5, 1, 20, id="all of them for one host"),
+        pytest.param("http", 10, 10, 2, id="each host its share"),
+        pytest.param("http", 10, 100, 2, id="of those that are worked on at a time"),
+        pytest.param("http", 50, 30, 1, id="one at least"),
+        pytest.param({"type": "command", "command": "/bin/dns"}, 5, 1, 1, id="commands one after the other"),
+    ],
+)
+def test_the_orders_that_are_allowed_are_divided_among_the_hosts(tmp_path, solver, forks, hosts, share):
+    issuers = {"le": {"type": "acme", "folder": str(tmp_path), "solver": solver, "at_once": 20}}
+    arguments = {"requests": [{"name": "www", "domains": ["www.example.org"], "issuer": "le"}], "issuers": issuers}
+    task_vars = {"ansible_forks": forks, "ansible_play_batch": [f"web{number}" for number in range(hosts)]}
+    assert per_request.orders_at_once(arguments, task_vars) == share
+
+
+def test_an_issuer_that_does_not_say_how_many_orders_it_stands_gets_one_at_a_time():
+    requests = [{"name": issuer, "domains": ["www.example.org"], "issuer": issuer} for issuer in ("local", "nobody")]
+    assert per_request.orders_at_once({"requests": requests, "issuers": {}}, {}) == 1
+
+
+def test_a_trip_can_do_what_actions_send_with_it():
+    assert sorted(batching.BATCH_MODULES) == host_batch.MODULES
