@@ -35,7 +35,7 @@ HAS_LOCKS = hasattr(fcntl, "F_OFD_SETLK")
 BATCH_MODULES = ("firewall_commands", "nginx_sites", "certificate_request", "certificate_install", "nginx_reload")
 
 Result = t.TypeVar("Result")
-ModuleResult = dict[str, t.Any]  # as it comes from the host, not yet validated
+HostResult = dict[str, t.Any]  # as it comes from the host, not yet validated
 Worker = t.Coroutine["Operation[t.Any]", t.Any, Result]
 
 
@@ -57,13 +57,13 @@ class Barrier(Operation[None]):
     """Wait until all workers that have not ended wait at a barrier."""
 
 
-class HostCall(Operation[ModuleResult]):
+class HostCall(Operation[HostResult]):
     """Something to do on the host. Calls with the same key that wait at the same time are done together."""
 
     is_last = False  # whether it waits until all other workers have called or ended, and is done after their calls
     key: t.Hashable
 
-    def run_all(self, calls: t.Sequence[t.Any]) -> list[ModuleResult]:
+    def run_all(self, calls: t.Sequence[t.Any]) -> list[HostResult]:
         """Return the results of calls that have the key of this one, which is the first of them."""
         raise NotImplementedError
 
@@ -75,7 +75,7 @@ class ModuleCall(HostCall):
         self,
         module: str,
         arguments: dict[str, t.Any],
-        execute: t.Callable[[str, dict[str, t.Any]], ModuleResult],
+        execute: t.Callable[[str, dict[str, t.Any]], HostResult],
         has_secret: bool = False,
         is_last: bool = False,
     ) -> None:
@@ -83,7 +83,7 @@ class ModuleCall(HostCall):
         may_share = module in BATCH_MODULES and not has_secret
         self.key = ModuleCall if may_share else id(self)
 
-    def run_all(self, calls: t.Sequence[ModuleCall]) -> list[ModuleResult]:
+    def run_all(self, calls: t.Sequence[ModuleCall]) -> list[HostResult]:
         """Return the results of module calls, for which the host is visited once."""
         if len(calls) == 1:
             return [self.execute(self.module, self.arguments)]
@@ -94,7 +94,7 @@ class ModuleCall(HostCall):
     def _rank(self) -> tuple[bool, int]:
         return self.is_last, BATCH_MODULES.index(self.module)
 
-    def _run_batch(self, calls: t.Sequence[ModuleCall]) -> list[ModuleResult]:
+    def _run_batch(self, calls: t.Sequence[ModuleCall]) -> list[HostResult]:
         merged = [{"module": call.module, "arguments": call.arguments} for call in calls]
         result = self.execute("host_batch", {"calls": merged})
         if "module_stdout" in result:  # the module ended without a result: the call that ended it must harm no other
@@ -113,11 +113,11 @@ class ModuleCall(HostCall):
 class ActionCall(HostCall):
     """Run an action of others, such as ansible.builtin.package, on the host. What several workers want is done once."""
 
-    def __init__(self, name: str, arguments: dict[str, t.Any], run: t.Callable[[], ModuleResult]) -> None:
+    def __init__(self, name: str, arguments: dict[str, t.Any], run: t.Callable[[], HostResult]) -> None:
         self.key = (name, repr(arguments))
         self.run = run
 
-    def run_all(self, calls: t.Sequence[ActionCall]) -> list[ModuleResult]:
+    def run_all(self, calls: t.Sequence[ActionCall]) -> list[HostResult]:
         """Return the one result for each of the calls."""
         result = self.run()
         return [dict(result) for _call in calls]

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
@@ -86,37 +87,40 @@ class PerRequestAction(TlsAction):
         return await self.run_action(f"evergreen.tls.{name}", arguments, task_vars)
 
 
-def merged_results(certificates: list[dict[str, t.Any]]) -> dict[str, t.Any]:
-    """Return what became of all certificates of a host as one result; what failed is told before all else."""
-    told = [certificate for certificate in certificates if certificate["failed"]] or certificates
-    bare = [
-        {key: certificate[key] for key in certificate if key not in SHOWN_BY_ANSIBLE} for certificate in certificates
-    ]
-    shown = {
-        key: [item for certificate in certificates for item in certificate.get(key, [])] for key in SHOWN_BY_ANSIBLE
-    }
+def merged_results(results: list[dict[str, t.Any]]) -> dict[str, t.Any]:
+    """Return the results for all requests of a host as one. If one failed, the message names only those that failed.
+
+    results: with the keys name, changed, failed and msg, those that are returned, and diff and warnings, which are lists.
+    """
+    named = [result for result in results if result["failed"]] or results
+    shown = {key: [item for result in results for item in result.get(key, [])] for key in SHOWN_BY_ANSIBLE}
     return {
-        "changed": any(certificate["changed"] for certificate in certificates),
-        "failed": any(certificate["failed"] for certificate in certificates),
-        "msg": " · ".join(f"{certificate['name']}: {certificate['msg']}" for certificate in told),
-        "certificates": bare,
-        **{key: found for key, found in shown.items() if found},
+        "changed": any(result["changed"] for result in results),
+        "failed": any(result["failed"] for result in results),
+        "msg": " · ".join(f"{result['name']}: {result['msg']}" for result in named),
+        "certificates": [without_shown(result) for result in results],
+        **{key: items for key, items in shown.items() if items},
     }
+
+
+def without_shown(result: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return a result without what Ansible shows, which is merged into the result of the task."""
+    return {key: value for key, value in result.items() if key not in SHOWN_BY_ANSIBLE}
+
+
+def diffs_and_warnings(steps: list[dict[str, t.Any]]) -> dict[str, t.Any]:
+    """Return the diffs and warnings of the steps that were taken for a certificate, as lists."""
+    diffs = [step["diff"] for step in steps if "diff" in step]
+    return {"diff": diffs, "warnings": [warning for step in steps for warning in step.get("warnings", [])]}
 
 
 # not a parser: it only passes on foreign input
 def orders_at_once(arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> int:
-    """Return how many requests of a host may be with their CA at a time: what the CAs allow is divided among the hosts of the run."""
-    allowed = []
+    """Return how many requests of a host may be with their CA at a time: what the CAs allow, divided among the hosts of the run."""
+    limits = []
     for name in {request["issuer"] for request in arguments["requests"]}:
-        with contextlib.suppress(TlsError, OSError):  # which the requests that need this issuer will tell
+        with contextlib.suppress(TlsError, OSError):  # the requests that need this issuer fail with the reason
             issuer = open_issuer(name, arguments["issuers"])
-            allowed.append(issuer.at_once if isinstance(issuer, AcmeIssuer) else 1)
+            limits.append(issuer.at_once if isinstance(issuer, AcmeIssuer) else 1)
     hosts = min(int(task_vars.get("ansible_forks") or 1), len(task_vars.get("ansible_play_batch") or [""]))
-    return -(-min(allowed, default=1) // hosts)
-
-
-def diffs_and_warnings(steps: list[dict[str, t.Any]]) -> dict[str, t.Any]:
-    """Return the diffs and warnings of the steps that were taken for a certificate."""
-    diffs = [step["diff"] for step in steps if "diff" in step]
-    return {"diff": diffs, "warnings": [warning for step in steps for warning in step.get("warnings", [])]}
+    return math.ceil(min(limits, default=1) / hosts)

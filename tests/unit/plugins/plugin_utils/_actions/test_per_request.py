@@ -42,7 +42,7 @@ def returning(results):
     return work
 
 
-def test_the_certificates_of_a_host_are_told_of_together():
+def test_the_results_of_the_requests_of_a_host_are_merged():
     results = {"www": {"changed": True, "msg": "renewed", "diff": [{"after": "new"}]}, "mail": {"msg": "not due"}}
     assert run_requests(returning(results), "www", "mail") == {
         "changed": True,
@@ -56,7 +56,7 @@ def test_the_certificates_of_a_host_are_told_of_together():
     }
 
 
-def test_a_certificate_that_fails_keeps_none_of_the_others_back_and_is_told_of_alone():
+def test_a_request_that_fails_keeps_none_of_the_others_back_and_its_message_stands_alone():
     results = {"www": {"failed": True, "msg": "correct it"}, "mail": {"changed": True, "msg": "renewed"}}
     result = run_requests(returning(results), "www", "mail")
     assert result["failed"] and result["changed"]
@@ -64,7 +64,7 @@ def test_a_certificate_that_fails_keeps_none_of_the_others_back_and_is_told_of_a
     assert [certificate["failed"] for certificate in result["certificates"]] == [True, False]
 
 
-def test_a_host_that_cannot_be_reached_is_tried_once_for_all_its_certificates():
+def test_a_host_that_cannot_be_reached_is_tried_once_for_all_its_requests():
     tried = []
 
     async def work(request):
@@ -83,24 +83,24 @@ def test_a_host_that_cannot_be_reached_is_tried_once_for_all_its_certificates():
     assert result["msg"] == f"www: {sentence} · mail: {sentence}"
 
 
-def test_diffs_and_warnings_of_all_steps_are_passed_on():
+def test_diffs_and_warnings_of_all_steps_are_listed():
     steps = [{"diff": {"after": "a"}}, {"changed": True}, {"diff": {"after": "b"}, "warnings": ["beware"]}]
     assert diffs_and_warnings(steps) == {"diff": [{"after": "a"}, {"after": "b"}], "warnings": ["beware"]}
 
 
-class Walking(PerRequestAction):
-    """Requests whose modules on the host are played by *answer*, which gets the name and the arguments of each that is run."""
+class HostOfRequests(PerRequestAction):
+    """An action whose host is played by *run*, which gets the name and the arguments of each module. Its *visits* are these."""
 
-    def __init__(self, answer):
+    def __init__(self, run):
         super().__init__(Task(), None, None, None, None, None)
-        self.trips, self.answer = [], answer
+        self.visits, self.play = [], run
 
     def _execute_module(self, module_name, module_args, task_vars):
         module = module_name.removeprefix("evergreen.tls.")
-        self.trips.append((module, module_args))
-        return self.answer(module, module_args)
+        self.visits.append((module, module_args))
+        return self.play(module, module_args)
 
-    def walked(self, *requests, at_once=1):
+    def install(self, *requests, at_once=1):
         async def work(request):
             try:
                 result = await self.run_module("certificate_install", {"request": request}, {})
@@ -112,55 +112,55 @@ class Walking(PerRequestAction):
         return {certificate["name"]: certificate for certificate in found}
 
 
-def installed(asked):
-    return {"changed": False, "msg": f"{asked['request']['name']} is in use"}
+def installed(arguments):
+    return {"changed": False, "msg": f"{arguments['request']['name']} is in use"}
 
 
-def honest(module, asked):
-    """Answer as modules do."""
+def honest(module, arguments):
+    """Return what the modules of an honest host return."""
     if module == "host_batch":
-        return {"changed": False, "results": [installed(errand["arguments"]) for errand in asked["calls"]]}
-    return installed(asked)
+        return {"changed": False, "results": [installed(call["arguments"]) for call in arguments["calls"]]}
+    return installed(arguments)
 
 
 REQUESTS = [{"name": name} for name in ("www", "mail", "shop")]
 
 
-def test_requests_in_company_go_to_the_host_in_one_trip():
-    action = Walking(honest)
-    certificates = action.walked(*REQUESTS)
+def test_requests_of_a_batch_go_to_the_host_in_one_visit():
+    action = HostOfRequests(honest)
+    certificates = action.install(*REQUESTS)
     assert [certificate["msg"] for certificate in certificates.values()] == [
         "www is in use",
         "mail is in use",
         "shop is in use",
     ]
-    ((module, asked),) = action.trips
-    assert module == "host_batch" and {errand["module"] for errand in asked["calls"]} == {"certificate_install"}
-    assert sorted(errand["arguments"]["request"]["name"] for errand in asked["calls"]) == ["mail", "shop", "www"]
+    ((module, arguments),) = action.visits
+    assert module == "host_batch" and {call["module"] for call in arguments["calls"]} == {"certificate_install"}
+    assert sorted(call["arguments"]["request"]["name"] for call in arguments["calls"]) == ["mail", "shop", "www"]
 
 
-def test_one_request_goes_as_it_ever_went():
-    action = Walking(honest)
-    action.walked(REQUESTS[0])
-    assert action.trips == [("certificate_install", {"request": {"name": "www"}})]
+def test_one_request_needs_no_batch():
+    action = HostOfRequests(honest)
+    action.install(REQUESTS[0])
+    assert action.visits == [("certificate_install", {"request": {"name": "www"}})]
 
 
-def test_many_requests_go_in_several_trips():
-    action = Walking(honest)
-    certificates = action.walked(*({"name": f"site{number}"} for number in range(120)))
+def test_many_requests_go_in_several_batches():
+    action = HostOfRequests(honest)
+    certificates = action.install(*({"name": f"site{number}"} for number in range(120)))
     assert len(certificates) == 120 and not any(one["failed"] for one in certificates.values())
-    assert [len(asked["calls"]) for _module, asked in action.trips] == [50, 50, 20]
+    assert [len(arguments["calls"]) for _module, arguments in action.visits] == [50, 50, 20]
 
 
-def test_what_has_a_password_travels_alone_as_hosts_log_the_others():
-    action = Walking(honest)
-    action.walked({"name": "www", "challenge_password": "secret"}, {"name": "mail", "challenge_password": "word"})
-    assert sorted(asked["request"]["name"] for _module, asked in action.trips) == ["mail", "www"]
-    assert {module for module, _asked in action.trips} == {"certificate_install"}
+def test_a_call_with_a_password_is_made_alone_since_hosts_log_the_others():
+    action = HostOfRequests(honest)
+    action.install({"name": "www", "challenge_password": "secret"}, {"name": "mail", "challenge_password": "word"})
+    assert sorted(arguments["request"]["name"] for _module, arguments in action.visits) == ["mail", "www"]
+    assert {module for module, _arguments in action.visits} == {"certificate_install"}
 
 
-def done_beside(action, *works):
-    """Return what an action does on a host in one trip, where *works* go there beside a request; a work is a module and whether it is last."""
+def batches_beside(action, *calls):
+    """Return the modules of each batch, where *calls* are made beside a request; a call is a module and whether it is the last."""
 
     async def work(module, is_last):
         result = await action.run_action(module, {}, {}, is_last)
@@ -180,26 +180,26 @@ def done_beside(action, *works):
     async def install(request):
         return await action.run_module("certificate_install", {"request": request}, {})
 
-    action.run_requests(REQUESTS[:1], install, 1, [work(module, is_last) for module, is_last in works])
-    return [[errand["module"] for errand in asked["calls"]] for _module, asked in action.trips]
+    action.run_requests(REQUESTS[:1], install, 1, [work(module, is_last) for module, is_last in calls])
+    return [[call["module"] for call in arguments["calls"]] for _module, arguments in action.visits]
 
 
-def named(module, asked):
-    """Answer with the names of modules."""
-    results = [{"changed": False, "msg": call["module"]} for call in asked["calls"]]
-    for call, result in zip(asked["calls"], results):
+def named(module, arguments):
+    """Return results whose messages are the names of the modules."""
+    results = [{"changed": False, "msg": call["module"]} for call in arguments["calls"]]
+    for call, result in zip(arguments["calls"], results):
         result.update({"host_state": []} if call["module"] == "firewall_commands" else {})
     return {"changed": False, "results": results}
 
 
-def test_modules_of_several_kinds_go_in_one_trip_each_after_what_it_needs():
-    works = [("nginx_reload", False), ("nginx_sites", False), ("firewall_commands", False)]
-    assert done_beside(Walking(named), *works) == [
+def test_different_modules_go_in_one_batch_each_after_what_it_needs():
+    calls = [("nginx_reload", False), ("nginx_sites", False), ("firewall_commands", False)]
+    assert batches_beside(HostOfRequests(named), *calls) == [
         ["firewall_commands", "nginx_sites", "certificate_install", "nginx_reload"]
     ]
 
 
-def test_an_action_loads_the_steps_it_takes_before_ansible_forks_for_each_host():
+def test_an_action_loads_its_steps_before_ansible_forks_for_each_host():
     loaded = set()
     for path in PLUGINS.glob("action/*.py"):
         taken = set(re.findall(r'\.(?:run_)?step\(\s*"(\w+)"', path.read_text(encoding="utf-8")))
@@ -209,29 +209,29 @@ def test_an_action_loads_the_steps_it_takes_before_ansible_forks_for_each_host()
     assert loaded  # else there was nothing to look at
 
 
-def test_what_is_the_last_on_a_host_is_done_after_all_else():
-    works = [("nginx_sites", True), ("nginx_reload", False), ("nginx_sites", False)]
-    assert done_beside(Walking(named), *works) == [
+def test_the_last_call_is_made_after_all_others():
+    calls = [("nginx_sites", True), ("nginx_reload", False), ("nginx_sites", False)]
+    assert batches_beside(HostOfRequests(named), *calls) == [
         ["nginx_sites", "certificate_install", "nginx_reload", "nginx_sites"]
     ]
 
 
-def test_a_module_that_no_trip_can_do_goes_alone():
-    def answer(module, asked):
-        return named(module, asked) if module == "host_batch" else {"changed": False, "msg": module}
+def test_a_module_that_no_batch_can_run_goes_alone():
+    def run(module, arguments):
+        return named(module, arguments) if module == "host_batch" else {"changed": False, "msg": module}
 
-    action = Walking(answer)
+    action = HostOfRequests(run)
 
     async def export(_request):
         result = await action.run_module("certificate_export", {"request": {}}, {})
         return {"msg": result["msg"]}
 
     action.run_requests(REQUESTS[:2], export, at_once=1)
-    assert [module for module, _asked in action.trips] == ["certificate_export"] * 2
+    assert [module for module, _arguments in action.visits] == ["certificate_export"] * 2
 
 
 @pytest.mark.parametrize(
-    "answers",
+    "results",
     [
         pytest.param(None, id="none"),
         pytest.param([], id="too few"),
@@ -240,36 +240,38 @@ def test_a_module_that_no_trip_can_do_goes_alone():
         pytest.param(["ha", "ha", "ha"], id="no dictionaries"),
     ],
 )
-def test_a_host_that_does_not_answer_all_calls_fails_all_of_them(answers):
-    action = Walking(lambda module, asked: {"results": answers} if module == "host_batch" else installed(asked))
-    certificates = action.walked(*REQUESTS)
+def test_a_host_that_does_not_answer_all_calls_fails_all_of_them(results):
+    action = HostOfRequests(
+        lambda module, arguments: {"results": results} if module == "host_batch" else installed(arguments)
+    )
+    certificates = action.install(*REQUESTS)
     assert [certificate["failed"] for certificate in certificates.values()] == [True, True, True]
     for certificate in certificates.values():
         assert certificate["msg"].startswith("the host does not answer host_batch as it should: ")
         assert certificate["msg"].endswith("; look at what it is doing")
-    assert len(action.trips) == 1
+    assert len(action.visits) == 1
 
 
 def test_a_batch_that_fails_fails_all_its_calls():
-    action = Walking(lambda module, asked: {"failed": True, "msg": "this Python is too old"})
-    certificates = action.walked(*REQUESTS)
+    action = HostOfRequests(lambda module, arguments: {"failed": True, "msg": "this Python is too old"})
+    certificates = action.install(*REQUESTS)
     assert [(one["failed"], one["msg"]) for one in certificates.values()] == [(True, "this Python is too old")] * 3
-    assert len(action.trips) == 1
+    assert len(action.visits) == 1
 
 
-def test_a_module_that_dies_in_company_is_run_for_each_alone_and_harms_one_only():
-    def answer(module, asked):
-        if module == "host_batch" or asked["request"]["name"] == "mail":
+def test_a_batch_without_a_result_is_run_call_by_call_and_harms_one_only():
+    def run(module, arguments):
+        if module == "host_batch" or arguments["request"]["name"] == "mail":
             return {"module_stdout": "", "module_stderr": "Killed", "rc": 137, "failed": True}
-        return installed(asked)
+        return installed(arguments)
 
-    certificates = Walking(answer).walked(*REQUESTS)
+    certificates = HostOfRequests(run).install(*REQUESTS)
     assert [certificate["failed"] for certificate in certificates.values()] == [False, True, False]
     assert "ended without an answer" in certificates["mail"]["msg"]
 
 
-def test_a_host_that_makes_up_an_answer_for_one_is_not_believed_for_that_one():
-    def answer(_module, _asked):
+def test_a_malformed_result_in_a_batch_fails_its_request_only():
+    def run(_module, _arguments):
         return {
             "results": [
                 {"msg": "www is in use"},
@@ -278,26 +280,26 @@ def test_a_host_that_makes_up_an_answer_for_one_is_not_believed_for_that_one():
             ]
         }
 
-    action = Walking(answer)
+    action = HostOfRequests(run)
 
-    found = action.walked(*REQUESTS).values()
+    found = action.install(*REQUESTS).values()
     assert [one["failed"] for one in found].count(True) == 1
     assert "the host does not answer certificate_install as it should" in next(
         one["msg"] for one in found if one["failed"]
     )
 
 
-def test_a_host_that_is_lost_in_company_is_tried_once_only():
-    def answer(_module, _asked):
+def test_a_host_that_is_lost_in_a_batch_is_tried_once_only():
+    def run(_module, _arguments):
         raise AnsibleConnectionFailure("Failed to connect to the host via ssh: Connection refused")
 
-    action = Walking(answer)
-    certificates = action.walked(*REQUESTS)
-    assert len(action.trips) == 1
+    action = HostOfRequests(run)
+    certificates = action.install(*REQUESTS)
+    assert len(action.visits) == 1
     assert all("the host cannot be reached: Connection refused" in one["msg"] for one in certificates.values())
 
 
-def test_what_several_want_of_the_host_beside_is_done_once():
+def test_an_action_that_several_requests_need_is_run_once():
     done = []
 
     class Other:
@@ -305,7 +307,7 @@ def test_what_several_want_of_the_host_beside_is_done_once():
             done.append("installed")
             return {"changed": True}
 
-    action = Walking(honest)
+    action = HostOfRequests(honest)
     action._shared_loader_obj = types.SimpleNamespace(
         action_loader=types.SimpleNamespace(get=lambda _name, **_more: Other())
     )
@@ -329,17 +331,17 @@ def test_what_several_want_of_the_host_beside_is_done_once():
         pytest.param({"type": "command", "command": "/bin/dns"}, 5, 1, 1, id="commands one after the other"),
     ],
 )
-def test_the_orders_that_are_allowed_are_divided_among_the_hosts(tmp_path, solver, forks, hosts, share):
+def test_the_orders_that_a_ca_allows_are_divided_among_the_hosts(tmp_path, solver, forks, hosts, share):
     issuers = {"le": {"type": "acme", "folder": str(tmp_path), "solver": solver, "at_once": 20}}
     arguments = {"requests": [{"name": "www", "domains": ["www.example.org"], "issuer": "le"}], "issuers": issuers}
     task_vars = {"ansible_forks": forks, "ansible_play_batch": [f"web{number}" for number in range(hosts)]}
     assert per_request.orders_at_once(arguments, task_vars) == share
 
 
-def test_an_issuer_that_does_not_say_how_many_orders_it_stands_gets_one_at_a_time():
+def test_an_issuer_without_a_limit_of_orders_gets_one_at_a_time():
     requests = [{"name": issuer, "domains": ["www.example.org"], "issuer": issuer} for issuer in ("local", "nobody")]
     assert per_request.orders_at_once({"requests": requests, "issuers": {}}, {}) == 1
 
 
-def test_a_trip_can_do_what_actions_send_with_it():
+def test_host_batch_can_run_all_modules_that_are_batched():
     assert sorted(batching.BATCH_MODULES) == host_batch.MODULES
