@@ -16,6 +16,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request
     orders_at_once,
     without_shown,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.tags import selected_tags
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import (
     check_distinct_requests,
     has_encrypted_key,
@@ -23,6 +24,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request i
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import PendingIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_answer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS, open_issuer
+
+PARTS = ("firewall", "nginx", "certificates")  # the tags that honour_tags knows
 
 
 class ActionModule(PerRequestAction):
@@ -36,10 +39,16 @@ class ActionModule(PerRequestAction):
         **OBTAIN_ARGUMENTS,
         "firewall": {"type": "dict"},
         "nginx": {"type": "dict"},
+        "honour_tags": {"type": "bool", "default": False},
     }
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         check_distinct_requests(arguments["requests"])
+        if arguments["honour_tags"]:
+            parts = selected_tags(self._task, PARTS, task_vars)
+            arguments = only_parts(arguments, parts)
+            if not ("certificates" in parts or arguments["firewall"] or arguments["nginx"]):
+                return {"changed": False, "skipped": True, "msg": "the tags of this run select nothing of this"}
         withdrawn = self._withdrawn_requests(arguments, task_vars.get("inventory_hostname", ""))
         self._parts: dict[
             str, dict[str, t.Any]
@@ -133,6 +142,17 @@ class ActionModule(PerRequestAction):
             chain = {"chain": issued.get("chain"), "roots": issued.get("roots")}
             steps.append(await self.run_step("certificate_install", {**store, **chain}, task_vars))
         return _result(steps, "it is due")
+
+
+def only_parts(arguments: dict[str, t.Any], parts: set[str]) -> dict[str, t.Any]:
+    """Return the arguments without those of other parts. Without issuers, no pending request is withdrawn."""
+    selected = dict(arguments)
+    for part in ("firewall", "nginx"):
+        if part not in parts:
+            selected[part] = None
+    if "certificates" not in parts:
+        selected["requests"], selected["issuers"] = [], {}
+    return selected
 
 
 def with_parts(result: dict[str, t.Any], parts: dict[str, dict[str, t.Any]]) -> dict[str, t.Any]:

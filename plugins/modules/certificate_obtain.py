@@ -42,6 +42,14 @@ options:
       - It is done once all certificates are installed, and before them too where challenges have to be answered or the passphrases of
         keys to be looked for. Where that fails, no certificate is asked for.
     type: dict
+  honour_tags:
+    description:
+      - Whether C(--tags) and C(--skip-tags) select what this task does, as if it were a task with the tag C(firewall) for O(firewall), one
+        with the tag C(nginx) for O(nginx), and one with the tag C(certificates) for O(requests).
+      - Other tags of the task, but for C(always), are tags of all three. Give the task the tag C(always), so that Ansible itself does not
+        leave it out.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full

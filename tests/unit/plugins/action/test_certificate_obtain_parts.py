@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
+from ansible.playbook.block import Block
 from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action import certificate_obtain
@@ -32,14 +33,16 @@ class Run:
             "certificate_install": {"changed": True, "msg": "v0001 is in use", "diff": {"after": "v0001"}},
         }
 
-    def obtain(self, *names, check_mode=False, issuers=None, **parts):
-        task = Task()
+    def obtain(self, *names, check_mode=False, issuers=None, run_tags=("all",), skip_tags=(), **parts):
+        task = Task(block=Block())
+        task.tags = ["always"]
         task.action, task.check_mode = "evergreen.tls.certificate_obtain", check_mode
         requests = [{"name": name, "domains": [f"{name}.example.org"], "issuer": "le"} for name in names]
         task.args = {"requests": requests, "issuers": issuers or {"le": {"type": "local_ca"}}, **parts}
         action = certificate_obtain.ActionModule(task, None, None, None, None, None)
         action.run_action = self._step
-        return action.run(task_vars={"inventory_hostname": "web1"})
+        tags = {"ansible_run_tags": list(run_tags), "ansible_skip_tags": list(skip_tags)}
+        return action.run(task_vars={"inventory_hostname": "web1", **tags})
 
     async def _step(self, called, asked, _vars, is_last=False):
         name = called.rpartition(".")[2]
@@ -166,3 +169,51 @@ def test_nothing_is_said_of_a_host_of_which_nothing_else_is_wanted(run):
     result = run.obtain("www", firewall={}, nginx={})
     assert not {"ready", "firewall", "nginx"} & set(result)
     assert run.steps == ["certificate_request", "certificate_issue", "certificate_install"]
+
+
+ISSUING = ["certificate_request", "certificate_issue", "certificate_install"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "steps"),
+    [
+        ({"run_tags": ["firewall"]}, ["firewall_port"]),
+        ({"run_tags": ["nginx"]}, ["nginx_sites at last"]),
+        ({"run_tags": ["certificates"]}, ISSUING),
+        ({"run_tags": ["firewall", "nginx"]}, ["firewall_port", "nginx_sites at last"]),
+        ({"skip_tags": ["firewall"]}, [*ISSUING, "nginx_sites at last"]),
+        ({"skip_tags": ["certificates"]}, ["firewall_port", "nginx_sites at last"]),
+        ({}, ["firewall_port", *ISSUING, "nginx_sites at last"]),
+    ],
+)
+def test_tags_select_what_is_done(run, tags, steps):
+    result = run.obtain("www", firewall=FIREWALL, nginx=NGINX, honour_tags=True, **tags)
+    assert sorted(run.steps) == sorted(steps)
+    assert (result["failed"], bool(result["certificates"])) == (False, "certificate_issue" in steps)
+
+
+@pytest.mark.parametrize("tags", [{"run_tags": ["verify"]}, {"skip_tags": ["all"]}])
+def test_a_task_of_which_tags_select_nothing_is_skipped(run, tags):
+    result = run.obtain("www", firewall=FIREWALL, nginx=NGINX, honour_tags=True, **tags)
+    assert (result["skipped"], result["changed"], run.steps) == (True, False, [])
+
+
+def test_tags_that_select_what_a_host_does_not_need_skip_the_task(run):
+    assert run.obtain("www", honour_tags=True, run_tags=["firewall"])["skipped"]
+
+
+def test_what_waits_for_people_is_withdrawn_only_where_certificates_are_selected(run, monkeypatch):
+    withdrawn = []
+    monkeypatch.setattr(
+        certificate_obtain.ActionModule,
+        "_withdrawn_requests",
+        lambda _action, arguments, _host: withdrawn.append(arguments["issuers"]) or [],
+    )
+    run.obtain("www", firewall=FIREWALL, honour_tags=True, run_tags=["firewall"])
+    run.obtain("www", firewall=FIREWALL, honour_tags=True, run_tags=["certificates"])
+    assert withdrawn == [{}, {"le": {"type": "local_ca"}}]
+
+
+def test_tags_are_for_ansible_alone_where_nobody_says_otherwise(run):
+    run.obtain("www", firewall=FIREWALL, run_tags=["nginx"])
+    assert "firewall_port" in run.steps and "certificate_issue" in run.steps
