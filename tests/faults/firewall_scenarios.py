@@ -48,7 +48,7 @@ LOADERS = {
 
 
 def nftables(machine: Machine) -> None:
-    """Filter as Debian does."""
+    """Set up nftables as Debian does."""
     machine.put("/etc/nftables.conf", RULESET.encode())
     machine.command("nft", "-f", "/etc/nftables.conf")
 
@@ -59,19 +59,19 @@ def nftables_open(machine: Machine) -> None:
 
 
 def iptables(machine: Machine) -> None:
-    """Filter as older machines do, with rules that iptables.service loads."""
+    """Set up iptables with rules that iptables.service loads."""
     for program in ("iptables-restore", "ip6tables-restore"):
         machine.put(LOADERS[program], RULES.encode())
         machine.command(program, LOADERS[program])
 
 
 def ufw(machine: Machine) -> None:
-    """Filter as Ubuntu does."""
+    """Set up ufw as Ubuntu does."""
     machine.command("sh", "-ec", "ufw allow 22/tcp; ufw --force enable")
 
 
 def firewalld(machine: Machine) -> None:
-    """Filter as Fedora does, without systemd."""
+    """Set up firewalld as Fedora does, without systemd."""
     machine.command(
         "sh", "-ec", "rm -rf /run/dbus; mkdir /run/dbus; dbus-daemon --system --fork; firewalld > /dev/null 2>&1"
     )
@@ -79,27 +79,27 @@ def firewalld(machine: Machine) -> None:
 
 
 class FirewallPort(ActionModule):
-    """firewall_port, whose host is a machine; strace watches where it does something there."""
+    """firewall_port with a machine as its host. strace traces the visit that runs commands there."""
 
     def __init__(self, machine: Machine, strace: list[str] | None, traced: tuple[str, ...]) -> None:
         self._task = types.SimpleNamespace(check_mode=False)
-        self.machine, self.strace, self.traced, self.watched = machine, strace, traced, None
+        self.machine, self.strace, self.traced, self.traced_run = machine, strace, traced, None
 
     async def run_module_or_raise(self, module, arguments, task_vars):
         strace = self.strace if arguments.get("commands") else None
         run = self.machine.run(module, strace, self.traced, **arguments)
-        self.watched = run if strace is not None else self.watched
+        self.traced_run = run if strace is not None else self.traced_run
         if run.signal is not None:
             raise TlsError("it was killed; run this again")
-        answer = run.answer()
-        if answer.get("failed"):
-            raise TlsError(answer["msg"])
-        return answer
+        result = run.answer()
+        if result.get("failed"):
+            raise TlsError(result["msg"])
+        return result
 
 
 @dataclasses.dataclass(frozen=True)
 class Visit:
-    """What firewall_port made of a run, and what strace saw of its visit to the host."""
+    """The result of firewall_port, and the system calls of its visit to the host."""
 
     result: dict
     signal: int | None = None
@@ -112,11 +112,11 @@ class Visit:
 
 @dataclasses.dataclass(frozen=True)
 class FirewallScenario:
-    """How a machine filters before, and what firewall_port is told."""
+    """A machine with a firewall, and arguments of firewall_port."""
 
     title: str
     filters: t.Callable[[Machine], None]
-    wanted: dict
+    arguments: dict
     module: str = "firewall_port"
     traces: tuple[str, ...] = ("/etc",)
     disk: tuple[str, tuple[str, ...]] = (
@@ -132,19 +132,20 @@ class FirewallScenario:
     def run(self, machine: Machine, strace: list[str] | None, traced: tuple[str, ...]) -> Visit:
         """Run the action."""
         action = FirewallPort(machine, strace, traced)
-        wanted = {"protocol": "tcp", "sources": [], "state": "open", "backend": "auto", "zone": None, "ports": [443]}
+        defaults = {"protocol": "tcp", "sources": [], "state": "open", "backend": "auto", "zone": None, "ports": [443]}
         try:
-            (result,) = Batch().run([action.decide({**wanted, **self.wanted}, {})])
+            (result,) = Batch().run([action.decide({**defaults, **self.arguments}, {})])
         except TlsError as error:
             result = {"failed": True, "msg": str(error)}
-        return Visit(result, action.watched.signal, action.watched.calls) if action.watched else Visit(result)
+        run = action.traced_run
+        return Visit(result, run.signal, run.calls) if run else Visit(result)
 
     def ordinary(self, machine: Machine) -> dict:
-        """Do what an ordinary run does."""
+        """Return the result of a run without faults."""
         return self.run(machine, None, ()).answer()
 
     def boot(self, machine: Machine, before: dict) -> None:
-        """Filter as the files say, after a power loss."""
+        """Load the rules from the files, as after a power loss."""
         loaders = (
             ("nft -f",)
             if not os.path.exists(machine.path("/etc/sysconfig"))
@@ -162,7 +163,7 @@ class FirewallScenario:
         machine.observer.watch(PLACES)
 
     def state(self, machine: Machine) -> dict:
-        """Return what comes in, what filters, and what will after a restart."""
+        """Return the open ports, the rules in the kernel, and the files that are loaded at boot."""
         hidden = [name for name in os.listdir(machine.path("/etc")) if name.startswith(".") and "conf" in name]
         return {
             "lets in": set(machine.observer.look(PLACES)),
@@ -172,7 +173,7 @@ class FirewallScenario:
         }
 
     def seen(self, machine: Machine, states: list[dict]) -> list[str]:
-        """Return what the observer saw and should not have: that port 22 is shut, above all."""
+        """Return what the observer saw and should not have: above all, that port 22 is closed."""
         allowed = set().union(*(state["lets in"] for state in states))
         seen = machine.observer.end().items()
         return [f"the observer saw: {what} ({times} times)" for what, times in seen if what not in allowed]
