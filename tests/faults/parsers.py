@@ -1138,7 +1138,7 @@ PARSERS = (
         ),
         "json",
     ),
-    Parser("descriptions", "sites", of_json(read_sites), encoded(SITES), "json"),
+    Parser("site options", "sites", of_json(read_sites), encoded(SITES), "json"),
     Parser("request_domains", "requests", of_json(filter_domains), encoded([REQUEST_WORDS]), "json"),
     Parser("issuers", "issuers", of_json(read_settings), encoded(ISSUERS), "json"),
     Parser("acme_problems", "a problem document", of_json(read_problem), encoded(*PROBLEMS), "json"),

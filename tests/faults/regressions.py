@@ -198,7 +198,7 @@ FOUND: dict[str, list[bytes]] = {
         b'[{"name": []}]',
         b'[{"links": 1}]',
     ],
-    "descriptions: sites": [
+    "site options: sites": [
         *(b'{"sites": [{"name": "x", "return_code": Infinity}]}', b'{"sites": [{"name": "x"}], "domains": {"x": 1}}'),
     ],
     "acme_keys: the key of an account": [

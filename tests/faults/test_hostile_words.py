@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.ngi
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import parse
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import HEADER, Host, render
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import Nginx
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory import sites as descriptions
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory import site_content
 from ansible_collections.evergreen.tls.tests.faults import pair_checks
 from ansible_collections.evergreen.tls.tests.faults.scenarios import Scenario, fresh, plain
 
@@ -169,9 +169,11 @@ def test_no_word_about_all_sites_ends_a_directive(option, run, tally):
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize(("check", "option"), [("PATH", "root"), ("UPSTREAM", "proxy_pass"), ("TARGET", "redirect")])
+@pytest.mark.parametrize(
+    ("check", "option"), [("CONFIG_PATH", "root"), ("UPSTREAM_URL", "proxy_pass"), ("REDIRECT_URL", "redirect")]
+)
 def test_a_word_that_is_not_checked_is_missed(check, option, run, monkeypatch, tally):
-    monkeypatch.setattr(descriptions, check, re.compile(".*", re.DOTALL))
+    monkeypatch.setattr(site_content, check, re.compile(".*", re.DOTALL))
     monkeypatch.setattr(tally, "add_lies", lambda *_arguments: None)
     with pytest.raises(AssertionError, match="changes the configuration"):
         test_no_word_about_a_site_ends_a_directive(option, run, tally)

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Domains as people write them, and the one form in which certificates and nginx hold them.
+"""The normal form of DNS names and IP addresses, in which certificates and nginx hold them.
 
-Every comparison is between normal forms. A name that never compares equal would be renewed on every run.
+Every comparison is between normal forms. A certificate whose names never compare equal would be renewed on every run.
 """
 
 from __future__ import annotations
@@ -18,33 +18,35 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 try:
     import idna
 except ImportError:  # only needed for names that are not ASCII
-    idna = None
+    idna = None  # type: ignore[assignment]  # a module that is missing
 
 LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
-MOST = 1000  # names of a certificate: clients refuse what has more than 100 KB, and public CAs take 100 names
-LONGEST = 320  # characters of what is none that are worth a person's time
+MAX_NAMES = 1000  # of a certificate: clients refuse what has more than 100 KB, and public CAs take 100 names
+MAX_NAME_CHARACTERS = 253  # RFC 1035, section 2.3.4, in text without the last dot
+MAX_LABEL_CHARACTERS = 63
+MAX_CHARACTERS_IN_ERROR = 320
 
 
 def normal_name(text: str) -> str:
     """Return a DNS name, wildcard or IP address in its normal form (RFC 5890 A-labels, RFC 5952).
 
-    Raises TlsError when it is none.
+    Raises TlsError for anything else.
 
     >>> normal_name("WWW.Example.org."), normal_name("bücher.example"), normal_name("2001:DB8:0::1")
     ('www.example.org', 'xn--bcher-kva.example', '2001:db8::1')
     """
     if not isinstance(text, str) or not text.strip():
-        raise TlsError(f"{_shown(text)} is not a name; write a DNS name such as www.example.org or an IP address")
+        raise TlsError(f"{_quoted(text)} is not a name; write a DNS name such as www.example.org or an IP address")
     name = text.strip()
     if is_ip_address(name):
         if "%" in name:
             raise TlsError(
-                f"{_shown(text)} is an address of one link only, and certificates hold no interfaces; leave out the interface"
+                f"{_quoted(text)} is an address of one link only, and certificates hold no interfaces; leave out the interface"
             )
         return ipaddress.ip_address(name).compressed
     name = name[:-1] if name.endswith(".") else name
     wildcard, host = ("*.", name[2:]) if name.startswith("*.") else ("", name)
-    host = host.lower() if host.isascii() else _encoded(text, host)
+    host = host.lower() if host.isascii() else _to_a_labels(text, host)
     if "*" in host:
         raise TlsError(
             f"{text!r} is no wildcard: the asterisk stands alone, in the first place, for one level: *.example.org covers "
@@ -52,56 +54,59 @@ def normal_name(text: str) -> str:
         )
     for label in host.split("."):
         if not LABEL.fullmatch(label):
-            raise TlsError(f"{_shown(text)} is not a DNS name: {_why_no_label(label)}; correct it")
+            raise TlsError(f"{_quoted(text)} is not a DNS name: {_label_error(label)}; correct it")
     if wildcard and "." not in host:
-        raise TlsError(f"{_shown(text)} would cover a whole top-level domain; write a wildcard such as *.example.org")
+        raise TlsError(f"{_quoted(text)} would cover a whole top-level domain; write a wildcard such as *.example.org")
     if host.rsplit(".", 1)[-1].isdigit():
-        raise TlsError(f"{_shown(text)} is neither an IP address nor a DNS name, since it ends in a number; correct it")
-    if len(wildcard + host) > 253:
         raise TlsError(
-            f"{_shown(text)} has {len(wildcard + host)} characters, and a DNS name has 253 at most; shorten it"
+            f"{_quoted(text)} is neither an IP address nor a DNS name, since it ends in a number; correct it"
+        )
+    if len(wildcard + host) > MAX_NAME_CHARACTERS:
+        raise TlsError(
+            f"{_quoted(text)} has {len(wildcard + host)} characters, and a DNS name has {MAX_NAME_CHARACTERS} at most; shorten it"
         )
     return wildcard + host
 
 
 def normal_names(texts: list[str] | str) -> list[str]:
-    """Return the names in their normal form and their order, each once; TlsError when there is none.
+    """Return the names in their normal form and their order, each once.
 
-    Text with commas is a list of names, too, as it is everywhere in Ansible.
+    texts: a list, or text with commas, which Ansible takes for one everywhere. Raises TlsError where there is no name.
     """
     if isinstance(texts, str):  # as Ansible reads a list that is written as one string
         texts = texts.split(",")
     if not texts:
         raise TlsError("the list of domains is empty; name at least one DNS name or IP address")
-    if len(texts) > MOST:
+    if len(texts) > MAX_NAMES:
         raise TlsError(
-            f"there are {len(texts)} domains, and a certificate holds {MOST} at most (that of a public CA 100); "
+            f"there are {len(texts)} domains, and a certificate holds {MAX_NAMES} at most (that of a public CA 100); "
             "make several requests of them"
         )
     return list(dict.fromkeys(normal_name(text) for text in texts))
 
 
-def _shown(text: object) -> str:
-    shown = repr(text)
-    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
+def _quoted(text: object) -> str:
+    quoted = repr(text)
+    return quoted if len(quoted) <= MAX_CHARACTERS_IN_ERROR else f"{quoted[:MAX_CHARACTERS_IN_ERROR]}…"
 
 
-def _encoded(text: str, host: str) -> str:
+def _to_a_labels(text: str, host: str) -> str:
+    """Return a host that is not ASCII in A-labels (RFC 5890, with the mapping of UTS 46)."""
     if idna is None:
         raise TlsError(
-            f"{_shown(text)} is not ASCII, and Python's idna library is not here; install python3-idna or write it as xn--…"
+            f"{_quoted(text)} is not ASCII, and Python's idna library is not here; install python3-idna or write it as xn--…"
         )
     try:
         return idna.encode(host, uts46=True).decode()
     except idna.IDNAError as error:
-        raise TlsError(f"{_shown(text)} is not an internationalised DNS name: {error}; correct it") from error
+        raise TlsError(f"{_quoted(text)} is not an internationalised DNS name: {error}; correct it") from error
 
 
-def _why_no_label(label: str) -> str:
+def _label_error(label: str) -> str:
     if not label:
         return "a part between its dots is empty"
-    if len(label) > 63:
-        return f"the part {label[:20]}… has {len(label)} characters, and 63 are allowed"
+    if len(label) > MAX_LABEL_CHARACTERS:
+        return f"the part {label[:20]}… has {len(label)} characters, and {MAX_LABEL_CHARACTERS} are allowed"
     if label.startswith("-") or label.endswith("-"):
         return f"the part {label!r} begins or ends with a hyphen"
     return f"the part {label!r} has characters other than letters, digits, hyphens and underscores"

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Lengths of time and shares of a lifetime, as people write them."""
+"""Durations, and shares of a lifetime, as people write them in the inventory."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import re
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-LONGEST = datetime.timedelta(days=36500)
+SECONDS_OF_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+MAX_DURATION = datetime.timedelta(days=36500)
 
 
 def parse_duration(text: str) -> datetime.timedelta:
-    """Return a length of time that was written as a number and a unit: s, m, h, d or w.
+    """Return a duration that is written as a number and a unit: s, m, h, d or w. Raises TlsError for anything else.
 
     >>> parse_duration("90d")
     datetime.timedelta(days=90)
@@ -24,14 +24,14 @@ def parse_duration(text: str) -> datetime.timedelta:
     match = re.fullmatch(r"([0-9]{1,9})\s*([smhdw])", str(text).strip())
     if not match or not int(match[1]):
         raise TlsError(f"{text!r} is not a length of time; write a number and a unit, such as 90d, 12h or 30m")
-    seconds = int(match[1]) * UNITS[match[2]]
-    if seconds > LONGEST.total_seconds():
+    seconds = int(match[1]) * SECONDS_OF_UNIT[match[2]]
+    if seconds > MAX_DURATION.total_seconds():
         raise TlsError(f"{text!r} is longer than a hundred years; write a shorter time, such as 90d")
     return datetime.timedelta(seconds=seconds)
 
 
 def parse_renew_before(renew_before: str) -> float | datetime.timedelta:
-    """Return what C(renew_before) says: a share of the lifetime, or a length of time.
+    """Return C(renew_before) as a share of the lifetime, between 0 and 1, or a duration. Raises TlsError for anything else.
 
     >>> parse_renew_before("1/4"), parse_renew_before("30d")
     (0.25, datetime.timedelta(days=30))
@@ -62,5 +62,5 @@ def normal_renew_before(renew_before: str) -> str:
     >>> normal_renew_before("1/4"), normal_renew_before("30d")
     ('0.250000', '2592000s')
     """
-    wanted = parse_renew_before(renew_before)
-    return f"{wanted.total_seconds():.0f}s" if isinstance(wanted, datetime.timedelta) else f"{wanted:.6f}"
+    rest = parse_renew_before(renew_before)
+    return f"{rest.total_seconds():.0f}s" if isinstance(rest, datetime.timedelta) else f"{rest:.6f}"

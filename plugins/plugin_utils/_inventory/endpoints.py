@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where clients reach a host."""
+"""Addresses and ports at which clients reach a host."""
 
 from __future__ import annotations
 
@@ -12,29 +12,31 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
 # name, name:port, [address], [address]:port, or an address with colons of its own
-ADDRESS = re.compile(r"(?:([^][:\s]+)|\[([\w:.%-]+)\])(?::([0-9]{1,5}))?|([^][\s:]*:[^][\s:]*:[^][\s]*)")
+ENDPOINT = re.compile(r"(?:([^][:\s]+)|\[([\w:.%-]+)\])(?::([0-9]{1,5}))?|([^][\s:]*:[^][\s:]*:[^][\s]*)")
 
 
 def host_addresses(variables: t.Mapping[str, t.Any], host: str, port: int) -> list[tuple[str, int]]:
-    """Return the addresses and ports of a host: what C(certificate_endpoint) says, else C(ansible_host), else its name.
+    """Return the addresses and ports of a host: C(certificate_endpoint), or else C(ansible_host), or else its name.
+
+    port: where the endpoint names none. Raises TlsError for what is no address.
 
     >>> host_addresses({"certificate_endpoint": ["192.0.2.1", "[2001:db8::1]:8443"]}, "web1", 443)
     [('192.0.2.1', 443), ('2001:db8::1', 8443)]
     """
-    said = variables.get("certificate_endpoint") or variables.get("ansible_host") or host
-    return [
-        parse_endpoint(str(text), port, "certificate_endpoint as ")
-        for text in (said if isinstance(said, list) else [said])
-    ]
+    value = variables.get("certificate_endpoint") or variables.get("ansible_host") or host
+    endpoints = value if isinstance(value, list) else [value]
+    return [parse_endpoint(str(text), port, "certificate_endpoint as ") for text in endpoints]
 
 
 def parse_endpoint(text: str, port: int, what: str = "it as ") -> tuple[str, int]:
-    """Return an address or name and a port, *port* where none is said.
+    """Return an address or name, and its port.
+
+    port: where the text names none. what: the option, in the error. Raises TlsError for what is no address.
 
     >>> parse_endpoint("[2001:db8::53]:5353", 53)
     ('2001:db8::53', 5353)
     """
-    match = ADDRESS.fullmatch(text)
+    match = ENDPOINT.fullmatch(text)
     if not match or not 1 <= int(match[3] or port) <= 65535:
         raise TlsError(f"{text!r} is no address; write {what}192.0.2.1, 192.0.2.1:8443 or [2001:db8::1]:8443")
     return match[1] or match[2] or match[4], int(match[3] or port)

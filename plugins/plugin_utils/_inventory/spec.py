@@ -29,7 +29,7 @@ def validate_arguments(validator: ArgumentSpecValidator, arguments: t.Mapping[st
 def spec_errors(result: ValidationResult) -> str:
     """Return what is wrong with the validated arguments, as one sentence; nothing if they fit the spec."""
     sentences = []
-    for error in result.errors:
+    for error in result.errors.errors:
         if isinstance(error, UnsupportedError):
             unsupported = [name if isinstance(name, str) else ".".join(name) for name in result.unsupported_parameters]
             supported = str(error).partition("include: ")[2].rstrip(".")

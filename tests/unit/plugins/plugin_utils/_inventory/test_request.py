@@ -14,7 +14,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, SUBJECT_FIELDS, key_mode
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import (
-    FILES,
+    VERSION_FILES,
     check_distinct_requests,
     complete_request,
     has_encrypted_key,
@@ -249,7 +249,7 @@ def test_a_name_that_is_no_folder_is_refused():
         {"validate": "nginx -t -c '/etc/nginx/a b.conf'"},
         {"keep": 1},
         {"port": 65535},
-        {"links": {f"/etc/{file}": file for file in FILES}},
+        {"links": {f"/etc/{file}": file for file in VERSION_FILES}},
     ],
 )
 def test_what_makes_sense_is_taken_as_it_is(changes):

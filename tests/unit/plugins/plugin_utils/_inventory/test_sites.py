@@ -9,11 +9,11 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.hsts import hsts_header
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import (
     check_distinct_sites,
     check_session_settings,
     check_store_path,
-    hsts_header,
     normal_sites,
 )
 from ansible_collections.evergreen.tls.tests.unit.site_factory import site

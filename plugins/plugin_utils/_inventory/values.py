@@ -1,0 +1,58 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Checks of single values, which requests and their exports share."""
+
+from __future__ import annotations
+
+import collections
+import os
+import re
+import typing as t
+import unicodedata
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+
+UNPRINTABLE_CATEGORIES = ("Cc", "Cs")  # of Unicode: control characters, and surrogates
+MODE = re.compile("0?[0-7]{3}")
+
+
+def is_printable(text: str) -> bool:
+    """Return whether the text has neither control characters nor surrogates. Unlike str.isprintable(), it may have any blank."""
+    return not any(unicodedata.category(character) in UNPRINTABLE_CATEGORIES for character in text)
+
+
+def repeated(words: t.Iterable[str]) -> str:
+    """Return the words that occur more than once, sorted and with commas; nothing if each occurs once."""
+    return ", ".join(sorted(word for word, times in collections.Counter(words).items() if times > 1))
+
+
+def check_names(names: t.Mapping[str, str | None]) -> None:
+    """Raise TlsError unless each of the names, by option, is free of control characters and of blanks around it."""
+    for option, name in names.items():
+        if name and (name != name.strip() or not is_printable(name)):
+            raise TlsError(
+                f"{option} is {name!r}, and a name has no control characters, nor blanks around it; correct it"
+            )
+
+
+def check_path(option: str, path: str) -> None:
+    """Raise TlsError unless the path is absolute and normalized."""
+    if not os.path.isabs(path) or os.path.normpath(path) != path or not is_printable(path):
+        raise TlsError(f"{option}: {path!r} is not an absolute path in its plain form; correct it")
+
+
+def check_key_mode(mode: str, where: str = "") -> None:
+    """Raise TlsError unless the octal mode fits the file of a private key. *where* stands at the beginning of the message."""
+    if not MODE.fullmatch(mode) or int(mode, 8) & 0o037 or not int(mode, 8) & 0o400:
+        raise TlsError(
+            f"{where}mode is {mode}, and the private key's file must be readable by its owner, at most readable by its group, "
+            'and closed to all others; write "0600" or "0640"'
+        )
+
+
+def check_certificate_mode(mode: str, where: str = "") -> None:
+    """Raise TlsError unless the octal mode fits the file of a certificate. *where* stands at the beginning of the message."""
+    if not MODE.fullmatch(mode) or int(mode, 8) & 0o133:
+        raise TlsError(f'{where}mode is {mode}, and others may at most read a certificate; write "0644" or "0640"')
