@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
@@ -11,8 +13,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains i
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct_requests
 
 
-def request_domains(requests):
-    """Return the domains of each request in their normal form, by its name; none for a request that makes no sense."""
+def request_domains(requests: t.Any) -> dict[str, list[str]]:
+    """Return the domains of each request in their normal form, by its name; none for a request that makes no sense.
+
+    Raises AnsibleFilterError where two requests share a name, a link or an export.
+    """
     try:
         check_distinct_requests(requests)
     except TlsError as error:
@@ -20,7 +25,7 @@ def request_domains(requests):
     return {request["name"]: _domains(request) for request in requests if isinstance(request.get("name"), str)}
 
 
-def _domains(request):
+def _domains(request: dict[str, t.Any]) -> list[str]:
     try:
         return normal_names(request["domains"])
     except (TlsError, KeyError, TypeError):  # certificate_request says what is wrong with it
@@ -30,6 +35,6 @@ def _domains(request):
 class FilterModule:
     """The filter of this file, for Ansible."""
 
-    def filters(self):
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """Return the filters by name."""
         return {"request_domains": request_domains}

@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+import typing as t
 
-def requesting_hosts(hostvars):
+
+def requesting_hosts(hostvars: t.Mapping[str, t.Any]) -> list[str]:
     """Return the names of the hosts that have certificate requests, or variables for them that cannot be read."""
-    return [host for host in hostvars if _requests(hostvars[host])]
+    return [host for host in hostvars if _has_requests(hostvars[host])]
 
 
-def _requests(variables):
+def _has_requests(variables: t.Mapping[str, t.Any]) -> bool:
     if "certificate_requests" not in variables:
         return False
     try:
@@ -22,6 +24,6 @@ def _requests(variables):
 class FilterModule:
     """The filter of this file, for Ansible."""
 
-    def filters(self):
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """Return the filters by name."""
         return {"requesting_hosts": requesting_hosts}

@@ -36,14 +36,14 @@ MIN_PASSPHRASE_CHARACTERS = 8
 MAX_PASSPHRASE_BYTES = 1023
 
 
-def complete_request(request: Request) -> Request:
+def complete_request(request: t.Mapping[str, t.Any]) -> Request:
     """Return the request with names and times in their normal form, and the links of what is adopted.
 
     request: one that fits REQUEST, with all options. Raises TlsError, with the name of the request, for what makes no sense.
     """
     name = check_request_name(request["name"])
     try:
-        return _completed(request)
+        return _completed(t.cast("Request", request))
     except TlsError as error:
         raise TlsError(f"certificate request {name}: {error}", **error.details) from error
 

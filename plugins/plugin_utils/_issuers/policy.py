@@ -74,7 +74,7 @@ def added_names(domain: str, settings: dict) -> list[str]:
     return [f"www.{domain}"] if "www" in ways else []
 
 
-def check_demands(request: dict, settings: dict, defaults: dict) -> None:
+def check_demands(request: t.Mapping[str, t.Any], settings: dict, defaults: dict) -> None:
     """Make sure that a complete request is one that its issuer can answer."""
     _organization(request.get("organization"), settings)
     rules = settings.get("rules") or defaults.get("rules", "private")
@@ -89,7 +89,7 @@ def check_demands(request: dict, settings: dict, defaults: dict) -> None:
         _check_public(request)
 
 
-def _check_public(request: dict) -> None:
+def _check_public(request: t.Mapping[str, t.Any]) -> None:
     """Make sure that a request keeps the rules for public CAs (Baseline Requirements of the CA/Browser Forum, section 7.1.2.7)."""
     issuer, names = request["issuer"], request["domains"]
     for name in names:

@@ -102,7 +102,7 @@ def with_defaults(request: t.Any, issuers: t.Any) -> t.Any:
         raise TlsError(f"certificate request {request.get('name')}: {error}") from error
 
 
-def check_request_for_issuer(request: dict, issuers: dict[str, dict[str, t.Any]]) -> None:
+def check_request_for_issuer(request: t.Mapping[str, t.Any], issuers: dict[str, dict[str, t.Any]]) -> None:
     """Make sure that a complete request is one that its issuer can answer, before there is a signing request."""
     settings, defaults = _words_of(request["issuer"], issuers)
     try:
