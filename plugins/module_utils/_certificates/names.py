@@ -46,14 +46,17 @@ def check_request_name(name: str) -> str:
     return name
 
 
-def alternative_names(names) -> set[str]:
-    """Return the DNS names and addresses of a subject alternative name; other kinds keep their kind's name."""
-    found = set()
+def alternative_names(names: x509.SubjectAlternativeName) -> set[str]:
+    """Return the names of a subject alternative name (RFC 5280, section 4.2.1.6) in their normal form.
+
+    Names other than DNS names and IP addresses have their type in front.
+    """
+    normal = set()
     for name in names:
         if isinstance(name, x509.DNSName):
-            found.add(name.value.lower())
+            normal.add(name.value.lower())
         elif isinstance(name, x509.IPAddress):
-            found.add(name.value.compressed)
+            normal.add(name.value.compressed)
         else:
-            found.add(f"{type(name).__name__}:{name.value}")
-    return found
+            normal.add(f"{type(name).__name__}:{name.value}")
+    return normal
