@@ -10,7 +10,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import
 
 
 class ActionModule(TlsAction):
-    """Have the host write or remove files, believing nothing else that it says."""
+    """Have the host write or remove challenge files."""
 
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "path": {"type": "str", "default": "/var/www/html"},

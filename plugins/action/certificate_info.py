@@ -11,7 +11,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed i
 
 
 class ActionModule(TlsAction):
-    """Have the host show what it has, and describe that here."""
+    """Read the certificates of a host there, and describe them on the controller."""
 
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "directory": {"type": "path", "default": "/etc/evergreen"},
@@ -19,5 +19,5 @@ class ActionModule(TlsAction):
     }
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        told = await self.run_module_or_raise("certificate_info", self._task.args, task_vars)
-        return describe_installed(told)
+        result = await self.run_module_or_raise("certificate_info", self._task.args, task_vars)
+        return describe_installed(result)

@@ -7,16 +7,18 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import clock_skew as clocks
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import clock_skew
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import HostAction
 
 
 class ActionModule(HostAction):
-    """Complete the request, have the host install the certificate, and say where it refuses that by a clock of its own."""
+    """Complete the request, have the host install the certificate, and say if it refuses that by a clock that is wrong."""
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         before = utc_now()
         result = await super().decide(arguments, task_vars)
-        told = result.pop("now", None)
-        sentence = clocks.disagreement(clocks.difference(before, told, utc_now())) if told else None
-        return {**result, "msg": f"{result['msg']}. Note: {sentence}"} if sentence else result
+        host_time = result.pop("now", None)
+        if not host_time:
+            return result
+        message = clock_skew.skew_message(clock_skew.measured_skew(before, host_time, utc_now()))
+        return {**result, "msg": f"{result['msg']}. Note: {message}"} if message else result

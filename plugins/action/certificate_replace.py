@@ -21,7 +21,7 @@ ALL = "all"
 
 
 class ActionModule(PerRequestAction):
-    """Have certificates of a host replaced, see that clients get the new ones, and only then have the old ones revoked."""
+    """Replace certificates of a host, verify that clients get the new ones, and only then have the old ones revoked."""
 
     STEPS = ("certificate_info", "certificate_obtain", "certificate_revoke", "certificate_serve")
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
@@ -47,15 +47,16 @@ class ActionModule(PerRequestAction):
     async def _replace_and_revoke(
         self, request: dict[str, t.Any], arguments: dict[str, t.Any], task_vars: dict[str, t.Any]
     ) -> dict[str, t.Any]:
+        """Return the result for one request."""
         host = task_vars.get("inventory_hostname", "")
         records, record = State(os.path.abspath(arguments["records"])), file_name(host, request["name"])
-        place = {"directory": arguments["directory"], "name": request["name"]}
-        found = await self.run_step("certificate_info", place, task_vars)
-        if found.get("failed"):
-            return {"failed": True, "msg": found["msg"]}
-        installed = next(iter(found["certificates"]), {})
-        # What an earlier run began is finished first, so that nobody takes the certificate that is new for the one to be revoked.
-        pending = _still_valid(records.read(record)) or _described(installed, request)
+        store = {"directory": arguments["directory"], "name": request["name"]}
+        info = await self.run_step("certificate_info", store, task_vars)
+        if info.get("failed"):
+            return {"failed": True, "msg": info["msg"]}
+        installed: dict[str, t.Any] = next(iter(info["certificates"]), {})
+        # A revocation that an earlier run began comes first: the certificate that is in use now may be the new one.
+        pending = _still_valid(records.read(record)) or _revocation_record(installed, request)
         if not pending:
             return {"msg": "there is no certificate on this host to be revoked"}
         old = pending["serial_number"]
@@ -72,8 +73,10 @@ class ActionModule(PerRequestAction):
                 "or have it revoked all the same with even_if_served (revoke_served of the playbook)",
                 **diffs_and_warnings(steps),
             }
-        what = {"issuer": pending["issuer"], "serial_number": old, "reason": arguments["reason"]}
-        steps.append(await self.run_step("certificate_revoke", {**what, "issuers": arguments["issuers"]}, task_vars))
+        revocation = {"issuer": pending["issuer"], "serial_number": old, "reason": arguments["reason"]}
+        steps.append(
+            await self.run_step("certificate_revoke", {**revocation, "issuers": arguments["issuers"]}, task_vars)
+        )
         if not steps[-1].get("failed"):
             records.remove(record)
         return {
@@ -87,22 +90,22 @@ class ActionModule(PerRequestAction):
     async def _replace(
         self, request: dict[str, t.Any], arguments: dict[str, t.Any], task_vars: dict[str, t.Any], is_in_use: bool
     ) -> list[dict[str, t.Any]]:
-        """Have a certificate with a new key issued and installed, unless that is done, and served; return the steps."""
+        """Return the results of the steps that replace the certificate in use by one with a new key, and have it served."""
         common = {name: arguments[name] for name in ("directory", "issuers")}
         steps, obtained = [], {}
         if is_in_use:
-            wanted = {"requests": [{**request, "reuse_key": False}], "force": True}
-            steps.append(await self.run_step("certificate_obtain", {**wanted, **common}, task_vars))
+            new_key = {"requests": [{**request, "reuse_key": False}], "force": True}
+            steps.append(await self.run_step("certificate_obtain", {**new_key, **common}, task_vars))
             if steps[-1].get("failed"):
                 return steps
             obtained = steps[-1]
-        wanted = {"requests": [request], "obtained": obtained}
-        proof = {name: arguments[name] for name in ("timeout", "verify_from")}
-        return [*steps, await self.run_step("certificate_serve", {**wanted, **common, **proof}, task_vars)]
+        verification = {name: arguments[name] for name in ("timeout", "verify_from")}
+        served = {"requests": [request], "obtained": obtained, **common, **verification}
+        return [*steps, await self.run_step("certificate_serve", served, task_vars)]
 
 
-def _described(installed: dict[str, t.Any], request: dict[str, t.Any]) -> dict[str, t.Any] | None:
-    """Return what has to be known of the certificate in use to have it revoked, or None where there is none."""
+def _revocation_record(installed: dict[str, t.Any], request: dict[str, t.Any]) -> dict[str, t.Any] | None:
+    """Return serial_number, not_after and issuer of the certificate in use, None if there is none."""
     certificate = installed.get("certificate")
     if not certificate:
         return None
@@ -115,6 +118,6 @@ def _serial_number(installed: dict[str, t.Any]) -> str | None:
 
 
 def _still_valid(pending: dict[str, t.Any]) -> dict[str, t.Any] | None:
-    """Return what an earlier run has left to be revoked, unless that has expired by now."""
+    """Return the record of an earlier run, unless its certificate has expired by now."""
     end = parse_date(pending.get("not_after"))
     return pending if end and end > utc_now() else None

@@ -10,7 +10,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import clock_skew as clocks
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import clock_skew
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import PendingIssuer
@@ -22,7 +22,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry im
 
 
 class ActionModule(TlsAction):
-    """Check the request on the controller, add what the issuer knows, and ask the host."""
+    """Check and complete the request, add what the issuer knows, and run the module on the host."""
 
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "request": REQUEST_SPEC,
@@ -56,37 +56,35 @@ class ActionModule(TlsAction):
         result = await self._run_on_host(arguments, task_vars)
         if result.get("missing"):
             result = await self._install(result["missing"], task_vars) or await self._run_on_host(arguments, task_vars)
-        if (
-            isinstance(issuer, PendingIssuer)
-            and not (result.get("failed") or result.get("due"))
-            and "since" not in result
-        ):
-            given_up = not self._task.check_mode and issuer.withdraw(host, request["name"])
-            result["changed"] = result.get("changed", False) or given_up
+        is_pending = result.get("failed") or result.get("due") or "since" in result
+        if isinstance(issuer, PendingIssuer) and not is_pending:
+            is_withdrawn = not self._task.check_mode and issuer.withdraw(host, request["name"])
+            result["changed"] = result.get("changed", False) or is_withdrawn
         return result
 
     async def _run_on_host(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Ask the host, and let nothing be issued for one whose clock would refuse it, or have it issued again and again."""
+        """Return the result of the module. Raises TlsError if the clock of the host is so wrong that a certificate would be useless there."""
         before = utc_now()
         result = await self.run_module("certificate_request", arguments, task_vars)
         if "exposed" in result:
-            sentence = (
+            warning = (
                 f"{result['exposed']}, and so it is renewed with a new one; from now on only those can read it whom owner, group and "
                 "mode of the request name, so write into it whom else a program needs there"
             )
-            result = {**result, "warnings": [*result.get("warnings", []), sentence]}
-        ahead = clocks.difference(before, result.pop("now"), utc_now()) if "now" in result else datetime.timedelta()
-        if not clocks.is_too_wrong(ahead):
+            result = {**result, "warnings": [*result.get("warnings", []), warning]}
+        host_time = result.pop("now", None)
+        skew = datetime.timedelta() if host_time is None else clock_skew.measured_skew(before, host_time, utc_now())
+        if not clock_skew.is_excessive(skew):
             return result
-        sentence = f"{clocks.disagreement(ahead)}, and run this again"
+        message = f"{clock_skew.skew_message(skew)}, and run this again"
         if result.get("due") and "ready" not in result:
-            raise TlsError(f"nothing is issued by the wrong time: {sentence}", reason=result.get("reason"))
-        return {**result, "warnings": [*result.get("warnings", []), sentence]}
+            raise TlsError(f"nothing is issued by the wrong time: {message}", reason=result.get("reason"))
+        return {**result, "warnings": [*result.get("warnings", []), message]}
 
     async def _install(self, package: str, task_vars: dict[str, t.Any]) -> dict[str, t.Any] | None:
-        """Install a package on the host; return a result only where that settles the matter."""
-        wanted = {"name": package, "state": "present", "update_cache": True}
-        installed = await self.run_action("ansible.builtin.package", wanted, task_vars)
+        """Install a package on the host. Return the result of the task if it ends here, None if it goes on."""
+        arguments = {"name": package, "state": "present", "update_cache": True}
+        installed = await self.run_action("ansible.builtin.package", arguments, task_vars)
         if installed.get("failed"):
             return {
                 "failed": True,

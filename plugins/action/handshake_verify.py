@@ -16,7 +16,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry im
 
 
 class ActionModule(TlsAction):
-    """Look from the controller, or have the host look at itself."""
+    """Verify what is served with handshakes from the controller, or from the host itself."""
 
     _requires_connection = False
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
@@ -37,19 +37,22 @@ class ActionModule(TlsAction):
         arguments["roots"] = arguments["roots"] or (roots.decode() if roots else None)
         if arguments["verify_from"] == "host":
             return _described(await self.run_module("handshake_verify", arguments, task_vars))
-        address = arguments["address"]
-        seen_at = [(address, request["port"])] if address else endpoints(task_vars, request["port"])
+        address, port = arguments["address"], request["port"]
+        addresses_and_ports = [(address, port)] if address else endpoints(task_vars, port)
         try:
-            return _described(verify_request(request, seen_at, arguments, "controller", self._task.check_mode))
+            return _described(
+                verify_request(request, addresses_and_ports, arguments, "controller", self._task.check_mode)
+            )
         except TlsError as error:
             raise TlsError(str(error), **_described(error.details)) from error
 
 
 def _described(result: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Return a result with certificates as people read them, in the place of chains."""
-    seen = {"handshakes": [_seen(**seen) for seen in result["handshakes"]]} if "handshakes" in result else {}
-    return {**result, **seen}
+    """Return a result whose handshakes have a described certificate in the place of the chain."""
+    if "handshakes" not in result:
+        return result
+    return {**result, "handshakes": [_described_handshake(**handshake) for handshake in result["handshakes"]]}
 
 
-def _seen(chain: str, **seen: t.Any) -> dict[str, t.Any]:
-    return {**seen, "certificate": describe_chain(parse_chain(chain.encode(errors="replace")))}
+def _described_handshake(chain: str, **handshake: t.Any) -> dict[str, t.Any]:
+    return {**handshake, "certificate": describe_chain(parse_chain(chain.encode(errors="replace")))}

@@ -14,15 +14,15 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_h
 
 
 class ActionModule(TlsAction):
-    """Check what is said about the sites, and have the host serve them."""
+    """Check and complete the sites, and run the module on the host."""
 
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = OPTIONS
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        thumbprints = {}
+        thumbprints: dict[str, str] = {}
         if arguments["sites"]:
             thumbprints = challenge_thumbprints(arguments["requests"], arguments["issuers"], self._task.check_mode)
         encrypted = [request.get("name") for request in arguments["requests"] if has_encrypted_key(request)]
         sites = normal_sites(arguments, thumbprints, encrypted)
-        passed = {name: value for name, value in self._task.args.items() if name not in ("requests", "issuers")}
-        return await self.run_module("nginx_sites", {**passed, "sites": sites}, task_vars)
+        others = {name: value for name, value in self._task.args.items() if name not in ("requests", "issuers")}
+        return await self.run_module("nginx_sites", {**others, "sites": sites}, task_vars)

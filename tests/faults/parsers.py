@@ -85,7 +85,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system import procf
 from ansible_collections.evergreen.tls.plugins.module_utils._system import systemd as units
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import create_file
 from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake as handshakes
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import clock_skew as clocks
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import clock_skew
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import (
     RESULT_SPECS,
@@ -654,9 +654,9 @@ def read_log(content: bytes) -> None:
 
 
 def read_clock(content: bytes) -> None:
-    ahead = clocks.difference(NOW, text(content), NOW)
-    clocks.disagreement(ahead)
-    clocks.is_too_wrong(ahead)
+    ahead = clock_skew.measured_skew(NOW, text(content), NOW)
+    clock_skew.skew_message(ahead)
+    clock_skew.is_excessive(ahead)
 
 
 def read_answers(content: bytes) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The clock of the controller and those of hosts, which decide on the dates of certificates and may disagree."""
+"""The difference between the clock of a host, which decides on the dates of certificates, and that of the controller."""
 
 from __future__ import annotations
 
@@ -11,43 +11,46 @@ import datetime
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
-# What a host may be wrong by before nothing is issued for it. CAs date their certificates an hour back for those that are
-# behind; to those that are ahead, a certificate is due somewhat too early.
-BEHIND = datetime.timedelta(hours=1)
-AHEAD = datetime.timedelta(days=1)
+# Nothing is issued for a host with a greater skew. CAs date certificates an hour back for hosts that are behind; on a host that is
+# ahead, a certificate is due somewhat too early.
+MAX_BEHIND = datetime.timedelta(hours=1)
+MAX_AHEAD = datetime.timedelta(days=1)
 
-WORTH_TELLING = datetime.timedelta(minutes=1)
+MIN_REPORTED = datetime.timedelta(minutes=1)
 UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
-def difference(before: datetime.datetime, told: str, after: datetime.datetime) -> datetime.timedelta:
-    """Return by how much a host is ahead that *told* its time between two moments of the controller; less than none: behind."""
-    date = parse_date(told)
+def measured_skew(before: datetime.datetime, host_time: str, after: datetime.datetime) -> datetime.timedelta:
+    """Return by how much a host is ahead that said its time between two moments of the controller; negative if it is behind.
+
+    Raises TlsError if *host_time* is no date in ISO 8601.
+    """
+    date = parse_date(host_time)
     if date is None:
-        raise TlsError(f"the host says that it is {told!r} now; look at what it is doing")
+        raise TlsError(f"the host says that it is {host_time!r} now; look at what it is doing")
     return date - min(max(date, before), max(before, after))
 
 
-def disagreement(ahead: datetime.timedelta) -> str | None:
-    """Return by how much a host is ahead or behind, as a sentence that ends in what to do; None where that does not matter."""
-    if abs(ahead) < WORTH_TELLING:
+def skew_message(skew: datetime.timedelta) -> str | None:
+    """Return by how much a host is ahead or behind, with the remedy; None if it is too little to matter."""
+    if abs(skew) < MIN_REPORTED:
         return None
-    side = "ahead of" if ahead > datetime.timedelta() else "behind"
-    return f"the clock of this host is {readable(abs(ahead))} {side} that of the controller; set the one that is wrong"
+    side = "ahead of" if skew > datetime.timedelta() else "behind"
+    return f"the clock of this host is {duration_in_words(abs(skew))} {side} that of the controller; set the one that is wrong"
 
 
-def is_too_wrong(ahead: datetime.timedelta) -> bool:
-    """Say whether a host cannot judge the dates of certificates."""
-    return not -BEHIND <= ahead <= AHEAD
+def is_excessive(skew: datetime.timedelta) -> bool:
+    """Say whether the clock of a host is too wrong to judge the dates of certificates."""
+    return not -MAX_BEHIND <= skew <= MAX_AHEAD
 
 
-def readable(length: datetime.timedelta) -> str:
-    """Return a length of time in the largest units that fit.
+def duration_in_words(duration: datetime.timedelta) -> str:
+    """Return a duration in the two largest units that fit.
 
-    >>> readable(datetime.timedelta(hours=49, minutes=2))
+    >>> duration_in_words(datetime.timedelta(hours=49, minutes=2))
     '2 days and 1 hour'
     """
-    left, parts = int(length.total_seconds()), []
+    left, parts = int(duration.total_seconds()), []
     for unit, seconds in UNITS:
         count, left = divmod(left, seconds)
         if count:

@@ -12,10 +12,10 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.clock_skew import (
-    difference,
-    disagreement,
-    is_too_wrong,
-    readable,
+    duration_in_words,
+    is_excessive,
+    measured_skew,
+    skew_message,
 )
 
 NOON = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.timezone.utc)
@@ -34,30 +34,30 @@ NOTHING = datetime.timedelta()
     ],
 )
 def test_a_host_agrees_that_tells_a_time_between_question_and_answer(told, ahead):
-    assert difference(NOON, told.isoformat(), NOON + 2 * MINUTE) == ahead
+    assert measured_skew(NOON, told.isoformat(), NOON + 2 * MINUTE) == ahead
 
 
 def test_a_controller_whose_clock_is_set_back_meanwhile_makes_no_host_wrong():
-    assert difference(NOON, NOON.isoformat(), NOON - DAY) == NOTHING
+    assert measured_skew(NOON, NOON.isoformat(), NOON - DAY) == NOTHING
 
 
 def test_a_host_tells_its_time_in_any_zone():
-    assert difference(NOON, "2026-11-21T13:00:00+01:00", NOON) == NOTHING
+    assert measured_skew(NOON, "2026-11-21T13:00:00+01:00", NOON) == NOTHING
 
 
 @pytest.mark.parametrize("told", ["", "now", "0001-01-01T00:00:00+23:00", "2026-11-21T25:00:00+00:00"])
 def test_a_host_that_tells_no_time_is_not_believed(told):
     with pytest.raises(TlsError) as caught:
-        difference(NOON, told, NOON)
+        measured_skew(NOON, told, NOON)
     assert str(caught.value) == f"the host says that it is {told!r} now; look at what it is doing"
 
 
 def test_a_disagreement_is_told_with_its_side_and_what_to_do():
-    assert disagreement(-3 * DAY - HOUR) == (
+    assert skew_message(-3 * DAY - HOUR) == (
         "the clock of this host is 3 days and 1 hour behind that of the controller; set the one that is wrong"
     )
-    assert disagreement(HOUR).startswith("the clock of this host is 1 hour ahead of that of the controller; ")
-    assert disagreement(MINUTE / 2) is None
+    assert skew_message(HOUR).startswith("the clock of this host is 1 hour ahead of that of the controller; ")
+    assert skew_message(MINUTE / 2) is None
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_disagreement_is_told_with_its_side_and_what_to_do():
     [(NOTHING, False), (-HOUR, False), (-HOUR - MINUTE, True), (2 * HOUR, False), (DAY, False), (DAY + HOUR, True)],
 )
 def test_a_host_may_be_somewhat_wrong_and_more_ahead_than_behind(ahead, too_wrong):
-    assert is_too_wrong(ahead) is too_wrong
+    assert is_excessive(ahead) is too_wrong
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_a_host_may_be_somewhat_wrong_and_more_ahead_than_behind(ahead, too_wron
     ],
 )
 def test_a_length_of_time_is_told_in_its_largest_units(seconds, text):
-    assert readable(datetime.timedelta(seconds=seconds)) == text
+    assert duration_in_words(datetime.timedelta(seconds=seconds)) == text
