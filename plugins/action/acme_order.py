@@ -20,7 +20,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request i
     complete_request,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer, ChallengeFiles
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_respond
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import begin_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
     check_request_for_issuer,
@@ -36,7 +36,7 @@ class ActionModule(PerRequestAction):
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         check_distinct_requests(arguments["requests"])
-        requests = [one for one in arguments["requests"] if hosts_answer(one, arguments["issuers"], "webroot")]
+        requests = [one for one in arguments["requests"] if hosts_respond(one, arguments["issuers"], "webroot")]
         if self._task.check_mode:
             return {"changed": False, "places": [], "msg": "nothing is ordered in check mode"}
         result = self.run_requests(

@@ -22,7 +22,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request i
     has_encrypted_key,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import PendingIssuer
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_respond
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS, open_issuer
 
 PARTS = ("firewall", "nginx", "certificates")  # the tags that honour_tags knows
@@ -69,7 +69,7 @@ class ActionModule(PerRequestAction):
         requests, issuers = arguments["requests"], arguments["issuers"]
         workers = [self._prepare("firewall", "firewall_port", firewall, task_vars)] if firewall else []
         # nginx is configured twice where it has to answer challenges, or to find passphrases when it loads the certificates.
-        is_twice = any(hosts_answer(request, issuers) or has_encrypted_key(request) for request in requests)
+        is_twice = any(hosts_respond(request, issuers) or has_encrypted_key(request) for request in requests)
         if nginx and is_twice and not self._task.check_mode:
             workers.append(self._prepare("challenges", "nginx_sites", nginx, task_vars))
         return workers

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_answer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_respond
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import DEFAULT_SOLVER
 
 
 def answering_requests(requests: t.Any, issuers: t.Any, solver: str = DEFAULT_SOLVER) -> list[t.Any]:
     """Return the names of the requests for whose certificates hosts respond to challenges with this solver."""
     try:
-        return [request.get("name") for request in requests if hosts_answer(request, issuers, solver)]
+        return [request.get("name") for request in requests if hosts_respond(request, issuers, solver)]
     except (AttributeError, TypeError):  # certificate_obtain says what is wrong with them
         return []
 

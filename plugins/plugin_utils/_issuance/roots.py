@@ -12,7 +12,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
 
 
 def read_roots(path: str | None) -> bytes | None:
-    """Return the roots in a file of the controller, in PEM, or None where no file is named."""
+    """Return the roots in a file of the controller, in PEM; None without a path. Raises TlsError when it is missing or malformed."""
     if not path:
         return None
     pem = read_file(path)

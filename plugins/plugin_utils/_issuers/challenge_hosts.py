@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""For which certificates the hosts themselves answer the challenges of a CA."""
+"""Find the requests for which the hosts themselves respond to the challenges of a CA."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import
 def challenge_thumbprints(
     requests: list[dict[str, t.Any]], issuers: dict[str, t.Any], pretend: bool = False
 ) -> dict[str, str]:
-    """Return the thumbprint with which hosts answer challenges, by the name of each request for which they do.
+    """Return the thumbprint of the account key, by the name of each request for which hosts respond to challenges.
 
-    Where somebody only *pretends*, no account gets a key by it.
+    requests, issuers: as in the inventory. With *pretend*, no account key is made.
     """
-    answering = {
+    issuer_names = {
         request["name"]: request["issuer"]
         for request in requests
-        if hosts_answer(request, issuers) and request.get("name")
+        if hosts_respond(request, issuers) and request.get("name")
     }
-    opened = {name: open_issuer(name, issuers) for name in set(answering.values())}
+    opened = {name: open_issuer(name, issuers) for name in set(issuer_names.values())}
     thumbprints = {
         name: issuer.thumbprint(pretend) for name, issuer in opened.items() if isinstance(issuer, AcmeIssuer)
     }
-    return {name: thumbprints[issuer] for name, issuer in answering.items()}
+    return {name: thumbprints[issuer] for name, issuer in issuer_names.items()}
 
 
-def hosts_answer(request: dict[str, t.Any], issuers: dict[str, t.Any], solver: str = DEFAULT_SOLVER) -> bool:
-    """Say whether hosts answer challenges for a request in the way of a solver, by default with the thumbprint of the account's key."""
+def hosts_respond(request: dict[str, t.Any], issuers: dict[str, t.Any], solver: str = DEFAULT_SOLVER) -> bool:
+    """Say whether hosts respond to the challenges for a request, as this solver has them do it."""
     issuer = issuers.get(str(request.get("issuer")))
     if not isinstance(issuer, dict) or issuer.get("type") != "acme":
         return False

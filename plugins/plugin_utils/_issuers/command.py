@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The issuer C(type: command): any program of the controller that turns a signing request into a certificate.
+"""The issuer C(type: command): a program on the controller that turns a CSR into a certificate.
 
-It is the door to Vault, step-ca, AD CS, EJBCA and the CAs of clouds: whatever has a command line.
+It serves Vault, step-ca, AD CS, EJBCA and the CAs of clouds: everything that has a command line.
 """
 
 from __future__ import annotations
@@ -35,10 +35,19 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
 from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import kill_process_group
 
-WAITS = 75  # EX_TEMPFAIL of sysexits.h: somebody has to act, ask again later
-SHOWN = 500  # characters of what a program complained of, the last ones
-# What a program is told of a request: nothing of what happens on the host.
-TOLD = ("name", "domains", "host", "reason", "type", "size", "curve", "lifetime")
+try:
+    from cryptography import x509
+except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
+    pass
+
+EX_TEMPFAIL = 75  # exit status (sysexits.h): a person has to act, ask again later
+MAX_MESSAGE_LENGTH = 500  # characters of what a program writes to its standard error, the last ones
+READ_BYTES = 65536
+POLL_INTERVAL_S = 0.1  # between two looks at the deadline
+EXIT_POLL_INTERVAL_S = 0.05
+NO_MESSAGE = "it said nothing"
+# The keys of a request that the program gets, in EVERGREEN_REQUEST: nothing about what happens on the host.
+PASSED_KEYS = ("name", "domains", "host", "reason", "type", "size", "curve", "lifetime")
 
 
 class Command:
@@ -72,52 +81,54 @@ class Command:
         return {}
 
     def roots(self) -> bytes | None:
-        """Return the roots that clients trust, where the issuer names them; None for those of the system."""
+        """Return the roots that clients trust, in PEM; None for those of the system."""
         return read_roots(self.roots_path)
 
     # not a parser: it reads what the collection has made or checked
     def terms(self, request: Request) -> dict[str, t.Any]:
-        """Return what decides on a certificate beside the signing request; what the environment holds may be secret."""
+        """Return what decides on a certificate beside the CSR. The environment is hashed, since it may hold secrets."""
         environment = hashlib.sha256(json.dumps(self.environment, sort_keys=True).encode()).hexdigest()
         return {"argv": self.argv, "environment": environment, "lifetime": request.get("lifetime")}
 
     def issue(self, request: IssueRequest, csr: bytes, host: str) -> bytes | Pending:
-        """Return what the program prints, unless it says by its exit status that somebody has to act."""
-        told = {word: request.get(word) for word in TOLD} | {"host": host}
+        """Return the PEM that the program prints; Pending when it exits with EX_TEMPFAIL.
+
+        The program gets the CSR on its standard input. Raises TlsError when it fails, prints no certificate, or is too slow.
+        """
+        passed = {key: request.get(key) for key in PASSED_KEYS} | {"host": host}
         variables = {
             "EVERGREEN_NAMES": json.dumps(request["domains"], ensure_ascii=False),
-            "EVERGREEN_REQUEST": json.dumps(told, ensure_ascii=False),
+            "EVERGREEN_REQUEST": json.dumps(passed, ensure_ascii=False),
         }
-        status, answer, complaint = self._run(csr, {**os.environ, **self.environment, **variables})
-        program, said = os.path.basename(self.argv[0]), _last_words(complaint)
-        if status == WAITS:
-            waits_since = request.get("since")
-            since = expect_date(waits_since) if waits_since else utc_now().replace(microsecond=0)
-            return Pending(
-                f"{program} says: {said}" if said else f"{program} waits for somebody (exit status {WAITS})", since
-            )
+        status, output, errors = self._run(csr, {**os.environ, **self.environment, **variables})
+        program, message = os.path.basename(self.argv[0]), _last_message(errors)
+        if status == EX_TEMPFAIL:
+            pending_since = request.get("since")
+            since = expect_date(pending_since) if pending_since else utc_now().replace(microsecond=0)
+            waits = f"{program} waits for somebody (exit status {EX_TEMPFAIL})"
+            return Pending(f"{program} says: {message}" if message else waits, since)
         if status:
             how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"exited with {status}"
-            printed = ", and the certificate that it printed is refused" if BEGIN in answer else ""
-            raise TlsError(f"{program} {how}{printed}: {said or 'it said nothing'}; correct it and run this again")
-        if BEGIN not in answer:
+            printed = ", and the certificate that it printed is refused" if BEGIN in output else ""
+            raise TlsError(f"{program} {how}{printed}: {message or NO_MESSAGE}; correct it and run this again")
+        if BEGIN not in output:
             raise TlsError(
-                f"{program} printed no certificate in PEM ({len(answer)} bytes): {said or 'it said nothing'}; have it print one on its "
-                f"standard output, or exit with {WAITS} while somebody has to act"
+                f"{program} printed no certificate in PEM ({len(output)} bytes): {message or NO_MESSAGE}; have it print one on its "
+                f"standard output, or exit with {EX_TEMPFAIL} while somebody has to act"
             )
-        return answer
+        return output
 
-    def record(self, request: Request, chain: list, host: str) -> None:
-        """Leave it to the program to remember what it issued."""
+    def record(self, request: Request, chain: list[x509.Certificate], host: str) -> None:
+        """Do nothing: recording is up to the program."""
 
     def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
-        """Say that this is not for us."""
+        """Raise TlsError: the CA behind the program revokes."""
         raise TlsError(
             f"a certificate of {os.path.basename(self.argv[0])} is revoked with the tools of that CA; its serial number is {serial_number}"
         )
 
     def _run(self, csr: bytes, environment: dict[str, str]) -> tuple[int, bytes, bytes]:
-        """Run the program; return its exit status and what it printed. It is ended with all that it has started."""
+        """Run the program; return its exit status, standard output and standard error. Its process group is killed afterwards."""
         try:
             process = subprocess.Popen(
                 self.argv,
@@ -125,22 +136,26 @@ class Command:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=environment,
-                start_new_session=True,  # so that it can be ended with all that it has started
+                start_new_session=True,  # a process group of its own
             )
         except (OSError, ValueError) as error:
             raise TlsError(
                 f"{self.argv[0]} cannot be run on the controller: {getattr(error, 'strerror', None) or error}; correct argv of the issuer"
             ) from error
         try:
-            return self._conversation(process, csr)
+            return self._communicate(process, csr)
         finally:
             kill_process_group(process)
             for stream in _streams(process):
-                with contextlib.suppress(OSError):  # what it did not read
+                with contextlib.suppress(OSError):  # a part of the CSR that the program did not read
                     stream.close()
 
-    def _conversation(self, process: subprocess.Popen, csr: bytes) -> tuple[int, bytes, bytes]:
-        """Give the program what it reads, and take what it prints, for as long as it may take."""
+    def _communicate(self, process: subprocess.Popen[bytes], csr: bytes) -> tuple[int, bytes, bytes]:
+        """Write the CSR and read the output until the program exits.
+
+        Popen.communicate() would wait for children of the program that keep its output open.
+        Raises TlsError after the timeout of the issuer, or when the output is larger than MAX_BYTES.
+        """
         deadline = time.monotonic() + self.timeout
         stdin, stdout, stderr = _streams(process)
         output: dict[t.Any, bytes] = {stdout: b"", stderr: b""}
@@ -150,23 +165,22 @@ class Command:
                 selector.register(stream, selectors.EVENT_READ)
             os.set_blocking(stdin.fileno(), False)
             selector.register(stdin, selectors.EVENT_WRITE)
-            # What it has started may hold its output open for ever, and is not waited for.
             while selector.get_map() and not (process.poll() is not None and not selector.select(0)):
                 if time.monotonic() > deadline:
                     raise TlsError(
                         f"{program} was ended after {self.timeout:.0f} s without an answer: "
-                        f"{_last_words(output[stderr]) or 'it said nothing'}; "
+                        f"{_last_message(output[stderr]) or NO_MESSAGE}; "
                         "see what it waits for, or raise timeout of the issuer"
                     )
-                for key, _events in selector.select(0.1):
+                for key, _events in selector.select(POLL_INTERVAL_S):
                     if key.fileobj is stdin:
-                        csr = _written(key.fileobj, csr)
+                        csr = _write_some(stdin, csr)
                         if not csr:
-                            selector.unregister(key.fileobj)
+                            selector.unregister(stdin)
                             with contextlib.suppress(OSError):
-                                key.fileobj.close()
+                                stdin.close()
                         continue
-                    part = os.read(key.fd, 65536)
+                    part = os.read(key.fd, READ_BYTES)
                     output[key.fileobj] += part
                     if not part:
                         selector.unregister(key.fileobj)
@@ -180,7 +194,7 @@ class Command:
                     raise TlsError(
                         f"{program} was ended after {self.timeout:.0f} s: it has answered and does not end; correct that"
                     )
-                time.sleep(0.05)
+                time.sleep(EXIT_POLL_INTERVAL_S)
         return process.returncode, output[stdout], output[stderr]
 
 
@@ -191,8 +205,8 @@ def _streams(process: subprocess.Popen[bytes]) -> tuple[t.IO[bytes], t.IO[bytes]
     return process.stdin, process.stdout, process.stderr
 
 
-def _written(stream: t.IO[bytes], content: bytes) -> bytes:
-    """Write what a program reads just now; return the rest, none where it does not care."""
+def _write_some(stream: t.IO[bytes], content: bytes) -> bytes:
+    """Write what a pipe takes now; return the rest, nothing when the program has closed its standard input."""
     try:
         return content[os.write(stream.fileno(), content) :]
     except BlockingIOError:
@@ -202,6 +216,6 @@ def _written(stream: t.IO[bytes], content: bytes) -> bytes:
 
 
 # not a parser: it accepts any text, or raises TlsError
-def _last_words(complaint: bytes) -> str:
-    """Return the end of what a program complained of, on one line."""
-    return escape_as_one_line(complaint.decode("utf-8", "replace"))[-SHOWN:]
+def _last_message(errors: bytes) -> str:
+    """Return the end of what a program wrote to its standard error, on one line."""
+    return escape_as_one_line(errors.decode("utf-8", "replace"))[-MAX_MESSAGE_LENGTH:]

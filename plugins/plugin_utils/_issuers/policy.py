@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What an issuer demands of requests, and what it fills in where they say nothing, whatever its type.
+"""The settings of issuers of every type: defaults for requests, organizations, and rules that requests have to keep.
 
-Demands are checked before there is a key or a signing request: a CA that refuses one days later has cost these days.
+The rules are checked before there is a key or a CSR, since a CA may take days to refuse one.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
     KEY_TYPES,
     RSA_KEY_SIZES,
     SUBJECT_FIELDS,
+    Request,
 )
 
-# The words of a request that many requests have in common.
-SHARED = {
+# The options of a request that C(defaults) may have.
+SHARED_OPTIONS = {
     "type": {"type": "str", "choices": KEY_TYPES},
     "size": {"type": "int", "choices": RSA_KEY_SIZES},
     "curve": {"type": "str", "choices": ECC_CURVES},
@@ -34,8 +35,8 @@ SHARED = {
 }
 
 # The settings that issuers of every type have.
-POLICY: dict[str, t.Any] = {
-    "defaults": {"type": "dict", "options": SHARED},
+POLICY_SETTINGS: dict[str, t.Any] = {
+    "defaults": {"type": "dict", "options": SHARED_OPTIONS},
     "organizations": {"type": "dict"},
     "rules": {"type": "str", "choices": ["public", "private"]},
     "ip_addresses": {"type": "bool"},
@@ -43,40 +44,44 @@ POLICY: dict[str, t.Any] = {
 }
 
 
-def filled_in(request: dict, settings: dict, defaults: dict) -> dict:
-    """Return a request, as somebody wrote it, with what its issuer and its organisation say where it says nothing.
+def fill_in(request: dict[str, t.Any], settings: dict[str, t.Any], defaults: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return a request with the options that it leaves out from its issuer and its organization.
 
-    *settings* are those of the issuer, *defaults* those of its type.
+    request, settings: as in the inventory, unchecked. settings: of the issuer. defaults: of the issuer's type.
+    Raises TlsError for an unknown or malformed organization.
     """
     shared = settings.get("defaults") if isinstance(settings.get("defaults"), dict) else {}
-    said = {**defaults, **_spoken(shared or {}), **_spoken(request)}
-    said = {**_organization(said.get("organization"), settings), **said}
-    added = [name for domain in _texts(request.get("domains")) for name in added_names(domain, settings)]
+    filled = {**defaults, **_without_none(shared or {}), **_without_none(request)}
+    filled = {**_organization_subject(filled.get("organization"), settings), **filled}
+    added = [name for domain in _as_list(request.get("domains")) for name in added_names(domain, settings)]
     if added:
-        said["allowed_domains"] = list(dict.fromkeys([*_texts(request.get("allowed_domains")), *added]))
-    return {**request, **said}
+        filled["allowed_domains"] = list(dict.fromkeys([*_as_list(request.get("allowed_domains")), *added]))
+    return {**request, **filled}
 
 
-def added_names(domain: str, settings: dict) -> list[str]:
-    """Return the names that an issuer adds to a domain for free, where it is configured to.
+def added_names(domain: str, settings: dict[str, t.Any]) -> list[str]:
+    """Return the names that the CA adds to a domain by itself, by the setting C(may_add).
 
     >>> added_names("example.org", {"may_add": ["www", "parent"]})
     ['www.example.org']
     >>> added_names("www.example.org", {"may_add": ["www", "parent"]}), added_names("*.example.org", {"may_add": ["parent"]})
     (['example.org'], ['example.org'])
     """
-    ways, domain = _texts(settings.get("may_add")), domain.strip().lower()
+    may_add, domain = _as_list(settings.get("may_add")), domain.strip().lower()
     if is_ip_address(domain):
         return []
     first, _dot, parent = domain.partition(".")
     if first in ("www", "*"):
-        return [parent] if "parent" in ways and "." in parent else []
-    return [f"www.{domain}"] if "www" in ways else []
+        return [parent] if "parent" in may_add and "." in parent else []
+    return [f"www.{domain}"] if "www" in may_add else []
 
 
-def check_demands(request: t.Mapping[str, t.Any], settings: dict, defaults: dict) -> None:
-    """Make sure that a complete request is one that its issuer can answer."""
-    _organization(request.get("organization"), settings)
+def check_policy(request: Request, settings: dict[str, t.Any], defaults: dict[str, t.Any]) -> None:
+    """Raise TlsError if a complete request breaks the rules of its issuer.
+
+    settings: of the issuer. defaults: of its type.
+    """
+    _organization_subject(request.get("organization"), settings)
     rules = settings.get("rules") or defaults.get("rules", "private")
     if not settings.get("ip_addresses", rules == "private"):
         addresses = [name for name in request["domains"] if is_ip_address(name)]
@@ -89,8 +94,8 @@ def check_demands(request: t.Mapping[str, t.Any], settings: dict, defaults: dict
         _check_public(request)
 
 
-def _check_public(request: t.Mapping[str, t.Any]) -> None:
-    """Make sure that a request keeps the rules for public CAs (Baseline Requirements of the CA/Browser Forum, section 7.1.2.7)."""
+def _check_public(request: Request) -> None:
+    """Raise TlsError if a request breaks the rules for public CAs (CA/Browser Forum, Baseline Requirements, section 7.1.2.7)."""
     issuer, names = request["issuer"], request["domains"]
     for name in names:
         if "_" in name:
@@ -114,31 +119,31 @@ def _check_public(request: t.Mapping[str, t.Any]) -> None:
         )
 
 
-def _organization(name: t.Any, settings: dict) -> dict:
-    """Return the subject of an organisation that was described once, for many requests."""
+def _organization_subject(name: t.Any, settings: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return the subject options of an organization; nothing without a name. Raises TlsError when it is unknown or malformed."""
     if not name:
         return {}
-    there = settings.get("organizations") if isinstance(settings.get("organizations"), dict) else {}
-    fields = (there or {}).get(name)
+    organizations = settings.get("organizations") if isinstance(settings.get("organizations"), dict) else {}
+    fields = (organizations or {}).get(name)
     if not isinstance(fields, dict):
-        known = f"only {', '.join(sorted(map(str, there)))}" if there else "none at all"
+        known = f"only {', '.join(sorted(map(str, organizations)))}" if organizations else "none at all"
         raise TlsError(
             f"organization: its issuer knows no organisation {name}, {known}; describe it in organizations of the issuer, or correct the name"
         )
-    strangers = sorted(set(map(str, fields)) - (set(SUBJECT_FIELDS) - {"common_name"}))
-    if strangers:
+    unknown = sorted(set(map(str, fields)) - (set(SUBJECT_FIELDS) - {"common_name"}))
+    if unknown:
         raise TlsError(
-            f"organization: {name} has {', '.join(strangers)}, and an organisation has "
+            f"organization: {name} has {', '.join(unknown)}, and an organisation has "
             f"{', '.join(field for field in SUBJECT_FIELDS if field != 'common_name')}; correct it"
         )
-    return _spoken(fields)
+    return _without_none(fields)
 
 
-def _spoken(words: dict) -> dict:
-    return {word: value for word, value in words.items() if value is not None}
+def _without_none(options: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {key: value for key, value in options.items() if value is not None}
 
 
-def _texts(value: t.Any) -> list[str]:
-    """Return a list of texts as people write one, with commas or as a list."""
+def _as_list(value: t.Any) -> list[str]:
+    """Return the strings of a list, which Ansible also takes as one string with commas; nothing for anything else."""
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []
     return [str(part) for part in parts]

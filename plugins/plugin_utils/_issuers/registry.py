@@ -11,6 +11,7 @@ import typing as t
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors, validate_arguments
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import (
     CROSS_SIGNING_SETTINGS,
@@ -21,7 +22,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.command import Command
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.issuer import Manual
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.policy import POLICY, check_demands, filled_in
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.policy import (
+    POLICY_SETTINGS,
+    check_policy,
+    fill_in,
+)
 
 try:
     from cryptography import x509
@@ -60,7 +65,7 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
             f"issuer {name}: there is no type {settings.get('type')!r}, only {', '.join(sorted(ISSUERS))}; correct certificate_issuers"
         )
     kind = ISSUERS[settings["type"]]
-    spec = {**POLICY, **CROSS_SIGNING_SETTINGS, **kind.SETTINGS}
+    spec = {**POLICY_SETTINGS, **CROSS_SIGNING_SETTINGS, **kind.SETTINGS}
     explicit = {key: value for key, value in settings.items() if key != "type"}
     checked = validate_arguments(ArgumentSpecValidator(spec), {**kind.settings_of_name(name), **explicit})
     if checked.error_messages:
@@ -89,30 +94,33 @@ def advice(issuer: Issuer, host: str, request: str, leaf: x509.Certificate | Non
 
 
 def with_defaults(request: t.Any, issuers: t.Any) -> t.Any:
-    """Return a request, as somebody wrote it, with what its issuer says where it says nothing.
+    """Return a request with the options that it leaves out from its issuer.
 
-    What makes no sense is left as it is: it is for others to complain about.
+    request, issuers: as in the inventory, unchecked. Values of a wrong type are returned as they are: the argument spec refuses them.
+    Raises TlsError for an unknown organization.
     """
     if not isinstance(request, dict):
         return request
-    settings, defaults = _words_of(request.get("issuer") or "local", issuers if isinstance(issuers, dict) else {})
+    settings, defaults = _settings_and_defaults(
+        request.get("issuer") or "local", issuers if isinstance(issuers, dict) else {}
+    )
     try:
-        return filled_in(request, settings, {word: value for word, value in defaults.items() if word != "rules"})
+        return fill_in(request, settings, {key: value for key, value in defaults.items() if key != "rules"})
     except TlsError as error:
         raise TlsError(f"certificate request {request.get('name')}: {error}") from error
 
 
-def check_request_for_issuer(request: t.Mapping[str, t.Any], issuers: dict[str, dict[str, t.Any]]) -> None:
-    """Make sure that a complete request is one that its issuer can answer, before there is a signing request."""
-    settings, defaults = _words_of(request["issuer"], issuers)
+def check_request_for_issuer(request: Request, issuers: dict[str, dict[str, t.Any]]) -> None:
+    """Raise TlsError if a complete request breaks the rules of its issuer."""
+    settings, defaults = _settings_and_defaults(request["issuer"], issuers)
     try:
-        check_demands(request, settings, defaults)
+        check_policy(request, settings, defaults)
     except TlsError as error:
         raise TlsError(f"certificate request {request['name']}: {error}") from error
 
 
-def _words_of(name: t.Any, issuers: dict) -> tuple[dict, dict]:
-    """Return the settings of an issuer and the defaults of its type, both empty where there is no such issuer."""
+def _settings_and_defaults(name: t.Any, issuers: dict[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+    """Return the settings of an issuer and the defaults of its type, both empty when there is no such issuer."""
     settings = {**BUILT_IN, **issuers}.get(str(name))
     if not isinstance(settings, dict):
         return {}, {}
