@@ -64,7 +64,7 @@ def work_of(module):
         from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_reload import decide as work
     else:
         from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_sites import decide as work
-        from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import OPTIONS
+        from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS
     return OPTIONS, work
 
 

@@ -9,7 +9,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import run_module
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_sites import decide
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import OPTIONS
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS
 
 
 def main():

@@ -16,7 +16,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from cryptography.hazmat.primitives import serialization
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import HEADER, OPTIONS
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import HEADER
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_sites
 from ansible_collections.evergreen.tls.tests.faults.crash_explorer import TAKEN, Machine
 from ansible_collections.evergreen.tls.tests.faults.programs import Run

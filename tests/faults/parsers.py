@@ -67,14 +67,14 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_install as installation
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_request as preparation
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import nginx_reload as presentation
-from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import nginx_sites as transaction
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx import config as configurations
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx import process as master
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import OPTIONS
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx import process as nginx_process
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx import site_certificates
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import (
     first_error,
     load_error,
-    parse_nginx,
+    parse_build,
     taken_port,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
@@ -369,8 +369,8 @@ def read_chain_in_use(content: bytes) -> t.Any:
 
 
 def read_fingerprint(content: bytes) -> str:
-    with mock.patch.object(transaction, "read_file", return_value=content):
-        return transaction.leaf_fingerprint("/etc/evergreen/www")
+    with mock.patch.object(site_certificates, "read_file", return_value=content):
+        return site_certificates.leaf_fingerprint("/etc/evergreen/www")
 
 
 def read_handshakes(value: t.Any) -> None:
@@ -394,7 +394,7 @@ def read_testimonies(value: t.Any) -> None:
 
 
 def read_nginx(content: bytes) -> None:
-    nginx = parse_nginx(text(content))
+    nginx = parse_build(text(content))
     assert nginx.version >= (1, 18)
     assert isinstance(nginx.rejects_handshakes and nginx.switches_http2_by_site and nginx.keeps_protocols_by_site, bool)
 
@@ -404,17 +404,17 @@ def read_configuration(content: bytes) -> None:
     main, ours = recorded_nginx.MAIN, recorded_nginx.OURS
     first, *others = text(content).split("# configuration file ")
     given = {main: first, **{path: rest for path, _colon, rest in (other.partition(":\n") for other in others)}}
-    files = configurations.load(
+    files = configurations.read_config(
         main,
         lambda path: given[path].encode(errors="surrogateescape") if path in given else None,
         lambda pattern: [path for path in given if fnmatch.fnmatchcase(path, pattern)],
     )
-    for server in configurations.servers(files, main):
+    for server in configurations.server_blocks(files, main):
         assert server.place
-    configurations.setting(files, main, "pid")
+    configurations.directive_value(files, main, "pid")
     configurations.is_included(files, main, ours)
     configurations.http_includes(files, main)
-    configurations.rehearsal(files, main, ours, ours + ".new", lambda path: path + ".copy")
+    configurations.copies_for_test(files, main, ours, ours + ".new", lambda path: path + ".copy")
 
 
 def read_processes(content: bytes) -> None:
@@ -428,19 +428,21 @@ def read_processes(content: bytes) -> None:
 def read_master(content: bytes) -> None:
     """Take the first line as what the pid file holds, and the rest as configuration and error log."""
     pid, _line, rest = content.partition(b"\n")
-    one = master.Master.__new__(master.Master)
-    one.nginx = parse_nginx(recorded_nginx.BOOKWORM)
+    one = nginx_process.NginxProcess.__new__(nginx_process.NginxProcess)
+    one.build = parse_build(recorded_nginx.BOOKWORM)
     with (
         mock.patch.object(
-            master, "read_file", side_effect=lambda path, _since=0: pid if path.endswith(".pid") else rest
+            nginx_process, "read_file", side_effect=lambda path, _since=0: pid if path.endswith(".pid") else rest
         ),
-        mock.patch.object(master, "_read_regular", return_value=rest),  # with or without an nginx on this machine
-        mock.patch.object(master, "_find", return_value=[]),
+        mock.patch.object(
+            nginx_process, "_read_regular", return_value=rest
+        ),  # with or without an nginx on this machine
+        mock.patch.object(nginx_process, "_find_paths", return_value=[]),
     ):
-        one.process()
-        one.error_log()
-        one.blocks_for("www.example.org", 443)
-        first_error(one.logged(0))
+        one.master_pid()
+        one.error_log_path()
+        one.server_blocks_for("www.example.org", 443)
+        first_error(one.error_log_since(0))
 
 
 def shake_hands(content: bytes) -> None:
@@ -983,7 +985,7 @@ PARSERS = (
     ),
     Parser("preparation", "a signing request that waits", read_waiting_request, CSRS, "der", signed_by(KEY)),
     Parser("installation", "the chain in use", read_chain_in_use, (PEM,), "der"),
-    Parser("transaction", "the certificate in use", read_fingerprint, (PEM,), "der"),
+    Parser("site_certificates", "the certificate in use", read_fingerprint, (PEM,), "der"),
     Parser(
         *("handshake_verify", "what a host sees of itself", of_json(read_handshakes)),
         *(

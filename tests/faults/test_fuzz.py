@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx import process as master
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx import process as nginx_process
 from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake as handshakes
 from ansible_collections.evergreen.tls.tests.faults.mutations import mutate
 from ansible_collections.evergreen.tls.tests.faults.parsers import PARSERS, Parser, feed, remove_folders, text
@@ -245,7 +245,7 @@ def test_the_table_names_whatever_takes_foreign_bytes_apart(monkeypatch):
             for content in parser.seeds:
                 feed(parser, content)
 
-    monkeypatch.setattr(master, "program_pids", lambda _program: [])  # whatever runs on this machine
+    monkeypatch.setattr(nginx_process, "program_pids", lambda _program: [])  # whatever runs on this machine
     remove_folders()  # what an earlier test has prepared would not be reached
     reached = entered(run)
     missed = {key: taker for key, taker in takers().items() if key not in reached}

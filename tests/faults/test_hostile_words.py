@@ -15,10 +15,10 @@ from ansible.playbook.task import Task
 from ansible_collections.evergreen.tls.plugins.action.certificate_request import ActionModule as Ask
 from ansible_collections.evergreen.tls.plugins.action.nginx_sites import ActionModule as Serve
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_sites import check_file
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import parse
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import HEADER, Host, render
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import Nginx
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import parse_config
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config_file import check_written_by_us
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import HEADER, HostSettings, render_sites
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import NginxBuild
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory import site_content
 from ansible_collections.evergreen.tls.tests.faults import pair_checks
 from ansible_collections.evergreen.tls.tests.faults.scenarios import Scenario, fresh, plain
@@ -60,7 +60,7 @@ NO_FOLDER = (
     "cannot name a request, since it names a folder on the host; use letters, digits, dots, hyphens and underscores, 128 at "
     "most, and begin with a letter, digit or underscore"
 )
-NGINX = Nginx(
+NGINX = NginxBuild(
     (1, 30, 6), (3, 6, 5), "/usr", "/etc/nginx/nginx.conf", "/run/nginx.pid", "/var/log/nginx/error.log", True, True
 )
 # What people write about a site in their own words, and a harmless word for each. O(extra) is configuration.
@@ -123,8 +123,8 @@ def why_no_sentence(result):
 def configured(sites, store="/etc/evergreen", session_timeout="1d", session_cache="off", **_others):
     """Return the shape of the configuration of sites: its directives and blocks, without their arguments."""
     session = {"timeout": session_timeout, "cache": session_cache, "tickets": None}
-    host = Host(nginx=NGINX, store=store, session=session, has_ipv6=False, reject_unknown=True)
-    return shape(parse(render(sites, [], host)))
+    host = HostSettings(nginx=NGINX, store=store, session=session, has_ipv6=False, reject_unknown=True)
+    return shape(parse_config(render_sites(sites, [], host)))
 
 
 def shape(statements):
@@ -183,7 +183,7 @@ def test_a_word_that_is_not_checked_is_missed(check, option, run, monkeypatch, t
 def test_a_configuration_of_somebody_else_is_left_as_it_is(content, tmp_path):
     (tmp_path / "their.conf").write_bytes(content)
     with pytest.raises(TlsError) as caught:
-        check_file(f"{tmp_path}/their.conf")
+        check_written_by_us(f"{tmp_path}/their.conf")
     assert str(caught.value) == (
         f"{tmp_path}/their.conf was not written by evergreen.tls, and is left as it is; let path name another file, or move it away"
     )
@@ -192,8 +192,8 @@ def test_a_configuration_of_somebody_else_is_left_as_it_is(content, tmp_path):
 @pytest.mark.parametrize("content", [b"", HEADER.encode(), f"{HEADER}server {{}}\n".encode()])
 def test_a_configuration_of_ours_is_changed(content, tmp_path):
     (tmp_path / "our.conf").write_bytes(content)
-    check_file(f"{tmp_path}/our.conf")
-    check_file(f"{tmp_path}/none.conf")
+    check_written_by_us(f"{tmp_path}/our.conf")
+    check_written_by_us(f"{tmp_path}/none.conf")
 
 
 @pytest.mark.parametrize("word", HOSTILE, ids=[f"{word[:20]!a}" for word in HOSTILE])

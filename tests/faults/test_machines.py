@@ -163,16 +163,14 @@ def test_a_sync_that_is_left_out_is_found(tour_of, tally, is_sample, tmp_path):
 
 
 # What was done to the modules, the scenario in which it has to be found, the calls to kill at, and how it shows.
-MODULES = (
-    "from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import firewall_commands, nginx_sites"
-)
+MODULES = "from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import firewall_commands; from ansible_collections.evergreen.tls.plugins.module_utils._nginx import config_file, process"
 SABOTAGE = {
     "a site is written in place": (
         """
 def write(path, content, *_attributes):
     with open(path, "wb") as stream:
         stream.write(content)
-nginx_sites.replace_file = write
+config_file.replace_file = write
 """,
         "a site that changes, and another",
         "write etc/nginx/conf.d/evergreen.conf",
@@ -180,7 +178,7 @@ nginx_sites.replace_file = write
     ),
     "what nginx had loaded is not kept": (
         """
-nginx_sites.Transaction.remember = lambda self: None
+config_file.ConfigFile.keep_loaded = lambda self: None
 """,
         "a first configuration that nginx cannot load",
         "clock_nanosleep",
@@ -190,13 +188,13 @@ nginx_sites.Transaction.remember = lambda self: None
         """
 import os, signal, time
 def restart(self):
-    process = self.process()
-    os.kill(process, signal.SIGTERM)
+    pid = self.master_pid()
+    os.kill(pid, signal.SIGTERM)
     time.sleep(0.01)  # where it is killed; nginx may have gone before anybody looks
-    while self.process():
+    while self.master_pid():
         time.sleep(0.01)
     self.start()
-nginx_sites.Master.reload = restart
+process.NginxProcess.reload = restart
 """,
         "a certificate that is put in use",
         "clock_nanosleep",
@@ -204,7 +202,7 @@ nginx_sites.Master.reload = restart
     ),
     "a configuration is not tested": (
         """
-nginx_sites.Transaction.rehearse = lambda self, text: None
+config_file.ConfigFile.test_error = lambda self, text: None
 """,
         "a configuration that nginx refuses",
         "clock_nanosleep",

@@ -17,7 +17,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import probe_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import Master
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import NginxProcess
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
 from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import listening_sockets
@@ -60,8 +60,8 @@ def decide(module):
     if module.check_mode:
         return {**result, "msg": f"nginx would be reloaded: {reason}"}
 
-    master = Master(module)
-    fresh = master.is_newer(current)
+    master = NginxProcess(module)
+    fresh = master.is_newer_than_loaded(current)
     try:
         load(module, master, wanted, installed)
     except TlsError as error:
@@ -76,15 +76,15 @@ def decide(module):
 # not a parser: it only passes on foreign input
 def load(module, master, wanted, installed):
     """Have nginx load its configuration, until it presents the installed certificate; raise TlsError where it never does."""
-    refused = master.complaint()
+    refused = master.test_error()
     if refused:
         raise TlsError(
             f"nginx refuses its configuration, and goes on with what it has loaded: {refused}; repair that, then run this again"
         )
-    end = master.log_end()
-    if master.process() is None:
+    end = master.error_log_size()
+    if master.master_pid() is None:
         master.check_startable(wanted["port"])
-    if master.process() or not module.params["started"]:
+    if master.master_pid() or not module.params["started"]:
         master.reload()
     else:
         master.start()
@@ -97,7 +97,7 @@ def load(module, master, wanted, installed):
     if not remaining:
         return
     sentences = [explain(master, wanted, difference) for difference in remaining]
-    errors = [line for line in master.logged(end).splitlines() if "[notice]" not in line]
+    errors = [line for line in master.error_log_since(end).splitlines() if "[notice]" not in line]
     if errors:
         sentences.append(f"The error log says: {' '.join(errors)[-LAST_WORDS:]}")
     raise TlsError(f"nginx was reloaded and does not present {describe_certificate(installed)}. {'. '.join(sentences)}")
@@ -147,7 +147,7 @@ def wait(module, master, wanted, installed, end):
 
     Return what remains to differ, and what nginx has given up for.
     """
-    deadline = time.monotonic() + master.patience(module.params["timeout"])
+    deadline = time.monotonic() + master.reload_timeout(module.params["timeout"])
     agreed, delay = 0, 0.02
     while True:
         _addresses, differences = differing(module, wanted, installed)
@@ -155,7 +155,7 @@ def wait(module, master, wanted, installed, end):
         if agreed == IN_A_ROW:
             return [], None
         is_over = time.monotonic() > deadline
-        refused = master.refusal(end, is_over) if differences else None
+        refused = master.reload_error(end, is_over) if differences else None
         if refused or (differences and is_over):
             return differences, refused
         time.sleep(delay)
@@ -164,7 +164,7 @@ def wait(module, master, wanted, installed, end):
 
 def explain(master, wanted, difference):
     """Say what stands between the installed certificate and the client."""
-    blocks = master.blocks_for(difference.domain, wanted["port"])
+    blocks = master.server_blocks_for(difference.domain, wanted["port"])
     if difference.seen == "nothing" and not blocks:
         return (
             f"{difference.sentence}: no server block of nginx has that name there; if its site has waited for this first certificate, "

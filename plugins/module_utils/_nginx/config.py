@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The configuration of nginx as it reads it: one main file, and the files that are included from there."""
+"""Parse the configuration of nginx: the main file, and the files that it includes."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-MOST_INCLUDES, DEEPEST_INCLUDE = 30_000, 100  # files of a configuration that is meant seriously
+MAX_INCLUDES = 30_000  # files; what has more of them includes itself
+MAX_INCLUDE_DEPTH = 100
 PORT = re.compile(r"[0-9]{1,9}")
-ANY_ADDRESS = ("*", "0.0.0.0", "[::]")
+WILDCARD_ADDRESSES = ("*", "0.0.0.0", "[::]")
 
 
 class Statement(t.NamedTuple):
-    """A directive with its arguments, its place, and the statements of its block where it has one."""
+    """A directive with its arguments, its place in the text, and the statements of its block if it has one."""
 
     words: list[str]
     line: int
@@ -48,8 +49,8 @@ class Listen(t.NamedTuple):
     default: bool
 
 
-class Server(t.NamedTuple):
-    """A server block of the configuration and where it stands."""
+class ServerBlock(t.NamedTuple):
+    """A server block of the configuration."""
 
     path: str
     line: int
@@ -59,15 +60,15 @@ class Server(t.NamedTuple):
 
     @property
     def place(self) -> str:
-        """Return the place as nginx writes it."""
+        """Return path and line as nginx writes them."""
         return f"{self.path}:{self.line}"
 
 
-@functools.lru_cache(maxsize=1000)  # files are read again and again, for one question after the other
-def parse(text: str) -> list[Statement]:
-    """Return the statements of a configuration file, which are not to be changed.
+@functools.lru_cache(maxsize=1000)  # the same files are parsed many times
+def parse_config(text: str) -> list[Statement]:
+    """Return the statements of a configuration file. They are cached, so callers must not change them.
 
-    What nginx would refuse is read as far as it makes sense: nginx has the words to complain.
+    Text that nginx would refuse is parsed as far as possible: nginx itself reports the error.
     """
     statements: list[Statement] = []
     enclosing: list[tuple[list[Statement], Statement]] = []
@@ -84,7 +85,7 @@ def parse(text: str) -> list[Statement]:
                 words.append(re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL) if "\\" in word else word)
             continue
         if token["mark"] == "{":
-            if not words:  # which nginx would refuse; each statement has a first word for those who read on
+            if not words:  # nginx would refuse this; all statements have a first word
                 words, start = [""], token.start()
             enclosing.append((statements, Statement(words, line + 1, start, token.end(), [])))
             statements = enclosing[-1][1].block
@@ -100,74 +101,81 @@ def parse(text: str) -> list[Statement]:
     return statements
 
 
-def load(main: str, read: t.Callable[[str], bytes | None], find: t.Callable[[str], list[str]]) -> dict[str, str]:
-    """Return the text of the main file and of every file that is included from it, by path."""
+def read_config(main: str, read: t.Callable[[str], bytes | None], find: t.Callable[[str], list[str]]) -> dict[str, str]:
+    """Return the text of the main file and of all files that it includes, by path.
+
+    read: returns the content of a file, or None; find: returns the paths that a pattern matches.
+    """
     files: dict[str, str] = {}
-    waiting = [main]
-    while waiting:
-        path = waiting.pop()
+    unread = [main]
+    while unread:
+        path = unread.pop()
         content = None if path in files else read(path)
         if content is not None:
             files[path] = content.decode("utf-8", "surrogateescape")
-            for statement in _includes(parse(files[path])):
-                waiting += find(_pattern(statement, main))
+            for statement in _includes(parse_config(files[path])):
+                unread += find(_pattern(statement, main))
     return files
 
 
-def walk(files: dict[str, str], main: str) -> t.Iterator[tuple[str, Statement]]:
-    """Yield the statements of the main level, and the file each stands in, with every include in its place."""
-    return _expanded(files, main, (main,), parse(files.get(main, "")))
+def main_level(files: dict[str, str], main: str) -> t.Iterator[tuple[str, Statement]]:
+    """Yield the statements of the main level with the path of their file; includes are replaced by their content."""
+    return _expanded(files, main, (main,), parse_config(files.get(main, "")))
 
 
-def within(files: dict[str, str], main: str, *blocks: str) -> t.Iterator[tuple[str, Statement]]:
-    """Yield the statements in all blocks of these names, such as C(http), and the file each stands in."""
-    level = walk(files, main)
+def inside_blocks(files: dict[str, str], main: str, *blocks: str) -> t.Iterator[tuple[str, Statement]]:
+    """Yield the statements inside all blocks of these names, such as C(http), with the path of their file."""
+    level = main_level(files, main)
     for name in blocks:
         level = _inside(files, main, level, name)
     return level
 
 
-def servers(files: dict[str, str], main: str) -> list[Server]:
+def server_blocks(files: dict[str, str], main: str) -> list[ServerBlock]:
     """Return the server blocks for HTTP, in the order in which nginx reads them."""
-    found = []
-    for path, statement in within(files, main, "http"):
+    blocks = []
+    for path, statement in inside_blocks(files, main, "http"):
         if statement.words[0] == "server":
             body = [inner.words for _path, inner in _expanded(files, main, (path,), statement.block)]
             listens = [_listen(words[1:]) for words in body if words[0] == "listen" and len(words) > 1]
             names = [name.lower() for words in body if words[0] == "server_name" for name in words[1:]]
             addresses = [listen for listen in listens if listen] or [Listen("*", 80, False)]
             certificates = [words[1] for words in body if words[0] == "ssl_certificate" and len(words) > 1]
-            found.append(Server(path, statement.line, addresses, names, certificates[0] if certificates else None))
-    return found
+            blocks.append(
+                ServerBlock(path, statement.line, addresses, names, certificates[0] if certificates else None)
+            )
+    return blocks
 
 
-def setting(files: dict[str, str], main: str, name: str) -> str | None:
-    """Return the first argument of a directive of the main level, or None where it is not set."""
-    found = [
+def directive_value(files: dict[str, str], main: str, name: str) -> str | None:
+    """Return the first argument of a directive of the main level, or None if it is not set."""
+    values = [
         statement.words[1]
-        for _path, statement in walk(files, main)
+        for _path, statement in main_level(files, main)
         if statement.words[0] == name and statement.words[1:]
     ]
-    return found[0] if found else None
+    return values[0] if values else None
 
 
 def is_included(files: dict[str, str], main: str, path: str) -> bool:
-    """Say whether nginx reads *path* within its http block, or would if it were there."""
+    """Return whether the http block includes *path*, or would if that existed."""
     probed = {**files, path: "evergreen_probe;"}
-    return any(statement.words == ["evergreen_probe"] for _path, statement in within(probed, main, "http"))
+    return any(statement.words == ["evergreen_probe"] for _path, statement in inside_blocks(probed, main, "http"))
 
 
 def http_includes(files: dict[str, str], main: str) -> list[str]:
     """Return the patterns that the http block includes."""
-    blocks = [statement.block for _path, statement in walk(files, main) if statement.words[0] == "http"]
+    blocks = [statement.block for _path, statement in main_level(files, main) if statement.words[0] == "http"]
     return [_pattern(statement, main) for block in blocks for statement in block if _is_include(statement)]
 
 
-def rehearsal(files: dict[str, str], main: str, path: str, staged: str, copy: t.Callable[[str], str]) -> dict[str, str]:
-    """Return the files that nginx needs to test *staged* in the place of *path* while *path* stays as it is.
+def copies_for_test(
+    files: dict[str, str], main: str, path: str, staged: str, copy: t.Callable[[str], str]
+) -> dict[str, str]:
+    """Return the files with which nginx can test *staged* in the place of *path* while *path* stays as it is: text by path.
 
-    These are copies of the main file and of those between it and *path*, in which each include that leads to *path* is
-    replaced by the list of what it stands for. *copy* names the copy of a file; it has to lie in the same folder.
+    They are copies of the main file and of the files between it and *path*. In them each include that leads to *path* is
+    replaced by a list of its files. *copy* returns the path of the copy of a file, which has to be in the same folder.
     """
     copies: dict[str, str] = {}
     taken = itertools.count()
@@ -179,7 +187,7 @@ def rehearsal(files: dict[str, str], main: str, path: str, staged: str, copy: t.
         if member in above or member not in files:
             return member
         text = files[member]
-        for statement in sorted(_includes(parse(text)), key=lambda statement: statement.start, reverse=True):
+        for statement in sorted(_includes(parse_config(text)), key=lambda statement: statement.start, reverse=True):
             members = _members({**files, path: ""}, statement, main)
             replaced = [stand_in(inner, (*above, member)) for inner in members]
             if replaced != members:
@@ -208,13 +216,13 @@ def _expanded(
             continue
         for member in _members(files, statement, main):
             if member not in above:  # nginx itself complains about files that include each other
-                _check_includes(next(taken, MOST_INCLUDES + 1), above)
-                yield from _expanded(files, main, (*above, member), parse(files[member]), taken)
+                _check_includes(next(taken, MAX_INCLUDES + 1), above)
+                yield from _expanded(files, main, (*above, member), parse_config(files[member]), taken)
 
 
 def _check_includes(taken: int, above: tuple[str, ...]) -> None:
-    """Make sure that there is an end to the includes, also where files include each other in turns."""
-    if taken > MOST_INCLUDES or len(above) > DEEPEST_INCLUDE:
+    """Raise TlsError for more includes than a sound configuration has, as where files include each other in turn."""
+    if taken > MAX_INCLUDES or len(above) > MAX_INCLUDE_DEPTH:
         raise TlsError(
             f"the files that {above[0]} includes include each other without end, {above[-1]} among them; "
             "see that each is included once, and run this again"
@@ -230,13 +238,13 @@ def _inside(
 
 
 def _includes(statements: list[Statement]) -> t.Iterator[Statement]:
-    """Yield the includes at all levels in their order, however deep the levels are."""
-    waiting = statements[::-1]
-    while waiting:
-        statement = waiting.pop()
+    """Yield the includes of all levels in their order."""
+    rest = statements[::-1]
+    while rest:
+        statement = rest.pop()
         if _is_include(statement):
             yield statement
-        waiting += statement.block[::-1]
+        rest += statement.block[::-1]
 
 
 def _is_include(statement: Statement) -> bool:
@@ -244,12 +252,12 @@ def _is_include(statement: Statement) -> bool:
 
 
 def _pattern(statement: Statement, main: str) -> str:
-    """Return what an include asks for; relative paths begin in the folder of the main file, wherever they stand."""
+    """Return the pattern of an include; a relative one begins in the folder of the main file, in whichever file it stands."""
     return os.path.normpath(os.path.join(os.path.dirname(main), statement.words[1]))
 
 
 def _members(files: dict[str, str], statement: Statement, main: str) -> list[str]:
-    """Return the files that an include stands for, in the order of glob(3)."""
+    """Return the files that an include matches, in the order of glob(3)."""
     pattern = _pattern(statement, main)
     return sorted(path for path in files if _matches(pattern, path))
 
@@ -257,13 +265,13 @@ def _members(files: dict[str, str], statement: Statement, main: str) -> list[str
 def _matches(pattern: str, path: str) -> bool:
     patterns, parts = pattern.split("/"), path.split("/")
     return len(patterns) == len(parts) and all(
-        fnmatch.fnmatchcase(part, wanted) and (wanted[:1] == "." or part[:1] != ".")
-        for wanted, part in zip(patterns, parts)
+        fnmatch.fnmatchcase(part, pattern) and (pattern[:1] == "." or part[:1] != ".")
+        for pattern, part in zip(patterns, parts)
     )
 
 
 def _listen(words: list[str]) -> Listen | None:
-    """Return the address and port of a listen directive, or None for a socket in the file system."""
+    """Return address and port of a listen directive, or None for a UNIX socket."""
     if words[0].startswith("unix:"):
         return None
     address, _colon, port = words[0].rpartition(":")
@@ -272,4 +280,4 @@ def _listen(words: list[str]) -> Listen | None:
     elif words[0].endswith("]") or not address:
         address, port = words[0], "80"
     default = "default_server" in words or "default" in words
-    return Listen("*" if address in ANY_ADDRESS else address, int(port) if PORT.fullmatch(port) else 80, default)
+    return Listen("*" if address in WILDCARD_ADDRESSES else address, int(port) if PORT.fullmatch(port) else 80, default)

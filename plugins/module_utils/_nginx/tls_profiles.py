@@ -10,7 +10,8 @@ They follow the guideline 6.0 of Mozilla's server side TLS (https://ssl-config.m
 from __future__ import annotations
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import Nginx, dotted
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import Session
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import NginxBuild, version_text
 
 INTERMEDIATE_CIPHERS = ":".join(
     (
@@ -25,7 +26,7 @@ INTERMEDIATE_CIPHERS = ":".join(
 CURVES = "X25519:prime256v1:secp384r1"
 
 
-def tls_directives(nginx: Nginx, profile: str, session: dict) -> list[str]:
+def tls_directives(nginx: NginxBuild, profile: str, session: Session) -> list[str]:
     """Return the TLS directives of a profile, V(modern) or V(intermediate), for one server block.
 
     *session* has the keys C(timeout), C(cache) and C(tickets); tickets are C(None) to follow the guideline.
@@ -41,23 +42,23 @@ def tls_directives(nginx: Nginx, profile: str, session: dict) -> list[str]:
     ]
 
 
-def _protocols(nginx: Nginx, profile: str) -> list[str]:
+def _protocols(nginx: NginxBuild, profile: str) -> list[str]:
     # An unknown library gets TLS 1.3 in its list: nginx leaves out what the library does not have.
     has_tls13 = not nginx.openssl or nginx.openssl >= (1, 1, 1)
     if profile == "modern" and not has_tls13:
         raise TlsError(
-            f"the profile modern needs TLS 1.3, and OpenSSL {dotted(nginx.openssl)} does not have it; "
+            f"the profile modern needs TLS 1.3, and OpenSSL {version_text(nginx.openssl)} does not have it; "
             "upgrade OpenSSL to 1.1.1 or later, or use the profile intermediate"
         )
     return [*(["TLSv1.2"] if profile == "intermediate" else []), *(["TLSv1.3"] if has_tls13 else [])]
 
 
-def _curves(nginx: Nginx) -> str:
+def _curves(nginx: NginxBuild) -> str:
     # nginx does not start with a group that its OpenSSL does not know.
     return f"X25519MLKEM768:{CURVES}" if nginx.openssl >= (3, 5) else CURVES
 
 
-def _session_tickets(nginx: Nginx, wanted: bool | None) -> list[str]:
+def _session_tickets(nginx: NginxBuild, wanted: bool | None) -> list[str]:
     if wanted is None:
         # Until 1.23.2 the key of the tickets stays the same for as long as nginx runs.
         return ["ssl_session_tickets off;"] if nginx.version < (1, 23, 2) else []

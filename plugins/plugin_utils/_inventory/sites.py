@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import check_request_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import address_site, by_port
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import find_address_site, sites_by_port
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_name
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.hsts import hsts_header
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.site_content import CONFIG_PATH, check_content
@@ -82,7 +82,7 @@ def check_distinct_sites(sites: list[dict[str, t.Any]]) -> None:
         if times > 1:
             raise TlsError(f"{times} sites are called {name}; give each its own name")
     _check_server_names(sites)
-    for port, sites_of_port in by_port(sites).items():
+    for port, sites_of_port in sites_by_port(sites).items():
         _check_one_address_site(sites_of_port, port)
         http_sites = [site["name"] for site in sites if site["http_port"] == port]
         if http_sites:
@@ -137,7 +137,7 @@ def _check_ports(site: dict[str, t.Any]) -> None:
 
 
 def _check_one_address_site(sites: list[dict[str, t.Any]], port: int) -> None:
-    addressed = [site["name"] for site in sites if address_site([site])]
+    addressed = [site["name"] for site in sites if find_address_site([site])]
     if len(addressed) > 1:
         raise TlsError(
             f"the sites {' and '.join(addressed)} both have an IP address on port {port}, and clients that ask for an address "

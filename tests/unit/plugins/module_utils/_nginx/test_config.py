@@ -11,13 +11,13 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import (
     Listen,
+    copies_for_test,
+    directive_value,
     http_includes,
     is_included,
-    load,
-    parse,
-    rehearsal,
-    servers,
-    setting,
+    parse_config,
+    read_config,
+    server_blocks,
 )
 from ansible_collections.evergreen.tls.tests.unit.recorded_nginx import FILES, MAIN, OURS
 
@@ -28,20 +28,20 @@ def copy(path):
 
 
 def test_words_are_read_with_quotes_escapes_and_comments():
-    (statement,) = parse("""log_format main '$remote_addr "{;}"' "a \\"b\\"" c\\;d # x;\n  ${x}y;""")
+    (statement,) = parse_config("""log_format main '$remote_addr "{;}"' "a \\"b\\"" c\\;d # x;\n  ${x}y;""")
     assert statement.words == ["log_format", "main", '$remote_addr "{;}"', 'a "b"', "c;d", "${x}y"]
 
 
 def test_blocks_know_their_lines_and_places():
     text = "# first\n\nhttp {\n  server {\n    listen 80;\n  }\n}\n"
-    (http,) = parse(text)
+    (http,) = parse_config(text)
     (server,) = http.block
     assert (http.line, server.line, server.block[0].line) == (3, 4, 5)
     assert text[server.start : server.end] == "server {\n    listen 80;\n  }"
 
 
 def test_a_file_that_nginx_would_refuse_does_not_stop_the_reading():
-    assert [statement.words for statement in parse("} ; gzip on; server {")] == [["gzip", "on"], ["server"]]
+    assert [statement.words for statement in parse_config("} ; gzip on; server {")] == [["gzip", "on"], ["server"]]
 
 
 def test_all_files_that_are_included_are_loaded(tmp_path):
@@ -56,11 +56,11 @@ def test_all_files_that_are_included_are_loaded(tmp_path):
     def find(pattern):
         return [str(path) for path in tmp_path.glob(pattern[len(str(tmp_path)) + 1 :])]
 
-    assert set(load(str(main), read, find)) == {str(main), str(tmp_path / "conf.d" / "a.conf")}
+    assert set(read_config(str(main), read, find)) == {str(main), str(tmp_path / "conf.d" / "a.conf")}
 
 
 def test_server_blocks_are_found_through_their_includes():
-    first, second = servers(FILES, MAIN)
+    first, second = server_blocks(FILES, MAIN)
     assert first.place == "/etc/nginx/sites-enabled/default:1"
     assert first.names == ["_"]
     assert first.listens == [Listen("*", 80, True), Listen("*", 80, True)]
@@ -71,12 +71,12 @@ def test_server_blocks_are_found_through_their_includes():
 
 
 def test_a_server_without_listen_is_on_port_80():
-    (server,) = servers({MAIN: "http { server { server_name a; } }"}, MAIN)
+    (server,) = server_blocks({MAIN: "http { server { server_name a; } }"}, MAIN)
     assert server.listens == [Listen("*", 80, False)]
 
 
 def test_addresses_without_a_port_are_on_port_80():
-    (server,) = servers(
+    (server,) = server_blocks(
         {MAIN: "http { server { listen 192.0.2.1; listen [2001:db8::1]; listen localhost:81; } }"}, MAIN
     )
     assert server.listens == [
@@ -87,8 +87,8 @@ def test_addresses_without_a_port_are_on_port_80():
 
 
 def test_settings_of_the_main_level_are_found():
-    assert setting(FILES, MAIN, "pid") == "/run/nginx.pid"
-    assert setting(FILES, MAIN, "error_log") is None
+    assert directive_value(FILES, MAIN, "pid") == "/run/nginx.pid"
+    assert directive_value(FILES, MAIN, "error_log") is None
 
 
 def test_a_file_is_included_when_the_http_block_would_find_it():
@@ -100,7 +100,7 @@ def test_a_file_is_included_when_the_http_block_would_find_it():
 
 
 def test_a_rehearsal_lists_what_the_include_stands_for_with_the_staged_file_in_its_turn():
-    copies = rehearsal(FILES, MAIN, OURS, copy(OURS), copy)
+    copies = copies_for_test(FILES, MAIN, OURS, copy(OURS), copy)
     assert list(copies) == ["/etc/nginx/.nginx.conf.test"]
     assert copies["/etc/nginx/.nginx.conf.test"] == FILES[MAIN].replace(
         "include conf.d/*.conf;",
@@ -110,30 +110,30 @@ def test_a_rehearsal_lists_what_the_include_stands_for_with_the_staged_file_in_i
 
 def test_a_rehearsal_copies_the_files_in_between():
     files = {**FILES, MAIN: "include http.conf;\n", "/etc/nginx/http.conf": "http { include conf.d/*.conf; }\n"}
-    copies = rehearsal(files, MAIN, OURS, copy(OURS), copy)
+    copies = copies_for_test(files, MAIN, OURS, copy(OURS), copy)
     assert copies[copy(MAIN)] == 'include "/etc/nginx/.http.conf.test";\n'
     assert copy(OURS) in copies["/etc/nginx/.http.conf.test"]
 
 
 def test_there_is_nothing_to_rehearse_for_a_file_that_nginx_does_not_read():
-    assert rehearsal(FILES, MAIN, "/srv/evergreen.conf", "/srv/.test", copy) == {}
+    assert copies_for_test(FILES, MAIN, "/srv/evergreen.conf", "/srv/.test", copy) == {}
 
 
 def test_files_that_include_each_other_end():
     files = {MAIN: "http { include a.conf; }", "/etc/nginx/a.conf": "include nginx.conf; include a.conf;"}
-    assert servers(files, MAIN) == []
-    assert rehearsal(files, MAIN, OURS, copy(OURS), copy) == {}
+    assert server_blocks(files, MAIN) == []
+    assert copies_for_test(files, MAIN, OURS, copy(OURS), copy) == {}
 
 
 def test_files_that_include_each_other_without_end_are_told_of():
     circle = {f"/etc/nginx/conf.d/{number}.conf": "include conf.d/*.conf;" for number in range(12)}
     sentence = "/etc/nginx/nginx.conf includes include each other without end, .*; see that each is included once"
-    for ask in (servers, lambda files, main: rehearsal(files, main, OURS, OURS + ".new", copy)):
+    for ask in (server_blocks, lambda files, main: copies_for_test(files, main, OURS, OURS + ".new", copy)):
         with pytest.raises(TlsError, match=sentence):
             ask({MAIN: "http { include conf.d/*.conf; }", **circle}, MAIN)
 
 
 def test_what_is_no_port_is_no_stumbling_block():
     for port in ("²", "x:²", "9" * 5000):
-        (server,) = servers({MAIN: f"{{}} http {{ {{}} server {{ {{}} listen {port}; }} }}"}, MAIN)
+        (server,) = server_blocks({MAIN: f"{{}} http {{ {{}} server {{ {{}} listen {port}; }} }}"}, MAIN)
         assert [listen.port for listen in server.listens] == [80]

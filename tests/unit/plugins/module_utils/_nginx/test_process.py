@@ -17,11 +17,11 @@ import pytest
 from ansible.module_utils import basic
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx import process as master
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import Master
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx import process as nginx_process
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import NginxProcess
 from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import child_pids, is_stopped, program_name
 
-REAL = shutil.which("nginx", path=os.pathsep.join([*master.FOLDERS, os.environ.get("PATH", "")]))
+REAL = shutil.which("nginx", path=os.pathsep.join([*nginx_process.PROGRAM_FOLDERS, os.environ.get("PATH", "")]))
 needs_nginx = pytest.mark.skipif(REAL is None, reason="nginx is not installed here")
 
 # nginx as it would be if it had been built for the folder of the test.
@@ -79,7 +79,7 @@ class Folder:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(master, "FOLDERS", [str(tmp_path)])
+    monkeypatch.setattr(nginx_process, "PROGRAM_FOLDERS", [str(tmp_path)])
     folder = Folder(tmp_path)
     folder.write_site("www.example.org")
     yield folder
@@ -97,10 +97,10 @@ def until(condition):
 
 
 def test_a_host_without_nginx_is_told_how_to_get_it(module, monkeypatch, tmp_path):
-    monkeypatch.setattr(master, "FOLDERS", [])
+    monkeypatch.setattr(nginx_process, "PROGRAM_FOLDERS", [])
     monkeypatch.setattr(module, "get_bin_path", lambda name, opt_dirs: shutil.which(name, path=str(tmp_path)))
     with pytest.raises(TlsError) as caught:
-        Master(module)
+        NginxProcess(module)
     assert str(caught.value) == (
         "nginx is not installed on this host; install it, for example with apt install nginx, and run this again"
     )
@@ -109,27 +109,27 @@ def test_a_host_without_nginx_is_told_how_to_get_it(module, monkeypatch, tmp_pat
 @needs_nginx
 def test_the_configuration_is_read_with_what_it_includes(module, folder):
     folder.write_site("shop.example.org", file="shop")
-    files = Master(module).files()
+    files = NginxProcess(module).config_files()
     assert sorted(files) == [f"{folder.path}/{name}" for name in ("nginx.conf", "sites/shop.conf", "sites/site.conf")]
 
 
 @needs_nginx
 def test_a_configuration_is_complained_of_before_it_is_loaded(module, folder):
-    nginx = Master(module)
-    assert nginx.complaint() is None
+    nginx = NginxProcess(module)
+    assert nginx.test_error() is None
     (folder.path / "sites/broken.conf").write_text("server { lisssten 80; }\n")
-    assert nginx.complaint() == f'unknown directive "lisssten" in {folder.path}/sites/broken.conf:1'
+    assert nginx.test_error() == f'unknown directive "lisssten" in {folder.path}/sites/broken.conf:1'
     (folder.path / "other.conf").write_text("events {}\n")
-    assert nginx.complaint(f"{folder.path}/other.conf") is None
+    assert nginx.test_error(f"{folder.path}/other.conf") is None
 
 
 @needs_nginx
 def test_a_master_that_does_not_run_cannot_be_reloaded(module, folder):
-    nginx = Master(module)
-    assert nginx.process() is None
+    nginx = NginxProcess(module)
+    assert nginx.master_pid() is None
     for content in ("", "garbage", "1", "999999999"):
         (folder.path / "nginx.pid").write_text(content)
-        assert nginx.process() is None
+        assert nginx.master_pid() is None
         with pytest.raises(TlsError) as caught:
             nginx.reload()
         assert str(caught.value) == (
@@ -140,45 +140,45 @@ def test_a_master_that_does_not_run_cannot_be_reloaded(module, folder):
 
 @needs_nginx
 def test_a_reloaded_master_serves_what_is_written_now(module, folder):
-    nginx = Master(module)
-    subprocess.run([nginx.program, "-c", nginx.nginx.configuration], check=True)
-    until(lambda: nginx.process() is not None)
+    nginx = NginxProcess(module)
+    subprocess.run([nginx.program, "-c", nginx.build.config_path], check=True)
+    until(lambda: nginx.master_pid() is not None)
     assert folder.ask() == "hello"
-    assert nginx.error_log() == f"{folder.path}/error.log"
-    end, process = nginx.log_end(), nginx.process()
+    assert nginx.error_log_path() == f"{folder.path}/error.log"
+    end, process = nginx.error_log_size(), nginx.master_pid()
     assert end > 0
     folder.write_site("www.example.org", answer="again")
     nginx.reload()
     until(lambda: folder.ask() == "again")
-    assert nginx.process() == process
-    assert "reconfiguring" in nginx.logged(end)
-    assert "reconfiguring" not in nginx.logged(nginx.log_end())
+    assert nginx.master_pid() == process
+    assert "reconfiguring" in nginx.error_log_since(end)
+    assert "reconfiguring" not in nginx.error_log_since(nginx.error_log_size())
 
 
 @needs_nginx
 def test_a_master_is_found_without_its_pid_file(module, folder):
-    nginx = Master(module)
-    subprocess.run([nginx.program, "-c", nginx.nginx.configuration], check=True)
-    until(lambda: nginx.process() is not None)
-    process = nginx.process()
+    nginx = NginxProcess(module)
+    subprocess.run([nginx.program, "-c", nginx.build.config_path], check=True)
+    until(lambda: nginx.master_pid() is not None)
+    process = nginx.master_pid()
     until(lambda: child_pids(process))
     pid = folder.path / "nginx.pid"
     try:
         for content in (str(os.getpid()), str(child_pids(process)[0]), "999999999", ""):
             pid.write_text(content)
-            assert nginx.process() == process
+            assert nginx.master_pid() == process
         pid.unlink()
-        assert nginx.process() == process
+        assert nginx.master_pid() == process
     finally:
         pid.write_text(str(process))
 
 
 @needs_nginx
 def test_a_stopped_master_is_told_from_one_that_does_not_run(module, folder):
-    nginx = Master(module)
-    subprocess.run([nginx.program, "-c", nginx.nginx.configuration], check=True)
-    until(lambda: nginx.process() is not None)
-    process = nginx.process()
+    nginx = NginxProcess(module)
+    subprocess.run([nginx.program, "-c", nginx.build.config_path], check=True)
+    until(lambda: nginx.master_pid() is not None)
+    process = nginx.master_pid()
     os.kill(process, signal.SIGSTOP)
     until(lambda: is_stopped(process))
     try:
@@ -194,19 +194,19 @@ def test_a_stopped_master_is_told_from_one_that_does_not_run(module, folder):
 
 @needs_nginx
 def test_a_port_that_a_reload_cannot_have_is_told_with_who_has_it(module, folder):
-    nginx = Master(module)
-    subprocess.run([nginx.program, "-c", nginx.nginx.configuration], check=True)
-    until(lambda: nginx.process() is not None)
+    nginx = NginxProcess(module)
+    subprocess.run([nginx.program, "-c", nginx.build.config_path], check=True)
+    until(lambda: nginx.master_pid() is not None)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         (folder.path / "sites/taken.conf").write_text(f"server {{ listen 127.0.0.1:{port}; }}\n")
-        assert nginx.complaint() is None
-        end = nginx.log_end()
+        assert nginx.test_error() is None
+        end = nginx.error_log_size()
         nginx.reload()
-        until(lambda: nginx.refusal(end) is not None)
-        assert nginx.refusal(end) == (
+        until(lambda: nginx.reload_error(end) is not None)
+        assert nginx.reload_error(end) == (
             f"bind() to 127.0.0.1:{port} failed (98: Address already in use), and port {port} is taken by "
             f"{program_name(os.getpid())} (pid {os.getpid()})"
         )
@@ -219,7 +219,7 @@ def test_nginx_is_not_started_beside_what_has_its_port(module, folder):
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(TlsError) as caught:
-            Master(module).check_startable(port)
+            NginxProcess(module).check_startable(port)
     assert str(caught.value) == (
         f"nginx does not run on this host, and port {port} is taken by {program_name(os.getpid())} (pid {os.getpid()}); "
         "stop that, start nginx, with systemctl start nginx, and run this again"
@@ -228,14 +228,14 @@ def test_nginx_is_not_started_beside_what_has_its_port(module, folder):
 
 @needs_nginx
 def test_nginx_is_not_started_beside_workers_that_have_lost_their_master(module, folder):
-    nginx = Master(module)
-    subprocess.run([nginx.program, "-c", nginx.nginx.configuration], check=True)
-    until(lambda: nginx.process() is not None)
-    until(lambda: child_pids(nginx.process()))
-    process = nginx.process()
+    nginx = NginxProcess(module)
+    subprocess.run([nginx.program, "-c", nginx.build.config_path], check=True)
+    until(lambda: nginx.master_pid() is not None)
+    until(lambda: child_pids(nginx.master_pid()))
+    process = nginx.master_pid()
     workers = child_pids(process)
     os.kill(process, signal.SIGKILL)
-    until(lambda: nginx.process() is None)
+    until(lambda: nginx.master_pid() is None)
     (folder.path / "nginx.pid").unlink()
     try:
         with pytest.raises(TlsError) as caught:
@@ -251,16 +251,16 @@ def test_nginx_is_not_started_beside_workers_that_have_lost_their_master(module,
 
 @needs_nginx
 def test_a_large_configuration_is_waited_for_in_proportion_to_its_test(module, folder):
-    nginx = Master(module)
-    assert nginx.patience(30) == 30
-    nginx.complaint()
-    assert nginx.patience(0) == 10 * nginx.tested > 0
+    nginx = NginxProcess(module)
+    assert nginx.reload_timeout(30) == 30
+    nginx.test_error()
+    assert nginx.reload_timeout(0) == 10 * nginx.test_seconds > 0
 
 
 @needs_nginx
 def test_an_error_log_that_is_not_there_has_no_news(module, folder):
-    nginx = Master(module)
-    assert (nginx.log_end(), nginx.logged(0)) == (0, "")
+    nginx = NginxProcess(module)
+    assert (nginx.error_log_size(), nginx.error_log_since(0)) == (0, "")
 
 
 @needs_nginx
@@ -280,22 +280,22 @@ def test_an_error_log_that_is_not_there_has_no_news(module, folder):
 )
 def test_the_blocks_that_answer_to_a_name_are_found(module, folder, server_name, name, answers):
     folder.write_site(server_name)
-    nginx = Master(module)
-    assert [block.place for block in nginx.blocks_for(name, folder.port)] == (
+    nginx = NginxProcess(module)
+    assert [block.place for block in nginx.server_blocks_for(name, folder.port)] == (
         [f"{folder.path}/sites/site.conf:1"] if answers else []
     )
-    assert nginx.blocks_for(name, 1) == []
+    assert nginx.server_blocks_for(name, 1) == []
 
 
 def test_a_file_that_was_written_before_the_clock_was_set_back_is_loaded_by_what_started_since(monkeypatch, tmp_path):
     path, now = tmp_path / "current", time.time() - 86400
     path.write_bytes(b"")
     starts = {os.getpid(): now - 1, 11: now - 100, 12: now}
-    monkeypatch.setattr(master, "start_time", starts.get)
-    monkeypatch.setattr(master, "_is_working", lambda pid: True)
-    monkeypatch.setattr(master.time, "time", lambda: now)
-    nginx = object.__new__(Master)
-    monkeypatch.setattr(nginx, "process", lambda: 10, raising=False)
+    monkeypatch.setattr(nginx_process, "start_time", starts.get)
+    monkeypatch.setattr(nginx_process, "_is_working", lambda pid: True)
+    monkeypatch.setattr(nginx_process.time, "time", lambda: now)
+    nginx = object.__new__(NginxProcess)
+    monkeypatch.setattr(nginx, "master_pid", lambda: 10, raising=False)
     for workers, is_newer in (([11], True), ([11, 12], True), ([12], False)):
-        monkeypatch.setattr(master, "child_pids", lambda process, workers=workers: workers)
-        assert nginx.is_newer(str(path)) is is_newer
+        monkeypatch.setattr(nginx_process, "child_pids", lambda process, workers=workers: workers)
+        assert nginx.is_newer_than_loaded(str(path)) is is_newer

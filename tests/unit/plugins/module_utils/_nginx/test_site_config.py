@@ -9,19 +9,24 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import Listen, Server, parse, servers
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import (
-    Host,
-    check_profiles,
-    conflicts,
-    foreign_defaults,
-    render,
-    site_at,
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import (
+    Listen,
+    ServerBlock,
+    parse_config,
+    server_blocks,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import Nginx
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import (
+    HostSettings,
+    check_profiles,
+    foreign_default_servers,
+    name_conflicts,
+    render_sites,
+    site_at_line,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import NginxBuild
 from ansible_collections.evergreen.tls.tests.unit.site_factory import site
 
-NEW = Nginx(
+NEW = NginxBuild(
     (1, 30, 6), (3, 6, 5), "/usr", "/etc/nginx/nginx.conf", "/run/nginx.pid", "/var/log/nginx/error.log", True, True
 )
 OLD = NEW._replace(version=(1, 18, 0), openssl=(1, 1, 1))
@@ -31,22 +36,22 @@ PATH = "/etc/nginx/conf.d/evergreen.conf"
 
 def host(nginx=NEW, **options):
     wanted = {"store": "/etc/evergreen", "session": SESSION, "has_ipv6": False, "reject_unknown": True, **options}
-    return Host(nginx=nginx, **wanted)
+    return HostSettings(nginx=nginx, **wanted)
 
 
 def blocks(text):
     """Return the directives of each server block of a configuration."""
-    found = [statement for statement in parse(text) if statement.words == ["server"]]
+    found = [statement for statement in parse_config(text) if statement.words == ["server"]]
     return [[" ".join(inner.words) for inner in statement.block if not inner.block] for statement in found]
 
 
 def locations(text):
-    found = [inner for statement in parse(text) for inner in statement.block if inner.words[0] == "location"]
+    found = [inner for statement in parse_config(text) for inner in statement.block if inner.words[0] == "location"]
     return [[" ".join(line.words) for line in location.block] for location in found]
 
 
 def test_a_site_is_a_plain_side_that_redirects_and_a_secure_side_that_answers():
-    text = render([site(root="/srv/www")], [], host())
+    text = render_sites([site(root="/srv/www")], [], host())
     _reject, plain, secure = blocks(text)
     assert plain == ["listen 80", "server_name www.example.org"]
     assert locations(text) == [["return 308 https://$host$request_uri"]]
@@ -58,51 +63,51 @@ def test_a_site_is_a_plain_side_that_redirects_and_a_secure_side_that_answers():
 
 
 def test_nginx_is_told_where_the_passphrase_of_a_key_is_for_the_sites_that_need_it():
-    text = render([site(), site("b.example.org", certificate="b", encrypted=True)], [], host())
+    text = render_sites([site(), site("b.example.org", certificate="b", encrypted=True)], [], host())
     assert text.count("ssl_password_file") == 1
     secure = blocks(text)[-1]
     assert "ssl_certificate_key /etc/evergreen/b/current/privkey.pem" in secure
     assert "ssl_password_file /etc/evergreen/b/current/passphrase" in secure
-    assert "ssl_password_file" not in render([site(encrypted=True)], ["www.example.org"], host())
+    assert "ssl_password_file" not in render_sites([site(encrypted=True)], ["www.example.org"], host())
 
 
 def test_a_site_that_waits_for_its_certificate_has_its_plain_side_only():
-    text = render([site()], ["www.example.org"], host())
+    text = render_sites([site()], ["www.example.org"], host())
     assert blocks(text) == [["listen 80", "server_name www.example.org"]]
 
 
 def test_without_a_forced_redirect_both_sides_answer_alike():
-    _reject, plain, secure = blocks(render([site(root="/srv/www", force_https=False)], [], host()))
+    _reject, plain, secure = blocks(render_sites([site(root="/srv/www", force_https=False)], [], host()))
     assert "root /srv/www" in plain
     assert "root /srv/www" in secure
 
 
 def test_http2_is_written_as_this_nginx_knows_it():
-    old = render([site()], [], host(OLD))
+    old = render_sites([site()], [], host(OLD))
     assert "listen 443 ssl http2;" in old
     assert "http2 on" not in old
-    assert "http2" not in render([site(http2=False)], [], host(OLD))
-    assert "http2" not in render([site(http2=False)], [], host(NEW))
-    assert "http2" not in render([site()], [], host(NEW._replace(has_http2=False)))
+    assert "http2" not in render_sites([site(http2=False)], [], host(OLD))
+    assert "http2" not in render_sites([site(http2=False)], [], host(NEW))
+    assert "http2" not in render_sites([site()], [], host(NEW._replace(has_http2=False)))
 
 
 def test_who_reads_slowly_by_http2_has_time_for_it_when_an_old_worker_ends():
-    assert "    lingering_timeout 60s;\n    lingering_time 120s;\n" in render([site()], [], host(NEW))
-    assert "lingering" not in render([site(http2=False)], [], host(NEW))
-    assert "lingering" not in render([site()], [], host(NEW._replace(has_http2=False)))
+    assert "    lingering_timeout 60s;\n    lingering_time 120s;\n" in render_sites([site()], [], host(NEW))
+    assert "lingering" not in render_sites([site(http2=False)], [], host(NEW))
+    assert "lingering" not in render_sites([site()], [], host(NEW._replace(has_http2=False)))
 
 
 def test_unknown_names_are_rejected_as_this_nginx_can():
-    new, old = (blocks(render([site()], [], host(nginx)))[0] for nginx in (NEW, OLD))
+    new, old = (blocks(render_sites([site()], [], host(nginx)))[0] for nginx in (NEW, OLD))
     assert new[0] == "listen 443 ssl default_server"
     assert "ssl_reject_handshake on" in new
     assert old[0] == "listen 443 ssl http2 default_server"
     assert "ssl_certificate data:$evergreen_nothing" in old
-    assert 'map "" $evergreen_nothing {' in render([site()], [], host(OLD))
+    assert 'map "" $evergreen_nothing {' in render_sites([site()], [], host(OLD))
 
 
 def test_each_port_has_its_own_default_server():
-    text = render([site(), site("b.example.org", https_port=8443)], [], host())
+    text = render_sites([site(), site("b.example.org", https_port=8443)], [], host())
     assert [block[0] for block in blocks(text)[:2]] == [
         "listen 443 ssl default_server",
         "listen 8443 ssl default_server",
@@ -112,24 +117,24 @@ def test_each_port_has_its_own_default_server():
 
 @pytest.mark.parametrize("options", [{"reject_unknown": False}, {"taken_ports": {443: "/etc/nginx/other:1"}}])
 def test_no_default_server_is_ours_where_it_is_not_wanted_or_taken(options):
-    assert "default_server" not in render([site()], [], host(**options))
+    assert "default_server" not in render_sites([site()], [], host(**options))
 
 
 def test_a_site_with_an_address_is_the_default_server():
-    text = render([site(server_names=["192.0.2.1", "2001:DB8::1"]), site("b.example.org")], [], host())
+    text = render_sites([site(server_names=["192.0.2.1", "2001:DB8::1"]), site("b.example.org")], [], host())
     assert "ssl_reject_handshake" not in text
     assert "listen 443 ssl default_server" in blocks(text)[1]
     assert "server_name 192.0.2.1 [2001:db8::1]" in blocks(text)[1]
 
 
 def test_ipv6_has_its_own_listen_lines():
-    text = render([site()], [], host(has_ipv6=True))
+    text = render_sites([site()], [], host(has_ipv6=True))
     assert "listen [::]:80;" in text
     assert "listen [::]:443 ssl default_server;" in text
 
 
 def test_a_proxy_gets_the_usual_headers():
-    (_redirect, proxy) = locations(render([site(proxy_pass="http://127.0.0.1:8080")], [], host()))
+    (_redirect, proxy) = locations(render_sites([site(proxy_pass="http://127.0.0.1:8080")], [], host()))
     assert proxy[:2] == ["proxy_pass http://127.0.0.1:8080", "proxy_http_version 1.1"]
     for header in (
         "Host $host",
@@ -141,7 +146,7 @@ def test_a_proxy_gets_the_usual_headers():
 
 
 def test_websocket_carries_the_upgrade():
-    text = render([site(proxy_pass="http://127.0.0.1:8080", websocket=True)], [], host())
+    text = render_sites([site(proxy_pass="http://127.0.0.1:8080", websocket=True)], [], host())
     assert "map $http_upgrade $evergreen_connection {" in text
     assert "proxy_set_header Upgrade $http_upgrade;" in text
     assert "proxy_set_header Connection $evergreen_connection;" in text
@@ -158,11 +163,11 @@ def test_websocket_carries_the_upgrade():
     ],
 )
 def test_a_redirect_without_a_path_keeps_the_path(url, answer):
-    assert locations(render([site(redirect=url)], [], host()))[1] == [answer]
+    assert locations(render_sites([site(redirect=url)], [], host()))[1] == [answer]
 
 
 def test_extra_directives_stand_in_the_secure_side_as_they_are():
-    text = render([site(extra="client_max_body_size 1m;\n  # two;\n")], [], host())
+    text = render_sites([site(extra="client_max_body_size 1m;\n  # two;\n")], [], host())
     assert "\nclient_max_body_size 1m;\n  # two;\n}\n" in text
     assert text.count("client_max_body_size") == 1
 
@@ -179,31 +184,33 @@ def test_one_port_has_one_profile_where_nginx_cannot_keep_them_apart():
 def test_profiles_may_differ_where_nginx_keeps_them_apart():
     sites = [site(), site("b.example.org", profile="modern")]
     check_profiles(sites, NEW)
-    reject, _plain, first, _plain, second = blocks(render(sites, [], host()))
+    reject, _plain, first, _plain, second = blocks(render_sites(sites, [], host()))
     assert "ssl_protocols TLSv1.2 TLSv1.3" in reject
     assert "ssl_protocols TLSv1.2 TLSv1.3" in first
     assert "ssl_protocols TLSv1.3" in second
 
 
 def test_the_default_server_of_somebody_else_is_seen():
-    stranger = Server("/etc/nginx/sites-enabled/x", 3, [Listen("*", 443, True), Listen("*", 80, True)], ["x"], None)
-    elsewhere = Server("/etc/nginx/sites-enabled/y", 1, [Listen("192.0.2.1", 443, True)], ["y"], None)
-    assert foreign_defaults([site()], [elsewhere]) == {}
-    assert foreign_defaults([site()], [elsewhere, stranger]) == {443: "/etc/nginx/sites-enabled/x:3"}
+    stranger = ServerBlock(
+        "/etc/nginx/sites-enabled/x", 3, [Listen("*", 443, True), Listen("*", 80, True)], ["x"], None
+    )
+    elsewhere = ServerBlock("/etc/nginx/sites-enabled/y", 1, [Listen("192.0.2.1", 443, True)], ["y"], None)
+    assert foreign_default_servers([site()], [elsewhere]) == {}
+    assert foreign_default_servers([site()], [elsewhere, stranger]) == {443: "/etc/nginx/sites-enabled/x:3"}
     with pytest.raises(
         TlsError, match="must be the default server of port 443, but /etc/nginx/sites-enabled/x:3 is that"
     ):
-        foreign_defaults([site(server_names=["192.0.2.1"])], [stranger])
+        foreign_default_servers([site(server_names=["192.0.2.1"])], [stranger])
 
 
 def test_a_name_that_somebody_else_has_too_is_told_with_both_places():
     main = "/etc/nginx/nginx.conf"
     files = {
         main: "http { include conf.d/*.conf; include sites-enabled/*; }",
-        PATH: render([site()], [], host()),
+        PATH: render_sites([site()], [], host()),
         "/etc/nginx/sites-enabled/x": "server { listen 443 ssl; server_name www.example.org _; }",
     }
-    (sentence,) = conflicts(servers(files, main), PATH)
+    (sentence,) = name_conflicts(server_blocks(files, main), PATH)
     assert sentence.startswith(
         "www.example.org on port 443 is also defined in /etc/nginx/sites-enabled/x:1, and nginx answers"
     )
@@ -211,10 +218,10 @@ def test_a_name_that_somebody_else_has_too_is_told_with_both_places():
 
 
 def test_a_line_of_the_configuration_leads_to_its_site():
-    text = render([site(), site("b.example.org", extra="nonsense on;")], [], host())
+    text = render_sites([site(), site("b.example.org", extra="nonsense on;")], [], host())
     line = text.splitlines().index("nonsense on;") + 1
-    assert site_at(text, line) == "b.example.org"
-    assert site_at(text, 1) is None
+    assert site_at_line(text, line) == "b.example.org"
+    assert site_at_line(text, 1) is None
 
 
 THUMBPRINT = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
@@ -231,8 +238,8 @@ ANSWER = ["default_type text/plain", f"return 200 $1.{THUMBPRINT}"]
     ],
 )
 def test_a_site_answers_challenges_on_both_sides_before_all_else(options):
-    text = render([site(acme_thumbprint=THUMBPRINT, **options)], [], host(reject_unknown=False))
-    plain, secure = (statement.block for statement in parse(text))
+    text = render_sites([site(acme_thumbprint=THUMBPRINT, **options)], [], host(reject_unknown=False))
+    plain, secure = (statement.block for statement in parse_config(text))
     for block in (plain, secure):
         first = next(inner for inner in block if inner.words[0] in ("location", "return", "root", "proxy_pass"))
         assert [" ".join(line.words) for line in first.block] == ANSWER
@@ -240,9 +247,9 @@ def test_a_site_answers_challenges_on_both_sides_before_all_else(options):
 
 
 def test_a_site_that_waits_for_its_certificate_answers_challenges():
-    text = render([site(acme_thumbprint=THUMBPRINT)], ["www.example.org"], host())
+    text = render_sites([site(acme_thumbprint=THUMBPRINT)], ["www.example.org"], host())
     assert locations(text)[0] == ANSWER
 
 
 def test_other_sites_answer_no_challenges():
-    assert "acme-challenge" not in render([site()], [], host())
+    assert "acme-challenge" not in render_sites([site()], [], host())

@@ -13,7 +13,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.tls_profiles 
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import (
     first_error,
     load_error,
-    parse_nginx,
+    parse_build,
     taken_port,
 )
 from ansible_collections.evergreen.tls.tests.unit.recorded_nginx import BOOKWORM, BULLSEYE, SID, TRIXIE
@@ -31,32 +31,32 @@ SESSION = {"timeout": "1d", "cache": "shared:evergreen:10m", "tickets": None}
     ],
 )
 def test_nginx_tells_its_version_and_that_of_its_openssl(text, version, openssl):
-    nginx = parse_nginx(text)
+    nginx = parse_build(text)
     assert (nginx.version, nginx.openssl) == (version, openssl)
-    assert nginx.configuration == "/etc/nginx/nginx.conf"
+    assert nginx.config_path == "/etc/nginx/nginx.conf"
     assert nginx.pid_path == "/run/nginx.pid"
     assert nginx.has_http2
 
 
 def test_the_openssl_that_counts_is_the_one_it_runs_with():
     assert "built with OpenSSL 3.5.6" in TRIXIE
-    assert parse_nginx(TRIXIE).openssl == (3, 5, 7)
+    assert parse_build(TRIXIE).openssl == (3, 5, 7)
 
 
 def test_another_library_is_unknown_and_gets_the_careful_set():
-    nginx = parse_nginx(TRIXIE.replace("OpenSSL", "BoringSSL"))
+    nginx = parse_build(TRIXIE.replace("OpenSSL", "BoringSSL"))
     assert nginx.openssl == ()
     assert "ssl_ecdh_curve X25519:prime256v1:secp384r1;" in tls_directives(nginx, "modern", SESSION)
     assert not nginx.keeps_protocols_by_site
 
 
 def test_paths_below_the_prefix_are_made_absolute():
-    nginx = parse_nginx("nginx version: nginx/1.28.0\nconfigure arguments: --prefix=/opt/nginx --with-http_ssl_module")
-    assert nginx.configuration == "/opt/nginx/conf/nginx.conf"
+    nginx = parse_build("nginx version: nginx/1.28.0\nconfigure arguments: --prefix=/opt/nginx --with-http_ssl_module")
+    assert nginx.config_path == "/opt/nginx/conf/nginx.conf"
 
 
 def test_relatives_of_nginx_are_understood():
-    assert parse_nginx(SID.replace("nginx/1.30.6", "openresty/1.27.1.1")).version == (1, 27, 1, 1)
+    assert parse_build(SID.replace("nginx/1.30.6", "openresty/1.27.1.1")).version == (1, 27, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_relatives_of_nginx_are_understood():
 )
 def test_an_nginx_that_cannot_be_used_is_refused(text, sentence):
     with pytest.raises(TlsError, match=sentence):
-        parse_nginx(text)
+        parse_build(text)
 
 
 def test_the_intermediate_profile_is_that_of_mozilla():
-    assert tls_directives(parse_nginx(SID), "intermediate", SESSION) == [
+    assert tls_directives(parse_build(SID), "intermediate", SESSION) == [
         "ssl_protocols TLSv1.2 TLSv1.3;",
         (
             "ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
@@ -90,13 +90,13 @@ def test_the_intermediate_profile_is_that_of_mozilla():
 
 
 def test_the_modern_profile_has_tls_1_3_only():
-    directives = tls_directives(parse_nginx(SID), "modern", SESSION)
+    directives = tls_directives(parse_build(SID), "modern", SESSION)
     assert directives[0] == "ssl_protocols TLSv1.3;"
     assert not any("ssl_ciphers" in directive for directive in directives)
 
 
 def test_the_modern_profile_needs_an_openssl_with_tls_1_3():
-    nginx = parse_nginx(BULLSEYE)._replace(openssl=(1, 1, 0))
+    nginx = parse_build(BULLSEYE)._replace(openssl=(1, 1, 0))
     with pytest.raises(TlsError, match=r"needs TLS 1.3, and OpenSSL 1.1.0 does not have it; upgrade OpenSSL"):
         tls_directives(nginx, "modern", SESSION)
     assert tls_directives(nginx, "intermediate", SESSION)[0] == "ssl_protocols TLSv1.2;"
@@ -105,7 +105,7 @@ def test_the_modern_profile_needs_an_openssl_with_tls_1_3():
 @pytest.mark.parametrize(("text", "has_group"), [(BULLSEYE, False), (BOOKWORM, False), (TRIXIE, True), (SID, True)])
 def test_the_hybrid_group_is_for_those_who_know_it(text, has_group):
     assert (
-        any("X25519MLKEM768" in directive for directive in tls_directives(parse_nginx(text), "modern", SESSION))
+        any("X25519MLKEM768" in directive for directive in tls_directives(parse_build(text), "modern", SESSION))
         is has_group
     )
 
@@ -120,7 +120,7 @@ def test_the_hybrid_group_is_for_those_who_know_it(text, has_group):
     ],
 )
 def test_session_tickets_are_on_where_their_keys_change(text, tickets, directives):
-    found = tls_directives(parse_nginx(text), "modern", {**SESSION, "tickets": tickets})
+    found = tls_directives(parse_build(text), "modern", {**SESSION, "tickets": tickets})
     assert [directive for directive in found if "tickets" in directive] == directives
 
 

@@ -1,0 +1,84 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The certificates of sites as nginx reads them: links to the version in use, and files of passphrases."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import ssl
+import typing as t
+from itertools import filterfalse
+
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import Site
+from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
+    create_file,
+    read_file,
+    replace_file,
+    remove_temporary_files,
+    sync_folder,
+)
+
+
+class SiteCertificates:
+    """The certificates of *sites* in the folder *store*."""
+
+    def __init__(self, store: str, sites: t.Sequence[Site]) -> None:
+        self.store = store
+        self.sites = sites
+        self.pending_sites = [site["name"] for site in sites if not self._is_installed(site["certificate"])]
+
+    def names(self) -> list[str]:
+        """Return the names of the installed certificates that the sites use."""
+        return sorted({site["certificate"] for site in self.sites if site["name"] not in self.pending_sites})
+
+    def current_link(self, name: str) -> str:
+        """Return the symbolic link to the version of a certificate that is in use."""
+        return os.path.join(self.store, name, "current")
+
+    def passphrase_file(self, name: str) -> str:
+        """Return the path of the passphrase of a certificate's key, in the version that is in use now."""
+        return os.path.join(os.path.realpath(self.current_link(name)), "passphrase")
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return the SHA-256 fingerprint of each installed certificate that the sites use."""
+        return {name: leaf_fingerprint(os.path.join(self.store, name)) for name in self.names()}
+
+    def create_passphrase_files(self) -> None:
+        """Create the passphrase files that the configuration names and that are missing.
+
+        They stay empty until nginx has loaded a configuration that names them.
+        """
+        for path in filterfalse(os.path.lexists, self._passphrase_files()):
+            create_file(path, b"", mode=0o600)
+            sync_folder(os.path.dirname(path))
+
+    def mark_passphrase_files_loaded(self) -> None:
+        """Write a blank line into empty passphrase files: nginx reads them now, so from now on the keys may be encrypted."""
+        for path in self._passphrase_files():
+            if not os.path.getsize(path):
+                remove_temporary_files(path)
+                replace_file(path, b"\n", mode=0o600)
+
+    def _passphrase_files(self) -> list[str]:
+        """Return the passphrase files that the configuration names."""
+        encrypted = {site["certificate"] for site in self.sites if site["encrypted"]}
+        return [self.passphrase_file(name) for name in self.names() if name in encrypted]
+
+    def _is_installed(self, name: str) -> bool:
+        files = (os.path.join(self.current_link(name), file) for file in ("fullchain.pem", "privkey.pem"))
+        return all(map(os.path.exists, files))
+
+
+def leaf_fingerprint(folder: str) -> str:
+    """Return the SHA-256 fingerprint of the certificate in use, or an empty text if it cannot be read.
+
+    folder: that of the certificate, such as /etc/evergreen/NAME.
+    """
+    pem = (read_file(os.path.join(folder, "current", "cert.pem")) or b"").decode(errors="replace")
+    try:
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+    except ValueError:
+        return ""
