@@ -18,8 +18,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
     create_file,
     path_in_errors,
     read_file,
-    replace_file,
     remove_temporary_files,
+    replace_file,
     sync_folder,
 )
 

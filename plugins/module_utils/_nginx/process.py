@@ -113,7 +113,9 @@ class NginxProcess:
 
     def check_orphaned_workers(self) -> None:
         """Raise TlsError if workers have outlived their master process: they would keep its ports."""
-        orphans = [pid for pid in program_pids("nginx") if _is_working(pid) and program_name(parent_pid(pid) or 0) != "nginx"]
+        orphans = [
+            pid for pid in program_pids("nginx") if _is_working(pid) and program_name(parent_pid(pid) or 0) != "nginx"
+        ]
         if orphans:
             raise TlsError(
                 f"the master process of nginx is gone, and workers of it go on with what they have (pid {', '.join(map(str, orphans))}); "

@@ -16,8 +16,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec imp
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     create_file,
     read_file,
-    replace_file,
     remove_temporary_files,
+    replace_file,
     sync_folder,
 )
 
