@@ -13,7 +13,11 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import check_request_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import find_address_site, sites_by_port
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import (
+    Site,
+    find_address_site,
+    sites_by_port,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_name
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.hsts import hsts_header
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.site_content import CONFIG_PATH, check_content
@@ -27,7 +31,7 @@ def normal_sites(
     arguments: dict[str, t.Any],
     thumbprints: t.Mapping[str, str] | None = None,
     encrypted_certificates: t.Collection[str] = (),
-) -> list[dict[str, t.Any]]:
+) -> list[Site]:
     """Return the sites of the arguments of nginx_sites, checked and with all options. Raises TlsError.
 
     thumbprints: of an ACME account, by the name of the certificate for which the site answers challenges with it.
@@ -51,7 +55,7 @@ def normal_site(
     profile: str,
     domains: t.Mapping[str, list[str]],
     thumbprints: t.Mapping[str, str] | None = None,
-) -> dict[str, t.Any]:
+) -> Site:
     """Return a site with its defaults filled in. Raises TlsError, with its name, for what may not stand in a configuration.
 
     profile: the TLS profile of a site that names none.
@@ -73,10 +77,10 @@ def normal_site(
         _check_ports(normal)
     except TlsError as error:
         raise TlsError(f"the site {name} cannot be configured: {error}", **error.details) from error
-    return normal
+    return t.cast(Site, normal)
 
 
-def check_distinct_sites(sites: list[dict[str, t.Any]]) -> None:
+def check_distinct_sites(sites: t.Sequence[Site]) -> None:
     """Raise TlsError where two sites share a name, or answer to the same name on the same port."""
     for name, times in collections.Counter(site["name"] for site in sites).items():
         if times > 1:
@@ -136,7 +140,7 @@ def _check_ports(site: dict[str, t.Any]) -> None:
             raise TlsError(f"{option} is {site[option]}; choose one from 1 to 65535")
 
 
-def _check_one_address_site(sites: list[dict[str, t.Any]], port: int) -> None:
+def _check_one_address_site(sites: t.Sequence[Site], port: int) -> None:
     addressed = [site["name"] for site in sites if find_address_site([site])]
     if len(addressed) > 1:
         raise TlsError(
@@ -145,7 +149,7 @@ def _check_one_address_site(sites: list[dict[str, t.Any]], port: int) -> None:
         )
 
 
-def _check_server_names(sites: list[dict[str, t.Any]]) -> None:
+def _check_server_names(sites: t.Iterable[t.Mapping[str, t.Any]]) -> None:
     site_names: dict[tuple[str, int], str] = {}  # by server name and port
     for site in sites:
         for name, port in ((name, site[port]) for name in site["server_names"] for port in ("http_port", "https_port")):
