@@ -13,9 +13,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
 
+RESTART_TIMEOUT_S = 60.0  # that a server in Java may need until it listens again
+
 
 class ActionModule(PerRequestAction):
-    """Have each installed certificate of a host served, see it as a client does, and go back where that fails."""
+    """Have each installed certificate of a host served, verify it as a client does, and go back to the version before on failure."""
 
     STEPS = ("certificate_export", "certificate_install", "handshake_verify", "nginx_reload")
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
@@ -29,23 +31,19 @@ class ActionModule(PerRequestAction):
     }
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        async def step(name: str, asked: dict[str, t.Any]) -> dict[str, t.Any]:
-            return await self.run_step(name, asked, task_vars)
-
         obtained = Obtained(arguments["obtained"])
 
-        async def prove(request: dict[str, t.Any]) -> dict[str, t.Any]:
-            waiting = obtained.pending(request["name"])
-            if waiting is None:
-                return await Service(request, arguments, step, obtained).prove()
-            # What is in use meanwhile need be neither for all names nor from the issuer that is wanted.
-            return await Service(covered(request, waiting), arguments, step, obtained, waits=True).prove()
+        async def run_step(name: str, step_arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+            return await self.run_step(name, step_arguments, task_vars)
+
+        async def serve(request: dict[str, t.Any]) -> dict[str, t.Any]:
+            pending = obtained.pending(request["name"])
+            # The certificate in use meanwhile may have fewer names, and another issuer.
+            request = request if pending is None else limited_to(request, pending)
+            return await Service(request, arguments, run_step, obtained, is_pending=pending is not None).serve()
 
         requests = [request for request in arguments["requests"] if not obtained.is_missing(request["name"])]
-        return self.run_requests(requests, prove, at_once=1)
-
-
-RESTARTED = 60  # seconds that a server in Java may need until it listens again
+        return self.run_requests(requests, serve, at_once=1)
 
 
 class Obtained:
@@ -83,36 +81,36 @@ class Service:
         arguments: dict[str, t.Any],
         step: t.Callable[[str, dict[str, t.Any]], t.Awaitable[dict[str, t.Any]]],
         obtained: Obtained,
-        waits: bool = False,
+        is_pending: bool = False,
     ) -> None:
-        self.request, self.arguments, self.step, self.waits = request, arguments, step, waits
+        self.request, self.arguments, self.step, self.is_pending = request, arguments, step, is_pending
         self.obtained = obtained
-        self.steps: list[dict[str, t.Any]] = []  # that were taken, for what Ansible shows of them
+        self.steps: list[dict[str, t.Any]] = []  # their results, for what Ansible shows of them
 
-    async def prove(self) -> dict[str, t.Any]:
-        """Have the installed version served; return what came of it."""
+    async def serve(self) -> dict[str, t.Any]:
+        """Have the installed version served, and verify that; return the result for the request."""
         known = self.obtained.fingerprint(self.request["name"])
-        # First of all: a run that is killed leaves to be seen from outside that there is something to do.
+        # Exports come first: if the run is killed after them, a handshake shows that nginx has still to be reloaded.
         exported = await self._export(self.request)
-        is_quiet = not (exported.get("changed") or exported.get("failed"))
-        if known and self.arguments["verify_from"] == "controller" and is_quiet:
-            seen = await self._look(self.request, known, 0)
-            if not seen.get("failed") and not seen["problems"]:
-                return {"msg": seen["msg"], **diffs_and_warnings([*self.steps, seen])}
-        presented = await self._present(self.request, exported, started=self.arguments["started"])
-        proof = presented if presented.get("failed") or self.waits else await self._seen(self.request, presented)
-        result = {"msg": proof["msg"], "failed": bool(proof.get("failed"))}
-        if exported.get("failed") and presented is not exported:
+        is_export_done = not (exported.get("changed") or exported.get("failed"))
+        if known and self.arguments["verify_from"] == "controller" and is_export_done:
+            handshake = await self._handshake(self.request, known, timeout=0)
+            if not handshake.get("failed") and not handshake["problems"]:
+                return {"msg": handshake["msg"], **diffs_and_warnings([*self.steps, handshake])}
+        loaded = await self._load(self.request, exported, started=self.arguments["started"])
+        verified = loaded if loaded.get("failed") or self.is_pending else await self._verify(self.request, loaded)
+        result = {"msg": verified["msg"], "failed": bool(verified.get("failed"))}
+        if exported.get("failed") and loaded is not exported:
             result["msg"] = f"{exported['msg']}. {result['msg']}"
-        if presented.get("reason"):
-            result["reason"] = presented["reason"]
-        is_reloaded = presented.get("changed") and presented is not exported
-        is_new = is_reloaded or presented.get("fresh") or exported.get("fresh")
+        if loaded.get("reason"):
+            result["reason"] = loaded["reason"]
+        is_reloaded = loaded.get("changed") and loaded is not exported
+        is_new = is_reloaded or loaded.get("fresh") or exported.get("fresh")
         is_new = is_new or self.obtained.is_loaded(self.request["name"])
-        # What was served already may never have been proved: a run may have been killed right after its reload.
-        if result["failed"] and (is_new or proof.get("answered")):
-            sentence, put_back = await self._go_back(is_new)
-            result["msg"] = f"{result['msg']}. {sentence}"
+        # A version that was served before this run may never have been verified: a run may have been killed right after its reload.
+        if result["failed"] and (is_new or verified.get("answered")):
+            message, put_back = await self._go_back(bool(is_new))
+            result["msg"] = f"{result['msg']}. {message}"
             result.update({"put_back": put_back} if put_back else {})
         result["failed"] = result["failed"] or bool(exported.get("failed"))
         if exported.get("changed") and not exported.get("failed"):
@@ -120,71 +118,74 @@ class Service:
         return {**result, "changed": any(step.get("changed") for step in self.steps), **diffs_and_warnings(self.steps)}
 
     async def _go_back(self, is_new: bool) -> tuple[str, str | None]:
-        """Have the version before served again; return what came of it in a sentence, and the version that is in use for it.
+        """Have the version before served again. Return a message, and the version before if it is in use then.
 
-        Where that proves nothing, and what failed is not new in this run, it was not the cause, and is put in use again.
+        If the version before fails as well, and the one that failed is not new in this run, the version is not the cause. The newer
+        one is put in use again.
         """
         back = await self._install(state="previous")
         if "put_back" not in back:
             return back["msg"], None
-        request = covered(self.request, back.get("certificate") or {})
-        presented = await self._present(request, await self._export(request))
-        proof = presented if presented.get("failed") else await self._seen(request, presented)
-        if not proof.get("failed"):
-            return f"{back['msg']}: {proof['msg']}", back["put_back"]
+        request = limited_to(self.request, back.get("certificate") or {})
+        loaded = await self._load(request, await self._export(request))
+        verified = loaded if loaded.get("failed") else await self._verify(request, loaded)
+        if not verified.get("failed"):
+            return f"{back['msg']}: {verified['msg']}", back["put_back"]
         if is_new:
-            who = "nginx" if request["served_by"] == "nginx" else "the host"
-            how = (
-                f"but {who} does not present it"
-                if proof is presented
-                else f"and {who} presents it, but it is not proved"
+            server = "nginx" if request["served_by"] == "nginx" else "the host"
+            failure = (
+                f"but {server} does not present it"
+                if verified is loaded
+                else f"and {server} presents it, but it is not proved"
             )
-            return f"{back['msg']}, {how}: {proof['msg']}", back["put_back"]
+            return f"{back['msg']}, {failure}: {verified['msg']}", back["put_back"]
         forth = await self._install()
-        again = forth if forth.get("failed") else await self._present(self.request, await self._export(self.request))
+        again = forth if forth.get("failed") else await self._load(self.request, await self._export(self.request))
         version = f"{back['put_back']} of {self.request['name']}"
-        sentences = [f"{version}, the version before, is not proved either: {proof['msg']}", forth["msg"]]
+        messages = [f"{version}, the version before, is not proved either: {verified['msg']}", forth["msg"]]
         if again.get("failed") and again is not forth:
-            sentences.append(again["msg"])
-        return ". ".join(sentences), back["put_back"] if forth.get("failed") else None
+            messages.append(again["msg"])
+        return ". ".join(messages), back["put_back"] if forth.get("failed") else None
 
-    async def _look(self, request: dict[str, t.Any], fingerprint: str | None, timeout: float) -> dict[str, t.Any]:
-        """Return what a client sees."""
-        asked = {"fingerprint": fingerprint, "timeout": timeout, "verify_from": self.arguments["verify_from"]}
-        return await self.step("handshake_verify", {"request": request, "issuers": self.arguments["issuers"], **asked})
+    async def _handshake(self, request: dict[str, t.Any], fingerprint: str | None, timeout: float) -> dict[str, t.Any]:
+        """Return the result of handshake_verify; timeout: seconds."""
+        expected = {"fingerprint": fingerprint, "timeout": timeout, "verify_from": self.arguments["verify_from"]}
+        arguments = {"request": request, "issuers": self.arguments["issuers"], **expected}
+        return await self.step("handshake_verify", arguments)
 
-    async def _seen(self, request: dict[str, t.Any], presented: dict[str, t.Any]) -> dict[str, t.Any]:
+    async def _verify(self, request: dict[str, t.Any], loaded: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Verify that clients get the certificate that was loaded; wait longer where units were restarted."""
         timeout = self.arguments["timeout"]
         if any(step.get("units") for step in self.steps):
-            timeout = max(timeout, RESTARTED)
-        return self._taken(await self._look(request, presented.get("fingerprint"), timeout))
+            timeout = max(timeout, RESTART_TIMEOUT_S)
+        return self._recorded(await self._handshake(request, loaded.get("fingerprint"), timeout))
 
     async def _export(self, request: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Have the exports follow what is in use; return what came of that, or nothing where there are none."""
+        """Bring the exports up to date. Return the result of certificate_export, empty if the request has none."""
         if not request["exports"] and request["served_by"] == "nginx":
             return {}
-        return self._taken(await self.step("certificate_export", self._place(request)))
+        return self._recorded(await self.step("certificate_export", self._store(request)))
 
-    async def _present(self, request: dict[str, t.Any], exported: dict[str, t.Any], **more: t.Any) -> dict[str, t.Any]:
-        """Have what is in use presented; where programs other than nginx do so, this is what came of the exports."""
+    async def _load(self, request: dict[str, t.Any], exported: dict[str, t.Any], **more: t.Any) -> dict[str, t.Any]:
+        """Have nginx load what is in use. Other programs load the exports, and the result is that of certificate_export."""
         if request["served_by"] != "nginx" or (exported.get("failed") and exported.get("fresh")):
             return exported
-        return self._taken(await self.step("nginx_reload", {**self._place(request), **more}))
+        return self._recorded(await self.step("nginx_reload", {**self._store(request), **more}))
 
     async def _install(self, **more: t.Any) -> dict[str, t.Any]:
-        return self._taken(await self.step("certificate_install", {**self._place(self.request), **more}))
+        return self._recorded(await self.step("certificate_install", {**self._store(self.request), **more}))
 
-    def _place(self, request: dict[str, t.Any]) -> dict[str, t.Any]:
+    def _store(self, request: dict[str, t.Any]) -> dict[str, t.Any]:
         return {"request": request, "directory": self.arguments["directory"]}
 
-    def _taken(self, step: dict[str, t.Any]) -> dict[str, t.Any]:
-        step = {"msg": "", **step}  # a host that was taken over may say nothing
+    def _recorded(self, step: dict[str, t.Any]) -> dict[str, t.Any]:
+        step = {"msg": "", **step}  # a host that was taken over may leave it out
         self.steps.append(step)
         return step
 
 
-def covered(request: dict[str, t.Any], certificate: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Return a request for no more than a version covers, which may be from before a domain was added."""
+def limited_to(request: dict[str, t.Any], certificate: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return a request for those of its domains that a certificate covers, which may be older than some of them."""
     names = certificate.get("names")
     names = names if isinstance(names, list) else []
     domains = [domain for domain in complete_request(request)["domains"] if domain in names]

@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import ActionCall, Batch, ModuleCall
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import why_silent
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import validated_result
@@ -175,7 +175,7 @@ class HostAction(TlsAction):
             return {"changed": True, "msg": f"the package {result['missing']} would be installed first"}
         return result
 
-    def secrets(self, request: dict[str, t.Any]) -> dict[str, t.Any]:
+    def secrets(self, request: Request) -> dict[str, t.Any]:
         """Return what the module needs of the secrets in a request, as options of its own."""
         return {}
 
