@@ -112,6 +112,8 @@ def validated_result(module: str, result: dict[str, t.Any]) -> dict[str, t.Any]:
         spec = {key: {**kind, "required": False} for key, kind in spec.items()}
     with reject_malformed_input(f"the host does not answer {module} as it should; look at what it is doing"):
         given = _without_none({key: result[key] for key in spec if key in result})
+        if isinstance(given.get("warnings"), list):
+            given["warnings"] = [_text_of_warning(warning) for warning in given["warnings"]]
         checked = ArgumentSpecValidator(spec).validate(given)
     if checked.error_messages:
         raise TlsError(
@@ -121,6 +123,8 @@ def validated_result(module: str, result: dict[str, t.Any]) -> dict[str, t.Any]:
     valid.update(
         {key: escape_control_characters(valid[key], keep_line_breaks=True) for key in ("msg", "reason") if key in valid}
     )
+    if "warnings" in valid:
+        valid["warnings"] = [escape_control_characters(text, keep_line_breaks=True) for text in valid["warnings"]]
     if "diff" in valid:
         texts = {
             key: escape_control_characters(text, keep_line_breaks=True)
@@ -131,6 +135,11 @@ def validated_result(module: str, result: dict[str, t.Any]) -> dict[str, t.Any]:
     if valid.get("failed") and not valid.get("msg"):
         raise TlsError(f"{module} failed, and the host does not say why; look at what it is doing")
     return {**{key: result[key] for key in ADDED_BY_ANSIBLE if key in result}, **valid}
+
+
+def _text_of_warning(warning: t.Any) -> t.Any:
+    """Return the text of a warning, which ansible-core 2.19 wraps in a WarningSummary."""
+    return getattr(getattr(warning, "event", None), "msg", warning)
 
 
 def _without_none(value: t.Any) -> t.Any:

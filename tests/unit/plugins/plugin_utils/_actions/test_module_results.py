@@ -115,3 +115,13 @@ def test_the_documentation_of_a_module_lists_the_keys_of_its_result(module):
 
 def test_each_module_that_runs_on_hosts_has_a_spec():
     assert set(RESULT_SPECS) == {path.stem for path in (PLUGINS / "modules").glob("*.yml")}
+
+
+def test_a_warning_is_text_whatever_ansible_wraps_it_in():
+    messages = pytest.importorskip("ansible.module_utils._internal._messages")
+    wrapped = messages.WarningSummary(event=messages.Event(msg="the site www waits for its certificate"))
+    result = {"changed": False, "warnings": [wrapped, "beware of \x1b[2J"]}
+    assert validated_result("nginx_sites", result)["warnings"] == [
+        "the site www waits for its certificate",
+        "beware of ?[2J",
+    ]
