@@ -31,7 +31,7 @@ MAX_ATTEMPTS = 3  # to change a firewall that something else changes between the
 
 
 class ActionModule(TlsAction):
-    """Query the host, plan the change here, and run it there if the host is still in the same state; then verify it."""
+    """Query the host, plan the change here, run it there unless the host has changed, and verify it."""
 
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "ports": {"type": "list", "elements": "int", "required": True},

@@ -103,7 +103,7 @@ class Change(t.NamedTuple):
         return f"{'Would remove' if check_mode else 'Removed'} what opens just {ports} to {sources} in {location}."
 
     def _remaining_access(self, rules: list[str]) -> list[str]:
-        """Return a sentence about the rules and policies that still accept what is to be closed, if there are any."""
+        """Return a sentence about the rules and policies that still accept what is to be closed."""
         if self.spec["state"] == "open":
             return []
         causes = [f"`{rule}`" for rule in rules]

@@ -31,9 +31,9 @@ def initial_queries(backend: str) -> list[QuerySet]:
 def detect_firewall(
     host: HostState, backend: str, accesses: list[PortAccess], zone: str | None = None
 ) -> Firewall | None:
-    """Return the firewall that *backend* names, or with auto the active one. None: no firewall filters anything.
+    """Return the firewall that *backend* names, or with auto the active one, or None.
 
-    With auto, that is a frontend if one is active, else the first backend that denies some of the accesses, else the
+    The active one is a frontend if one runs, else the first backend that denies some of the accesses, else the
     first that has rules. Raises TlsError if the named firewall is not installed or not active.
     """
     if backend != "auto":

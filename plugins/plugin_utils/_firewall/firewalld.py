@@ -61,7 +61,7 @@ class Firewalld(Firewall):
 
     @classmethod
     def from_host_state(cls, host: HostState, accesses: list[PortAccess], zone: str | None = None) -> Firewalld:
-        """Read a zone: the given one, else that of the interface with the default route, else the default zone."""
+        """Read the given zone, else that of the interface with the default route, else the default one."""
         listings = {}
         for options in ([], ["--permanent"]):
             status, text = host.command_result(["firewall-cmd", *options, "--list-all-zones"])
@@ -144,16 +144,17 @@ def split_zones(text: str) -> dict[str, str]:
 
 
 def select_zone(host: HostState, zones: dict[str, str]) -> str:
-    """Return the zone of the interface with the default route, or the default zone if that interface is in none."""
+    """Return the zone of the interface with the default route, else the default zone."""
     interface = default_interface(host.file_text("/proc/net/route") or "", host.file_text("/proc/net/ipv6_route") or "")
     names = [name for name, listing in zones.items() if interface in parse_entries(listing)["interfaces"].split()]
     return names[0] if names else host.command_result(["firewall-cmd", "--get-default-zone"])[1]
 
 
 def default_interface(route: str, ipv6_route: str) -> str | None:
-    """Return the interface with the default route, from /proc/net/route and /proc/net/ipv6_route. IPv4 takes precedence.
+    """Return the interface with the default route. That of IPv4 takes precedence.
 
-    Raises TlsError if the content is malformed.
+    route, ipv6_route: the contents of these files in /proc/net.
+    Raises TlsError if they are malformed.
     """
     candidates = []
     with reject_malformed_input(

@@ -28,7 +28,7 @@ MALFORMED_RESULTS = "the host does not say what it was asked; look at what it is
 
 
 class QuerySet(t.NamedTuple):
-    """A set of queries. If all conditions succeed, the host runs the queries too, and skips the sets that follow."""
+    """Queries that the host runs if all conditions succeed. It then skips the sets that follow."""
 
     conditions: t.Sequence[Query]
     queries: t.Sequence[Query]

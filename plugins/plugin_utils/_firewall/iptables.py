@@ -29,7 +29,7 @@ RULE_FILES = (
 
 
 class Iptables(Firewall):
-    """iptables without a frontend, and the files that netfilter-persistent or iptables.service loads at boot."""
+    """iptables without a frontend, and the files that netfilter-persistent or iptables.service loads."""
 
     name = "iptables"
     program = "iptables"
@@ -149,7 +149,7 @@ def rule_line(access: PortAccess) -> str:
 
 
 def insertion_line(blocked: BlockedAccess, end: int) -> int:
-    """Return the number of the line before which an allow rule has an effect: that of the deny rule, or the end."""
+    """Return the number of the line before which an allow rule belongs: the deny rule, or the end."""
     rule = blocked.decision.entry_rule
     return end if rule is None or rule.handle is None else rule.handle
 

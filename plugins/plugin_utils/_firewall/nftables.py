@@ -57,7 +57,7 @@ class BlockRule(t.NamedTuple):
 
 
 class Nftables(Firewall):
-    """nftables without a frontend: its base chains, and a block at the end of the file that is loaded at boot."""
+    """nftables without a frontend: its base chains, and a block in the file that is loaded at boot."""
 
     name = "nftables"
     program = "nft"
@@ -105,30 +105,22 @@ class Nftables(Firewall):
         return blocked
 
     def plan_open(self, accesses: list[PortAccess]) -> list[Command]:
-        all_blocked = self.blocked(accesses)
+        blocked = self.blocked(accesses)
         block, script = list(self.block), []
         stored_rules: list[str] = []
         loaded_rules: list[str] = []
         for base_chain, input_filter in zip(self.base_chains, self.filters):
-            any_network = ANY[base_chain.ip_versions[0]]
-            blocked = [
+            of_chain = [
                 one
-                for one in all_blocked
+                for one in blocked
                 if one.input_filter.ruleset is input_filter.ruleset and one.input_filter.chain == input_filter.chain
             ]
-            stored = [one.access for one in blocked if not one.input_filter.is_loaded]
-            for protocol, port, network in merge_ip_versions(stored):
-                text = allow_rule(protocol, port, network)
-                verb = block_verb(base_chain, PortAccess(protocol, port, network or any_network))
-                block = [one for one in block if (one.chain, one.text) != (base_chain.name, text)]
-                block.append(BlockRule(verb, base_chain.name, text))
-                stored_rules.append(f"{self.path}: {base_chain.name} {text}")
-            loaded = {one.access: one.decision.entry_rule for one in blocked if one.input_filter.is_loaded}
-            for protocol, port, network in merge_ip_versions(loaded):
-                text = allow_rule(protocol, port, network)
-                before = loaded[PortAccess(protocol, port, network or any_network)]
-                position = f" handle {before.handle}" if before else ""
-                script.append(f"{'insert' if before else 'add'} rule {base_chain.name}{position} {text}")
+            for rule in new_block_rules(base_chain, [one for one in of_chain if not one.input_filter.is_loaded]):
+                block = [one for one in block if (one.chain, one.text) != (rule.chain, rule.text)]
+                block.append(rule)
+                stored_rules.append(f"{self.path}: {rule.chain} {rule.text}")
+            for line, text in new_loaded_rules(base_chain, [one for one in of_chain if one.input_filter.is_loaded]):
+                script.append(line)
                 loaded_rules += input_filter.with_location(text)
             is_denied = "deny" in input_filter.verdicts_without_allow_rules(accesses)
             if base_chain.name not in self.other_rules and is_denied:
@@ -198,6 +190,29 @@ class Nftables(Firewall):
         return any(rule.covers(access) for name in names for rule in self.other_rules.get(name, []))
 
 
+def new_block_rules(base_chain: BaseChain, blocked: list[BlockedAccess]) -> list[BlockRule]:
+    """Return the rules for the block that allow the accesses."""
+    rules = []
+    for protocol, port, network in merge_ip_versions(one.access for one in blocked):
+        access = PortAccess(protocol, port, network or ANY[base_chain.ip_versions[0]])
+        rules.append(BlockRule(block_verb(base_chain, access), base_chain.name, allow_rule(protocol, port, network)))
+    return rules
+
+
+def new_loaded_rules(base_chain: BaseChain, blocked: list[BlockedAccess]) -> list[tuple[str, str]]:
+    """Return the lines for nft that allow the accesses, each with the text of its rule."""
+    entry_rules = {one.access: one.decision.entry_rule for one in blocked}
+    lines = []
+    for protocol, port, network in merge_ip_versions(entry_rules):
+        text = allow_rule(protocol, port, network)
+        deny_rule = entry_rules[PortAccess(protocol, port, network or ANY[base_chain.ip_versions[0]])]
+        if deny_rule:
+            lines.append((f"insert rule {base_chain.name} handle {deny_rule.handle} {text}", text))
+        else:
+            lines.append((f"add rule {base_chain.name} {text}", text))
+    return lines
+
+
 def block_verb(base_chain: BaseChain, access: PortAccess) -> str:
     """Return how the block adds an allow rule: insert if a deny rule would stay before it, else add."""
     decision = evaluate(base_chain.ruleset, base_chain.chain, access, ignore_allow_rules=True)
@@ -210,7 +225,7 @@ def run_script(script: list[str]) -> Command:
 
 
 def allow_rule(protocol: str, port: int, network: Network | None) -> str:
-    """Return the rule that accepts a port from a network, in the syntax of nft. None stands for all networks."""
+    """Return the rule of nft that accepts a port from a network. None stands for all networks."""
     return format_nft_rule(Rule("accept", "", (protocol,), ((port, port),), (network,) if network else None))
 
 
@@ -257,9 +272,9 @@ def parse_block(text: str) -> list[BlockRule]:
 
 
 def replace_block(text: str, block: list[BlockRule]) -> str:
-    """Return the text of a file with these rules as the block at its end, in place of the blocks that it has.
+    """Return the text of a file with a block of these rules at its end, and no other block.
 
-    The block also defines each chain, so that nft loads the file even if somebody has removed the chain from it.
+    The block also defines each chain, so that nft loads the file even if the chain has been removed from it.
     """
     text = split_blocks(text)[0].rstrip("\n") + "\n"
     if not block:

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read the rules that `iptables -S` lists, or that a file for iptables-restore holds (iptables(8), iptables-extensions(8))."""
+"""Read rules from `iptables -S` or a file for iptables-restore.
+
+Source: iptables(8), iptables-extensions(8).
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read the rules that `nft -j list ruleset` lists (libnftables-json(5)), or that a file for nft holds (nft(8))."""
+"""Read rules from `nft -j list ruleset` or a file for nft.
+
+Sources: libnftables-json(5), nft(8).
+"""
 
 from __future__ import annotations
 
@@ -88,7 +91,7 @@ def _parse_listing(text: str) -> list[BaseChain]:
 
 
 def _parse_rule(item: dict[str, t.Any], named_sets: dict[str, t.Any]) -> list[Rule]:
-    """Return what a rule of nft does: several rules if it has a verdict map, none if no new connection matches it."""
+    """Return what a rule does: several rules if it has a verdict map, none if no new connection matches."""
     fields: dict[str, t.Any] = {"verdict": "", "text": "", "chain": item["chain"], "handle": int(item["handle"])}
     fields["has_unknown_match"] = False
     rules: list[Rule] = []
@@ -167,7 +170,7 @@ def _add_match(
 
 
 def _restrict_sources(fields: dict[str, t.Any], networks: t.Sequence[Network | None]) -> None:
-    """Restrict the sources of a rule to these networks, which have to match together with the ones it already has."""
+    """Restrict the sources of a rule to these networks, in addition to its earlier matches."""
     known = [one for one in networks if one is not None]
     if len(known) < len(networks):
         fields["has_unknown_match"] = True
@@ -179,7 +182,7 @@ def _restrict_sources(fields: dict[str, t.Any], networks: t.Sequence[Network | N
 
 
 def _elements(value: t.Any, named_sets: dict[str, t.Any]) -> list[t.Any] | None:
-    """Return the elements of a value, a set or a named set, or None if the elements of the set come and go."""
+    """Return the elements of a value, a set or a named set. None: the elements of the set may change."""
     if isinstance(value, str) and value.startswith("@"):
         named_set = named_sets.get(value[1:], {"flags": ["dynamic"]})
         if {"dynamic", "timeout"} & set(named_set.get("flags", [])):
@@ -241,7 +244,7 @@ def parse_nft_file(text: str) -> dict[str, list[Rule]]:
 
 
 def _split_statements(text: str) -> t.Iterator[str]:
-    """Yield the statements of a file. The start of a table or chain is a statement of its own, also within a line."""
+    """Yield the statements of a file. The start of a table or chain is a statement of its own."""
     *parts, last = re.split(r"([;{\n])", text)
     statement = ""
     for part, end in zip(parts[::2], parts[1::2]):

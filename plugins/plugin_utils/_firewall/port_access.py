@@ -27,8 +27,9 @@ class PortAccess(t.NamedTuple):
 
 
 def parse_port_accesses(ports: list[int], protocol: str, sources: list[str]) -> list[PortAccess]:
-    """Return one access for each port and network. Without sources, these are all networks of IPv4 and IPv6.
+    """Return one access for each port and network.
 
+    sources: networks. If there are none, all of IPv4 and all of IPv6 are meant.
     Raises TlsError if a port or a source is not valid, or if there is no port.
     """
     networks: list[Network] = []
@@ -48,7 +49,7 @@ def parse_port_accesses(ports: list[int], protocol: str, sources: list[str]) -> 
 
 
 def merge_ip_versions(accesses: t.Iterable[PortAccess]) -> list[tuple[str, int, Network | None]]:
-    """Return protocol, port and network of each access. None stands for all of IPv4 and IPv6, if both are there."""
+    """Return protocol, port and network of accesses. None stands for all of IPv4 and all of IPv6."""
     accesses = list(dict.fromkeys(accesses))
     merged = []
     for protocol, port, network in accesses:

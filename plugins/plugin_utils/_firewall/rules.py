@@ -151,7 +151,7 @@ def _evaluate_chain(
 
 
 def find_allow_rules(ruleset: Ruleset, chain: str, access: PortAccess) -> list[Rule]:
-    """Return the rules that accept connections from at least a part of the network, also those behind jumps.
+    """Return the rules that accept connections from a part of the network, also those behind jumps.
 
     Raises TlsError if jumps go in a circle or too deep.
     """
@@ -200,7 +200,7 @@ def _check_jump(target: str, callers: tuple[str, ...]) -> None:
 
 
 def port_number(word: str, protocol: str = "tcp") -> int:
-    """Return the number of a port that may be written as a service name. Raises ValueError if there is no such service."""
+    """Return the number of a port or service. Raises ValueError if there is no such service."""
     if word.isdigit():
         return int(word)
     try:

@@ -49,7 +49,7 @@ class Ufw(Firewall):
     @classmethod
     def may_be_active(cls, host: HostState) -> bool:
         """QuerySet into ufw.conf, since ufw is a slow program."""
-        return host.command_result(IS_ENABLED)[0] != 1  # grep: not found. Where grep itself fails, ufw has to be asked
+        return host.command_result(IS_ENABLED)[0] != 1  # 1: no match; 2: grep failed, so ufw has to say it
 
     @classmethod
     def is_active(cls, host: HostState) -> bool:
