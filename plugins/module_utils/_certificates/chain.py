@@ -4,14 +4,15 @@
 
 """Chains of certificates as servers send them: the leaf first, each signed by the next, without the root.
 
-check_chain() is the one definition of a good chain. It answers "may this be installed?" and, through why_renew(),
-"must what is there be renewed?".
+check_chain() is the one definition of a good chain. It decides whether a chain may be installed and, by why_renew(), whether an installed one
+has to be renewed.
 """
 
 from __future__ import annotations
 
 import datetime
 import ssl
+import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
     common_name,
@@ -34,11 +35,30 @@ try:
 except ImportError:  # reported by require_cryptography() before anything here is called
     pass
 
+if t.TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+    ExtensionType = t.TypeVar("ExtensionType", bound=x509.ExtensionType)
+
 BEGIN, END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 
 
-def parse_chain(pem: bytes) -> list:
-    """Return the certificates in *pem*, in their order. TlsError when there is none or one cannot be read."""
+class ChainDescription(t.TypedDict):
+    """A chain in results, diffs and reports."""
+
+    common_name: str
+    names: list[str]
+    issuer: str  # common name
+    chain: list[str]  # common names, the leaf first
+    key: str
+    serial_number: str  # hexadecimal digits
+    fingerprint: str
+    not_before: str  # in UTC and ISO 8601
+    not_after: str
+
+
+def parse_chain(pem: bytes) -> list[x509.Certificate]:
+    """Return the certificates in PEM, in their order. Raises TlsError if there is none, or one cannot be read."""
     blocks = [BEGIN + block for block in pem.split(BEGIN)[1:]]
     if not any(END in block for block in blocks):
         raise TlsError("it holds no PEM certificate; have it issued again")
@@ -48,29 +68,30 @@ def parse_chain(pem: bytes) -> list:
         raise TlsError("it holds a PEM certificate that cannot be read; have it issued again") from error
 
 
-def names_of(certificate) -> set[str]:
+def names_of(certificate: x509.Certificate) -> set[str]:
     """Return the DNS names and IP addresses of a certificate, in their normal form."""
-    names = _extension(certificate, "SubjectAlternativeName")
+    names = _extension(certificate, x509.SubjectAlternativeName)
     return alternative_names(names) if names is not None else set()
 
 
-def is_ca(certificate) -> bool:
+def is_ca(certificate: x509.Certificate) -> bool:
     """Say whether a certificate may sign others (RFC 5280, section 4.2.1.9)."""
-    constraints = _extension(certificate, "BasicConstraints")
+    constraints = _extension(certificate, x509.BasicConstraints)
     return constraints is not None and constraints.ca
 
 
-def is_signed_by(lower, upper) -> bool:
-    """Say whether the key of *upper* made the signature of *lower*, and their names agree."""
-    if lower.issuer != upper.subject:
+def is_signed_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
+    """Say whether the key of *ca* made the signature of a certificate, and subject and issuer agree."""
+    if certificate.issuer != ca.subject:
         return False
-    key = upper.public_key()
-    signature, content = lower.signature, lower.tbs_certificate_bytes
+    key = ca.public_key()
+    signature, content = certificate.signature, certificate.tbs_certificate_bytes
     try:
         if isinstance(key, rsa.RSAPublicKey):
-            return any(_verifies(key, signature, content, *way) for way in _rsa_ways(lower))
+            return any(_has_rsa_signature(key, certificate, *scheme) for scheme in _rsa_schemes(certificate))
         elif isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(signature, content, ec.ECDSA(lower.signature_hash_algorithm))
+            digest = t.cast(hashes.HashAlgorithm, certificate.signature_hash_algorithm)  # None raises TypeError
+            key.verify(signature, content, ec.ECDSA(digest))
         elif isinstance(key, ed25519.Ed25519PublicKey):
             key.verify(signature, content)
         else:
@@ -81,55 +102,53 @@ def is_signed_by(lower, upper) -> bool:
 
 
 def check_chain(
-    chain: list,
-    public_key,
+    chain: list[x509.Certificate],
+    public_key: PublicKeyTypes,
     names: list[str],
     now: datetime.datetime,
-    roots: list | None = None,
-    allowed: tuple | list = (),
+    roots: list[x509.Certificate] | None = None,
+    allowed: t.Sequence[str] = (),
 ) -> None:
-    """Make sure that a server with *public_key* can answer to *names* with *chain*, for clients that trust *roots*.
+    """Make sure that a server with *public_key* can use *chain* for *names*, and clients that trust *roots* accept it.
 
-    A good chain passes in silence; a bad one raises TlsError with the first thing that is wrong. Without *roots*,
-    trust is left to the handshake from outside. Names are expected in their normal form. Those that are *allowed* may be
-    covered besides.
+    names, allowed: in their normal form. The certificate has to cover all *names*, and may cover those *allowed* besides.
+    roots: None leaves trust to a handshake later.
+    Raises TlsError with the first fault.
     """
     leaf = chain[0]
     if public_bytes(leaf.public_key()) != public_bytes(public_key):
         raise TlsError("the certificate belongs to another private key; have the request of this host issued again")
-    wanted = set(names)
-    found = names_of(leaf) - (set(allowed) - wanted)
-    if found != wanted:
-        raise TlsError(_names_differ(found, wanted))
+    expected = set(names)
+    covered = names_of(leaf) - (set(allowed) - expected)
+    if covered != expected:
+        raise TlsError(_describe_name_difference(covered, expected))
     if is_ca(leaf):
         raise TlsError("the certificate is one of a CA, not of a server; have it issued for a server")
-    usage = _extension(leaf, "ExtendedKeyUsage")
+    usage = _extension(leaf, x509.ExtendedKeyUsage)
     if usage is not None and ExtendedKeyUsageOID.SERVER_AUTH not in usage:
         raise TlsError("the certificate is not for servers (no serverAuth); have it issued for a server")
     for certificate in chain:
         what = "the certificate" if certificate is leaf else f"the CA {common_name(certificate.subject)}"
-        digest = _digest(certificate)
-        is_root = (
-            certificate.subject == certificate.issuer
-        )  # which is trusted for what it is, and not for its signature
+        digest = _signature_digest(certificate)
+        is_root = certificate.subject == certificate.issuer  # clients do not check its signature
         if isinstance(digest, (hashes.MD5, hashes.SHA1)) and not is_root:
             raise TlsError(f"{what} is signed with {digest.name}, which clients refuse; have it issued again")
         _check_dates(certificate, what, now)
-    for lower, upper in zip(chain, chain[1:]):
-        if not is_ca(upper) or not is_signed_by(lower, upper):
+    for certificate, ca in zip(chain, chain[1:]):
+        if not is_ca(ca) or not is_signed_by(certificate, ca):
             raise TlsError(
-                f"{common_name(upper.subject)} did not sign the certificate before it; order the chain leaf first, without strangers"
+                f"{common_name(ca.subject)} did not sign the certificate before it; order the chain leaf first, without strangers"
             )
     # A chain may go on above a root that is trusted, for clients that know an older one.
     if roots is not None and not any(one == root or is_signed_by(one, root) for one in chain for root in roots):
-        wanted = ", ".join(sorted(common_name(root.subject) for root in roots)) or "none"
+        known = ", ".join(sorted(common_name(root.subject) for root in roots)) or "none"
         raise TlsError(
-            f"the chain ends at {common_name(chain[-1].issuer)}, which is not a root of the issuer ({wanted}); have it issued again"
+            f"the chain ends at {common_name(chain[-1].issuer)}, which is not a root of the issuer ({known}); have it issued again"
         )
 
 
-def describe_chain(chain: list) -> dict:
-    """Return what people ask of a certificate, for results, diffs and reports. Dates are UTC in ISO 8601."""
+def describe_chain(chain: list[x509.Certificate]) -> ChainDescription:
+    """Return what results, diffs and reports contain of a chain."""
     leaf = chain[0]
     return {
         "common_name": common_name(leaf.subject),
@@ -145,11 +164,12 @@ def describe_chain(chain: list) -> dict:
 
 
 def _until_end(block: bytes) -> bytes:
-    """Return a block of PEM without what stands behind it. ValueError when it has no end."""
+    """Return a block of PEM without what stands behind it. Raises ValueError if it has no end."""
     return block[: block.index(END) + len(END)]
 
 
-def _check_dates(certificate, what: str, now: datetime.datetime) -> None:
+def _check_dates(certificate: x509.Certificate, what: str, now: datetime.datetime) -> None:
+    """Raise TlsError, with *what* as the subject of its sentence, unless the certificate is valid now."""
     if now < not_before(certificate):
         raise TlsError(
             f"{what} is valid only from {format_date(not_before(certificate))}, and the clock here says "
@@ -159,35 +179,36 @@ def _check_dates(certificate, what: str, now: datetime.datetime) -> None:
         raise TlsError(f"{what} expired on {format_date(not_after(certificate))}; have it issued again")
 
 
-def _names_differ(found: set[str], wanted: set[str]) -> str:
+def _describe_name_difference(covered: set[str], expected: set[str]) -> str:
     parts = []
-    if wanted - found:
-        parts.append(f"does not cover {', '.join(sorted(wanted - found))}")
-    if found - wanted:
-        parts.append(f"covers {', '.join(sorted(found - wanted))}, which nobody asked for")
-    return f"the certificate {' and '.join(parts)}; have it issued for {', '.join(sorted(wanted))}"
+    if expected - covered:
+        parts.append(f"does not cover {', '.join(sorted(expected - covered))}")
+    if covered - expected:
+        parts.append(f"covers {', '.join(sorted(covered - expected))}, which nobody asked for")
+    return f"the certificate {' and '.join(parts)}; have it issued for {', '.join(sorted(expected))}"
 
 
-def _extension(certificate, name: str):
+def _extension(certificate: x509.Certificate, extension: type[ExtensionType]) -> ExtensionType | None:
+    """Return the value of an extension, or None without one. Raises TlsError if extensions cannot be read."""
     try:
-        return certificate.extensions.get_extension_for_class(getattr(x509, name)).value
+        return certificate.extensions.get_extension_for_class(extension).value
     except x509.ExtensionNotFound:
         return None
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise TlsError("the extensions of the certificate cannot be read; have it issued again") from error
 
 
-def _digest(certificate):
-    """Return what was signed with, or None where the library cannot tell: RSA-PSS before cryptography 41."""
+def _signature_digest(certificate: x509.Certificate) -> hashes.HashAlgorithm | None:
+    """Return the digest of the signature, or None if the library does not tell: RSA-PSS before cryptography 41."""
     try:
         return certificate.signature_hash_algorithm
     except UnsupportedAlgorithm:
         return None
 
 
-def _rsa_ways(certificate) -> list:
-    """Return the ways in which an RSA key may have signed a certificate: padding and digest."""
-    digest = _digest(certificate)
+def _rsa_schemes(certificate: x509.Certificate) -> list[tuple[t.Any, t.Any]]:
+    """Return the padding and digest with which an RSA key signed a certificate, or all that it may have used."""
+    digest = _signature_digest(certificate)
     if hasattr(certificate, "signature_algorithm_parameters"):
         return [(certificate.signature_algorithm_parameters, digest)]
     if digest is not None:  # before cryptography 41
@@ -196,9 +217,14 @@ def _rsa_ways(certificate) -> list:
     return [(padding.PSS(padding.MGF1(digest), digest.digest_size), digest) for digest in digests]
 
 
-def _verifies(key, signature: bytes, content: bytes, *way) -> bool:
+def _has_rsa_signature(
+    key: rsa.RSAPublicKey,
+    certificate: x509.Certificate,
+    scheme: padding.AsymmetricPadding,
+    digest: hashes.HashAlgorithm,
+) -> bool:
     try:
-        key.verify(signature, content, *way)
+        key.verify(certificate.signature, certificate.tbs_certificate_bytes, scheme, digest)
     except InvalidSignature:
         return False
     return True

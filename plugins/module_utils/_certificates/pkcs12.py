@@ -4,8 +4,8 @@
 
 """Keystores (PKCS #12, RFC 7292): a private key with its chain, under a password and a friendly name.
 
-No two of them are alike, since their salts are made up. What is in one is found by opening it, and how it is encrypted
-and what its key is called by reading what stands around that: no version of the library tells the former, and old ones not the latter.
+Salts differ, so no two keystores are equal. What is in one is known by opening it. Its encryption and the name of its key are read from the DER around:
+no version of the library returns the former, and old versions not the latter.
 """
 
 from __future__ import annotations
@@ -35,12 +35,19 @@ try:
 except ImportError:  # reported by require_cryptography() before anything here is called
     pass
 
-# What encrypts and authenticates a keystore, by the words of the option: the names in the library, and what is found in the file.
+if t.TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+    from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12PrivateKeyTypes
+
+# By the values of the option: encryption and digest as the library calls them, and the algorithms that a file has then.
 ENCRYPTIONS = {
     "modern": ("PBESv2SHA256AndAES256CBC", "SHA256", frozenset({"AES-256-CBC", "SHA-256"})),
     "legacy": ("PBESv1SHA1And3KeyTripleDESCBC", "SHA1", frozenset({"3DES-CBC", "SHA-1"})),
 }
-MAX_ITERATIONS = 1_000_000  # of what turns a password into a key; more take a long time to open
+MAX_ITERATIONS = 1_000_000  # of the derivation of a key from a password; more take minutes
+
+# Object identifiers in DER.
 
 DATA = bytes.fromhex("2a864886f70d010701")
 ENCRYPTED_DATA = bytes.fromhex("2a864886f70d010706")
@@ -61,17 +68,24 @@ ALGORITHMS = {
 
 
 class KeystoreInfo(t.NamedTuple):
-    """What a keystore shows to those who do not know its password."""
+    """What a keystore shows without its password."""
 
     algorithms: frozenset[str]
-    iterations: int
+    iterations: int  # the most that one part has
     friendly_name: str | None
 
 
 # not a parser: it reads what the collection has made or checked
-def make_keystore(key, chain: list, password: str, friendly_name: str, encryption: str) -> bytes:
-    """Return a keystore with a key and its chain, the leaf first; *encryption* is C(modern) or C(legacy)."""
+def make_keystore(
+    key: PrivateKeyTypes, chain: list[x509.Certificate], password: str, friendly_name: str, encryption: str
+) -> bytes:
+    """Return a keystore in DER. Raises TlsError if the library cannot make it.
+
+    chain: the leaf first.
+    encryption: C(modern) or C(legacy).
+    """
     scheme, digest, algorithms = ENCRYPTIONS[encryption]
+    protection: serialization.KeySerializationEncryption
     if hasattr(serialization.PrivateFormat, "PKCS12"):
         protection = (
             serialization.PrivateFormat.PKCS12.encryption_builder()
@@ -82,14 +96,20 @@ def make_keystore(key, chain: list, password: str, friendly_name: str, encryptio
     else:  # before cryptography 38, which had one way
         protection = serialization.BestAvailableEncryption(password.encode())
     try:
-        der = pkcs12.serialize_key_and_certificates(friendly_name.encode(), key, chain[0], chain[1:], protection)
+        der = pkcs12.serialize_key_and_certificates(
+            friendly_name.encode(),
+            t.cast("PKCS12PrivateKeyTypes", key),  # TypeError for others
+            chain[0],
+            chain[1:],
+            protection,
+        )
     except (TypeError, ValueError, UnsupportedAlgorithm, InternalError) as error:
         raise TlsError(
             f"cryptography {cryptography.__version__} of this host cannot write this key as PKCS #12 ({error}); "
             "choose type: ECC or RSA for the request, or install a newer python3-cryptography"
         ) from error
-    seen = inspect_keystore(der)
-    if seen is None or seen.algorithms != algorithms:
+    info = inspect_keystore(der)
+    if info is None or info.algorithms != algorithms:
         other = "legacy" if encryption == "modern" else "modern"
         raise TlsError(
             f"cryptography {cryptography.__version__} of this host cannot write PKCS #12 with {encryption} encryption; "
@@ -98,23 +118,25 @@ def make_keystore(key, chain: list, password: str, friendly_name: str, encryptio
     return der
 
 
-def keystore_difference(der: bytes, key, chain: list, password: str, friendly_name: str, encryption: str) -> str | None:
-    """Say in what a keystore differs from what make_keystore() would make of the same, or return None where it does not."""
-    seen = inspect_keystore(der)
-    if seen is None:
+def keystore_difference(
+    der: bytes, key: PrivateKeyTypes, chain: list[x509.Certificate], password: str, friendly_name: str, encryption: str
+) -> str | None:
+    """Return how a keystore differs from what make_keystore() makes of the same arguments, or None if it does not."""
+    info = inspect_keystore(der)
+    if info is None:
         return "it is no PKCS #12 that can be read"
-    if seen.algorithms != ENCRYPTIONS[encryption][2]:
-        return f"it is encrypted with {' and '.join(sorted(seen.algorithms)) or 'nothing'}, and {encryption} encryption is wanted"
-    if seen.iterations > MAX_ITERATIONS:
+    if info.algorithms != ENCRYPTIONS[encryption][2]:
+        return f"it is encrypted with {' and '.join(sorted(info.algorithms)) or 'nothing'}, and {encryption} encryption is wanted"
+    if info.iterations > MAX_ITERATIONS:
         return "it would take minutes to open"
-    if seen.friendly_name != friendly_name:
-        return f"its friendly name is {seen.friendly_name!r}"
+    if info.friendly_name != friendly_name:
+        return f"its friendly name is {info.friendly_name!r}"
     try:
-        found, leaf, others = pkcs12.load_key_and_certificates(der, password.encode())
+        stored_key, leaf, others = pkcs12.load_key_and_certificates(der, password.encode())
     except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):
         return "it has another password, or is damaged"
     certificates = sorted(_der(one) for one in [leaf, *others] if one is not None)
-    if found is None or public_bytes(found.public_key()) != public_bytes(key.public_key()):
+    if stored_key is None or public_bytes(stored_key.public_key()) != public_bytes(key.public_key()):
         return "it holds another key"
     if leaf is None or _der(leaf) != _der(chain[0]) or certificates != sorted(map(_der, chain)):
         return "it holds another certificate"
@@ -122,84 +144,84 @@ def keystore_difference(der: bytes, key, chain: list, password: str, friendly_na
 
 
 def inspect_keystore(der: bytes) -> KeystoreInfo | None:
-    """Return how a keystore is encrypted, and what its key is called, or None for what is no keystore."""
+    """Return how a keystore is encrypted, and what its key is called, or None for anything else."""
     try:
-        return _outside(der)
+        return _read_pfx(der)
     except ValueError:  # also for a sequence that has more or less in it than it should
         return None
 
 
-def _outside(der: bytes) -> KeystoreInfo:
+def _read_pfx(der: bytes) -> KeystoreInfo:
+    """Read a PFX (RFC 7292, section 4)."""
     (pfx,) = elements(der)
-    _version, safe, *mac = children(pfx, SEQUENCE)
-    algorithms, most, friendly_name = set(), 0, None
-    for part in children(_content(safe), SEQUENCE):
-        kind, content = children(part, SEQUENCE)
-        if kind == (OBJECT_IDENTIFIER, ENCRYPTED_DATA):
-            (encrypted,) = children(content, EXPLICIT_0)
-            _version, information, *_rest = children(encrypted, SEQUENCE)
-            _kind, algorithm, *_rest = children(information, SEQUENCE)
-            found = [_algorithms(algorithm)]
-        else:
-            found = []
-            for bag in children(_content(part), SEQUENCE):
-                kind, content, *attributes = children(bag, SEQUENCE)
-                if kind != (OBJECT_IDENTIFIER, SHROUDED_KEY):
-                    found.append(({"nothing"}, 0))
-                    continue
-                (shrouded,) = children(content, EXPLICIT_0)
-                found.append(_algorithms(children(shrouded, SEQUENCE)[0]))
-                friendly_name = _friendly_name(attributes)
-        for names, iterations in found:
-            algorithms |= names
-            most = max(most, iterations)
-    for element in mac:
-        information, _salt, *iterations = children(element, SEQUENCE)
-        algorithm, _digest = children(information, SEQUENCE)
-        algorithms.add(_name(children(algorithm, SEQUENCE)))
-        most = max([most, *map(integer, iterations)])
-    return KeystoreInfo(frozenset(algorithms), most, friendly_name)
+    _version, auth_safe, *mac_data = children(pfx, SEQUENCE)
+    schemes: list[tuple[set[str], int]] = []
+    friendly_name = None
+    for content_info in children(_data(auth_safe), SEQUENCE):
+        content_type, content = children(content_info, SEQUENCE)
+        if content_type == (OBJECT_IDENTIFIER, ENCRYPTED_DATA):
+            (encrypted_data,) = children(content, EXPLICIT_0)
+            _version, encrypted_content_info, *_rest = children(encrypted_data, SEQUENCE)
+            _type, algorithm, *_rest = children(encrypted_content_info, SEQUENCE)
+            schemes.append(_encryption_scheme(algorithm))
+            continue
+        for safe_bag in children(_data(content_info), SEQUENCE):
+            bag_type, bag_value, *attributes = children(safe_bag, SEQUENCE)
+            if bag_type != (OBJECT_IDENTIFIER, SHROUDED_KEY):
+                schemes.append(({"nothing"}, 0))
+                continue
+            (shrouded_key,) = children(bag_value, EXPLICIT_0)
+            schemes.append(_encryption_scheme(children(shrouded_key, SEQUENCE)[0]))
+            friendly_name = _friendly_name(attributes)
+    for element in mac_data:
+        digest_info, _salt, *iterations = children(element, SEQUENCE)
+        algorithm, _digest = children(digest_info, SEQUENCE)
+        schemes.append(({_name(children(algorithm, SEQUENCE))}, max(map(integer, iterations), default=0)))
+    algorithms = frozenset(name for names, _iterations in schemes for name in names)
+    return KeystoreInfo(algorithms, max((iterations for _names, iterations in schemes), default=0), friendly_name)
 
 
-def _content(part: Element) -> Element:
-    """Return the one element in a part with content that is not encrypted."""
-    kind, content = children(part, SEQUENCE)
+def _data(content_info: Element) -> Element:
+    """Return the one element in a ContentInfo that is not encrypted (RFC 5652, section 4)."""
+    content_type, content = children(content_info, SEQUENCE)
     (octets,) = children(content, EXPLICIT_0)
-    if octets[0] != OCTET_STRING or kind != (OBJECT_IDENTIFIER, DATA):
-        raise ValueError(kind)
-    (element,) = elements(octets[1])
+    if octets.tag != OCTET_STRING or content_type != (OBJECT_IDENTIFIER, DATA):
+        raise ValueError(content_type)
+    (element,) = elements(octets.value)
     return element
 
 
-def _algorithms(algorithm: Element) -> tuple[set[str], int]:
-    """Return the names of what encrypts, and how often the password is hashed for it."""
-    kind, parameters = children(algorithm, SEQUENCE)
-    if kind != (OBJECT_IDENTIFIER, PBES2):
+def _encryption_scheme(algorithm: Element) -> tuple[set[str], int]:
+    """Return the names of the algorithms with which a part is encrypted, and the iterations of the password (RFC 8018, appendix A)."""
+    identifier, parameters = children(algorithm, SEQUENCE)
+    if identifier != (OBJECT_IDENTIFIER, PBES2):
         _salt, iterations = children(parameters, SEQUENCE)
-        return {_name([kind])}, integer(iterations)
+        return {_name([identifier])}, integer(iterations)
     derivation, scheme = children(parameters, SEQUENCE)
-    _kind, inner = children(derivation, SEQUENCE)
-    _salt, iterations, *rest = children(inner, SEQUENCE)
-    digests = [_name(children(one, SEQUENCE)) for one in rest if one[0] == SEQUENCE] or ["SHA-1"]  # RFC 8018, A.2
+    _identifier, pbkdf2 = children(derivation, SEQUENCE)
+    _salt, iterations, *rest = children(pbkdf2, SEQUENCE)
+    digests = [_name(children(one, SEQUENCE)) for one in rest if one.tag == SEQUENCE] or ["SHA-1"]  # RFC 8018, A.2
     return {_name(children(scheme, SEQUENCE)), *digests}, integer(iterations)
 
 
-def _friendly_name(attributes: list[Element]) -> str | None:
-    for one in attributes:
-        for attribute in children(one, SET):
-            kind, values = children(attribute, SEQUENCE)
-            if kind == (OBJECT_IDENTIFIER, FRIENDLY_NAME):
+def _friendly_name(attribute_sets: list[Element]) -> str | None:
+    """Return the friendlyName (RFC 2985, section 5.5.1) of a key, or None without one."""
+    for attribute_set in attribute_sets:
+        for attribute in children(attribute_set, SET):
+            identifier, values = children(attribute, SEQUENCE)
+            if identifier == (OBJECT_IDENTIFIER, FRIENDLY_NAME):
                 ((tag, value),) = children(values, SET)
                 return value.decode("utf-16-be") if tag == BMP_STRING else None
     return None
 
 
 def _name(identifier: list[Element]) -> str:
+    """Return the name of an algorithm, whose object identifier is the first of the elements."""
     tag, value = identifier[0] if identifier else (0, b"")
     if tag != OBJECT_IDENTIFIER:
         raise ValueError(tag)
     return ALGORITHMS.get(value, "an algorithm that is not known here")
 
 
-def _der(certificate) -> bytes:
+def _der(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.DER)
