@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a CA answered is there for who asks again, for nobody else, and for a while."""
+"""Issued chains are cached by their CSR and terms, for a while."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def hold(folder):
-    """Have another process be busy with a signing request."""
+    """Return a function that has another process hold the lock of a CSR."""
     started = []
 
     def begin(csr):
@@ -57,94 +57,94 @@ def hold(folder):
         process.communicate()
 
 
-def keep(folder, csr=b"one", terms=None, chain=None, now=NOW):
+def write(folder, csr=b"one", terms=None, chain=None, now=NOW):
     with IssuedCache(str(folder)).entry(csr, TERMS if terms is None else terms) as entry:
         entry.write(chain or CHAIN, now)
 
 
-def kept(folder, csr=b"one", terms=None):
+def read(folder, csr=b"one", terms=None):
     with IssuedCache(str(folder)).entry(csr, TERMS if terms is None else terms) as entry:
         return entry.read()
 
 
-def test_the_same_request_on_the_same_terms_gets_the_same_answer(folder):
-    assert kept(folder) is None
-    keep(folder)
-    assert to_pem(kept(folder)) == to_pem(CHAIN)
-    assert kept(folder, csr=b"two") is None
-    assert kept(folder, terms={"lifetime": 47}) is None
+def test_the_same_csr_on_the_same_terms_gets_the_same_chain(folder):
+    assert read(folder) is None
+    write(folder)
+    assert to_pem(read(folder)) == to_pem(CHAIN)
+    assert read(folder, csr=b"two") is None
+    assert read(folder, terms={"lifetime": 47}) is None
 
 
-def test_an_answer_takes_the_place_of_another(folder):
+def test_a_chain_replaces_the_previous_one(folder):
     other = Authority().chain(["www.example.org"], some_key())
-    keep(folder)
-    keep(folder, chain=other)
-    assert to_pem(kept(folder)) == to_pem(other)
+    write(folder)
+    write(folder, chain=other)
+    assert to_pem(read(folder)) == to_pem(other)
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", to_pem(CHAIN)[:200]])
-def test_what_can_not_be_read_is_no_answer(folder, content):
-    keep(folder)
+def test_a_malformed_file_is_no_chain(folder, content):
+    write(folder)
     next(folder.glob("*.pem")).write_bytes(content)
-    assert kept(folder) is None
+    assert read(folder) is None
 
 
-def test_answers_are_closed_to_others(folder):
+def test_the_cache_is_closed_to_others(folder):
     before = os.umask(0)
     try:
-        keep(folder)
+        write(folder)
     finally:
         os.umask(before)
     assert stat.S_IMODE(folder.parent.stat().st_mode) == stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
 
 
-def test_who_asks_for_the_same_at_the_same_time_waits_and_nobody_else_does(folder, hold, monkeypatch):
+def test_the_lock_is_held_for_one_csr_only(folder, hold, monkeypatch):
     monkeypatch.setattr(cache_module, "LOCK_TIMEOUT_S", 0.1)
     holder = hold("one")
-    assert kept(folder, csr=b"two", terms={}) is None
+    assert read(folder, csr=b"two", terms={}) is None
     with pytest.raises(TlsError) as caught:
-        kept(folder, terms={})
+        read(folder, terms={})
     assert str(caught.value) == (
         f"another process has held {folder}/lock for 0 seconds; wait for it, then run this again"
     )
     holder.kill()
     holder.wait()
-    assert kept(folder, terms={}) is None
+    assert read(folder, terms={}) is None
 
 
-def test_a_certificate_that_is_given_up_is_given_to_nobody(folder):
+def test_a_forgotten_certificate_is_not_returned(folder):
     other = Authority().chain(["www.example.org"], some_key())
-    keep(folder)
-    keep(folder, csr=b"two", chain=other)
+    write(folder)
+    write(folder, csr=b"two", chain=other)
     (folder / "garbage.pem").write_bytes(b"garbage")
     IssuedCache(str(folder)).forget(CHAIN[0].serial_number)
-    assert kept(folder) is None
-    assert to_pem(kept(folder, csr=b"two")) == to_pem(other)
+    assert read(folder) is None
+    assert to_pem(read(folder, csr=b"two")) == to_pem(other)
 
 
-def test_where_nothing_was_answered_there_is_nothing_to_forget(folder):
+def test_forgetting_makes_no_cache(folder):
     IssuedCache(str(folder)).forget(1)
     assert not folder.exists()
 
 
-def test_answers_are_removed_after_a_month_together_with_what_killed_runs_left(folder):
-    keep(folder)
+def test_chains_and_temporary_files_are_removed_after_a_month(folder):
+    write(folder)
     (folder / ".half.pem.0a1b").write_bytes(b"half")
     for path in folder.iterdir():
         os.utime(path, times=((NOW - 31 * DAY).timestamp(),) * 2)
-    keep(folder, csr=b"two")
+    write(folder, csr=b"two")
     assert {path.name for path in folder.iterdir()} == {"lock", *(path.name for path in folder.glob("*.pem"))}
-    assert kept(folder) is None
-    assert kept(folder, csr=b"two") is not None
+    assert read(folder) is None
+    assert read(folder, csr=b"two") is not None
 
 
-def test_not_every_answer_looks_for_old_ones(folder):
-    keep(folder)
+def test_the_cache_is_cleaned_up_once_an_hour(folder):
+    write(folder)
     old = folder / "old.pem"
     old.write_bytes(b"")
     os.utime(old, (1, 1))
-    keep(folder, csr=b"two")
+    write(folder, csr=b"two")
     assert old.exists()
-    keep(folder, csr=b"three", now=NOW + datetime.timedelta(hours=2))
+    write(folder, csr=b"three", now=NOW + datetime.timedelta(hours=2))
     assert not old.exists()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What CAs deliver, and the chain in it."""
+"""The chain is built out of the certificates that a CA sends."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ STRANGER = Authority("Stranger CA")
 ROOTS = [ROOT.certificate]
 
 
-def piles():
-    """Return chains as CAs have been seen to deliver them."""
+def deliveries():
+    """Return the certificates of one chain as CAs were seen to send them."""
     leaf, lowest, issuing = CHAIN
     root, stranger = ROOT.certificate, STRANGER.certificate
     for order in itertools.permutations([leaf, lowest, issuing]):
@@ -39,17 +39,17 @@ def piles():
     yield [leaf, lowest, issuing, STRANGER.leaf(NAMES, some_key(5))]
 
 
-@pytest.mark.parametrize("pile", list(piles()))
-def test_a_pile_becomes_a_chain_without_strangers_doubles_and_root(pile):
-    assert order_chain(pile, KEY.public_key(), ROOTS) == CHAIN
+@pytest.mark.parametrize("certificates", list(deliveries()))
+def test_unrelated_certificates_duplicates_and_the_root_are_left_out(certificates):
+    assert order_chain(certificates, KEY.public_key(), ROOTS) == CHAIN
 
 
-def test_without_known_roots_a_pile_is_still_put_in_order_and_its_root_left_out():
+def test_without_roots_the_chain_is_ordered_and_the_root_left_out():
     leaf, lowest, issuing = CHAIN
     assert order_chain([ROOT.certificate, issuing, lowest, leaf], KEY.public_key(), []) == CHAIN
 
 
-def test_a_pile_that_lacks_a_ca_ends_where_it_ends():
+def test_a_chain_without_an_intermediate_ends_below_it():
     leaf, lowest, _issuing = CHAIN
     assert order_chain([lowest, leaf], KEY.public_key(), ROOTS) == [leaf, lowest]
 
@@ -59,7 +59,7 @@ def test_a_trusted_intermediate_ends_the_chain():
     assert order_chain([issuing, lowest, leaf], KEY.public_key(), [issuing]) == [leaf, lowest]
 
 
-def test_two_cas_that_signed_each_other_do_not_go_round_for_ever():
+def test_cas_that_signed_each_other_make_no_endless_loop():
     one, other = Authority("One"), Authority("Other")
     crossed = [
         other.sign(named("One"), one.key.public_key(), (-1, 9), x509.BasicConstraints(True, None)),
@@ -69,7 +69,7 @@ def test_two_cas_that_signed_each_other_do_not_go_round_for_ever():
     assert order_chain([leaf, *crossed], KEY.public_key(), []) == [leaf, *crossed]
 
 
-def test_a_pile_without_the_certificate_of_the_key_is_refused():
+def test_certificates_without_one_for_the_key_are_refused():
     with pytest.raises(TlsError) as caught:
         order_chain(CHAIN[1:], KEY.public_key(), ROOTS)
     assert str(caught.value) == (

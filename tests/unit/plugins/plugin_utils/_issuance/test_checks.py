@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Hosts and CAs that lie, and the sentences that stop them."""
+"""What hosts and CAs send is checked against the inventory."""
 
 from __future__ import annotations
 
@@ -23,42 +23,42 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca im
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, key_pem, named, some_key
 
 NAMES = ["www.example.org", "*.example.org", "192.0.2.1", "2001:db8::1"]
-WANTED = {"name": "web", "domains": NAMES, "type": "ECC", "size": 2048, "curve": "secp256r1", "lifetime": None}
+REQUEST = {"name": "web", "domains": NAMES, "type": "ECC", "size": 2048, "curve": "secp256r1", "lifetime": None}
 KEY = some_key()
-ROOT = Authority("Gate Root CA")
-ISSUING = Authority("Gate Issuing CA", above=ROOT)
+ROOT = Authority("Checks Root CA")
+ISSUING = Authority("Checks Issuing CA", above=ROOT)
 CHAIN = ISSUING.chain(NAMES, KEY)
 
 
-def request_refusal(csr, **changes):
+def csr_refusal(csr, **changes):
     with pytest.raises(TlsError) as caught:
-        check_csr(csr, {**WANTED, **changes})
+        check_csr(csr, {**REQUEST, **changes})
     return str(caught.value)
 
 
-def answer_refusal(answer, roots=ROOT.pem, now=NOW, key=KEY, **changes):
+def chain_refusal(issued, roots=ROOT.pem, now=NOW, key=KEY, **changes):
     with pytest.raises(TlsError) as caught:
-        check_issued_chain(answer, key.public_key(), {**WANTED, **changes}, roots, now)
+        check_issued_chain(issued, key.public_key(), {**REQUEST, **changes}, roots, now)
     return str(caught.value)
 
 
-def checked(answer, roots=ROOT.pem, key=KEY, **changes):
-    return check_issued_chain(answer, key.public_key(), {**WANTED, **changes}, roots, NOW)
+def checked(issued, roots=ROOT.pem, key=KEY, **changes):
+    return check_issued_chain(issued, key.public_key(), {**REQUEST, **changes}, roots, NOW)
 
 
 @pytest.mark.parametrize("kind", ["ECC", "RSA", "Ed25519"])
-def test_an_honest_request_passes_with_its_key(kind):
+def test_a_correct_csr_passes_with_its_key(kind):
     key = some_key(kind=kind)
-    found = check_csr(make_csr(key, NAMES[::-1], {}), {**WANTED, "type": kind})
-    assert public_bytes(found) == public_bytes(key.public_key())
+    public_key = check_csr(make_csr(key, NAMES[::-1], {}), {**REQUEST, "type": kind})
+    assert public_bytes(public_key) == public_bytes(key.public_key())
 
 
-def test_nothing_but_names_and_key_of_a_request_is_looked_at():
-    check_csr(make_csr(KEY, NAMES, {"common_name": "bank.example", "organization_name": "Bank"}), WANTED)
+def test_only_the_names_and_the_key_of_a_csr_are_checked():
+    check_csr(make_csr(KEY, NAMES, {"common_name": "bank.example", "organization_name": "Bank"}), REQUEST)
 
 
 @pytest.mark.parametrize(
-    ("names", "asked"),
+    ("names", "csr_names"),
     [
         (["bank.example"], "bank.example"),
         ([*NAMES, "bank.example"], "*.example.org, 192.0.2.1, 2001:db8::1, bank.example, www.example.org"),
@@ -66,30 +66,28 @@ def test_nothing_but_names_and_key_of_a_request_is_looked_at():
         (["*.org", *NAMES[1:]], "*.example.org, *.org, 192.0.2.1, 2001:db8::1"),
     ],
 )
-def test_a_host_that_asks_for_other_names_is_refused(names, asked):
-    assert request_refusal(make_csr(KEY, names, {})) == (
-        f"the host asks for a certificate for {asked}, and the inventory says "
+def test_a_csr_for_other_names_is_refused(names, csr_names):
+    assert csr_refusal(make_csr(KEY, names, {})) == (
+        f"the host asks for a certificate for {csr_names}, and the inventory says "
         "*.example.org, 192.0.2.1, 2001:db8::1, www.example.org; if the inventory is right, look at what the host is doing"
     )
 
 
-def test_a_host_that_asks_for_no_name_is_refused():
+def test_a_csr_without_names_is_refused():
     csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(KEY, hashes.SHA256())
-    assert "asks for a certificate for no name, and the inventory says" in request_refusal(
-        csr.public_bytes(Encoding.PEM)
-    )
+    assert "asks for a certificate for no name, and the inventory says" in csr_refusal(csr.public_bytes(Encoding.PEM))
 
 
 def test_a_name_of_another_kind_is_another_name():
     kinds = [x509.DNSName("www.example.org"), x509.RFC822Name("www.example.org")]
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     csr = builder.add_extension(x509.SubjectAlternativeName(kinds), False).sign(KEY, hashes.SHA256())
-    sentence = request_refusal(csr.public_bytes(Encoding.PEM), domains=["www.example.org"])
+    sentence = csr_refusal(csr.public_bytes(Encoding.PEM), domains=["www.example.org"])
     assert "the host asks for a certificate for RFC822Name:www.example.org, www.example.org" in sentence
 
 
 @pytest.mark.parametrize(
-    ("kind", "changes", "offered", "wanted"),
+    ("kind", "changes", "offered", "expected"),
     [
         ("RSA", {}, "RSA 2048", "ECC secp256r1"),
         ("ECC", {"curve": "secp384r1"}, "ECC secp256r1", "ECC secp384r1"),
@@ -97,61 +95,59 @@ def test_a_name_of_another_kind_is_another_name():
         ("ECC", {"type": "Ed25519"}, "ECC secp256r1", "Ed25519"),
     ],
 )
-def test_a_host_that_offers_another_kind_of_key_is_refused(kind, changes, offered, wanted):
-    assert request_refusal(make_csr(some_key(kind=kind), NAMES, {}), **changes) == (
-        f"the host offers a key of type {offered}, and the inventory says {wanted}; look at what the host is doing"
+def test_a_csr_with_another_type_of_key_is_refused(kind, changes, offered, expected):
+    assert csr_refusal(make_csr(some_key(kind=kind), NAMES, {}), **changes) == (
+        f"the host offers a key of type {offered}, and the inventory says {expected}; look at what the host is doing"
     )
 
 
-def test_a_host_that_offers_the_key_of_somebody_else_is_refused():
+def test_a_csr_with_a_key_that_did_not_sign_it_is_refused():
     csr = x509.load_pem_x509_csr(make_csr(KEY, NAMES, {})).public_bytes(Encoding.DER)
     mine, theirs = (public_bytes(some_key(number).public_key()) for number in (0, 1))
     stolen = csr.replace(mine, theirs)
     assert stolen != csr
-    assert request_refusal(x509.load_der_x509_csr(stolen).public_bytes(Encoding.PEM)) == (
+    assert csr_refusal(x509.load_der_x509_csr(stolen).public_bytes(Encoding.PEM)) == (
         "the signing request does not prove possession of its key; have it made again with force: true"
     )
 
 
 @pytest.mark.parametrize("csr", [b"", b"garbage", key_pem(KEY), to_pem(CHAIN), b"\0" * 1000])
-def test_what_is_no_request_is_refused(csr):
-    assert request_refusal(csr) == (
-        "the signing request cannot be read; have it made again on the host with force: true"
-    )
+def test_anything_but_a_csr_is_refused(csr):
+    assert csr_refusal(csr) == ("the signing request cannot be read; have it made again on the host with force: true")
 
 
-def test_a_huge_request_is_not_even_read():
+def test_a_csr_that_is_too_large_is_not_parsed():
     csr = make_csr(KEY, NAMES, {}) + b"\n" * 1024 * 1024
-    assert request_refusal(csr) == (f"the signing request for web has {len(csr)} bytes; look at what the host is doing")
+    assert csr_refusal(csr) == (f"the signing request for web has {len(csr)} bytes; look at what the host is doing")
 
 
-def test_an_honest_answer_passes():
+def test_a_correct_chain_passes():
     assert checked(to_pem(CHAIN)) == CHAIN
 
 
-def test_what_the_local_ca_answers_passes(tmp_path):
+def test_the_chains_of_the_private_ca_pass(tmp_path):
     ca = LocalCa(str(tmp_path), "Evergreen", "90d", None, None)
     for kind in ("ECC", "RSA", "Ed25519"):
-        key, wanted = some_key(kind=kind), {**WANTED, "type": kind}
-        answer = ca.issue(wanted, make_csr(key, NAMES, {}), "web1")
+        key, request = some_key(kind=kind), {**REQUEST, "type": kind}
+        issued = ca.issue(request, make_csr(key, NAMES, {}), "web1")
         now = NOW + DAY
-        assert len(check_issued_chain(answer, key.public_key(), wanted, ca.roots(), now)) == 2
+        assert len(check_issued_chain(issued, key.public_key(), request, ca.roots(), now)) == 2
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(5))))
-def test_a_shuffled_and_doubled_answer_with_its_root_is_put_right(order):
-    pile = [*CHAIN, ROOT.certificate, CHAIN[1], Authority("Stranger").certificate]
-    assert checked(to_pem([pile[number] for number in order])) == CHAIN
+def test_shuffled_certificates_with_root_and_duplicates_are_put_in_order(order):
+    certificates = [*CHAIN, ROOT.certificate, CHAIN[1], Authority("Stranger").certificate]
+    assert checked(to_pem([certificates[number] for number in order])) == CHAIN
 
 
-def test_without_known_roots_an_answer_is_judged_for_all_but_trust():
+def test_without_roots_everything_but_trust_is_checked():
     assert checked(to_pem([*CHAIN, ROOT.certificate]), roots=None) == CHAIN
-    assert "does not cover" in answer_refusal(to_pem(ISSUING.chain(["a.example"], KEY)), roots=None)
+    assert "does not cover" in chain_refusal(to_pem(ISSUING.chain(["a.example"], KEY)), roots=None)
 
 
-def lies():
-    """Return what a CA might answer, and what is said of it."""
-    stranger = Authority("Gate Root CA")
+def wrong_chains():
+    """Return what a CA might send, and the error that refuses it."""
+    stranger = Authority("Checks Root CA")
     expired_issuing = Authority("Expired CA", above=ROOT, days=(-20, -1))
     no_authority = Authority("No authority", above=ROOT)
     no_authority.certificate = ROOT.leaf(["ca.example"], no_authority.key, subject=named("No authority"))
@@ -187,16 +183,16 @@ def lies():
         "for clients": (to_pem(to_client), "the certificate is not for servers (no serverAuth);"),
         "of another root of the same name": (
             to_pem(stranger.chain(NAMES, KEY)),
-            "the chain ends at Gate Root CA, which is not a root of the issuer (Gate Root CA); have it issued again",
+            "the chain ends at Checks Root CA, which is not a root of the issuer (Checks Root CA); have it issued again",
         ),
         "without its issuing CA": (
             to_pem(CHAIN[:1]),
-            "the chain ends at Gate Issuing CA, which is not a root of the issuer (Gate Root CA); have it issued again",
+            "the chain ends at Checks Issuing CA, which is not a root of the issuer (Checks Root CA); have it issued again",
         ),
         "below an expired CA": (to_pem(expired_issuing.chain(NAMES, KEY)), "the CA Expired CA expired on "),
         "below a server": (
             to_pem(no_authority.chain(NAMES, KEY)),
-            "the chain ends at No authority, which is not a root of the issuer (Gate Root CA); have it issued again",
+            "the chain ends at No authority, which is not a root of the issuer (Checks Root CA); have it issued again",
         ),
         "with a private key": (
             to_pem(CHAIN) + key_pem(some_key(1)),
@@ -209,21 +205,23 @@ def lies():
     }
 
 
-@pytest.mark.parametrize(("answer", "sentence"), [pytest.param(*lie, id=name) for name, lie in lies().items()])
-def test_a_lie_is_refused_with_its_reason(answer, sentence):
-    assert answer_refusal(answer).startswith(sentence)
+@pytest.mark.parametrize(
+    ("issued", "sentence"), [pytest.param(*wrong, id=name) for name, wrong in wrong_chains().items()]
+)
+def test_a_wrong_chain_is_refused_with_its_reason(issued, sentence):
+    assert chain_refusal(issued).startswith(sentence)
 
 
 def test_a_root_that_has_expired_is_trusted_by_no_client():
     old = Authority("Old root", days=(-100, 10))
-    answer = to_pem(Authority("Issuing", above=old).chain(NAMES, KEY))
-    assert checked(answer, roots=old.pem)
-    assert answer_refusal(answer, roots=old.pem, now=NOW + 11 * DAY).startswith(
+    issued = to_pem(Authority("Issuing", above=old).chain(NAMES, KEY))
+    assert checked(issued, roots=old.pem)
+    assert chain_refusal(issued, roots=old.pem, now=NOW + 11 * DAY).startswith(
         "clients would not accept the chain for www.example.org: "
     )
 
 
-def test_what_verifiers_refuse_for_other_reasons_is_refused_with_theirs():
+def test_name_constraints_are_checked_by_the_verifier():
     constraints = x509.NameConstraints(permitted_subtrees=[x509.DNSName("example.com")], excluded_subtrees=None)
     limited = Authority("Limited CA", above=ROOT)
     limited.certificate = ROOT.sign(
@@ -233,7 +231,7 @@ def test_what_verifiers_refuse_for_other_reasons_is_refused_with_theirs():
         x509.BasicConstraints(True, 0),
         extensions=[constraints],
     )
-    sentence = answer_refusal(to_pem(limited.chain(["www.example.org"], KEY)), domains=["www.example.org"])
+    sentence = chain_refusal(to_pem(limited.chain(["www.example.org"], KEY)), domains=["www.example.org"])
     assert sentence.startswith("clients would not accept the chain for www.example.org: ")
     assert sentence.endswith("; have the CA correct it")
     assert checked(to_pem(limited.chain(["www.example.com"], KEY)), domains=["www.example.com"])
@@ -243,21 +241,21 @@ def test_what_verifiers_refuse_for_other_reasons_is_refused_with_theirs():
     "name",
     ["localhost", "_sip.example.org", "a" * 63 + ".example", "*." + ".".join(["a" * 60] * 4), "3com.example", "::1"],
 )
-def test_every_name_that_may_be_asked_for_may_be_issued(name):
+def test_a_chain_for_any_valid_name_passes(name):
     names = [name, "www.example.org"]
     chain = ISSUING.chain(names, KEY, subject=named("Shop"))
     assert checked(to_pem(chain), domains=names) == chain
     stranger = to_pem(Authority("Stranger").chain(names, KEY, subject=named("Shop")))
-    assert "which is not a root of the issuer" in answer_refusal(stranger, domains=names)
+    assert "which is not a root of the issuer" in chain_refusal(stranger, domains=names)
 
 
-def test_an_ed25519_key_is_judged_without_the_profile_of_the_web():
+def test_an_ed25519_key_is_checked_without_the_verifier():
     key = some_key(kind="Ed25519")
     assert len(checked(to_pem(ISSUING.chain(NAMES, key)), key=key, type="Ed25519")) == 2
-    assert "Stranger" in answer_refusal(to_pem(Authority("Stranger").chain(NAMES, key)), key=key, type="Ed25519")
+    assert "Stranger" in chain_refusal(to_pem(Authority("Stranger").chain(NAMES, key)), key=key, type="Ed25519")
 
 
-def test_an_answer_with_hundreds_of_certificates_is_not_sorted():
-    assert answer_refusal(to_pem(CHAIN * 60)) == (
+def test_more_than_a_hundred_certificates_are_refused():
+    assert chain_refusal(to_pem(CHAIN * 60)) == (
         "the answer has 120 certificates, and chains have a few; see what answers in place of the CA"
     )

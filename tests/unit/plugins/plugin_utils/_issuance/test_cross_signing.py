@@ -28,75 +28,85 @@ NAMES = ["www.example.org"]
 KEY = some_key()
 OLD, OTHER = Authority("Old Root"), Authority("Other Root")
 NEW = Authority("New Root")
-CROSSED, CROSSED_BY_OTHER = (Authority("New Root", above=root, key=NEW.key).certificate for root in (OLD, OTHER))
+CROSS_SIGNED, CROSS_SIGNED_BY_OTHER = (
+    Authority("New Root", above=root, key=NEW.key).certificate for root in (OLD, OTHER)
+)
 ISSUING = Authority("Issuing CA", above=NEW)
 LEAF, MIDDLE = CHAIN = ISSUING.chain(NAMES, KEY)
-LONG = [*CHAIN, CROSSED]
-WANTED = {"name": "web", "domains": NAMES, "type": "ECC", "size": 2048, "curve": "secp256r1", "lifetime": None}
+LONG = [*CHAIN, CROSS_SIGNED]
+REQUEST = {"name": "web", "domains": NAMES, "type": "ECC", "size": 2048, "curve": "secp256r1", "lifetime": None}
 
 
 def accepts(folder, root, chain):
-    """Say whether a client of openssl that knows one root alone accepts what a server sends."""
+    """Say whether openssl accepts the chain of a server if it trusts one root only."""
     for name, certificates in {"root": [root.certificate], "leaf": chain[:1], "sent": chain[1:]}.items():
         (folder / name).write_bytes(to_pem(certificates))
     argv = ["openssl", "verify", "-x509_strict", "-verify_hostname", NAMES[0], "-trusted", "root", "-untrusted", "sent", "leaf"]  # fmt: skip
     return subprocess.run(argv, cwd=folder, capture_output=True, check=False).returncode == 0
 
 
-def checked(pile, cross_signing=NO_CROSS_SIGNING, roots=NEW.pem):
-    return check_issued_chain(to_pem(pile), KEY.public_key(), WANTED, roots, NOW, cross_signing)
+def checked(certificates, cross_signing=NO_CROSS_SIGNING, roots=NEW.pem):
+    return check_issued_chain(to_pem(certificates), KEY.public_key(), REQUEST, roots, NOW, cross_signing)
 
 
-def test_without_a_crossing_old_clients_are_left_behind(tmp_path):
+def test_without_a_cross_signed_certificate_old_clients_refuse(tmp_path):
     assert checked([*LONG, NEW.certificate, OLD.certificate]) == CHAIN
     assert (accepts(tmp_path, NEW, CHAIN), accepts(tmp_path, OLD, CHAIN)) == (True, False)
 
 
 @pytest.mark.parametrize("roots", [NEW.pem, NEW.pem + OLD.pem, None])
-def test_what_an_issuer_adds_lets_old_and_new_clients_in(tmp_path, roots):
-    chain = checked(CHAIN, CrossSigning((CROSSED,)), roots)
+def test_with_chain_extra_old_and_new_clients_accept(tmp_path, roots):
+    chain = checked(CHAIN, CrossSigning((CROSS_SIGNED,)), roots)
     assert chain == LONG
     assert (accepts(tmp_path, NEW, chain), accepts(tmp_path, OLD, chain)) == (True, True)
 
 
-def test_what_an_issuer_adds_and_leads_nowhere_is_left_out():
+def test_certificates_of_chain_extra_that_do_not_fit_are_left_out():
     stranger = Authority("Stranger", above=OLD).certificate
-    assert checked(CHAIN, CrossSigning((stranger, CROSSED, stranger))) == LONG
+    assert checked(CHAIN, CrossSigning((stranger, CROSS_SIGNED, stranger))) == LONG
     assert checked(CHAIN, CrossSigning((stranger,))) == CHAIN
 
 
 @pytest.mark.parametrize("roots", [NEW.pem, NEW.pem + OLD.pem + OTHER.pem, None])
 @pytest.mark.parametrize(
     ("root", "chain"),
-    [("Old Root", LONG), ("Other Root", [*CHAIN, CROSSED_BY_OTHER]), ("New Root", CHAIN)],
+    [("Old Root", LONG), ("Other Root", [*CHAIN, CROSS_SIGNED_BY_OTHER]), ("New Root", CHAIN)],
 )
-def test_of_several_ways_the_one_to_the_preferred_root_is_taken(tmp_path, root, chain, roots):
+def test_of_several_chains_the_one_to_the_preferred_root_is_chosen(tmp_path, root, chain, roots):
     authority = {"Old Root": OLD, "Other Root": OTHER, "New Root": NEW}[root]
-    answer = [OTHER.certificate, CROSSED_BY_OTHER, MIDDLE, CROSSED, NEW.certificate, LEAF, OLD.certificate]
-    found = checked(answer, CrossSigning(roots=(root,)), roots)
-    assert found == chain and not any(one.subject == one.issuer for one in found)
-    assert accepts(tmp_path, authority, found) and accepts(tmp_path, NEW, found)
-    added = CrossSigning((CROSSED, CROSSED_BY_OTHER), (root,))
+    certificates = [
+        OTHER.certificate,
+        CROSS_SIGNED_BY_OTHER,
+        MIDDLE,
+        CROSS_SIGNED,
+        NEW.certificate,
+        LEAF,
+        OLD.certificate,
+    ]
+    built = checked(certificates, CrossSigning(roots=(root,)), roots)
+    assert built == chain and not any(one.subject == one.issuer for one in built)
+    assert accepts(tmp_path, authority, built) and accepts(tmp_path, NEW, built)
+    added = CrossSigning((CROSS_SIGNED, CROSS_SIGNED_BY_OTHER), (root,))
     assert checked(CHAIN, added, roots) == chain
     assert added.why_other_root(chain, []) is None
 
 
-def test_a_namesake_of_the_preferred_root_leads_nowhere():
+def test_a_namesake_of_the_preferred_root_does_not_count():
     namesake = Authority("Old Root")
     false = Authority("New Root", above=namesake, key=NEW.key).certificate
     cross_signing = CrossSigning(roots=("Old Root",))
-    assert checked([*CHAIN, false, CROSSED], cross_signing, NEW.pem + OLD.pem) == LONG
+    assert checked([*CHAIN, false, CROSS_SIGNED], cross_signing, NEW.pem + OLD.pem) == LONG
     assert checked([*CHAIN, false], cross_signing, NEW.pem + OLD.pem) == CHAIN
 
 
-def test_a_chain_that_goes_on_above_a_root_that_is_trusted_is_good():
+def test_a_chain_that_continues_above_a_trusted_root_is_good():
     check_chain(LONG, KEY.public_key(), NAMES, NOW, [NEW.certificate])
     check_chain(LONG, KEY.public_key(), NAMES, NOW, [OLD.certificate])
     with pytest.raises(TlsError, match="the chain ends at Old Root, which is not a root of the issuer"):
         check_chain(LONG, KEY.public_key(), NAMES, NOW, [OTHER.certificate])
 
 
-def test_a_crossing_that_has_expired_is_refused():
+def test_an_expired_cross_signed_certificate_is_refused():
     expired = Authority("New Root", above=OLD, key=NEW.key, days=(-90, -1)).certificate
     with pytest.raises(TlsError, match="the CA New Root expired on .*; have it issued again"):
         checked(CHAIN, CrossSigning((expired,)))
@@ -104,10 +114,10 @@ def test_a_crossing_that_has_expired_is_refused():
 
 @pytest.fixture
 def issuer(tmp_path):
-    """Return what has a program issue, with further settings."""
+    """Return a function that issues with a program and further settings."""
     (tmp_path / "answer.pem").write_bytes(to_pem(CHAIN))
     (tmp_path / "roots.pem").write_bytes(NEW.pem)
-    (tmp_path / "extra.pem").write_bytes(to_pem([CROSSED]))
+    (tmp_path / "extra.pem").write_bytes(to_pem([CROSS_SIGNED]))
 
     csr = make_csr(KEY, NAMES, {})
 
@@ -117,23 +127,27 @@ def issuer(tmp_path):
             "argv": ["cat", str(tmp_path / "answer.pem")],
             "roots": str(tmp_path / "roots.pem"),
         }
-        opened = open_issuer("program", {"program": {**command, "directory": str(tmp_path / "kept"), **settings}})
-        return issue_once(opened, {**WANTED, "issuer": "program"}, csr, "web1")
+        opened = open_issuer("program", {"program": {**command, "directory": str(tmp_path / "cache"), **settings}})
+        return issue_once(opened, {**REQUEST, "issuer": "program"}, csr, "web1")
 
     return issue
 
 
-def test_issuers_of_every_type_know_both_settings(issuer, tmp_path):
+def test_issuers_of_every_type_have_both_settings(issuer, tmp_path):
     assert issuer().chain == CHAIN
     added = issuer(chain_extra=str(tmp_path / "extra.pem"))
-    assert (added.chain, added.is_new, added.warnings) == (LONG, True, [])  # and not what was kept for other settings
+    assert (added.chain, added.is_new, added.warnings) == (
+        LONG,
+        True,
+        [],
+    )  # and not the chain that was cached for other settings
     again = issuer(chain_extra=str(tmp_path / "extra.pem"))
     assert (again.chain, again.is_new) == (LONG, False)
     assert issuer(chain_extra=str(tmp_path / "extra.pem"), preferred_root="Old Root").chain == LONG
     assert issuer(chain_extra=str(tmp_path / "extra.pem"), preferred_root="New Root").chain == CHAIN
 
 
-def test_a_preferred_root_to_which_nothing_leads_is_told_and_keeps_no_certificate_back(issuer):
+def test_a_preferred_root_that_cannot_be_reached_is_a_warning(issuer):
     issued = issuer(preferred_root="Old Root")
     assert issued.chain == CHAIN
     (warning,) = issued.warnings
@@ -155,7 +169,7 @@ def test_a_preferred_root_to_which_nothing_leads_is_told_and_keeps_no_certificat
         (to_pem([LEAF]), "chain_extra: {} holds www.example.org, which is no certificate of a CA; take it out"),
     ],
 )
-def test_what_an_issuer_cannot_add_is_refused(tmp_path, content, sentence):
+def test_wrong_files_for_chain_extra_are_refused(tmp_path, content, sentence):
     path = tmp_path / "extra.pem"
     if content is not None:
         path.write_bytes(content)
@@ -164,6 +178,6 @@ def test_what_an_issuer_cannot_add_is_refused(tmp_path, content, sentence):
     assert str(caught.value).startswith(f"issuer bought: {sentence.format(path)}")
 
 
-def test_an_issuer_that_says_nothing_has_its_chains_go_straight():
+def test_without_settings_there_is_no_cross_signing():
     assert read_cross_signing({}) == NO_CROSS_SIGNING and NO_CROSS_SIGNING.terms() == {}
     assert read_cross_signing({"preferred_root": "A"}, [None, "B", "A"]).roots == ("A", "B")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whoever waits is told since when and until when, the louder the less is left; and in the end it is a failure."""
+"""Pending requests are described with their urgency, and are an error when they are overdue."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending im
 
 START = datetime.datetime(2026, 6, 1, tzinfo=datetime.timezone.utc)
 DAY = datetime.timedelta(days=1)
-WAITING = Pending("hand it in", START + 100 * DAY, START + 190 * DAY)
+PENDING = Pending("hand it in", START + 100 * DAY, START + 190 * DAY)
 
 
-def lifetime(days):
+def validity(days):
     return {"not_before": START.isoformat(), "not_after": (START + days * DAY).isoformat(), "names": ["a.example"]}
 
 
-def said(left, waiting=WAITING, days=200):
-    return pending_message(waiting, lifetime(days), START + (days - left) * DAY)
+def message(left, pending=PENDING, days=200):
+    return pending_message(pending, validity(days), START + (days - left) * DAY)
 
 
 @pytest.mark.parametrize("days", [10, 47, 200])
@@ -47,14 +47,14 @@ def said(left, waiting=WAITING, days=200):
         (-1, "late"),
     ],
 )
-def test_reminders_grow_louder_by_the_share_that_is_left(days, share, word):
-    assert urgency(lifetime(days), START + days * (1 - share) * DAY) == word
+def test_the_urgency_follows_from_the_share_that_is_left(days, share, word):
+    assert urgency(validity(days), START + days * (1 - share) * DAY) == word
 
 
-def test_where_nothing_is_in_use_nothing_can_come_to_an_end():
-    waiting, later = WAITING._replace(until=None), START + 400 * DAY
+def test_without_a_certificate_in_use_it_is_never_urgent():
+    pending, later = PENDING._replace(until=None), START + 400 * DAY
     assert urgency(None, START) == "plain"
-    assert pending_result(waiting, None, later) == {
+    assert pending_result(pending, None, later) == {
         "for": "hand it in",
         "since": "2026-09-09T00:00:00+00:00",
         "until": None,
@@ -62,30 +62,30 @@ def test_where_nothing_is_in_use_nothing_can_come_to_an_end():
         "names": [],
     }
     assert (
-        pending_message(waiting, None, later)
+        pending_message(pending, None, later)
         == "hand it in (waiting since 2026-09-09 00:00 UTC; no certificate is in use until then)"
     )
 
 
-def test_a_certificate_without_a_lifetime_cannot_wait():
-    assert urgency(lifetime(0), START) == "late"
+def test_a_lifetime_of_zero_is_late():
+    assert urgency(validity(0), START) == "late"
 
 
-def test_it_is_said_since_when_and_until_when():
-    assert pending_result(WAITING, lifetime(200), START + 170 * DAY) == {
+def test_result_and_message_name_since_when_and_until_when():
+    assert pending_result(PENDING, validity(200), START + 170 * DAY) == {
         "for": "ask where it stays: hand it in",
         "since": "2026-09-09T00:00:00+00:00",
         "until": "2026-12-18T00:00:00+00:00",
         "urgency": "soon",
         "names": ["a.example"],
     }
-    assert said(100) == (
+    assert message(100) == (
         "hand it in (waiting since 2026-09-09 00:00 UTC, given up on 2026-12-08 00:00 UTC; the certificate in use goes on until "
         "2026-12-18 00:00 UTC)"
     )
-    assert said(30).startswith("ask where it stays: hand it in (")
-    assert said(30).endswith("goes on until 2026-12-18 00:00 UTC, 15% of its lifetime is left)")
-    assert said(10).startswith("urgent: hand it in (waiting since ")
+    assert message(30).startswith("ask where it stays: hand it in (")
+    assert message(30).endswith("goes on until 2026-12-18 00:00 UTC, 15% of its lifetime is left)")
+    assert message(10).startswith("urgent: hand it in (waiting since ")
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ def test_it_is_said_since_when_and_until_when():
         (-1, "the certificate in use expired on 2026-12-18 00:00 UTC)"),
     ],
 )
-def test_in_the_end_waiting_is_a_failure(left, end):
+def test_an_overdue_request_is_an_error(left, end):
     with pytest.raises(TlsError) as caught:
-        said(left, WAITING._replace(changed=True))
+        message(left, PENDING._replace(changed=True))
     assert str(caught.value).startswith("overdue: hand it in (waiting since")
     assert str(caught.value).endswith(end)
     assert caught.value.details["waiting"]["urgency"] == "late"

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Any program may be a CA, and whatever it does ends in a chain, in waiting, or in a sentence."""
+"""Any program can be a CA: it returns a chain, a pending request, or an error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_
 ROOT = Authority("Command Root CA", key=some_key(20, "RSA"))
 NAMES = ["www.example.org", "xn--bcher-kva.example"]
 CHAIN = ROOT.chain(NAMES, some_key())
-WANTED = {
+REQUEST = {
     "name": "www",
     "domains": NAMES,
     "issuer": "ours",
@@ -55,7 +55,7 @@ openssl x509 -req -in request.csr -CA ca.pem -CAkey ca.key -set_serial 77 -days 
 
 @pytest.fixture
 def run(tmp_path):
-    """Have a shell script be the issuer; return what issuing comes to."""
+    """Return a function that issues with a shell script."""
 
     def issue(script, csr=CSR, **settings):
         (tmp_path / "ca.sh").write_text(script)
@@ -69,10 +69,7 @@ def run(tmp_path):
             "directory": str(tmp_path / "state"),
             **settings,
         }
-        wanted = {**WANTED, "since": None}
-        return issue_once(
-            open_issuer("ours", {"ours": settings}), wanted, csr, "web1", None, {"since": wanted["since"]}
-        )
+        return issue_once(open_issuer("ours", {"ours": settings}), REQUEST, csr, "web1", None, {"since": None})
 
     return issue
 
@@ -94,7 +91,7 @@ def issued_by(run):
     return run.__closure__[0].cell_contents.joinpath("ca.sh").as_posix()
 
 
-def test_a_program_is_told_what_is_asked_for_and_nothing_that_is_secret(run, tmp_path):
+def test_a_program_gets_the_request_without_secrets(run, tmp_path):
     run(
         f"cat > {tmp_path}/csr; env | grep ^EVERGREEN > {tmp_path}/env; cat {tmp_path}/chain.pem",
         environment={"TOKEN": "t"},
@@ -114,23 +111,23 @@ def test_a_program_gets_the_environment_of_its_issuer_and_that_of_the_run(run, t
     assert (tmp_path / "env").read_text().split() == ["5", os.environ["HOME"]]
 
 
-def test_a_program_that_never_reads_may_answer(run, tmp_path):
+def test_a_program_need_not_read_its_input(run, tmp_path):
     huge = CSR + b"\n" * 500_000
     assert run(f"cat {tmp_path}/chain.pem", csr=huge).chain == CHAIN
 
 
-def test_exit_status_75_is_waiting(run):
-    waiting = run("echo 'Ticket 4711 is open,' >&2; echo 'ask the security team' >&2; exit 75")
-    assert isinstance(waiting, Pending)
-    assert waiting.sentence == "sh says: Ticket 4711 is open, ask the security team"
-    assert not waiting.changed and waiting.until is None
+def test_exit_status_75_is_pending(run):
+    pending = run("echo 'Ticket 4711 is open,' >&2; echo 'ask the security team' >&2; exit 75")
+    assert isinstance(pending, Pending)
+    assert pending.sentence == "sh says: Ticket 4711 is open, ask the security team"
+    assert not pending.changed and pending.until is None
     assert run("exit 75").sentence == "sh waits for somebody (exit status 75)"
 
 
-def test_what_waits_waits_since_the_host_asked(run, tmp_path):
+def test_a_request_is_pending_since_its_csr_was_made(run, tmp_path):
     issuer = open_issuer("ours", {"ours": {"type": "command", "argv": ["sh", "-c", "exit 75"]}})
-    waiting = issuer.issue({**WANTED, "since": "2026-11-01T10:00:00+00:00"}, CSR, "web1")
-    assert waiting.since == datetime.datetime(2026, 11, 1, 10, tzinfo=datetime.timezone.utc)
+    pending = issuer.issue({**REQUEST, "since": "2026-11-01T10:00:00+00:00"}, CSR, "web1")
+    assert pending.since == datetime.datetime(2026, 11, 1, 10, tzinfo=datetime.timezone.utc)
 
 
 @pytest.mark.parametrize(
@@ -156,11 +153,11 @@ def test_what_waits_waits_since_the_host_asked(run, tmp_path):
         ("printf 'a\\033[31mb\\n' >&2; exit 1", "sh exited with 1: a?[31mb; correct it"),
     ],
 )
-def test_what_is_no_answer_is_a_sentence(run, tmp_path, script, sentence):
+def test_a_program_that_fails_is_an_error(run, tmp_path, script, sentence):
     assert sentence in refusal(run, f"cd {tmp_path}; {script}")
 
 
-def test_a_program_that_hangs_is_ended_with_all_that_it_started(run, tmp_path):
+def test_a_program_that_hangs_is_killed_with_its_children(run, tmp_path):
     script = f"sleep 1000 & echo $! > {tmp_path}/child; echo 'Password:' >&2; wait"
     assert refusal(run, script, timeout="2s") == (
         "sh was ended after 2 s without an answer: Password:; see what it waits for, or raise timeout of the issuer"
@@ -172,7 +169,7 @@ def test_a_program_that_hangs_is_ended_with_all_that_it_started(run, tmp_path):
     assert not child.exists() or "Z" in (child / "stat").read_text().split()
 
 
-def test_a_program_that_answers_and_leaves_another_behind_has_answered(run, tmp_path):
+def test_children_that_keep_the_output_open_are_not_waited_for(run, tmp_path):
     assert run(f"sleep 1000 & cat {tmp_path}/chain.pem").chain == CHAIN
 
 
@@ -191,7 +188,7 @@ def test_a_program_that_answers_and_leaves_another_behind_has_answered(run, tmp_
         ),
     ],
 )
-def test_a_command_that_makes_no_sense_is_refused(run, settings, sentence):
+def test_wrong_settings_are_refused(run, settings, sentence):
     assert sentence in refusal(run, "exit 75", **settings)
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A signing request is answered once, by any issuer, whatever was killed in between."""
+"""A certificate is issued once for a CSR, by any issuer, whenever a run is killed."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr, make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache as answers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import IssuedCache
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue as issuance
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, Authority, new_key, some_key
 
 NAMES = ["www.example.org"]
 KEY = {"type": "ECC", "curve": "secp256r1", "size": 2048}
-WANTED = {"name": "web", "domains": NAMES, "issuer": "bought", "lifetime": None, "renew_before": None, **KEY}
+REQUEST = {"name": "web", "domains": NAMES, "issuer": "bought", "lifetime": None, "renew_before": None, **KEY}
 
 
 class Seller:
-    """An issuer that remembers nothing, and counts what it sells."""
+    """An issuer without records that counts what it issues."""
 
     def __init__(self, folder, authority=None, days=(-1, 90), knows_roots=True):
         self.cache_directory = str(folder / "answers")
@@ -55,14 +55,14 @@ class Seller:
 
 
 class Key:
-    """As much of a private key as a CA gets to see."""
+    """A key pair of which only the public key is known."""
 
     def __init__(self, public_key):
         self.public_key = lambda: public_key
 
 
 class Killed(BaseException):
-    """As if the process was gone."""
+    """Stands for the end of the process."""
 
 
 @pytest.fixture
@@ -71,90 +71,90 @@ def csr():
 
 
 @pytest.mark.parametrize("knows_roots", [True, False])
-def test_a_request_that_comes_again_is_not_bought_again(tmp_path, csr, knows_roots):
+def test_the_same_csr_is_issued_once(tmp_path, csr, knows_roots):
     seller = Seller(tmp_path, knows_roots=knows_roots)
-    first, again = (issue_once(seller, WANTED, csr, "web1") for _run in range(2))
+    first, again = (issue_once(seller, REQUEST, csr, "web1") for _run in range(2))
     assert seller.sold == 1
     assert (first.is_new, again.is_new) == (True, False)
     assert to_pem(first.chain) == to_pem(again.chain)
     assert seller.recorded == [("web1", fingerprint(first.chain[0]))] * 2
 
 
-def test_another_request_is_bought_for_itself(tmp_path, csr):
+def test_another_csr_and_other_terms_are_issued_anew(tmp_path, csr):
     seller = Seller(tmp_path)
-    issue_once(seller, WANTED, csr, "web1")
-    issue_once(seller, WANTED, make_csr(some_key(1), NAMES, {}), "web1")
-    issue_once(seller, {**WANTED, "lifetime": "47d"}, csr, "web1")
+    issue_once(seller, REQUEST, csr, "web1")
+    issue_once(seller, REQUEST, make_csr(some_key(1), NAMES, {}), "web1")
+    issue_once(seller, {**REQUEST, "lifetime": "47d"}, csr, "web1")
     assert seller.sold == 3
 
 
 @pytest.mark.parametrize("kind", ["RSA", "Ed25519"])
-def test_what_is_in_use_is_no_answer_though_its_request_is_the_same(tmp_path, kind):
-    seller, wanted = Seller(tmp_path), {**WANTED, "type": kind}
-    first = issue_once(seller, wanted, make_csr(some_key(kind=kind), NAMES, {}), "web1")
+def test_the_certificate_in_use_is_not_returned_again(tmp_path, kind):
+    seller, request = Seller(tmp_path), {**REQUEST, "type": kind}
+    first = issue_once(seller, request, make_csr(some_key(kind=kind), NAMES, {}), "web1")
     again = make_csr(some_key(kind=kind), NAMES, {})
-    second = issue_once(seller, wanted, again, "web1", in_use=fingerprint(first.chain[0]))
+    second = issue_once(seller, request, again, "web1", in_use=fingerprint(first.chain[0]))
     assert second.is_new
     assert to_pem(second.chain) != to_pem(first.chain)
-    assert not issue_once(seller, wanted, again, "web1", in_use=fingerprint(first.chain[0])).is_new
+    assert not issue_once(seller, request, again, "web1", in_use=fingerprint(first.chain[0])).is_new
     assert seller.sold == 2
 
 
-def test_an_answer_that_is_due_on_its_host_by_now_is_not_used(tmp_path, csr):
+def test_a_cached_chain_that_is_due_is_not_used(tmp_path, csr):
     seller = Seller(tmp_path, days=(-80, 10))
-    issue_once(seller, WANTED, csr, "web1")
-    assert issue_once(seller, WANTED, csr, "web1").is_new
-    assert not issue_once(seller, {**WANTED, "renew_before": "0.05"}, csr, "web1").is_new
+    issue_once(seller, REQUEST, csr, "web1")
+    assert issue_once(seller, REQUEST, csr, "web1").is_new
+    assert not issue_once(seller, {**REQUEST, "renew_before": "0.05"}, csr, "web1").is_new
 
 
-def test_an_answer_that_clients_do_not_trust_any_more_is_not_used(tmp_path, csr):
-    issue_once(Seller(tmp_path), WANTED, csr, "web1")
-    assert issue_once(Seller(tmp_path), WANTED, csr, "web1").is_new
+def test_a_cached_chain_that_is_not_trusted_any_more_is_not_used(tmp_path, csr):
+    issue_once(Seller(tmp_path), REQUEST, csr, "web1")
+    assert issue_once(Seller(tmp_path), REQUEST, csr, "web1").is_new
 
 
-def test_an_answer_for_another_key_is_never_used(tmp_path, csr):
+def test_a_cached_chain_for_another_key_is_not_used(tmp_path, csr):
     seller = Seller(tmp_path)
-    issue_once(seller, WANTED, csr, "web1")
-    with IssuedCache(seller.cache_directory).entry(csr, seller.terms(WANTED)) as entry:
-        entry.write(seller.authority.chain(NAMES, new_key()), issuance.utc_now())
-    assert issue_once(seller, WANTED, csr, "web1").is_new
+    issue_once(seller, REQUEST, csr, "web1")
+    with IssuedCache(seller.cache_directory).entry(csr, seller.terms(REQUEST)) as entry:
+        entry.write(seller.authority.chain(NAMES, new_key()), issue.utc_now())
+    assert issue_once(seller, REQUEST, csr, "web1").is_new
 
 
-def test_a_wrong_answer_is_not_kept(tmp_path, csr):
+def test_a_wrong_chain_is_not_cached(tmp_path, csr):
     seller = Seller(tmp_path, days=(-80, -1))
     for _run in range(2):
         with pytest.raises(TlsError) as caught:
-            issue_once(seller, WANTED, csr, "web1")
+            issue_once(seller, REQUEST, csr, "web1")
         assert str(caught.value).startswith(
             "the answer of bought for the certificate of web is refused, and nothing is changed: "
         )
     assert seller.sold == 2
     assert seller.recorded == []
     seller.days = (-1, 90)
-    assert issue_once(seller, WANTED, csr, "web1").is_new
+    assert issue_once(seller, REQUEST, csr, "web1").is_new
 
 
-def test_a_request_that_is_wrong_leaves_no_trace(tmp_path, csr):
+def test_a_wrong_csr_makes_no_cache(tmp_path, csr):
     seller = Seller(tmp_path)
     with pytest.raises(TlsError, match="look at what the host is doing"):
-        issue_once(seller, {**WANTED, "domains": ["other.example.org"]}, csr, "web1")
+        issue_once(seller, {**REQUEST, "domains": ["other.example.org"]}, csr, "web1")
     assert not os.path.exists(seller.cache_directory)
 
 
-def test_where_nothing_can_be_kept_nothing_is_bought(tmp_path, csr):
+def test_nothing_is_issued_without_a_cache(tmp_path, csr):
     seller = Seller(tmp_path)
     (tmp_path / "answers").write_bytes(b"")
     with pytest.raises(OSError):
-        issue_once(seller, WANTED, csr, "web1")
+        issue_once(seller, REQUEST, csr, "web1")
     assert seller.sold == 0
 
 
-def test_what_was_bought_is_used_though_it_cannot_be_kept(tmp_path, csr, monkeypatch):
+def test_a_chain_that_cannot_be_cached_is_used(tmp_path, csr, monkeypatch):
     def refuse(path, *_arguments, **_options):
         raise OSError(errno.ENOSPC, "No space left on device", path)
 
-    monkeypatch.setattr(answers, "replace_file", refuse)
-    issued = issue_once(Seller(tmp_path), WANTED, csr, "web1")
+    monkeypatch.setattr(cache, "replace_file", refuse)
+    issued = issue_once(Seller(tmp_path), REQUEST, csr, "web1")
     (warning,) = issued.warnings
     assert issued.chain
     assert warning.startswith("bought issues this certificate again if this run dies now: ")
@@ -162,8 +162,8 @@ def test_what_was_bought_is_used_though_it_cannot_be_kept(tmp_path, csr, monkeyp
 
 
 @pytest.mark.parametrize("moment", ["write", "record"])
-def test_a_private_ca_records_what_it_signs_once_whenever_it_is_killed(tmp_path, csr, monkeypatch, moment):
-    owner = {"write": answers.CachedChain, "record": LocalCa}[moment]
+def test_a_private_ca_records_a_certificate_once_whenever_it_is_killed(tmp_path, csr, monkeypatch, moment):
+    owner = {"write": cache.CachedChain, "record": LocalCa}[moment]
     done = getattr(owner, moment)
 
     def die(*arguments):
@@ -175,19 +175,19 @@ def test_a_private_ca_records_what_it_signs_once_whenever_it_is_killed(tmp_path,
     with monkeypatch.context() as patched:
         patched.setattr(owner, moment, die)
         with pytest.raises(Killed):
-            issue_once(ca, WANTED, csr, "web1")
+            issue_once(ca, REQUEST, csr, "web1")
     assert list((tmp_path / "pki/issued").iterdir()) == []
-    issued = issue_once(ca, WANTED, csr, "web1")
+    issued = issue_once(ca, REQUEST, csr, "web1")
     assert not issued.is_new
     assert [path.stem for path in (tmp_path / "pki/issued").iterdir()] == [f"{issued.chain[0].serial_number:x}"]
 
 
-def test_an_answer_keeps_its_place_while_a_request_waits(tmp_path, csr, monkeypatch):
-    seller, now = Seller(tmp_path), issuance.utc_now()
-    issue_once(seller, WANTED, csr, "web1")
-    monkeypatch.setattr(issuance, "utc_now", lambda: now + 29 * DAY)
-    assert not issue_once(seller, WANTED, csr, "web1").is_new
-    monkeypatch.setattr(issuance, "utc_now", lambda: now + 80 * DAY)
+def test_a_cached_chain_is_used_while_it_is_not_due(tmp_path, csr, monkeypatch):
+    seller, now = Seller(tmp_path), issue.utc_now()
+    issue_once(seller, REQUEST, csr, "web1")
+    monkeypatch.setattr(issue, "utc_now", lambda: now + 29 * DAY)
+    assert not issue_once(seller, REQUEST, csr, "web1").is_new
+    monkeypatch.setattr(issue, "utc_now", lambda: now + 80 * DAY)
     with pytest.raises(TlsError, match="expired"):
         seller.days = (-1, 0)
-        issue_once(seller, WANTED, csr, "web1")
+        issue_once(seller, REQUEST, csr, "web1")

@@ -52,7 +52,7 @@ SECRET = "correct horse"
 
 
 class Desk:
-    """An issuer with its folders, and a server that asks."""
+    """An issuer with its folders, and a CSR for it."""
 
     def __init__(self, folder, **settings):
         self.folder = folder
@@ -76,10 +76,12 @@ class Desk:
         return self.folder / "desk/outbox"
 
     def ask(self, csr=None, host="web1", remarks=None, **changes):
-        """Return what the issuer says, with the pems of a chain where it issues."""
+        """Return an Issued or a Pending; *remarks* is extended by those of the issuer."""
         issuer = self.issuer
         try:
-            return issue_once(issuer, wanted(**changes), csr or self.csr, host, changes.get("in_use"), told(changes))
+            return issue_once(
+                issuer, request_for(**changes), csr or self.csr, host, changes.get("in_use"), context(changes)
+            )
         finally:
             if remarks is not None:
                 remarks += issuer.remarks
@@ -89,8 +91,8 @@ class Desk:
             self.ask(**changes)
         return str(caught.value)
 
-    def strays(self, **changes):
-        """Return what is said of files that match nothing, while the server waits."""
+    def unused_files(self, **changes):
+        """Return the remarks about unused files, while the request is pending."""
         remarks = []
         assert isinstance(self.ask(remarks=remarks, **changes), Pending)
         return remarks
@@ -105,7 +107,7 @@ class Desk:
         return path
 
 
-def wanted(**changes):
+def request_for(**changes):
     words = {"name": "www", "domains": NAMES, "issuer": "corporate", "type": "ECC", "size": 2048, "curve": "secp256r1"}
     return {
         **words,
@@ -115,7 +117,7 @@ def wanted(**changes):
     }
 
 
-def told(changes):
+def context(changes):
     return {"reason": changes.get("reason", "it expires soon"), "since": None, "valid": changes.get("valid")}
 
 
@@ -142,7 +144,7 @@ EC_KEY = bytes.fromhex("2a8648ce3d0201")  # the type of an elliptic curve key (R
 SHUFFLED = [ROOT.certificate, MIDDLE, LEAF]
 
 
-def test_a_request_is_handed_in_once_and_waits(desk):
+def test_a_request_is_handed_in_once_and_is_pending(desk):
     first = desk.ask()
     assert isinstance(first, Pending) and first.changed
     assert first.sentence == (
@@ -160,21 +162,21 @@ def test_a_request_is_handed_in_once_and_waits(desk):
     } == before
 
 
-def test_what_somebody_took_out_of_the_outbox_is_not_put_there_again(desk):
+def test_files_that_are_taken_out_of_the_outbox_are_not_written_again(desk):
     desk.ask()
     (desk.outbox / "www_web1.csr").rename(desk.folder / "handed in.csr")
     assert not desk.ask().changed
     assert desk.files() == ["www_web1.html", "www_web1.yml"]
 
 
-def test_the_manifest_says_all_that_a_ticket_needs(desk):
+def test_the_manifest_has_everything_that_a_ticket_needs(desk):
     desk.settings["asked_by"] = "Web team <web@example.org>"
     valid = {"not_before": "2026-06-01T00:00:00+00:00", "not_after": "2026-12-18T00:00:00+00:00"}
     desk.ask(valid=valid, reason="33% of its lifetime is left", organization_name="例子公司 & Söhne")
     manifest = yaml.safe_load((desk.outbox / "www_web1.yml").read_text(encoding="utf-8"))
     assert manifest["put_answer_into"] == str(desk.inbox)
-    key = hashlib.sha256(public_bytes(desk.key.public_key())).hexdigest()
-    said = [
+    digest = hashlib.sha256(public_bytes(desk.key.public_key())).hexdigest()
+    keys = [
         "names",
         "organization",
         "key",
@@ -186,7 +188,7 @@ def test_the_manifest_says_all_that_a_ticket_needs(desk):
         "signing_request",
         "public_key_sha256",
     ]
-    assert [manifest[word] for word in said] == [
+    assert [manifest[key] for key in keys] == [
         NAMES,
         "CN=www.example.org,O=例子公司 & Söhne",
         "ECC secp256r1",
@@ -196,7 +198,7 @@ def test_the_manifest_says_all_that_a_ticket_needs(desk):
         "web1",
         "www",
         "www_web1.csr",
-        key,
+        digest,
     ]
     page = (desk.outbox / "www_web1.html").read_text(encoding="utf-8")
     assert "例子公司 &amp; Söhne" in page and "Web team &lt;web@example.org&gt;" in page
@@ -204,10 +206,10 @@ def test_the_manifest_says_all_that_a_ticket_needs(desk):
 
 
 class Tagged(str):
-    """A text as Ansible hands it on."""
+    """Stands for a tagged string of Ansible."""
 
 
-def test_texts_of_ansible_are_texts(desk):
+def test_tagged_strings_of_ansible_are_written_as_plain_ones(desk):
     desk.settings["asked_by"] = Tagged("Web team")
     desk.ask(reason=Tagged("certificate_force is set"), domains=[Tagged(name) for name in NAMES])
     assert yaml.safe_load((desk.outbox / "www_web1.yml").read_text(encoding="utf-8"))["asked_by"] == "Web team"
@@ -223,7 +225,7 @@ def test_a_page_says_what_a_wildcard_covers(desk):
     )
 
 
-def test_hosts_of_any_name_get_files_of_their_own(desk):
+def test_hosts_of_any_name_have_files_of_their_own(desk):
     desk.ask()
     for number, host in enumerate(["web/1", "web 1", "../etc", "<b>"], 1):
         desk.ask(csr=make_csr(some_key(number), NAMES, {}), host=host)
@@ -233,7 +235,7 @@ def test_hosts_of_any_name_get_files_of_their_own(desk):
     assert "&lt;b&gt;" in (desk.outbox / "www__b_.html").read_text(encoding="utf-8")
 
 
-def test_a_bundle_holds_all_that_waits_and_is_the_same_for_the_same(desk):
+def test_the_bundle_has_all_pending_requests_and_is_reproducible(desk):
     desk.settings["bundle"] = True
     desk.ask()
     first = (desk.outbox / "requests.zip").read_bytes()
@@ -252,24 +254,24 @@ def test_a_bundle_holds_all_that_waits_and_is_the_same_for_the_same(desk):
 
 def legacy_pfx(folder, chain, password):
     """Return PKCS #12 without a key, as the openssl command writes it."""
-    (folder / "pile.pem").write_bytes(to_pem(chain))
+    (folder / "chain.pem").write_bytes(to_pem(chain))
     argv = [
         "openssl",
         "pkcs12",
         "-export",
         "-nokeys",
         "-in",
-        "pile.pem",
+        "chain.pem",
         "-out",
-        "pile.pfx",
+        "chain.pfx",
         "-passout",
         f"pass:{password}",
     ]
     subprocess.run(argv, cwd=folder, check=True, capture_output=True)
-    return (folder / "pile.pfx").read_bytes()
+    return (folder / "chain.pfx").read_bytes()
 
 
-FORMS = {
+FORMATS = {
     "PEM": lambda: {"a.txt": to_pem(SHUFFLED)},
     "PEM with words, carriage returns and a mark": lambda: {
         "mail.eml": b"\xef\xbb\xbfDear customer,\r\n" + to_pem(SHUFFLED).replace(b"\n", b"\r\n") + b"Regards\r\n"
@@ -297,11 +299,11 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_an_answer_in_any_form_is_taken(desk, form):
+@pytest.mark.parametrize("form", FORMATS)
+def test_certificates_of_any_format_are_read(desk, form):
     desk.settings["passwords"] = ["another", SECRET]
     desk.ask()
-    for name, content in FORMS[form]().items():
+    for name, content in FORMATS[form]().items():
         desk.put(name, content)
     issued = desk.ask()
     assert [fingerprint(one) for one in issued.chain] == [fingerprint(one) for one in CHAIN]
@@ -317,20 +319,20 @@ def test_pkcs12_of_openssl_is_read(desk):
     assert desk.ask().chain == CHAIN
 
 
-def test_a_file_with_answers_for_several_stays_until_all_have_theirs(desk):
+def test_a_file_for_several_requests_stays_until_all_are_issued(desk):
     other = make_csr(some_key(1), NAMES, {})
     desk.ask()
     desk.ask(csr=other, host="web2")
-    pile = [MIDDLE, ISSUING.leaf(NAMES, some_key(1)), LEAF]
-    path = desk.put("all.p7b", pkcs7.serialize_certificates(pile, Encoding.DER))
+    certificates = [MIDDLE, ISSUING.leaf(NAMES, some_key(1)), LEAF]
+    path = desk.put("all.p7b", pkcs7.serialize_certificates(certificates, Encoding.DER))
     assert desk.ask().chain == CHAIN
     assert path.exists()
     remarks = []
-    assert desk.ask(csr=other, host="web2", remarks=remarks).chain == [pile[1], MIDDLE]
+    assert desk.ask(csr=other, host="web2", remarks=remarks).chain == [certificates[1], MIDDLE]
     assert remarks == [] and not path.exists()
 
 
-def test_the_intermediate_of_an_earlier_answer_completes_a_later_one(desk):
+def test_the_intermediate_of_an_earlier_chain_completes_a_later_one(desk):
     other = make_csr(some_key(1), NAMES, {})
     desk.ask()
     desk.ask(csr=other, host="web2")
@@ -349,7 +351,7 @@ def test_configured_intermediates_complete_a_chain(desk):
     assert desk.ask().chain == CHAIN
 
 
-def test_half_a_chain_is_refused_and_the_missing_part_is_named(desk):
+def test_an_incomplete_chain_is_refused_and_the_missing_certificate_named(desk):
     path = desk.put("leaf.pem", to_pem([LEAF]))
     assert desk.refusal() == (
         f"{path} answers the request www of web1, and is refused: the chain is not whole: the certificate Manual Issuing CA, which "
@@ -361,7 +363,7 @@ def test_half_a_chain_is_refused_and_the_missing_part_is_named(desk):
     assert desk.ask().chain == CHAIN
 
 
-def test_an_intermediate_of_the_right_name_that_did_not_sign_is_not_taken(desk):
+def test_an_intermediate_of_the_right_name_that_did_not_sign_is_not_used(desk):
     namesake = Authority("Manual Issuing CA", above=ROOT)
     desk.put("leaf.pem", to_pem([LEAF]))
     path = desk.put("ca.pem", namesake.pem)
@@ -370,7 +372,7 @@ def test_an_intermediate_of_the_right_name_that_did_not_sign_is_not_taken(desk):
     assert desk.ask().chain == CHAIN
 
 
-def test_of_two_ways_up_the_one_to_the_roots_is_taken(desk):
+def test_of_two_chains_the_one_to_the_roots_is_chosen(desk):
     elsewhere = Authority("Another Root CA")
     crossed = Authority("Manual Issuing CA", above=elsewhere, key=ISSUING.key)
     desk.put("a.pem", to_pem([crossed.certificate, elsewhere.certificate, MIDDLE, LEAF]))
@@ -378,7 +380,7 @@ def test_of_two_ways_up_the_one_to_the_roots_is_taken(desk):
 
 
 @pytest.mark.parametrize("place", ["inbox", "chain_extra"])
-def test_of_several_ways_up_the_one_to_the_preferred_root_is_taken(desk, place):
+def test_of_several_chains_the_one_to_the_preferred_root_is_chosen(desk, place):
     crossed = Authority("Manual Root CA", above=Authority("Older Root CA"), key=ROOT.key).certificate
     desk.settings["preferred_root"] = "Older Root CA"
     if place == "inbox":
@@ -391,7 +393,7 @@ def test_of_several_ways_up_the_one_to_the_preferred_root_is_taken(desk, place):
     assert (issued.chain, issued.warnings) == ([*CHAIN, crossed], [])
 
 
-class Shelf:
+class IntermediateServer:
     """A web server on which a CA publishes its intermediates."""
 
     def __init__(self, content, status=200):
@@ -410,7 +412,7 @@ class Shelf:
         self.url = f"http://127.0.0.1:{self.server.server_port}/issuing.cer"
 
     def leaf(self):
-        """Return a certificate that says where its issuer's is."""
+        """Return a certificate with the URL of its issuer."""
         place = x509.AccessDescription(
             AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(self.url)
         )
@@ -418,14 +420,14 @@ class Shelf:
 
 
 @pytest.mark.parametrize("content", [der(MIDDLE), pkcs7.serialize_certificates([MIDDLE], Encoding.DER)])
-def test_an_intermediate_is_fetched_where_that_is_allowed(desk, content):
-    shelf = Shelf(content)
-    leaf = shelf.leaf()
+def test_an_intermediate_is_fetched_with_aia(desk, content):
+    server = IntermediateServer(content)
+    leaf = server.leaf()
     desk.put("leaf.pem", to_pem([leaf]))
     assert "or set aia: true to have it fetched" in desk.refusal()
     desk.settings["aia"] = True
     assert desk.ask().chain == [leaf, MIDDLE]
-    shelf.server.shutdown()
+    server.server.shutdown()
 
 
 @pytest.mark.parametrize(
@@ -436,29 +438,29 @@ def test_an_intermediate_is_fetched_where_that_is_allowed(desk, content):
         (der(Authority("Manual Issuing CA").certificate), 200, "holds no certificate that signed it"),
     ],
 )
-def test_what_is_fetched_and_is_no_intermediate_is_told(desk, content, status, sentence):
+def test_a_wrong_response_for_an_intermediate_is_an_error(desk, content, status, sentence):
     desk.settings["aia"] = True
-    shelf = Shelf(content, status)
-    desk.put("leaf.pem", to_pem([shelf.leaf()]))
+    server = IntermediateServer(content, status)
+    desk.put("leaf.pem", to_pem([server.leaf()]))
     refused = desk.refusal()
     assert sentence in refused and refused.endswith("put it into the inbox")
-    shelf.server.shutdown()
+    server.server.shutdown()
 
 
-def test_a_certificate_for_another_key_is_named_and_left_alone(desk):
+def test_a_certificate_for_another_key_is_named_and_stays(desk):
     path = desk.put("stray.pem", to_pem(ISSUING.chain(NAMES, some_key(7))))
-    (said,) = desk.strays()
-    assert said == (
+    (message,) = desk.unused_files()
+    assert message == (
         f"{path}: the certificate for example.org, www.example.org belongs to no key that waits here; have the CA sign a request of the "
         "outbox, or remove this file"
     )
     assert path.exists()
 
 
-def test_a_ca_that_signed_nothing_is_named_when_nothing_waits_any_longer(desk):
+def test_a_ca_that_signed_nothing_is_named_when_nothing_is_pending(desk):
     stranger = desk.put("stranger.crt", Authority("A Stranger").pem)
     path = desk.put("ca.crt", to_pem([MIDDLE, ROOT.certificate]))
-    assert desk.strays() == []
+    assert desk.unused_files() == []
     desk.put("a.pem", to_pem([LEAF]))
     issued = desk.ask()
     assert issued.chain == CHAIN
@@ -478,7 +480,7 @@ def test_a_certificate_for_other_names_is_refused(desk):
     assert desk.ask().chain == CHAIN
 
 
-def test_names_that_come_for_free_are_taken_where_they_are_allowed(desk):
+def test_additional_names_are_accepted_if_they_are_allowed(desk):
     names = ["example.org"]
     csr, chain = make_csr(desk.key, names, {}), ISSUING.chain([*names, "www.example.org"], desk.key)
     desk.put("a.pem", to_pem(chain))
@@ -486,31 +488,31 @@ def test_names_that_come_for_free_are_taken_where_they_are_allowed(desk):
     assert desk.ask(csr=csr, domains=names, allowed_domains=["www.example.org"]).chain == chain
 
 
-def test_an_answer_from_another_ca_is_refused(desk):
+def test_a_certificate_of_another_ca_is_refused(desk):
     desk.put("a.pem", to_pem(Authority("Somebody Else").chain(NAMES, some_key())))
     assert "is refused: the chain is not whole: the certificate Somebody Else, which signed" in desk.refusal()
 
 
-def test_an_expired_answer_is_refused(desk):
+def test_an_expired_certificate_is_refused(desk):
     desk.put("a.pem", to_pem(ISSUING.chain(NAMES, some_key(), days=(-90, -1))))
     assert "is refused: the certificate expired on" in desk.refusal()
 
 
-def test_an_answer_to_a_withdrawn_request_is_named(desk):
+def test_a_certificate_for_a_withdrawn_request_is_named(desk):
     desk.ask()
     assert desk.issuer.withdraw("web1", "www") and not desk.issuer.withdraw("web1", "www")
     assert desk.files() == [] and desk.issuer.pending_names("web1") == []
     path = desk.put("late.pem", to_pem(CHAIN))
-    (said,) = desk.strays(csr=make_csr(some_key(3), NAMES, {}))
-    assert said.startswith(
+    (message,) = desk.unused_files(csr=make_csr(some_key(3), NAMES, {}))
+    assert message.startswith(
         f"{path}: the certificate for example.org, www.example.org answers the request www of web1, which waits no longer since "
     )
-    assert said.endswith(
+    assert message.endswith(
         ": it was withdrawn, since it is no longer wanted; have the CA revoke it, and remove this file"
     )
 
 
-def test_a_new_request_takes_the_place_of_the_one_before(desk):
+def test_a_new_request_replaces_the_pending_one(desk):
     desk.ask()
     later = desk.ask(csr=make_csr(some_key(3), [*NAMES, "new.example.org"], {}), domains=[*NAMES, "new.example.org"])
     assert later.changed
@@ -518,13 +520,13 @@ def test_a_new_request_takes_the_place_of_the_one_before(desk):
     assert "new.example.org" in (desk.outbox / "www_web1.yml").read_text()
     assert desk.issuer.pending_names("web1") == ["www"]
     desk.put("late.pem", to_pem(CHAIN))
-    (said,) = desk.strays(
+    (message,) = desk.unused_files(
         csr=make_csr(some_key(3), [*NAMES, "new.example.org"], {}), domains=[*NAMES, "new.example.org"]
     )
-    assert "another one took its place; have the CA revoke it, and remove this file" in said
+    assert "another one took its place; have the CA revoke it, and remove this file" in message
 
 
-def test_what_nobody_answers_expires(desk, monkeypatch):
+def test_a_request_is_withdrawn_after_its_patience(desk, monkeypatch):
     desk.settings["patience"] = "30d"
     desk.ask(host="web9", csr=make_csr(some_key(9), NAMES, {}))
     later = NOW + 31 * DAY
@@ -533,23 +535,23 @@ def test_what_nobody_answers_expires(desk, monkeypatch):
     assert desk.files() == ["www_web1.csr", "www_web1.html", "www_web1.yml"]
     assert desk.issuer.pending_names("web9") == []
     desk.put("late.pem", to_pem(ISSUING.chain(NAMES, some_key(9))))
-    assert "nobody answered it for 30 days; have the CA revoke it" in desk.strays()[0]
+    assert "nobody answered it for 30 days; have the CA revoke it" in desk.unused_files()[0]
 
 
-def test_a_kept_key_is_answered_anew(desk):
+def test_a_reused_key_gets_a_new_certificate(desk):
     desk.put("first.pem", to_pem(CHAIN))
     first = desk.ask().chain[0]
     again = desk.ask(in_use=fingerprint(first))
     assert isinstance(again, Pending) and again.changed
     path = desk.put("first again.pem", to_pem(CHAIN))
-    assert desk.strays(in_use=fingerprint(first)) == []
+    assert desk.unused_files(in_use=fingerprint(first)) == []
     renewed = ISSUING.chain(NAMES, some_key(), days=(0, 90))
     desk.put("second.pem", to_pem(renewed))
     assert desk.ask(in_use=fingerprint(first)).chain == renewed
     assert not path.exists()
 
 
-def test_an_answer_that_was_not_installed_is_given_again(desk):
+def test_a_chain_that_was_not_installed_is_returned_again(desk):
     desk.put("a.pem", to_pem(CHAIN))
     desk.ask()
     shutil.rmtree(desk.folder / "desk/answers")
@@ -571,7 +573,7 @@ def test_an_answer_that_was_not_installed_is_given_again(desk):
     ],
     ids=["PEM", "PEM with a chain", "ZIP", "PKCS #12", "PKCS #12 with a password", "protected PEM"],
 )
-def test_a_private_key_is_refused_loudly(desk, content):
+def test_a_private_key_is_an_error(desk, content):
     desk.settings["passwords"] = [SECRET]
     path = desk.put("bought.pfx", content())
     refused = desk.refusal()
@@ -583,7 +585,7 @@ def test_a_private_key_is_refused_loudly(desk, content):
     assert "PRIVATE KEY-----" not in refused and path.exists()
 
 
-def test_a_private_key_for_somebody_else_keeps_no_answer_back(desk):
+def test_an_unrelated_private_key_is_a_warning(desk):
     desk.put("a.key", key_pem(new_key()))
     desk.put("a.pem", to_pem(CHAIN))
     issued = desk.ask()
@@ -664,14 +666,14 @@ def bomb():
         ),
     ],
 )
-def test_what_cannot_be_used_is_named_and_left_alone(desk, content, sentence):
+def test_unusable_files_are_named_and_stay(desk, content, sentence):
     desk.settings["passwords"] = [SECRET]
     path = desk.put("strange", content())
-    (said,) = desk.strays()
-    assert said.startswith(f"{path}: {sentence}")
+    (message,) = desk.unused_files()
+    assert message.startswith(f"{path}: {sentence}")
     desk.put("a.pem", to_pem(CHAIN))
     issued = desk.ask()
-    assert issued.chain == CHAIN and issued.warnings == [said]
+    assert issued.chain == CHAIN and issued.warnings == [message]
     assert path.exists()
 
 
@@ -681,14 +683,14 @@ def test_links_and_pipes_are_not_followed(desk):
     (desk.inbox / "link").symlink_to(desk.folder / "secret.pem")
     (desk.inbox / "loop").symlink_to(desk.inbox)
     (desk.inbox / ".DS_Store").write_bytes(b"\0")
-    assert desk.strays() == [
+    assert desk.unused_files() == [
         f"{desk.inbox}/link: it cannot be read: it is a symbolic link; put the file itself there",
         f"{desk.inbox}/loop: it cannot be read: it is a symbolic link; put the file itself there",
         f"{desk.inbox}/pipe: it is no regular file; remove it",
     ]
 
 
-def test_an_inbox_that_cannot_be_read_is_told(desk, monkeypatch):
+def test_an_unreadable_inbox_is_an_error(desk, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied", path)
 
@@ -699,13 +701,13 @@ def test_an_inbox_that_cannot_be_read_is_told(desk, monkeypatch):
     )
 
 
-def test_a_look_says_what_is_waited_for_and_does_nothing(desk):
-    assert desk.issuer.find_pending(wanted(), desk.csr, "web1") is None
+def test_find_pending_changes_nothing(desk):
+    assert desk.issuer.find_pending(request_for(), desk.csr, "web1") is None
     assert not (desk.folder / "desk").exists()
     first = desk.ask()
-    assert desk.issuer.find_pending(wanted(), desk.csr, "web1") == first._replace(changed=False)
+    assert desk.issuer.find_pending(request_for(), desk.csr, "web1") == first._replace(changed=False)
     path = desk.put("a.pem", to_pem(CHAIN))
-    assert desk.issuer.find_pending(wanted(), desk.csr, "web1") is None
+    assert desk.issuer.find_pending(request_for(), desk.csr, "web1") is None
     assert path.exists()
 
 
@@ -719,7 +721,7 @@ def test_an_issuer_has_a_folder_of_its_own_name(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_people_revoke_themselves(desk):
+def test_revoking_is_left_to_people(desk):
     with pytest.raises(TlsError) as caught:
         desk.issuer.revoke("abc", "superseded")
     assert str(caught.value) == (
@@ -737,7 +739,7 @@ def test_the_chain_of_a_public_ca_ends_at_a_root_of_the_system(desk, monkeypatch
 
 @pytest.mark.parametrize("step", ["remove", "write_bundle", "_close", "put"])
 @pytest.mark.parametrize("moment", ["handed in", "answered", "withdrawn"])
-def test_a_run_that_dies_at_any_step_leaves_the_next_one_its_work(desk, monkeypatch, step, moment):
+def test_a_run_that_is_killed_at_any_step_is_completed_by_the_next(desk, monkeypatch, step, moment):
     def die(*_arguments, **_more):
         raise KeyboardInterrupt
 
