@@ -91,9 +91,17 @@ RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
 
 
 # Ansible itself adds these to the result of a module, and shows them.
-ADDED_BY_ANSIBLE = ("deprecations", "exception", "invocation", "module_stderr", "module_stdout", "rc")
-# By these keys Ansible itself is told what became of a task. They are left out where no spec lists them.
-STEERING = ("ansible_stats", "failed_when_result", "results", "skipped", "unreachable")
+ADDED_BY_ANSIBLE = (
+    "_ansible_parsed",
+    "deprecations",
+    "exception",
+    "invocation",
+    "module_stderr",
+    "module_stdout",
+    "rc",
+)
+# By these keys Ansible itself is told facts, and what became of a task. They are left out where no spec lists them.
+STEERING = ("ansible_facts", "ansible_stats", "failed_when_result", "results", "skipped", "unreachable")
 
 
 def validated_result(module: str, result: dict[str, t.Any]) -> dict[str, t.Any]:
