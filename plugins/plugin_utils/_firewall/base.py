@@ -14,10 +14,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._wire import to_wire
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import (
-    HostState,
-    Query,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState, Query
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import PortAccess
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import (
     Decision,

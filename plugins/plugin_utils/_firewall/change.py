@@ -12,10 +12,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base import Command, Firewall
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import detect_firewall
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
-    PortAccess,
-    parse_port_accesses,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import PortAccess, parse_port_accesses
 
 
 class PortSpec(t.TypedDict):

@@ -24,12 +24,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_acces
     PortAccess,
     merge_ip_versions,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import (
-    Chain,
-    Rule,
-    Ruleset,
-    port_ranges,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import Chain, Rule, Ruleset, port_ranges
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
 

@@ -32,11 +32,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_acces
     PortAccess,
     merge_ip_versions,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import (
-    Decision,
-    Rule,
-    evaluate,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import Decision, Rule, evaluate
 
 RULE_FILES = ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf")  # the first that exists is loaded at boot
 MAX_INCLUDE_DEPTH = 5  # files that include each other

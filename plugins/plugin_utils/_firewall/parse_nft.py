@@ -15,11 +15,7 @@ import json
 import re
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
-    ANY,
-    Network,
-    is_within,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import ANY, Network, is_within
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import (
     PROTOCOL_NUMBERS,
     VERDICTS,

@@ -9,9 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
-    parse_port_accesses,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import parse_port_accesses
 from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     HTTPS_FROM_ANYWHERE,
     IDLE,

@@ -16,10 +16,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.firewalld 
     parse_zone,
     rich_rule,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
-    PortAccess,
-    parse_port_accesses,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import PortAccess, parse_port_accesses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import evaluate
 from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     DROP,

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
-    parse_port_accesses,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import parse_port_accesses
 from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     RULES_V4,
     RULES_V6,

@@ -15,9 +15,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.nftables i
     replace_block,
     split_blocks,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
-    parse_port_accesses,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import parse_port_accesses
 from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     DENY_RULE,
     HTTPS_FROM_ANYWHERE,

@@ -14,9 +14,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_acces
     merge_ip_versions,
     parse_port_accesses,
 )
-from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
-    HTTPS_FROM_ANYWHERE,
-)
+from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import HTTPS_FROM_ANYWHERE
 
 
 @pytest.mark.parametrize(
