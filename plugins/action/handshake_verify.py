@@ -47,10 +47,10 @@ class ActionModule(TlsAction):
             raise TlsError(str(error), **_described(error.details)) from error
 
 
-def _described(result: dict[str, t.Any]) -> dict[str, t.Any]:
+def _described(result: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return a result whose handshakes have a described certificate in the place of the chain."""
     if "handshakes" not in result:
-        return result
+        return dict(result)
     return {**result, "handshakes": [_described_handshake(**handshake) for handshake in result["handshakes"]]}
 
 

@@ -133,7 +133,7 @@ def differing(module, wanted, installed):
             try:
                 chain, _protocol = handshake(address, wanted["port"], domain)
             except TlsError as error:
-                differences.append(Difference(domain, str(error), error.details.get("seen")))
+                differences.append(Difference(domain, str(error), error.details.get("failure")))
                 continue
             if fingerprint(chain[0]) != fingerprint(installed):
                 where = f"{probe_name(domain)} at {address} port {wanted['port']}"

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Handshakes: what a server presents to a client, and whether the client may believe it.
+"""Handshakes: what a server presents to a client, and whether the client can trust it.
 
-Each look is a new connection without session resumption: what is seen is what any other client would see.
+Each handshake is a new connection without session resumption, so it shows what any other client would get.
 """
 
 from __future__ import annotations
@@ -22,117 +22,124 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address, probe_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
-HANDSHAKE_TIMEOUT_S = 5.0  # seconds for one look: finding the address, connecting, and the handshake
-BUILDING = threading.Lock()  # of contexts; without it, all threads would build the first one
+if t.TYPE_CHECKING:
+    from cryptography import x509
+
+HANDSHAKE_TIMEOUT_S = 5.0  # for name resolution, connection and handshake together
+CONTEXT_LOCK = threading.Lock()  # without it, all threads would build the first context
 
 
 def handshake(
-    address: str, port: int, domain: str, roots: str | None = None, trust: bool = False
-) -> tuple[list, str | None]:
-    """Return the chain that is presented to a client who asks *address* and *port* for *domain* (SNI, RFC 6066, section 3).
+    address: str, port: int, domain: str, roots: str | None = None, verify: bool = False
+) -> tuple[list[x509.Certificate], str | None]:
+    """Return the chain that a server presents, leaf first, and the version of TLS.
 
-    The second value is the version of TLS. With *trust*, the chain has to verify strictly against *roots* (PEM; by default
-    the system's) and to cover the name. Raises TlsError with the reason when there is no handshake. On Python 3.9 the
-    chain is the leaf alone.
+    address: a name or IP address to connect to. domain: the name to ask for (SNI, RFC 6066, section 3).
+    verify: the chain has to verify strictly against *roots* (PEM; by default the system's), and to cover the domain.
+    Raises TlsError if there is no handshake; its detail C(failure) is C(untrusted), C(no handshake), C(nothing) or C(garbage).
+    On Python 3.9 the chain is the leaf alone.
     """
     name = probe_name(domain)
     where = f"{name} at {address} port {port}"
-    connected = False
+    is_connected = False
     try:
-        context, deadline = _context(roots, trust), time.monotonic() + HANDSHAKE_TIMEOUT_S
-        with _connection(address, port, deadline) as connection:
-            connected = True
-            connection.settimeout(_left(deadline))  # for the handshake as a whole, however slowly its bytes come
-            with context.wrap_socket(connection, server_hostname=_server_name(name, trust)) as tls:
-                return [parse_certificate(der) for der in _presented(tls)], tls.version()
+        context, deadline = _context(roots, verify), time.monotonic() + HANDSHAKE_TIMEOUT_S
+        with _connect(address, port, deadline) as connection:
+            is_connected = True
+            connection.settimeout(_seconds_left(deadline))  # for the whole handshake, however slowly its bytes come
+            with context.wrap_socket(connection, server_hostname=_server_name(name, verify)) as tls:
+                return [parse_certificate(der) for der in _presented_ders(tls)], tls.version()
     except ssl.SSLCertVerificationError as error:
-        raise TlsError(f"{where}: {_untrusted(error, name)}", seen="untrusted") from error
+        raise TlsError(f"{where}: {_explain_distrust(error, name)}", failure="untrusted") from error
     except ssl.SSLError as error:
-        raise TlsError(f"{where}: {_broken(error)}", seen="no handshake") from error
+        raise TlsError(f"{where}: {_explain_failure(error)}", failure="no handshake") from error
     except ConnectionRefusedError as error:
         raise TlsError(
-            f"{where}: nothing listens there; start nginx with a site on that port", seen="nothing"
+            f"{where}: nothing listens there; start nginx with a site on that port", failure="nothing"
         ) from error
     except (TimeoutError, socket.timeout) as error:
         remedy = (
             f"what listens there has not finished a handshake within {HANDSHAKE_TIMEOUT_S:.0f} seconds; see which program it is, and its load"
-            if connected
+            if is_connected
             else f"no answer within {HANDSHAKE_TIMEOUT_S:.0f} seconds; open the port on every firewall on the way"
         )
-        raise TlsError(f"{where}: {remedy}", seen="nothing") from error
+        raise TlsError(f"{where}: {remedy}", failure="nothing") from error
     except (socket.gaierror, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise TlsError(
-            f"{where}: the address cannot be resolved ({why}); correct ansible_host", seen="nothing"
+            f"{where}: the address cannot be resolved ({why}); correct ansible_host", failure="nothing"
         ) from error
     except OSError as error:
         raise TlsError(
-            f"{where}: {error.strerror or error}; see that the server runs and can be reached", seen="nothing"
+            f"{where}: {error.strerror or error}; see that the server runs and can be reached", failure="nothing"
         ) from error
     except TlsError as error:
         raise TlsError(
-            f"{where}: the certificate that is presented cannot be read; replace it", seen="garbage"
+            f"{where}: the certificate that is presented cannot be read; replace it", failure="garbage"
         ) from error
 
 
-def _connection(address: str, port: int, deadline: float) -> socket.socket:
-    """Return a connection to the first place that answers; each has its share of the time that is left."""
-    places = _places(address, deadline)
+def _connect(address: str, port: int, deadline: float) -> socket.socket:
+    """Return a connection to the first IP address that accepts one. Each has its share of the time that is left."""
+    ip_addresses = _resolve(address, deadline)
     while True:
-        place = places.pop(0)
+        ip_address = ip_addresses.pop(0)
         try:
-            return socket.create_connection((place, port), timeout=_left(deadline) / (len(places) + 1))
+            return socket.create_connection(
+                (ip_address, port), timeout=_seconds_left(deadline) / (len(ip_addresses) + 1)
+            )
         except OSError:
-            if not places:
+            if not ip_addresses:
                 raise
 
 
-def _places(address: str, deadline: float) -> list[str]:
-    """Return the addresses that a name stands for, within the time that is left: getaddrinfo() itself may take longer."""
+def _resolve(address: str, deadline: float) -> list[str]:
+    """Return the IP addresses of a name, within the time that is left: getaddrinfo() itself may take longer."""
     if is_ip_address(address):
         return [address]
-    answers: queue.SimpleQueue = queue.SimpleQueue()
-    threading.Thread(target=_ask, args=(address, answers), daemon=True).start()
+    results: queue.SimpleQueue[t.Any] = queue.SimpleQueue()
+    threading.Thread(target=_resolve_into, args=(address, results), daemon=True).start()
     try:
-        answer = answers.get(timeout=_left(deadline))
+        result = results.get(timeout=_seconds_left(deadline))
     except queue.Empty:
         raise socket.gaierror(socket.EAI_AGAIN, f"no answer within {HANDSHAKE_TIMEOUT_S:.0f} seconds") from None
-    if isinstance(answer, Exception):
-        raise answer
-    return [place[0] for *_kind, place in answer]
+    if isinstance(result, Exception):
+        raise result
+    return [socket_address[0] for *_family, socket_address in result]
 
 
-def _ask(name: str, answers: queue.SimpleQueue) -> None:
+def _resolve_into(name: str, results: queue.SimpleQueue[t.Any]) -> None:
     try:
-        answers.put(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM))
+        results.put(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM))
     except (OSError, ValueError) as error:
-        answers.put(error)
+        results.put(error)
 
 
-def _left(deadline: float) -> float:
-    """Return how many seconds are left, of which none would mean for ever."""
+def _seconds_left(deadline: float) -> float:
+    """Return the seconds until *deadline*, and a little at least: a timeout of 0 would mean none."""
     return max(deadline - time.monotonic(), 0.001)
 
 
-def _presented(tls: ssl.SSLSocket) -> list[bytes]:
+def _presented_ders(tls: ssl.SSLSocket) -> list[bytes]:
     """Return the certificates that the server sent, in DER, the leaf first."""
     if hasattr(tls, "get_unverified_chain"):  # Python 3.13
         return tls.get_unverified_chain()
     try:
-        return [certificate.public_bytes(_ssl.ENCODING_DER) for certificate in tls._sslobj.get_unverified_chain()]
+        chain = t.cast(t.Any, tls)._sslobj.get_unverified_chain()
+        return [certificate.public_bytes(_ssl.ENCODING_DER) for certificate in chain]
     except AttributeError:  # before Python 3.10
-        return [tls.getpeercert(binary_form=True)]
+        return [t.cast(bytes, tls.getpeercert(binary_form=True))]
 
 
-def _context(roots: str | None, trust: bool) -> ssl.SSLContext:
-    with BUILDING:
-        return _built_context(roots, trust, ssl.get_default_verify_paths() if trust and not roots else None)
+def _context(roots: str | None, verify: bool) -> ssl.SSLContext:
+    with CONTEXT_LOCK:
+        return _cached_context(roots, verify, ssl.get_default_verify_paths() if verify and not roots else None)
 
 
 @functools.lru_cache(maxsize=16)
-def _built_context(roots: str | None, trust: bool, _of_system: tuple | None) -> ssl.SSLContext:
-    """Return what connections share. The system's roots alone take longer to load than many handshakes."""
-    if not trust:
+def _cached_context(roots: str | None, verify: bool, _system_paths: ssl.DefaultVerifyPaths | None) -> ssl.SSLContext:
+    """Return the context that connections share. Loading the system's roots takes longer than many handshakes."""
+    if not verify:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -143,12 +150,12 @@ def _built_context(roots: str | None, trust: bool, _of_system: tuple | None) -> 
     return context
 
 
-def _server_name(name: str, trust: bool) -> str | None:
-    """Return the name to ask for. Addresses are not sent (RFC 6066), but have to match where the name is checked."""
-    return None if is_ip_address(name) and not trust else name
+def _server_name(name: str, verify: bool) -> str | None:
+    """Return the name to ask for. IP addresses are not sent (RFC 6066), but have to match if the name is checked."""
+    return None if is_ip_address(name) and not verify else name
 
 
-def _untrusted(error: ssl.SSLCertVerificationError, name: str) -> str:
+def _explain_distrust(error: ssl.SSLCertVerificationError, name: str) -> str:
     what = error.verify_message or str(error)
     if error.verify_code in (62, 64):  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
         return f"the certificate is for other names ({what.rstrip('.')}); see which server block answers to {name}"
@@ -157,7 +164,7 @@ def _untrusted(error: ssl.SSLCertVerificationError, name: str) -> str:
     return f"clients cannot trust the certificate ({what}); see that the chain is complete and the root is the issuer's"
 
 
-def _broken(error: ssl.SSLError) -> str:
+def _explain_failure(error: ssl.SSLError) -> str:
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return "the server closed the connection in the middle of the handshake; see its error log"
     reasons: dict[t.Any, str] = {

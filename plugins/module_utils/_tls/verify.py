@@ -2,11 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Proofs: that clients see the very certificate that is installed, and may believe it."""
+"""Verification: whether clients get the certificate that is installed, and can trust it."""
 
 from __future__ import annotations
 
 import time
+import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
     describe_certificate,
@@ -15,27 +16,52 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import probe_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
+
+RETRY_INTERVAL_S = 0.2
+
+
+class Handshake(t.TypedDict):
+    """A handshake that succeeded."""
+
+    name: str
+    address: str
+    port: int
+    protocol: str | None  # as TLSv1.3
+    chain: str  # PEM, the leaf first
+
+
+class Verification(t.TypedDict, total=False):
+    """The result of handshake_verify."""
+
+    changed: bool
+    handshakes: list[Handshake]
+    problems: list[str]
+    answered: bool  # whether any server answered where there was a problem
+    verified_from: str
+    msg: str
 
 
 # not a parser: it only passes on foreign input
 def verify_endpoint(
     address: str, port: int, domain: str, roots: str | None, expected: str | None, timeout: float
-) -> dict:
-    """Return what a client sees who trusts *roots*, once it is the very certificate with the fingerprint that is *expected*.
+) -> Handshake:
+    """Return the handshake of a client that trusts *roots*.
 
-    It is told as C(name), C(address), C(port), C(protocol) and C(chain), in PEM. Tries again for
-    *timeout* seconds, since workers of nginx that are going away may still answer. Raises TlsError with the last reason.
+    expected: the fingerprint that the certificate has to have.
+    timeout: seconds for which it tries again, since workers of nginx that are going away may still answer.
+    Raises TlsError with the last reason; its detail C(failure) is one of handshake(), or C(another) for another certificate.
     """
     deadline = time.monotonic() + timeout
     while True:
         try:
-            chain, protocol = handshake(address, port, domain, roots, trust=True)
+            chain, protocol = handshake(address, port, domain, roots, verify=True)
             if expected and fingerprint(chain[0]) != expected:
                 raise TlsError(
                     f"{probe_name(domain)} at {address} port {port}: the certificate presented is not the installed one: "
                     f"{describe_certificate(chain[0])}; see which server answers there",
-                    seen="another",
+                    failure="another",
                 )
             return {
                 "name": probe_name(domain),
@@ -47,33 +73,42 @@ def verify_endpoint(
         except TlsError:
             if time.monotonic() >= deadline:
                 raise
-        time.sleep(0.2)
+        time.sleep(RETRY_INTERVAL_S)
 
 
-def verify_request(request: dict, places: list, arguments: dict, observer: str, check_mode: bool) -> dict:
-    """Return what handshake_verify finds for each domain of a request, as *observer* (controller or host) sees it.
+def verify_request(
+    request: Request,
+    endpoints: list[tuple[str, int]],
+    arguments: t.Mapping[str, t.Any],
+    observer: str,
+    check_mode: bool,
+) -> Verification:
+    """Return the result of handshake_verify for all domains of a request at all endpoints.
 
-    *places* are the addresses and ports to look at, *arguments* those of the module. Raises TlsError when a domain is not proved, but not in check mode.
+    endpoints: addresses and ports. arguments: of the module. observer: C(controller) or C(host).
+    Raises TlsError with the result as its details if a handshake fails, except in check mode.
     """
-    seen, problems, answered = [], [], False
-    for address, port in places:
+    handshakes: list[Handshake] = []
+    problems: list[str] = []
+    is_answered = False
+    for address, port in endpoints:
         for domain in request["domains"]:
             timeout = 0 if check_mode or problems else arguments["timeout"]
             try:
-                seen.append(
+                handshakes.append(
                     verify_endpoint(address, port, domain, arguments["roots"], arguments["fingerprint"], timeout)
                 )
             except TlsError as error:
                 problems.append(str(error))
-                answered = answered or error.details.get("seen") != "nothing"
-    result = {
+                is_answered = is_answered or error.details.get("failure") != "nothing"
+    result: Verification = {
         "changed": False,
-        "handshakes": seen,
+        "handshakes": handshakes,
         "problems": problems,
-        "answered": answered,
+        "answered": is_answered,
         "verified_from": observer,
     }
     if problems and not check_mode:
         raise TlsError(f"seen from the {observer}: {'. '.join(problems)}", **result)
-    proved = f"{', '.join(dict.fromkeys(handshake['name'] for handshake in seen))} proved from the {observer}"
+    proved = f"{', '.join(dict.fromkeys(one['name'] for one in handshakes))} proved from the {observer}"
     return {**result, "msg": f"not served yet: {'. '.join(problems)}" if problems else proved}

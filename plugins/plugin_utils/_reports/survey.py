@@ -197,9 +197,9 @@ def shuffle_seed(now: datetime.datetime) -> str:
 def _seen(address: str, port: int, domain: str, trust: bool) -> tuple[list, str | None, str | None]:
     """Return the chain, the version of TLS and, where *trust* is asked for and denied, why."""
     try:
-        return (*handshake(address, port, domain, trust=trust), None)
+        return (*handshake(address, port, domain, verify=trust), None)
     except TlsError as error:
-        if error.details["seen"] != "untrusted":
+        if error.details["failure"] != "untrusted":
             raise
         return (*handshake(address, port, domain), str(error))
 

@@ -40,19 +40,19 @@ CHAIN = ISSUING.chain(NAMES, KEY)
 ROOTS = ROOT.pem.decode()
 
 
-def refusal(port, domain="www.example.org", roots=ROOTS, trust=True, address="127.0.0.1"):
+def refusal(port, domain="www.example.org", roots=ROOTS, verify=True, address="127.0.0.1"):
     """Return what handshake() says, and what was seen in a word."""
     with pytest.raises(TlsError) as caught:
-        handshake(address, port, domain, roots, trust)
+        handshake(address, port, domain, roots, verify)
     sentence = str(caught.value)
     where = f"{domain} at {address} port {port}: "
     assert sentence.startswith(where)
-    return sentence[len(where) :], caught.value.details["seen"]
+    return sentence[len(where) :], caught.value.details["failure"]
 
 
 def test_a_server_that_is_right_is_seen_as_it_is(start):
     server = start().present(CHAIN)
-    chain, protocol = handshake("127.0.0.1", server.port, "www.example.org", ROOTS, trust=True)
+    chain, protocol = handshake("127.0.0.1", server.port, "www.example.org", ROOTS, verify=True)
     assert chain == (CHAIN if sys.version_info >= (3, 10) else CHAIN[:1])
     assert protocol == "TLSv1.3"
     assert server.asked_for == ["www.example.org"]
@@ -60,13 +60,13 @@ def test_a_server_that_is_right_is_seen_as_it_is(start):
 
 def test_a_wildcard_is_seen_by_a_name_that_it_covers(start):
     server = start().present(CHAIN)
-    handshake("127.0.0.1", server.port, "*.shop.example", ROOTS, trust=True)
+    handshake("127.0.0.1", server.port, "*.shop.example", ROOTS, verify=True)
     assert server.asked_for == ["evergreen-probe.shop.example"]
 
 
 def test_an_address_is_proved_without_asking_for_it(start):
     server = start().present(CHAIN)
-    handshake("127.0.0.1", server.port, "127.0.0.1", ROOTS, trust=True)
+    handshake("127.0.0.1", server.port, "127.0.0.1", ROOTS, verify=True)
     handshake("127.0.0.1", server.port, "::1", ROOTS)
     assert server.asked_for == [None, None]
 
@@ -76,7 +76,7 @@ def test_a_server_is_seen_at_an_address_of_version_6(start):
         server = start(family=socket.AF_INET6).present(CHAIN)
     except OSError as error:
         pytest.skip(f"no IPv6 here: {error}")
-    assert handshake("::1", server.port, "www.example.org", ROOTS, trust=True)[0][0] == CHAIN[0]
+    assert handshake("::1", server.port, "www.example.org", ROOTS, verify=True)[0][0] == CHAIN[0]
 
 
 def test_every_look_is_a_new_connection(start):
@@ -249,7 +249,8 @@ def test_connections_share_what_takes_long_to_load(start, tmp_path, monkeypatch)
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / f"system{number}.pem"))
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             looks = [
-                pool.submit(handshake, "127.0.0.1", server.port, "www.example.org", trust=True) for _number in range(16)
+                pool.submit(handshake, "127.0.0.1", server.port, "www.example.org", verify=True)
+                for _number in range(16)
             ]
         assert all(look.result()[0][0] == CHAIN[0] for look in looks)
     assert loaded == [{}, {}]
@@ -269,7 +270,7 @@ def test_a_server_of_older_protocols_alone_is_told_apart(start):
     server = start().present(CHAIN)
     server.context.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")
     server.context.maximum_version = ssl.TLSVersion.TLSv1_2
-    assert handshake("127.0.0.1", server.port, "www.example.org", ROOTS, trust=True)[1] == "TLSv1.2"
+    assert handshake("127.0.0.1", server.port, "www.example.org", ROOTS, verify=True)[1] == "TLSv1.2"
     server.context.set_ciphers("ALL:@SECLEVEL=0")
     server.context.minimum_version = server.context.maximum_version = ssl.TLSVersion.TLSv1
     sentence, seen = refusal(server.port)
@@ -305,7 +306,7 @@ def test_a_server_that_sends_garbage_is_told_apart(start):
 
 def test_a_chain_that_is_larger_than_any_is_not_taken_in(start):
     ballast = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), bytes(1000000))
-    sentence, seen = refusal(start().present(ISSUING.chain(NAMES, KEY, extensions=[ballast])).port, trust=False)
+    sentence, seen = refusal(start().present(ISSUING.chain(NAMES, KEY, extensions=[ballast])).port, verify=False)
     assert sentence == "the handshake failed (EXCESSIVE_MESSAGE_SIZE); see the error log of the server"
     assert seen == "no handshake"
 
@@ -321,7 +322,7 @@ def test_a_chain_that_is_larger_than_any_is_not_taken_in(start):
 )
 def test_a_chain_that_cannot_be_read_is_told_apart(start, old, new):
     garbled = to_pem(CHAIN[:1]) + garbled_pem(ISSUING.certificate, old, new)
-    assert refusal(start().present_pem(garbled).port, trust=False) == (
+    assert refusal(start().present_pem(garbled).port, verify=False) == (
         "the certificate that is presented cannot be read; replace it",
         "garbage",
     )

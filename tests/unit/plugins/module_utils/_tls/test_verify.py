@@ -51,7 +51,7 @@ def test_what_is_proved_is_the_very_certificate(start):
         f"www.example.org at 127.0.0.1 port {server.port}: the certificate presented is not the installed one: "
         f"{describe_certificate(CHAIN[0])}; see which server answers there"
     )
-    assert caught.value.details == {"seen": "another"}
+    assert caught.value.details == {"failure": "another"}
 
 
 def test_a_proof_waits_for_workers_that_are_going_away(start):
