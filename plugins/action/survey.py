@@ -15,7 +15,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import (
-    AT_ONCE,
+    MAX_HANDSHAKES,
     renewal_order,
     shuffle_seed,
     survey_hosts,
@@ -49,7 +49,7 @@ class ActionModule(TlsAction):
         "path": {"type": "path"},
         "fail_when": {"type": "str", "choices": sorted(WORTH_FAILING), "default": "never"},
         "most": {"type": "int", "default": 100},
-        "at_once": {"type": "int", "default": AT_ONCE},
+        "at_once": {"type": "int", "default": MAX_HANDSHAKES},
     }
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The survey: what every endpoint of a fleet serves, against what it should, by handshakes from the controller alone."""
+"""The survey: TLS handshakes from the controller with every endpoint of a fleet, and what is due there.
+
+An endpoint is a domain of a request at an address and port of its host.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_due_regardless, why_replace
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import (
@@ -33,50 +36,68 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request i
     complete_request,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import validate_arguments
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import Issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import advice, open_issuer, with_defaults
 
-AT_ONCE = 500  # handshakes, so that hundreds of dead hosts cost one timeout
-# What is found of an endpoint, the worst first.
-STATES = ("expired", "unknown", "due", "fine")
+try:
+    from cryptography import x509
+except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
+    pass
+
+MAX_HANDSHAKES = 500  # at a time, so that hundreds of dead hosts cost one timeout
+STATES = ("expired", "unknown", "due", "fine")  # of a finding, the worst first
+SECONDS_OF_DAY = 86400
+HOURS_OF_SEED = 4  # as often as the schedule runs
 
 # The variables of the inventory that say what a host has to serve.
-SPEC = {
+VARIABLES_SPEC = {
     "certificate_requests": {**REQUEST_SPEC, "type": "list", "elements": "dict", "required": False, "default": []},
     "certificate_issuers": {"type": "dict", "default": {}},
 }
-VALIDATOR = ArgumentSpecValidator(SPEC)
-READ = (*SPEC, "certificate_verify_from", "certificate_endpoint", "ansible_host")
+VALIDATOR = ArgumentSpecValidator(VARIABLES_SPEC)
+VARIABLES = (*VARIABLES_SPEC, "certificate_verify_from", "certificate_endpoint", "ansible_host")
+
+
+class OpenIssuer(t.NamedTuple):
+    """An issuer, with the roots that its clients trust; None for those of the system."""
+
+    issuer: Issuer
+    roots: list[x509.Certificate] | None
+
+
+# By name and settings, since hosts may have different settings under the same name.
+OpenIssuers = dict[tuple[str, str], OpenIssuer]
 
 
 class Endpoint(t.NamedTuple):
-    """A name that a host has to answer to, at an address and port."""
+    """A domain for which a host has to present its certificate, at an address and port."""
 
     host: str
-    request: dict
+    request: Request
     domain: str
     address: str
     port: int
-    roots: list | None
-    issuer: t.Any = None
+    issuer: Issuer
+    roots: list[x509.Certificate] | None
 
 
 class Finding(t.NamedTuple):
-    """What was found of an endpoint, or of a host whose endpoints cannot be told."""
+    """The state of an endpoint, or of a host as a whole, as the survey returns it in JSON."""
 
     host: str
-    state: str
-    reason: str
-    request: str = ""
+    state: str  # one of STATES
+    reason: str  # nothing where the state is fine
+    request: str = ""  # its name; this and what follows is left out for a host as a whole
     name: str = ""
     address: str = ""
     port: int = 0
     protocol: str = ""
-    certificate: dict | None = None
+    certificate: dict[str, t.Any] | None = None  # as describe_chain() returns it
     days_left: float | None = None
 
     @property
-    def is_wish(self) -> bool:
-        """Say whether this is nothing that was seen, and the host is due since somebody wants it to be."""
+    def is_forced(self) -> bool:
+        """Whether the host is due because the user says so, and not for anything that was observed."""
         return self.state == "due" and not self.address
 
 
@@ -86,23 +107,27 @@ def survey_hosts(
     variables_of: t.Callable[[str], t.Mapping[str, t.Any]],
     progress: t.Callable[[str, int, int], None],
     inspect: bool = False,
-    at_once: int = AT_ONCE,
+    at_once: int = MAX_HANDSHAKES,
 ) -> list[Finding]:
-    """Return what is found of all endpoints of *hosts*, the worst first.
+    """Return the findings about all endpoints of the hosts, the worst first.
 
-    *variables_of* returns the inventory variables of a host; *progress* is told what is done, how often of how often.
-    With *inspect*, every host with requests has something due: a look at its disk.
+    variables_of: returns the inventory variables of a host.
+    progress: is called with what is done, how often it is done, and how often it will be.
+    inspect: adds a finding that is due for each host with requests, since its disk is to be inspected.
+    at_once: the maximum of handshakes at a time.
     """
-    issuers: dict[tuple[str, str], tuple[t.Any, list | None]] = {}
-    findings, waiting = [], []
+    open_issuers: OpenIssuers = {}
+    findings: list[Finding] = []
+    endpoints: list[Endpoint] = []
     for number, host in enumerate(hosts, 1):
         try:
             variables = variables_of(host)
-            found = endpoints_of_host(host, variables, issuers)
-            reason = why_due_regardless(_is_true(variables.get("certificate_force")), inspect) if found else None
+            endpoints_here = endpoints_of_host(host, variables, open_issuers)
+            is_forced = boolean(variables.get("certificate_force"), strict=False)
+            reason = why_due_regardless(is_forced, inspect) if endpoints_here else None
             if reason:
                 findings.append(Finding(host, "due", reason))
-            waiting += found
+            endpoints += endpoints_here
         except TlsError as error:
             findings.append(Finding(host, "unknown", str(error)))
         except OSError as error:
@@ -111,91 +136,96 @@ def survey_hosts(
             why = f"its variables cannot be read: {' '.join(str(error).split())}; correct the inventory"
             findings.append(Finding(host, "unknown", why))
         progress("hosts whose variables are read", number, len(hosts))
-    with concurrent.futures.ThreadPoolExecutor(_threads(at_once, len(waiting))) as pool:
-        futures = [pool.submit(check_endpoint, endpoint) for endpoint in waiting]
+    with concurrent.futures.ThreadPoolExecutor(_thread_count(at_once, len(endpoints))) as pool:
+        futures = [pool.submit(check_endpoint, endpoint) for endpoint in endpoints]
         for number, future in enumerate(concurrent.futures.as_completed(futures), 1):
             findings.append(future.result())
             progress("endpoints looked at", number, len(futures))
-    return sorted(
-        findings, key=lambda finding: (STATES.index(finding.state), finding.days_left or 0, finding[:1] + finding[3:7])
-    )
+    return sorted(findings, key=_severity)
 
 
-def endpoints_of_host(host: str, variables: t.Mapping[str, t.Any], known: dict) -> list[Endpoint]:
-    """Return the endpoints at which a host has to serve its certificates. Raises TlsError when they cannot be told."""
-    said = {}
-    for name in READ:  # each once, since Ansible works out their templates each time, which takes longer than the rest
-        value = variables.get(name)
-        if value is not None:
-            said[name] = _plain(value)
-        elif name == "certificate_requests":
-            return []
-    if isinstance(said["certificate_requests"], list):
-        issuers = said.get("certificate_issuers")
-        said["certificate_requests"] = [with_defaults(request, issuers) for request in said["certificate_requests"]]
-    checked = _validated({name: said[name] for name in SPEC if name in said})
-    requests = [complete_request(request) for request in checked["certificate_requests"]]
-    if requests and said.get("certificate_verify_from") == "host":
+def endpoints_of_host(host: str, variables: t.Mapping[str, t.Any], open_issuers: OpenIssuers) -> list[Endpoint]:
+    """Return the endpoints at which a host has to present its certificates.
+
+    open_issuers: those of the hosts before; the issuers of this host are added. Raises TlsError where the inventory makes no sense.
+    """
+    values = _read_variables(variables)
+    if "certificate_requests" not in values:
+        return []
+    issuers = values.get("certificate_issuers")
+    if isinstance(values["certificate_requests"], list):
+        values["certificate_requests"] = [with_defaults(request, issuers) for request in values["certificate_requests"]]
+    validated = _validated({name: values[name] for name in VARIABLES_SPEC if name in values})
+    requests = [complete_request(request) for request in validated["certificate_requests"]]
+    if requests and values.get("certificate_verify_from") == "host":
         raise TlsError(
             "it cannot be seen from here, as certificate_verify_from says; renew looks at it on the host itself"
         )
     check_distinct_requests(requests)
-    found = []
-    for request in requests:
-        wanted = {**request, "host": host}
-        issuer, roots = _issuer(wanted["issuer"], checked["certificate_issuers"], known)
-        for address, port in host_addresses(said, host, wanted["port"]):
-            found += [Endpoint(host, wanted, domain, address, port, roots, issuer) for domain in wanted["domains"]]
-    return found
+    endpoints = []
+    for completed in requests:
+        request: Request = {**completed, "host": host}
+        issuer, roots = _open_once(request["issuer"], validated["certificate_issuers"], open_issuers)
+        for address, port in host_addresses(values, host, request["port"]):
+            endpoints += [
+                Endpoint(host, request, domain, address, port, issuer, roots) for domain in request["domains"]
+            ]
+    return endpoints
 
 
 # not a parser: it only passes on foreign input
 def check_endpoint(endpoint: Endpoint) -> Finding:
-    """Return what is found of one endpoint."""
-    host, wanted, domain, address, port, roots, issuer = endpoint
-    place = {"host": host, "request": wanted["name"], "name": domain, "address": address, "port": port}
+    """Return the finding about an endpoint, after one TLS handshake with it, or two."""
+    host, request, domain, address, port, issuer, roots = endpoint
+    finding = Finding(host, "unknown", "", request["name"], domain, address, port)
     try:
-        chain, protocol, distrust = _seen(address, port, domain, trust=roots is None)
-        if names_of(chain[0]) == set(wanted["domains"]):
-            wanted = {**wanted, "renewals": advice(issuer, host, wanted["name"], chain[0])}
+        chain, protocol, distrust = _presented_chain(address, port, domain, trust=roots is None)
+        if names_of(chain[0]) == set(request["domains"]):
+            request = {**request, "renewals": {**advice(issuer, host, request["name"], chain[0])}}
         now = utc_now()
-        reason = why_replace(chain, chain[0].public_key(), None, wanted, now, roots) or distrust
-        left = (not_after(chain[0]) - now).total_seconds() / 86400
-        return Finding(
-            **place,
-            state="expired" if left <= 0 else "due" if reason else "fine",
+        reason = why_replace(chain, chain[0].public_key(), None, request, now, roots) or distrust
+        days_left = (not_after(chain[0]) - now).total_seconds() / SECONDS_OF_DAY
+        return finding._replace(
+            state="expired" if days_left <= 0 else "due" if reason else "fine",
             reason=reason or "",
             protocol=protocol or "",
             certificate=describe_chain(chain),
-            days_left=round(left, 3),
+            days_left=round(days_left, 3),
         )
     except TlsError as error:
-        return Finding(**place, state="unknown", reason=str(error))
+        return finding._replace(reason=str(error))
 
 
 # not a parser: it reads what the collection has made or checked
-def renewal_order(findings: list[Finding], lot: str) -> list[str]:
-    """Return the hosts of which something is not fine, in the order in which they are to be renewed.
+def renewal_order(findings: list[Finding], seed: str) -> list[str]:
+    """Return the hosts with a finding that is not fine, in the order in which they are to be renewed.
 
-    Those that answered come first, since the first of all has to show that renewals work. Among them the *lot* decides: the
-    same one gives the same order, and another one keeps a broken host from standing before the others for ever.
+    Those that answered come first, since the first of all has to show that renewals work. Among them the *seed* decides. Another seed
+    gives another order, so that a broken host does not stand before the others for ever.
     """
     silent = {finding.host for finding in findings if finding.state == "unknown"}
     hosts = {finding.host for finding in findings if finding.state != "fine"}
-    return sorted(hosts, key=lambda host: (host in silent, hashlib.sha256(f"{lot}/{host}".encode()).digest()))
+    return sorted(hosts, key=lambda host: (host in silent, hashlib.sha256(f"{seed}/{host}".encode()).digest()))
 
 
 def shuffle_seed(now: datetime.datetime) -> str:
-    """Return the lot of a moment; it is another one every four hours, as often as the schedule runs.
+    """Return the seed of renewal_order() at this time. It changes every four hours.
 
     >>> shuffle_seed(datetime.datetime(2026, 11, 21, 14, 30))
     '2026-11-21/3'
     """
-    return f"{now:%Y-%m-%d}/{now.hour // 4}"
+    return f"{now:%Y-%m-%d}/{now.hour // HOURS_OF_SEED}"
 
 
-def _seen(address: str, port: int, domain: str, trust: bool) -> tuple[list, str | None, str | None]:
-    """Return the chain, the version of TLS and, where *trust* is asked for and denied, why."""
+def _severity(finding: Finding) -> tuple[t.Any, ...]:
+    place = (finding.host, finding.request, finding.name, finding.address, finding.port)
+    return (STATES.index(finding.state), finding.days_left or 0, place)
+
+
+def _presented_chain(
+    address: str, port: int, domain: str, trust: bool
+) -> tuple[list[x509.Certificate], str | None, str | None]:
+    """Return the chain that is presented, the version of TLS, and why the system does not trust the chain, if *trust* is asked for."""
     try:
         return (*handshake(address, port, domain, verify=trust), None)
     except TlsError as error:
@@ -204,39 +234,48 @@ def _seen(address: str, port: int, domain: str, trust: bool) -> tuple[list, str 
         return (*handshake(address, port, domain), str(error))
 
 
-def _threads(at_once: int, endpoints_of_host: int) -> int:
-    """Return how many handshakes are made at a time: no more than half of the files that may be open."""
-    files, _most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = endpoints_of_host if files == resource.RLIM_INFINITY else files // 2
-    return max(1, min(at_once, endpoints_of_host, allowed))
+def _thread_count(at_once: int, endpoints: int) -> int:
+    """Return how many handshakes to make at a time: no more than half of the files that may be open."""
+    max_files, _hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = endpoints if max_files == resource.RLIM_INFINITY else max_files // 2
+    return max(1, min(at_once, endpoints, allowed))
 
 
-def _is_true(value: t.Any) -> bool:
-    """Return what a variable of the inventory says, in whatever words."""
-    return boolean(value, strict=False)
+def _read_variables(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return the values of VARIABLES that are set; none of them where there are no requests.
+
+    Each is read once: Ansible evaluates its templates each time, which takes longer than all the rest.
+    """
+    values = {}
+    for name in VARIABLES:
+        value = variables.get(name)
+        if value is not None:
+            values[name] = _without_tags(value)
+        elif name == "certificate_requests":
+            return {}
+    return values
 
 
-def _validated(variables: dict) -> dict:
-    checked = validate_arguments(VALIDATOR, variables)
-    if checked.error_messages:
-        raise TlsError(f"{'; '.join(checked.error_messages)}; correct the inventory")
-    return checked.validated_parameters
+def _validated(variables: dict[str, t.Any]) -> dict[str, t.Any]:
+    result = validate_arguments(VALIDATOR, variables)
+    if result.error_messages:
+        raise TlsError(f"{'; '.join(result.error_messages)}; correct the inventory")
+    return result.validated_parameters
 
 
-def _plain(value: t.Any) -> t.Any:
+def _without_tags(value: t.Any) -> t.Any:
     """Return a variable without the tags and templates of Ansible, with which each further copy would take ten times as long."""
     if isinstance(value, dict):
-        return {_plain(key): _plain(one) for key, one in value.items()}
+        return {_without_tags(key): _without_tags(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [_without_tags(item) for item in value]
     return str(value) if isinstance(value, str) else value
 
 
-def _issuer(name: str, issuers: dict, known: dict) -> tuple[t.Any, list | None]:
-    """Return an issuer, opened once, and the roots that its clients trust."""
+def _open_once(name: str, issuers: dict[str, t.Any], open_issuers: OpenIssuers) -> OpenIssuer:
     key = (name, repr(issuers.get(name)))
-    if key not in known:
+    if key not in open_issuers:
         issuer = open_issuer(name, issuers)
         pem = issuer.roots()
-        known[key] = issuer, parse_chain(pem) if pem else None
-    return known[key]
+        open_issuers[key] = OpenIssuer(issuer, parse_chain(pem) if pem else None)
+    return open_issuers[key]

@@ -12,10 +12,13 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import STATES, Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
+PROGRESS_INTERVAL_S = 3.0
+
 
 def count_by_state(findings: list[Finding]) -> dict[str, int]:
-    """Return how many findings there are of each state, the worst first, without what is a mere wish."""
-    return {state: sum(finding.state == state and not finding.is_wish for finding in findings) for state in STATES}
+    """Return how many findings there are of each state, the worst first. Those that are forced do not count."""
+    observed = _observed(findings)
+    return {state: sum(finding.state == state for finding in observed) for state in STATES}
 
 
 def count_fine_requests(findings: list[Finding]) -> int:
@@ -25,61 +28,74 @@ def count_fine_requests(findings: list[Finding]) -> int:
 
 
 def summary_sentence(findings: list[Finding]) -> str:
-    """Return the findings in one sentence."""
-    seen = [finding for finding in findings if not finding.is_wish]
-    hosts = len({finding.host for finding in seen})
-    said = [f"{number} {state}" for state, number in count_by_state(findings).items() if number]
-    wishes = [f"; {_counted(len(findings) - len(seen), 'host')} due as asked for"] if len(findings) > len(seen) else []
+    """Return the findings in one sentence: how many endpoints of how many hosts, and their states."""
+    observed = _observed(findings)
+    hosts = len({finding.host for finding in observed})
+    states = [f"{number} {state}" for state, number in count_by_state(findings).items() if number]
+    forced = len(findings) - len(observed)
     return "".join(
         [
-            f"{_counted(len(seen), 'endpoint')} of {_counted(hosts, 'host')}: {', '.join(said) or 'nothing to see'}",
-            *wishes,
+            f"{_counted(len(observed), 'endpoint')} of {_counted(hosts, 'host')}: {', '.join(states) or 'nothing to see'}",
+            f"; {_counted(forced, 'host')} due as asked for" if forced else "",
         ]
     )
 
 
 def findings_table(findings: list[Finding], width: int, most: int) -> str:
-    """Return a table that people read: one line an endpoint, *width* characters at the most, and a sum.
+    """Return a table with one line an endpoint, and summary_sentence() as its last line.
 
-    Of more than *most* findings only those that are not fine are shown, and of these *most*. Wishes are in the sum alone.
+    width: the maximum of characters in a line of the table.
+    most: of more findings, only those are shown that are not fine, and of these the first *most*. Forced ones are not shown.
     """
-    seen = [finding for finding in findings if not finding.is_wish]
-    shown = seen if len(seen) <= most else [finding for finding in seen if finding.state != "fine"][:most]
+    observed = _observed(findings)
+    is_short = len(observed) <= most
+    shown = observed if is_short else [finding for finding in observed if finding.state != "fine"][:most]
     lines = [("host", "name", "address", "left", "state")] if shown else []
-    for finding in shown:
-        place = f"{finding.address} {finding.port}" if finding.address else "-"
-        left = "-" if finding.days_left is None else _readable(finding.days_left)
-        state = f"{finding.state}: {_without_place(finding)}" if finding.reason else finding.state
-        lines.append((finding.host, finding.name or "-", place, left, state))
+    lines += [_table_line(finding) for finding in shown]
     widths = [max(len(line[column]) for line in lines) for column in range(4)] if lines else []
     rows = ["  ".join([*(cell.ljust(size) for cell, size in zip(line, widths)), line[4]]) for line in lines]
-    left_out = [f"… and {len(seen) - len(shown)} more"] if len(shown) < len(seen) else []
+    left_out = [f"… and {len(observed) - len(shown)} more"] if len(shown) < len(observed) else []
     return "\n".join([*(escape_control_characters(row)[:width] for row in rows), *left_out, summary_sentence(findings)])
 
 
 class Progress:
-    """Tells now and then how far the survey has come, once it takes longer than a few seconds."""
+    """Displays how far the survey has come, every few seconds."""
 
-    def __init__(self, tell: t.Callable[[str], None], every: float = 3.0) -> None:
-        self.tell = tell
-        self.every = every
-        self.next = time.monotonic() + every
+    def __init__(self, display: t.Callable[[str], t.Any], interval: float = PROGRESS_INTERVAL_S) -> None:
+        self.display = display
+        self.interval = interval  # seconds
+        self.next_time = time.monotonic() + interval
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        if time.monotonic() >= self.next and done < total:
-            self.tell(f"{what}: {done} of {total}")
-            self.next = time.monotonic() + self.every
+        """Display a line such as C(endpoints looked at: 3 of 5), once the interval is over and while there is more to do."""
+        if time.monotonic() >= self.next_time and done < total:
+            self.display(f"{what}: {done} of {total}")
+            self.next_time = time.monotonic() + self.interval
+
+
+def _observed(findings: list[Finding]) -> list[Finding]:
+    return [finding for finding in findings if not finding.is_forced]
+
+
+def _table_line(finding: Finding) -> tuple[str, str, str, str, str]:
+    endpoint = f"{finding.address} {finding.port}" if finding.address else "-"
+    left = "-" if finding.days_left is None else _format_days(finding.days_left)
+    state = f"{finding.state}: {_reason_without_endpoint(finding)}" if finding.reason else finding.state
+    return (finding.host, finding.name or "-", endpoint, left, state)
 
 
 # not a parser: it reads what the collection has made or checked
-def _without_place(finding: Finding) -> str:
-    """Return the reason without the name and address that stand in front of it in the table."""
+def _reason_without_endpoint(finding: Finding) -> str:
+    """Return the reason without the name and address, which have columns of their own in the table."""
     return finding.reason.split(f"at {finding.address} port {finding.port}: ", 1)[-1]
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _readable(days: float) -> str:
-    return f"{days:.0f} d" if abs(days) >= 2 else f"{days * 24:.0f} h" if abs(days) >= 0.1 else f"{days * 1440:.0f} min"
+def _format_days(days: float) -> str:
+    """Return a time as people read it: in days, and below two days in hours or minutes."""
+    if abs(days) >= 2:
+        return f"{days:.0f} d"
+    return f"{days * 24:.0f} h" if abs(days) >= 0.1 else f"{days * 1440:.0f} min"

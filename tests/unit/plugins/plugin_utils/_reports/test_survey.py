@@ -453,7 +453,7 @@ def test_progress_is_told_of_each_host_and_each_endpoint(start, fleet):
 def test_progress_is_said_only_when_it_takes_long(monkeypatch):
     said, clock = [], [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    progress = Progress(said.append, every=3.0)
+    progress = Progress(said.append, interval=3.0)
     for done, seconds in ((1, 0), (2, 2.9), (3, 0.2), (4, 2.9), (5, 3)):
         clock[0] += seconds
         progress("endpoints looked at", done, 5)
