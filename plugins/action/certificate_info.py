@@ -20,4 +20,4 @@ class ActionModule(TlsAction):
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         result = await self.run_module_or_raise("certificate_info", self._task.args, task_vars)
-        return describe_installed(result)
+        return {**describe_installed(result)}

@@ -30,16 +30,17 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey_tabl
 
 try:
     import jmespath
-except ImportError:
-    jmespath = None
+except ImportError:  # only needed for a query
+    jmespath = None  # type: ignore[assignment]  # a module that is missing
 
 display = Display()
-WHOLE_LINES = 10_000  # where there is no terminal, as in the mail of a scheduler
-WORTH_FAILING = {"never": (), "due": ("due", "expired"), "expired": ("expired",)}
+WIDTH_WITHOUT_TERMINAL = 10_000  # characters, such as in the mail of a scheduler
+# The states for which the task fails, by the option fail_when.
+FAILING_STATES: dict[str, tuple[str, ...]] = {"never": (), "due": ("due", "expired"), "expired": ("expired",)}
 
 
 class ActionModule(TlsAction):
-    """Look at all endpoints of the hosts of a play, from the controller."""
+    """Survey all endpoints of the hosts of a play, from the controller."""
 
     _requires_connection = False
     BYPASS_HOST_LOOP = True
@@ -47,51 +48,54 @@ class ActionModule(TlsAction):
         "query": {"type": "str"},
         "inspect": {"type": "bool", "default": False},
         "path": {"type": "path"},
-        "fail_when": {"type": "str", "choices": sorted(WORTH_FAILING), "default": "never"},
+        "fail_when": {"type": "str", "choices": sorted(FAILING_STATES), "default": "never"},
         "most": {"type": "int", "default": 100},
         "at_once": {"type": "int", "default": MAX_HANDSHAKES},
     }
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         now = utc_now()
-        choose = compiled(arguments["query"])
+        search = compile_query(arguments["query"])
         hosts = task_vars["ansible_play_hosts_all"]
         variables, progress = task_vars["hostvars"].__getitem__, Progress(display.display)
         findings = survey_hosts(hosts, variables, progress, arguments["inspect"], arguments["at_once"])
         display.display(
-            findings_table(findings, shutil.get_terminal_size((WHOLE_LINES, 24)).columns, arguments["most"])
+            findings_table(findings, shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns, arguments["most"])
         )
-        chosen = choose([finding._asdict() for finding in findings])
+        endpoints = search([finding._asdict() for finding in findings])
         if arguments["path"]:
-            self._write(arguments["path"], chosen)
+            self._write(arguments["path"], endpoints)
         counts = count_by_state(findings)
-        found = {
+        result = {
             "changed": False,
             "started": now.isoformat(timespec="seconds"),
             "counts": counts,
             "fine_requests": count_fine_requests(findings),
-            "endpoints": chosen,
+            "endpoints": endpoints,
             "hosts": renewal_order(findings, shuffle_seed(now)),
         }
-        if any(counts[state] for state in WORTH_FAILING[arguments["fail_when"]]):
-            raise TlsError(f"{summary_sentence(findings)}; run evergreen.tls.renew", **found)
-        return {**found, "msg": summary_sentence(findings)}
+        if any(counts[state] for state in FAILING_STATES[arguments["fail_when"]]):
+            raise TlsError(f"{summary_sentence(findings)}; run evergreen.tls.renew", **result)
+        return {**result, "msg": summary_sentence(findings)}
 
     # not a parser: it reads what the collection has made or checked
-    def _write(self, path, chosen):
+    def _write(self, path: str, endpoints: t.Any) -> None:
         if self._task.check_mode:
             return
         try:
-            replace_file(path, json.dumps(chosen, indent=2).encode() + b"\n")
+            replace_file(path, json.dumps(endpoints, indent=2).encode() + b"\n")
         except OSError as error:
             display.warning(f"the survey is not written to {path}: {error.strerror}; correct the path")
 
 
 # not a parser: it catches what the library of queries raises
-def compiled(query):
-    """Return what chooses from the endpoints. Raises TlsError when the JMESPath expression makes no sense."""
+def compile_query(query: str | None) -> t.Callable[[list[dict[str, t.Any]]], t.Any]:
+    """Return a function that takes findings as dictionaries, and returns what the JMESPath expression selects: all without one.
+
+    Raises TlsError when the expression makes no sense, and so does the function when it cannot be evaluated.
+    """
     if not query:
-        return lambda rows: rows
+        return lambda findings: findings
     if jmespath is None:
         raise TlsError("a survey_query needs the library jmespath on the controller; pip install -r requirements.txt")
     try:
@@ -102,11 +106,10 @@ def compiled(query):
         ) from error
 
     # not a parser: it catches what the library of queries raises
-    def search(rows):
+    def search(findings: list[dict[str, t.Any]]) -> t.Any:
+        plain = json.loads(json.dumps(findings))  # functions of JMESPath refuse text with tags of Ansible
         try:
-            return expression.search(
-                json.loads(json.dumps(rows))
-            )  # functions of JMESPath refuse what is a str of Ansible's
+            return expression.search(plain)
         except jmespath.exceptions.JMESPathError as error:
             raise TlsError(f"survey_query {query!r} cannot be answered: {error}; see https://jmespath.org/") from error
 

@@ -379,7 +379,7 @@ def read_handshakes(value: t.Any) -> None:
         handshake_verify._described(validated_result("handshake_verify", value))
 
 
-def read_exhibits(value: t.Any) -> None:
+def read_info_result(value: t.Any) -> None:
     if isinstance(value, dict):
         told = validated_result("certificate_info", value)
         if not told.get("failed"):
@@ -834,7 +834,7 @@ LEFT = {
         ("web2", {"name": "www", "failed": True, "msg": recorded_runs.UNPROVED}, "it does not answer"),
     )
 }
-EXHIBITS = {
+INFO_RESULT = {
     "now": NOW.isoformat(),
     "certificates": [
         {
@@ -868,7 +868,7 @@ RECORD = {
     "certificate": PEM.decode(),
 }
 TESTIMONIES = (
-    EXHIBITS,
+    INFO_RESULT,
     {
         "changed": True,
         "due": True,
@@ -1096,10 +1096,10 @@ PARSERS = (
     Parser("nginx", "the log of a reload", read_log, tuple(map(str.encode, LOGS))),
     Parser("answers", "an answer that was kept", read_answers, (PEM,), "der", signed_by(ISSUING.key)),
     Parser(
-        "exhibits",
+        "installed certificates",
         "what a host says of its certificates",
-        of_json(read_exhibits),
-        encoded(EXHIBITS),
+        of_json(read_info_result),
+        encoded(INFO_RESULT),
         "json",
     ),
     Parser("clocks", "what the clock of a host says", read_clock, (NOW.isoformat().encode(), b"2026-11-21 10:00:00Z")),

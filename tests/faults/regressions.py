@@ -156,7 +156,7 @@ FOUND: dict[str, list[bytes]] = {
         ),
     ],
     "firewalld: routes in /proc": [b"x\nx", b"\n\n" + b"0" * 32, b"x\neth0 00000000 0 x 0 0 0 00000000"],
-    "exhibits: what a host says of its certificates": [
+    "installed certificates: what a host says of its certificates": [
         b'{"now": null, "certificates": []}',
         b'{"failed": "no"}',
         b'{"now": "x", "certificates": []}',

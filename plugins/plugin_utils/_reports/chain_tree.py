@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Chains, drawn as people read them: from the server's certificate up to the root, which servers do not send."""
+"""Chains as trees of text: from the server's certificate up to the root, which servers do not send."""
 
 from __future__ import annotations
 
@@ -19,52 +19,58 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
-SHOWN = 6  # names of the server's certificate
-SHORT = 16  # digits of a fingerprint
+try:
+    from cryptography import x509
+except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
+    pass
+
+MAX_NAMES = 6  # of the server's certificate
+MAX_FINGERPRINT_DIGITS = 16
 
 
-def draw_chain(chain: list, now: datetime.datetime) -> list[str]:
-    """Return a chain as lines, each certificate below the one that it has signed."""
+def chain_tree(chain: list[x509.Certificate], now: datetime.datetime) -> list[str]:
+    """Return a chain as lines of text, each certificate below the one that it has signed."""
     lines = []
     for depth, certificate in enumerate(chain):
-        lines.append(_line(depth, f"{_called(certificate, depth)}: {_described(certificate, now)}"))
+        lines.append(_line(depth, f"{_display_name(certificate, depth)}: {_described(certificate, now)}"))
         upper = chain[depth + 1] if depth + 1 < len(chain) else None
         if upper is not None and not is_signed_by(certificate, upper):
-            lines.append(_line(depth + 1, f"(signed by {_name(certificate.issuer)}, and not by what follows)"))
+            lines.append(_line(depth + 1, f"(signed by {_common_name(certificate.issuer)}, and not by what follows)"))
     last = chain[-1]
     if last.subject != last.issuer:
-        return [*lines, _line(len(chain), f"{_name(last.issuer)}: root not sent")]
-    what = "signed by itself" if len(chain) == 1 else "the root, which need not be sent"
-    return [*lines[:-1], f"{lines[-1]}, {what}"]
+        return [*lines, _line(len(chain), f"{_common_name(last.issuer)}: root not sent")]
+    remark = "signed by itself" if len(chain) == 1 else "the root, which need not be sent"
+    return [*lines[:-1], f"{lines[-1]}, {remark}"]
 
 
 def _line(depth: int, text: str) -> str:
     return f"{'   ' * (depth - 1)}└─ {text}" if depth else text
 
 
-def _called(certificate, depth: int) -> str:
-    """Return what people call a certificate: a server's by its names, a CA's by its own."""
+def _display_name(certificate: x509.Certificate, depth: int) -> str:
+    """Return the names of a server's certificate, which is at depth 0, and the common name of any other."""
     try:
         names = sorted(names_of(certificate)) if depth == 0 else []
     except TlsError:  # they cannot be read
         names = []
     if not names:
-        return _name(certificate.subject)
-    more = [f"{len(names) - SHOWN} more"] if len(names) > SHOWN else []
-    return escape_control_characters(", ".join([*names[:SHOWN], *more]))
+        return _common_name(certificate.subject)
+    more = [f"{len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
+    return escape_control_characters(", ".join([*names[:MAX_NAMES], *more]))
 
 
-def _described(certificate, now: datetime.datetime) -> str:
-    begin, end = not_before(certificate), not_after(certificate)
-    days = (end - now).total_seconds() / 86400
+def _described(certificate: x509.Certificate, now: datetime.datetime) -> str:
+    start, end = not_before(certificate), not_after(certificate)
+    days = (end - now) / datetime.timedelta(days=1)
     left = f"{days:.0f} days left" if days >= 2 else f"{days * 24:.0f} hours left"
-    if now < begin:
+    if now < start:
         left = "not valid yet"
     elif end <= now:
         left = "expired"
     key = describe_key(certificate.public_key())
-    return f"{begin:%Y-%m-%d} to {end:%Y-%m-%d}, {left}, {key}, {fingerprint(certificate)[:SHORT]}…"
+    digits = fingerprint(certificate)[:MAX_FINGERPRINT_DIGITS]
+    return f"{start:%Y-%m-%d} to {end:%Y-%m-%d}, {left}, {key}, {digits}…"
 
 
-def _name(name) -> str:
+def _common_name(name: x509.Name) -> str:
     return escape_control_characters(common_name(name))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a host shows of its certificates, described."""
+"""Descriptions of the certificates that are installed on a host."""
 
 from __future__ import annotations
 
@@ -17,62 +17,92 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.chain_tree import draw_chain
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.chain_tree import chain_tree
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
 try:
     from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
 
-def describe_installed(told: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Return the result of certificate_info, given what the host told."""
+class InstalledCertificate(t.TypedDict):
+    """The description of an installed certificate: an item of C(certificates) in the result of certificate_info.
+
+    Without a version in use, days_left and all that follows it is empty.
+    """
+
+    name: t.Any
+    path: t.Any
+    version: t.Any  # the folder of the version in use; None while there is none
+    versions: t.Any
+    issuer: t.Any
+    waiting_since: t.Any
+    days_left: float | None
+    encrypted: t.Any  # whether the private key is
+    problem: str | None  # why clients would refuse it
+    certificate: dict[str, t.Any] | None  # as describe_chain() returns it
+    drawing: list[str]  # as chain_tree() returns it
+
+
+class InfoResult(t.TypedDict):
+    """The result of certificate_info."""
+
+    changed: bool
+    certificates: list[InstalledCertificate]
+
+
+def describe_installed(result: dict[str, t.Any]) -> InfoResult:
+    """Return the result of the action certificate_info, given that of the module on the host. Raises TlsError if it is malformed."""
     with reject_malformed_input(
         "the host does not tell of its certificates as certificate_info does; look at what it is doing"
     ):
-        now = parse_date(told["now"])
+        now = parse_date(result["now"])
         if now is None:
-            raise ValueError(told["now"])
-        return {"changed": False, "certificates": [_described(one, now) for one in told["certificates"]]}
+            raise ValueError(result["now"])
+        return {"changed": False, "certificates": [_described(item, now) for item in result["certificates"]]}
 
 
-def _described(told: dict[str, t.Any], now: datetime.datetime) -> dict[str, t.Any]:
-    kept = {name: told.get(name) for name in ("name", "path", "version", "versions")}
-    description: dict[str, t.Any] = {
-        **kept,
-        "issuer": told.get("issuer"),
-        "waiting_since": told.get("waiting_since"),
+def _described(item: dict[str, t.Any], now: datetime.datetime) -> InstalledCertificate:
+    description: InstalledCertificate = {
+        "name": item.get("name"),
+        "path": item.get("path"),
+        "version": item.get("version"),
+        "versions": item.get("versions"),
+        "issuer": item.get("issuer"),
+        "waiting_since": item.get("waiting_since"),
         "days_left": None,
         "encrypted": None,
         "problem": None,
         "certificate": None,
         "drawing": [],
     }
-    if told.get("version") is None:
+    if item.get("version") is None:
         return description
-    description["encrypted"] = told.get("encrypted")
+    description["encrypted"] = item.get("encrypted")
     try:
-        chain = parse_chain(_bytes(told.get("chain")))
-        description["certificate"] = describe_chain(chain)
-        description["drawing"] = draw_chain(chain, now)
-        description["days_left"] = round((not_after(chain[0]) - now).total_seconds() / 86400, 3)
-        if told.get("problem"):
-            raise TlsError(told["problem"])
-        check_chain(chain, _public_key(told.get("public_key")), description["certificate"]["names"], now)
+        chain = parse_chain(_to_bytes(item.get("chain")))
+        certificate = describe_chain(chain)
+        description["certificate"] = certificate
+        description["drawing"] = chain_tree(chain, now)
+        description["days_left"] = round((not_after(chain[0]) - now) / datetime.timedelta(days=1), 3)
+        if item.get("problem"):
+            raise TlsError(item["problem"])
+        check_chain(chain, _public_key(item.get("public_key")), certificate["names"], now)
     except TlsError as error:
         description["problem"] = str(error)
     return description
 
 
-def _public_key(pem: str | None) -> t.Any:
+def _public_key(pem: str | None) -> PublicKeyTypes:
     try:
-        return serialization.load_pem_public_key(_bytes(pem))
+        return serialization.load_pem_public_key(_to_bytes(pem))
     except (ValueError, UnsupportedAlgorithm, InternalError) as error:
         raise TlsError("the host shows no public key that can be read; look at what it is doing") from error
 
 
-def _bytes(text: str | None) -> bytes:
-    """Return text of a host as bytes; it may hold halves of characters."""
+def _to_bytes(text: str | None) -> bytes:
+    """Return text of a host as bytes. Surrogates in it are replaced."""
     return (text or "").encode(errors="replace")

@@ -46,7 +46,6 @@ except ImportError:  # the controller's requirements name it; action plugins say
 
 MAX_HANDSHAKES = 500  # at a time, so that hundreds of dead hosts cost one timeout
 STATES = ("expired", "unknown", "due", "fine")  # of a finding, the worst first
-SECONDS_OF_DAY = 86400
 HOURS_OF_SEED = 4  # as often as the schedule runs
 
 # The variables of the inventory that say what a host has to serve.
@@ -184,7 +183,7 @@ def check_endpoint(endpoint: Endpoint) -> Finding:
             request = {**request, "renewals": {**advice(issuer, host, request["name"], chain[0])}}
         now = utc_now()
         reason = why_replace(chain, chain[0].public_key(), None, request, now, roots) or distrust
-        days_left = (not_after(chain[0]) - now).total_seconds() / SECONDS_OF_DAY
+        days_left = (not_after(chain[0]) - now) / datetime.timedelta(days=1)
         return finding._replace(
             state="expired" if days_left <= 0 else "due" if reason else "fine",
             reason=reason or "",

@@ -21,7 +21,7 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
 from ansible_collections.evergreen.tls.plugins.action import survey
-from ansible_collections.evergreen.tls.plugins.action.survey import ActionModule, compiled
+from ansible_collections.evergreen.tls.plugins.action.survey import ActionModule, compile_query
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import Finding
@@ -155,24 +155,24 @@ def test_a_query_that_makes_no_sense_is_refused_before_the_survey():
 @pytest.mark.parametrize("query", ["worst(@)", "[].host | sum(@)", "[?starts_with(port, '4')]", "max(@)"])
 def test_a_query_that_cannot_be_answered_says_why(query):
     with pytest.raises(TlsError) as caught:
-        compiled(query)([{"host": "web1", "port": 443}])
+        compile_query(query)([{"host": "web1", "port": 443}])
     assert str(caught.value).startswith(f"survey_query {query!r} cannot be answered: ")
     assert str(caught.value).endswith("; see https://jmespath.org/")
 
 
 def test_a_query_may_answer_anything():
     rows = [{"host": "web1", "days_left": 3.5}, {"host": "web2", "days_left": None}]
-    assert compiled(None)(rows) == compiled("")(rows) == rows
-    assert compiled("[?days_left < `5`].host")(rows) == ["web1"]
-    assert compiled("length(@)")(rows) == 2
-    assert compiled("nothing")(rows) is None
+    assert compile_query(None)(rows) == compile_query("")(rows) == rows
+    assert compile_query("[?days_left < `5`].host")(rows) == ["web1"]
+    assert compile_query("length(@)")(rows) == 2
+    assert compile_query("nothing")(rows) is None
 
 
 def test_a_query_needs_its_library(monkeypatch):
     monkeypatch.setattr(survey, "jmespath", None)
-    assert compiled(None)([]) == []
+    assert compile_query(None)([]) == []
     with pytest.raises(TlsError) as caught:
-        compiled("[]")
+        compile_query("[]")
     assert str(caught.value) == (
         "a survey_query needs the library jmespath on the controller; pip install -r requirements.txt"
     )
@@ -209,7 +209,7 @@ def test_the_queries_that_people_are_told_of_answer_what_they_ask():
         finding("d", "fine", "", 60.0, "TLSv1.3", {"key": "ECC secp256r1", "issuer": "CA"}),
     ]
     for query, answer in ANSWERS.items():
-        assert compiled(query)([one._asdict() for one in found]) == answer
+        assert compile_query(query)([one._asdict() for one in found]) == answer
 
 
 def finding(host, state, reason, days_left=None, protocol="", certificate=None):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.chain_tree import draw_chain
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.chain_tree import chain_tree
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, openssl, some_key
 
 ROOT = Authority("Drawn Root")
@@ -24,7 +24,7 @@ def described(certificate, left, key):
 
 def test_a_chain_is_drawn_from_the_leaf_up_to_the_root_which_is_not_sent(tmp_path):
     leaf, issuing = ISSUING.chain(["www.example.org", "example.org"], KEY)
-    lines = draw_chain([leaf, issuing], NOW)
+    lines = chain_tree([leaf, issuing], NOW)
     assert lines == [
         f"example.org, www.example.org: {described(leaf, '90 days left', 'ECC secp256r1')}",
         f"└─ Drawn Issuing: {described(issuing, '3650 days left', 'RSA 2048')}",
@@ -42,15 +42,15 @@ def test_a_chain_is_drawn_from_the_leaf_up_to_the_root_which_is_not_sent(tmp_pat
 
 def test_a_root_that_is_sent_and_a_certificate_without_a_ca_are_told_as_such():
     chain = [*ISSUING.chain(["www.example.org"], KEY), ROOT.certificate]
-    lines = draw_chain(chain, NOW)
+    lines = chain_tree(chain, NOW)
     assert len(lines) == 3 and lines[2].startswith("   └─ Drawn Root: ")
     assert lines[2].endswith("…, the root, which need not be sent")
-    assert draw_chain([ROOT.certificate], NOW)[0].endswith("…, signed by itself")
+    assert chain_tree([ROOT.certificate], NOW)[0].endswith("…, signed by itself")
 
 
 def test_a_chain_that_is_broken_is_drawn_broken():
     stranger = Authority("Stranger", above=ROOT)
-    lines = draw_chain([ISSUING.leaf(["www.example.org"], KEY), stranger.certificate], NOW)
+    lines = chain_tree([ISSUING.leaf(["www.example.org"], KEY), stranger.certificate], NOW)
     assert [line.partition(":")[0] for line in lines] == [
         "www.example.org",
         "└─ (signed by Drawn Issuing, and not by what follows)",
@@ -62,11 +62,11 @@ def test_a_chain_that_is_broken_is_drawn_broken():
 def test_what_is_left_is_told_in_what_people_count_in():
     leaf = ISSUING.leaf(["www.example.org"], KEY)
     for days, said in ((-2, "not valid yet"), (80, "10 days left"), (89, "24 hours left"), (90, "expired")):
-        assert f", {said}, ECC" in draw_chain([leaf], NOW + days * DAY)[0]
+        assert f", {said}, ECC" in chain_tree([leaf], NOW + days * DAY)[0]
 
 
 def test_many_names_are_counted_and_none_plays_with_the_terminal():
     names = [f"www{number}.example.org" for number in range(9)]
-    assert ", www5.example.org, 3 more: " in draw_chain([ISSUING.leaf(names, KEY)], NOW)[0]
+    assert ", www5.example.org, 3 more: " in chain_tree([ISSUING.leaf(names, KEY)], NOW)[0]
     evil = Authority("\x1b[2JEvil")
-    assert draw_chain([evil.certificate], NOW)[0].startswith("?[2JEvil: ")
+    assert chain_tree([evil.certificate], NOW)[0].startswith("?[2JEvil: ")
