@@ -49,7 +49,7 @@ options:
   valid:
     description:
       - For which names and from when to when that certificate is valid, as M(evergreen.tls.certificate_request) returned it.
-      - With less than a sixth of the lifetime left, waiting is told louder; with less than a fortieth it is a failure.
+      - With less than a sixth of the lifetime left, messages become more urgent; with less than a fortieth, waiting is a failure.
     type: dict
   reason:
     description: Why a certificate is due, for people who have to act.

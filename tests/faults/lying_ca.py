@@ -70,8 +70,8 @@ def certificates(csr: bytes) -> list:
     return [*LOWEST.chain(NAMES, PublicKey(load_csr(csr))), ROOT.certificate]
 
 
-def pile(*order: int) -> t.Callable:
-    """Return what answers with the leaf, the lowest and the issuing CA and the root, by these numbers."""
+def ordered(*order: int) -> t.Callable:
+    """Return a CA that sends the leaf (0), the lowest CA, the issuing CA and the root (3) in this order."""
     return lambda csr: to_pem([certificates(csr)[number] for number in order])
 
 
@@ -266,11 +266,11 @@ def _signed_by_nobody(csr: bytes) -> x509.Certificate:
 
 # What is put right.
 PUT_RIGHT: dict[str, t.Callable[[bytes], bytes]] = {
-    "in order": pile(0, 1, 2),
-    "shuffled": pile(2, 0, 1),
-    "turned round": pile(3, 2, 1, 0),
-    "doubled": pile(0, 0, 1, 2, 1, 2),
-    "with its root": pile(0, 1, 2, 3),
+    "in order": ordered(0, 1, 2),
+    "shuffled": ordered(2, 0, 1),
+    "turned round": ordered(3, 2, 1, 0),
+    "doubled": ordered(0, 0, 1, 2, 1, 2),
+    "with its root": ordered(0, 1, 2, 3),
     "with strangers": lambda csr: to_pem([STRANGER.certificate, *certificates(csr), NAMESAKE.certificate]),
     "with a way that loops": leaf_and(*CROSSED, ISSUING.certificate),
     "with other certificates of the server's names": lambda csr: to_pem(

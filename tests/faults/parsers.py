@@ -997,7 +997,7 @@ PARSERS = (
     ),
     Parser("presentation", "the certificate in use", read_installed, (PEM,), "der"),
     Parser(
-        "gate",
+        "checks",
         "a signing request of a host",
         lambda content: check_csr(content, WANTED),
         CSRS,
@@ -1006,7 +1006,7 @@ PARSERS = (
     ),
     Parser(
         *(
-            "gate",
+            "checks",
             "the answer of a CA",
             lambda content: check_issued_chain(content, KEY.public_key(), WANTED, ROOT.pem, NOW),
         ),

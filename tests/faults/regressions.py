@@ -102,7 +102,7 @@ FOUND: dict[str, list[bytes]] = {
     "chains: a chain": [BEGIN * (MANY // 5)],
     "keys: a private key": [SHORT_KEY, endless_key()],
     "keys: a signing request": [request_of_version_3()],
-    "gate: a signing request of a host": [request_of_version_3()],
+    "checks: a signing request of a host": [request_of_version_3()],
     "preparation: a signing request that waits": [request_of_version_3()],
     "installation: the chain in use": [b"\x80"],
     "nginx: nginx -V": [b"nginx version: nginx/1." + LONG],

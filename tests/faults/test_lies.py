@@ -22,7 +22,7 @@ from ansible_collections.evergreen.tls.tests.faults import pair_checks
 from ansible_collections.evergreen.tls.tests.faults.lying_ca import LIES, PUT_RIGHT, RSA_ROOT, LyingCa, chain_of
 from ansible_collections.evergreen.tls.tests.faults.scenarios import ROOT, Scenario, due, plain
 
-# What the gate alone knows of: what does a host no harm, as there is a good chain beside it, and what only a whole verifier sees.
+# What only the checks of the controller refuse: what is harmless on a host beside a good chain, and what only a complete verifier sees.
 NOT_FOR_HOSTS = (
     *("a private key", "an encrypted private key", "50 MB"),
     *("below a CA for other names", "below a CA that may have none below it"),
@@ -72,7 +72,7 @@ class Waiting:
         self.before, self.in_use = pair_checks.picture(host.top), pair_checks.fingerprint_in_use(host.store)
 
     def install(self, chain):
-        """Hand a chain to certificate_install, without the gate before it."""
+        """Hand a chain to certificate_install, without the checks of the controller."""
         return self.host.run("certificate_install", request=plain(self.host), chain=chain, roots=ROOTS).answer()
 
     def why_touched(self):
@@ -107,8 +107,8 @@ def violations_of_lies(host, titles, issue):
         raw = make(waiting.csr.encode())
         said = issue(waiting.csr, LyingCa(answers, lambda _csr, raw=raw: raw))
         refused = said.get("failed") and said["msg"].startswith(REFUSED) and sentence in said["msg"]
-        found += [] if refused else [f"{title}: the gate says {said}"]
-        if raw and title not in NOT_FOR_HOSTS:  # as if there were no gate
+        found += [] if refused else [f"{title}: the controller says {said}"]
+        if raw and title not in NOT_FOR_HOSTS:  # as if the controller checked nothing
             said = waiting.install(raw.decode(errors="replace"))
             refused = said.get("failed") and said["msg"].startswith("the chain for web is refused: ")
             found += [] if refused else [f"{title}: the host says {said}"]
@@ -122,7 +122,7 @@ def test_what_a_ca_means_well_is_put_right_and_comes_into_use(sandbox, issue, ta
     def lie(host, title):
         waiting = Waiting(host)
         answer = issue(waiting.csr, LyingCa(f"{host.folder}/answers", PUT_RIGHT[title]))
-        found = [f"the gate says {answer}"] if answer.get("failed") else []
+        found = [f"the controller says {answer}"] if answer.get("failed") else []
         waiting.install(answer.get("chain"))
         chain = answer.get("chain", "")
         found += [] if chain.count("BEGIN") in (2, 3) and ROOT.pem.decode() not in chain else ["it is no chain"]
@@ -190,7 +190,7 @@ SWITCHED_OFF = {
         "",
     ),
     "its check": (checks, "check_chain", lambda *_arguments: None, "expired", ""),
-    "its order": (checks, "order_chain", lambda pile, *_others: pile, "another key", ""),
+    "its order": (checks, "order_chain", lambda certificates, *_others: certificates, "another key", ""),
     "its verifier": (checks, "_verify", lambda *_arguments: None, "below a CA for other names", ""),
     "the check of the host": (
         checks,

@@ -109,7 +109,7 @@ def test_strict_verifiers_accept_what_it_issues(folder, kind, name):
     assert b"hostname mismatch" in caught.value.stdout.lower()
 
 
-def test_root_and_issuing_ca_say_what_they_are_for(folder):
+def test_root_and_issuing_ca_have_the_extensions_of_a_ca(folder):
     leaf, issuing = issue(opened(folder, name="Beispiel"))
     root = parse_chain(opened(folder).roots())[0]
     for authority, length in ((root, 1), (issuing, 0)):
@@ -125,7 +125,7 @@ def test_root_and_issuing_ca_say_what_they_are_for(folder):
     assert not_before(root) <= not_before(issuing) <= not_before(leaf)
 
 
-def test_a_leaf_holds_what_the_inventory_says_and_the_key_of_the_request(folder):
+def test_a_leaf_has_the_names_of_the_request_and_the_key_of_the_csr(folder):
     leaf, _issuing = issue(opened(folder), organization_name="常青有限公司", country_name="CN", common_name="Shop")
     assert leaf.subject.rfc4514_string() == "CN=Shop,O=常青有限公司,C=CN"
     assert public_bytes(leaf.public_key()) == public_bytes(some_key().public_key())
@@ -153,7 +153,7 @@ def test_a_leaf_whose_names_are_too_long_for_a_subject_has_critical_names(folder
 
 
 @pytest.mark.parametrize(
-    ("configured", "asked", "lifetime", "backdated"),
+    ("configured", "requested", "lifetime", "backdated"),
     [
         ("90d", None, 90 * DAY, HOUR),
         ("90d", "47d", 47 * DAY, HOUR),
@@ -163,9 +163,9 @@ def test_a_leaf_whose_names_are_too_long_for_a_subject_has_critical_names(folder
         ("90d", "60s", HOUR / 60, HOUR / 600),
     ],
 )
-def test_a_leaf_lives_as_long_as_asked(folder, configured, asked, lifetime, backdated):
+def test_a_leaf_has_the_lifetime_of_the_request(folder, configured, requested, lifetime, backdated):
     before = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
-    leaf, _issuing = issue(opened(folder, lifetime=configured), lifetime=asked)
+    leaf, _issuing = issue(opened(folder, lifetime=configured), lifetime=requested)
     assert before <= not_after(leaf) - lifetime <= before + datetime.timedelta(seconds=10)
     assert abs(not_after(leaf) - not_before(leaf) - lifetime - backdated) <= datetime.timedelta(seconds=1)
 
@@ -183,7 +183,7 @@ def test_a_leaf_never_outlives_its_ca(folder):
 
 
 @pytest.mark.parametrize("lifetime", ["", "90", "ever", "999999999w"])
-def test_a_lifetime_that_is_none_is_refused_at_once(folder, lifetime):
+def test_a_malformed_lifetime_is_refused(folder, lifetime):
     with pytest.raises(TlsError, match=r"is not a length of time; write|is longer than a hundred years; write"):
         opened(folder, lifetime=lifetime)
 
@@ -215,7 +215,7 @@ def test_every_certificate_is_recorded(folder):
     assert (folder / "issued" / f"{serial(leaf)}.json").exists()
 
 
-def test_a_certificate_is_recorded_once_with_whoever_had_it_first(folder):
+def test_a_certificate_is_recorded_once(folder):
     ca = opened(folder)
     leaf, issuing = issue(ca)
     before = (folder / "issued" / f"{serial(leaf)}.json").read_bytes()
@@ -227,7 +227,7 @@ def test_a_certificate_is_recorded_once_with_whoever_had_it_first(folder):
 @pytest.mark.parametrize(
     "changes", [{"domains": NAMES[:1]}, {"lifetime": "47d"}, {"organization_name": "Example"}, {"common_name": "web"}]
 )
-def test_what_decides_on_a_certificate_are_its_terms(folder, changes):
+def test_options_that_decide_on_a_certificate_are_among_its_terms(folder, changes):
     assert opened(folder).terms(request_for(**changes)) != opened(folder).terms(request_for())
     assert opened(folder).terms(request_for(mode="0640", links={"/a": "cert.pem"})) == opened(folder).terms(
         request_for()
@@ -272,12 +272,12 @@ def test_a_key_that_others_can_read_signs_nothing(folder, name):
     )
 
 
-def test_a_second_run_finds_the_ca_of_the_first(folder):
+def test_a_second_run_uses_the_ca_of_the_first(folder):
     first, second = issue(opened(folder)), issue(opened(folder, name="Another name"))
     assert first[1] == second[1]
 
 
-def test_many_processes_that_meet_at_an_empty_folder_make_one_ca(folder):
+def test_many_processes_make_one_ca(folder):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-c", ISSUE, str(folder)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) for _number in range(20)]
@@ -291,7 +291,7 @@ def test_many_processes_that_meet_at_an_empty_folder_make_one_ca(folder):
 @pytest.mark.parametrize(
     "left", [["root.key"], ["root.key", "issuing.key"], ["root.key", "issuing.key", "issuing.pem"]]
 )
-def test_a_folder_that_a_killed_run_left_half_made_is_made_anew(folder, left):
+def test_an_incomplete_ca_of_a_killed_run_is_made_again(folder, left):
     ca = opened(folder)
     issue(ca)
     before = {name: (folder / name).read_bytes() for name in left}
@@ -307,7 +307,7 @@ def test_a_folder_that_a_killed_run_left_half_made_is_made_anew(folder, left):
 @pytest.mark.parametrize(
     "lost", [["root.key"], ["issuing.key"], ["issuing.pem"], ["root.key", "issuing.key", "issuing.pem"]]
 )
-def test_a_ca_that_has_lost_a_part_is_never_made_anew(folder, lost):
+def test_a_ca_with_a_missing_file_is_never_made_again(folder, lost):
     ca = opened(folder)
     issue(ca)
     root = ca.roots()
@@ -385,7 +385,7 @@ def test_a_name_that_is_too_long_for_a_certificate_is_refused(folder):
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb"])
-def test_a_name_that_is_none_is_refused(folder, name):
+def test_an_unprintable_name_is_refused(folder, name):
     assert refusal(opened, folder, name) == (
         f"the name of the CA is {name!r}, and it has to be printable text; correct it in certificate_issuers"
     )
@@ -442,7 +442,7 @@ def test_a_new_ca_has_an_empty_revocation_list(folder):
         ("cessation_of_operation", "Cessation Of Operation"),
     ],
 )
-def test_a_revoked_certificate_is_refused_by_whoever_asks(folder, reason, printed):
+def test_a_revoked_certificate_is_refused_by_verifiers(folder, reason, printed):
     ca = opened(folder)
     kept, revoked = issue(ca), issue(ca)
     assert ca.revoke(serial(revoked[0]), reason)
@@ -474,7 +474,7 @@ def test_a_revocation_can_be_tried_without_effect(folder):
     assert not ca.revoke(serial(leaf), "unspecified", pretend=True)
 
 
-def test_what_was_never_issued_cannot_be_revoked(folder):
+def test_an_unknown_certificate_cannot_be_revoked(folder):
     ca = opened(folder)
     assert refusal(ca.revoke, "1f", "unspecified") == (
         f"there is no CA in {folder}; correct the directory of the issuer"
@@ -486,7 +486,7 @@ def test_what_was_never_issued_cannot_be_revoked(folder):
     )
 
 
-def test_what_has_expired_leaves_the_revocation_list(folder):
+def test_expired_certificates_are_left_out_of_the_revocation_list(folder):
     ca = opened(folder)
     leaf, other = issue(ca)[0], issue(ca)[0]
     ca.revoke(serial(leaf), "unspecified")
@@ -556,7 +556,7 @@ def test_a_record_that_cannot_be_read_is_named(folder):
         {"revoked_at": "2026-11-21T10:00:00+00:00", "reason": "none"},
     ],
 )
-def test_a_record_in_which_something_else_stands_is_named(folder, changes):
+def test_a_malformed_record_is_named(folder, changes):
     ca = opened(folder)
     path = folder / "issued" / f"{serial(issue(ca)[0])}.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
@@ -565,13 +565,13 @@ def test_a_record_in_which_something_else_stands_is_named(folder, changes):
     )
 
 
-def test_a_leaf_says_where_the_revocation_list_is(folder):
+def test_a_leaf_has_the_url_of_the_revocation_list(folder):
     leaf, _issuing = issue(opened(folder, crl_url="http://pki.example.org/crl.pem"))
     points = leaf.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
     assert [name.value for point in points for name in point.full_name] == ["http://pki.example.org/crl.pem"]
 
 
-def test_a_request_that_proves_nothing_is_not_signed(folder):
+def test_a_csr_with_a_wrong_signature_is_not_signed(folder):
     csr = make_csr(some_key(), NAMES, {})
     with pytest.raises(TlsError, match="the signing request cannot be read"):
         opened(folder).issue(request_for(), csr[:-60], "web1")

@@ -68,7 +68,7 @@ def demanded(**words):
         ({"issuer": "local"}, ("ECC", 2048, None)),
     ],
 )
-def test_an_issuer_says_what_a_request_does_not(words, kind):
+def test_options_that_a_request_leaves_out_come_from_its_issuer(words, kind):
     request = with_defaults({"name": "www", "domains": ["a.example"], "issuer": "bought", **words}, ISSUERS)
     checked = (
         ArgumentSpecValidator({"request": REQUEST_SPEC}).validate({"request": request}).validated_parameters["request"]
@@ -76,7 +76,7 @@ def test_an_issuer_says_what_a_request_does_not(words, kind):
     assert (checked["type"], checked["size"], checked["renew_before"]) == kind
 
 
-def test_what_a_request_says_is_not_changed():
+def test_options_of_a_request_are_not_changed():
     raw = {"name": "www", "domains": "a.example", "issuer": "bought", "organization_name": "Mine"}
     request = with_defaults(raw, ISSUERS)
     assert request["organization_name"] == "Mine" and request["locality_name"] == "海淀区"
@@ -109,13 +109,13 @@ def test_an_organisation_is_described_once():
         ),
     ],
 )
-def test_an_organisation_that_nobody_described_is_refused(organization, issuers, sentence):
+def test_an_unknown_organisation_is_refused(organization, issuers, sentence):
     with pytest.raises(TlsError) as caught:
         with_defaults({"name": "www", "domains": [], "issuer": "bought", "organization": organization}, issuers)
     assert sentence in str(caught.value)
 
 
-def test_an_organisation_of_any_script_survives_the_way_into_a_csr_and_back(tmp_path):
+def test_an_organisation_of_any_script_is_written_into_a_csr(tmp_path):
     request = completed(email_address="ops@example.org")
     (tmp_path / "request.csr").write_bytes(make_csr(some_key(), request["domains"], request))
     argv = ["openssl", "req", "-in", "request.csr", "-noout", "-subject", "-nameopt", "utf8,sep_comma_plus", "-verify"]
@@ -178,7 +178,7 @@ def test_a_challenge_password_is_in_the_csr_as_openssl_reads_it(tmp_path):
         ),
     ],
 )
-def test_what_a_public_ca_refuses_is_refused_before_there_is_a_csr(words, sentence):
+def test_requests_that_a_public_ca_refuses_are_refused_before_there_is_a_csr(words, sentence):
     with pytest.raises(TlsError) as caught:
         demanded(**words)
     assert str(caught.value).startswith("certificate request www: ") and sentence in str(caught.value)
@@ -201,7 +201,7 @@ def test_what_a_public_ca_refuses_is_refused_before_there_is_a_csr(words, senten
         {"issuer": "local", "domains": "intranet,192.0.2.1"},
     ],
 )
-def test_what_an_issuer_can_answer_passes(words):
+def test_requests_that_keep_the_rules_pass(words):
     demanded(**words)
 
 
@@ -216,13 +216,13 @@ def test_what_an_issuer_can_answer_passes(words):
         ("www.org", []),
     ],
 )
-def test_names_that_come_for_free_are_allowed_where_the_issuer_adds_them(domains, allowed):
+def test_names_that_the_ca_adds_are_allowed(domains, allowed):
     assert completed(domains=domains)["allowed_domains"] == allowed
     assert completed(domains=domains, issuer="ours")["allowed_domains"] == []
 
 
 @pytest.mark.parametrize("settings", [{"defaults": {"typ": "RSA"}}, {"rules": "strict"}, {"may_add": ["mail"]}])
-def test_a_typo_in_what_all_issuers_have_is_told(settings):
+def test_a_typo_in_a_common_setting_is_an_error(settings):
     with pytest.raises(TlsError) as caught:
         open_issuer("local", {"local": {"type": "local_ca", **settings}})
     assert str(caught.value).startswith("issuer local: ") and str(caught.value).endswith(
@@ -231,5 +231,5 @@ def test_a_typo_in_what_all_issuers_have_is_told(settings):
 
 
 @pytest.mark.parametrize("request_", [None, "www", {}, {"issuer": ["x"]}, {"issuer": "nobody", "domains": 5}])
-def test_what_makes_no_sense_is_left_to_others_to_complain_about(request_):
+def test_values_of_a_wrong_type_are_returned_unchanged(request_):
     assert with_defaults(request_, {"nobody": "nothing"}) == request_

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Issuers are opened by name, and settings that make no sense are refused before anything happens."""
+"""Issuers are opened by name, and wrong settings are refused before anything happens."""
 
 from __future__ import annotations
 
@@ -83,14 +83,14 @@ def test_the_local_issuer_can_be_configured(tmp_path):
         ),
     ],
 )
-def test_what_is_no_issuer_is_refused(name, issuers, sentence):
+def test_unknown_issuers_and_wrong_settings_are_refused(name, issuers, sentence):
     with pytest.raises(TlsError) as caught:
         open_issuer(name, issuers)
     assert str(caught.value) == sentence
 
 
 @pytest.mark.parametrize("settings", [{"direktory": "/pki"}, {"passphrase": {"a": "b"}, "lifetimes": "9d"}])
-def test_a_typo_in_a_setting_is_named_with_what_there_is(settings):
+def test_a_typo_in_a_setting_is_named_with_the_known_settings(settings):
     with pytest.raises(TlsError) as caught:
         open_issuer("corporate", {"corporate": {"type": "local_ca", **settings}})
     sentence = str(caught.value)
@@ -106,7 +106,7 @@ def test_a_passphrase_is_in_no_error(tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(ISSUERS))
-def test_every_issuer_has_what_an_issuer_has(name):
+def test_every_issuer_has_the_methods_of_the_protocol(name):
     methods = {method for method in vars(Issuer) if not method.startswith("_")}
     assert methods >= {"roots", "terms", "issue", "record", "revoke"}
     assert all(callable(getattr(ISSUERS[name], method)) for method in methods)
