@@ -795,6 +795,7 @@ REQUEST_WORDS = {
         {"path": "/srv/site.cer", "format": "der", "mode": "0644"},
     ],
 }
+MISSPELLED_REQUEST = {**REQUEST_WORDS, "lifetme": "90d"}  # is refused, with the list of what is supported
 ISSUERS = {"corporate": {"type": "local_ca", "directory": "/nowhere/pki", "name": "Corporate", "lifetime": "30d"}}
 SITES = {
     "sites": [
@@ -1128,7 +1129,7 @@ PARSERS = (
         ),
         (b"192.0.2.1:8443", b"[2001:db8::1]:8443", b"www.example.org", b"fe80::1%eth0"),
     ),
-    Parser("completion", "a request", of_json(read_requests), encoded(REQUEST_WORDS), "json"),
+    Parser("completion", "a request", of_json(read_requests), encoded(REQUEST_WORDS, MISSPELLED_REQUEST), "json"),
     Parser(
         *("survey", "the variables of a host", of_json(read_variables)),
         encoded(

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the role deploy has done on a host in one trip is what the roles firewall and nginx do in one each."""
+"""The role deploy passes the same arguments as the roles firewall and nginx, under the same conditions."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ def read(path):
 
 
 @pytest.mark.parametrize(
-    ("role", "module", "told"),
+    ("role", "module", "variable"),
     [("firewall", "firewall_port", "deploy_firewall_settings"), ("nginx", "nginx_sites", "deploy_nginx_settings")],
 )
-def test_deploy_tells_a_module_what_the_role_of_its_own_does(role, module, told):
+def test_deploy_passes_a_module_the_arguments_that_its_own_role_passes(role, module, variable):
     (task,) = read(f"{role}/tasks/main.yml")
-    alone = task[f"evergreen.tls.{module}"]
-    assert alone.pop("session_tickets", None) in (None, "{{ nginx_session_tickets | default(omit) }}")
-    assert read("deploy/vars/main.yml")[told] == alone
+    arguments = task[f"evergreen.tls.{module}"]
+    assert arguments.pop("session_tickets", None) in (None, "{{ nginx_session_tickets | default(omit) }}")
+    assert read("deploy/vars/main.yml")[variable] == arguments
 
 
 @pytest.mark.parametrize(
     ("role", "settings"),
     [("firewall", "deploy_firewall_settings"), ("nginx", "deploy_nginx_settings | combine(deploy_tickets)")],
 )
-def test_deploy_leaves_out_what_the_role_would(role, settings):
+def test_deploy_has_the_conditions_of_the_role(role, settings):
     (task,) = read(f"{role}/tasks/main.yml")
     condition = (
         task["when"]
         if isinstance(task["when"], str)
-        else " and ".join(f"({one})" if " or " in one else one for one in task["when"])
+        else " and ".join(f"({part})" if " or " in part else part for part in task["when"])
     )
     assert read("deploy/vars/main.yml")[f"deploy_{role}"] == f"{{{{ {settings} if {condition} else {{}} }}}}"
 
@@ -47,6 +47,11 @@ def test_deploy_hands_all_of_it_to_the_action_that_obtains_certificates():
     prepare, block = (
         task for task in read("deploy/tasks/main.yml") if "block" in task or "evergreen.tls.certificate_obtain" in task
     )
-    arguments = {"firewall": "{{ deploy_firewall }}", "nginx": "{{ deploy_nginx }}"}
-    assert block["block"][0]["vars"] == {f"certificate_{part}": told for part, told in arguments.items()}
+    arguments = {"firewall": "{{ deploy_firewall }}", "nginx": "{{ deploy_nginx }}", "honour_tags": True}
+    variables = {f"certificate_{argument}": value for argument, value in arguments.items()}
+    assert block["vars"].items() >= variables.items()
+    assert not any(variables.keys() & task.get("vars", {}).keys() for task in block["block"] + block["always"])
     assert prepare["evergreen.tls.certificate_obtain"] == {"requests": [], **arguments}
+    (obtain,) = read("certificate/tasks/obtain.yml")
+    passed = {argument: f"{{{{ certificate_{argument} }}}}" for argument in arguments}
+    assert obtain["evergreen.tls.certificate_obtain"].items() >= passed.items()
