@@ -81,8 +81,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
 from ansible_collections.evergreen.tls.plugins.module_utils._store import exports
 from ansible_collections.evergreen.tls.plugins.module_utils._store.adopt import take_in
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
-from ansible_collections.evergreen.tls.plugins.module_utils._system import procfs as processes
-from ansible_collections.evergreen.tls.plugins.module_utils._system import systemd as units
+from ansible_collections.evergreen.tls.plugins.module_utils._system import procfs, systemd
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import create_file
 from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake as handshakes
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import clock_skew
@@ -346,8 +345,8 @@ def read_password(content: bytes) -> None:
 
 
 def read_state_of_unit(content: bytes) -> None:
-    with mock.patch.object(units, "run_command", return_value=(0, text(content))):
-        units.refresh_unit("reload", "haproxy")
+    with mock.patch.object(systemd, "run_command", return_value=(0, text(content))):
+        systemd.refresh_unit("reload", "haproxy")
 
 
 def read_installed(content: bytes) -> None:
@@ -418,11 +417,11 @@ def read_configuration(content: bytes) -> None:
 
 
 def read_processes(content: bytes) -> None:
-    with mock.patch.object(processes, "_read", return_value=text(content)):
-        processes.listening_sockets()
-        for read in (processes.program_name, processes.command_line, processes.start_time):
+    with mock.patch.object(procfs, "_read", return_value=text(content)):
+        procfs.listening_sockets()
+        for read in (procfs.program_name, procfs.command_line, procfs.start_time):
             read(1)
-        processes.child_pids(1)
+        procfs.child_pids(1)
 
 
 def read_master(content: bytes) -> None:
@@ -453,7 +452,7 @@ def shake_hands(content: bytes) -> None:
         with contextlib.suppress(OSError):  # more than the system holds for the client
             server.send(content)
         server.shutdown(socket.SHUT_WR)
-        with mock.patch.object(handshakes, "_connection", return_value=client):
+        with mock.patch.object(handshakes, "_connect", return_value=client):
             handshakes.handshake("192.0.2.1", 443, "www.example.org")
     raise AssertionError("a handshake succeeded over bytes that were recorded")
 

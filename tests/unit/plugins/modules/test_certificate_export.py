@@ -21,7 +21,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.module_utils._store import exports, store
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
-from ansible_collections.evergreen.tls.plugins.module_utils._system import systemd as units
+from ansible_collections.evergreen.tls.plugins.module_utils._system import systemd
 from ansible_collections.evergreen.tls.plugins.modules import certificate_export
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 
@@ -400,7 +400,7 @@ def test_a_name_that_was_wrong_is_not_told_for_ever(host):
 
 
 def test_a_host_without_systemd_says_what_to_do(host, monkeypatch):
-    monkeypatch.setattr(units, "SYSTEMCTL", "no-such-program")
+    monkeypatch.setattr(systemd, "SYSTEMCTL", "no-such-program")
     with pytest.raises(TlsError, match="systemd cannot be asked for tomcat10: .*; leave out restart where there is no"):
         host.export(host.p12(restart=["tomcat10"]))
 
