@@ -93,7 +93,7 @@ def as_text(text: str, module: str = "certificate_request") -> t.Callable[[Answe
 
 
 def every_word(word: str) -> t.Callable[[t.Any], t.Any]:
-    """Return what puts a word in the place of each text of the answers, and beside each of their keys."""
+    """Return what puts a word in the place of each text of the answers, and beside each key below those of a module."""
 
     def twist(value):
         if isinstance(value, dict):
@@ -102,7 +102,10 @@ def every_word(word: str) -> t.Callable[[t.Any], t.Any]:
             return [twist(one) for one in value]
         return word if isinstance(value, str) and not value.startswith("-----BEGIN") else value
 
-    return lambda answers: {module: twist(answer) for module, answer in answers.items()}
+    def twist_values(answer):
+        return {key: twist(value) for key, value in answer.items()} if isinstance(answer, dict) else twist(answer)
+
+    return lambda answers: {module: twist_values(answer) for module, answer in answers.items()}
 
 
 def domain_of(host: str) -> str:

@@ -58,6 +58,10 @@ LIES = {
     "facts": (everywhere(ansible_facts=FACTS), UNPROVED),
     "templates": (every_word(TEMPLATE), UNPROVED),
     "template_blocks": (every_word(BLOCK), UNPROVED),
+    "template_as_key": (
+        everywhere(**{TEMPLATE: TEMPLATE}),
+        f"certificate_request returns {TEMPLATE[:60]} on the host, which is no key of its result; look at what it is doing",
+    ),
     "template_as_request": (instead("certificate_request", csr=TEMPLATE), NO_REQUEST),
     "list_as_request": (instead("certificate_request", csr=["a"]), NO_REQUEST),
     "huge_request": (
@@ -143,11 +147,23 @@ DEPLOYED = {
         instead("firewall_commands", host_state=...),
         "the host does not answer firewall_commands as it should: missing required arguments: host_state; look at what it is doing",
     ),
-    "batch_without_results": (as_text('{"changed": true}', "host_batch"), UNPROVED),
-    "batch_with_too_many": (as_text(json.dumps({"results": [{}] * 100}), "host_batch"), UNPROVED),
-    "batch_of_numbers": (as_text('{"results": [1, 2]}', "host_batch"), UNPROVED),
+    "batch_without_results": (
+        as_text('{"changed": true}', "host_batch"),
+        "the host does not answer host_batch as it should: missing required arguments: results; look at what it is doing",
+    ),
+    "batch_with_too_many": (
+        as_text(json.dumps({"results": [{}] * 100}), "host_batch"),
+        "the host does not answer host_batch as it should: it has 100 results for 2 calls; look at what it is doing",
+    ),
+    "batch_of_numbers": (
+        as_text('{"results": [1, 2]}', "host_batch"),
+        "the host does not answer host_batch as it should: Elements value for option 'results' is of type int",
+    ),
     "batch_to_nowhere": (as_text("", "host_batch"), UNPROVED),
-    "batch_that_failed": (as_text('{"failed": true, "msg": "no"}', "host_batch"), UNPROVED),
+    "batch_that_failed": (
+        as_text('{"failed": true, "msg": "no"}', "host_batch"),
+        '"firewall": {"failed": true, "msg": "no"}',
+    ),
     "endless_batch": (
         as_text('{"results": ' + "[" * 100000 + "]" * 100000 + "}", "host_batch"),
         "the host answers host_batch without end; look at what it is doing",
