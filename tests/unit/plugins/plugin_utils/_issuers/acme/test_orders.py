@@ -65,7 +65,7 @@ def begin(issue):
 
     def begun(**settings):
         issue.solver = {"type": "webroot", "check": False, **settings}
-        return issue(step="begin")
+        return issue(step="begin_order")
 
     return begun
 
@@ -135,7 +135,7 @@ CSRS = [make_csr(some_key(number), NAMES, {}) for number in range(4)]
 
 def test_hosts_behind_one_name_that_are_given_one_order_get_a_certificate_each(issue, server):
     sharing(server)
-    places = [issue(csr=csr, solver={"type": "webroot", "check": False}, step="begin") for csr in CSRS]
+    places = [issue(csr=csr, solver={"type": "webroot", "check": False}, step="begin_order") for csr in CSRS]
     assert [place[0]["files"] for place in places] == [places[0][0]["files"]] * len(CSRS)
     leaves = [parse_chain(issue(csr=csr))[0] for csr in CSRS]
     assert [leaf.public_key() for leaf in leaves] == [load_csr(csr).public_key() for csr in CSRS]
@@ -174,7 +174,7 @@ def test_a_directory_that_refuses_in_the_end_has_the_next_one_begin_the_next_run
         directories = [{"directory": one.url} for one in (server, second)]
         settings = {"directories": directories, "solver": {"type": "webroot", "check": False}}
         for time_of_run in range(2):
-            shown.update(*(place["files"].values() for place in issue(step="begin", **settings)))
+            shown.update(*(place["files"].values() for place in issue(step="begin_order", **settings)))
             if time_of_run == 0:
                 with pytest.raises(Problem, match="CAA forbids it.* · www.example.org does not show the CA its file"):
                     issue(**settings)
