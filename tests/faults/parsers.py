@@ -117,13 +117,15 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks imp
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import expect_date
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import account_key as acme_keys
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import client as acme_network
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import directories as acme_directories
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import orders as acme_orders
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import renewal_info as acme_renewal
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import (
+    account_key,
+    client,
+    directories,
+    renewal_info,
+    resources,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import problem
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import concerned, retry_after
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import limited_scopes, retry_after
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import read_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbox import InboxFile, unused_file_messages
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.intermediates import ca_issuers_urls
@@ -530,27 +532,27 @@ def plan_firewall_change(results: t.Any) -> None:
 def read_problem(value: t.Any) -> None:
     """Take a problem document of a CA, as the answer to an order and as that of an authorization."""
     refusal = problem("the order", value, 429, retry_after({"Retry-After": "1"}, NOW))
-    concerned(refusal.words, ["www.example.org", "*.example.org", "192.0.2.1"])
+    limited_scopes(refusal.words, ["www.example.org", "*.example.org", "192.0.2.1"])
 
 
 def read_reply(content: bytes) -> None:
     """Take what an ACME server answers: the object, and what it says of names and of a window for a renewal."""
-    reply = acme_network.Reply("https://ca.example", 400, {"Retry-After": text(content)}, content, {})
-    reply.wait()
-    acme_network._document(reply)
-    document = reply.json()
-    acme_orders._values(document)
-    acme_renewal.window(document, NOW)
+    response = client.Response("https://ca.example", 400, {"Retry-After": text(content)}, content, {})
+    response.retry_after()
+    client._json_value(response)
+    document = response.json()
+    resources.names_of_order(document)
+    renewal_info.window(document, NOW)
 
 
 def read_account_key(content: bytes) -> None:
     """Take what somebody gives as the key of an account."""
-    acme_keys.thumbprint(acme_keys._usable(content, "account_key of the issuer"))
+    account_key.thumbprint(account_key.load_account_key(content, "account_key of the issuer"))
 
 
 def read_directory(value: t.Any) -> None:
     """Take what somebody says of the directory of an issuer."""
-    acme_directories._directory(value, {})
+    directories._directory(value, {})
 
 
 def read_persistent_record(content: bytes) -> None:
@@ -1144,13 +1146,13 @@ PARSERS = (
     Parser("request_domains", "requests", of_json(filter_domains), encoded([REQUEST_WORDS]), "json"),
     Parser("issuers", "issuers", of_json(read_settings), encoded(ISSUERS), "json"),
     Parser("acme_problems", "a problem document", of_json(read_problem), encoded(*PROBLEMS), "json"),
-    Parser("acme_network", "what an ACME server answers", read_reply, encoded(*REPLIES), "json"),
-    Parser("acme_keys", "the key of an account", read_account_key, KEYS, "der"),
+    Parser("acme_client", "what an ACME server answers", read_reply, encoded(*REPLIES), "json"),
+    Parser("acme_account_key", "the key of an account", read_account_key, KEYS, "der"),
     Parser(
         *(
-            "acme_renewal",
+            "acme_renewal_info",
             "the name of a certificate",
-            lambda content: acme_renewal.certificate_id(parse_chain(content)[0]),
+            lambda content: renewal_info.certificate_id(parse_chain(content)[0]),
         ),
         (PEM,),
         "der",

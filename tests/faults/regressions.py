@@ -201,15 +201,15 @@ FOUND: dict[str, list[bytes]] = {
     "site options: sites": [
         *(b'{"sites": [{"name": "x", "return_code": Infinity}]}', b'{"sites": [{"name": "x"}], "domains": {"x": 1}}'),
     ],
-    "acme_keys: the key of an account": [
+    "acme_account_key: the key of an account": [
         b"-----BEGIN PRIVATE KEY-----\n"
         + base64.encodebytes(bytes.fromhex("300e020100300506032a03040402aabb"))
         + b"-----END PRIVATE KEY-----\n",
         SHORT_KEY,
         endless_key(),
     ],
-    "acme_network: what an ACME server answers": [b"[" * MANY, b'{"identifiers":true}'],
-    "acme_renewal: the name of a certificate": [certificate_with_an_extension_twice()],
+    "acme_client: what an ACME server answers": [b"[" * MANY, b'{"identifiers":true}'],
+    "acme_renewal_info: the name of a certificate": [certificate_with_an_extension_twice()],
     "contents: a file in the inbox of a CA with people in it": [endless_key()],
     "persist: a persistent record": [
         "letsencrypt.org; accounturi=https://ca.example/acct/1; policy=wildcard; persistUntil=²".encode(),

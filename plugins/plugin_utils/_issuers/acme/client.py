@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Talking to an ACME server: signed requests, nonces, and what is done when it or the way to it fails (RFC 8555, section 6).
+"""The HTTP client for an ACME server: signed requests, nonces, and retries (RFC 8555, section 6).
 
-The signatures are those of the library C(acme). Its own client forgets what a fleet needs: for how long the server wants to be
-left alone, which kind of conflict there is, and that a nonce may be refused more than once.
+The signatures are those of the library C(acme). Its own client does not keep what a fleet needs: Retry-After, the kind of a conflict,
+and that a nonce may be refused more than once.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.proble
     words_of_ca,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import (
-    PATIENCE,
-    Limits,
+    MAX_WAIT_S,
+    RateLimits,
     retry_after,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import DirectoryObject
 
 try:
     import josepy
@@ -38,189 +39,213 @@ try:
     import requests.adapters
     import requests.utils
     from acme import jws
-except ImportError as error:  # said by require_libraries(), before anything here is called
-    MISSING = error.name
+except ImportError as import_error:  # said by require_libraries(), before anything here is called
+    MISSING_LIBRARY = import_error.name
 else:
-    MISSING = None
+    MISSING_LIBRARY = None
 
 USER_AGENT = "evergreen.tls"
-JOSE = "application/jose+json"
-LARGEST = 1024 * 1024  # bytes of an answer; honest ones have a few thousand
-SILENCE = 30.0  # seconds without a byte
-CONNECTING = 10.0  # seconds for a connection
-HURRY = 5.0
-LONGEST = 90.0  # seconds for one answer
-KEPT = 10  # nonces
-CONNECTIONS = 50  # of a process that are kept open
-TRIES = 10  # of a request whose nonce is refused; servers under test refuse every twentieth, and more
-DELAYS = (0.5, 2.0, 5.0)  # seconds before a connection that was lost, or a server that failed, is tried again
-MOMENTARY = (429, 503)
-FAILED = (500, 502, 504)  # also what stands before a server says when that is gone
+JOSE_MEDIA_TYPE = "application/jose+json"
+MAX_RESPONSE_BYTES = 1024 * 1024  # real ones have a few thousand
+MAX_QUOTED_BYTES = 60  # of a response that is no JSON, in an error
+READ_TIMEOUT_S = 30.0  # without a byte
+CONNECT_TIMEOUT_S = 10.0
+SINGLE_TRY_TIMEOUT_S = 5.0
+RESPONSE_TIMEOUT_S = 90.0  # for a whole response
+MAX_NONCES = 10  # that are kept
+MAX_POOL_CONNECTIONS = 50  # that one process keeps open
+NONCE_TRIES = 10  # of a request whose nonce is refused; test servers refuse every twentieth, and more
+RETRY_DELAYS_S = (0.5, 2.0, 5.0)  # after a lost connection, or a failure of the server
+RATE_LIMIT_STATUSES = (429, 503)
+SERVER_ERROR_STATUSES = (500, 502, 504)  # a proxy before a server that is gone sends them, too
 
 
 def require_libraries() -> None:
-    """Make sure that the libraries are here that ACME needs."""
-    if MISSING:
+    """Raise TlsError if a library is missing that ACME needs."""
+    if MISSING_LIBRARY:
         raise TlsError(
-            f"the issuer type acme needs the Python library {MISSING} on the controller; pip install -r requirements.txt"
+            f"the issuer type acme needs the Python library {MISSING_LIBRARY} on the controller; pip install -r requirements.txt"
         )
 
 
-class Reply(t.NamedTuple):
-    """What a server answered."""
+class Response(t.NamedTuple):
+    """The response of an ACME server."""
 
     url: str
     status: int
     headers: t.Mapping[str, str]
     body: bytes
-    links: dict[str, list[str]]
+    links: dict[str, list[str]]  # relation: URLs (RFC 8288)
 
     def json(self) -> dict[str, t.Any]:
-        """Return the object that was answered. Raises TlsError where it is none."""
+        """Return the JSON object in the body. Raises TlsError if it is none."""
         try:
-            found = json.loads(self.body)
+            value = json.loads(self.body)
         except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
+            value = None
+        if not isinstance(value, dict):
             raise TlsError(
-                f"{self.url} does not answer as an ACME server does, but with {words_of_ca(self.body[:60].decode(errors='replace'))!r}; "
+                f"{self.url} does not answer as an ACME server does, but with "
+                f"{words_of_ca(self.body[:MAX_QUOTED_BYTES].decode(errors='replace'))!r}; "
                 "see that directory is the address of an ACME directory, and that no proxy answers in its place"
             )
-        return found
+        return value
 
-    def wait(self) -> float | None:
-        """Return for how many seconds the server wants to be left alone."""
+    def retry_after(self) -> float | None:
+        """Return the seconds after which the server accepts the next request, if it says so."""
         return retry_after(self.headers, utc_now())
 
 
 class Signer(t.NamedTuple):
-    """Who signs requests: a key, and the address of the account that it belongs to, where there is one already."""
+    """What signs requests: a key, and the URL of its account if there is one already."""
 
-    key: t.Any
-    account: str | None = None
+    key: josepy.JWK
+    account_url: str | None = None
 
     # not a parser: it reads what the collection has made or checked
-    def sign(self, content: bytes, url: str, nonce: bytes | None) -> bytes:
-        """Return the content as a JSON web signature."""
-        signed = jws.JWS.sign(content, self.key, algorithm(self.key), nonce, url, self.account)
+    def sign(self, payload: bytes, url: str, nonce: bytes | None) -> bytes:
+        """Return the payload as a JSON web signature."""
+        signed = jws.JWS.sign(payload, self.key, signature_algorithm(self.key), nonce, url, self.account_url)
         return signed.json_dumps().encode()
 
 
-class Line:
-    """What all orders of a process share on their way to a server: open connections, what it offers, and nonces."""
+class Connection:
+    """What all orders of a process share: open connections to a server, its directory, and nonces."""
 
     def __init__(self) -> None:
-        self.session: t.Any = None
-        self.directory: dict[str, t.Any] | None = None
-        self.nonces: collections.deque[str] = collections.deque(maxlen=KEPT)
+        self.session: requests.Session | None = None
+        self.directory: DirectoryObject | None = None
+        self.nonces: collections.deque[str] = collections.deque(maxlen=MAX_NONCES)
 
 
-LINES: dict[tuple[int, str, str | None], Line] = {}  # by process, address and file of roots
+CONNECTIONS: dict[tuple[int, str, str | None], Connection] = {}  # by process ID, directory URL and ca_file
 
 
-class Network:
-    """The way to an ACME server, which is kept open between requests."""
+class Client:
+    """The client for the server of one directory."""
 
-    def __init__(self, url: str, limits: Limits, ca_file: str | None = None, is_hurried: bool = False) -> None:
-        """Be ready to talk. One that *is_hurried* gives up at the first failure, for questions that can wait for the next run."""
+    def __init__(self, url: str, limits: RateLimits, ca_file: str | None = None, is_single_try: bool = False) -> None:
+        """Take the URL of the directory; send nothing yet.
+
+        is_single_try: give up at the first failure, for requests that can wait for the next run.
+        """
         self.url, self.limits, self.ca_file = url, limits, ca_file
-        self.delays, self.silence, self.patience = ((), HURRY, 0.0) if is_hurried else (DELAYS, SILENCE, PATIENCE)
-        self._line = LINES.setdefault((os.getpid(), url, ca_file), Line())
+        self.retry_delays: tuple[float, ...] = () if is_single_try else RETRY_DELAYS_S  # seconds
+        self.read_timeout = SINGLE_TRY_TIMEOUT_S if is_single_try else READ_TIMEOUT_S
+        self.max_wait = 0.0 if is_single_try else MAX_WAIT_S
+        self._connection = CONNECTIONS.setdefault((os.getpid(), url, ca_file), Connection())
 
-    def directory(self) -> dict[str, t.Any]:
-        """Return what the server offers, and where."""
-        if self._line.directory is None:
-            found = self.get(self.url, f"asking {self.url} what it offers").json()
-            if not isinstance(found.get("newOrder"), str) or not isinstance(found.get("newNonce"), str):
+    def directory(self) -> DirectoryObject:
+        """Return the directory (RFC 8555, section 7.1.1). Raises TlsError if the URL is that of something else."""
+        if self._connection.directory is None:
+            directory = self.get(self.url, f"asking {self.url} what it offers").json()
+            if not isinstance(directory.get("newOrder"), str) or not isinstance(directory.get("newNonce"), str):
                 raise TlsError(
                     f"{self.url} is no ACME directory: it names no newOrder and newNonce; correct the directory of the issuer"
                 )
-            self._line.directory = found
-        return self._line.directory
+            self._connection.directory = t.cast(DirectoryObject, directory)
+        return self._connection.directory
+
+    def directory_meta(self) -> dict[str, t.Any]:
+        """Return C(meta) of the directory, or an empty dictionary."""
+        meta = self.directory().get("meta")
+        return meta if isinstance(meta, dict) else {}
 
     def meta(self, name: str) -> t.Any:
-        """Return what the directory says about the server itself."""
-        meta = self.directory().get("meta")
-        return meta.get(name) if isinstance(meta, dict) else None
+        """Return a value in C(meta) of the directory, or None."""
+        return self.directory_meta().get(name)
 
-    def address(self, name: str) -> str:
-        """Return where the server offers something."""
+    def resource_url(self, name: str) -> str:
+        """Return the URL of a resource in the directory, such as C(newOrder). Raises TlsError if there is none."""
         url = self.directory().get(name)
         if not isinstance(url, str):
             raise TlsError(f"{self.url} does not offer {name}; choose another directory for the issuer")
         return url
 
-    def get(self, url: str, what: str) -> Reply:
-        """Return what anybody gets from an address. *what* says in an error what was being done."""
-        return self._patiently(lambda: self._send("GET", url), what, ())
+    def get(self, url: str, subject: str) -> Response:
+        """Return the response to an unsigned request. *subject* begins its errors."""
+        return self._with_retries(lambda: self._send("GET", url), subject, ())
 
     # not a parser: it reads what the collection has made or checked
     def post(
         self,
         url: str,
-        content: t.Any,
+        payload: t.Any,
         signer: Signer,
-        what: str,
+        subject: str,
         names: t.Sequence[str] = (),
         accept: str | None = None,
-    ) -> Reply:
-        """Return the answer to a signed request; with no *content* (None) it only asks. *names* are what it is about."""
-        payload = b"" if content is None else json.dumps(content).encode()
+    ) -> Response:
+        """Return the response to a signed request.
 
-        def attempt() -> Reply:
-            for number in range(TRIES):
+        payload: for JSON; None for POST-as-GET (RFC 8555, section 6.3). subject: begins its errors.
+        names: what it is about, for rate limits. accept: a media type.
+        """
+        content = b"" if payload is None else json.dumps(payload).encode()
+
+        def attempt() -> Response:
+            for number in range(NONCE_TRIES):
                 nonce = self._nonce()
-                if isinstance(nonce, Reply):
+                if isinstance(nonce, Response):
                     return nonce
-                headers = {"Content-Type": JOSE, **({"Accept": accept} if accept else {})}
-                reply = self._send("POST", url, signer.sign(payload, url, josepy.b64decode(nonce)), headers)
-                if number == TRIES - 1 or not _is_bad_nonce(reply):
-                    return reply
+                headers = {"Content-Type": JOSE_MEDIA_TYPE, **({"Accept": accept} if accept else {})}
+                response = self._send("POST", url, signer.sign(content, url, josepy.b64decode(nonce)), headers)
+                if number == NONCE_TRIES - 1 or not _is_bad_nonce(response):
+                    return response
             raise AssertionError
 
-        return self._patiently(attempt, what, names)
+        return self._with_retries(attempt, subject, names)
 
-    def _nonce(self) -> str | Reply:
-        """Return the newest nonce that has not been used, or the answer of a server that has none for the moment."""
+    def _nonce(self) -> str | Response:
+        """Return the newest unused nonce, or the response of a server that has none for the moment."""
         while True:
-            with contextlib.suppress(IndexError):  # also where another order was faster
-                return self._line.nonces.pop()
-            reply = self._send("HEAD", self.address("newNonce"))
-            if not reply.headers.get("Replay-Nonce"):
-                if reply.status in (*MOMENTARY, *FAILED):
-                    return reply
+            with contextlib.suppress(IndexError):  # also if another order was faster
+                return self._connection.nonces.pop()
+            response = self._send("HEAD", self.resource_url("newNonce"))
+            if not response.headers.get("Replay-Nonce"):
+                if response.status in (*RATE_LIMIT_STATUSES, *SERVER_ERROR_STATUSES):
+                    return response
                 raise TlsError(
-                    f"{reply.url} answers with HTTP {reply.status} and without a nonce; see that directory is the address of an ACME "
+                    f"{response.url} answers with HTTP {response.status} and without a nonce; see that directory is the address of an ACME "
                     "directory, and the status page of the CA"
                 )
 
-    def _patiently(self, attempt: t.Callable[[], Reply], what: str, names: t.Sequence[str]) -> Reply:
-        """Return an answer that is none of the refusals for the moment, which are waited for as long as patience lasts.
+    def _with_retries(self, attempt: t.Callable[[], Response], subject: str, names: t.Sequence[str]) -> Response:
+        """Return the first response that is no error. Raises Problem.
 
-        A server that fails is asked again, with another nonce: it may have taken the first one.
+        After a rate limit, the request is repeated within max_wait; after a server error, after each of retry_delays, and with
+        another nonce, since the server may have used up the first one.
         """
-        deadline, delays = time.monotonic() + self.patience, iter(self.delays)
+        deadline, delays = time.monotonic() + self.max_wait, iter(self.retry_delays)
         while True:
-            self.limits.respect(names, max(0.0, deadline - time.monotonic()))
-            reply = attempt()
-            if reply.status < 400:
-                return reply
-            refusal = problem(what, _document(reply), reply.status, reply.wait(), _first(reply.links.get("help")))
-            delay = next(delays, None) if reply.status in FAILED else None
+            self.limits.wait(names, max(0.0, deadline - time.monotonic()))
+            response = attempt()
+            if response.status < 400:
+                return response
+            refusal = problem(
+                subject,
+                _json_value(response),
+                response.status,
+                response.retry_after(),
+                _first(response.links.get("help")),
+            )
+            delay = next(delays, None) if response.status in SERVER_ERROR_STATUSES else None
             if delay is not None:
                 time.sleep(delay)
                 continue
-            if reply.status not in MOMENTARY:
+            if response.status not in RATE_LIMIT_STATUSES:
                 raise refusal
-            refusal = self.limits.remember(refusal, names)
-            if (refusal.wait or 0) > deadline - time.monotonic():
+            refusal = self.limits.record(refusal, names)
+            if (refusal.retry_after or 0) > deadline - time.monotonic():
                 raise refusal
 
-    def _send(self, method: str, url: str, content: bytes | None = None, headers: dict | None = None) -> Reply:
-        """Return the answer to one request, however often it takes to get one. Raises Unreachable where that is never."""
-        for delay in (*self.delays, None):
+    def _send(
+        self, method: str, url: str, content: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> Response:
+        """Return the response to one request, which is repeated if the connection is lost. Raises Unreachable."""
+        for delay in (*self.retry_delays, None):
             try:
-                reply = self._exchange(method, url, content, headers or {})
+                response = self._exchange(method, url, content, headers or {})
                 break
             except (
                 requests.exceptions.InvalidURL,
@@ -238,23 +263,22 @@ class Network:
                     ) from error
                 if delay is None:
                     sentence = f"{url} cannot be reached: {_why(error)}; see that the CA runs, and that this machine may connect to it"
-                    if self.delays:
-                        self.limits.leave(sentence)
+                    if self.retry_delays:
+                        self.limits.record_unreachable(sentence)
                     raise Unreachable(sentence) from error
                 time.sleep(delay)
-        if nonce := reply.headers.get("Replay-Nonce"):
-            self._line.nonces.append(nonce)
-        return reply
+        if nonce := response.headers.get("Replay-Nonce"):
+            self._connection.nonces.append(nonce)
+        return response
 
-    def _exchange(self, method: str, url: str, content: bytes | None, headers: dict) -> Reply:
-        session = self._opened()
-        end = time.monotonic() + LONGEST
-        with session.request(
+    def _exchange(self, method: str, url: str, content: bytes | None, headers: dict[str, str]) -> Response:
+        deadline = time.monotonic() + RESPONSE_TIMEOUT_S
+        with self._session().request(
             method,
             url,
             data=content,
             headers=headers,
-            timeout=(min(self.silence, CONNECTING), self.silence),
+            timeout=(min(self.read_timeout, CONNECT_TIMEOUT_S), self.read_timeout),
             allow_redirects=method == "GET",
             stream=True,
             proxies=requests.utils.get_environ_proxies(url),
@@ -262,27 +286,31 @@ class Network:
             body = b""
             for part in response.iter_content(65536):
                 body += part
-                if len(body) > LARGEST:
-                    raise TlsError(f"{url} answers with more than {LARGEST} bytes; see what answers in place of the CA")
-                if time.monotonic() > end:
-                    raise requests.exceptions.ReadTimeout(f"no end of the answer within {LONGEST:.0f} seconds")
+                if len(body) > MAX_RESPONSE_BYTES:
+                    raise TlsError(
+                        f"{url} answers with more than {MAX_RESPONSE_BYTES} bytes; see what answers in place of the CA"
+                    )
+                if time.monotonic() > deadline:
+                    raise requests.exceptions.ReadTimeout(
+                        f"no end of the answer within {RESPONSE_TIMEOUT_S:.0f} seconds"
+                    )
             links: dict[str, list[str]] = {}
             for link in requests.utils.parse_header_links(response.headers.get("Link", "")):
                 if "rel" in link and "url" in link:
                     links.setdefault(link["rel"], []).append(requests.compat.urljoin(url, link["url"]))
-            return Reply(url, response.status_code, response.headers, body, links)
+            return Response(url, response.status_code, response.headers, body, links)
 
-    def _opened(self) -> t.Any:
-        """Return a session that trusts whom OpenSSL trusts, as everything else here does, or C(ca_file) alone."""
-        if self._line.session is None:
+    def _session(self) -> requests.Session:
+        """Return the session, which trusts the roots of OpenSSL as all of the collection does, or those of C(ca_file) alone."""
+        if self._connection.session is None:
             session = requests.Session()
             session.trust_env = False  # REQUESTS_CA_BUNDLE and ~/.netrc; proxies are looked up for each request
             session.headers["User-Agent"] = USER_AGENT
-            session.mount("https://", _adapter(self._trust()))
-            self._line.session = session
-        return self._line.session
+            session.mount("https://", _adapter(self._ssl_context()))
+            self._connection.session = session
+        return self._connection.session
 
-    def _trust(self) -> ssl.SSLContext:
+    def _ssl_context(self) -> ssl.SSLContext:
         try:
             return ssl.create_default_context(cafile=self.ca_file)
         except FileNotFoundError as error:
@@ -291,8 +319,8 @@ class Network:
             raise TlsError(f"ca_file {self.ca_file} holds no certificate in PEM; correct the issuer") from error
 
 
-def _adapter(context: ssl.SSLContext) -> t.Any:
-    """Return what makes connections under one TLS context, to which nothing is added."""
+def _adapter(context: ssl.SSLContext) -> requests.adapters.HTTPAdapter:
+    """Return an adapter that makes connections with this TLS context, and adds nothing to it."""
 
     class Adapter(requests.adapters.HTTPAdapter):
         def init_poolmanager(self, *arguments: t.Any, **options: t.Any) -> None:
@@ -302,27 +330,28 @@ def _adapter(context: ssl.SSLContext) -> t.Any:
             return super().proxy_manager_for(proxy, **options, ssl_context=context)
 
         def cert_verify(self, conn: t.Any, url: t.Any, verify: t.Any, cert: t.Any) -> None:
-            """Leave the connection as the context has it; the library would add a bundle of its own."""
+            """Do nothing, so that the library does not add its own bundle of roots."""
 
-    return Adapter(pool_maxsize=CONNECTIONS)
+    return Adapter(pool_maxsize=MAX_POOL_CONNECTIONS)
 
 
-def algorithm(key: t.Any) -> t.Any:
-    """Return how a key signs."""
+def signature_algorithm(key: josepy.JWK) -> t.Any:
+    """Return the algorithm with which a key signs (RFC 7518, section 3.1)."""
     if isinstance(key, josepy.JWKRSA):
         return josepy.RS256
     return {256: josepy.ES256, 384: josepy.ES384, 521: josepy.ES512}[key.key.key_size]
 
 
-def _document(reply: Reply) -> t.Any:
+def _json_value(response: Response) -> t.Any:
+    """Return the JSON in the body of a response, or an empty dictionary if it is none."""
     try:
-        return json.loads(reply.body)
+        return json.loads(response.body)
     except (ValueError, RecursionError):
         return {}
 
 
-def _is_bad_nonce(reply: Reply) -> bool:
-    document = _document(reply) if reply.status == 400 else {}
+def _is_bad_nonce(response: Response) -> bool:
+    document = _json_value(response) if response.status == 400 else {}
     return isinstance(document, dict) and str(document.get("type", "")).endswith(":badNonce")
 
 
@@ -331,25 +360,25 @@ def _first(items: list[str] | None) -> str | None:
 
 
 def _is_cut_off(error: BaseException) -> bool:
-    """Say whether a connection ended within its handshake, which tells nothing about whom it was to."""
-    return isinstance(_cause(error), (ssl.SSLEOFError, ssl.SSLZeroReturnError))
+    """Say whether the connection ended within the handshake. That says nothing about the server."""
+    return isinstance(_root_cause(error), (ssl.SSLEOFError, ssl.SSLZeroReturnError))
 
 
 def _why(error: BaseException) -> str:
-    """Return the cause at the bottom of a pile of exceptions, in words."""
-    reason = _cause(error)
-    if isinstance(reason, ssl.SSLCertVerificationError):
-        return reason.verify_message
-    if isinstance(reason, OSError) and reason.strerror:
-        return reason.strerror
-    words = words_of_ca(reason.args[-1] if getattr(reason, "args", ()) else reason)
+    """Return the root cause of an exception in words."""
+    cause = _root_cause(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return cause.verify_message
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    words = words_of_ca(cause.args[-1] if getattr(cause, "args", ()) else cause)
     return re.sub(r"^.*(\[Errno -?[0-9]+\] |\): )", "", words).rstrip(")")
 
 
-def _cause(error: BaseException) -> t.Any:
-    """Return what is at the bottom of a pile of exceptions."""
+def _root_cause(error: BaseException) -> BaseException:
+    """Return the exception inside of all others, as urllib3 and requests wrap them."""
     while True:
-        below = getattr(error, "reason", None) or (error.args[0] if getattr(error, "args", ()) else None)
-        if not isinstance(below, BaseException):
+        inner = getattr(error, "reason", None) or (error.args[0] if getattr(error, "args", ()) else None)
+        if not isinstance(inner, BaseException):
             return error
-        error = below
+        error = inner

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The ACME directories that an issuer asks: well-known ones by a short name, others by their address."""
+"""The ACME directories of an issuer: well-known ones by a short name, others by their URL."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ WELL_KNOWN = {
     "actalis": "https://acme-api.actalis.com/acme/directory",
     "litessl": "https://acme.litessl.com/acme/v2/directory",  # of TrustAsia
 }
-# Where a request that has never had a certificate is tried first, unless the issuer says something else.
-TEST = {"letsencrypt": "letsencrypt-staging"}
+# Where a request that never succeeded is tried first, unless the issuer has a test_directory.
+TEST_DIRECTORIES = {"letsencrypt": "letsencrypt-staging"}
 
-# How many names a certificate may have: by profile, and without one.
-LETSENCRYPT = {None: 100, "classic": 100, "tlsserver": 25, "shortlived": 25}
-MOST_NAMES: dict[str, dict[str | None, int]] = {
-    WELL_KNOWN["letsencrypt"]: LETSENCRYPT,
-    WELL_KNOWN["letsencrypt-staging"]: LETSENCRYPT,
+# How many names a certificate may have, by profile, and without one (None).
+MAX_NAMES_OF_LETSENCRYPT: dict[str | None, int] = {None: 100, "classic": 100, "tlsserver": 25, "shortlived": 25}
+MAX_NAMES: dict[str, dict[str | None, int]] = {
+    WELL_KNOWN["letsencrypt"]: MAX_NAMES_OF_LETSENCRYPT,
+    WELL_KNOWN["letsencrypt-staging"]: MAX_NAMES_OF_LETSENCRYPT,
 }
 
-# What may be said of a directory in particular; by default what is said of the issuer.
-SETTINGS = {
+# The settings of one directory. Their defaults are those of the issuer.
+DIRECTORY_SETTINGS: dict[str, dict[str, t.Any]] = {
     "directory": {"type": "str", "required": True},
     "eab_kid": {"type": "str"},
     "eab_hmac": {"type": "str", "no_log": True},
@@ -43,11 +43,11 @@ SETTINGS = {
     "preferred_root": {"type": "str"},
     "ca_file": {"type": "path"},
 }
-OWN = tuple(name for name in SETTINGS if name != "directory")
+INHERITED = tuple(name for name in DIRECTORY_SETTINGS if name != "directory")
 
 
 class Directory(t.NamedTuple):
-    """A directory, and what is particular to it."""
+    """A directory with its settings."""
 
     url: str
     eab_kid: str | None = None
@@ -57,33 +57,37 @@ class Directory(t.NamedTuple):
     ca_file: str | None = None
 
     def check_names(self, names: list[str]) -> None:
-        """Make sure that the CA signs for so many names at once."""
-        most = MOST_NAMES.get(self.url, {}).get(self.profile)
-        if most is not None and len(names) > most:
+        """Raise TlsError if the CA does not put so many names into a certificate."""
+        maximum = MAX_NAMES.get(self.url, {}).get(self.profile)
+        if maximum is not None and len(names) > maximum:
             profile = f" with the profile {self.profile}" if self.profile else ""
             raise TlsError(
-                f"the request has {len(names)} domains, and this CA puts {most} into a certificate at the most{profile}; split the request"
+                f"the request has {len(names)} domains, and this CA puts {maximum} into a certificate at the most{profile}; split the request"
             )
 
 
 def directories(settings: dict[str, t.Any]) -> list[Directory]:
-    """Return the directories of an issuer, in the order in which they are asked."""
-    wanted = settings.get("directories") or [settings.get("directory") or "letsencrypt"]
-    return [_directory(one, settings) for one in wanted]
+    """Return the directories of an issuer in the order in which they are tried. *settings* are those of the issuer."""
+    return [_directory(one, settings) for one in _configured(settings)]
 
 
 def test_directory(settings: dict[str, t.Any]) -> Directory | None:
-    """Return the directory at which a request that never succeeded is tried first; None where there is none."""
-    first = settings.get("directories") or [settings.get("directory") or "letsencrypt"]
-    named = first[0].get("directory") if isinstance(first[0], dict) else first[0]
-    wanted = settings.get("test_directory")
-    wanted = TEST.get(named) if wanted is None else wanted
-    bare = {**settings, "eab_kid": None, "eab_hmac": None, "preferred_root": None}
-    return _directory(wanted, bare) if wanted else None
+    """Return the directory at which a request that never succeeded is tried first, or None if there is none."""
+    first, chosen = _configured(settings)[0], settings.get("test_directory")
+    if chosen is None:
+        chosen = TEST_DIRECTORIES.get(str(first.get("directory") if isinstance(first, dict) else first))
+    without_account = {**settings, "eab_kid": None, "eab_hmac": None, "preferred_root": None}
+    return _directory(chosen, without_account) if chosen else None
 
 
-def _directory(said: t.Any, settings: dict[str, t.Any]) -> Directory:
-    checked = ArgumentSpecValidator(SETTINGS).validate(said if isinstance(said, dict) else {"directory": str(said)})
+def _configured(settings: dict[str, t.Any]) -> list[t.Any]:
+    return settings.get("directories") or [settings.get("directory") or "letsencrypt"]
+
+
+def _directory(setting: t.Any, settings: dict[str, t.Any]) -> Directory:
+    """Return a directory from its own setting, a name, URL or dictionary, and from those of the issuer."""
+    own = setting if isinstance(setting, dict) else {"directory": str(setting)}
+    checked = ArgumentSpecValidator(DIRECTORY_SETTINGS).validate(own)
     if checked.error_messages:
         raise TlsError(
             f"directories: {spec_errors(checked)}; write the name or address of each, or a dictionary with it"
@@ -94,7 +98,7 @@ def _directory(said: t.Any, settings: dict[str, t.Any]) -> Directory:
         raise TlsError(
             f"{own['directory']!r} is no ACME directory; write its address, which begins with https://, or one of {', '.join(WELL_KNOWN)}"
         )
-    found = {name: own[name] if own[name] is not None else settings.get(name) for name in OWN}
-    if bool(found["eab_kid"]) != bool(found["eab_hmac"]):
+    merged = {name: own[name] if own[name] is not None else settings.get(name) for name in INHERITED}
+    if bool(merged["eab_kid"]) != bool(merged["eab_hmac"]):
         raise TlsError("of eab_kid and eab_hmac one is missing; write both, as the CA gives them out")
-    return Directory(url, **found)
+    return Directory(url, **merged)

@@ -2,20 +2,20 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The issuer C(type: acme): certificates of Let's Encrypt and all others who speak ACME (RFC 8555).
+"""The issuer C(type: acme): certificates of Let's Encrypt and all other CAs that speak ACME (RFC 8555).
 
-The account is here and the keys are on the hosts. What is remembered lies in a folder of the controller, by default
-~/.evergreen/acme, which all issuers share unless they are told otherwise: one key, and so one thumbprint, for all CAs.
+The account key is on the controller, the keys of certificates are on the hosts. The issuer keeps its records in a folder of the controller,
+by default ~/.evergreen/acme. All issuers share it by default: one account key, and so one thumbprint, for all CAs.
 
 acme/
 ├── account.key           the key of the accounts
 ├── accounts/             the account at each directory
-├── orders/               each order that is under way, by its signing request: what a killed run goes on with
-├── answers/              what was issued of late, by its signing request (answers.py)
-├── certificates/         what each request of a host has, and when the CA wants it renewed
-├── limits/  failures/    who is to be left alone for how long
-├── succeeded/            what was had before, and needs no test
-└── places/               orders that are worked on at this moment
+├── orders/               each unfinished order, by its CSR, with which a killed run continues
+├── answers/              issued chains, by CSR (IssuedCache)
+├── certificates/         the certificates of each request of a host, with their renewal information
+├── limits/  failures/    rate limits of CAs, and requests that failed
+├── succeeded/            requests that need no test
+└── places/               the slots for orders
 """
 
 from __future__ import annotations
@@ -49,21 +49,25 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.direct
     directories,
     test_directory,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem, Unreachable
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import Failures, Limits, Places
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import Renewals
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import (
-    IssueRequest,
-    RenewalAdvice,
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
+    Problem,
+    Unreachable,
+    error_code,
+    is_server_failure,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import FailureBackoff, OrderSlots
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import RenewalRecords
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.servers import Servers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest, RenewalAdvice
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import (
-    AcmeAccount,
-    ChallengeFiles,
-    Solver,
-    solver_type,
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import ChallengeFiles, solver_type
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import (
+    DNS_PERSIST_01,
+    ChallengeResponse,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import DNS_PERSIST_01
+
+if t.TYPE_CHECKING:
+    from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import Orders, OrderSpec
 
 try:
     from cryptography import x509
@@ -73,13 +77,14 @@ except ImportError:  # the controller's requirements name it; action plugins say
 
 display = Display()
 Result = t.TypeVar("Result")
-Step = t.Callable[[t.Any, t.Any], Result]  # what is done with the orders of an account for what is wanted
+OrderStep = t.Callable[["Orders", "OrderSpec"], Result]
 
-NO_THUMBPRINT = "thumbprint-of-a-key-that-is-not-yet-made---"
-KEPT = datetime.timedelta(days=60)  # what nobody asks for again
-ASKED_AT_ONCE = 10  # certificates about which CAs are asked at a time
-# Refusals with which somebody else may have no difficulty. Whoever cannot see a host will not be alone with that.
-ELSEWHERE = ("rateLimited", "caa", "rejectedIdentifier", "unsupportedIdentifier", "externalAccountRequired")
+THUMBPRINT_PLACEHOLDER = "thumbprint-of-a-key-that-is-not-yet-made---"
+RECORDS_KEPT = datetime.timedelta(days=60)  # since they were last written
+CERTIFICATE_RECORDS_KEPT = datetime.timedelta(days=600)
+MAX_RENEWAL_QUERIES = 10  # at a time
+# Refusals after which another CA may issue. A CA that cannot reach a host is not among them: others cannot reach it either.
+OTHER_CA_MAY_ISSUE = ("rateLimited", "caa", "rejectedIdentifier", "unsupportedIdentifier", "externalAccountRequired")
 
 
 class Acme:
@@ -114,15 +119,15 @@ class Acme:
             raise TlsError(f"at_once is {settings['at_once']}, and orders need one place at least; write 1 or more")
         self.state = State(os.path.abspath(settings["folder"]))
         self.keys = AccountKeys(self.state, settings["account_key"])
+        self.servers = Servers(settings, self.state, self.keys)
         self.cache_directory = os.path.join(self.state.path, "answers")
-        self.renewals = Renewals(self.state.within("certificates"))
-        self.failures = Failures(self.state.within("failures"))
+        self.order_records = self.state.within("orders")
+        self.renewals = RenewalRecords(self.state.within("certificates"))
+        self.failures = FailureBackoff(self.state.within("failures"))
         self.cross_signing = NO_CROSS_SIGNING
         self.remarks: list[str] = []
         self.preferred_roots: list[str | None] = [one.preferred_root for one in self.directories]
-        self._asking = threading.BoundedSemaphore(ASKED_AT_ONCE)
-        self._opening = threading.Lock()
-        self._asked: list[t.Any] | None = None
+        self._renewal_queries = threading.BoundedSemaphore(MAX_RENEWAL_QUERIES)
 
     @staticmethod
     def settings_of_name(name: str) -> dict[str, t.Any]:
@@ -131,11 +136,11 @@ class Acme:
 
     @property
     def at_once(self) -> int:
-        """Return how many orders of one run may be under way at a time. Commands of users are not run side by side for one host."""
+        """Return how many orders of one run may be under way at a time. The solver command runs one program at a time."""
         return 1 if solver_type(self.settings["solver"]) == "command" else self.settings["at_once"]
 
     def roots(self) -> bytes | None:
-        """Return the roots that clients trust, where the issuer names them; None for those of the system."""
+        """Return the roots of the setting C(roots) in PEM; None for those of the system."""
         path = self.settings["roots"]
         if not path:
             return None
@@ -148,273 +153,228 @@ class Acme:
         return pem
 
     def thumbprint(self, pretend: bool = False) -> str:
-        """Return the thumbprint of the account's key, with which hosts answer challenges by HTTP.
+        """Return the thumbprint of the account key, which hosts serve for http-01.
 
-        The key is made if need be, unless somebody only *pretends* to deploy.
+        The key is generated if there is none. With *pretend*, a placeholder is returned instead.
         """
-        if pretend and not self.keys.is_there():
-            return NO_THUMBPRINT
+        if pretend and not self.keys.has_key():
+            return THUMBPRINT_PLACEHOLDER
         return thumbprint(self.keys.current())
 
     def terms(self, request: Request) -> dict[str, t.Any]:
-        """Return what decides on a certificate beside the signing request."""
+        """Return what decides on a certificate beside the CSR."""
         return {
             "names": request["domains"],
             "directories": [[one.url, one.profile, one.preferred_root] for one in self.directories],
         }
 
     def issue(self, request: IssueRequest, csr: bytes, host: str) -> bytes:
-        """Order a certificate, from the first directory that gives one. What failed is left to rest for a while."""
-        with self._at_work(request, host):
-            self._try_out(request, csr, host, _obtained)
-            chain, directory = self._ordered(request, csr, host, _obtained)
-        self._remember(request, chain, host, directory)
-        self.failures.forget(host, request["name"])
-        self._tidy()
+        """Order a certificate from the first directory that issues one; return the chain in PEM.
+
+        A request that never succeeded is ordered from the test directory first. One that failed is not tried again for a while.
+        """
+        with self._working_on(request, host):
+            self._try_test_directory(request, csr, host, _obtain)
+            chain, directory = self._try_directories(request, csr, host, _obtain)
+        self._record_issued(request, chain, host, directory)
+        self.failures.clear(host, request["name"])
+        self._sweep()
         return chain
 
     def begin_order(self, request: IssueRequest, csr: bytes, host: str) -> list[ChallengeFiles]:
-        """Order a certificate as far as what hosts have to show for it in files, and return where: C(host), C(path) and C(files).
-
-        Whoever is asked first by issue() is asked here.
-        """
-        with self._at_work(request, host):
-            answers = self._try_out(request, csr, host, _begun) or []
-            answers += self._ordered(request, csr, host, _begun)[0]
-        return self._solver().challenge_files(answers, host)
+        """Place the order that issue() will finish; return the files that hosts have to serve for it."""
+        with self._working_on(request, host):
+            responses = self._try_test_directory(request, csr, host, _begin) or []
+            responses += self._try_directories(request, csr, host, _begin)[0]
+        return self.servers.solver().challenge_files(responses, host)
 
     # not a parser: it reads what the collection has made or checked
-    def record(self, request: Request, chain: list, host: str) -> None:
-        """Forget the order of a chain, which is kept elsewhere by now: the same signing request may come again, for another one."""
+    def record(self, request: Request, chain: list[x509.Certificate], host: str) -> None:
+        """Forget the order of a chain that is cached by now: the same CSR may come again, for another certificate."""
         self._forget_orders(to_pem(chain[:1]).decode())
         self.renewals.add(host, request["name"], chain[0])
 
     # not a parser: it reads what the collection has made or checked
     def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
-        """Have the CA revoke a certificate that was ordered from here; say whether that is new."""
+        """Revoke a certificate that was ordered from here (RFC 8555, section 7.6); return whether it was not revoked before."""
         found = self.renewals.find(serial_number)
-        if found is None:
+        url = found[2].get("directory") if found else None
+        if found is None or not url:
             raise TlsError(
                 f"{self.renewals.state.path} knows no valid certificate with the serial number {serial_number}; revoke it from the "
                 "controller that ordered it"
             )
-        host, request, entry = found
-        if entry.get("revoked"):
+        host, request, record = found
+        if record.get("revoked"):
             return False
         if pretend:
             return True
-        known = [directory for directory in self.directories if directory.url == entry.get("directory")]
-        directory = known[0] if known else Directory(entry["directory"], ca_file=self.settings["ca_file"])
-        certificate = x509.load_pem_x509_certificate(entry["certificate"].encode())
-        content = {
+        known = [directory for directory in self.directories if directory.url == url]
+        account = self.servers.account(known[0] if known else Directory(url, ca_file=self.settings["ca_file"]))
+        certificate = x509.load_pem_x509_certificate(record["certificate"].encode())
+        payload = {
             "certificate": base64url(certificate.public_bytes(serialization.Encoding.DER)),
             "reason": REVOCATION_REASONS[reason].code,
         }
-        account = self._account(directory)
-        what = f"revoking {serial_number} at {directory.url}"
         is_new = True
         try:
-            account.post(account.network.address("revokeCert"), content, what)
+            account.post(account.client.resource_url("revokeCert"), payload, f"revoking {serial_number} at {url}")
         except Problem as refusal:
             if refusal.code != "alreadyRevoked":
                 raise
             is_new = False
-        self.renewals.revoke(host, request, serial_number)
-        self._forget_orders(entry["certificate"])
+        self.renewals.mark_revoked(host, request, serial_number)
+        self._forget_orders(record["certificate"])
         return is_new
 
     def advice(self, host: str, request: str, leaf: x509.Certificate | None = None) -> dict[str, RenewalAdvice]:
-        """Return when the CA wants the certificates of a request renewed, by serial number, and why.
+        """Return the renewal information of the certificates of a request, by serial number.
 
-        It is asked where what it said before is no longer fresh; where it cannot be asked, what it said before holds. The
-        certificate *leaf* was seen on the host, and is asked about from now on if it was not before.
+        The CA is asked if its last information is no longer fresh. If it cannot be asked, its last information holds.
+        leaf: a certificate that was seen on the host. It is recorded, if it is not yet.
         """
         if leaf is not None:
             self.renewals.add(host, request, leaf)
         now = utc_now()
         for name in self.renewals.stale(host, request, now):
-            with self._asking:
-                self.renewals.ask(host, request, name, self._networks(), now)
+            with self._renewal_queries:
+                self.renewals.update(host, request, name, self.servers.reachable_clients(self.directories), now)
         return self.renewals.advice(host, request)
 
     def accounts(self) -> dict[str, str]:
-        """Return the address of the account at each directory, made if need be."""
-        return {directory.url: self._account(directory).address() for directory in self.directories}
+        """Return the URL of the account at each directory. Accounts are created if there are none."""
+        return {directory.url: self.servers.account(directory).url() for directory in self.directories}
 
     def change_key(self) -> str:
-        """Give all accounts another key; return its thumbprint. What was interrupted goes on."""
-        with self.state.locked("change", patience=self.timeout):
+        """Give all accounts another key; return its thumbprint. An interrupted change is completed."""
+        with self.state.locked("change", self.timeout):
             for directory in self.directories:
-                self._account(directory).change_key()
+                self.servers.account(directory).change_key()
             self.keys.change()
         return self.thumbprint()
 
     @contextlib.contextmanager
-    def _at_work(self, request: Request, host: str) -> t.Iterator[None]:
-        """Take one of the places for orders, where no failure of before says to wait; and have the next run know of another one."""
-        wanted = self._wanted(request)
-        self.failures.respect(host, request["name"], wanted)
+    def _working_on(self, request: Request, host: str) -> t.Iterator[None]:
+        """Hold a slot for orders. Raises TlsError if the request may not be tried yet; records its failure."""
+        digest = self._digest(request)
+        self.failures.check(host, request["name"], digest)
         for directory in self.directories:
             directory.check_names(request["domains"])
         try:
-            with Places(self.state.within("places"), self.settings["at_once"]).taken(2 * self.timeout):
+            with OrderSlots(self.state.within("places"), self.settings["at_once"]).slot(2 * self.timeout):
                 yield
         except (Problem, Unreachable) as error:
-            if getattr(error, "code", "") != "rateLimited":  # the limits are kept beside
-                self.failures.remember(host, request["name"], wanted, str(error))
+            if error_code(error) != "rateLimited":  # RateLimits has recorded those
+                self.failures.record(host, request["name"], digest, str(error))
             raise
 
-    def _ordered(self, request: Request, csr: bytes, host: str, step: Step[Result]) -> tuple[Result, Directory]:
-        """Return what a step with an order comes to, and at which directory."""
+    def _try_directories(
+        self, request: Request, csr: bytes, host: str, step: OrderStep[Result]
+    ) -> tuple[Result, Directory]:
+        """Return the result of a step with the order at the first directory that does not refuse, and that directory."""
         refusals: list[str] = []
-        asked = self._in_turn(request, csr)
-        for directory in asked:
+        candidates = self._directories_with_order_first(request, csr)
+        for directory in candidates:
             try:
-                return self._order(directory, request, csr, host, step), directory
+                return self._try_directory(directory, request, csr, host, step), directory
             except (Problem, Unreachable) as error:
-                is_last = directory is asked[-1]
+                is_last = directory is candidates[-1]
                 if is_last and not refusals:
                     raise
                 refusals.append(str(error))
-                if is_last or not (_is_away(error) or getattr(error, "code", "") in ELSEWHERE):
-                    raise Problem(" · ".join(refusals), getattr(error, "code", "")) from error
+                if is_last or not (is_server_failure(error) or error_code(error) in OTHER_CA_MAY_ISSUE):
+                    raise Problem(" · ".join(refusals), error_code(error)) from error
                 display.warning(f"{error}. Asking the next directory of {request['issuer']}")
-                if not _is_away(error):  # so that the next run begins with the one that is asked now
-                    self._orders().remove(self._order_name(directory, request, csr))
+                if not is_server_failure(error):  # so that the next run begins with the directory that is tried now
+                    self.order_records.remove(self._order_name(directory, request, csr))
             except TlsError as error:
                 if refusals:
                     raise Problem(" · ".join([*refusals, str(error)])) from error
                 raise
         raise AssertionError
 
-    def _in_turn(self, request: Request, csr: bytes) -> list[Directory]:
-        """Return the directories in the order in which they are asked: first one where an earlier run has left an order."""
-        orders = self._orders()
-        return sorted(
-            self.directories, key=lambda one: not orders.read(self._order_name(one, request, csr)).get("order")
-        )
+    def _directories_with_order_first(self, request: Request, csr: bytes) -> list[Directory]:
+        """Return the directories in their order, but first those at which an earlier run placed an order."""
 
-    def _orders(self) -> State:
-        return self.state.within("orders")
+        def has_no_order(directory: Directory) -> bool:
+            return not self.order_records.read(self._order_name(directory, request, csr)).get("order")
+
+        return sorted(self.directories, key=has_no_order)
 
     def _order_name(self, directory: Directory, request: Request, csr: bytes) -> str:
         from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import order_name
 
         return order_name(directory.url, csr, request["domains"])
 
-    def _order(self, directory: Directory, request: Request, csr: bytes, host: str, step: Step[Result]) -> Result:
-        from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import Orders, Wanted
+    def _try_directory(
+        self, directory: Directory, request: Request, csr: bytes, host: str, step: OrderStep[Result]
+    ) -> Result:
+        from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import OrderSpec
 
-        account = self._account(directory)
-        replaced = self.renewals.predecessor(host, request["name"], directory.url, request["domains"], utc_now())
-        wanted = Wanted(csr, request["domains"], directory.profile, replaced, directory.preferred_root)
-        return step(Orders(self._orders(), account, self._solver(account), self.timeout), wanted)
+        orders = self.servers.orders(directory, self.order_records, self.timeout)
+        replaces = self.renewals.predecessor(host, request["name"], directory.url, request["domains"], utc_now())
+        spec = OrderSpec(csr, request["domains"], directory.profile, replaces, directory.preferred_root)
+        return step(orders, spec)
 
-    def _try_out(self, request: Request, csr: bytes, host: str, step: Step[Result]) -> Result | None:
-        """Order a request that never succeeded at the test directory first, so that mistakes are made where they cost nothing."""
+    def _try_test_directory(self, request: Request, csr: bytes, host: str, step: OrderStep[Result]) -> Result | None:
+        """Take a step at the test directory, if the request never succeeded: mistakes cost nothing there."""
         directory = self.test_directory
-        succeeded, name = self.state.within("succeeded"), self._success(request)
-        if directory is None or succeeded.read(name) or not self._can_be_tried():
+        has_succeeded = self.state.within("succeeded").read(self._success_name(request))
+        if directory is None or has_succeeded or not self._is_testable():
             return None
         try:
-            return self._order(directory, request, csr, host, step)
+            return self._try_directory(directory, request, csr, host, step)
         except (Problem, Unreachable) as error:
-            if not _is_away(error) and getattr(error, "code", "") not in ELSEWHERE:
+            if not is_server_failure(error) and error_code(error) not in OTHER_CA_MAY_ISSUE:
                 raise
             display.warning(f"{error}. Going on without the test")
             return None
 
-    def _can_be_tried(self) -> bool:
-        """Say whether a test tells anything: the standing records of dns-persist-01 name an account, and that of a test is another."""
-        return self._solver().challenge_type != DNS_PERSIST_01
+    def _is_testable(self) -> bool:
+        """Say whether a test means anything: persistent records name an account, and the test directory has another one."""
+        return self.servers.solver().challenge_type != DNS_PERSIST_01
 
-    def _remember(self, request: Request, chain: bytes, host: str, directory: Directory) -> None:
-        """Write down what was issued, and that what there was before has a successor."""
-        leaf = parse_chain(chain)[0]
-        before = list(self.renewals.present(host, request["name"]))
-        new = self.renewals.add(host, request["name"], leaf, directory=directory.url, replaced=False)
-        self.renewals.replace(host, request["name"], [name for name in before if name != new])
-        self.state.within("succeeded").write(self._success(request), {"at": utc_now().isoformat()})
+    def _record_issued(self, request: Request, chain: bytes, host: str, directory: Directory) -> None:
+        """Record that a certificate was issued, and that it replaces all others of the request."""
+        name, leaf = request["name"], parse_chain(chain)[0]
+        before = list(self.renewals.current(host, name))
+        new = self.renewals.add(host, name, leaf, {"directory": directory.url, "replaced": False})
+        self.renewals.mark_replaced(host, name, [one for one in before if one != new])
+        self.state.within("succeeded").write(self._success_name(request), {"at": utc_now().isoformat()})
 
     def _forget_orders(self, certificate: str) -> None:
-        """Forget the orders that came to a certificate, so that nobody gets it again."""
-        orders = self._orders()
-        for name in orders.names():
-            if certificate.strip() in orders.read(name).get("chain", ""):
-                orders.remove(name)
+        """Remove the records of orders whose chain begins with a certificate in PEM, so that nobody gets it again."""
+        for name in self.order_records.names():
+            if certificate.strip() in self.order_records.read(name).get("chain", ""):
+                self.order_records.remove(name)
 
-    def _tidy(self) -> None:
-        """Remove once a day what nobody asks for again."""
-        if self.state.read("swept").get("day") == f"{utc_now():%Y-%m-%d}":
+    def _sweep(self) -> None:
+        """Remove old records, once a day."""
+        now = utc_now()
+        today = f"{now:%Y-%m-%d}"
+        if self.state.read("swept").get("day") == today:
             return
-        self.state.write("swept", {"day": f"{utc_now():%Y-%m-%d}"})
-        for name in ("orders", "limits", "failures", "certificates"):
-            self.state.within(name).sweep(KEPT * (10 if name == "certificates" else 1), utc_now())
+        self.state.write("swept", {"day": today})
+        for name in ("orders", "limits", "failures"):
+            self.state.within(name).sweep(RECORDS_KEPT, now)
+        self.state.within("certificates").sweep(CERTIFICATE_RECORDS_KEPT, now)
 
     # not a parser: it reads what the collection has made or checked
-    def _wanted(self, request: Request) -> str:
-        """Return what stands for all that decides whether an order succeeds; with another one a failure need not rest."""
-        asked = {key: value for key, value in self.settings.items() if key not in ("at_once", "timeout")}
-        content = json.dumps([request["domains"], request["type"], asked], sort_keys=True, default=str)
+    def _digest(self, request: Request) -> str:
+        """Return a digest of all that decides whether an order succeeds. A request with another one may be tried at once."""
+        settings = {key: value for key, value in self.settings.items() if key not in ("at_once", "timeout")}
+        content = json.dumps([request["domains"], request["type"], settings], sort_keys=True, default=str)
         return hashlib.sha256(content.encode()).hexdigest()
 
-    def _success(self, request: Request) -> str:
-        """Return the name of what has to be had once before: these domains, shown in this way, at this CA."""
+    def _success_name(self, request: Request) -> str:
+        """Return the name of the record that these domains were validated in this way by this CA."""
         solver = json.dumps(self.settings["solver"], sort_keys=True, default=str)
         return file_name(solver, self.directories[0].url, *sorted(request["domains"]))
 
-    def _account(self, directory: Directory) -> t.Any:
-        from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account import Account, Registration
 
-        settings = self.settings
-        registration = Registration(
-            tuple(settings["email"]), settings["terms_of_service_agreed"], directory.eab_kid, directory.eab_hmac
-        )
-        return Account(self.state.within("accounts"), self.keys, self._network(directory), registration)
-
-    def _solver(self, account: t.Any = None) -> Solver:
-        """Return the solver, which without an account can say what it is, and show nothing."""
-        from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
-
-        if account is None:
-            return open_solver(self.settings["solver"], AcmeAccount(self.thumbprint()))
-
-        def meta() -> dict:
-            return account.network.directory().get("meta") or {}
-
-        return open_solver(
-            self.settings["solver"], AcmeAccount(thumbprint(account.signer().key.key), account.address, meta)
-        )
-
-    def _network(self, directory: Directory, is_hurried: bool = False) -> t.Any:
-        # The libraries of ACME are loaded where something is asked, and not for a look at certificates that are fine.
-        from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import client as acme_network
-
-        acme_network.require_libraries()
-        limits = Limits(self.state.within("limits"), directory.url)
-        return acme_network.Network(directory.url, limits, directory.ca_file, is_hurried)
-
-    def _networks(self) -> list[t.Any]:
-        """Return the ways to all directories that can be asked at this moment, for questions that can wait for the next run."""
-        with self._opening:
-            if self._asked is None:
-                self._asked = []
-                for directory in self.directories:
-                    with contextlib.suppress(TlsError):
-                        network = self._network(directory, is_hurried=True)
-                        network.directory()
-                        self._asked.append(network)
-        return self._asked
+def _obtain(orders: Orders, spec: OrderSpec) -> bytes:
+    return orders.obtain(spec)
 
 
-def _obtained(orders: t.Any, wanted: t.Any) -> bytes:
-    return orders.obtain(wanted)
-
-
-def _begun(orders: t.Any, wanted: t.Any) -> list:
-    return orders.begin(wanted)
-
-
-def _is_away(error: TlsError) -> bool:
-    """Say whether somebody could not answer, rather than would not."""
-    return isinstance(error, Unreachable) or getattr(error, "status", 0) >= 500
+def _begin(orders: Orders, spec: OrderSpec) -> list[ChallengeResponse]:
+    return orders.begin(spec)

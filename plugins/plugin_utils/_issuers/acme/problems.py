@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What an ACME server refuses, in its own words, with what to do about it (RFC 8555, section 6.7)."""
+"""Problem documents of ACME servers (RFC 8555, section 6.7), as errors that say what to do."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
-PREFIX = "urn:ietf:params:acme:error:"
-LONGEST = 600  # characters of one explanation
+ERROR_PREFIX = "urn:ietf:params:acme:error:"
+MAX_WORDS_CHARACTERS = 600
 
+# By error type (RFC 8555, section 6.7; RFC 9773, section 7.4).
 REMEDIES = {
     "accountDoesNotExist": "run this again, and a new account is made",
     "alreadyReplaced": "run this again",
@@ -40,70 +41,107 @@ REMEDIES = {
     "unsupportedIdentifier": "take that name out of the request, or choose a profile or an issuer that signs for it",
     "userActionRequired": "open that page, and do what it asks for",
 }
-OTHERWISE = "see the documentation of the CA"
+OTHER_REMEDY = "see the documentation of the CA"
+
+
+class ProblemDocument(t.TypedDict, total=False):
+    """RFC 7807, and RFC 8555, section 6.7.1. A CA may send anything else, so whoever reads a value checks it."""
+
+    type: str
+    title: str
+    detail: str
+    instance: str  # URL
+    identifier: dict[str, t.Any]  # of a subproblem: type, value
+    subproblems: list[t.Any]
 
 
 class Problem(TlsError):
-    """A refusal of the CA: its kind (C(code)), its words, the status of HTTP, and for how many seconds it wants to be left alone."""
+    """A refusal of the CA."""
 
     def __init__(
-        self, sentence: str, code: str = "", status: int = 0, wait: float | None = None, what: str = "", words: str = ""
+        self,
+        sentence: str,
+        code: str = "",
+        status: int = 0,
+        retry_after: float | None = None,
+        subject: str = "",
+        words: str = "",
     ) -> None:
-        super().__init__(sentence)
-        self.code, self.status, self.wait, self.what, self.words = code, status, wait, what, words
+        """Take the sentence for the user, and its parts.
 
-    def advising(self, remedy: str) -> Problem:
-        """Return the same refusal with something else to do about it."""
-        sentence = f"{self.what}: {self.words}; {remedy}"
-        return Problem(sentence, self.code, self.status, self.wait, self.what, self.words)
+        code: the error type, such as C(rateLimited). status: of HTTP. retry_after: seconds.
+        subject: what was requested. words: the explanation of the CA.
+        """
+        super().__init__(sentence)
+        self.code, self.status, self.retry_after, self.subject, self.words = code, status, retry_after, subject, words
+
+    def with_remedy(self, remedy: str) -> Problem:
+        """Return the same refusal with another remedy."""
+        sentence = f"{self.subject}: {self.words}; {remedy}"
+        return Problem(sentence, self.code, self.status, self.retry_after, self.subject, self.words)
 
 
 class Unreachable(TlsError):
-    """The CA cannot be asked at all."""
+    """The CA cannot be reached."""
 
 
-def problem(what: str, document: t.Any, status: int = 0, wait: float | None = None, link: str | None = None) -> Problem:
-    """Return the refusal of *what* that a problem document (RFC 7807) tells, its subproblems included."""
-    document = document if isinstance(document, dict) else {}
+def error_code(error: TlsError) -> str:
+    """Return the error type of a refusal, or an empty text for another error."""
+    return error.code if isinstance(error, Problem) else ""
+
+
+def is_server_failure(error: TlsError) -> bool:
+    """Say whether the CA is unreachable or failed, and did not refuse."""
+    return isinstance(error, Unreachable) or (isinstance(error, Problem) and error.status >= 500)
+
+
+def problem(
+    subject: str, content: t.Any, status: int = 0, retry_after: float | None = None, link: str | None = None
+) -> Problem:
+    """Return the error that a problem document describes, its subproblems included.
+
+    subject: what was requested. content: the document; anything else is taken as an empty one. link: the page of the CA about it.
+    """
+    document = t.cast(ProblemDocument, content if isinstance(content, dict) else {})
     code = code_of(document)
     parts = subproblems(document)
-    # An explanation that only points to those below it says nothing.
-    said = [] if code == "compound" and parts else [explanation(document, status)]
+    # A compound error only points to its subproblems.
+    sentences = [] if code == "compound" and parts else [explanation(document, status)]
     for name, part in parts:
         words = explanation(part, 0)
-        said.append(f"{name}: {words}" if name else words)
+        sentences.append(f"{name}: {words}" if name else words)
     page = link or document.get("instance")
-    if page and code in ("userActionRequired", "rateLimited") and words_of_ca(page) not in " ".join(said):
-        said.append(f"see {words_of_ca(page)}")
+    if page and code in ("userActionRequired", "rateLimited") and words_of_ca(page) not in " ".join(sentences):
+        sentences.append(f"see {words_of_ca(page)}")
     cause = next((one for one in [code, *(code_of(part) for _name, part in parts)] if one in REMEDIES), "")
-    words = "; ".join(said)
-    remedy = REMEDIES.get(cause, REMEDIES["serverInternal"] if status >= 500 else OTHERWISE)
-    return Problem(f"{what}: {words}; {remedy}", cause or code, status, wait, what, words)
+    words = "; ".join(sentences)
+    remedy = REMEDIES.get(cause, REMEDIES["serverInternal"] if status >= 500 else OTHER_REMEDY)
+    return Problem(f"{subject}: {words}; {remedy}", cause or code, status, retry_after, subject, words)
 
 
-def explanation(document: dict, status: int) -> str:
-    """Return what the CA says, and the kind of its refusal in brackets."""
+def explanation(document: ProblemDocument, status: int) -> str:
+    """Return the words of the CA, with the error type in brackets, or the status of HTTP if there is no type."""
     words = words_of_ca(document.get("detail") or document.get("title") or "the CA gives no reason")
     kind = code_of(document) or (f"HTTP {status}" if status else "")
     return f"{words} ({kind})" if kind else words
 
 
-def subproblems(document: dict) -> list[tuple[str, dict]]:
-    """Return the names that a problem is about, each with what is said of it."""
+def subproblems(document: ProblemDocument) -> list[tuple[str, ProblemDocument]]:
+    """Return the subproblems of a problem document, each with the name that it is about."""
     parts = document.get("subproblems")
     return [
-        (words_of_ca((part.get("identifier") or {}).get("value") or ""), part)
+        (words_of_ca((part.get("identifier") or {}).get("value") or ""), t.cast(ProblemDocument, part))
         for part in (parts if isinstance(parts, list) else [])
         if isinstance(part, dict) and isinstance(part.get("identifier") or {}, dict)
     ]
 
 
-def code_of(document: dict) -> str:
-    """Return the kind of a refusal, such as C(rateLimited)."""
-    return words_of_ca(str(document.get("type") or "")).removeprefix(PREFIX).replace("about:blank", "")
+def code_of(document: ProblemDocument) -> str:
+    """Return the error type of a problem document, such as C(rateLimited)."""
+    return words_of_ca(str(document.get("type") or "")).removeprefix(ERROR_PREFIX).replace("about:blank", "")
 
 
 def words_of_ca(text: t.Any) -> str:
-    """Return text of the CA on one line, without control characters and the full stop, LONGEST characters at most."""
+    """Return text of the CA on one line, without control characters and the full stop, at most MAX_WORDS_CHARACTERS long."""
     words = " ".join(escape_control_characters(str(text), replacement=" ").split()).rstrip(". ")
-    return words if len(words) <= LONGEST else f"{words[:LONGEST]}…"
+    return words if len(words) <= MAX_WORDS_CHARACTERS else f"{words[:MAX_WORDS_CHARACTERS]}…"

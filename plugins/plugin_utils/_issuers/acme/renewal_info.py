@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""When a CA wants a certificate renewed (ACME Renewal Information, RFC 9773), and which certificates there are.
+"""When CAs want certificates renewed (ACME Renewal Information, RFC 9773), and the records of the certificates themselves.
 
-For each request of a host a record holds its certificates, each with the window that the CA gave and the instant that was chosen
-in it. The instant stays until the window changes, so that all runs and all hosts agree. A CA may only move a renewal to an earlier
-time than the lifetime says (module_utils/_certificates/renewal.py): nothing that it answers lets a certificate expire.
+Each request of a host has a record with its certificates. Each certificate has the window that the CA suggested, and a random time in it.
+The time stays until the window changes, so that all runs and all hosts agree. A CA can only move a renewal to an earlier time
+than the lifetime says (module_utils/_certificates/renewal.py): nothing that it sends lets a certificate expire.
 """
 
 from __future__ import annotations
@@ -29,174 +29,210 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.accoun
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     Problem,
     Unreachable,
+    error_code,
+    is_server_failure,
     words_of_ca,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import RenewalInfoObject
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import RenewalAdvice
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
+
+if t.TYPE_CHECKING:  # it needs the libraries of ACME, which a survey does not load
+    from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client import Client
 
 try:
     from cryptography import x509
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
-SOONEST, LATEST = (
-    datetime.timedelta(minutes=1),
-    datetime.timedelta(days=1),
-)  # when a CA is asked again, RFC 9773, section 4.3
-UNTOLD = datetime.timedelta(hours=6)
-MOST = 10  # certificates of one request that are remembered
+MIN_INTERVAL, MAX_INTERVAL = datetime.timedelta(minutes=1), datetime.timedelta(days=1)  # RFC 9773, section 4.3
+DEFAULT_INTERVAL = datetime.timedelta(hours=6)
+MAX_CERTIFICATES = 10  # of one request, in its record
 
 
-class Renewals:
-    """What is known of the certificates of all requests."""
+class CertificateRecord(t.TypedDict, total=False):
+    """What is recorded of a certificate. Dates are in ISO 8601."""
+
+    serial_number: str  # hexadecimal
+    not_before: str
+    not_after: str
+    certificate: str  # PEM
+    directory: str | None  # the URL of the CA's directory, once it is known
+    replaced: bool
+    revoked: bool
+    next: str  # when to ask the CA again
+    failures: int  # in a row, of asking the CA
+    window: list[str]  # start and end, as the CA suggested
+    chosen: str  # a random time in the window
+    explanation: str | None  # the page of the CA about the window
+
+
+class RenewalRecords:
+    """The records of all requests."""
 
     def __init__(self, state: State) -> None:
         self.state = state
 
     def advice(self, host: str, request: str) -> dict[str, RenewalAdvice]:
-        """Return what CAs want of the certificates of a request: by serial number from when on, and the reason in words."""
-        found: dict[str, RenewalAdvice] = {}
-        for entry in self._entries(host, request).values():
-            if entry.get("chosen"):
-                found[entry["serial_number"]] = {"at": entry["chosen"], "reason": reason(entry)}
-        return found
+        """Return from when on CAs want the certificates of a request renewed, by serial number."""
+        advice: dict[str, RenewalAdvice] = {}
+        for record in self._records(host, request).values():
+            if record.get("chosen"):
+                advice[record["serial_number"]] = {"at": record["chosen"], "reason": renewal_reason(record)}
+        return advice
 
     def stale(self, host: str, request: str, now: datetime.datetime) -> list[str]:
-        """Return the certificates of a request about which a CA is to be asked again."""
+        """Return the IDs of the certificates of a request about which a CA has to be asked again."""
         return [
             certificate
-            for certificate, entry in self._entries(host, request).items()
-            if (parse_date(entry.get("next")) or now) <= now < (parse_date(entry.get("not_after")) or now)
-            and not (entry.get("replaced") or entry.get("revoked"))
+            for certificate, record in self._records(host, request).items()
+            if (parse_date(record.get("next")) or now) <= now < (parse_date(record.get("not_after")) or now)
+            and not (record.get("replaced") or record.get("revoked"))
         ]
 
     # not a parser: it reads what the collection has made or checked
-    def add(self, host: str, request: str, leaf: t.Any, **known: t.Any) -> str | None:
-        """Remember a certificate of a request, unless it is known; return its name in renewal information, if it can have one."""
+    def add(
+        self, host: str, request: str, leaf: x509.Certificate, known: CertificateRecord | None = None
+    ) -> str | None:
+        """Record a certificate, with what is *known* of it beside; return its ID (RFC 9773, section 4.1), if it can have one."""
         name = certificate_id(leaf)
-        if name is None or (name in self._entries(host, request) and not known):
+        if name is None or (name in self._records(host, request) and not known):
             return name
-        with self._changed(host, request) as entries:
-            entries[name] = {
+        with self._edit(host, request) as records:
+            record: CertificateRecord = {
                 "serial_number": f"{leaf.serial_number:x}",
                 "not_before": not_before(leaf).isoformat(),
                 "not_after": not_after(leaf).isoformat(),
                 "certificate": to_pem([leaf]).decode(),
-                **entries.get(name, {}),
-                **known,
             }
+            record.update(records.get(name, {}))
+            record.update(known or {})
+            records[name] = record
         return name
 
-    def replace(self, host: str, request: str, names: t.Iterable[str]) -> None:
-        """Write down that certificates have a successor: CAs are not asked about them any more."""
-        with self._changed(host, request) as entries:
+    def mark_replaced(self, host: str, request: str, names: t.Iterable[str]) -> None:
+        """Record that certificates, by ID, have a successor. CAs are not asked about them any more."""
+        with self._edit(host, request) as records:
             for name in names:
-                if name in entries:
-                    entries[name]["replaced"] = True
+                if name in records:
+                    records[name]["replaced"] = True
 
-    def present(self, host: str, request: str) -> dict[str, dict]:
-        """Return the certificates of a request that have no successor, by their name."""
+    def current(self, host: str, request: str) -> dict[str, CertificateRecord]:
+        """Return the certificates of a request that are neither replaced nor revoked, by ID."""
         return {
-            name: entry
-            for name, entry in self._entries(host, request).items()
-            if not (entry.get("replaced") or entry.get("revoked"))
+            name: record
+            for name, record in self._records(host, request).items()
+            if not (record.get("replaced") or record.get("revoked"))
         }
 
     # not a parser: it reads what the collection has made or checked
     def predecessor(
-        self, host: str, request: str, directory: str, domains: list[str], now: datetime.datetime
+        self, host: str, request: str, directory_url: str, domains: list[str], now: datetime.datetime
     ) -> str | None:
-        """Return the certificate that a new order replaces: of the same CA, valid still, and for some of the same names."""
-        fits = [
-            (entry["not_before"], name)
-            for name, entry in self.present(host, request).items()
-            if entry.get("directory") == directory
-            and (parse_date(entry["not_after"]) or now) > now
-            and set(domains) & names_of(parse_chain(entry["certificate"].encode())[0])
+        """Return the ID of the certificate that a new order replaces: of the same CA, valid, and with one of the domains."""
+        candidates = [
+            (record["not_before"], name)
+            for name, record in self.current(host, request).items()
+            if record.get("directory") == directory_url
+            and (parse_date(record["not_after"]) or now) > now
+            and set(domains) & names_of(parse_chain(record["certificate"].encode())[0])
         ]
-        return max(fits)[1] if fits else None
+        return max(candidates)[1] if candidates else None
 
-    def ask(self, host: str, request: str, name: str, networks: t.Sequence[t.Any], now: datetime.datetime) -> None:
-        """Ask the CA when a certificate is to be renewed, and write that down. Where it cannot say, what it said before stays."""
-        entry = self._entries(host, request).get(name)
-        if entry is None:
+    def update(self, host: str, request: str, name: str, clients: t.Sequence[Client], now: datetime.datetime) -> None:
+        """Ask the CA about a certificate, by ID, and record what it says. What it said before stays if it cannot be asked.
+
+        The CA of a certificate may be unknown; then all *clients* are asked in turn.
+        """
+        record = self._records(host, request).get(name)
+        if record is None:
             return
-        issuer = entry.get("directory")
-        candidates = [network for network in networks if network.url == issuer] if issuer else networks
-        failures = 0 if candidates else entry.get("failures", 0) + 1  # nobody to be asked: all are out of reach
-        told: dict[str, t.Any] = {"next": (now + (_pause(failures) if failures else UNTOLD)).isoformat()}
-        for network in candidates:
+        directory_url = record.get("directory")
+        candidates = [client for client in clients if client.url == directory_url] if directory_url else clients
+        failures = 0 if candidates else record.get("failures", 0) + 1  # there are none while all are unreachable
+        changes: CertificateRecord = {
+            "next": (now + (_interval_after(failures) if failures else DEFAULT_INTERVAL)).isoformat()
+        }
+        for client in candidates:
             try:
-                told = self._asked(entry, name, network, now)
+                changes = self._query(record, name, client, now)
                 break
             except (Unreachable, Problem) as error:
-                if isinstance(error, Unreachable) or error.status >= 500 or error.code == "rateLimited":
-                    failures = entry.get("failures", 0) + 1
-                    told = {"next": (now + max(_pause(failures), _seconds(error))).isoformat()}
-            except TlsError:  # this one does not know, and somebody else may
+                if is_server_failure(error) or error_code(error) == "rateLimited":
+                    failures = record.get("failures", 0) + 1
+                    changes = {"next": (now + max(_interval_after(failures), _retry_after(error))).isoformat()}
+            except TlsError:  # this CA has no information, and another may have
                 continue
-        with self._changed(host, request) as entries:
-            if name in entries:
-                entries[name].update(told, failures=failures)
+        with self._edit(host, request) as records:
+            if name in records:
+                records[name].update(changes)
+                records[name]["failures"] = failures
 
-    def find(self, serial_number: str) -> tuple[str, str, dict[str, t.Any]] | None:
-        """Return host, request and what is known of the certificate with a serial number, or None."""
+    def find(self, serial_number: str) -> tuple[str, str, CertificateRecord] | None:
+        """Return host, request and record of the certificate with a serial number, or None."""
         for name in self.state.names():
-            record = self.state.read(name)
-            for entry in (record.get("certificates") or {}).values():
-                if entry.get("serial_number") == serial_number:
-                    return record["host"], record["request"], entry
+            content = self.state.read(name)
+            for record in (content.get("certificates") or {}).values():
+                if record.get("serial_number") == serial_number:
+                    return content["host"], content["request"], record
         return None
 
-    def revoke(self, host: str, request: str, serial_number: str) -> None:
-        """Write down that a certificate is revoked."""
-        with self._changed(host, request) as entries:
-            for entry in entries.values():
-                if entry.get("serial_number") == serial_number:
-                    entry["revoked"] = True
+    def mark_revoked(self, host: str, request: str, serial_number: str) -> None:
+        """Record that a certificate is revoked."""
+        with self._edit(host, request) as records:
+            for record in records.values():
+                if record.get("serial_number") == serial_number:
+                    record["revoked"] = True
 
-    def _asked(self, entry: dict, name: str, network: t.Any, now: datetime.datetime) -> dict[str, t.Any]:
-        """Return what the CA says about a certificate, as it is written down."""
-        if "renewalInfo" not in network.directory():
-            return {"directory": entry.get("directory"), "next": (now + LATEST).isoformat()}
-        reply = network.get(
-            f"{network.address('renewalInfo').rstrip('/')}/{name}", f"asking {network.url} about a renewal"
+    def _query(self, record: CertificateRecord, name: str, client: Client, now: datetime.datetime) -> CertificateRecord:
+        """Return what changes in a record by the renewal information of its CA."""
+        if "renewalInfo" not in client.directory():
+            return {"directory": record.get("directory"), "next": (now + MAX_INTERVAL).isoformat()}
+        response = client.get(
+            f"{client.resource_url('renewalInfo').rstrip('/')}/{name}", f"asking {client.url} about a renewal"
         )
-        wait = reply.wait()
-        again = UNTOLD if wait is None else min(max(datetime.timedelta(seconds=wait), SOONEST), LATEST)
-        document = reply.json()
-        told: dict[str, t.Any] = {"directory": network.url, "next": (now + again).isoformat()}
-        found = window(document, parse_date(entry["not_after"]) or now)
-        if found is None:  # as if nothing had been answered
-            return told
-        start, end = (edge.isoformat() for edge in found)
-        if [start, end] != entry.get("window") or not entry.get("chosen"):
-            chosen = found[0] + (found[1] - found[0]) * random.SystemRandom().random()  # forks would draw the same
-            told.update(window=[start, end], chosen=chosen.replace(microsecond=0).isoformat())
-        explanation = document.get("explanationURL")
-        told["explanation"] = words_of_ca(explanation) if isinstance(explanation, str) else None
-        return told
+        seconds = response.retry_after()
+        interval = (
+            DEFAULT_INTERVAL
+            if seconds is None
+            else min(max(datetime.timedelta(seconds=seconds), MIN_INTERVAL), MAX_INTERVAL)
+        )
+        renewal_info = t.cast(RenewalInfoObject, response.json())
+        changes: CertificateRecord = {"directory": client.url, "next": (now + interval).isoformat()}
+        suggested = window(renewal_info, parse_date(record["not_after"]) or now)
+        if suggested is None:  # as if the CA had no information
+            return changes
+        start, end = suggested
+        if [start.isoformat(), end.isoformat()] != record.get("window") or not record.get("chosen"):
+            chosen = start + (end - start) * random.SystemRandom().random()  # forks would draw the same number
+            changes["window"] = [start.isoformat(), end.isoformat()]
+            changes["chosen"] = chosen.replace(microsecond=0).isoformat()
+        page = renewal_info.get("explanationURL")
+        changes["explanation"] = words_of_ca(page) if isinstance(page, str) else None
+        return changes
 
-    def _entries(self, host: str, request: str) -> dict[str, dict[str, t.Any]]:
-        entries = self.state.read(file_name(host, request)).get("certificates")
-        return entries if isinstance(entries, dict) else {}
+    def _records(self, host: str, request: str) -> dict[str, CertificateRecord]:
+        records = self.state.read(file_name(host, request)).get("certificates")
+        return records if isinstance(records, dict) else {}
 
     @contextlib.contextmanager
-    def _changed(self, host: str, request: str) -> t.Iterator[dict[str, dict[str, t.Any]]]:
-        """Give the certificates of a request to be changed, under the lock of their record; those that expired are dropped."""
+    def _edit(self, host: str, request: str) -> t.Iterator[dict[str, CertificateRecord]]:
+        """Yield the certificates of a request to be changed, under a lock. Expired ones are removed."""
         name = file_name(host, request)
         with self.state.locked(name):
-            entries = self._entries(host, request)
-            yield entries
+            records = self._records(host, request)
+            yield records
             now = utc_now()
-            valid = {one: entry for one, entry in entries.items() if (parse_date(entry.get("not_after")) or now) > now}
-            newest = sorted(valid, key=lambda one: valid[one]["not_before"])[-MOST:]
-            kept = {one: valid[one] for one in newest}
-            self.state.write(name, {"host": host, "request": request, "certificates": kept})
+            valid = {
+                one: record for one, record in records.items() if (parse_date(record.get("not_after")) or now) > now
+            }
+            newest = sorted(valid, key=lambda one: valid[one]["not_before"])[-MAX_CERTIFICATES:]
+            certificates = {one: valid[one] for one in newest}
+            self.state.write(name, {"host": host, "request": request, "certificates": certificates})
 
 
-def certificate_id(leaf: t.Any) -> str | None:
-    """Return the name of a certificate in renewal information (RFC 9773, section 4.1); None where its issuer gave it no key identifier."""
+def certificate_id(leaf: x509.Certificate) -> str | None:
+    """Return the ID of a certificate (RFC 9773, section 4.1), or None if it has no authority key identifier."""
     try:
         identifier = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
@@ -207,29 +243,33 @@ def certificate_id(leaf: t.Any) -> str | None:
     return f"{base64url(identifier)}.{base64url(serial.to_bytes(serial.bit_length() // 8 + 1, 'big'))}"
 
 
-def window(document: dict, end_of_life: datetime.datetime) -> tuple[datetime.datetime, datetime.datetime] | None:
-    """Return the window that a CA suggests, or None where it makes no sense: without an end after its start, or past the lifetime."""
-    said = document.get("suggestedWindow")
-    start, end = (parse_date(said.get(edge)) for edge in ("start", "end")) if isinstance(said, dict) else (None, None)
-    if start is None or end is None or end <= start or start >= end_of_life:
+def window(
+    renewal_info: RenewalInfoObject, expiry: datetime.datetime
+) -> tuple[datetime.datetime, datetime.datetime] | None:
+    """Return the suggested window, its end at most the expiry. None if it does not begin before its end and the expiry."""
+    edges = renewal_info.get("suggestedWindow")
+    if not isinstance(edges, dict):
         return None
-    return start, min(end, end_of_life)
+    start, end = parse_date(edges.get("start")), parse_date(edges.get("end"))
+    if start is None or end is None or end <= start or start >= expiry:
+        return None
+    return start, min(end, expiry)
 
 
-def reason(entry: dict[str, t.Any]) -> str:
-    """Return why a certificate is to be renewed when the CA says so."""
-    host = re.sub("^https?://([^/]*).*", r"\1", entry.get("directory") or "the CA")
-    chosen = parse_date(entry.get("chosen"))
-    page = f"; see {entry['explanation']}" if entry.get("explanation") else ""
+def renewal_reason(record: CertificateRecord) -> str:
+    """Return in words when, and on which page of the CA why, a certificate is to be renewed."""
+    host = re.sub("^https?://([^/]*).*", r"\1", record.get("directory") or "the CA")
+    page = f"; see {record['explanation']}" if record.get("explanation") else ""
+    chosen = parse_date(record.get("chosen"))
     when = f" from {format_date(chosen)} on" if chosen else ""
     return f"{host} wants it renewed{when}{page}"
 
 
-def _pause(failures: int) -> datetime.timedelta:
+def _interval_after(failures: int) -> datetime.timedelta:
     """Return when to ask again after so many failures in a row."""
-    return min(SOONEST * 2 ** min(failures - 1, 10), UNTOLD)
+    return min(MIN_INTERVAL * 2 ** min(failures - 1, 10), DEFAULT_INTERVAL)
 
 
-def _seconds(error: t.Any) -> datetime.timedelta:
-    wait = getattr(error, "wait", None)
-    return min(datetime.timedelta(seconds=wait or 0), LATEST)
+def _retry_after(error: TlsError) -> datetime.timedelta:
+    seconds = error.retry_after if isinstance(error, Problem) else None
+    return min(datetime.timedelta(seconds=seconds or 0), MAX_INTERVAL)

@@ -35,8 +35,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_issued_chain
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import client as acme_network
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client import Network
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import client
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client import Client
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import certificate_id
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
@@ -317,7 +317,7 @@ def test_a_renewal_says_what_it_replaces(acme, pebble):
     before = pebble.count("is a replacement of")
     issuer.issue(request(["www.example.org"]), csr(["www.example.org"]), "web1")
     assert pebble.count("is a replacement of") == before + 1
-    assert certificate_id(first) not in issuer.renewals.present("web1", "www")
+    assert certificate_id(first) not in issuer.renewals.current("web1", "www")
     issuer.issue(request(), csr(), "web2")  # which has none yet
     assert pebble.count("is a replacement of") == before + 1
 
@@ -326,7 +326,7 @@ def test_what_was_replaced_before_is_renewed_all_the_same(acme, pebble):
     issuer = acme()
     first = parse_chain(issuer.issue(request(), csr(), "web1"))[0]
     issuer.issue(request(), csr(), "web1")
-    with issuer.renewals._changed("web1", "www") as entries:  # as another controller remembers it
+    with issuer.renewals._edit("web1", "www") as entries:  # as another controller remembers it
         for name, entry in entries.items():
             entry["replaced"] = name != certificate_id(first)
     before = pebble.count("is a replacement of")
@@ -421,7 +421,7 @@ def test_a_certificate_is_revoked_once(acme, pebble):
     assert issuer.revoke(serial_number, "superseded") is True
     assert pebble.is_revoked(leaf)
     assert issuer.revoke(serial_number, "superseded") is False
-    with issuer.renewals._changed("web1", "www") as entries:  # revoked by somebody else
+    with issuer.renewals._edit("web1", "www") as entries:  # revoked by somebody else
         entries[certificate_id(leaf)]["revoked"] = False
     assert issuer.revoke(serial_number, "superseded") is False
 
@@ -492,7 +492,7 @@ def test_variables_of_the_environment_make_nobody_trusted(acme, pebble, monkeypa
 
 
 def test_a_ca_that_is_away_is_told_and_the_next_one_asked(acme, pebble, monkeypatch):
-    monkeypatch.setattr(acme_network, "DELAYS", (0.0,))
+    monkeypatch.setattr(client, "RETRY_DELAYS_S", (0.0,))
     away = f"https://127.0.0.1:{closed_port()}/dir"
     with pytest.raises(
         TlsError,
@@ -543,7 +543,7 @@ def issued_by(pebble):
 
 def age(issuer):
     """Have what the CA said be no longer fresh."""
-    with issuer.renewals._changed("web1", "www") as entries:
+    with issuer.renewals._edit("web1", "www") as entries:
         for entry in entries.values():
             entry.pop("next", None)
 
@@ -562,7 +562,7 @@ def forked(work):
 
 def kill_at(step, time, moment):
     """Have this process killed before or after it asks for something for the so manieth time, not counting refused nonces."""
-    send, left = Network._exchange, time
+    send, left = Client._exchange, time
 
     def watched(network, method, url, *arguments):
         nonlocal left
@@ -576,4 +576,4 @@ def kill_at(step, time, moment):
                 os.kill(os.getpid(), signal.SIGKILL)
         return reply
 
-    Network._exchange = watched
+    Client._exchange = watched

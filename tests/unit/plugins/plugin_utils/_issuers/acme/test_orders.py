@@ -19,10 +19,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr, make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import client as acme_network
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import identifiers, leads_to
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import client
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import leads_to
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import Failures
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import FailureBackoff
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import identifiers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.webroot import WebrootSolver
 from ansible_collections.evergreen.tls.tests.unit.acme_server import ERROR, serving
@@ -41,7 +42,7 @@ def server(tmp_path):
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
-    monkeypatch.setattr(acme_network, "DELAYS", (0.0, 0.0))
+    monkeypatch.setattr(client, "RETRY_DELAYS_S", (0.0, 0.0))
 
 
 @pytest.fixture
@@ -165,7 +166,7 @@ def test_a_directory_that_refuses_in_the_end_has_the_next_one_begin_the_next_run
             raise TlsError("www.example.org does not show the CA its file; see that it does")
 
     monkeypatch.setattr(WebrootSolver, "present", present)
-    monkeypatch.setattr(Failures, "respect", lambda *_of_whom: None)  # as if it were some time later
+    monkeypatch.setattr(FailureBackoff, "check", lambda *_of_whom: None)  # as if it were some time later
     (tmp_path / "second").mkdir()
     with serving(tmp_path / "second") as second:
         second.orders += [{}] * 9  # so that its tokens are others
@@ -425,7 +426,7 @@ def test_a_wrong_certificate_is_refused_and_ordered_anew(issue, server, names, k
         issue()
     with pytest.raises(TlsError, match="this failed once, and is tried again from"):
         issue()
-    issue.issuer.failures.forget("web1", "www")
+    issue.issuer.failures.clear("web1", "www")
     assert names_of(parse_chain(issue())[0]) == set(NAMES)
     assert len(server.orders) == 2
 
@@ -457,7 +458,7 @@ def test_an_order_that_the_ca_has_forgotten_is_placed_again(issue, server):
     with pytest.raises(TlsError, match=r"not today \(badCSR\)"):
         issue()
     server.refuse("/order/0", "malformed", "no such order", 404)
-    issue.issuer.failures.forget("web1", "www")
+    issue.issuer.failures.clear("web1", "www")
     issue()
     assert len(server.orders) == 2
 

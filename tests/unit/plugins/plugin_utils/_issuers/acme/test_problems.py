@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
-    LONGEST,
-    PREFIX,
+    ERROR_PREFIX,
+    MAX_WORDS_CHARACTERS,
     REMEDIES,
     problem,
 )
@@ -21,8 +21,8 @@ SEE = "see the documentation of the CA"
 @pytest.mark.parametrize(
     ("document", "sentence"),
     [
-        ({"type": PREFIX + "dns", "detail": "NXDOMAIN."}, f"it: NXDOMAIN (dns); {REMEDIES['dns']}"),
-        ({"type": PREFIX + "new", "detail": "something new"}, f"it: something new (new); {SEE}"),
+        ({"type": ERROR_PREFIX + "dns", "detail": "NXDOMAIN."}, f"it: NXDOMAIN (dns); {REMEDIES['dns']}"),
+        ({"type": ERROR_PREFIX + "new", "detail": "something new"}, f"it: something new (new); {SEE}"),
         ({"type": "about:blank", "title": "Bad Request"}, f"it: Bad Request (HTTP 400); {SEE}"),
         ({"type": "https://ca.example/odd", "detail": "odd"}, f"it: odd (https://ca.example/odd); {SEE}"),
         ({}, f"it: the CA gives no reason (HTTP 400); {SEE}"),
@@ -35,7 +35,7 @@ SEE = "see the documentation of the CA"
         ({"detail": "odd", "subproblems": [1, {"identifier": "x"}, {"detail": "y"}]}, f"it: odd (HTTP 400); y; {SEE}"),
         (
             {
-                "type": PREFIX + "malformed",
+                "type": ERROR_PREFIX + "malformed",
                 "detail": "some",
                 "subproblems": [{"detail": "no", "identifier": {"value": "a.example"}}],
             },
@@ -48,17 +48,17 @@ def test_the_words_of_the_ca_are_shown_with_what_to_do(document, sentence):
 
 
 def test_words_without_end_are_shortened():
-    assert len(str(problem("it", {"detail": "x" * 5000}, 400))) < LONGEST + 100
+    assert len(str(problem("it", {"detail": "x" * 5000}, 400))) < MAX_WORDS_CHARACTERS + 100
 
 
 def test_the_kind_of_a_refusal_is_that_of_the_part_that_tells_what_to_do():
-    parts = [{"type": PREFIX + "odd"}, {"type": PREFIX + "caa"}]
-    assert problem("it", {"type": PREFIX + "compound", "subproblems": parts}).code == "caa"
+    parts = [{"type": ERROR_PREFIX + "odd"}, {"type": ERROR_PREFIX + "caa"}]
+    assert problem("it", {"type": ERROR_PREFIX + "compound", "subproblems": parts}).code == "caa"
 
 
 def test_other_advice_takes_the_place_of_the_first():
-    refusal = problem("making an account", {"type": PREFIX + "unauthorized", "detail": "an account"}, 401).advising(
-        "do this"
-    )
+    refusal = problem(
+        "making an account", {"type": ERROR_PREFIX + "unauthorized", "detail": "an account"}, 401
+    ).with_remedy("do this")
     assert str(refusal) == "making an account: an account (unauthorized); do this"
     assert (refusal.code, refusal.status) == ("unauthorized", 401)

@@ -14,8 +14,8 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import (
-    Places,
-    concerned,
+    OrderSlots,
+    limited_scopes,
     retry_after,
     scopes,
 )
@@ -58,7 +58,7 @@ def test_times_to_come_back_are_numbers_or_dates(headers, seconds):
     ],
 )
 def test_a_limit_is_about_what_the_ca_names(words, about):
-    assert concerned(words, NAMES) == about
+    assert limited_scopes(words, NAMES) == about
 
 
 def test_what_a_limit_may_be_about_are_names_and_the_domains_above_them():
@@ -68,10 +68,10 @@ def test_what_a_limit_may_be_about_are_names_and_the_domains_above_them():
 
 
 def test_no_more_work_at_a_time_than_there_are_places(tmp_path):
-    places, busy, most = Places(State(str(tmp_path)), 3), [], []
+    slots, busy, most = OrderSlots(State(str(tmp_path)), 3), [], []
 
     def work():
-        with places.taken(60):
+        with slots.slot(60):
             busy.append(1)
             most.append(len(busy))
             release.wait(0.05)
@@ -87,11 +87,11 @@ def test_no_more_work_at_a_time_than_there_are_places(tmp_path):
 
 
 def test_who_finds_no_place_is_told(tmp_path):
-    places = Places(State(str(tmp_path)), 1)
+    slots = OrderSlots(State(str(tmp_path)), 1)
     with (
-        places.taken(60),
+        slots.slot(60),
         pytest.raises(TlsError, match="the places for orders, 1 of them, have been taken for 0 seconds; wait"),
-        places.taken(0),
+        slots.slot(0),
     ):
         pass
 

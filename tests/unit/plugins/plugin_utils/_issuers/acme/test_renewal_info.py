@@ -18,7 +18,7 @@ from cryptography import x509
 
 from ansible_collections.evergreen.tls.plugins.action.certificate_request import ActionModule
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import client as acme_network
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import client
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import certificate_id, window
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import survey_hosts
@@ -144,7 +144,7 @@ def test_a_ca_that_stays_away_is_asked_less_and_less(settings, server):
     waits = []
     for _number in range(12):
         forget_when_to_ask(settings)
-        acme_network.LINES.clear()  # as in another process
+        client.CONNECTIONS.clear()  # as in another process
         server.answer("/directory", 0)
         advice(settings)
         waits.append(hours_until(kept(settings)["next"]) * 60)

@@ -1,0 +1,92 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Open what an issuer needs to talk to the servers of its directories: clients, accounts, orders, and the solver.
+
+The libraries of ACME and DNS are loaded here when they are needed, and not for a survey of certificates that are fine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import AccountKeys, thumbprint
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import Directory
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import RateLimits
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, Solver
+
+if t.TYPE_CHECKING:
+    from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account import Account
+    from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client import Client
+    from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import Orders
+
+
+class Servers:
+    """The servers of an issuer's directories."""
+
+    def __init__(self, settings: dict[str, t.Any], state: State, keys: AccountKeys) -> None:
+        """Take the settings of the issuer, its folder and its keys; open nothing yet."""
+        self.settings, self.state, self.keys = settings, state, keys
+        self._opening = threading.Lock()
+        self._reachable: list[Client] | None = None
+
+    def client(self, directory: Directory, is_single_try: bool = False) -> Client:
+        """Return a client, as Client describes it."""
+        from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client import (
+            Client,
+            require_libraries,
+        )
+
+        require_libraries()
+        limits = RateLimits(self.state.within("limits"), directory.url)
+        return Client(directory.url, limits, directory.ca_file, is_single_try)
+
+    def account(self, directory: Directory) -> Account:
+        """Return the account at a directory. It is created when it signs something for the first time."""
+        from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account import Account, Registration
+
+        registration = Registration(
+            tuple(self.settings["email"]),
+            self.settings["terms_of_service_agreed"],
+            directory.eab_kid,
+            directory.eab_hmac,
+        )
+        return Account(self.state.within("accounts"), self.keys, self.client(directory), registration)
+
+    def orders(self, directory: Directory, records: State, timeout: float) -> Orders:
+        """Return the orders of the account at a directory. *timeout* is in seconds, for each order."""
+        from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import Orders
+
+        account = self.account(directory)
+        return Orders(records, account, self.solver_for(account), timeout)
+
+    def solver(self) -> Solver:
+        """Return the solver without an account. It must not check or present anything."""
+        return self._open_solver(AcmeAccount(thumbprint(self.keys.current())))
+
+    def solver_for(self, account: Account) -> Solver:
+        """Return the solver for an account."""
+        key = account.signer().key.key
+        return self._open_solver(AcmeAccount(thumbprint(key), account.url, account.client.directory_meta))
+
+    def reachable_clients(self, directories: list[Directory]) -> list[Client]:
+        """Return clients for the directories that are reachable, for requests that can wait for the next run."""
+        with self._opening:
+            if self._reachable is None:
+                self._reachable = []
+                for directory in directories:
+                    with contextlib.suppress(TlsError):
+                        client = self.client(directory, is_single_try=True)
+                        client.directory()
+                        self._reachable.append(client)
+        return self._reachable
+
+    def _open_solver(self, account: AcmeAccount) -> Solver:
+        from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
+
+        return open_solver(self.settings["solver"], account)
