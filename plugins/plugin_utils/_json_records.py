@@ -32,7 +32,7 @@ class State:
 
     # not a parser: it reads what the collection has made or checked
     def read(self, name: str) -> dict[str, t.Any]:
-        """Return a record; an empty one where there is none, or none that can be read: all of it can be had again."""
+        """Return a record; an empty one where it is missing or malformed, since all of it can be had again."""
         try:
             record = json.loads(read_file(self.file(name)) or b"{}")
         except ValueError:
@@ -83,10 +83,10 @@ class State:
 
 # not a parser: it reads what the collection has made or checked
 def file_name(*words: str) -> str:
-    """Return the name of a file that stands for these words, which people can recognize by the last of them.
+    """Return a file name that stands for these words, and that people recognize by the last of them.
 
     >>> file_name("web1", "www.example.org")
-    'www.example.org-85a7ae17a46ca2a4'
+    'www.example.org-0ba971d1d2b94678'
     """
     digest = hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]
     return f"{re.sub('[^A-Za-z0-9.-]+', '-', words[-1])[:80].strip('.-')}-{digest}"

@@ -31,6 +31,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
     sync_folder,
 )
 
+try:
+    from cryptography import x509
+except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
+    pass
+
 MAX_AGE = datetime.timedelta(days=30)  # of a chain; a request may wait on its host for as long
 CLEANUP_INTERVAL = datetime.timedelta(hours=1)  # a clean-up looks at every file of the folder
 LOCK_TIMEOUT_S = 900.0  # another run may hold the lock of a CSR while its CA looks at DNS
@@ -93,17 +98,17 @@ class CachedChain:
         self.cache = cache
         self.path = path
 
-    def read(self) -> list | None:
+    def read(self) -> list[x509.Certificate] | None:
         """Return the cached chain, or None. Check it as if it came from the CA."""
         return _read_chain(self.path)
 
-    def write(self, chain: list, now: datetime.datetime) -> None:
+    def write(self, chain: list[x509.Certificate], now: datetime.datetime) -> None:
         """Cache a chain. It is on the disk when this returns. Raises OSError."""
         replace_file(self.path, to_pem(chain), mode=0o600)
         self.cache.remove_expired(now)
 
 
-def _read_chain(path: str) -> list | None:
+def _read_chain(path: str) -> list[x509.Certificate] | None:
     try:
         return parse_chain(read_file(path) or b"")
     except TlsError:

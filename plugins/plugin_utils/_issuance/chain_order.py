@@ -27,8 +27,9 @@ def order_chain(
     roots: list[x509.Certificate],
     cross_signing: CrossSigning = NO_CROSS_SIGNING,
 ) -> list[x509.Certificate]:
-    """Return the chain of *public_key*: leaf first, each signed by the next, without root, duplicates and unrelated certificates.
+    """Return the chain of *public_key* out of the certificates that a CA sent, leaf first.
 
+    Each certificate is signed by the next. The root, duplicates and unrelated certificates are left out.
     CAs that sign each other allow several chains. The shortest to a preferred root is returned, else the shortest to any of the
     *roots*, else the longest; the last two are extended by C(chain_extra). Raises TlsError when no certificate has the key.
     """

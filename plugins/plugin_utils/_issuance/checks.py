@@ -73,10 +73,10 @@ def check_issued_chain(
     now: datetime.datetime,
     cross_signing: CrossSigning = NO_CROSS_SIGNING,
 ) -> list[x509.Certificate]:
-    """Return the chain of *public_key* out of what a CA sent, leaf first, if clients accept it for each name of the request.
+    """Return the chain of *public_key* out of what a CA sent, leaf first, if clients accept it.
 
-    issued, roots: PEM. Without roots, only the chain itself is checked.
-    cross_signing: which root the chain should lead to, and the certificates that may be added to it.
+    It has to be valid for each name of the request. Without roots, the trust of clients is not checked.
+    issued, roots: PEM. cross_signing: which root the chain should lead to, and the certificates that may be added to it.
     Raises TlsError with the first thing that is wrong. A private key in *issued* is refused.
     """
     if len(issued) > MAX_BYTES:
@@ -109,7 +109,7 @@ def _listed(names: set[str]) -> str:
 
 
 def _verify(chain: list[x509.Certificate], name: str, roots: list[x509.Certificate], now: datetime.datetime) -> None:
-    """Raise TlsError unless a client that trusts *roots* accepts the chain for this name (RFC 5280, section 6)."""
+    """Raise TlsError unless clients that trust *roots* accept the chain for a name (RFC 5280, section 6)."""
     probe = probe_name(name)
     subject = x509.IPAddress(ipaddress.ip_address(probe)) if is_ip_address(probe) else x509.DNSName(probe)
     builder = verification.PolicyBuilder().store(verification.Store(roots)).time(now)

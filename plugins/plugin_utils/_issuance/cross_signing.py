@@ -35,7 +35,7 @@ CROSS_SIGNING_SETTINGS: dict[str, t.Any] = {
 
 
 class CrossSigning(t.NamedTuple):
-    """The certificates that an issuer adds to its chains (C(chain_extra)), and the common names of its preferred roots."""
+    """The certificates of C(chain_extra), and the common names of the preferred roots."""
 
     extra: tuple[x509.Certificate, ...] = ()
     roots: tuple[str, ...] = ()

@@ -29,7 +29,7 @@ class Pending(t.NamedTuple):
 
 
 class Validity(t.TypedDict, total=False):
-    """The certificate in use on a host, as certificate_request returns it (C(valid)). Dates are in ISO 8601."""
+    """The certificate in use on a host, as certificate_request returns it. Dates are in ISO 8601."""
 
     not_before: str
     not_after: str
@@ -44,9 +44,9 @@ PendingResult = t.TypedDict(
 
 
 def urgency(valid: Validity | None, now: datetime.datetime) -> str:
-    """Return how urgent a pending request is: V(plain), V(soon), V(hurry) or V(late); V(plain) while no certificate is in use.
+    """Return how urgent a pending request is: V(plain), V(soon), V(hurry) or V(late).
 
-    Raises TlsError for dates that are malformed.
+    It is V(plain) while no certificate is in use. Raises TlsError for malformed dates.
     """
     if not valid:
         return PLAIN
@@ -79,7 +79,7 @@ def pending_message(pending: Pending, valid: Validity | None, now: datetime.date
 
 
 def expect_date(text: str) -> datetime.datetime:
-    """Return a date that is written in ISO 8601. Raises TlsError for anything else, since hosts write some of them."""
+    """Return a date that is written in ISO 8601. Raises TlsError for anything else; hosts write some."""
     date = parse_date(text)
     if date is None:
         raise TlsError(f"{text!r} is no moment in ISO 8601; look at what the host is doing")

@@ -12,7 +12,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
 
 
 def read_roots(path: str | None) -> bytes | None:
-    """Return the roots in a file of the controller, in PEM; None without a path. Raises TlsError when it is missing or malformed."""
+    """Return the roots in a file of the controller, in PEM; None without a path.
+
+    Raises TlsError when the file is missing or malformed.
+    """
     if not path:
         return None
     pem = read_file(path)

@@ -53,10 +53,16 @@ class Issuer(t.Protocol):
         """Return the settings that follow from the name of an issuer, where they are not given."""
 
     def roots(self) -> bytes | None:
-        """Return the roots that clients of this issuer trust, in PEM; None for those of the system, or while there are none."""
+        """Return the roots that clients of this issuer trust, in PEM; None for those of the system.
+
+        None as well for a private CA that is not made yet.
+        """
 
     def terms(self, request: Request) -> dict[str, t.Any]:
-        """Return what decides on the certificate beside the CSR, as JSON types. A cached chain is used for the same terms only."""
+        """Return what decides on the certificate beside the CSR, as JSON types.
+
+        A cached chain is used for the same terms only.
+        """
 
     def issue(self, request: IssueRequest, csr: bytes, host: str) -> bytes | Pending:
         """Return the certificates that the CA sends for a CSR, in PEM, or Pending while a person has to act.
@@ -86,7 +92,10 @@ class PendingIssuer(Issuer, t.Protocol):
     patience: datetime.timedelta  # after this time, a request is withdrawn
 
     def find_pending(self, request: IssueRequest, csr: bytes, host: str) -> Pending | None:
-        """Return the Pending that issue() would return, and change nothing; None when it would hand in a request or return a chain."""
+        """Return the Pending that issue() would return, and change nothing.
+
+        None when issue() would hand in a request, or return a chain.
+        """
 
     def withdraw(self, host: str, name: str) -> bool:
         """Withdraw the pending requests of a host with this name; return whether there were any."""

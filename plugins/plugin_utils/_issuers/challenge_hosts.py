@@ -16,7 +16,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import
 def challenge_thumbprints(
     requests: list[dict[str, t.Any]], issuers: dict[str, t.Any], pretend: bool = False
 ) -> dict[str, str]:
-    """Return the thumbprint of the account key, by the name of each request for which hosts respond to challenges.
+    """Return account key thumbprints by the names of the requests whose challenges hosts respond to.
 
     requests, issuers: as in the inventory. With *pretend*, no account key is made.
     """

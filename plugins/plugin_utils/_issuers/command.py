@@ -86,7 +86,10 @@ class Command:
 
     # not a parser: it reads what the collection has made or checked
     def terms(self, request: Request) -> dict[str, t.Any]:
-        """Return what decides on a certificate beside the CSR. The environment is hashed, since it may hold secrets."""
+        """Return what decides on a certificate beside the CSR.
+
+        The environment is hashed, since it may hold secrets.
+        """
         environment = hashlib.sha256(json.dumps(self.environment, sort_keys=True).encode()).hexdigest()
         return {"argv": self.argv, "environment": environment, "lifetime": request.get("lifetime")}
 
@@ -128,7 +131,10 @@ class Command:
         )
 
     def _run(self, csr: bytes, environment: dict[str, str]) -> tuple[int, bytes, bytes]:
-        """Run the program; return its exit status, standard output and standard error. Its process group is killed afterwards."""
+        """Run the program; return its exit status, standard output and standard error.
+
+        Its process group is killed afterwards. Raises TlsError.
+        """
         try:
             process = subprocess.Popen(
                 self.argv,
@@ -206,7 +212,7 @@ def _streams(process: subprocess.Popen[bytes]) -> tuple[t.IO[bytes], t.IO[bytes]
 
 
 def _write_some(stream: t.IO[bytes], content: bytes) -> bytes:
-    """Write what a pipe takes now; return the rest, nothing when the program has closed its standard input."""
+    """Write what a pipe takes now; return the rest, nothing when the program has closed its input."""
     try:
         return content[os.write(stream.fileno(), content) :]
     except BlockingIOError:

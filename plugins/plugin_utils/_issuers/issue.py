@@ -30,6 +30,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run
 
 try:
     from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes as PublicKey
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
@@ -96,9 +97,9 @@ def issue_once(
 def begin_once(
     issuer: AcmeIssuer, request: Request, csr: bytes, host: str, in_use: str | None = None
 ) -> list[ChallengeFiles]:
-    """Place the order for a CSR and return the files that hosts have to serve, none where a cached chain can be used.
+    """Place the order for a CSR and return the files that hosts have to serve.
 
-    Raises TlsError as issue_once() does.
+    There are none where a cached chain can be used. Raises TlsError as issue_once() does.
     """
     public_key = check_csr(csr, request)
     terms = {**issuer.terms(request), **issuer.cross_signing.terms()}
@@ -121,14 +122,17 @@ def _in_time(request: Request, call: t.Callable[[], Result]) -> Result:
 
 def _usable(
     cached: list[x509.Certificate] | None,
-    public_key: t.Any,
+    public_key: PublicKey,
     request: Request,
     host: str,
     roots: bytes | None,
     in_use: str | None,
     issuer: Issuer,
 ) -> list[x509.Certificate] | None:
-    """Return a cached chain if the CA might issue it now, it is not due on its host, and it is not the one in use; else None."""
+    """Return a cached chain if it can be used, else None.
+
+    The CA might issue it now, it is not due on its host, and it is not the one in use.
+    """
     if not cached:
         return None
     now = utc_now()

@@ -127,9 +127,9 @@ class LocalCa:
         }
 
     def issue(self, request: IssueRequest, csr: bytes, host: str) -> bytes:
-        """Return a certificate for the names of the request and the public key of the CSR, with the issuing CA, in PEM.
+        """Return a certificate for the names of the request, with the issuing CA, in PEM.
 
-        Raises TlsError when the CA is damaged, or expires before the certificate would.
+        Only the public key of the CSR is used. Raises TlsError when the CA is damaged, or expires before the certificate would.
         """
         lifetime = self._lifetime(request)
         now = utc_now()
@@ -164,9 +164,9 @@ class LocalCa:
         replace_file(path, _json(record))
 
     def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
-        """Put a certificate on the revocation list; return whether it was not on it. With *pretend*, change nothing.
+        """Put a certificate on the revocation list; return whether it was not on it.
 
-        Raises TlsError for a serial number without a record.
+        With *pretend*, nothing is changed. Raises TlsError for a serial number without a record.
         """
         if not os.path.exists(self._path("root.pem")):
             raise TlsError(f"there is no CA in {self.directory}; correct the directory of the issuer")
@@ -210,7 +210,10 @@ class LocalCa:
             yield key, issuing
 
     def _make(self, leftovers: set[str]) -> None:
-        """Make root and issuing CA. *leftovers* are files of a run that was killed before it had signed anything."""
+        """Make root and issuing CA.
+
+        leftovers: files of a run that was killed before it had signed anything.
+        """
         for name in leftovers:
             os.unlink(self._path(name))
         os.makedirs(self._path("issued"), mode=0o700, exist_ok=True)
@@ -239,7 +242,10 @@ class LocalCa:
         return parse_duration(lifetime) if lifetime else self.lifetime
 
     def _refresh_crl(self, key: SigningKey, issuing: x509.Certificate) -> None:
-        """Write a new revocation list when half of the lifetime of the present one is over, or it is missing or malformed."""
+        """Write a new revocation list when half of the lifetime of the present one is over.
+
+        A list that is missing or malformed is written again as well.
+        """
         try:
             present = x509.load_pem_x509_crl(read_file(self._path("crl.pem")) or b"")
             next_update = present.next_update_utc
@@ -275,7 +281,10 @@ class LocalCa:
             ) from error
 
     def _load_key(self, name: str) -> SigningKey:
-        """Return a private key of the CA. Raises TlsError when others may read it, or the passphrase does not open it."""
+        """Return a private key of the CA.
+
+        Raises TlsError when others may read it, or the passphrase does not open it.
+        """
         path = self._path(name)
         if os.stat(path).st_mode & 0o077:
             raise TlsError(
@@ -311,7 +320,7 @@ def _checked_name(name: str) -> str:
 
 
 def _load_record(path: str) -> IssuedRecord | None:
-    """Return the record of a certificate, or None where there is none. Raises TlsError when it is malformed."""
+    """Return the record of a certificate, or None. Raises TlsError when it is malformed."""
     content = read_file(path)
     if content is None:
         return None

@@ -137,7 +137,10 @@ def sign_crl(
 
 
 def crl_entry(revoked: RevokedCertificate) -> x509.RevokedCertificate:
-    """Return the entry of a revocation list. Raises KeyError for an unknown reason, ValueError for values that cannot be encoded."""
+    """Return the entry of a revocation list.
+
+    Raises KeyError for an unknown reason, ValueError for values that cannot be encoded.
+    """
     reason = x509.ReasonFlags(REVOCATION_REASONS[revoked.reason].name)
     builder = x509.RevokedCertificateBuilder().serial_number(revoked.serial_number).revocation_date(revoked.revoked_at)
     if reason is not x509.ReasonFlags.unspecified:  # RFC 5280, section 5.3.1: leave it out instead

@@ -95,7 +95,10 @@ def check_policy(request: Request, settings: dict[str, t.Any], defaults: dict[st
 
 
 def _check_public(request: Request) -> None:
-    """Raise TlsError if a request breaks the rules for public CAs (CA/Browser Forum, Baseline Requirements, section 7.1.2.7)."""
+    """Raise TlsError if a request breaks the rules for public CAs.
+
+    CA/Browser Forum, Baseline Requirements, section 7.1.2.7.
+    """
     issuer, names = request["issuer"], request["domains"]
     for name in names:
         if "_" in name:
@@ -120,7 +123,10 @@ def _check_public(request: Request) -> None:
 
 
 def _organization_subject(name: t.Any, settings: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Return the subject options of an organization; nothing without a name. Raises TlsError when it is unknown or malformed."""
+    """Return the subject options of an organization; nothing without a name.
+
+    Raises TlsError when the organization is unknown or malformed.
+    """
     if not name:
         return {}
     organizations = settings.get("organizations") if isinstance(settings.get("organizations"), dict) else {}
@@ -144,6 +150,6 @@ def _without_none(options: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def _as_list(value: t.Any) -> list[str]:
-    """Return the strings of a list, which Ansible also takes as one string with commas; nothing for anything else."""
+    """Return the strings of a list, or of a string with commas; nothing for anything else."""
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []
     return [str(part) for part in parts]

@@ -81,9 +81,9 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
 
 
 def advice(issuer: Issuer, host: str, request: str, leaf: x509.Certificate | None = None) -> dict[str, RenewalAdvice]:
-    """Return when the CA wants the certificates of a request renewed, by serial number; nothing where it cannot be asked.
+    """Return when the CA wants the certificates of a request renewed, by serial number.
 
-    leaf: a certificate that was seen on the host.
+    Nothing where it cannot be asked. leaf: a certificate that was seen on the host.
     """
     if not isinstance(issuer, AcmeIssuer):
         return {}
@@ -120,7 +120,7 @@ def check_request_for_issuer(request: Request, issuers: dict[str, dict[str, t.An
 
 
 def _settings_and_defaults(name: t.Any, issuers: dict[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
-    """Return the settings of an issuer and the defaults of its type, both empty when there is no such issuer."""
+    """Return the settings of an issuer and the defaults of its type, both empty for an unknown issuer."""
     settings = {**BUILT_IN, **issuers}.get(str(name))
     if not isinstance(settings, dict):
         return {}, {}

@@ -267,7 +267,10 @@ def _decode_windows_text(content: bytes) -> bytes:
 
 
 def _sequence_header(der: bytes) -> Header | None:
-    """Return the header of a sequence in DER, or in BER of indefinite length, as some write PKCS #7; None for anything else."""
+    """Return the header of a sequence in DER; None for anything else.
+
+    It may be BER of indefinite length, as some programs write PKCS #7.
+    """
     if len(der) < MIN_DER_BYTES:
         return None
     header = read_header(der)
@@ -275,7 +278,7 @@ def _sequence_header(der: bytes) -> Header | None:
 
 
 def _password_iterations(der: bytes) -> list[int]:
-    """Return the numbers that follow a salt (RFC 7292, appendix C; RFC 8018, appendix A), at whatever depth."""
+    """Return the numbers that follow a salt, at any depth (RFC 7292, appendix C; RFC 8018, appendix A)."""
     return [
         integer(element)
         for before, element in descendants(der, MAX_DER_DEPTH)

@@ -69,7 +69,10 @@ def read_inbox(directory: str, passwords: t.Sequence[str]) -> list[InboxFile]:
 
 
 def unused_file_messages(files: list[InboxFile], records: dict[str, QueueRecord]) -> list[str]:
-    """Return a sentence about each file that has something unusable, with the reason. records: of all requests, by key."""
+    """Return a sentence about each file that has something unusable, with the reason.
+
+    records: of all requests, by key.
+    """
     messages: list[str] = []
     nothing_pending = not _has_pending(records)
     for file in files:
@@ -96,7 +99,10 @@ def key_digest(public_key: PublicKey) -> str:
 
 
 def is_finished(file: InboxFile, records: dict[str, QueueRecord]) -> bool:
-    """Say whether all certificates in a file were used, so that it can be moved away. records: of all requests, by key."""
+    """Say whether all certificates in a file were used, so that it can be moved away.
+
+    records: of all requests, by key.
+    """
     if file.messages or file.has_private_key:
         return False
     leaves = file.leaves()

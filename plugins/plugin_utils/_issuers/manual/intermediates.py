@@ -52,10 +52,11 @@ def best_chain(
     now: datetime.datetime,
     cross_signing: CrossSigning = NO_CROSS_SIGNING,
 ) -> list[x509.Certificate]:
-    """Return the best chain of a leaf out of other certificates: one to a preferred root, else the shortest to a root, else the longest.
+    """Return the best chain of a leaf out of other certificates.
 
-    Among intermediates with the same name, only those whose key made the signature count. A chain whose certificates are all
-    valid is preferred to others. The chain ends below the root.
+    That is one to a preferred root, else the shortest to a root, else the longest. Among intermediates with the same name, only
+    those whose key made the signature count. A chain whose certificates are all valid is preferred to others. The chain ends
+    below the root.
     """
     known = [*roots, *(one for one in certificates if one.subject == one.issuer)]
 
@@ -120,7 +121,7 @@ def system_roots() -> list[x509.Certificate]:
 
 
 def _fetch_issuer(certificate: x509.Certificate) -> x509.Certificate | None:
-    """Return the certificate that signed another one, from the URLs that it names; None when it names none.
+    """Return the certificate that signed another one, from the URLs in it; None when it has none.
 
     Raises TlsError when none of the URLs has it.
     """

@@ -121,7 +121,7 @@ class Manual:
         return {}
 
     def issue(self, request: IssueRequest, csr: bytes, host: str) -> bytes | Pending:
-        """Return the chain for a CSR if the inbox has one; else put the CSR into the outbox, once, and return Pending.
+        """Return the chain for a CSR if the inbox has one; else put the CSR into the outbox, once.
 
         Raises TlsError when the inbox has a certificate for the CSR that is refused, or a private key.
         """
@@ -148,7 +148,7 @@ class Manual:
             return to_pem(chain)
 
     def find_pending(self, request: IssueRequest, csr: bytes, host: str) -> Pending | None:
-        """Return the Pending that issue() would return, and change nothing; None when it would hand in a request or return a chain."""
+        """Return the Pending that issue() would return, and change nothing."""
         record = self.queue.get(_csr_key_digest(csr))
         if record is None or record["state"] != PENDING:
             return None
@@ -235,7 +235,10 @@ class Manual:
     def _issued_before(
         self, record: QueueRecord | None, request: IssueRequest, csr: bytes, now: datetime.datetime
     ) -> bytes | None:
-        """Return the chain that was issued for this CSR before, in PEM, if it is still good and not the one in use; else None."""
+        """Return the chain that was issued for this CSR before, in PEM; else None.
+
+        It has to be good still, and not the one in use.
+        """
         if record is None or record["state"] != ISSUED or record["fingerprint"] == request.get("in_use"):
             return None
         try:
@@ -276,7 +279,10 @@ class Manual:
     def _checked_chain(
         self, leaf: x509.Certificate, files: list[InboxFile], request: IssueRequest, csr: bytes, now: datetime.datetime
     ) -> list[x509.Certificate]:
-        """Return the chain of a certificate. Raises TlsError when it may not be installed, or an intermediate is missing."""
+        """Return the chain of a certificate.
+
+        Raises TlsError when it may not be installed, or an intermediate is missing.
+        """
         roots_pem = self.roots()
         roots = parse_chain(roots_pem) if roots_pem else system_roots()
         certificates = [one for file in files for one in file.authorities()] + self._known_intermediates()
@@ -293,7 +299,7 @@ class Manual:
 
     # not a parser: it reads what the collection has made or checked
     def _known_intermediates(self) -> list[x509.Certificate]:
-        """Return the intermediates of the setting C(intermediates), and those of chains that were issued before."""
+        """Return the intermediates of the setting C(intermediates), and of chains that were issued before."""
         path = self.settings["intermediates"]
         known: list[x509.Certificate] = []
         if path:
@@ -307,7 +313,7 @@ class Manual:
         return known
 
     def _pending(self, files: list[InboxFile], record: QueueRecord, request: IssueRequest, is_new: bool) -> Pending:
-        """Return a request as Pending. Raises TlsError when a private key lies in the inbox, which cannot wait."""
+        """Return a request as Pending. Raises TlsError when a private key lies in the inbox."""
         self.remarks = unused_file_messages(files, self._records())
         paths = [file.path for file in files if file.has_private_key]
         if paths:

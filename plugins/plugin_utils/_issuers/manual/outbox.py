@@ -77,7 +77,10 @@ pre {{ background: #eee; padding: 1em; overflow: auto; }}
 
 
 class Outbox:
-    """The outbox in a folder of the controller. inbox: the folder that its files name. has_bundle: whether there is an archive of all."""
+    """The outbox in a folder of the controller.
+
+    inbox: the folder that its files name. has_bundle: whether there is an archive of all pending requests.
+    """
 
     def __init__(self, directory: str, inbox: str, has_bundle: bool) -> None:
         self.directory = directory
@@ -107,7 +110,7 @@ class Outbox:
 
 
 def file_stem(request: str, host: str, key: str, used: t.Collection[str]) -> str:
-    """Return the name without extension for the files of a request, of letters that are safe in file systems and shells.
+    """Return the name without extension for the files of a request, safe for file systems and shells.
 
     key: digest of the public key, of which a part is added when the name is already in use.
 
