@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import typing as t
 
@@ -13,12 +14,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import (
-    make_report,
-    report_text,
-    survey_result,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import make_report, survey_result
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal_table import report_text
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records import (
+    RunRecord,
     describe_run,
     remove_old_records,
     write_record,
@@ -28,7 +27,7 @@ display = Display()
 
 
 class ActionModule(TlsAction):
-    """Say what became of everything that was due, and keep a record of the run, on the controller."""
+    """Report what became of everything that was due, and write a record of the run, on the controller."""
 
     _requires_connection = False
     BYPASS_HOST_LOOP = True
@@ -39,41 +38,39 @@ class ActionModule(TlsAction):
     }
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        check_mode: bool = self._task.check_mode
         variables_of = task_vars["hostvars"].__getitem__
-        found = survey_result(task_vars["ansible_play_hosts_all"], variables_of)
-        check_mode = self._task.check_mode
-        told = make_report(found, variables_of, check_mode)
-        display.display(report_text(told, arguments["most"], check_mode))
-        outcomes = {
-            "counts": told.counts,
-            "stopped_by": told.stopped_by,
-            "outcomes": [outcome._asdict() for outcome in told.outcomes],
-            "msg": told.sentence,
-        }
-        recorded = {}
+        survey = survey_result(task_vars["ansible_play_hosts_all"], variables_of)
+        report = make_report(survey, variables_of, check_mode)
+        display.display(report_text(report, arguments["most"], check_mode))
+        result = {"changed": False, **report.summary(), "failed_hosts": report.failed_hosts}
         if arguments["directory"] and not check_mode:
             now = utc_now()
-            recorded = keep_record(
-                arguments["directory"], arguments["keep"], {**describe_run(found, task_vars, now), **outcomes}, now
-            )
-        return {"changed": False, **outcomes, "failed_hosts": told.failed_hosts, **recorded}
+            record: RunRecord = {**describe_run(survey, task_vars, now), **report.summary()}
+            path = keep_record(arguments["directory"], arguments["keep"], record, now)
+            if path:
+                result["record"] = path
+        return result
 
 
-def keep_record(directory, keep, content, now):
-    """Write the record of a run and remove the old ones; warn of what cannot be done."""
+def keep_record(directory: str, keep: str | None, record: RunRecord, now: datetime.datetime) -> str | None:
+    """Write the record of a run that ended *now*, and return its path. Remove records that are older than *keep*, a duration.
+
+    What cannot be done is a warning. Without a record, None is returned and nothing is removed.
+    """
     try:
-        path = write_record(directory, content, now)
+        path = write_record(directory, record, now)
     except OSError as error:
         display.warning(
             f"no record of this run is written to {directory}: {error.strerror}; correct that folder, or renew_records"
         )
-        return {}
+        return None
     if not keep:
-        return {"record": path}
+        return path
     try:
         remove_old_records(os.path.dirname(path), parse_duration(keep), now)
     except TlsError as error:
         display.warning(f"no old records of runs are removed, since renew_records_kept makes no sense: {error}")
     except OSError as error:
         display.warning(f"old records of runs are not removed: {system_error(error)}")
-    return {"record": path}
+    return path

@@ -131,11 +131,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbo
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.intermediates import ca_issuers_urls
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed import describe_installed
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import (
-    make_report,
-    report_text,
-    survey_result,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import make_report, survey_result
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal_table import report_text
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records import time_of_record
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import endpoints_of_host
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import command as solver_command

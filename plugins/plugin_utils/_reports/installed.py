@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
+    ChainDescription,
     check_chain,
     describe_chain,
     parse_chain,
@@ -43,7 +44,7 @@ class InstalledCertificate(t.TypedDict):
     days_left: float | None
     encrypted: t.Any  # whether the private key is
     problem: str | None  # why clients would refuse it
-    certificate: dict[str, t.Any] | None  # as describe_chain() returns it
+    certificate: ChainDescription | None
     drawing: list[str]  # as chain_tree() returns it
 
 

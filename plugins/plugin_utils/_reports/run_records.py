@@ -21,6 +21,7 @@ from ansible.release import __version__ as ansible_version
 
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._current_user import user_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import ReportSummary
 
 RECORD_FORMAT = 1  # of the content; a field that is added does not change it
 RECORD_TIME_FORMAT = "%Y-%m-%dT%H-%M-%SZ"
@@ -30,7 +31,7 @@ FOLDER_MODE = 0o750
 
 
 class RunDescription(t.TypedDict):
-    """What is known of a run, whatever became of it: a part of its record, as in JSON."""
+    """What is known of a run, whatever became of it, as its record has it in JSON."""
 
     started: str | None  # ISO 8601, as the survey returns it
     finished: str  # ISO 8601
@@ -42,6 +43,10 @@ class RunDescription(t.TypedDict):
     play: str | None
     limit: str | None  # of ansible-playbook
     survey: dict[str, int]  # how many endpoints were found in each state
+
+
+class RunRecord(RunDescription, ReportSummary):
+    """The content of a record, beside its format: what is known of the run, and its report."""
 
 
 def describe_run(survey: t.Any, task_vars: t.Mapping[str, t.Any], now: datetime.datetime) -> RunDescription:
@@ -63,13 +68,13 @@ def describe_run(survey: t.Any, task_vars: t.Mapping[str, t.Any], now: datetime.
 
 
 # not a parser: it reads what the collection has made or checked
-def write_record(directory: str, content: t.Mapping[str, t.Any], now: datetime.datetime) -> str:
+def write_record(directory: str, record: RunRecord, now: datetime.datetime) -> str:
     """Write the record of a run that ended *now*; return its path. Raises OSError."""
     directory = os.path.abspath(directory)
     _make_folder(directory)
     time = now.astimezone(datetime.timezone.utc).strftime(RECORD_TIME_FORMAT)
     path = os.path.join(directory, f"{time}-{secrets.token_hex(8)}.json")
-    replace_file(path, json.dumps({"format": RECORD_FORMAT, **content}, indent=2).encode() + b"\n", mode=RECORD_MODE)
+    replace_file(path, json.dumps({"format": RECORD_FORMAT, **record}, indent=2).encode() + b"\n", mode=RECORD_MODE)
     return path
 
 

@@ -21,6 +21,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
+    ChainDescription,
     describe_chain,
     names_of,
     parse_chain,
@@ -91,7 +92,7 @@ class Finding(t.NamedTuple):
     address: str = ""
     port: int = 0
     protocol: str = ""
-    certificate: dict[str, t.Any] | None = None  # as describe_chain() returns it
+    certificate: ChainDescription | None = None
     days_left: float | None = None
 
     @property

@@ -12,12 +12,8 @@ import pytest
 from ansible.errors import AnsibleError
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import (
-    Outcome,
-    make_report,
-    report_text,
-    survey_result,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import Outcome, make_report, survey_result
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal_table import report_text
 from ansible_collections.evergreen.tls.tests.unit.recorded_runs import (
     FINE,
     ISSUED,
