@@ -13,7 +13,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry im
 
 
 class ActionModule(TlsAction):
-    """Tell what the accounts of an issuer are, or give them another key."""
+    """Return the URLs of the accounts of an issuer, or give them another key."""
 
     _requires_connection = False
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
@@ -32,10 +32,12 @@ class ActionModule(TlsAction):
             return {"changed": arguments["change_key"], "msg": sentence}
         if arguments["change_key"]:
             issuer.change_key()
-        said = "; run evergreen.tls.deploy, so that hosts answer challenges with it" if arguments["change_key"] else ""
+        advice = (
+            "; run evergreen.tls.deploy, so that hosts answer challenges with it" if arguments["change_key"] else ""
+        )
         return {
             "changed": arguments["change_key"],
             "thumbprint": issuer.thumbprint(),
             "accounts": issuer.accounts(),
-            "msg": f"the thumbprint of the key of {name} is {issuer.thumbprint()}{said}",
+            "msg": f"the thumbprint of the key of {name} is {issuer.thumbprint()}{advice}",
         }

@@ -19,17 +19,18 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request i
     check_distinct_requests,
     complete_request,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer, ChallengeFiles
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_respond
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import begin_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
     check_request_for_issuer,
     open_issuer,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import ChallengeFiles
 
 
 class ActionModule(PerRequestAction):
-    """Walk each request whose hosts show files through certificate_request, and begin its order if it is due."""
+    """Run certificate_request for each request with the solver webroot, and place its order if it is due."""
 
     STEPS = ("certificate_request",)
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = OBTAIN_ARGUMENTS
@@ -45,10 +46,10 @@ class ActionModule(PerRequestAction):
             at_once=orders_at_once(arguments, task_vars),
         )
         certificates = result["certificates"]
-        places = [place for certificate in certificates for place in certificate.get("places", [])]
+        challenge_files = [files for certificate in certificates for files in certificate.get("places", [])]
         return {
             "changed": result["changed"],
-            "places": _merged_places(places),
+            "places": _merged(challenge_files),
             "msg": " · ".join(f"{one['name']}: {one['msg']}" for one in certificates) or "no certificate needs files",
             **{key: result[key] for key in SHOWN_BY_ANSIBLE if key in result},
         }
@@ -56,35 +57,37 @@ class ActionModule(PerRequestAction):
     async def _begin(
         self, request: dict[str, t.Any], arguments: dict[str, t.Any], task_vars: dict[str, t.Any]
     ) -> dict[str, t.Any]:
-        """Return what became of the order of a request. What fails here, fails again for whoever obtains the certificate, and is told there."""
-        place = {"request": request, "directory": arguments["directory"], "issuers": arguments["issuers"]}
-        asked = await self.run_step("certificate_request", {**place, "force": arguments["force"]}, task_vars)
-        result = {"changed": bool(asked.get("changed")), **diffs_and_warnings([asked])}
-        if asked.get("failed") or not asked.get("due") or "ready" in asked:
-            return {**result, "msg": asked.get("msg", "it is not due")}
+        """Place the order of a request. A failure is not fatal here: certificate_obtain fails with it again."""
+        names = ("directory", "issuers", "force")
+        step_arguments = {"request": request, **{name: arguments[name] for name in names}}
+        requested = await self.run_step("certificate_request", step_arguments, task_vars)
+        result = {"changed": bool(requested.get("changed")), **diffs_and_warnings([requested])}
+        if requested.get("failed") or not requested.get("due") or "ready" in requested:
+            return {**result, "msg": requested.get("msg", "it is not due")}
         try:
-            places = await self._begun(request, arguments["issuers"], asked, task_vars.get("inventory_hostname", ""))
+            host = task_vars.get("inventory_hostname", "")
+            challenge_files = await self._begin_order(request, arguments["issuers"], requested, host)
         except (TlsError, OSError) as error:
             return {**result, "msg": str(error)}
-        files = ", ".join(f"{one['host']} has to show {len(one['files'])} files" for one in places)
-        return {**result, "msg": files or "there is nothing to show", "places": places}
+        counts = ", ".join(f"{one['host']} has to show {len(one['files'])} files" for one in challenge_files)
+        return {**result, "msg": counts or "there is nothing to show", "places": challenge_files}
 
     # not a parser: it only passes on foreign input
-    async def _begun(
-        self, request: dict[str, t.Any], issuers: dict[str, t.Any], asked: dict[str, t.Any], host: str
+    async def _begin_order(
+        self, request: dict[str, t.Any], issuers: dict[str, t.Any], requested: dict[str, t.Any], host: str
     ) -> list[ChallengeFiles]:
-        wanted = complete_request(request)
-        check_request_for_issuer(wanted, issuers)
-        csr = (asked.get("csr") or "").encode(errors="replace")  # of a host, and so it may hold halves of characters
-        issuer = open_issuer(wanted["issuer"], issuers)
+        complete = complete_request(request)
+        check_request_for_issuer(complete, issuers)
+        csr = (requested.get("csr") or "").encode(errors="replace")  # of a host: it may hold lone surrogates
+        issuer = open_issuer(complete["issuer"], issuers)
         if not isinstance(issuer, AcmeIssuer):
             return []
-        return await Background(lambda: begin_once(issuer, wanted, csr, host, asked.get("in_use")))
+        return await Background(lambda: begin_once(issuer, complete, csr, host, requested.get("in_use")))
 
 
-def _merged_places(places: list[ChallengeFiles]) -> list[ChallengeFiles]:
-    """Return places with the files of all requests that have them there."""
-    files: dict[tuple[str, str], dict[str, str]] = {}
-    for place in places:
-        files.setdefault((place["host"], place["path"]), {}).update(place["files"])
-    return [{"host": host, "path": path, "files": found} for (host, path), found in files.items()]
+def _merged(challenge_files: list[ChallengeFiles]) -> list[ChallengeFiles]:
+    """Return one item for each host and path, with the files of all requests."""
+    merged: dict[tuple[str, str], dict[str, str]] = {}
+    for one in challenge_files:
+        merged.setdefault((one["host"], one["path"]), {}).update(one["files"])
+    return [{"host": host, "path": path, "files": files} for (host, path), files in merged.items()]

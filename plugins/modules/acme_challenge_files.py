@@ -10,23 +10,24 @@ import os
 import re
 import secrets
 import time
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import run_module
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import Module, ModuleResult, run_module
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import path_in_errors
 
-FOLDERS = (".well-known", "acme-challenge")
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+CHALLENGE_FOLDERS = (".well-known", "acme-challenge")  # RFC 8555, section 8.3
+OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")  # RFC 8555, section 8.1
 THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
-UNFINISHED = re.compile(r"\.([A-Za-z0-9_-]+)\.[0-9a-f]{8}")  # what put() leaves behind when it is killed
-LARGEST = 256  # bytes of a file; a right one has less
-OLD = 24 * 60 * 60  # seconds after which nobody waits for a file any more
+TEMPORARY_NAME = re.compile(r"\.([A-Za-z0-9_-]+)\.[0-9a-f]{8}")  # of a file that write_file() leaves when it is killed
+MAX_FILE_BYTES = 256  # a correct file has less
+MAX_AGE_S = 24 * 60 * 60  # after which no run waits for a file
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "str", "default": "/var/www/html"},
@@ -38,68 +39,72 @@ def main():
     run_module(module, decide)
 
 
-def decide(module):
-    """Have the files there, or not there, and remove what earlier runs have left."""
-    path, files, is_wanted = module.params["path"], module.params["files"], module.params["state"] == "present"
-    os.umask(0o022)  # so that anybody can read what is made
+def decide(module: Module) -> ModuleResult:
+    """Write or remove the files, and remove old files of earlier runs."""
+    path, files, is_present = module.params["path"], module.params["files"], module.params["state"] == "present"
+    os.umask(0o022)  # so that any web server can read what is created
     for token, content in files.items():
         check_file(token, content)
-    with folder(path, is_made=is_wanted and not module.check_mode) as descriptor:
-        there = {name: read(descriptor, name) for name in names_in(descriptor)}
-        before = {name: content for name, content in there.items() if name in files}
-        after = files if is_wanted else {}
-        if not module.check_mode:
+    with open_challenge_folder(path, may_create=is_present and not module.check_mode) as folder:
+        existing = {name: read_small_file(folder, name) for name in names_in(folder)}
+        before = {name: content for name, content in existing.items() if name in files}
+        after = files if is_present else {}
+        if folder is not None and not module.check_mode:
             for name in set(before) - set(after):
-                remove(descriptor, name)
+                remove_file(folder, name)
             for name in after:
                 if before.get(name) != after[name]:
-                    put(descriptor, path, name, after[name])
-            for name in left_behind(there, files):
-                remove_old(descriptor, name)
-    where = os.path.join(path, *FOLDERS)
+                    write_file(folder, path, name, after[name])
+            for name in leftovers(existing, files):
+                remove_old_file(folder, name)
+    where = os.path.join(path, *CHALLENGE_FOLDERS)
     count = f"{len(files)} file{'s are' if len(files) > 1 else ' is'}" if files else "nothing is"
     return {
         "changed": before != after,
-        "diff": {"before": listed(before), "after": listed(after), "before_header": where, "after_header": where},
-        "msg": f"{count} {'shown in' if is_wanted else 'removed from'} {where}",
+        "diff": {"before": listing(before), "after": listing(after), "before_header": where, "after_header": where},
+        "msg": f"{count} {'shown in' if is_present else 'removed from'} {where}",
     }
 
 
 # not a parser: it accepts any text, or raises TlsError
-def check_file(token, content):
-    """Make sure that a file is what a CA may want to read (RFC 8555, section 8.1), so that nobody has anything else written."""
-    said, _dot, thumbprint = str(content).partition(".")
-    if not TOKEN.fullmatch(token) or said != token or not THUMBPRINT.fullmatch(thumbprint):
+def check_file(token: str, content: t.Any) -> None:
+    """Raise TlsError if this is no key authorization (RFC 8555, section 8.1), so that nothing else can be written."""
+    first, _dot, thumbprint = str(content).partition(".")
+    if not TOKEN.fullmatch(token) or first != token or not THUMBPRINT.fullmatch(thumbprint):
         raise TlsError(f"files: {token!r} is no token with its key authorization; pass what acme_order returns")
 
 
 @contextlib.contextmanager
-def folder(path, is_made):
-    """Open the folder of the files, without following a link of whoever owns what lies above it; None where there is none."""
+def open_challenge_folder(path: str, may_create: bool) -> t.Iterator[int | None]:
+    """Yield a descriptor of the folder of the files, or None if there is none.
+
+    No symbolic link below *path* is followed: the owner of a folder on the way could redirect what root writes.
+    """
     with contextlib.ExitStack() as stack:
+        descriptor: int | None
         try:
-            descriptor = os.open(path, FOLDER)
+            descriptor = os.open(path, OPEN_FOLDER)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise TlsError(
                 f"{path} is no folder on this host; correct path of the solver webroot, or create it"
             ) from error
         stack.callback(os.close, descriptor)
-        for name in FOLDERS:
+        for name in CHALLENGE_FOLDERS:
             path = os.path.join(path, name)
             if descriptor is not None:
-                descriptor = within(descriptor, path, name, is_made)
+                descriptor = open_folder_in(descriptor, path, name, may_create)
             if descriptor is not None:
                 stack.callback(os.close, descriptor)
         yield descriptor
 
 
-def within(above, path, name, is_made):
-    """Open a folder in another one, made where it is missing and *is_made* says so; None where it is missing still."""
-    if is_made:
+def open_folder_in(parent: int, path: str, name: str, may_create: bool) -> int | None:
+    """Return a descriptor of a folder in another one, or None if it does not exist. *path* names it in errors."""
+    if may_create:
         with contextlib.suppress(FileExistsError), path_in_errors(path):
-            os.mkdir(name, 0o755, dir_fd=above)
+            os.mkdir(name, 0o755, dir_fd=parent)
     try:
-        return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=above)
+        return os.open(name, OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=parent)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -108,67 +113,66 @@ def within(above, path, name, is_made):
         ) from error
 
 
-def names_in(descriptor):
-    """Return the names in a folder, if there is one."""
-    return [] if descriptor is None else sorted(os.listdir(descriptor))
+def names_in(folder: int | None) -> list[str]:
+    """Return the names in a folder; none if there is no folder."""
+    return [] if folder is None else sorted(os.listdir(folder))
 
 
 # not a parser: it accepts any text, or raises TlsError
-def read(descriptor, name):
-    """Return the content of a small file, or None for anything else."""
+def read_small_file(folder: int | None, name: str) -> str | None:
+    """Return the first MAX_FILE_BYTES of a file, or None for anything that cannot be read as one."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        with open(
-            os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=descriptor), "rb"
-        ) as stream:
-            return stream.read(LARGEST).decode("ascii", "replace")
+        with open(os.open(name, flags, dir_fd=folder), "rb") as stream:
+            return stream.read(MAX_FILE_BYTES).decode("ascii", "replace")
     except OSError:
         return None
 
 
 # not a parser: it accepts any text, or raises TlsError
-def left_behind(there, files):
-    """Return the names of what runs of this ACME account may have left: whole files, and the beginnings of some."""
-    endings = {content.partition(".")[2] for content in files.values()}
-    found = []
-    for name, content in there.items():
-        unfinished = UNFINISHED.fullmatch(name)
-        whole = {f"{unfinished[1] if unfinished else name}.{ending}" for ending in endings}
-        is_ours = content in whole or (unfinished and any(one.startswith(content or "") for one in whole))
+def leftovers(existing: dict[str, str | None], files: dict[str, str]) -> list[str]:
+    """Return the names of files that earlier runs of this ACME account may have left, whole or unfinished."""
+    thumbprints = {content.partition(".")[2] for content in files.values()}
+    names = []
+    for name, content in existing.items():
+        temporary = TEMPORARY_NAME.fullmatch(name)
+        whole = {f"{temporary[1] if temporary else name}.{thumbprint}" for thumbprint in thumbprints}
+        is_ours = content in whole or (temporary and any(one.startswith(content or "") for one in whole))
         if is_ours and name not in files and content is not None:
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
-def remove_old(descriptor, name):
-    """Remove a file for which no run waits any more. Other runs write and remove here meanwhile."""
+def remove_old_file(folder: int, name: str) -> None:
+    """Remove a file that is older than MAX_AGE_S. Other runs may write and remove here at the same time."""
     with contextlib.suppress(OSError):
-        if time.time() - os.lstat(name, dir_fd=descriptor).st_mtime > OLD:
-            os.unlink(name, dir_fd=descriptor)
+        if time.time() - os.lstat(name, dir_fd=folder).st_mtime > MAX_AGE_S:
+            os.unlink(name, dir_fd=folder)
 
 
-def put(descriptor, path, name, content):
-    """Write a file that anybody can read, in one rename."""
+def write_file(folder: int, path: str, name: str, content: str) -> None:
+    """Write a file with mode 0644, by one rename. *path* names the webroot in errors."""
     temporary = f".{name}.{secrets.token_hex(4)}"
-    with path_in_errors(os.path.join(path, *FOLDERS, name)):
+    with path_in_errors(os.path.join(path, *CHALLENGE_FOLDERS, name)):
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            with open(os.open(temporary, flags, 0o644, dir_fd=descriptor), "w", encoding="ascii") as stream:
+            with open(os.open(temporary, flags, 0o644, dir_fd=folder), "w", encoding="ascii") as stream:
                 os.fchmod(stream.fileno(), 0o644)
                 stream.write(content)
-            os.rename(temporary, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         except OSError:
-            remove(descriptor, temporary)
+            remove_file(folder, temporary)
             raise
 
 
-def remove(descriptor, name):
-    """Remove a file; somebody else may have been faster."""
+def remove_file(folder: int, name: str) -> None:
+    """Remove a file, unless another run was faster."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=descriptor)
+        os.unlink(name, dir_fd=folder)
 
 
-def listed(names):
-    """Return names as a diff shows them."""
+def listing(names: t.Iterable[str]) -> str:
+    """Return names for a diff, one a line."""
     return "".join(f"{name}\n" for name in sorted(names))
 
 

@@ -120,7 +120,7 @@ def test_what_killed_runs_of_this_account_have_left_is_removed_after_a_day(tmp_p
 def test_what_another_run_removes_meanwhile_is_no_mistake(tmp_path, shown, monkeypatch):
     put(shown, "old", f"old.{THUMBPRINT}", days=2)
     monkeypatch.setattr(acme_challenge_files, "names_in", lambda _folder: ["gone", "old"])
-    monkeypatch.setattr(acme_challenge_files, "read", lambda _folder, name: f"{name}.{THUMBPRINT}")
+    monkeypatch.setattr(acme_challenge_files, "read_small_file", lambda _folder, name: f"{name}.{THUMBPRINT}")
     decide(tmp_path)
     assert names(shown) == sorted(FILES)
 
