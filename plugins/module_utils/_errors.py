@@ -2,14 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What goes wrong, as a sentence for the person at the terminal."""
+"""Errors as sentences for the user."""
 
 from __future__ import annotations
 
 import errno
 import typing as t
 
-REMEDIES = {
+REMEDIES = {  # by errno
     errno.EACCES: "run this as a user who may, or with become",
     errno.EPERM: "run this as a user who may, or with become",
     errno.ENOSPC: "free some space there and run this again",
@@ -32,8 +32,7 @@ REMEDIES = {
 class TlsError(Exception):
     """A sentence that says what is wrong and ends in what to do.
 
-    Raised anywhere, caught once per module or action. *details* are returned beside the
-    sentence, for programs.
+    It is caught once per module or action, which returns the details, for programs, together with the sentence.
     """
 
     def __init__(self, sentence: str, **details: t.Any) -> None:
@@ -42,11 +41,11 @@ class TlsError(Exception):
 
 
 def system_error(error: OSError) -> TlsError:
-    """Return what the operating system refused, with what to do about it.
+    """Return an error of the operating system as a sentence with what to do about it.
 
     >>> system_error(PermissionError(13, "Permission denied", "/etc/evergreen"))
     TlsError('/etc/evergreen: Permission denied; run this as a user who may, or with become')
     """
     where = f"{error.filename}: " if error.filename else ""
     what = error.strerror or str(error)
-    return TlsError(f"{where}{what}; {REMEDIES.get(error.errno, 'put that right and run this again')}")
+    return TlsError(f"{where}{what}; {REMEDIES.get(error.errno or 0, 'put that right and run this again')}")

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Files and links that are never half there: the one place that writes them.
+"""Read files, and write files and links atomically: the one place that does.
 
-Everything written here is a new inode with its final mode, on the disk before it has its name. nginx 1.27.4 and
-later go on serving the old certificate when inode and mtime of its file are unchanged.
+A file is a new inode with its final mode, and on the disk before it gets its name. nginx 1.27.4 and later continue to serve the old
+certificate if the inode and mtime of its file are unchanged.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
+LOCK_TIMEOUT_S = 60.0
+LOCK_INTERVAL_S = 0.05
+
 
 def create_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1) -> None:
-    """Write a new file, with its mode and owner from its first byte on, and on the disk when this returns."""
+    """Write a new file, with its mode and owner from its first byte on, and sync it to the disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with path_in_errors(path), open(descriptor, "wb") as stream:
         if (owner, group) != (-1, -1):
@@ -38,13 +41,13 @@ def create_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, g
 
 
 def replace_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1) -> None:
-    """Put a new file in the place of *path* in one rename, so that nobody ever reads half of it."""
+    """Replace a file by one rename, so that nobody ever reads half of it, and sync its folder."""
     write_file(path, content, mode, owner, group)
     sync_folder(os.path.dirname(path))
 
 
 def write_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1) -> None:
-    """Do what replace_file() does, for several files of a folder that is synced once they are all there."""
+    """Replace a file as replace_file() does, without the sync of its folder, which the caller does once for several files."""
     folder, name = os.path.split(path)
     temporary = _unused_name(folder, name)
     try:
@@ -58,7 +61,10 @@ def write_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, gr
 
 # not a parser: it accepts any text, or raises TlsError
 def remove_temporary_files(path: str) -> None:
-    """Remove what write_file() has left beside *path* in runs that were killed; only where no other run can be at it."""
+    """Remove the temporary files that write_file() left beside *path* in runs that were killed.
+
+    The caller makes sure, by a lock, that no other run is writing the file.
+    """
     folder, name = os.path.split(path)
     for entry in os.listdir(folder):
         if re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}", entry):
@@ -66,7 +72,7 @@ def remove_temporary_files(path: str) -> None:
 
 
 def replace_link(target: str, path: str) -> None:
-    """Make *path* a symbolic link to *target*, in the place of the link that was there, in one rename."""
+    """Replace *path*, by one rename, by a symbolic link to *target*, and sync its folder."""
     temporary = temporary_link(path)
     if os.path.islink(temporary):
         os.unlink(temporary)  # a run that was killed left it
@@ -82,11 +88,11 @@ def replace_link(target: str, path: str) -> None:
 
 
 def set_attributes(path: str, mode: int, owner: int = -1, group: int = -1) -> None:
-    """Give a file its mode and owner, once it is sure that no other name leads to it: that might be a file of somebody else."""
+    """Give a file its mode and owner. Raises TlsError for a file with other names, which may be somebody else's, and for no file."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
             raise TlsError(
                 f"{path} is not a regular file of its own, but a link or a device; move it away and run this again"
             )
@@ -98,17 +104,17 @@ def set_attributes(path: str, mode: int, owner: int = -1, group: int = -1) -> No
 
 
 def temporary_link(path: str) -> str:
-    """Return where replace_link() makes a link before it renames it.
+    """Return the path at which replace_link() makes a link before it renames it.
 
-    Always the same, so that what a killed run leaves in a folder that is not ours can be found.
+    It is always the same, so that the link of a run that was killed can be found in a folder that is not ours.
     """
     folder, name = os.path.split(path)
     return os.path.join(folder, f".{name}.new")
 
 
 def make_folder(path: str) -> None:
-    """Make a folder where it is missing, and those above it, all with their names on the disk when this returns."""
-    is_missing = path and not os.path.isdir(path)
+    """Make a folder and those above it, as far as they are missing, and sync the folders that contain them."""
+    is_missing = bool(path) and not os.path.isdir(path)
     if is_missing:
         if not os.path.isdir(os.path.dirname(path) or "."):
             make_folder(os.path.dirname(path))
@@ -122,13 +128,13 @@ def make_folder(path: str) -> None:
 
 
 def remove_folder(path: str) -> None:
-    """Remove a folder with all that is in it."""
+    """Remove a folder with its content."""
     with path_in_errors(path):
         shutil.rmtree(path)
 
 
 def sync_folder(path: str) -> None:
-    """Bring the names in a folder to the disk."""
+    """Sync the names in a folder to the disk."""
     descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with path_in_errors(path):
@@ -139,7 +145,7 @@ def sync_folder(path: str) -> None:
 
 @contextlib.contextmanager
 def path_in_errors(path: str) -> t.Iterator[None]:
-    """Have an error of the system say where it happened, which one about a descriptor or a link does not."""
+    """Set the file name of any OSError raised within: errors about descriptors and links lack it."""
     try:
         yield
     except OSError as error:
@@ -148,44 +154,45 @@ def path_in_errors(path: str) -> t.Iterator[None]:
 
 
 # not a parser: it reads what the collection has made or checked
-def _lock_byte(descriptor: int, place: int) -> None:
-    """Lock a byte of a file, or raise OSError."""
+def _lock_byte(descriptor: int, offset: int) -> None:
+    """Lock one byte of a file, or raise OSError."""
     if not hasattr(fcntl, "F_OFD_SETLK"):
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
         return
-    # struct flock: kind, counted from where, start, length, process (of none)
-    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0))
+    # struct flock: l_type, l_whence, l_start, l_len, l_pid (0 for locks of open files)
+    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0))
 
 
 @contextlib.contextmanager
-def locked(path: str, patience: float = 60.0, place: int | None = None, is_folder: bool = False) -> t.Iterator[None]:
-    """Hold the lock *path*, a file that is created where it is missing, or a folder; the kernel releases it if this process dies.
+def locked(
+    path: str, timeout: float = LOCK_TIMEOUT_S, offset: int | None = None, is_folder: bool = False
+) -> t.Iterator[None]:
+    """Hold a lock on a file, which is created where it is missing, or on a folder. The kernel releases it if this process dies.
 
-    With *place*, hold that byte of it alone: one file is any number of locks. A process holds one of them at a time where locks belong to
-    processes; on Linux, they belong to who has opened the file.
-
-    Raises TlsError when another process holds it for longer than *patience* seconds.
+    timeout: seconds to wait for another process. Raises TlsError after them.
+    offset: lock the byte at this offset alone, so that one file is any number of locks. On Linux these belong to the open file;
+    elsewhere they belong to the process, which then holds one at a time.
     """
     kind = os.O_RDONLY | os.O_DIRECTORY if is_folder else os.O_RDWR | os.O_CREAT
     descriptor = os.open(path, kind | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while True:
             try:
                 with path_in_errors(path):
-                    if place is None:
+                    if offset is None:
                         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     else:
-                        _lock_byte(descriptor, place)
+                        _lock_byte(descriptor, offset)
                 break
             except OSError as error:
                 if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
                     raise
             if time.monotonic() > deadline:
                 raise TlsError(
-                    f"another process has held {path} for {patience:.0f} seconds; wait for it, then run this again"
+                    f"another process has held {path} for {timeout:.0f} seconds; wait for it, then run this again"
                 )
-            time.sleep(0.05)
+            time.sleep(LOCK_INTERVAL_S)
         yield
     finally:
         os.close(descriptor)
@@ -195,19 +202,19 @@ def _unused_name(folder: str, name: str) -> str:
     return os.path.join(folder, f".{name}.{secrets.token_hex(4)}")
 
 
-def read_file(path: str, since: int = 0) -> bytes | None:
-    """Return the content of a file, or what comes after its first bytes, or None where there is none.
+def read_file(path: str, offset: int = 0) -> bytes | None:
+    """Return the content of a file from an offset on, or None if there is no file.
 
-    Raises TlsError for what is no file, and might never end.
+    Raises TlsError for a device or pipe, which might never end.
     """
     try:
         mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a folder says what it is
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a folder raises an error that names it
             raise TlsError(f"{path} is not a regular file; move it away and run this again")
         with open(path, "rb") as stream:
-            stream.seek(since)
+            stream.seek(offset)
             return stream.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError:  # a path that none can be, with a zero byte say
+    except ValueError:  # a path that no file can have, such as one with a zero byte
         return None

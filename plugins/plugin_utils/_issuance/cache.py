@@ -56,7 +56,7 @@ class IssuedCache:
         """
         self._make()
         digest = hashlib.sha256(csr + json.dumps(terms, sort_keys=True).encode()).hexdigest()
-        with locked(self._path("lock"), LOCK_TIMEOUT_S, place=int(digest[:15], 16)):
+        with locked(self._path("lock"), LOCK_TIMEOUT_S, offset=int(digest[:15], 16)):
             yield CachedChain(self, self._path(f"{digest}.pem"))
 
     def forget(self, serial_number: int) -> None:

@@ -346,7 +346,7 @@ def test_only_one_process_at_a_time_works_on_a_certificate(store, monkeypatch):
     monkeypatch.setattr(
         store_module,
         "locked",
-        lambda path: files.locked(path, patience=0.1),
+        lambda path: files.locked(path, timeout=0.1),
     )
     with store.lock():
         with pytest.raises(TlsError, match=r"another process has held .*/web/lock for 0 seconds"):

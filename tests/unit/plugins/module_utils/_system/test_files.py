@@ -32,7 +32,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
 HOLDER = """
 import sys, time
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked
-with locked(sys.argv[1], place=int(sys.argv[2]) if sys.argv[2:] else None):
+with locked(sys.argv[1], offset=int(sys.argv[2]) if sys.argv[2:] else None):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -69,6 +69,16 @@ def test_a_new_file_takes_the_place_of_nothing(tmp_path):
             create_file(str(tmp_path / name), b"new")
     assert (tmp_path / "file").read_bytes() == b"kept"
     assert not (tmp_path / "planted").exists()
+
+
+def test_a_file_is_read_where_there_is_one(tmp_path):
+    (tmp_path / "file").write_bytes(b"\x00content")
+    assert read_file(str(tmp_path / "file")) == b"\x00content"
+    assert read_file(str(tmp_path / "file"), 3) == b"ntent"
+    assert read_file(str(tmp_path / "missing")) is None
+    assert read_file(str(tmp_path / "file/below")) is None
+    with pytest.raises(IsADirectoryError):
+        read_file(str(tmp_path))
 
 
 def test_a_replaced_file_is_a_new_one_and_readers_keep_the_old(tmp_path):
@@ -132,7 +142,7 @@ def test_only_folders_are_synced(tmp_path):
 def test_a_lock_is_made_for_its_owner_alone_and_is_free_afterwards(tmp_path):
     path = str(tmp_path / "lock")
     for _time in range(2):
-        with locked(path, patience=0):
+        with locked(path, timeout=0):
             assert mode_of(path) == 0o600
 
 
@@ -140,16 +150,16 @@ def test_a_lock_is_free_after_an_error(tmp_path):
     path = str(tmp_path / "lock")
     with pytest.raises(ZeroDivisionError), locked(path):
         raise ZeroDivisionError
-    with locked(path, patience=0):
+    with locked(path, timeout=0):
         pass
 
 
 def test_a_folder_is_a_lock_that_leaves_no_file(tmp_path):
     with locked(str(tmp_path), is_folder=True):
         with pytest.raises(TlsError, match=f"another process has held {tmp_path} for 0 seconds"):
-            with locked(str(tmp_path), patience=0, is_folder=True):
+            with locked(str(tmp_path), timeout=0, is_folder=True):
                 pass
-    with locked(str(tmp_path), patience=0, is_folder=True):
+    with locked(str(tmp_path), timeout=0, is_folder=True):
         assert os.listdir(tmp_path) == []
 
 
@@ -168,11 +178,11 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
     assert not (tmp_path / "planted").exists()
 
 
-def hold(path, place=None):
+def hold(path, offset=None):
     """Start a process that holds a lock, and return it once it does."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, path, *filter(None, [place])],
+        [sys.executable, "-c", HOLDER, path, *filter(None, [offset])],
         stdout=subprocess.PIPE,
         env=environment,
         cwd=os.path.dirname(path),
@@ -186,7 +196,7 @@ def test_a_lock_that_another_process_holds_is_waited_for_and_then_given_up(tmp_p
     holder = hold(path)
     try:
         begin = time.monotonic()
-        with pytest.raises(TlsError) as caught, locked(path, patience=1):
+        with pytest.raises(TlsError) as caught, locked(path, timeout=1):
             pass
         assert 1 <= time.monotonic() - begin < 10
         assert str(caught.value) == (f"another process has held {path} for 1 seconds; wait for it, then run this again")
@@ -200,22 +210,22 @@ def test_a_lock_is_gone_with_a_holder_that_is_killed(tmp_path):
     holder = hold(path)
     holder.kill()
     try:
-        with locked(path, patience=10):
+        with locked(path, timeout=10):
             pass
     finally:
         holder.communicate()
 
 
-def test_a_place_of_a_lock_is_held_by_one_process_and_the_others_are_free(tmp_path):
+def test_a_byte_of_a_lock_is_held_by_one_process_and_the_others_are_free(tmp_path):
     path = str(tmp_path / "lock")
-    holder = hold(path, place="77")
+    holder = hold(path, offset="77")
     try:
-        with pytest.raises(TlsError), locked(path, patience=0, place=77):
+        with pytest.raises(TlsError), locked(path, timeout=0, offset=77):
             pass
-        with locked(path, patience=0, place=78):
+        with locked(path, timeout=0, offset=78):
             pass
         holder.kill()
-        with locked(path, patience=10, place=77):
+        with locked(path, timeout=10, offset=77):
             pass
     finally:
         holder.kill()
@@ -269,22 +279,22 @@ def test_an_error_says_where_it_happened(change):
 
 
 @pytest.mark.skipif(not hasattr(fcntl, "F_OFD_SETLK"), reason="locks belong to processes here")
-def test_a_process_may_hold_several_places_of_a_file_and_let_go_of_each_alone(tmp_path):
+def test_a_process_may_hold_several_bytes_of_a_file_and_release_each_alone(tmp_path):
     path = str(tmp_path / "lock")
-    with locked(path, place=1):
-        with locked(path, place=2):
+    with locked(path, offset=1):
+        with locked(path, offset=2):
             pass
-        with pytest.raises(TlsError, match="another process has held"), locked(path, patience=0, place=1):
+        with pytest.raises(TlsError, match="another process has held"), locked(path, timeout=0, offset=1):
             pass
-        assert [is_free(path, place) for place in (1, 2)] == [False, True]
+        assert [is_free(path, offset) for offset in (1, 2)] == [False, True]
     assert is_free(path, 1)
 
 
-def is_free(path, place):
-    """Say whether another process, which knows nothing of ours, can lock a place of a file."""
+def is_free(path, offset):
+    """Say whether another process, which knows nothing of ours, can lock a byte of a file."""
     script = (
         "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(sys.argv[2]))"
     )
-    asked = subprocess.run([sys.executable, "-c", script, path, str(place)], capture_output=True, check=False)
+    asked = subprocess.run([sys.executable, "-c", script, path, str(offset)], capture_output=True, check=False)
     assert asked.returncode == 0 or b"BlockingIOError" in asked.stderr
     return asked.returncode == 0

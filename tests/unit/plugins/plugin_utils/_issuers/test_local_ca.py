@@ -412,7 +412,7 @@ def test_a_lock_that_is_held_is_waited_for(folder, monkeypatch):
     monkeypatch.setattr(
         local_ca,
         "locked",
-        lambda path: locked(path, patience=0.1),
+        lambda path: locked(path, timeout=0.1),
     )
     ca = opened(folder)
     issue(ca)
