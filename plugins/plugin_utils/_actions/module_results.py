@@ -91,14 +91,23 @@ RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
 
 
 # Ansible itself adds these to the result of a module, and shows them.
+# AnsibleModule.add_path_info adds what it knows of the file to a result with a path.
 ADDED_BY_ANSIBLE = (
     "_ansible_parsed",
     "deprecations",
     "exception",
+    "gid",
+    "group",
     "invocation",
+    "mode",
     "module_stderr",
     "module_stdout",
+    "owner",
     "rc",
+    "secontext",
+    "size",
+    "state",
+    "uid",
 )
 # By these keys Ansible itself is told facts, and what became of a task. They are left out where no spec lists them.
 STEERING = ("ansible_facts", "ansible_stats", "failed_when_result", "results", "skipped", "unreachable")

@@ -10,6 +10,7 @@ import pathlib
 
 import pytest
 import yaml
+from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import (
@@ -90,6 +91,15 @@ def test_what_ansible_itself_adds_to_a_result_is_passed_on():
     }
     result = {"failed": True, "msg": "no disk", **added}
     assert validated_result("nginx_sites", result) == result
+
+
+def test_what_ansible_adds_about_the_file_of_a_result_is_passed_on(tmp_path):
+    module = object.__new__(AnsibleModule)  # its methods need no arguments of a task
+    module.selinux_enabled = lambda: False
+    result = {"changed": True, "msg": "it is written", "path": str(tmp_path)}
+    added = module.add_path_info(dict(result))
+    assert {"uid", "gid", "owner", "group", "mode", "state", "size"} <= set(added)
+    assert validated_result("nginx_sites", added) == added
 
 
 def test_any_module_may_miss_the_cryptography_library():
