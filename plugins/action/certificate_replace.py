@@ -15,7 +15,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct_requests
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
-from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
 
 ALL = "all"
 
@@ -49,7 +49,7 @@ class ActionModule(PerRequestAction):
     ) -> dict[str, t.Any]:
         """Return the result for one request."""
         host = task_vars.get("inventory_hostname", "")
-        records, record = State(os.path.abspath(arguments["records"])), file_name(host, request["name"])
+        records, record = JsonRecords(os.path.abspath(arguments["records"])), file_name(host, request["name"])
         store = {"directory": arguments["directory"], "name": request["name"]}
         info = await self.run_step("certificate_info", store, task_vars)
         if info.get("failed"):

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the issuer C(type: acme) remembers between runs: a folder of small JSON files that is closed to others.
+"""A folder of small JSON files that is closed to others, for what is remembered between runs.
 
-Each file is replaced in one rename, and changed under a lock of its own name, so that any number of forks may share them.
+Each file is replaced by one rename, and changed under a lock of its own name, so that any number of processes may share them.
 """
 
 from __future__ import annotations
@@ -19,36 +19,40 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked, read_file, replace_file
 
+LOCK_TIMEOUT_S = 60.0
+DIGEST_LENGTH = 16  # hexadecimal digits of a file name that make it unique
+MAX_WORD_LENGTH = 80
 
-class State:
-    """A folder of records, each a dictionary with a name."""
+
+class JsonRecords:
+    """The records in a folder. Each is a dictionary and has a name."""
 
     def __init__(self, path: str) -> None:
         self.path = path
 
-    def within(self, name: str) -> State:
-        """Return the folder of this name inside."""
-        return State(os.path.join(self.path, name))
+    def subfolder(self, name: str) -> JsonRecords:
+        """Return the records in a folder inside this one."""
+        return JsonRecords(os.path.join(self.path, name))
 
     # not a parser: it reads what the collection has made or checked
     def read(self, name: str) -> dict[str, t.Any]:
         """Return a record; an empty one where it is missing or malformed, since all of it can be had again."""
         try:
-            record = json.loads(read_file(self.file(name)) or b"{}")
+            record = json.loads(read_file(self.path_of(name)) or b"{}")
         except ValueError:
             return {}
         return record if isinstance(record, dict) else {}
 
     # not a parser: it reads what the collection has made or checked
-    def write(self, name: str, record: dict[str, t.Any]) -> None:
-        """Put a record in the place of the one before."""
-        self.make()
-        replace_file(self.file(name), json.dumps(record, indent=2, sort_keys=True).encode() + b"\n", mode=0o600)
+    def write(self, name: str, record: t.Mapping[str, t.Any]) -> None:
+        """Write a record, and replace the previous one."""
+        self.make_folder()
+        replace_file(self.path_of(name), json.dumps(record, indent=2, sort_keys=True).encode() + b"\n", mode=0o600)
 
     def remove(self, name: str) -> None:
-        """Forget a record."""
+        """Remove a record, if there is one."""
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.file(name))
+            os.unlink(self.path_of(name))
 
     def names(self) -> list[str]:
         """Return the names of all records."""
@@ -58,25 +62,25 @@ class State:
             return []
 
     @contextlib.contextmanager
-    def locked(self, name: str, patience: float = 60.0) -> t.Iterator[None]:
-        """Hold the lock of a record."""
-        self.make()
-        with locked(os.path.join(self.path, f"{name}.lock"), patience):
+    def locked(self, name: str, timeout_s: float = LOCK_TIMEOUT_S) -> t.Iterator[None]:
+        """Hold the lock of a record. Raises TlsError when another process holds it for longer than the timeout."""
+        self.make_folder()
+        with locked(os.path.join(self.path, f"{name}.lock"), timeout_s):
             yield
 
-    def sweep(self, older_than: datetime.timedelta, now: datetime.datetime) -> None:
-        """Remove what nobody has touched for so long, locks included."""
+    def remove_older(self, age: datetime.timedelta, now: datetime.datetime) -> None:
+        """Remove the records and locks that have not been written for so long."""
         with contextlib.suppress(FileNotFoundError), os.scandir(self.path) as entries:
             for entry in entries:
-                with contextlib.suppress(FileNotFoundError):  # another fork was faster
-                    if entry.is_file() and entry.stat().st_mtime < (now - older_than).timestamp():
+                with contextlib.suppress(FileNotFoundError):  # another process was faster
+                    if entry.is_file() and entry.stat().st_mtime < (now - age).timestamp():
                         os.unlink(entry.path)
 
-    def make(self) -> None:
-        """Have the folder."""
+    def make_folder(self) -> None:
+        """Make the folder, if it is missing."""
         os.makedirs(self.path, mode=0o700, exist_ok=True)
 
-    def file(self, name: str) -> str:
+    def path_of(self, name: str) -> str:
         """Return the path of a record."""
         return os.path.join(self.path, f"{name}.json")
 
@@ -88,5 +92,5 @@ def file_name(*words: str) -> str:
     >>> file_name("web1", "www.example.org")
     'www.example.org-0ba971d1d2b94678'
     """
-    digest = hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]
-    return f"{re.sub('[^A-Za-z0-9.-]+', '-', words[-1])[:80].strip('.-')}-{digest}"
+    digest = hashlib.sha256("\0".join(words).encode()).hexdigest()[:DIGEST_LENGTH]
+    return f"{re.sub('[^A-Za-z0-9.-]+', '-', words[-1])[:MAX_WORD_LENGTH].strip('.-')}-{digest}"

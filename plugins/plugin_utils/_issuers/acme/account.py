@@ -20,7 +20,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.accoun
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client import Client, Response, Signer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem
-from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
 
 try:
     import josepy
@@ -44,7 +44,7 @@ class Registration(t.NamedTuple):
 class Account:
     """The account of a key at the server of a directory."""
 
-    def __init__(self, state: State, keys: AccountKeys, client: Client, registration: Registration) -> None:
+    def __init__(self, state: JsonRecords, keys: AccountKeys, client: Client, registration: Registration) -> None:
         self.state, self.keys, self.client, self.registration = state, keys, client, registration
         self.name = file_name(client.url, re.sub("^https?://", "", client.url))
         self._signer: Signer | None = None

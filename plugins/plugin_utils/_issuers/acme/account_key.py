@@ -15,7 +15,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import open_key
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file, replace_file
-from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords
 
 try:
     from cryptography.exceptions import InternalError, UnsupportedAlgorithm
@@ -34,7 +34,7 @@ CURVES = {"secp256r1": ("P-256", 32), "secp384r1": ("P-384", 48)}  # name in a J
 class AccountKeys:
     """The key of the accounts in a folder, and the next one while it is being replaced."""
 
-    def __init__(self, state: State, configured_pem: str | None = None) -> None:
+    def __init__(self, state: JsonRecords, configured_pem: str | None = None) -> None:
         """Take the folder, and the setting account_key if there is one."""
         self.state, self.configured_pem = state, configured_pem
 
@@ -84,7 +84,7 @@ class AccountKeys:
             )
 
     def _generate(self, name: str) -> None:
-        self.state.make()
+        self.state.make_folder()
         pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )

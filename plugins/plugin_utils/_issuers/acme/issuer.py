@@ -59,7 +59,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_l
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import RenewalRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.servers import Servers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest, RenewalAdvice
-from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import ChallengeFiles, solver_type
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import (
     DNS_PERSIST_01,
@@ -117,13 +117,13 @@ class Acme:
         self.timeout = parse_duration(settings["timeout"]).total_seconds()
         if settings["at_once"] < 1:
             raise TlsError(f"at_once is {settings['at_once']}, and orders need one place at least; write 1 or more")
-        self.state = State(os.path.abspath(settings["folder"]))
+        self.state = JsonRecords(os.path.abspath(settings["folder"]))
         self.keys = AccountKeys(self.state, settings["account_key"])
         self.servers = Servers(settings, self.state, self.keys)
         self.cache_directory = os.path.join(self.state.path, "answers")
-        self.order_records = self.state.within("orders")
-        self.renewals = RenewalRecords(self.state.within("certificates"))
-        self.failures = FailureBackoff(self.state.within("failures"))
+        self.order_records = self.state.subfolder("orders")
+        self.renewals = RenewalRecords(self.state.subfolder("certificates"))
+        self.failures = FailureBackoff(self.state.subfolder("failures"))
         self.cross_signing = NO_CROSS_SIGNING
         self.remarks: list[str] = []
         self.preferred_roots: list[str | None] = [one.preferred_root for one in self.directories]
@@ -261,7 +261,7 @@ class Acme:
         for directory in self.directories:
             directory.check_names(request["domains"])
         try:
-            with OrderSlots(self.state.within("places"), self.settings["at_once"]).slot(2 * self.timeout):
+            with OrderSlots(self.state.subfolder("places"), self.settings["at_once"]).slot(2 * self.timeout):
                 yield
         except (Problem, Unreachable) as error:
             if error_code(error) != "rateLimited":  # RateLimits has recorded those
@@ -319,7 +319,7 @@ class Acme:
     def _try_test_directory(self, request: Request, csr: bytes, host: str, step: OrderStep[Result]) -> Result | None:
         """Take a step at the test directory, if the request never succeeded: mistakes cost nothing there."""
         directory = self.test_directory
-        has_succeeded = self.state.within("succeeded").read(self._success_name(request))
+        has_succeeded = self.state.subfolder("succeeded").read(self._success_name(request))
         if directory is None or has_succeeded or not self._is_testable():
             return None
         try:
@@ -340,7 +340,7 @@ class Acme:
         before = list(self.renewals.current(host, name))
         new = self.renewals.add(host, name, leaf, {"directory": directory.url, "replaced": False})
         self.renewals.mark_replaced(host, name, [one for one in before if one != new])
-        self.state.within("succeeded").write(self._success_name(request), {"at": utc_now().isoformat()})
+        self.state.subfolder("succeeded").write(self._success_name(request), {"at": utc_now().isoformat()})
 
     def _forget_orders(self, certificate: str) -> None:
         """Remove the records of orders whose chain begins with a certificate in PEM, so that nobody gets it again."""
@@ -356,8 +356,8 @@ class Acme:
             return
         self.state.write("swept", {"day": today})
         for name in ("orders", "limits", "failures"):
-            self.state.within(name).sweep(RECORDS_KEPT, now)
-        self.state.within("certificates").sweep(CERTIFICATE_RECORDS_KEPT, now)
+            self.state.subfolder(name).remove_older(RECORDS_KEPT, now)
+        self.state.subfolder("certificates").remove_older(CERTIFICATE_RECORDS_KEPT, now)
 
     # not a parser: it reads what the collection has made or checked
     def _digest(self, request: Request) -> str:

@@ -38,7 +38,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resour
     names_of_order,
     url_in,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import Solver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import ChallengeResponse
 
@@ -82,7 +82,7 @@ class OrderRecord(t.TypedDict, total=False):
 class Orders:
     """The orders of an account."""
 
-    def __init__(self, state: State, account: Account, solver: Solver, timeout: float = ORDER_TIMEOUT_S) -> None:
+    def __init__(self, state: JsonRecords, account: Account, solver: Solver, timeout: float = ORDER_TIMEOUT_S) -> None:
         self.state, self.account, self.solver, self.timeout = state, account, solver, timeout
         self.directory_url = account.client.url
 

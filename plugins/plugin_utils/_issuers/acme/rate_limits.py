@@ -19,7 +19,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem
-from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
 
 MAX_WAIT_S = 20.0  # within one run; what takes longer is left to a later one
 MAX_RETRY_AFTER = datetime.timedelta(days=8)  # the longest known rate limit counts a week
@@ -35,7 +35,7 @@ ALL_NAMES = "*"  # the scope of a limit that is about no name in particular
 class RateLimits:
     """The rate limits of a CA, by scope: all names, some of them, or a set of them."""
 
-    def __init__(self, state: State, directory_url: str) -> None:
+    def __init__(self, state: JsonRecords, directory_url: str) -> None:
         self.state, self.name = state, file_name(directory_url, re.sub("^https?://", "", directory_url))
 
     def wait(self, names: t.Iterable[str] = (), max_wait: float = MAX_WAIT_S) -> None:
@@ -78,7 +78,7 @@ class RateLimits:
 class FailureBackoff:
     """How often each request failed in a row, and when it may be tried again: after 1, 10 and 100 minutes, then daily."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: JsonRecords) -> None:
         self.state = state
 
     def check(self, host: str, request: str, digest: str) -> None:
@@ -90,7 +90,7 @@ class FailureBackoff:
             times = "once" if record["count"] == 1 else f"{record['count']} times in a row"
             raise TlsError(
                 f"this failed {times}, and is tried again from {format_date(until)} on, so that the CA does not bar you; "
-                f"the last time: {record['sentence']}. Once that is put right, remove {self.state.file(name)} to have it tried at once"
+                f"the last time: {record['sentence']}. Once that is put right, remove {self.state.path_of(name)} to have it tried at once"
             )
 
     def record(self, host: str, request: str, digest: str, sentence: str) -> None:
@@ -110,7 +110,7 @@ class FailureBackoff:
 class OrderSlots:
     """The orders that all forks together may work on at the same time."""
 
-    def __init__(self, state: State, count: int) -> None:
+    def __init__(self, state: JsonRecords, count: int) -> None:
         self.state, self.count = state, count
 
     @contextlib.contextmanager

@@ -35,7 +35,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.proble
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import RenewalInfoObject
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import RenewalAdvice
-from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
 
 if t.TYPE_CHECKING:  # it needs the libraries of ACME, which a survey does not load
     from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client import Client
@@ -70,7 +70,7 @@ class CertificateRecord(t.TypedDict, total=False):
 class RenewalRecords:
     """The records of all requests."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: JsonRecords) -> None:
         self.state = state
 
     def advice(self, host: str, request: str) -> dict[str, RenewalAdvice]:

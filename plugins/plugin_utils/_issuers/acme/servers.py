@@ -17,7 +17,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import AccountKeys, thumbprint
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import Directory
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import RateLimits
-from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, Solver
 
 if t.TYPE_CHECKING:
@@ -29,7 +29,7 @@ if t.TYPE_CHECKING:
 class Servers:
     """The servers of an issuer's directories."""
 
-    def __init__(self, settings: dict[str, t.Any], state: State, keys: AccountKeys) -> None:
+    def __init__(self, settings: dict[str, t.Any], state: JsonRecords, keys: AccountKeys) -> None:
         """Take the settings of the issuer, its folder and its keys; open nothing yet."""
         self.settings, self.state, self.keys = settings, state, keys
         self._opening = threading.Lock()
@@ -43,7 +43,7 @@ class Servers:
         )
 
         require_libraries()
-        limits = RateLimits(self.state.within("limits"), directory.url)
+        limits = RateLimits(self.state.subfolder("limits"), directory.url)
         return Client(directory.url, limits, directory.ca_file, is_single_try)
 
     def account(self, directory: Directory) -> Account:
@@ -56,9 +56,9 @@ class Servers:
             directory.eab_kid,
             directory.eab_hmac,
         )
-        return Account(self.state.within("accounts"), self.keys, self.client(directory), registration)
+        return Account(self.state.subfolder("accounts"), self.keys, self.client(directory), registration)
 
-    def orders(self, directory: Directory, records: State, timeout: float) -> Orders:
+    def orders(self, directory: Directory, records: JsonRecords, timeout: float) -> Orders:
         """Return the orders of the account at a directory. *timeout* is in seconds, for each order."""
         from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import Orders
 

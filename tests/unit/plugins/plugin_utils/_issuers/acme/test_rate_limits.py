@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_l
     retry_after,
     scopes,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import State, file_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
 
 NOW = datetime.datetime(2026, 11, 21, 12, 0, 0, tzinfo=datetime.timezone.utc)
 NAMES = ["www.example.org", "*.shop.example.org"]
@@ -68,7 +68,7 @@ def test_what_a_limit_may_be_about_are_names_and_the_domains_above_them():
 
 
 def test_no_more_work_at_a_time_than_there_are_places(tmp_path):
-    slots, busy, most = OrderSlots(State(str(tmp_path)), 3), [], []
+    slots, busy, most = OrderSlots(JsonRecords(str(tmp_path)), 3), [], []
 
     def work():
         with slots.slot(60):
@@ -87,7 +87,7 @@ def test_no_more_work_at_a_time_than_there_are_places(tmp_path):
 
 
 def test_who_finds_no_place_is_told(tmp_path):
-    slots = OrderSlots(State(str(tmp_path)), 1)
+    slots = OrderSlots(JsonRecords(str(tmp_path)), 1)
     with (
         slots.slot(60),
         pytest.raises(TlsError, match="the places for orders, 1 of them, have been taken for 0 seconds; wait"),
@@ -97,7 +97,7 @@ def test_who_finds_no_place_is_told(tmp_path):
 
 
 def test_a_record_that_cannot_be_read_is_as_if_there_were_none(tmp_path):
-    state = State(str(tmp_path / "folder"))
+    state = JsonRecords(str(tmp_path / "folder"))
     assert state.read("one") == {}
     state.write("one", {"a": 1})
     assert state.read("one") == {"a": 1}
@@ -107,13 +107,13 @@ def test_a_record_that_cannot_be_read_is_as_if_there_were_none(tmp_path):
 
 
 def test_what_nobody_has_touched_for_long_is_swept(tmp_path):
-    state, now = State(str(tmp_path)), datetime.datetime.now(datetime.timezone.utc)
+    state, now = JsonRecords(str(tmp_path)), datetime.datetime.now(datetime.timezone.utc)
     for name in ("old", "new"):
         state.write(name, {})
-    os.utime(state.file("old"), (1, 1))
-    state.sweep(datetime.timedelta(days=60), now)
+    os.utime(state.path_of("old"), (1, 1))
+    state.remove_older(datetime.timedelta(days=60), now)
     assert os.listdir(tmp_path) == ["new.json"]
-    State(str(tmp_path / "missing")).sweep(datetime.timedelta(days=60), now)
+    JsonRecords(str(tmp_path / "missing")).remove_older(datetime.timedelta(days=60), now)
 
 
 def test_files_are_named_so_that_people_find_them():
