@@ -1,0 +1,179 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The configuration of sites on a host with a real nginx: written, loaded, refused, restored, removed."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import types
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_sites import decide
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import PROGRAM_FOLDERS
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS, SITE
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_sites
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
+
+NGINX = shutil.which("nginx", path=os.pathsep.join([*PROGRAM_FOLDERS, os.environ.get("PATH", "")]))
+needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed here")
+MAIN = """
+pid {folder}/nginx.pid;
+error_log {folder}/error.log notice;
+events {{}}
+http {{
+    access_log off;
+    include {folder}/conf.d/*.conf;
+}}
+"""
+# nginx as it would be if it had been built for the folder of the test.
+WRAPPER = """#!/bin/sh
+if [ "$1" = -V ]; then
+    {nginx} -V 2>&1 | sed 's#--conf-path=[^ ]*#--conf-path={folder}/nginx.conf#' >&2
+else
+    exec {nginx} "$@"
+fi
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return unused.getsockname()[1]
+
+
+class Host:
+    """A host with an nginx of its own below *folder*, and a site whose certificate is still to be installed."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder
+        self.path = folder / "conf.d" / "evergreen.conf"
+        (folder / "conf.d").mkdir()
+        (folder / "nginx.conf").write_text(MAIN.format(folder=folder))
+        self.program = folder / "nginx"
+        self.program.write_text(WRAPPER.format(nginx=NGINX, folder=folder))
+        self.program.chmod(0o755)
+        self.port, self.https_port = free_port(), free_port()
+
+    def start(self) -> None:
+        subprocess.run([self.program, "-c", self.folder / "nginx.conf"], check=True)
+
+    def decide(self, check_mode: bool = False, state: str = "present", **site):
+        defaults = {name: option.get("default") for name, option in SITE.items()}
+        sites = [
+            {
+                **defaults,
+                "name": "www",
+                "http_port": self.port,
+                "https_port": self.https_port,
+                "return_code": 204,
+                "force_https": False,
+                **site,
+            }
+        ]
+        params = {name: option.get("default") for name, option in OPTIONS.items()}
+        params.update(sites=sites, path=str(self.path), store=str(self.folder / "store"), state=state, ipv6="false")
+        params["sites"] = normal_sites(params)
+        find = {"nginx": str(self.program)}.get
+        return decide(
+            types.SimpleNamespace(
+                params=params, check_mode=check_mode, get_bin_path=lambda name, opt_dirs=None: find(name)
+            )
+        )
+
+    def install(self, name: str) -> None:
+        """Put a certificate into the store, as certificate_install does."""
+        version, key = self.folder / "store" / name / "v0001", some_key()
+        version.mkdir(parents=True)
+        chain = to_pem(Authority().chain([f"{name}.example.org"], key))
+        for file, content in (("privkey.pem", key_pem(key)), ("fullchain.pem", chain), ("cert.pem", chain)):
+            (version / file).write_bytes(content)
+        (version.parent / "current").symlink_to("v0001")
+
+    def get(self) -> bytes:
+        """Return the status line of the site."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\nHost: www\r\n\r\n")
+            return connection.recv(100).split(b"\r\n")[0]
+
+
+@pytest.fixture
+def host(tmp_path):
+    one = Host(tmp_path)
+    yield one
+    pid = tmp_path / "nginx.pid"
+    if pid.exists() and pid.read_text():
+        os.kill(int(pid.read_text()), signal.SIGTERM)
+
+
+@needs_nginx
+def test_a_site_is_loaded_and_then_nothing_changes(host):
+    host.start()
+    result = host.decide()
+    assert result["changed"] and result["running"] and result["waiting"] == ["www"]
+    assert result["msg"] == f"wrote {host.path} with 1 site, and nginx has loaded it"
+    assert host.get() == b"HTTP/1.1 204 No Content"
+    result = host.decide()
+    assert (result["changed"], result["msg"]) == (False, f"nginx has loaded {host.path} with 1 site")
+    assert sorted(os.listdir(host.path.parent)) == [".evergreen.conf.lock", "evergreen.conf"]
+
+
+@needs_nginx
+def test_check_mode_writes_nothing(host):
+    host.start()
+    result = host.decide(check_mode=True)
+    assert result["msg"] == f"would write {host.path} with 1 site, and nginx would load it"
+    assert os.listdir(host.path.parent) == []
+
+
+@needs_nginx
+def test_a_configuration_that_nginx_refuses_changes_nothing_and_names_the_site(host):
+    host.start()
+    host.install("www")
+    assert host.decide()["fingerprints"]["www"]
+    before = host.path.read_text()
+    with pytest.raises(TlsError) as caught:
+        host.decide(extra="no_such_directive on;")
+    assert str(caught.value).startswith(
+        'nginx refuses the new configuration at the site www: unknown directive "no_such_directive" in '
+    )
+    assert "evergreen-test" not in str(caught.value)
+    assert host.path.read_text() == before
+    assert sorted(os.listdir(host.path.parent)) == [".evergreen.conf.lock", "evergreen.conf"]
+
+
+@needs_nginx
+def test_a_configuration_that_nginx_cannot_load_is_taken_back(host):
+    host.start()
+    host.decide()
+    before = host.path.read_text()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.2", 0))
+        taken.listen()
+        address = f"127.0.0.2:{taken.getsockname()[1]}"
+        other = host.folder / "conf.d" / "other.conf"
+        other.write_text(f"server {{ listen {address}; }}\n")
+        with pytest.raises(
+            TlsError, match=f"the content of {host.path} from before is in place again, since nginx did not"
+        ):
+            host.decide(return_code=404)
+    assert host.path.read_text() == before
+    assert ".evergreen.conf.loaded" not in os.listdir(host.path.parent)
+
+
+@needs_nginx
+def test_a_configuration_without_sites_is_removed(host):
+    host.start()
+    host.decide()
+    result = host.decide(state="absent")
+    assert result["msg"] == f"removed {host.path}, and nginx goes on without it"
+    assert os.listdir(host.path.parent) == [".evergreen.conf.lock"]
