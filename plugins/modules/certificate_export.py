@@ -6,30 +6,60 @@
 from __future__ import annotations
 
 import os
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography, run_module
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import (
+    Module,
+    ModuleResult,
+    require_cryptography,
+    run_module,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
     describe_certificate,
     fingerprint,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
 from ansible_collections.evergreen.tls.plugins.module_utils._store.exports import (
-    FRESH,
     MISSING,
+    NEW_VERSION_REASONS,
     Export,
     Ledger,
     installed_pair,
     new_password,
-    remove,
+    remove_export,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils._system.systemd import refresh_unit
 
 
-def main():
+class Options(t.TypedDict):
+    """The options of the module."""
+
+    request: Request
+    directory: str
+    passwords: dict[str, str]  # of keystores, by the path of the export
+
+
+class ExportResult(t.TypedDict):
+    """An export in the result of the module."""
+
+    path: str
+    changed: bool
+
+
+class Result(ModuleResult, total=False):
+    """What the module returns."""
+
+    exports: list[ExportResult]
+    units: dict[str, str]  # what became of each unit, such as "restarted"
+    fresh: bool  # whether units have to read a new certificate
+    fingerprint: str
+
+
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "request": REQUEST_SPEC,
@@ -41,108 +71,115 @@ def main():
     run_module(module, decide)
 
 
-def decide(module):
+def decide(module: Module) -> Result:
+    """Write the exports of a request, remove those with the state absent, and refresh the units that read them."""
     require_cryptography()
-    request = module.params["request"]
-    store = Store(module.params["directory"], request["name"])
+    options = t.cast(Options, module.params)
+    request = options["request"]
+    store = Store(options["directory"], request["name"])
     store.check_folders()
-    passwords = module.params["passwords"]
-    exports = [Export({**one, "password": passwords.get(one["path"])}, request["name"]) for one in request["exports"]]
-    if not os.path.isdir(store.path) or store.current() is None:
-        if module.check_mode or not any(export.is_wanted for export in exports):
+    passwords = options["passwords"]
+    exports = [
+        Export({**spec, "password": passwords.get(spec["path"])}, request["name"]) for spec in request["exports"]
+    ]
+    version = store.current() if os.path.isdir(store.path) else None
+    if version is None:
+        if module.check_mode or not any(export.is_present for export in exports):
             return {"changed": False, "msg": f"{request['name']} is not installed yet"}
         raise TlsError(f"no certificate of {request['name']} is installed; install it first, with certificate_install")
     if module.check_mode:
-        return Work(store, exports).look().told("would be")
+        work = Work(store, version, exports)
+        work.find_reasons()
+        return work.result(is_dry_run=True)
     with store.lock():
-        work = Work(store, exports).look()
+        work = Work(store, store.current() or version, exports)
+        work.find_reasons()
         work.write()
-        complaints = work.tell()
-    result = work.told("is")
-    if complaints:
-        raise TlsError(". ".join([result.pop("msg"), *complaints]), **result)
+        errors = work.refresh_units()
+    result = work.result()
+    if errors:
+        raise TlsError(". ".join([result.pop("msg"), *errors]), **result)
     return result
 
 
 class Work:
-    """The exports of a request, and what there is to do about them. Whoever changes something holds the lock of the store."""
+    """The exports of a request, and what has to be done about them. Methods that change something need the lock of the store."""
 
-    def __init__(self, store, exports):
+    def __init__(self, store: Store, version: str, exports: list[Export]) -> None:
         self.name = os.path.basename(store.path)
         self.exports = exports
-        self.pair = installed_pair(store, store.current())
+        self.pair = installed_pair(store, version)
         self.ledger = Ledger(store)
         self.fresh = bool(self.ledger.pending)
-        self.reasons = {}  # why each path is written or removed
-        self.units = {}  # what became of each unit
-        self.made = {}  # passwords, by the files that are to hold them
+        self.reasons: dict[str, str] = {}  # why each path is written or removed
+        self.units: dict[str, str] = {}  # what became of each unit
+        self.new_passwords: dict[str | None, str] = {}  # by the files that are to hold them
         for export in exports:
-            if export.is_wanted:
-                export.check_place(store)
+            if export.is_present:
+                export.check_paths(store)
 
-    def look(self):
-        """Find out what there is to do."""
+    def find_reasons(self) -> None:
+        """Find the exports that have to be written or removed, and why."""
         for export in self.exports:
-            reason = self._why_write(export) if export.is_wanted else self._why_remove(export)
+            reason = self._why_write(export) if export.is_present else self._why_remove(export)
             if reason:
                 self.reasons[export.path] = reason
-                self.fresh = self.fresh or reason in FRESH
-        return self
+                self.fresh = self.fresh or reason in NEW_VERSION_REASONS
 
-    def write(self):
-        """Write what is not as it should be, once all of it can be made, and remove what is not wanted any more."""
-        wanted = [export for export in self.exports if export.is_wanted and export.path in self.reasons]
-        contents = {export.path: self._content(export) for export in wanted}
+    def write(self) -> None:
+        """Write the exports that differ, once the content of all of them is made, and remove those with the state absent."""
+        outdated = [export for export in self.exports if export.is_present and export.path in self.reasons]
+        contents = {export.path: self._content(export) for export in outdated}
         for export in self.exports:
-            if not export.is_wanted:
+            if not export.is_present:
                 self._remove(export)
             elif export.path in contents:
                 self._write(export, contents[export.path])
             else:
                 self.ledger.written.setdefault(export.path, None)  # perhaps somebody has made it just as it is wanted
-        self.ledger.settle(self.exports)
+        self.ledger.forget_done(self.exports)
         self.ledger.save()
 
-    def tell(self):
-        """Have the units that read what was written, now or by a run that died, read it again; return complaints."""
-        complaints = []
-        for verb, unit in self.ledger.todo(self.exports):
+    def refresh_units(self) -> list[str]:
+        """Restart or reload the units that have not read what this run or a killed one wrote; return error messages."""
+        errors = []
+        for verb, unit in self.ledger.pending_actions(self.exports):
             try:
                 self.units[unit] = refresh_unit(verb, unit)
             except TlsError as error:
-                complaints.append(str(error))
+                errors.append(str(error))
                 continue
-            self.ledger.done(self.exports, verb, unit)
+            self.ledger.mark_done(self.exports, verb, unit)
             self.ledger.save()
-        return complaints
+        return errors
 
-    def told(self, verb):
-        """Return what was done, or with C(would be) what there is to do."""
-        wanted = {export.path: export.is_wanted for export in self.exports}
-        words = {True: "written", False: "removed"}
-        sentences = [f"{path} {verb} {words[wanted[path]]} ({reason})" for path, reason in self.reasons.items()]
-        if verb == "would be":
-            self.ledger.pending.update({path: [] for path in self.reasons if wanted[path]})
-            self.units = {unit: f"would be {what}ed" for what, unit in self.ledger.todo(self.exports)}
+    def result(self, is_dry_run: bool = False) -> Result:
+        """Return what was done, or what would be done."""
+        is_present = {export.path: export.is_present for export in self.exports}
+        verb = "would be" if is_dry_run else "is"
+        done = {True: "written", False: "removed"}
+        sentences = [f"{path} {verb} {done[is_present[path]]} ({reason})" for path, reason in self.reasons.items()]
+        if is_dry_run:
+            self.ledger.pending.update({path: [] for path in self.reasons if is_present[path]})
+            self.units = {unit: f"would be {what}ed" for what, unit in self.ledger.pending_actions(self.exports)}
         sentences += [f"{unit} {what}" for unit, what in self.units.items()]
-        result = {
+        result: Result = {
             "changed": bool(sentences),
-            "exports": [{"path": path, "changed": path in self.reasons} for path in wanted],
+            "exports": [{"path": path, "changed": path in self.reasons} for path in is_present],
             "units": self.units,
             "fresh": self.fresh,
             "fingerprint": fingerprint(self.pair.chain[0]),
             "msg": ", ".join(sentences) or f"the exports of {self.name} are as they should be",
         }
         if self.reasons:
-            certificate = describe_certificate(self.pair.chain[0])
-            after = {True: f"it holds {certificate}", False: "it is not there"}
+            after = {True: f"it holds {describe_certificate(self.pair.chain[0])}", False: "it is not there"}
             result["diff"] = {
                 "before": "".join(f"{path}: {reason}\n" for path, reason in self.reasons.items()),
-                "after": "".join(f"{path}: {after[wanted[path]]}\n" for path in self.reasons),
+                "after": "".join(f"{path}: {after[is_present[path]]}\n" for path in self.reasons),
             }
         return result
 
-    def _why_write(self, export):
+    def _why_write(self, export: Export) -> str | None:
         password = export.password() if export.needs_password else None
         reason = export.why_write(self.pair, password)
         if reason and reason != MISSING and export.path not in self.ledger.written:
@@ -151,36 +188,37 @@ class Work:
             )
         return reason
 
-    def _why_remove(self, export):
+    def _why_remove(self, export: Export) -> str | None:
         if export.path in self.ledger.written:
             return "it is not wanted any more"
         if os.path.lexists(export.path):
             raise TlsError(f"exports: {export.path} was not made by this module; remove it by hand if nobody needs it")
         return None
 
-    def _content(self, export):
+    def _content(self, export: Export) -> bytes:
         password = export.password() if export.needs_password else None
         if export.needs_password and password is None:
-            password = self.made.setdefault(export.wanted["password_file"], new_password())
+            password = self.new_passwords.setdefault(export.spec["password_file"], new_password())
         return export.content(self.pair, password)
 
-    def _write(self, export, content):
-        password = self.made.pop(export.wanted["password_file"], None)  # which several may share
+    def _write(self, export: Export, content: bytes) -> None:
+        password = self.new_passwords.pop(export.spec["password_file"], None)  # which several may share
         self.ledger.written.setdefault(export.path, None)
         if password:
-            self.ledger.written[export.path] = export.wanted["password_file"]
+            self.ledger.written[export.path] = export.spec["password_file"]
         self.ledger.pending[export.path] = []
         self.ledger.save()
         if password:
             export.write_password(password)
         export.write(content)
 
-    def _remove(self, export):
+    def _remove(self, export: Export) -> None:
         if export.path in self.ledger.written:
-            remove(export.path)
-            made = self.ledger.written[export.path]
-            if made and made not in [other.wanted["password_file"] for other in self.exports if other.is_wanted]:
-                remove(made)
+            remove_export(export.path)
+            password_file = self.ledger.written[export.path]
+            used = [other.spec["password_file"] for other in self.exports if other.is_present]
+            if password_file and password_file not in used:
+                remove_export(password_file)
         self.ledger.written.pop(export.path, None)
         self.ledger.pending.pop(export.path, None)
 

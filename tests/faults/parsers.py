@@ -277,7 +277,7 @@ def read_trial(content: bytes) -> t.Any:
         os.mkdir(store.path)
         os.symlink("v0001", os.path.join(store.path, "current"))
         create_file(store.trial, content)
-        return store.on_trial()
+        return store.version_on_trial()
 
 
 def read_made_by_hand(content: bytes) -> None:
@@ -331,9 +331,9 @@ def read_ledger(content: bytes) -> None:
     export = exports.Export(wanted, "site")
     with mock.patch.object(exports, "read_file", return_value=content):
         ledger = exports.Ledger(types.SimpleNamespace(path="/etc/evergreen/site"))
-    for verb, unit in ledger.todo([export]):
-        ledger.done([export], verb, unit)
-    assert not ledger.todo([export])
+    for verb, unit in ledger.pending_actions([export]):
+        ledger.mark_done([export], verb, unit)
+    assert not ledger.pending_actions([export])
 
 
 def read_password(content: bytes) -> None:
@@ -357,7 +357,6 @@ def read_chain_in_use(content: bytes) -> t.Any:
     """Have a chain installed beside these bytes, which are what every file of the version in use holds."""
     module = types.SimpleNamespace(params={"chain": ROOT.pem.decode(), "roots": None}, check_mode=True)
     store = types.SimpleNamespace(
-        check_links=lambda _wanted: None,
         current=lambda: "v0001",
         file=lambda version, _name: content if version == "v0001" else None,
         private_key=lambda _version: load_key(content),

@@ -34,7 +34,7 @@ SABOTAGE = {
     "it is written down too late that a restart is due": (
         """
 def write(self, export, content):
-    password = self.made.pop(export.wanted["password_file"], None)
+    password = self.new_passwords.pop(export.spec["password_file"], None)
     if password:
         export.write_password(password)
     export.write(content)
@@ -46,14 +46,14 @@ certificate_export.Work._write = write
     ),
     "it is forgotten too early": (
         """
-told = exports.Ledger.todo
-def todo(self, wanted):
-    found = told(self, wanted)
+usual = exports.Ledger.pending_actions
+def pending_actions(self, all_exports):
+    found = usual(self, all_exports)
     self.pending = {}
     self.save()
     return found
-exports.Ledger.todo = todo
-exports.Ledger.settle = lambda self, wanted: None
+exports.Ledger.pending_actions = pending_actions
+exports.Ledger.forget_done = lambda self, all_exports: None
 """,
         "has not loaded what is in use",
     ),

@@ -51,7 +51,7 @@ store.create_file = create_file
     ),
     "a version is in use before its chain is there": (
         """
-store.Store.complete = lambda self, chain, request: self.promote(request)
+store.Store.complete_next = lambda self, chain, request: self.promote_next(request)
 """,
         "a first installation",
         "current: cert.pem is missing",
@@ -65,7 +65,7 @@ store.Store.left_over = lambda self, request: []
     ),
     "what waits is not used": (
         """
-store.Store.ready = lambda self, wanted, now, roots: None
+store.Store.find_ready = lambda self, wanted, now, roots: None
 """,
         "a first installation",
         "a certificate was asked for although a complete one was there",

@@ -20,6 +20,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
+from ansible_collections.evergreen.tls.plugins.module_utils._store.links import check_links, remove_links
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils._system.command import run_command
 
@@ -39,7 +40,7 @@ def decide(module):
     store = Store(module.params["directory"], wanted["name"])
     store.check_folders()
     if not module.check_mode:
-        store.put_back()
+        store.unhide_left_over()
     if not os.path.isdir(store.path):
         return nothing_there(module, wanted, store)
     before = describe(store)
@@ -81,14 +82,14 @@ def nothing_there(module, wanted, store):
 
 def install(module, wanted, store):
     """Make the chain, or what was left ready, the current version."""
-    store.check_links(wanted)
+    check_links(store, wanted)
     now = utc_now()
     roots = parse_chain(module.params["roots"].encode()) if module.params["roots"] else None
     current = store.current()
     if not module.params["chain"]:
-        ready = store.ready(wanted, now, roots)
+        ready = store.find_ready(wanted, now, roots)
         if ready is not None:
-            return put_in_use(module, wanted, store, lambda: store.promote(wanted) if ready == "next" else ready)
+            return put_in_use(module, wanted, store, lambda: store.promote_next(wanted) if ready == "next" else ready)
         if store.why_renew(current, wanted, now, roots) is None:
             return settle(module, wanted, store)
         if module.check_mode:
@@ -108,14 +109,14 @@ def install(module, wanted, store):
         raise TlsError(
             f"no key is waiting in {store.next}; request the certificate on this host first, with certificate_request"
         )
-    store.check_private("next", wanted)
+    store.check_key_mode("next", wanted)
     try:
         chain = parse_chain(module.params["chain"].encode())
         public_key = store.private_key("next", f"{store.next}/privkey.pem").public_key()
         check_chain(chain, public_key, wanted["domains"], now, roots, wanted["allowed_domains"])
     except TlsError as error:
         raise TlsError(f"the chain for {wanted['name']} is refused: {error}", now=now.isoformat()) from error
-    return {"chain": chain, **put_in_use(module, wanted, store, lambda: store.complete(chain, wanted))}
+    return {"chain": chain, **put_in_use(module, wanted, store, lambda: store.complete_next(chain, wanted))}
 
 
 def belongs_to(chain, store, version):
@@ -135,7 +136,7 @@ def put_in_use(module, wanted, store, make_version):
     if wanted["validate"]:
         store.begin_trial(version, wanted)
     store.switch(version)
-    store.settle(version, wanted)
+    store.correct_paths(version, wanted)
     try_out(wanted, store)
     return {
         "changed": True,
@@ -148,7 +149,7 @@ def try_out(wanted, store):
     """End the trial of the current version, if there is one, by keeping it or by going back; say whether there was one."""
     if not os.path.lexists(store.trial):
         return False
-    version = store.on_trial()
+    version = store.version_on_trial()
     refusal = complaint(wanted) if version else None  # else a run was killed that had just gone back
     if refusal:
         before = store.go_back()
@@ -173,25 +174,25 @@ def go_back(module, wanted, store):
 def remove(module, wanted, store):
     """Take everything away, if the command of the request can do without it."""
     if not module.check_mode:
-        store.sweep(wanted)
+        store.remove_left_over(wanted)
         store.hide()  # and its links with it, as they lead nowhere then
         refusal = complaint(wanted)
         if refusal:
-            store.show()
+            store.unhide()
             raise TlsError(
                 f"{wanted['name']} is still in use, and is kept: {wanted['validate']!r} says {refusal}; "
                 "take it out of the configuration first"
             )
-        store.unlink(wanted)
+        remove_links(store, wanted)
         store.remove()
     return {"changed": True, "msg": f"{store.path} is removed"}
 
 
 def settle(module, wanted, store):
     """Leave the current version in use, with links and the attributes of its key as the request wants them."""
-    paths = store.unsettled(store.current(), wanted)
+    paths = store.paths_to_correct(store.current(), wanted)
     if paths and not module.check_mode:
-        store.settle(store.current(), wanted)
+        store.correct_paths(store.current(), wanted)
     return {"changed": bool(paths), "msg": f"{', '.join(paths)} set right" if paths else f"{wanted['name']} is in use"}
 
 

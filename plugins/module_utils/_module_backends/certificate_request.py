@@ -76,7 +76,7 @@ def ask(module, now):
     if module.params["withdraw"]:
         return withdraw(module, store, wanted)
     if not module.check_mode:
-        store.put_back()
+        store.unhide_left_over()
     if to_adopt(store, wanted):
         return adopt(module, store, wanted, now, roots, oldest)
     return look(module, store, wanted, now, roots, oldest)
@@ -139,8 +139,8 @@ def look(module, store, wanted, now, roots, oldest):
 
 def prepare(module, store, wanted, now, roots, oldest, reason):
     """Return what is ready, or the signing request that waits, or a new one."""
-    store.sweep(wanted)
-    ready = None if module.params["force"] else store.ready(wanted, now, roots)
+    store.remove_left_over(wanted)
+    ready = None if module.params["force"] else store.find_ready(wanted, now, roots)
     if ready is not None:
         return {"changed": False, "ready": ready}
     csr = still_waiting(store, wanted, oldest)
@@ -153,7 +153,7 @@ def prepare(module, store, wanted, now, roots, oldest, reason):
 def would_prepare(store, wanted, now, roots, oldest, reason):
     """Return what prepare() would, as far as it can be told without doing anything."""
     csr = still_waiting(store, wanted, oldest)
-    if csr is not None and store.ready(wanted, now, roots) is None:
+    if csr is not None and store.find_ready(wanted, now, roots) is None:
         return waiting(store, csr)
     return {"changed": True, "diff": due(reason)}
 
@@ -195,7 +195,7 @@ def give_up(module, store, wanted):
     """Remove the key and the signing request that wait."""
     if not module.check_mode:
         with store.lock():
-            store.discard("next")
+            store.remove_version("next")
     return {"changed": True, "due": False, "msg": f"the request for a certificate of {wanted['name']} is withdrawn"}
 
 
@@ -203,14 +203,14 @@ def why_due(store, wanted, now, roots, force):
     """Say why the certificate is due, or return None while it is not."""
     current = store.current()
     if current is not None and not force:
-        store.check_private(current, wanted)
+        store.check_key_mode(current, wanted)
     return store.why_renew(current, wanted, now, roots, force)
 
 
 def not_due(module, store, wanted, now, roots, oldest):
     """Say what is in use, and whether it has to be put right; a request that nobody wants any longer is withdrawn."""
     current = store.current()
-    unsettled = {"ready": current} if store.unsettled(current, wanted) else {}
+    unsettled = {"ready": current} if store.paths_to_correct(current, wanted) else {}
     result = {"changed": False, "due": False, "fingerprint": in_use(store)["in_use"], **unsettled}
     since = store.waiting_since()
     if since is None:
@@ -233,7 +233,7 @@ def waiting_request(store, wanted):
     if not csr or store.file("next", "issuer") != wanted["issuer"].encode():
         return None
     try:
-        store.check_private("next", wanted)
+        store.check_key_mode("next", wanted)
         public_key, request = store.private_key("next").public_key(), load_csr(csr)
         fits = (
             csr.isascii()
@@ -264,7 +264,7 @@ def new_request(store, wanted):
     check_passphrase_expected(store, wanted)
     key = kept_key(store, wanted) or load_key(make_key(wanted))
     csr = make_csr(key, wanted["domains"], wanted)
-    store.prepare({**sealed(key, wanted), "request.csr": csr, "issuer": wanted["issuer"].encode()}, wanted)
+    store.prepare_next({**sealed(key, wanted), "request.csr": csr, "issuer": wanted["issuer"].encode()}, wanted)
     return csr
 
 
@@ -275,7 +275,7 @@ def kept_key(store, wanted):
     if current is None or not wanted["reuse_key"] or store.why_exposed(current):
         return None
     try:
-        store.check_private(current, wanted)
+        store.check_key_mode(current, wanted)
         key = store.private_key(current)
     except TlsError:
         return None
@@ -313,7 +313,7 @@ def seal_anew(module, store, wanted, now, roots):
     if module.check_mode:
         return result
     with store.lock():
-        current, ready = store.current(), store.ready(wanted, now, roots)
+        current, ready = store.current(), store.find_ready(wanted, now, roots)
         if is_sealed(store, current, wanted):
             return {}  # another run was faster
         if ready is None or not is_sealed(store, ready, wanted):
@@ -323,7 +323,7 @@ def seal_anew(module, store, wanted, now, roots):
                 for name in ("cert.pem", "chain.pem", "fullchain.pem", "issuer", "exposed")
             }
             files = {name: content for name, content in kept.items() if content is not None}
-            store.prepare({**files, **sealed(store.private_key(current), wanted)}, wanted)
+            store.prepare_next({**files, **sealed(store.private_key(current), wanted)}, wanted)
     return result
 
 

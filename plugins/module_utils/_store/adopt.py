@@ -20,9 +20,14 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_key, public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_exposed
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import ADOPTED_FILES, key_mode
-from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store, user_id
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import ADOPTED_FILES, Request, key_mode
+from ansible_collections.evergreen.tls.plugins.module_utils._store.attributes import user_id
+from ansible_collections.evergreen.tls.plugins.module_utils._store.links import check_outside, is_link_to, link_target
+from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import path_in_errors, replace_link
+
+if t.TYPE_CHECKING:
+    from cryptography import x509
 
 AGAIN = "correct the paths, or move the files away to have a new pair made"
 
@@ -31,29 +36,31 @@ class Pair(t.NamedTuple):
     """A key as it was found, the chain of its certificate, and why others may know the key, where they may."""
 
     key: bytes
-    chain: list
+    chain: list[x509.Certificate]
     exposed: str | None
 
 
-def to_adopt(store: Store, request: dict) -> list[str]:
+def to_adopt(store: Store, request: Request) -> list[str]:
     """Return the paths of C(adopt) that are there and are no links into the store yet."""
-    return [path for path, file in _paths(request).items() if os.path.lexists(path) and not store.is_linked(path, file)]
+    return [
+        path for path, file in _paths(request).items() if os.path.lexists(path) and not is_link_to(store, path, file)
+    ]
 
 
-def find_pair(store: Store, request: dict) -> Pair | None:
+def find_pair(store: Store, request: Request) -> Pair | None:
     """Return the pair that is to be adopted, or None where a version is in use: that has to hold the files that are left.
 
     Raises TlsError where something else is found, which nobody may take the place of.
     """
-    paths = request["adopt"]
+    paths = t.cast("dict[str, str]", request["adopt"])
     current = store.current()
     if current is not None:
         for path in to_adopt(store, request):
             _check_held(store, current, path, request)
         return None
     for path, file in _paths(request).items():
-        store.check_outside(path, "adopt")
-        if not os.path.lexists(path) or store.is_linked(path, file):
+        check_outside(store, path, "adopt")
+        if not os.path.lexists(path) or is_link_to(store, path, file):
             others = " and ".join(to_adopt(store, request))
             raise TlsError(f"adopt: {others} is there, and {path} is not; {AGAIN}")
     key, found = _read_key(paths["key"], request)
@@ -65,29 +72,31 @@ def find_pair(store: Store, request: dict) -> Pair | None:
     return Pair(key, chain, _why_exposed(paths["key"], found, request))
 
 
-def take_in(store: Store, request: dict) -> str:
+def take_in(store: Store, request: Request) -> str:
     """Adopt what find_pair() finds, or finish what a killed run began; return the name of the version that is in use."""
     pair = find_pair(store, request)
-    store.sweep(request)
+    store.remove_left_over(request)
     if pair is not None:
         version = _holding(store, pair)  # since a killed run may have come as far as that
         if version is None:
             exposed = {"exposed": pair.exposed.encode()} if pair.exposed else {}
             parts = {"cert.pem": pair.chain[:1], "chain.pem": pair.chain[1:], "fullchain.pem": pair.chain}
             files = {name: to_pem(certificates) for name, certificates in parts.items()}
-            version = store.add({"privkey.pem": pair.key, **files, **exposed}, request)
+            version = store.add_version({"privkey.pem": pair.key, **files, **exposed}, request)
         store.switch(version)
     current = store.current()
+    if current is None:
+        raise TlsError(f"{store.path}/current was removed while {store.path} was locked; run this again")
     for path in to_adopt(store, request):
         _check_held(store, current, path, request)
-        replace_link(store.leading(_paths(request)[path]), path)
+        replace_link(link_target(store, _paths(request)[path]), path)
     return current
 
 
-def _paths(request: dict) -> dict[str, str]:
+def _paths(request: Request) -> dict[str, str]:
     """Return the paths of C(adopt), each with the file of a version that it is to lead to."""
     adopt = request.get("adopt") or {}
-    return {adopt[option]: file for option, file in ADOPTED_FILES.items() if adopt.get(option)}
+    return {path: file for option, file in ADOPTED_FILES.items() if (path := adopt.get(option))}
 
 
 def _holding(store: Store, pair: Pair) -> str | None:
@@ -99,7 +108,7 @@ def _holding(store: Store, pair: Pair) -> str | None:
     return None
 
 
-def _check_held(store: Store, version: str, path: str, request: dict) -> None:
+def _check_held(store: Store, version: str, path: str, request: Request) -> None:
     """Make sure that nothing is lost when a link takes the place of a file: the version in use holds all of it."""
     file = _paths(request)[path]
     if file == "privkey.pem":
@@ -117,7 +126,7 @@ def _check_held(store: Store, version: str, path: str, request: dict) -> None:
         )
 
 
-def _read(path: str, request: dict) -> tuple[bytes, os.stat_result]:
+def _read(path: str, request: Request) -> tuple[bytes, os.stat_result]:
     """Return what a file holds, and how it lies there, once it is sure that its place may be taken."""
     if os.path.islink(path):
         raise TlsError(
@@ -145,7 +154,7 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def _read_key(path: str, request: dict) -> tuple[bytes, os.stat_result]:
+def _read_key(path: str, request: Request) -> tuple[bytes, os.stat_result]:
     """Return the private key in a file, as it is, and how it lies there."""
     content, found = _read(path, request)
     if b"-----BEGIN CERTIFICATE" in content:
@@ -166,7 +175,7 @@ def _read_key(path: str, request: dict) -> tuple[bytes, os.stat_result]:
     return content, found
 
 
-def _read_certificates(path: str, request: dict) -> tuple[list, os.stat_result]:
+def _read_certificates(path: str, request: Request) -> tuple[list[x509.Certificate], os.stat_result]:
     """Return the certificates in a file, and how it lies there."""
     content, found = _read(path, request)
     if b"PRIVATE KEY-----" in content:
@@ -184,7 +193,9 @@ def _read_certificates(path: str, request: dict) -> tuple[list, os.stat_result]:
 _SPLIT = "put each into a file of its own, have the server's configuration name both, and run this again"
 
 
-def _continued(chain: list, further: list, paths: dict) -> list:
+def _continued(
+    chain: list[x509.Certificate], further: list[x509.Certificate], paths: t.Mapping[str, str]
+) -> list[x509.Certificate]:
     """Return a chain with what of *further* leads on from it, without the root."""
     chain = list(chain)
     rest = [certificate for certificate in further if certificate not in chain and not _is_root(certificate)]
@@ -200,11 +211,11 @@ def _continued(chain: list, further: list, paths: dict) -> list:
     return chain
 
 
-def _is_root(certificate) -> bool:
+def _is_root(certificate: x509.Certificate) -> bool:
     return certificate.subject == certificate.issuer
 
 
-def _why_exposed(path: str, found: os.stat_result, request: dict) -> str | None:
+def _why_exposed(path: str, found: os.stat_result, request: Request) -> str | None:
     return why_exposed(path, stat.S_IMODE(found.st_mode), key_mode(request))
 
 

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Exports: a certificate in further forms, in files for programs that do not read what the folder of the certificate holds.
+"""Export a certificate into keystores, bundles and DER files, for programs that cannot read the PEM files of the store.
 
-What has been written, and whom that has not reached yet, is remembered in a file of that folder, C(exports.json).
+The file C(exports.json) in the folder of the certificate records what was written, and which units have to read it yet.
 """
 
 from __future__ import annotations
@@ -15,11 +15,16 @@ import secrets
 import stat
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates import pkcs12 as keystores
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.pkcs12 import (
+    keystore_difference,
+    make_keystore,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store, group_id, user_id
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Export as ExportSpec
+from ansible_collections.evergreen.tls.plugins.module_utils._store.attributes import group_id, user_id
+from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     read_file,
     remove_temporary_files,
@@ -32,38 +37,47 @@ try:
 except ImportError:  # reported by require_cryptography() before anything here is called
     pass
 
-LARGEST = 1 << 20  # bytes; whatever is larger is none of ours
+if t.TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+MAX_EXPORT_BYTES = 1 << 20  # a larger file was not written by the collection
 MISSING = "it is not there"
 OTHER = "it holds something else"
-FRESH = (OTHER, "it holds another key", "it holds another certificate")  # what another version may be the reason of
+NEW_VERSION_REASONS = (OTHER, "it holds another key", "it holds another certificate")  # a new version may cause these
 
 
 class Pair(t.NamedTuple):
     """A private key and its chain, the leaf first."""
 
-    key: t.Any
-    chain: list
+    key: PrivateKeyTypes
+    chain: list[x509.Certificate]
 
 
-def installed_pair(store: Store, version: str) -> Pair:
+def installed_pair(store: Versions, version: str) -> Pair:
     """Return key and chain of a version."""
     key = store.private_key(version, os.path.join(store.path, version, "privkey.pem"))
     return Pair(key, parse_chain(store.file(version, "fullchain.pem") or b""))
 
 
 class Export:
-    """One file in which a certificate is wanted, as an entry of C(exports) says it; *name* is that of the request."""
+    """A file with the certificate in another format, as an item of the option exports describes it.
 
-    def __init__(self, wanted: dict, name: str) -> None:
-        self.wanted = wanted
-        self.path = wanted["path"]
-        self.friendly_name = wanted["friendly_name"] or name
-        self.units = list(dict.fromkeys((verb, unit) for verb in ("restart", "reload") for unit in wanted[verb] or []))
+    request_name: the friendly name of a keystore that has no other.
+    """
 
-    def check_place(self, store: Store) -> None:
-        """Make sure that this takes the place of nothing but files, in a folder that others cannot write to, for somebody who is there."""
+    def __init__(self, spec: ExportSpec, request_name: str) -> None:
+        self.spec = spec
+        self.path = spec["path"]
+        self.friendly_name = spec["friendly_name"] or request_name
+        restarts = [("restart", unit) for unit in spec["restart"] or []]
+        reloads = [("reload", unit) for unit in spec["reload"] or []]
+        self.unit_actions = list(dict.fromkeys([*restarts, *reloads]))  # (verb, unit)
+
+    def check_paths(self, store: Versions) -> None:
+        """Raise TlsError unless each path is free or a regular file, its folder is not writable by all, and owner and group exist."""
         self._attributes()
-        for path in filter(None, (self.path, self.wanted["password_file"])):
+        for path in filter(None, (self.path, self.spec["password_file"])):
             folder, above = os.path.dirname(path), os.path.dirname(store.path)
             if os.path.commonpath([path, above]) == above:
                 raise TlsError(f"exports: {path} lies among the certificates themselves; choose a path outside")
@@ -76,144 +90,157 @@ class Export:
                 raise TlsError(f"exports: {path} is there and is not a regular file; move it away and run this again")
 
     def password(self) -> str | None:
-        """Return the password, or None where its file is still to be made."""
-        if not self.wanted["password_file"]:
-            return self.wanted["password"]
-        content = read_file(self.wanted["password_file"])
+        """Return the password, or None if its file does not exist yet. Raises TlsError for a file without a password."""
+        if not self.spec["password_file"]:
+            return self.spec["password"]
+        content = read_file(self.spec["password_file"])
         if content is None:
             return None
         password = content.decode(errors="replace").partition("\n")[0].rstrip("\r")
         if not password or not all(" " <= character <= "~" for character in password):
             raise TlsError(
-                f"exports: the first line of {self.wanted['password_file']} is no password, which has letters, digits and signs "
+                f"exports: the first line of {self.spec['password_file']} is no password, which has letters, digits and signs "
                 "that ASCII has; write one into it, or remove it to have one made"
             )
         return password
 
     # not a parser: it reads what the collection has made or checked
     def write_password(self, password: str) -> None:
-        """Write a new password into its file, for those who may read the export."""
-        remove_temporary_files(self.wanted["password_file"])
-        replace_file(self.wanted["password_file"], f"{password}\n".encode(), *self._attributes())
+        """Write a new password into the password file, with the owner and mode of the export."""
+        path = self.spec["password_file"]
+        if path:
+            remove_temporary_files(path)
+            replace_file(path, f"{password}\n".encode(), *self._attributes())
 
     def why_write(self, pair: Pair, password: str | None) -> str | None:
-        """Say why the file has to be written, or return None where it is as it should be."""
+        """Return why the file has to be written, or None if it is as the request says."""
         try:
-            found = os.lstat(self.path)
+            status = os.lstat(self.path)
         except FileNotFoundError:
             return MISSING
         if self.needs_password and password is None:
             return "its password is not there"
-        content = read_file(self.path) if found.st_size <= LARGEST else None
+        content = read_file(self.path) if status.st_size <= MAX_EXPORT_BYTES else None
         if content is None:
             return OTHER
-        if self.needs_password:
-            how = (password, self.friendly_name, self.wanted["encryption"])
-            reason = keystores.keystore_difference(content, pair.key, pair.chain, *how)
-        else:
-            reason = None if content == self.content(pair, None) else OTHER
-        return reason or self._wrong_attributes(found)
+        return self._content_difference(content, pair, password) or self._attribute_difference(status)
 
     def content(self, pair: Pair, password: str | None) -> bytes:
-        """Return what the file has to hold; for a keystore it is different each time."""
+        """Return the content of the file. That of a keystore differs each time, by its salt."""
         if self.needs_password:
-            how = (password, self.friendly_name, self.wanted["encryption"])
-            return keystores.make_keystore(pair.key, pair.chain, *how)
-        if self.wanted["format"] == "der":
+            if password is None:
+                raise ValueError("a keystore needs a password")
+            return make_keystore(pair.key, pair.chain, password, self.friendly_name, self.spec["encryption"])
+        if self.spec["format"] == "der":
             return pair.chain[0].public_bytes(Encoding.DER)
-        if self.wanted["format"] == "der_key":
+        if self.spec["format"] == "der_key":
             return pair.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         key = pair.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return to_pem(pair.chain) + key
 
     def write(self, content: bytes) -> None:
-        """Put the file in its place, and remove what killed runs have left beside it."""
+        """Write the file, and remove the temporary files of killed runs beside it."""
         remove_temporary_files(self.path)
         replace_file(self.path, content, *self._attributes())
 
     @property
     def needs_password(self) -> bool:
-        return self.wanted["format"] == "pkcs12"
+        """Return whether the file is a keystore."""
+        return self.spec["format"] == "pkcs12"
 
     @property
-    def is_wanted(self) -> bool:
-        return self.wanted["state"] == "present"
+    def is_present(self) -> bool:
+        """Return whether the file is to exist."""
+        return self.spec["state"] == "present"
 
     # not a parser: it reads what the collection has made or checked
     def _attributes(self) -> tuple[int, int, int]:
-        default = "0644" if self.wanted["format"] == "der" else "0600"
-        mode = int(self.wanted["mode"] or default, 8)
-        return mode, user_id(self.wanted["owner"]), group_id(self.wanted["group"])
+        """Return mode, owner and group; -1 for an owner or group that stays as it is."""
+        default = "0644" if self.spec["format"] == "der" else "0600"
+        mode = int(self.spec["mode"] or default, 8)
+        return mode, user_id(self.spec["owner"]), group_id(self.spec["group"])
 
-    def _wrong_attributes(self, found: os.stat_result) -> str | None:
+    def _content_difference(self, content: bytes, pair: Pair, password: str | None) -> str | None:
+        if self.needs_password and password is not None:
+            return keystore_difference(
+                content, pair.key, pair.chain, password, self.friendly_name, self.spec["encryption"]
+            )
+        return None if content == self.content(pair, None) else OTHER
+
+    def _attribute_difference(self, status: os.stat_result) -> str | None:
         mode, owner, group = self._attributes()
-        if stat.S_IMODE(found.st_mode) != mode:
-            return f"its mode is {stat.S_IMODE(found.st_mode):04o}"
-        if (owner != -1 and found.st_uid != owner) or (group != -1 and found.st_gid != group):
+        if stat.S_IMODE(status.st_mode) != mode:
+            return f"its mode is {stat.S_IMODE(status.st_mode):04o}"
+        if (owner != -1 and status.st_uid != owner) or (group != -1 and status.st_gid != group):
             return "it belongs to somebody else"
         return None
 
 
 class Ledger:
-    """What was written for a request, and for whom that is still news.
+    """The record of the exports of a request, in C(exports.json).
 
-    It says so before a file is written, and until the last unit has it, so that a run that dies leaves its work to the next one.
+    written: the password file that was made for each path that was written, or None.
+    pending: for each path that was written, the actions ("restart UNIT") that were done since.
+    It is saved before a file is written, and until the last unit has read it, so that the next run finishes a killed one.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Versions) -> None:
         self.path = os.path.join(store.path, "exports.json")
+        self.written: dict[str, str | None] = {}
+        self.pending: dict[str, list[str]] = {}
         content = read_file(self.path)
         try:
-            self.written, self.pending = _entries(content) if content is not None else ({}, {})
+            if content is not None:
+                self.written, self.pending = _parse_ledger(content)
         except (ValueError, RecursionError) as error:
             raise TlsError(f"{self.path} cannot be read; remove it, and the exports that it is about") from error
-        self._kept = self._text()
+        self._saved_text = self._text()
 
-    def todo(self, exports: list[Export]) -> list[tuple[str, str]]:
-        """Return what has to be done with which units: restarted or reloaded."""
-        todo = dict.fromkeys(
+    def pending_actions(self, exports: list[Export]) -> list[tuple[str, str]]:
+        """Return what is to be done with units, as (verb, unit). A unit that is restarted is not reloaded."""
+        actions = dict.fromkeys(
             action
             for export in exports
-            if export.is_wanted and export.path in self.pending
-            for action in export.units
+            if export.is_present and export.path in self.pending
+            for action in export.unit_actions
             if " ".join(action) not in self.pending[export.path]
         )
-        restarted = {unit for verb, unit in todo if verb == "restart"}
-        return [(verb, unit) for verb, unit in todo if verb == "restart" or unit not in restarted]
+        restarted = {unit for verb, unit in actions if verb == "restart"}
+        return [(verb, unit) for verb, unit in actions if verb == "restart" or unit not in restarted]
 
-    def done(self, exports: list[Export], verb: str, unit: str) -> None:
-        """Remember that a unit has read whatever was written; a unit that was restarted need not be reloaded."""
-        words = [f"restart {unit}", f"reload {unit}"] if verb == "restart" else [f"reload {unit}"]
+    def mark_done(self, exports: list[Export], verb: str, unit: str) -> None:
+        """Record that a unit has read all files; one that was restarted need not be reloaded."""
+        actions = [f"restart {unit}", f"reload {unit}"] if verb == "restart" else [f"reload {unit}"]
         for path in self.pending:
-            self.pending[path] = list(dict.fromkeys([*self.pending[path], *words]))
-        self.settle(exports)
+            self.pending[path] = list(dict.fromkeys([*self.pending[path], *actions]))
+        self.forget_done(exports)
 
-    def settle(self, exports: list[Export]) -> None:
-        """Forget of which exports nobody has to be told any more."""
+    def forget_done(self, exports: list[Export]) -> None:
+        """Remove the exports from the pending ones that all their units have read."""
         for export in exports:
-            if export.path in self.pending and not self.todo([export]):
+            if export.path in self.pending and not self.pending_actions([export]):
                 del self.pending[export.path]
 
     # not a parser: it reads what the collection has made or checked
     def save(self) -> None:
-        """Write the ledger where it says something new."""
+        """Write the ledger if it has changed."""
         text = self._text()
-        if text != self._kept:
+        if text != self._saved_text:
             remove_temporary_files(self.path)
             replace_file(self.path, text.encode(), 0o600)
-            self._kept = text
+            self._saved_text = text
 
     def _text(self) -> str:
         return json.dumps({"written": self.written, "pending": self.pending}, indent=1, sort_keys=True) + "\n"
 
 
 def new_password() -> str:
-    """Return a password that nobody has thought of, 192 bits of it."""
+    """Return a random password of 192 bits."""
     return secrets.token_urlsafe(24)
 
 
-def remove(path: str) -> None:
-    """Remove a file and what killed runs have left beside it, for good when this returns."""
+def remove_export(path: str) -> None:
+    """Remove a file and the temporary files of killed runs beside it, so that they stay removed after a power loss."""
     if os.path.isdir(os.path.dirname(path)):
         remove_temporary_files(path)
         if os.path.lexists(path):
@@ -221,14 +248,14 @@ def remove(path: str) -> None:
         sync_folder(os.path.dirname(path))
 
 
-def _entries(content: bytes) -> tuple[dict, dict]:
-    """Return what a ledger says: paths with the password file that was made for each, and with the units that have it already."""
-    told = json.loads(content)
-    written, pending = (told.get(word) for word in ("written", "pending")) if isinstance(told, dict) else (None, None)
+def _parse_ledger(content: bytes) -> tuple[dict[str, str | None], dict[str, list[str]]]:
+    """Return *written* and *pending* of a ledger. Raises ValueError for anything else."""
+    record = json.loads(content)
+    written, pending = (record.get(key) for key in ("written", "pending")) if isinstance(record, dict) else (None, None)
     if not isinstance(written, dict) or not isinstance(pending, dict):
-        raise ValueError(told)
-    if not all(one is None or isinstance(one, str) for one in written.values()):
+        raise ValueError(record)
+    if not all(path is None or isinstance(path, str) for path in written.values()):
         raise ValueError(written)
-    if not all(isinstance(one, list) and all(isinstance(word, str) for word in one) for one in pending.values()):
+    if not all(isinstance(one, list) and all(isinstance(action, str) for action in one) for one in pending.values()):
         raise ValueError(pending)
     return written, pending

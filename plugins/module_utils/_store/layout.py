@@ -23,11 +23,15 @@ import datetime
 import errno
 import os
 import re
+import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_key
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import check_request_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
+
+if t.TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 VERSION = re.compile(r"v([0-9]{4,9})")
 
@@ -74,7 +78,7 @@ class Versions:
         """Return the passphrase with which the private key of a version is encrypted, or None where it is not."""
         return (self.file(version, "passphrase") or b"").partition(b"\n")[0] or None
 
-    def private_key(self, version: str, where: str = "the private key"):
+    def private_key(self, version: str, where: str = "the private key") -> PrivateKeyTypes:
         """Return the private key of a version, read with its passphrase; TlsError names *where* it is when it cannot be."""
         return load_key(self.file(version, "privkey.pem") or b"", where, self.passphrase(version))
 

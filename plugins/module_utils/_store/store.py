@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import grp
 import json
 import os
-import pwd
 import secrets
 import shutil
 import stat
+import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
@@ -25,7 +24,17 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import Installed, why_renew
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request, key_mode
+from ansible_collections.evergreen.tls.plugins.module_utils._store.attributes import (
+    file_attributes,
+    has_file_attributes,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions, number
+from ansible_collections.evergreen.tls.plugins.module_utils._store.links import (
+    create_links,
+    missing_links,
+    read_links,
+    restore_links,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     create_file,
     locked,
@@ -71,7 +80,7 @@ class Store(Versions):
                 raise TlsError(_not_ours(path))
 
     @contextlib.contextmanager
-    def lock(self):
+    def lock(self) -> t.Iterator[None]:
         """Make the folder where it is missing, and be the only process that works on it."""
         self._make_folders()
         with locked(os.path.join(self.path, "lock")):
@@ -104,7 +113,7 @@ class Store(Versions):
         exposed = self.file(version, "exposed")
         return exposed.decode(errors="replace") if exposed is not None else None
 
-    def ready(self, wanted: Request, now: datetime.datetime, roots: list | None) -> str | None:
+    def find_ready(self, wanted: Request, now: datetime.datetime, roots: list | None) -> str | None:
         """Return what a run that was killed left ready: a newer version than the current one, or C(next) with its chain."""
         current = self.current()
         newer = [version for version in self.versions() if current is None or number(version) > number(current)]
@@ -122,7 +131,7 @@ class Store(Versions):
                 return version
         return None
 
-    def check_private(self, version: str, request: Request) -> None:
+    def check_key_mode(self, version: str, request: Request) -> None:
         """Make sure that nobody but those whom the request names can read the private key of a version."""
         path = os.path.join(self.path, version, "privkey.pem")
         try:
@@ -137,14 +146,14 @@ class Store(Versions):
                 f"Have a new key made with certificate_force: true, or run chmod {request['mode']} on it if nobody else was on this host"
             )
 
-    def prepare(self, files: dict[str, bytes], request: Request) -> None:
+    def prepare_next(self, files: dict[str, bytes], request: Request) -> None:
         """Put a new key and its request into C(next), in one rename, in the place of what was waiting there."""
         with self._staged("next", files, request) as staged:
-            self.discard("next")
+            self.remove_version("next")
             os.rename(staged, self.next)
         sync_folder(self.path)
 
-    def add(self, files: dict[str, bytes], request: Request) -> str:
+    def add_version(self, files: dict[str, bytes], request: Request) -> str:
         """Make files a version, in one rename; return its name."""
         version = self._new_version()
         with self._staged(version, files, request) as staged:
@@ -153,13 +162,13 @@ class Store(Versions):
         sync_folder(self.path)
         return version
 
-    def complete(self, chain: list, request: Request) -> str:
+    def complete_next(self, chain: list, request: Request) -> str:
         """Put the chain beside the key in C(next), and make both a version; return its name."""
         for name, certificates in (("cert.pem", chain[:1]), ("chain.pem", chain[1:]), ("fullchain.pem", chain)):
-            write_file(os.path.join(self.next, name), to_pem(certificates), *_attributes(name, request))
-        return self.promote(request)
+            write_file(os.path.join(self.next, name), to_pem(certificates), *file_attributes(name, request))
+        return self.promote_next(request)
 
-    def promote(self, request: Request) -> str:
+    def promote_next(self, request: Request) -> str:
         """Make C(next), which is complete, a version; return its name."""
         version = self._new_version()
         for name in os.listdir(self.next):
@@ -190,10 +199,10 @@ class Store(Versions):
     # not a parser: it reads what the collection has made or checked
     def begin_trial(self, version: str, request: Request) -> None:
         """Write down, before a version is switched to, what to go back to if the command of the request refuses it."""
-        trial = {"version": version, "before": self.current(), "links": self.links(request)}
+        trial = {"version": version, "before": self.current(), "links": read_links(request)}
         replace_file(self.trial, json.dumps(trial).encode())
 
-    def on_trial(self) -> str | None:
+    def version_on_trial(self) -> str | None:
         """Return the current version if nobody knows yet whether it is refused: its trial goes on, or its run was killed."""
         version = self._trial()[0] if os.path.lexists(self.trial) else None
         return version if version == self.current() else None
@@ -205,7 +214,7 @@ class Store(Versions):
     def go_back(self) -> str | None:
         """Switch to what was in use before the trial, and return its name."""
         _version, before, links = self._trial()
-        self.restore_links(links)  # first, as they may lead elsewhere, and there may be nothing to switch back to
+        restore_links(links)  # first, as they may lead elsewhere, and there may be nothing to switch back to
         self.switch(before if before in self.versions() else None)
         self.end_trial()
         return before
@@ -225,10 +234,10 @@ class Store(Versions):
         older = [version for version in self.versions() if current is not None and number(version) < number(current)]
         gone = older[: max(0, len(older) - keep)]
         for version in gone:
-            self.discard(version)
+            self.remove_version(version)
         return gone
 
-    def discard(self, version: str) -> None:
+    def remove_version(self, version: str) -> None:
         """Remove a version, or C(next): out of sight in one rename, then file by file."""
         hidden = self._hidden(version)
         with contextlib.suppress(FileNotFoundError):
@@ -241,15 +250,15 @@ class Store(Versions):
         os.rename(self.path, self.hidden)
         sync_folder(os.path.dirname(self.path))
 
-    def put_back(self) -> None:
+    def unhide_left_over(self) -> None:
         """Undo hide(), also for a run that was killed before it found out; one that is still at it is waited for."""
         if os.path.lexists(self.path) or not os.path.isdir(self.hidden):
             return
         with contextlib.suppress(FileNotFoundError):
             with locked(os.path.join(self.hidden, "lock")):
-                self.show()
+                self.unhide()
 
-    def show(self) -> None:
+    def unhide(self) -> None:
         """Undo hide()."""
         os.rename(self.hidden, self.path)
         sync_folder(os.path.dirname(self.path))
@@ -263,7 +272,7 @@ class Store(Versions):
             sync_folder(os.path.dirname(self.path))
             remove_folder(self.gone)
 
-    def sweep(self, request: Request) -> None:
+    def remove_left_over(self, request: Request) -> None:
         """Remove what killed runs left half made."""
         for path in self.left_over(request):
             if os.path.isdir(path) and not os.path.islink(path):
@@ -277,71 +286,26 @@ class Store(Versions):
         links = filter(os.path.islink, map(temporary_link, request["links"]))
         return [*hidden, *links, *filter(os.path.isdir, [self.gone])]
 
-    def unsettled(self, version: str, request: Request) -> list[str]:
+    def paths_to_correct(self, version: str, request: Request) -> list[str]:
         """Return the paths around a version that are not as the request wants them.
 
         These are its links, the files of the private key and its passphrase, and what killed runs have left.
         """
-        paths = [path for path, file in request["links"].items() if not self.is_linked(path, file)]
+        paths = missing_links(self, request)
         trial = [self.trial] if os.path.lexists(self.trial) else []
         return [*paths, *self._open(version, request), *trial, *self.left_over(request)]
 
-    def check_links(self, request: Request) -> None:
-        """Make sure that settle() takes the place of nothing but symbolic links."""
-        for path in request["links"]:
-            self.check_outside(path, "links")
-            if os.path.lexists(path) and not os.path.islink(path):
-                raise TlsError(f"links: {path} is there and is not a symbolic link; move it away and run this again")
-            if os.path.isdir(path):
-                raise TlsError(f"links: {path} leads to a folder; choose another path, or remove it")
-            if not os.path.isdir(os.path.dirname(path)):
-                raise TlsError(f"links: the folder of {path} does not exist; create it or correct the path")
-
-    def check_outside(self, path: str, option: str) -> None:
-        """Make sure that a path of an option is none of the certificates themselves."""
-        if os.path.commonpath([path, os.path.dirname(self.path)]) == os.path.dirname(self.path):
-            raise TlsError(f"{option}: {path} lies among the certificates themselves; choose a path outside")
-
-    def settle(self, version: str, request: Request) -> None:
-        """Make what unsettled() names as the request wants it."""
-        self.sweep(request)
-        for path, file in request["links"].items():
-            if not self.is_linked(path, file):
-                replace_link(self.leading(file), path)
+    def correct_paths(self, version: str, request: Request) -> None:
+        """Make what paths_to_correct() names as the request wants it."""
+        self.remove_left_over(request)
+        create_links(self, request)
         for path in self._open(version, request):
-            set_attributes(path, *_attributes(os.path.basename(path), request))
-
-    def links(self, request: Request) -> dict[str, str | None]:
-        """Return where the links of a request lead, None for those that are not there; for restore_links()."""
-        return {path: os.readlink(path) if os.path.islink(path) else None for path in request["links"]}
-
-    def restore_links(self, links: dict[str, str | None]) -> None:
-        """Have links lead where they led when links() was asked."""
-        for path, target in links.items():
-            if target is not None:
-                replace_link(target, path)
-            elif os.path.islink(path):
-                os.unlink(path)
-
-    def unlink(self, request: Request) -> None:
-        """Remove the links of a request that lead here."""
-        for path, file in request["links"].items():
-            if self.is_linked(path, file):
-                os.unlink(path)
-                sync_folder(os.path.dirname(path))  # before what would remind of it is gone
-
-    def leading(self, file: str) -> str:
-        """Return where a link to a file of whatever version is in use leads."""
-        return os.path.join(self.path, "current", file)
-
-    def is_linked(self, path: str, file: str) -> bool:
-        """Say whether a path is a link to that file of whatever version is in use."""
-        return os.path.islink(path) and os.readlink(path) == self.leading(file)
+            set_attributes(path, *file_attributes(os.path.basename(path), request))
 
     def _open(self, version: str, request: Request) -> list[str]:
         """Return the files of a private key and its passphrase that do not have the mode and owner that they are to have."""
         paths = [os.path.join(self.path, version, name) for name in ("privkey.pem", "passphrase")]
-        return [path for path in paths if not _attributes_are_right(path, request)]
+        return [path for path in paths if not has_file_attributes(path, request)]
 
     # not a parser: it only passes on foreign input
     def _is_whole(self, version: str, now: datetime.datetime) -> bool:
@@ -364,13 +328,13 @@ class Store(Versions):
         return f"v{max([number(name) for name in self.versions()], default=0) + 1:04d}"
 
     @contextlib.contextmanager
-    def _staged(self, name: str, files: dict[str, bytes], request: Request):
+    def _staged(self, name: str, files: dict[str, bytes], request: Request) -> t.Iterator[str]:
         """Put files into a hidden folder, for whoever renames it to *name*."""
         staged = self._hidden(name)
         os.mkdir(staged, 0o700)
         try:
             for file, content in files.items():
-                create_file(os.path.join(staged, file), content, *_attributes(file, request))
+                create_file(os.path.join(staged, file), content, *file_attributes(file, request))
             sync_folder(staged)
             yield staged
         except BaseException:
@@ -386,41 +350,3 @@ def _not_ours(path: str) -> str:
         f"{path} belongs to somebody else or can be written by others; run chown {os.geteuid()} and chmod 0755 on it, "
         "after a look at what is in it"
     )
-
-
-def _attributes(name: str, request: Request) -> tuple[int, int, int]:
-    """Return mode, owner and group of a file: the key is for those whom the request names, its passphrase for root, the rest for all."""
-    if name == "passphrase":
-        return 0o600, os.geteuid(), -1
-    if name != "privkey.pem":
-        return 0o644, -1, -1
-    return key_mode(request), user_id(request.get("owner")), group_id(request.get("group"))
-
-
-def _attributes_are_right(path: str, request: Request) -> bool:
-    mode, owner, group = _attributes(os.path.basename(path), request)
-    try:
-        found = os.lstat(path)
-    except FileNotFoundError:
-        return True
-    return (
-        stat.S_IMODE(found.st_mode) == mode
-        and (owner == -1 or found.st_uid == owner)
-        and (group == -1 or found.st_gid == group)
-    )
-
-
-def user_id(name: str | None) -> int:
-    """Return the number of a user, or -1 for none."""
-    try:
-        return pwd.getpwnam(name).pw_uid if name else -1
-    except KeyError as error:
-        raise TlsError(f"owner: there is no user {name} on this host; create it or correct the request") from error
-
-
-def group_id(name: str | None) -> int:
-    """Return the number of a group, or -1 for none."""
-    try:
-        return grp.getgrnam(name).gr_gid if name else -1
-    except KeyError as error:
-        raise TlsError(f"group: there is no group {name} on this host; create it or correct the request") from error

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
-from ansible_collections.evergreen.tls.plugins.module_utils._store import exports, store
+from ansible_collections.evergreen.tls.plugins.module_utils._store import attributes, exports
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils._system import systemd
 from ansible_collections.evergreen.tls.plugins.modules import certificate_export
@@ -83,10 +83,10 @@ class Host:
         self.number += 1
         request = self.request([])
         with self.store.lock():
-            self.store.prepare(
+            self.store.prepare_next(
                 {"privkey.pem": key_pem(key), "request.csr": make_csr(key, NAMES, {}), "issuer": b"local"}, request
             )
-            self.store.switch(self.store.complete(ISSUING.chain(NAMES, key), request))
+            self.store.switch(self.store.complete_next(ISSUING.chain(NAMES, key), request))
 
     def request(self, wanted):
         """Return a complete request with these exports."""
@@ -246,7 +246,7 @@ def test_another_encryption_is_written_again(host):
 
 def test_garbage_in_the_place_of_what_was_written_is_replaced(host):
     host.export(host.p12())
-    for garbage in (b"", b"garbage", host.keystore.read_bytes()[:-1], bytes(exports.LARGEST + 1)):
+    for garbage in (b"", b"garbage", host.keystore.read_bytes()[:-1], bytes(exports.MAX_EXPORT_BYTES + 1)):
         host.keystore.write_bytes(garbage)
         assert host.export(host.p12())["changed"] is True
         assert host.holds_what_is_installed()
@@ -316,7 +316,7 @@ def test_what_cannot_be_made_keeps_everything_from_being_written(host, monkeypat
     def refuse(*_arguments):
         raise TlsError("cannot write this key; choose another one")
 
-    monkeypatch.setattr(exports.keystores, "make_keystore", refuse)
+    monkeypatch.setattr(exports, "make_keystore", refuse)
     bundle = {"path": str(host.out / "site.pem"), "format": "pem"}
     with pytest.raises(TlsError, match="cannot write this key"):
         host.export(bundle, host.p12(password=None, password_file=str(host.out / "keystorePass.txt")))
@@ -495,7 +495,7 @@ def test_what_belongs_to_somebody_else_is_given_back(host, monkeypatch):
     host.export(host.p12())
     monkeypatch.setattr(exports, "user_id", lambda _name: os.getuid() + 1)
     given = []
-    monkeypatch.setattr(exports, "replace_file", lambda _path, _content, *attributes: given.append(attributes))
+    monkeypatch.setattr(exports, "replace_file", lambda _path, _content, *mode_and_owner: given.append(mode_and_owner))
     assert host.export(host.p12(owner="tomcat"))["msg"] == f"{host.keystore} is written (it belongs to somebody else)"
     assert (0o600, os.getuid() + 1, -1) in given
-    assert store.user_id(None) == -1
+    assert attributes.user_id(None) == -1

@@ -19,6 +19,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr im
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes, write_key
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._store import store as store_module
+from ansible_collections.evergreen.tls.plugins.module_utils._store.links import check_links, remove_links
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils._system import files
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, key_pem, some_key
@@ -59,7 +60,7 @@ def files_for(key):
 def prepared(store, key=None, request=None):
     key = key or some_key()
     with store.lock():
-        store.prepare(files_for(key), request or WANTED)
+        store.prepare_next(files_for(key), request or WANTED)
     return key
 
 
@@ -67,7 +68,7 @@ def installed(store, number=0, days=(-1, 90), request=None):
     """Install a new version with the key of this number, and return its name."""
     key = prepared(store, some_key(number), request)
     with store.lock():
-        version = store.complete(ISSUING.chain(NAMES, key, days=days), request or WANTED)
+        version = store.complete_next(ISSUING.chain(NAMES, key, days=days), request or WANTED)
         store.switch(version)
     return version
 
@@ -85,7 +86,7 @@ def test_a_folder_in_which_nothing_is_has_nothing(store):
     assert store.versions() == []
     assert store.file("v0001", "privkey.pem") is None
     assert store.previous(NOW) is None
-    assert store.ready(WANTED, NOW, None) is None
+    assert store.find_ready(WANTED, NOW, None) is None
     assert store.why_renew(None, WANTED, NOW, None) == "there is no certificate yet"
     assert not os.path.exists(store.path)
 
@@ -140,18 +141,18 @@ def test_the_passphrase_is_for_root_alone_whoever_may_read_the_key(store):
     request = {**WANTED, "mode": "0640", "group": grp.getgrgid(os.getegid()).gr_name}
     files = {**files_for(some_key()), "privkey.pem": write_key(some_key(), b"correct horse")}
     with store.lock():
-        store.prepare({**files, "passphrase": b"correct horse\n"}, request)
+        store.prepare_next({**files, "passphrase": b"correct horse\n"}, request)
         assert (mode_of(store.next, "privkey.pem"), mode_of(store.next, "passphrase")) == (0o640, 0o600)
-        version = store.complete(ISSUING.chain(NAMES, some_key()), request)
+        version = store.complete_next(ISSUING.chain(NAMES, some_key()), request)
         store.switch(version)
     assert store.why_renew(version, request, NOW, [ROOT.certificate]) is None
-    assert store.unsettled(version, request) == []
+    assert store.paths_to_correct(version, request) == []
 
     path = os.path.join(store.path, version, "passphrase")
     os.chmod(path, 0o644)
-    assert store.unsettled(version, request) == [path]
+    assert store.paths_to_correct(version, request) == [path]
     with store.lock():
-        store.settle(version, request)
+        store.correct_paths(version, request)
     assert mode_of(path) == 0o600
 
 
@@ -179,7 +180,7 @@ def test_a_file_that_nginx_does_not_look_for_yet_says_so_in_the_next_version_too
 def test_a_certificate_without_a_chain_has_an_empty_one(store):
     key = prepared(store)
     with store.lock():
-        version = store.complete(ROOT.chain(NAMES, key), WANTED)
+        version = store.complete_next(ROOT.chain(NAMES, key), WANTED)
     assert store.file(version, "chain.pem") == b""
     assert store.why_renew(version, WANTED, NOW, [ROOT.certificate]) is None
 
@@ -257,7 +258,7 @@ def test_a_new_request_takes_the_place_of_the_one_that_waited(store):
 def test_a_request_that_cannot_be_written_leaves_the_one_that_waits(store):
     prepared(store, some_key(1))
     with pytest.raises(TlsError) as caught, store.lock():
-        store.prepare(files_for(some_key(2)), {**WANTED, "owner": "nobody-of-that-name"})
+        store.prepare_next(files_for(some_key(2)), {**WANTED, "owner": "nobody-of-that-name"})
     assert str(caught.value) == (
         "owner: there is no user nobody-of-that-name on this host; create it or correct the request"
     )
@@ -407,27 +408,27 @@ def test_a_version_that_is_no_pair_is_no_way_back(store, name, content):
 def test_a_version_for_other_names_is_a_way_back(store):
     key = prepared(store, some_key(1))
     with store.lock():
-        store.switch(store.complete(ISSUING.chain(["old.example"], key), WANTED))
+        store.switch(store.complete_next(ISSUING.chain(["old.example"], key), WANTED))
     installed(store, 2)
     assert store.previous(NOW) == "v0001"
 
 
 def test_what_a_killed_run_left_complete_is_ready(store):
     installed(store, 1)
-    assert store.ready(WANTED, NOW, [ROOT.certificate]) is None
+    assert store.find_ready(WANTED, NOW, [ROOT.certificate]) is None
     key = prepared(store, some_key(2))
-    assert store.ready(WANTED, NOW, None) is None
+    assert store.find_ready(WANTED, NOW, None) is None
     chain = ISSUING.chain(NAMES, key)
     for name, content in (("cert.pem", chain[:1]), ("chain.pem", chain[1:]), ("fullchain.pem", chain)):
-        assert store.ready(WANTED, NOW, None) is None
+        assert store.find_ready(WANTED, NOW, None) is None
         files.create_file(os.path.join(store.next, name), to_pem(content))
-    assert store.ready(WANTED, NOW, [ROOT.certificate]) == "next"
+    assert store.find_ready(WANTED, NOW, [ROOT.certificate]) == "next"
     with store.lock():
-        assert store.promote(WANTED) == "v0002"
-    assert store.ready(WANTED, NOW, [ROOT.certificate]) == "v0002"
+        assert store.promote_next(WANTED) == "v0002"
+    assert store.find_ready(WANTED, NOW, [ROOT.certificate]) == "v0002"
     with store.lock():
         store.switch("v0002")
-    assert store.ready(WANTED, NOW, [ROOT.certificate]) is None
+    assert store.find_ready(WANTED, NOW, [ROOT.certificate]) is None
     assert not os.path.exists(os.path.join(store.path, "v0002", "request.csr"))
 
 
@@ -444,10 +445,10 @@ def test_what_does_not_do_is_not_ready(store, changes):
     installed(store)
     with store.lock():
         store.switch(None)
-    assert store.ready(WANTED, NOW, None) == "v0001"
-    assert store.ready({**WANTED, **changes}, NOW + 3 * DAY, None) is None
-    assert store.ready(WANTED, NOW, [Authority("Another").certificate]) is None
-    assert store.ready(WANTED, NOW + 90 * DAY, None) is None
+    assert store.find_ready(WANTED, NOW, None) == "v0001"
+    assert store.find_ready({**WANTED, **changes}, NOW + 3 * DAY, None) is None
+    assert store.find_ready(WANTED, NOW, [Authority("Another").certificate]) is None
+    assert store.find_ready(WANTED, NOW + 90 * DAY, None) is None
 
 
 def test_the_newest_of_what_is_ready_is_taken(store):
@@ -455,7 +456,7 @@ def test_the_newest_of_what_is_ready_is_taken(store):
         installed(store, number)
     with store.lock():
         store.switch("v0001")
-    assert store.ready(WANTED, NOW, None) == "v0003"
+    assert store.find_ready(WANTED, NOW, None) == "v0003"
 
 
 def test_sweeping_removes_what_is_hidden_and_nothing_else(store, tmp_path):
@@ -469,7 +470,7 @@ def test_sweeping_removes_what_is_hidden_and_nothing_else(store, tmp_path):
     files.create_file(os.path.join(store.path, ".privkey.pem.1"), b"")
     os.symlink(tmp_path / "elsewhere", os.path.join(store.path, ".current.2"))
     with store.lock():
-        store.sweep(WANTED)
+        store.remove_left_over(WANTED)
     assert listing(store.path) == before
     assert (tmp_path / "elsewhere/file").read_bytes() == b"kept"
 
@@ -478,7 +479,7 @@ def test_nothing_of_another_name_is_touched(tmp_path):
     mine, theirs = Store(str(tmp_path), "web"), Store(str(tmp_path), "web2")
     installed(theirs, 7)
     with theirs.lock():
-        theirs.prepare(files_for(some_key(8)), WANTED)
+        theirs.prepare_next(files_for(some_key(8)), WANTED)
 
     def picture():
         return {
@@ -493,8 +494,8 @@ def test_nothing_of_another_name_is_touched(tmp_path):
     prepared(mine)
     with mine.lock():
         mine.prune(1)
-        mine.sweep(WANTED)
-        mine.discard("next")
+        mine.remove_left_over(WANTED)
+        mine.remove_version("next")
         mine.switch("v0002")
     assert picture() == before
 
@@ -502,11 +503,11 @@ def test_nothing_of_another_name_is_touched(tmp_path):
 @pytest.mark.parametrize("mode", [0o604, 0o640, 0o660, 0o666, 0o777, 0o601])
 def test_a_key_that_others_could_read_is_found_out(store, mode):
     version = installed(store)
-    store.check_private(version, WANTED)
+    store.check_key_mode(version, WANTED)
     path = os.path.join(store.path, version, "privkey.pem")
     os.chmod(path, mode)
     with pytest.raises(TlsError) as caught:
-        store.check_private(version, WANTED)
+        store.check_key_mode(version, WANTED)
     assert str(caught.value) == (
         f"{path} can be read by others (mode {mode:04o}): whoever did may hold a copy of the key. Have a new key made "
         "with certificate_force: true, or run chmod 0600 on it if nobody else was on this host"
@@ -515,8 +516,8 @@ def test_a_key_that_others_could_read_is_found_out(store, mode):
 
 def test_a_group_that_the_request_names_may_read_the_key(store):
     version = installed(store, request={**WANTED, "mode": "0640"})
-    store.check_private(version, {**WANTED, "mode": "0640"})
-    store.check_private("v0099", WANTED)
+    store.check_key_mode(version, {**WANTED, "mode": "0640"})
+    store.check_key_mode("v0099", WANTED)
 
 
 def test_a_key_that_is_a_link_is_refused(store, tmp_path):
@@ -525,7 +526,7 @@ def test_a_key_that_is_a_link_is_refused(store, tmp_path):
     os.rename(path, tmp_path / "elsewhere")
     os.symlink(tmp_path / "elsewhere", path)
     with pytest.raises(TlsError) as caught:
-        store.check_private(version, WANTED)
+        store.check_key_mode(version, WANTED)
     assert str(caught.value) == f"{path} is not a regular file; move it away to have a new key made"
 
 
@@ -533,16 +534,16 @@ def test_links_lead_into_the_current_version(store, tmp_path):
     link, other = str(tmp_path / "server.pem"), str(tmp_path / "server.key")
     request = {**WANTED, "links": {link: "fullchain.pem", other: "privkey.pem"}}
     version = installed(store)
-    assert store.unsettled(version, request) == [link, other]
-    store.check_links(request)
+    assert store.paths_to_correct(version, request) == [link, other]
+    check_links(store, request)
     with store.lock():
-        store.settle(version, request)
-    assert store.unsettled(version, request) == []
+        store.correct_paths(version, request)
+    assert store.paths_to_correct(version, request) == []
     assert os.readlink(link) == os.path.join(store.path, "current", "fullchain.pem")
     installed(store, 2)
     with open(link, "rb") as stream:
         assert stream.read() == store.file("v0002", "fullchain.pem")
-    store.unlink(request)
+    remove_links(store, request)
     assert not os.path.lexists(link) and not os.path.lexists(other)
 
 
@@ -551,12 +552,12 @@ def test_a_link_that_leads_elsewhere_is_replaced_but_not_removed(store, tmp_path
     request = {**WANTED, "links": {link: "fullchain.pem"}}
     os.symlink("/elsewhere", link)
     version = installed(store)
-    store.unlink(request)
+    remove_links(store, request)
     assert os.readlink(link) == "/elsewhere"
-    store.check_links(request)
-    assert store.unsettled(version, request) == [link]
+    check_links(store, request)
+    assert store.paths_to_correct(version, request) == [link]
     with store.lock():
-        store.settle(version, request)
+        store.correct_paths(version, request)
     assert os.readlink(link) == os.path.join(store.path, "current", "fullchain.pem")
 
 
@@ -564,14 +565,14 @@ def test_a_file_in_the_place_of_a_link_is_left_alone(store, tmp_path):
     path = tmp_path / "server.pem"
     path.write_bytes(b"kept")
     with pytest.raises(TlsError) as caught:
-        store.check_links({**WANTED, "links": {str(path): "fullchain.pem"}})
+        check_links(store, {**WANTED, "links": {str(path): "fullchain.pem"}})
     assert str(caught.value) == (f"links: {path} is there and is not a symbolic link; move it away and run this again")
 
 
 def test_the_folder_of_a_link_has_to_be_there(store, tmp_path):
     path = tmp_path / "missing/server.pem"
     with pytest.raises(TlsError) as caught:
-        store.check_links({**WANTED, "links": {str(path): "fullchain.pem"}})
+        check_links(store, {**WANTED, "links": {str(path): "fullchain.pem"}})
     assert str(caught.value) == (f"links: the folder of {path} does not exist; create it or correct the path")
 
 
@@ -579,12 +580,12 @@ def test_the_mode_of_the_key_is_set_right(store):
     version = installed(store)
     request = {**WANTED, "mode": "0640"}
     path = os.path.join(store.path, version, "privkey.pem")
-    assert store.unsettled(version, WANTED) == []
-    assert store.unsettled(version, request) == [path]
+    assert store.paths_to_correct(version, WANTED) == []
+    assert store.paths_to_correct(version, request) == [path]
     with store.lock():
-        store.settle(version, request)
+        store.correct_paths(version, request)
     assert mode_of(path) == 0o640
-    assert store.unsettled(version, request) == []
+    assert store.paths_to_correct(version, request) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
@@ -592,15 +593,15 @@ def test_the_owner_of_the_key_is_set_right(store):
     version = installed(store)
     request = {**WANTED, "owner": pwd.getpwuid(1).pw_name, "group": grp.getgrgid(2).gr_name}
     path = os.path.join(store.path, version, "privkey.pem")
-    assert store.unsettled(version, request) == [path]
+    assert store.paths_to_correct(version, request) == [path]
     with store.lock():
-        store.settle(version, request)
+        store.correct_paths(version, request)
     assert (os.stat(path).st_uid, os.stat(path).st_gid, mode_of(path)) == (1, 2, 0o600)
 
 
 def test_discarding_what_is_not_there_is_no_error(store):
     prepared(store)
     with store.lock():
-        store.discard("next")
-        store.discard("next")
+        store.remove_version("next")
+        store.remove_version("next")
     assert listing(store.path) == ["lock"]
