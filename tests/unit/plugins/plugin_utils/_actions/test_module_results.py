@@ -89,7 +89,8 @@ def test_what_ansible_itself_adds_to_a_result_is_passed_on():
         "rc": 1,
         "warnings": ["beware"],
     }
-    result = {"failed": True, "msg": "no disk", **added}
+    of_the_path = {"uid": 0, "gid": 0, "owner": "root", "group": "root", "mode": "0644", "state": "file", "size": 7}
+    result = {"failed": True, "msg": "no disk", "path": "/etc/nginx/conf.d/evergreen.conf", **added, **of_the_path}
     assert validated_result("nginx_sites", result) == result
 
 
