@@ -54,9 +54,9 @@ class ActionModule(TlsAction):
 
 
 def keep_record(directory: str, keep: str | None, record: RunRecord, now: datetime.datetime) -> str | None:
-    """Write the record of a run that ended *now*, and return its path. Remove records that are older than *keep*, a duration.
+    """Write the record of a run that ended *now*, and remove those older than *keep*, a duration.
 
-    What cannot be done is a warning. Without a record, None is returned and nothing is removed.
+    Return the path of the record, or None if it cannot be written. Failures are shown as warnings.
     """
     try:
         path = write_record(directory, record, now)

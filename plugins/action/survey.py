@@ -90,8 +90,9 @@ class ActionModule(TlsAction):
 
 # not a parser: it catches what the library of queries raises
 def compile_query(query: str | None) -> t.Callable[[list[dict[str, t.Any]]], t.Any]:
-    """Return a function that takes findings as dictionaries, and returns what the JMESPath expression selects: all without one.
+    """Return a function that applies a JMESPath expression to findings, which are dictionaries.
 
+    Without a query, it returns all of them.
     Raises TlsError when the expression makes no sense, and so does the function when it cannot be evaluated.
     """
     if not query:

@@ -11,7 +11,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import
 
 
 def answering_requests(requests: t.Any, issuers: t.Any, solver: str = DEFAULT_SOLVER) -> list[t.Any]:
-    """Return the names of the requests for whose certificates hosts respond to challenges with this solver."""
+    """Return the names of the requests whose hosts respond to challenges with this solver."""
     try:
         return [request.get("name") for request in requests if hosts_respond(request, issuers, solver)]
     except (AttributeError, TypeError):  # certificate_obtain says what is wrong with them

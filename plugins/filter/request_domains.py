@@ -14,8 +14,9 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request i
 
 
 def request_domains(requests: t.Any) -> dict[str, list[str]]:
-    """Return the domains of each request in their normal form, by its name; none for a request that makes no sense.
+    """Return the domains of each request in their normal form, by its name.
 
+    A request that makes no sense has none: certificate_request says what is wrong with it.
     Raises AnsibleFilterError where two requests share a name, a link or an export.
     """
     try:

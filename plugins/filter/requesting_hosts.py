@@ -8,7 +8,7 @@ import typing as t
 
 
 def requesting_hosts(hostvars: t.Mapping[str, t.Any]) -> list[str]:
-    """Return the names of the hosts that have certificate requests, or variables for them that cannot be read."""
+    """Return the names of the hosts whose certificate requests are not empty, or cannot be read."""
     return [host for host in hostvars if _has_requests(hostvars[host])]
 
 

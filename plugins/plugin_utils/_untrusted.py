@@ -27,7 +27,7 @@ MALFORMED_INPUT_ERRORS = (
 
 @contextlib.contextmanager
 def reject_malformed_input(message: str) -> t.Iterator[None]:
-    """Raise TlsError(message) where the code within fails over a malformed value, or itself raises TlsError."""
+    """Raise TlsError(message) where the code within raises TlsError, or fails over a malformed value."""
     try:
         yield
     except (*MALFORMED_INPUT_ERRORS, TlsError) as error:

@@ -16,7 +16,9 @@ MAX_DURATION = datetime.timedelta(days=36500)
 
 
 def parse_duration(text: str) -> datetime.timedelta:
-    """Return a duration that is written as a number and a unit: s, m, h, d or w. Raises TlsError for anything else.
+    """Return a duration that is written as a number and a unit: s, m, h, d or w.
+
+    Raises TlsError for anything else.
 
     >>> parse_duration("90d")
     datetime.timedelta(days=90)
@@ -31,7 +33,9 @@ def parse_duration(text: str) -> datetime.timedelta:
 
 
 def parse_renew_before(renew_before: str) -> float | datetime.timedelta:
-    """Return C(renew_before) as a share of the lifetime, between 0 and 1, or a duration. Raises TlsError for anything else.
+    """Return C(renew_before) as a share of the lifetime, between 0 and 1, or a duration.
+
+    Raises TlsError for anything else.
 
     >>> parse_renew_before("1/4"), parse_renew_before("30d")
     (0.25, datetime.timedelta(days=30))

@@ -16,8 +16,9 @@ ENDPOINT = re.compile(r"(?:([^][:\s]+)|\[([\w:.%-]+)\])(?::([0-9]{1,5}))?|([^][\
 
 
 def host_addresses(variables: t.Mapping[str, t.Any], host: str, port: int) -> list[tuple[str, int]]:
-    """Return the addresses and ports of a host: C(certificate_endpoint), or else C(ansible_host), or else its name.
+    """Return the addresses and ports at which clients reach a host.
 
+    variables: of the host. Its C(certificate_endpoint) is used, or else its C(ansible_host), or else its name.
     port: where the endpoint names none. Raises TlsError for what is no address.
 
     >>> host_addresses({"certificate_endpoint": ["192.0.2.1", "[2001:db8::1]:8443"]}, "web1", 443)

@@ -26,7 +26,7 @@ MAX_FRIENDLY_NAME_CHARACTERS = 64
 
 
 def check_exports(exports: list[Export], links: t.Iterable[str]) -> None:
-    """Raise TlsError for an export that cannot be written, or one whose file is another export or one of the *links*."""
+    """Raise TlsError for an export that cannot be written, or whose path is that of another or of a link."""
     for export in exports:
         _check_export(export, f"exports: {export['path']}: ")
     password_files = {file for export in exports if (file := export["password_file"])}  # which several may share

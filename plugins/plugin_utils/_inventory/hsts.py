@@ -17,9 +17,9 @@ OPTIONS = {"max_age", "include_subdomains", "preload"}
 
 
 def hsts_header(hsts: t.Any) -> str | None:
-    """Return the value of the header, or None where a site has none. Raises TlsError for what makes no sense.
+    """Return the value of the header, or None where a site has none.
 
-    hsts: true, false, a number of seconds, or a dictionary with max_age, include_subdomains and preload.
+    hsts: true, false, a number of seconds, or a dictionary with max_age, include_subdomains and preload. Raises TlsError for anything else.
 
     >>> hsts_header({"max_age": 31536000, "include_subdomains": True})
     'max-age=31536000; includeSubDomains'
@@ -34,8 +34,8 @@ def hsts_header(hsts: t.Any) -> str | None:
     has_subdomains, has_preload = _parse_boolean(options, "include_subdomains"), _parse_boolean(options, "preload")
     if has_preload and (max_age < MIN_PRELOAD_MAX_AGE_S or not has_subdomains):
         raise TlsError(
-            f"hsts with preload needs include_subdomains and a max_age of at least {MIN_PRELOAD_MAX_AGE_S}, or the preload lists refuse it; "
-            "add these or leave out preload"
+            f"hsts with preload needs include_subdomains and a max_age of at least {MIN_PRELOAD_MAX_AGE_S}, "
+            "or the preload lists refuse it; add these or leave out preload"
         )
     directives = [
         f"max-age={max_age}",

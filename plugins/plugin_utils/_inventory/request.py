@@ -57,7 +57,7 @@ def has_encrypted_key(request: t.Mapping[str, t.Any]) -> bool:
 
 
 def check_distinct_requests(requests: t.Any) -> None:
-    """Raise TlsError where two requests of a host share a name (and so a folder), a link, or the path of an export.
+    """Raise TlsError where two requests of a host share a name, a link, or the path of an export.
 
     requests: C(certificate_requests) as people write it, of any shape.
     """
@@ -105,7 +105,7 @@ def _check_numbers(request: Request) -> None:
 
 
 def _check_passphrase(passphrase: str | None) -> None:
-    """Raise TlsError unless nginx finds the whole passphrase in one line of its file. The message does not contain it."""
+    """Raise TlsError unless nginx can read the passphrase from one line. The message does not contain it."""
     if passphrase is None:
         return
     if not is_printable(passphrase):
@@ -136,7 +136,7 @@ def _check_validate(command: str | None) -> None:
 
 
 def _links_with_adopted(request: Request) -> dict[str, str]:
-    """Return the links of a request, and those that replace the files it adopts: the file of a version by path."""
+    """Return the links of a request, with those for what it adopts: file by path."""
     links, adopt = dict(request["links"]), request.get("adopt") or {}
     for path, file in links.items():
         check_path("links", path)

@@ -21,7 +21,7 @@ VARIABLE = re.compile(r"\$(\w*)")  # of nginx
 
 
 def check_content(site: dict[str, t.Any]) -> None:
-    """Raise TlsError unless a site has one of CONTENT_OPTIONS, or C(extra), and each may stand in a configuration."""
+    """Raise TlsError unless a site has one of CONTENT_OPTIONS, or C(extra), fit for a configuration."""
     options = [option for option in CONTENT_OPTIONS if site.get(option) is not None]
     if len(options) > 1:
         raise TlsError(f"it has both {' and '.join(options)}; keep one of them")
@@ -41,7 +41,10 @@ def check_content(site: dict[str, t.Any]) -> None:
 
 
 def _check_text(option: str, text: str, pattern: re.Pattern[str], variables: set[str], description: str) -> None:
-    """Raise TlsError unless the text has no variable of nginx but those named, and fits the pattern that *description* describes."""
+    """Raise TlsError unless the text fits the pattern and has no other variables of nginx.
+
+    description: of the pattern, for people.
+    """
     without_variables = VARIABLE.sub(lambda match: "V" if match.group(1) in variables else match.group(), text)
     if "$" in without_variables:
         allowed = f"; it takes {', '.join('$' + name for name in sorted(variables))}" if variables else ""

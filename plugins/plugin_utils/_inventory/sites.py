@@ -56,8 +56,9 @@ def normal_site(
     domains: t.Mapping[str, list[str]],
     thumbprints: t.Mapping[str, str] | None = None,
 ) -> Site:
-    """Return a site with its defaults filled in. Raises TlsError, with its name, for what may not stand in a configuration.
+    """Return a site with its defaults filled in.
 
+    Raises TlsError, with the name of the site, for what may not stand in a configuration.
     profile: the TLS profile of a site that names none.
     domains: of each certificate, by its name: the server names of a site that has none.
     """
@@ -97,7 +98,7 @@ def check_distinct_sites(sites: t.Sequence[Site]) -> None:
 
 
 def check_session_settings(timeout: str, cache: str) -> None:
-    """Raise TlsError unless both are values that nginx takes for ssl_session_timeout and ssl_session_cache."""
+    """Raise TlsError unless nginx takes these values for ssl_session_timeout and ssl_session_cache."""
     if not SESSION_TIMEOUT.fullmatch(timeout):
         raise TlsError(f"the session_timeout {timeout!r} is no time for nginx; write one such as 1d or 10m")
     if not SESSION_CACHE.fullmatch(cache):

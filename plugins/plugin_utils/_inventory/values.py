@@ -19,7 +19,10 @@ MODE = re.compile("0?[0-7]{3}")
 
 
 def is_printable(text: str) -> bool:
-    """Return whether the text has neither control characters nor surrogates. Unlike str.isprintable(), it may have any blank."""
+    """Return whether the text has neither control characters nor surrogates.
+
+    Unlike str.isprintable(), it allows any blank, such as U+00A0.
+    """
     return not any(unicodedata.category(character) in UNPRINTABLE_CATEGORIES for character in text)
 
 
@@ -29,7 +32,7 @@ def repeated(words: t.Iterable[str]) -> str:
 
 
 def check_names(names: t.Mapping[str, str | None]) -> None:
-    """Raise TlsError unless each of the names, by option, is free of control characters and of blanks around it."""
+    """Raise TlsError unless each name, by its option, has no control characters and no blanks around it."""
     for option, name in names.items():
         if name and (name != name.strip() or not is_printable(name)):
             raise TlsError(
@@ -44,7 +47,10 @@ def check_path(option: str, path: str) -> None:
 
 
 def check_key_mode(mode: str, where: str = "") -> None:
-    """Raise TlsError unless the octal mode fits the file of a private key. *where* stands at the beginning of the message."""
+    """Raise TlsError unless the octal mode fits the file of a private key.
+
+    where: the beginning of the message.
+    """
     if not MODE.fullmatch(mode) or int(mode, 8) & 0o037 or not int(mode, 8) & 0o400:
         raise TlsError(
             f"{where}mode is {mode}, and the private key's file must be readable by its owner, at most readable by its group, "
@@ -53,6 +59,9 @@ def check_key_mode(mode: str, where: str = "") -> None:
 
 
 def check_certificate_mode(mode: str, where: str = "") -> None:
-    """Raise TlsError unless the octal mode fits the file of a certificate. *where* stands at the beginning of the message."""
+    """Raise TlsError unless the octal mode fits the file of a certificate.
+
+    where: the beginning of the message.
+    """
     if not MODE.fullmatch(mode) or int(mode, 8) & 0o133:
         raise TlsError(f'{where}mode is {mode}, and others may at most read a certificate; write "0644" or "0640"')

@@ -30,7 +30,7 @@ except ImportError:  # the controller's requirements name it; action plugins say
 
 
 class InstalledCertificate(t.TypedDict):
-    """The description of an installed certificate: an item of C(certificates) in the result of certificate_info.
+    """The description of an installed certificate, an item of the result of certificate_info.
 
     Without a version in use, days_left and all that follows it is empty.
     """
@@ -56,7 +56,10 @@ class InfoResult(t.TypedDict):
 
 
 def describe_installed(result: dict[str, t.Any]) -> InfoResult:
-    """Return the result of the action certificate_info, given that of the module on the host. Raises TlsError if it is malformed."""
+    """Return the result of the action certificate_info, given that of the module on the host.
+
+    Raises TlsError where the module's result is malformed.
+    """
     with reject_malformed_input(
         "the host does not tell of its certificates as certificate_info does; look at what it is doing"
     ):

@@ -80,9 +80,9 @@ class Report(t.NamedTuple):
 
 
 def survey_result(hosts: list[str], variables_of: VariablesOf) -> t.Any:
-    """Return the result of the survey. Ansible registers it on one of the hosts, which may have failed since.
+    """Return the result of the survey, which Ansible registers on one of the hosts.
 
-    Raises TlsError when no host has it.
+    Raises TlsError when no host has it, or it cannot be read.
     """
     for host in hosts:
         result = _read_variables(variables_of, host, [SURVEY_VARIABLE])[SURVEY_VARIABLE]
@@ -174,8 +174,9 @@ def _outcomes_of_host(host: str, findings: Findings, left: dict[str, t.Any], che
 
 
 def _outcome(fine: Outcome, obtained: t.Any, served: t.Any, check_mode: bool) -> Outcome:
-    """Return what became of a request, out of the results of obtaining its certificate and of verifying that it is served.
+    """Return what became of a request.
 
+    obtained, served: the results of obtaining its certificate, and of verifying that it is served; of any shape.
     fine: its outcome if nothing was done, with the end of the old certificate.
     """
     new_end = _iso_date(_get(_get(obtained, "certificate"), "not_after"))
@@ -245,7 +246,7 @@ def _failure_message(result: t.Any) -> str:
 
 
 def _stopping_hosts(outcomes: list[Outcome]) -> list[str]:
-    """Return the hosts that kept the run from others: those that could not be verified, or else those that failed."""
+    """Return the hosts that kept the run from others: those not verified, or else those that failed."""
     has_untouched = any(outcome.state == "untouched" for outcome in outcomes)
     return (
         (_hosts_with_failures(outcomes, only_unproved=True) or _hosts_with_failures(outcomes)) if has_untouched else []
@@ -282,7 +283,7 @@ def _failed_hosts(outcomes: list[Outcome]) -> dict[str, str]:
 
 
 def _count_fine(survey: t.Any, due: dict[str, Findings], outcomes: list[Outcome]) -> int:
-    """Return how many requests are fine: as many as the survey counted, corrected by the outcomes on the hosts."""
+    """Return how many requests are fine: the count of the survey, corrected by the outcomes."""
     surveyed = _get(survey, "fine_requests")
     fine = surveyed if isinstance(surveyed, int) else 0
     for outcome in outcomes:

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Records of runs: a folder with one JSON file per run. File names sort by time, and several controllers may share the folder."""
+"""Records of runs: a folder with one JSON file for each.
+
+File names sort by time. Several controllers may share the folder.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,10 @@ class RunRecord(RunDescription, ReportSummary):
 
 
 def describe_run(survey: t.Any, task_vars: t.Mapping[str, t.Any], now: datetime.datetime) -> RunDescription:
-    """Return what is known of a run that ended *now*. *survey* is the result of evergreen.tls.survey, of any shape."""
+    """Return what is known of a run that ended *now*.
+
+    survey: the result of evergreen.tls.survey, a mapping with values of any shape.
+    """
     started, counts = survey.get("started"), survey.get("counts")
     counts = counts if isinstance(counts, collections.abc.Mapping) else {}
     return {

@@ -218,14 +218,18 @@ def shuffle_seed(now: datetime.datetime) -> str:
 
 
 def _severity(finding: Finding) -> tuple[t.Any, ...]:
-    place = (finding.host, finding.request, finding.name, finding.address, finding.port)
-    return (STATES.index(finding.state), finding.days_left or 0, place)
+    """Return the key by which findings are sorted, the worst first."""
+    endpoint = (finding.host, finding.request, finding.name, finding.address, finding.port)
+    return (STATES.index(finding.state), finding.days_left or 0, endpoint)
 
 
 def _presented_chain(
     address: str, port: int, domain: str, trust: bool
 ) -> tuple[list[x509.Certificate], str | None, str | None]:
-    """Return the chain that is presented, the version of TLS, and why the system does not trust the chain, if *trust* is asked for."""
+    """Return the chain that is presented, the version of TLS, and why the system does not trust the chain.
+
+    trust: whether the system has to trust it. Otherwise the last value is None.
+    """
     try:
         return (*handshake(address, port, domain, verify=trust), None)
     except TlsError as error:
@@ -264,7 +268,7 @@ def _validated(variables: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def _without_tags(value: t.Any) -> t.Any:
-    """Return a variable without the tags and templates of Ansible, with which each further copy would take ten times as long."""
+    """Return a variable without the tags and templates of Ansible, which make each copy ten times slower."""
     if isinstance(value, dict):
         return {_without_tags(key): _without_tags(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

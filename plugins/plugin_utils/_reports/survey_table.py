@@ -16,7 +16,7 @@ PROGRESS_INTERVAL_S = 3.0
 
 
 def count_by_state(findings: list[Finding]) -> dict[str, int]:
-    """Return how many findings there are of each state, the worst first. Those that are forced do not count."""
+    """Return how many findings there are of each state, the worst first, without those that are forced."""
     observed = _observed(findings)
     return {state: sum(finding.state == state for finding in observed) for state in STATES}
 
@@ -67,7 +67,7 @@ class Progress:
         self.next_time = time.monotonic() + interval
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Display a line such as C(endpoints looked at: 3 of 5), once the interval is over and while there is more to do."""
+        """Display a line such as C(endpoints looked at: 3 of 5), while there is more to do."""
         if time.monotonic() >= self.next_time and done < total:
             self.display(f"{what}: {done} of {total}")
             self.next_time = time.monotonic() + self.interval
