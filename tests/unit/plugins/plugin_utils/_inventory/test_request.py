@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
@@ -337,63 +335,9 @@ def test_a_name_may_be_a_number_in_yaml():
         check_distinct_requests([{"name": 7}, {"name": "7"}])
 
 
-P12 = {"path": "/etc/tomcat10/site.p12", "password": "secret"}
-
-
-def test_an_export_needs_a_path_and_a_password_alone():
-    (export,) = completed(exports=[P12])["exports"]
-    assert {word: value for word, value in export.items() if value not in (None, [])} == {
-        **P12,
-        "format": "pkcs12",
-        "state": "present",
-        "encryption": "modern",
-    }
-
-
-@pytest.mark.parametrize(
-    ("export", "sentence"),
-    [
-        ({**P12, "path": "site.p12"}, "exports: 'site.p12' is not an absolute path in its plain form; correct it"),
-        ({**P12, "path": "/etc/../site.p12"}, "is not an absolute path in its plain form; correct it"),
-        ({"path": "/a.p12"}, "a keystore needs either password or password_file; write one of them"),
-        ({**P12, "password_file": "/b"}, "a keystore needs either password or password_file; write one of them"),
-        ({"path": "/a.p12", "password_file": "b"}, "exports: 'b' is not an absolute path"),
-        ({"path": "/a.p12", "password_file": "/a.p12"}, "/a.p12 is to be several files; give each a path of its own"),
-        ({**P12, "password": ""}, "password is text of letters, digits and signs that ASCII has"),
-        ({**P12, "password": "pässword"}, "password is text of letters, digits and signs that ASCII has"),
-        ({**P12, "friendly_name": " "}, "friendly_name is ' ', and it is printable text of 64 characters at most"),
-        ({**P12, "mode": "0644"}, "exports: /etc/tomcat10/site.p12: mode is 0644, and the private key's file must be"),
-        ({**P12, "restart": ["tomcat 10"]}, "'tomcat 10' cannot be a unit of systemd; write its name, such as"),
-        ({**P12, "reload": ["--now"]}, "'--now' cannot be a unit of systemd"),
-        ({**P12, "format": "pem"}, "password is for format: pkcs12 alone; leave it out, or choose that"),
-        ({"path": "/a", "format": "der", "mode": "0666"}, "mode is 0666, and others may at most read a certificate"),
-        ({**P12, "owner": "a\nb"}, "owner is 'a\\nb', and a name has no control characters"),
-    ],
-)
-def test_an_export_that_cannot_be_is_refused(export, sentence):
-    with pytest.raises(TlsError, match=re.escape(sentence)):
-        completed(exports=[export])
-
-
-def test_an_export_takes_no_place_of_a_link():
-    with pytest.raises(TlsError, match="/etc/site.pem is to be several files; give each a path of its own"):
-        completed(exports=[{"path": "/etc/site.pem", "format": "pem"}], links={"/etc/site.pem": "fullchain.pem"})
-
-
-def test_exports_may_share_a_password():
-    shared = {"password_file": "/etc/keystorePass.txt"}
-    assert len(completed(exports=[{"path": "/a.p12", **shared}, {"path": "/b.p12", **shared}])["exports"]) == 2
-
-
-def test_a_certificate_in_der_may_be_read_by_all():
-    assert completed(exports=[{"path": "/a", "format": "der", "mode": "0644"}])["exports"][0]["mode"] == "0644"
-
-
-def test_an_export_that_is_not_wanted_any_more_needs_no_password():
-    assert completed(exports=[{"path": "/a.p12", "state": "absent"}])["exports"][0]["state"] == "absent"
-
-
 def test_no_two_exports_of_a_host_have_the_same_path():
-    requests = [{"name": name, "exports": [P12]} for name in ("one", "two")]
+    requests = [
+        {"name": name, "exports": [{"path": "/etc/tomcat10/site.p12", "password": "secret"}]} for name in ("one", "two")
+    ]
     with pytest.raises(TlsError, match="two exports of a host are to be written to /etc/tomcat10/site.p12; give each"):
         check_distinct_requests(requests)

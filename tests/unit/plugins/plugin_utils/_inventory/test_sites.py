@@ -9,7 +9,6 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.hsts import hsts_header
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import (
     check_distinct_sites,
     check_session_settings,
@@ -27,44 +26,6 @@ def test_server_names_default_to_the_domains_of_the_certificate():
         "*.example.org",
     ]
     assert site("b.example.org", domains=domains)["server_names"] == ["b.example.org"]
-
-
-@pytest.mark.parametrize(
-    ("value", "header"),
-    [
-        (False, None),
-        (None, None),
-        ("false", None),
-        (True, "max-age=63072000"),
-        (86400, "max-age=86400"),
-        ("300", "max-age=300"),
-        (0, "max-age=0"),
-        (
-            {"max_age": 31536000, "include_subdomains": True, "preload": "yes"},
-            "max-age=31536000; includeSubDomains; preload",
-        ),
-        ({}, "max-age=63072000"),
-    ],
-)
-def test_hsts_is_what_was_asked_for(value, header):
-    assert hsts_header(value) == header
-
-
-@pytest.mark.parametrize(
-    ("value", "sentence"),
-    [
-        ("1y", "hsts is '1y'; write false, a number of seconds"),
-        (-1, "hsts is -1; write false"),
-        ('1" always; evil "', "write false, a number of seconds"),
-        ({"maxage": 1}, "hsts has no 'maxage'; it takes max_age"),
-        ({"max_age": 300, "preload": True}, "needs include_subdomains and a max_age of at least 31536000"),
-        ({"preload": True}, "needs include_subdomains"),
-        ({"include_subdomains": "perhaps"}, "write true or false"),
-    ],
-)
-def test_an_hsts_that_means_nothing_is_refused(value, sentence):
-    with pytest.raises(TlsError, match=sentence):
-        hsts_header(value)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import datetime
 import os
 import resource
 import socket
-import time
 
 import pytest
 from ansible.inventory.manager import InventoryManager
@@ -35,11 +34,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey impo
     survey_hosts,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey_table import (
-    Progress,
-    count_by_state,
-    count_fine_requests,
     findings_table,
-    summary_sentence,
 )
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, garbled_pem, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import (
@@ -450,28 +445,6 @@ def test_progress_is_told_of_each_host_and_each_endpoint(start, fleet):
     assert told == [(read, 1, 3), (read, 2, 3), (read, 3, 3), (seen, 1, 2), (seen, 2, 2)]
 
 
-def test_progress_is_said_only_when_it_takes_long(monkeypatch):
-    said, clock = [], [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    progress = Progress(said.append, interval=3.0)
-    for done, seconds in ((1, 0), (2, 2.9), (3, 0.2), (4, 2.9), (5, 3)):
-        clock[0] += seconds
-        progress("endpoints looked at", done, 5)
-    assert said == ["endpoints looked at: 3 of 5"]
-
-
-FINDINGS = [
-    Finding("web3", "expired", "the certificate expired on …", "www", NAME, "192.0.2.3", 443, days_left=-12.4),
-    Finding(
-        "web12", "unknown", f"{NAME} at 192.0.2.12 port 8443: nothing listens there", "www", NAME, "192.0.2.12", 8443
-    ),
-    Finding("web4", "unknown", "two certificate requests are named www"),
-    Finding("web5", "due", "it expires on …", "www", NAME, "192.0.2.5", 443, days_left=0.9),
-    Finding("web6", "due", "it expires on …", "www", NAME, "192.0.2.6", 443, days_left=0.05),
-    Finding("web7", "fine", "", "www", NAME, "192.0.2.7", 443, days_left=60.2),
-]
-
-
 def test_the_hosts_that_answered_are_renewed_first_in_an_order_that_changes_with_the_lot():
     findings = [Finding(f"web{number}", "due", "certificate_force is set") for number in range(9)]
     findings += [Finding("silent", "unknown", "no answer"), Finding("silent", "due", "certificate_force is set")]
@@ -487,84 +460,6 @@ def test_a_lot_holds_for_four_hours():
     morning = datetime.datetime(2026, 11, 21, 8, 0, tzinfo=datetime.timezone.utc)
     lots = [shuffle_seed(morning + datetime.timedelta(hours=hours)) for hours in (0, 3.9, 4, 24)]
     assert lots == ["2026-11-21/2", "2026-11-21/2", "2026-11-21/3", "2026-11-22/2"]
-
-
-def test_findings_are_counted_the_worst_first():
-    assert list(count_by_state(FINDINGS).items()) == [("expired", 1), ("unknown", 2), ("due", 2), ("fine", 1)]
-    assert count_by_state([]) == {"expired": 0, "unknown": 0, "due": 0, "fine": 0}
-
-
-def test_a_request_is_fine_when_all_of_its_endpoints_are():
-    def found(host, request, address, state="fine"):
-        return Finding(host, state, "", request, NAME, address, 443)
-
-    findings = [
-        *(found("web1", "www", address) for address in ("192.0.2.1", "192.0.2.2")),
-        found("web1", "shop", "192.0.2.1"),
-        found("web2", "www", "192.0.2.3"),
-        found("web2", "www", "192.0.2.4", "unknown"),
-        Finding("web1", "due", "its disk is inspected"),
-        Finding("web3", "unknown", "two certificate requests are named www"),
-    ]
-    assert count_fine_requests(findings) == 2
-    assert count_fine_requests([]) == 0
-
-
-def test_findings_are_said_in_a_sentence():
-    assert summary_sentence(FINDINGS) == "6 endpoints of 6 hosts: 1 expired, 2 unknown, 2 due, 1 fine"
-    assert summary_sentence(FINDINGS[-1:]) == "1 endpoint of 1 host: 1 fine"
-    assert summary_sentence(FINDINGS[-1:] * 3) == "3 endpoints of 1 host: 3 fine"
-    assert summary_sentence([]) == "0 endpoints of 0 hosts: nothing to see"
-
-
-def test_what_somebody_asked_for_is_no_endpoint_that_was_seen():
-    wishes = [Finding(f"web{number}", "due", "its disk is inspected") for number in (7, 8)]
-    findings = [*wishes, FINDINGS[-1]]
-    assert count_by_state(findings) == {"expired": 0, "unknown": 0, "due": 0, "fine": 1}
-    assert summary_sentence(findings) == "1 endpoint of 1 host: 1 fine; 2 hosts due as asked for"
-    assert summary_sentence(findings[1:]) == "1 endpoint of 1 host: 1 fine; 1 host due as asked for"
-    assert findings_table(findings, 160, 1).splitlines() == [
-        "host  name             address        left  state",
-        "web7  www.example.org  192.0.2.7 443  60 d  fine",
-        "1 endpoint of 1 host: 1 fine; 2 hosts due as asked for",
-    ]
-
-
-def test_a_table_has_a_line_for_each_endpoint_and_a_sum():
-    assert findings_table(FINDINGS, 160, 6).splitlines() == [
-        "host   name             address          left    state",
-        "web3   www.example.org  192.0.2.3 443    -12 d   expired: the certificate expired on …",
-        "web12  www.example.org  192.0.2.12 8443  -       unknown: nothing listens there",
-        "web4   -                -                -       unknown: two certificate requests are named www",
-        "web5   www.example.org  192.0.2.5 443    22 h    due: it expires on …",
-        "web6   www.example.org  192.0.2.6 443    72 min  due: it expires on …",
-        "web7   www.example.org  192.0.2.7 443    60 d    fine",
-        "6 endpoints of 6 hosts: 1 expired, 2 unknown, 2 due, 1 fine",
-    ]
-
-
-def test_a_table_is_no_wider_than_the_terminal():
-    *rows, total = findings_table(FINDINGS, 61, 6).splitlines()
-    assert max(map(len, rows)) == 61
-    assert rows[1] == "web3   www.example.org  192.0.2.3 443    -12 d   expired: the"
-    assert total == summary_sentence(FINDINGS)
-
-
-def test_a_table_of_many_leaves_out_those_that_are_fine():
-    lines = findings_table(FINDINGS, 160, 5).splitlines()
-    assert [line.split()[0] for line in lines] == ["host", "web3", "web12", "web4", "web5", "web6", "…", "6"]
-    assert lines[-2] == "… and 1 more"
-
-
-def test_a_table_of_very_many_shows_the_worst():
-    lines = findings_table(FINDINGS, 160, 2).splitlines()
-    assert [line.split()[0] for line in lines] == ["host", "web3", "web12", "…", "6"]
-    assert lines[-2] == "… and 4 more"
-
-
-def test_a_table_of_many_that_are_fine_is_a_sum():
-    assert findings_table(FINDINGS[-1:] * 7, 160, 6) == "… and 7 more\n7 endpoints of 1 host: 7 fine"
-    assert findings_table([], 160, 6) == "0 endpoints of 0 hosts: nothing to see"
 
 
 def test_a_certificate_cannot_play_with_the_terminal(start, fleet):
