@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The one reader of DER (X.690): for what has to be known before a library reads it, and for what no library tells."""
+"""The one reader of DER (X.690): to check data before a library reads it, and to read what no library returns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typing as t
 
 INTEGER, OCTET_STRING, OBJECT_IDENTIFIER, BMP_STRING, SEQUENCE, SET = 0x02, 0x04, 0x06, 0x1E, 0x30, 0x31  # tags
 EXPLICIT_0 = 0xA0  # the tag of what is marked [0] EXPLICIT
-CONSTRUCTED = 0x20  # the bit of a tag that says that elements are within
+CONSTRUCTED = 0x20  # the bit of a tag for elements with elements in them
 
 
 class Element(t.NamedTuple):

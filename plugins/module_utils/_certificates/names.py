@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Names in their normal form (plugin_utils/_inventory/domains.py): DNS names, wildcards and IP addresses; and those of requests."""
+"""Names of certificates in their normal form (plugin_utils/_inventory/domains.py), and names of requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def is_ip_address(name: str) -> bool:
 
 
 def probe_name(name: str) -> str:
-    """Return a name that a client can ask for where *name* is to answer: for a wildcard, one that it covers."""
+    """Return a name that a client can ask a server for: the name itself, or one that a wildcard covers."""
     return "evergreen-probe" + name[1:] if name.startswith("*.") else name
 
 

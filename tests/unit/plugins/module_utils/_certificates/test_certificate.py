@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How a certificate is read, and what people tell it by."""
+"""Certificates: parsed, and described."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, garbled_pem, openssl, some_key
 
-ROOT = Authority("Portrait CA")
+ROOT = Authority("Example CAs")
 LEAF = ROOT.leaf(["www.example.org"], some_key())
 
 
@@ -37,9 +37,9 @@ def test_a_certificate_is_read():
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x06"),  # a version that there is not
-        (b"\x2a\x86\x48\xce\x3d\x03\x01\x07", b"\x2a\x86\x48\xce\x3d\x03\x01\x7f"),  # a curve neither
-        (b"Portrait CA", b"\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8\xf7\xf6\xf5"),  # an issuer that is no UTF-8
+        (b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x06"),  # no version of X.509
+        (b"\x2a\x86\x48\xce\x3d\x03\x01\x07", b"\x2a\x86\x48\xce\x3d\x03\x01\x7f"),  # no curve
+        (b"Example CAs", b"\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8\xf7\xf6\xf5"),  # an issuer that is no UTF-8
         (b"\x30\x82", b"\x31\x82"),
     ],
 )
@@ -55,14 +55,14 @@ def test_what_is_no_certificate_is_refused(der):
         parse_certificate(der)
 
 
-def test_people_tell_a_certificate_by_its_bearer_issuer_date_and_number():
+def test_a_certificate_is_described_by_subject_issuer_end_and_serial_number():
     assert describe_certificate(LEAF) == (
-        f"www.example.org, issued by Portrait CA, valid until {NOW + 90 * DAY:%Y-%m-%d %H:%M:%S} UTC, "
+        f"www.example.org, issued by Example CAs, valid until {NOW + 90 * DAY:%Y-%m-%d %H:%M:%S} UTC, "
         f"serial number {LEAF.serial_number:x}"
     )
 
 
-def test_a_bearer_is_called_by_the_common_name_or_by_all_of_the_name():
+def test_a_name_is_shown_by_its_common_name_or_as_a_whole():
     organization = x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Beispiel AG")
     country = x509.NameAttribute(NameOID.COUNTRY_NAME, "DE")
     both = x509.Name([organization, x509.NameAttribute(NameOID.COMMON_NAME, "Beispiel CA")])

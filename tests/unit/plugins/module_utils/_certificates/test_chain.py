@@ -43,7 +43,7 @@ ROOT = Authority("Test Root CA")
 ISSUING = Authority("Test Issuing CA", above=ROOT)
 LOWEST = Authority("Test Lowest CA", above=ISSUING)
 CHAIN = LOWEST.chain(NAMES, KEY)
-STRANGER = Authority("Stranger CA")
+OTHER_ROOT = Authority("Other root")
 ROOTS = [ROOT.certificate]
 
 
@@ -61,7 +61,7 @@ def when(date):
 def test_a_good_chain_passes_with_and_without_roots():
     check_chain(CHAIN, KEY.public_key(), NAMES, NOW)
     check_chain(CHAIN, KEY.public_key(), NAMES, NOW, ROOTS)
-    check_chain(CHAIN, KEY.public_key(), NAMES, NOW, [STRANGER.certificate, ROOT.certificate])
+    check_chain(CHAIN, KEY.public_key(), NAMES, NOW, [OTHER_ROOT.certificate, ROOT.certificate])
 
 
 def test_a_good_chain_is_good_to_the_openssl_command(tmp_path):
@@ -90,7 +90,7 @@ def test_issuers_and_servers_have_keys_of_any_kind(kind):
     issuing = Authority("Issuing CA", above=root, key=some_key(2, kind))
     key = some_key(3, kind)
     check_chain(issuing.chain(NAMES, key), key.public_key(), NAMES, NOW, [root.certificate])
-    assert not is_signed_by(issuing.certificate, STRANGER.certificate)
+    assert not is_signed_by(issuing.certificate, OTHER_ROOT.certificate)
 
 
 def test_a_leaf_without_extended_usages_is_for_servers_too():
@@ -111,7 +111,7 @@ def test_the_certificate_of_another_key_is_refused(kind):
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted", "sentence"),
+    ("covered", "requested", "sentence"),
     [
         (
             ["a.example"],
@@ -141,8 +141,8 @@ def test_the_certificate_of_another_key_is_refused(kind):
         ),
     ],
 )
-def test_names_have_to_be_those_that_are_wanted(found, wanted, sentence):
-    assert refusal_of(ROOT.chain(found, KEY), names=wanted) == sentence
+def test_names_have_to_be_those_that_are_requested(covered, requested, sentence):
+    assert refusal_of(ROOT.chain(covered, KEY), names=requested) == sentence
 
 
 def test_a_common_name_is_no_name():
@@ -207,8 +207,8 @@ def test_a_chain_signed_with_rsa_pss_passes(tmp_path, digest):
     options = (f"-{digest}", "-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:-1")
     leaf = signed_by_openssl(tmp_path, authority, ["www.example.org"], KEY, *options)
     check_chain([leaf], KEY.public_key(), ["www.example.org"], NOW + DAY, [authority.certificate])
-    stranger = Authority(key=some_key(2, "RSA"))
-    assert not is_signed_by(leaf, stranger.certificate)
+    other_root = Authority(key=some_key(2, "RSA"))
+    assert not is_signed_by(leaf, other_root.certificate)
 
 
 def test_a_chain_in_the_wrong_order_is_refused():
@@ -222,7 +222,7 @@ def test_a_chain_in_the_wrong_order_is_refused():
 def test_a_chain_with_a_hole_or_a_stranger_in_it_is_refused():
     leaf, lowest, issuing = CHAIN
     assert refusal_of([leaf, issuing]).startswith("Test Issuing CA did not sign the certificate before it")
-    assert refusal_of([leaf, lowest, STRANGER.certificate]).startswith("Stranger CA did not sign")
+    assert refusal_of([leaf, lowest, OTHER_ROOT.certificate]).startswith("Other root did not sign")
     assert refusal_of([leaf, leaf, lowest, issuing]).startswith("www.example.org did not sign")
 
 
@@ -240,8 +240,8 @@ def test_a_server_cannot_sign_for_others():
 
 
 def test_a_chain_to_another_root_is_refused():
-    assert refusal_of(CHAIN, roots=[STRANGER.certificate, ISSUING.certificate][:1]) == (
-        "the chain ends at Test Root CA, which is not a root of the issuer (Stranger CA); have it issued again"
+    assert refusal_of(CHAIN, roots=[OTHER_ROOT.certificate, ISSUING.certificate][:1]) == (
+        "the chain ends at Test Root CA, which is not a root of the issuer (Other root); have it issued again"
     )
     assert refusal_of(CHAIN, roots=[]) == (
         "the chain ends at Test Root CA, which is not a root of the issuer (none); have it issued again"

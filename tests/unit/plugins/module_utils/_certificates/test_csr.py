@@ -26,19 +26,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import (
-    ECC_CURVES,
-    RSA_KEY_SIZES,
     SUBJECT_FIELDS,
 )
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import key_pem, openssl, some_key
 
 NAMES = ["www.example.org", "*.example.org", "192.0.2.1", "2001:db8::1"]
-WANTED = {"type": "ECC", "size": 2048, "curve": "secp256r1"}
-KINDS = [
-    *({**WANTED, "type": "RSA", "size": size} for size in RSA_KEY_SIZES),
-    *({**WANTED, "curve": curve} for curve in ECC_CURVES),
-    {**WANTED, "type": "Ed25519"},
-]
 
 
 def pem_of(der, label="CERTIFICATE REQUEST"):
@@ -160,9 +152,9 @@ def test_names_of_other_kinds_cannot_pass_for_dns_names():
     ]
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     request = builder.add_extension(x509.SubjectAlternativeName(kinds), False).sign(some_key(), hashes.SHA256())
-    found = requested_names(request)
-    assert len(found) == len(kinds)
-    assert {name for name in found if ":" not in name} == {"www.example.org"}
+    requested = requested_names(request)
+    assert len(requested) == len(kinds)
+    assert {name for name in requested if ":" not in name} == {"www.example.org"}
 
 
 @pytest.mark.parametrize(
@@ -177,8 +169,8 @@ def test_names_of_other_kinds_cannot_pass_for_dns_names():
     ],
 )
 def test_the_common_name_is_the_first_name_that_fits_into_one(names, subject, common_name):
-    found = subject_name(names, subject).get_attributes_for_oid(NameOID.COMMON_NAME)
-    assert [attribute.value for attribute in found] == [common_name] * bool(common_name)
+    attributes = subject_name(names, subject).get_attributes_for_oid(NameOID.COMMON_NAME)
+    assert [attribute.value for attribute in attributes] == [common_name] * bool(common_name)
 
 
 def test_every_field_of_a_subject_comes_through():

@@ -2,11 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Keys of every kind, and signing requests that prove them."""
+"""Keys of every kind: made, written, read and described."""
 
 from __future__ import annotations
 
-import base64
 import subprocess
 
 import pytest
@@ -31,36 +30,27 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import endless_key, key_pem, new_key, openssl, some_key
 
 NAMES = ["www.example.org", "*.example.org", "192.0.2.1", "2001:db8::1"]
-WANTED = {"type": "ECC", "size": 2048, "curve": "secp256r1"}
+KEY_OPTIONS = {"type": "ECC", "size": 2048, "curve": "secp256r1"}
 KINDS = [
-    *({**WANTED, "type": "RSA", "size": size} for size in RSA_KEY_SIZES),
-    *({**WANTED, "curve": curve} for curve in ECC_CURVES),
-    {**WANTED, "type": "Ed25519"},
+    *({**KEY_OPTIONS, "type": "RSA", "size": size} for size in RSA_KEY_SIZES),
+    *({**KEY_OPTIONS, "curve": curve} for curve in ECC_CURVES),
+    {**KEY_OPTIONS, "type": "Ed25519"},
 ]
 
 
-def pem_of(der, label="CERTIFICATE REQUEST"):
-    body = base64.encodebytes(der).decode()
-    return f"-----BEGIN {label}-----\n{body}-----END {label}-----\n".encode()
-
-
-def der_of(pem):
-    return base64.b64decode(b"".join(line for line in pem.splitlines() if not line.startswith(b"-----")))
-
-
-@pytest.mark.parametrize("wanted", KINDS, ids=describe_requested_key)
-def test_a_new_key_is_of_the_kind_that_is_wanted_and_proves_itself(wanted):
-    pem = make_key(wanted)
+@pytest.mark.parametrize("options", KINDS, ids=describe_requested_key)
+def test_a_new_key_is_of_the_requested_kind_and_proves_itself(options):
+    pem = make_key(options)
     assert pem.startswith(b"-----BEGIN PRIVATE KEY-----\n")
     key = load_key(pem)
-    assert describe_key(key.public_key()) == describe_requested_key(wanted)
+    assert describe_key(key.public_key()) == describe_requested_key(options)
     request = load_csr(make_csr(key, NAMES, {}))
     assert public_bytes(request.public_key()) == public_bytes(key.public_key())
     assert requested_names(request) == set(NAMES)
 
 
 def test_kinds_have_the_words_of_the_options():
-    assert [describe_requested_key(wanted) for wanted in KINDS] == [
+    assert [describe_requested_key(options) for options in KINDS] == [
         *("RSA 2048", "RSA 3072", "RSA 4096"),
         *("ECC secp256r1", "ECC secp384r1", "ECC secp521r1"),
         "Ed25519",
@@ -148,7 +138,7 @@ def test_a_plain_key_beside_a_passphrase_is_refused():
 def test_a_key_of_another_curve_is_another_kind():
     key = ec.generate_private_key(ec.SECP384R1())
     assert describe_key(key.public_key()) == "ECC secp384r1"
-    assert describe_requested_key(WANTED) == "ECC secp256r1"
+    assert describe_requested_key(KEY_OPTIONS) == "ECC secp256r1"
 
 
 def test_a_key_over_which_the_library_itself_stumbles_is_refused():

@@ -28,7 +28,7 @@ PASSWORD = "correct horse"
 IS_OLD = not hasattr(serialization.PrivateFormat, "PKCS12")  # cryptography before 38
 KINDS = ["legacy"] if IS_OLD else ["modern", "legacy"]
 USUAL = KINDS[0]
-FOUND_BY_OPENSSL = {"modern": "PBES2, PBKDF2, AES-256-CBC", "legacy": "pbeWithSHA1And3-KeyTripleDES-CBC"}
+SHOWN_BY_OPENSSL = {"modern": "PBES2, PBKDF2, AES-256-CBC", "legacy": "pbeWithSHA1And3-KeyTripleDES-CBC"}
 
 
 def chain_for(key):
@@ -67,13 +67,13 @@ def test_openssl_finds_key_chain_name_and_encryption(tmp_path, encryption, kind)
     key = some_key(kind=kind)
     chain = chain_for(key)
     (tmp_path / "site.p12").write_bytes(made(key, chain, name="my site", encryption=encryption))
-    seen = openssl(tmp_path, "-in", "site.p12", "-info", "-nodes")
-    assert FOUND_BY_OPENSSL[encryption] in seen.stderr
-    assert "friendlyName: my site" in seen.stdout
+    shown = openssl(tmp_path, "-in", "site.p12", "-info", "-nodes")
+    assert SHOWN_BY_OPENSSL[encryption] in shown.stderr
+    assert "friendlyName: my site" in shown.stdout
     for certificate in to_pem(chain).decode().split("-----END CERTIFICATE-----\n")[:-1]:
-        assert certificate in seen.stdout
+        assert certificate in shown.stdout
     loaded = subprocess.run(
-        ["openssl", "pkey", "-pubout"], input=seen.stdout, capture_output=True, text=True, check=True
+        ["openssl", "pkey", "-pubout"], input=shown.stdout, capture_output=True, text=True, check=True
     )
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     assert loaded.stdout == public.decode()
@@ -146,7 +146,7 @@ def test_a_keystore_of_openssl_is_read_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "found"),
+    ("options", "expected"),
     [
         (("-nomac", "-keypbe", "NONE", "-certpbe", "NONE"), {"nothing"}),
         (("-nomac", "-keypbe", "PBE-SHA1-3DES", "-certpbe", "PBE-SHA1-3DES"), {"3DES-CBC"}),
@@ -154,11 +154,11 @@ def test_a_keystore_of_openssl_is_read_too(tmp_path):
     ],
     ids=["neither encrypted nor authenticated", "not authenticated", "a key that is not encrypted"],
 )
-def test_a_keystore_that_protects_less_is_not_as_wanted(tmp_path, options, found):
+def test_a_keystore_that_protects_less_is_refused(tmp_path, options, expected):
     key = some_key()
     chain = chain_for(key)
     der = written_by_openssl(tmp_path, key, chain, *options)
-    assert inspect_keystore(der).algorithms == found
+    assert inspect_keystore(der).algorithms == expected
     assert "and legacy encryption is wanted" in differs(der, key, chain, encryption="legacy")
 
 

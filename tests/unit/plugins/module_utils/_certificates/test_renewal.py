@@ -250,8 +250,8 @@ def test_a_ca_may_want_a_renewal_earlier_and_never_later_than_the_lifetime_does(
     serial_number = f"{LEAF.serial_number:x}"
     renewals = {serial_number: {"at": (NOW + advised * DAY).isoformat(), "reason": "the CA says so"}}
     for host in range(10):
-        found = reason(now=NOW + days * DAY, renewals=renewals, host=f"web{host}")
-        assert found is None if due is None else re.match(due, found)
+        sentence = reason(now=NOW + days * DAY, renewals=renewals, host=f"web{host}")
+        assert sentence is None if due is None else re.match(due, sentence)
 
 
 def test_what_a_ca_says_of_another_certificate_means_nothing():

@@ -57,8 +57,8 @@ def test_a_new_file_has_its_mode_whatever_the_umask_is(tmp_path, mode):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_a_new_file_has_its_owner(tmp_path):
     create_file(str(tmp_path / "file"), b"", 0o640, 1, 2)
-    found = os.stat(tmp_path / "file")
-    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (1, 2, 0o640)
+    status = os.stat(tmp_path / "file")
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (1, 2, 0o640)
 
 
 def test_a_new_file_takes_the_place_of_nothing(tmp_path):
@@ -235,9 +235,9 @@ def test_a_byte_of_a_lock_is_held_by_one_process_and_the_others_are_free(tmp_pat
 def test_a_folder_is_made_with_those_above_it_and_only_once(tmp_path):
     path = tmp_path / "one/two/three"
     make_folder(str(path))
-    found = path.stat()
+    status = path.stat()
     make_folder(str(path))
-    assert path.stat().st_ino == found.st_ino and stat.S_IMODE(found.st_mode) == 0o755
+    assert path.stat().st_ino == status.st_ino and stat.S_IMODE(status.st_mode) == 0o755
 
 
 def test_a_folder_with_a_relative_path_is_made(tmp_path, monkeypatch):
@@ -295,6 +295,6 @@ def is_free(path, offset):
     script = (
         "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(sys.argv[2]))"
     )
-    asked = subprocess.run([sys.executable, "-c", script, path, str(offset)], capture_output=True, check=False)
-    assert asked.returncode == 0 or b"BlockingIOError" in asked.stderr
-    return asked.returncode == 0
+    result = subprocess.run([sys.executable, "-c", script, path, str(offset)], capture_output=True, check=False)
+    assert result.returncode == 0 or b"BlockingIOError" in result.stderr
+    return result.returncode == 0

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The processes of this machine; those looked at are the test's own."""
+"""Processes and sockets of this machine: those that the tests start."""
 
 from __future__ import annotations
 
@@ -91,9 +91,9 @@ def test_a_listening_socket_is_found_with_its_owner():
             listening.bind((address, 0))
             listening.listen()
             port = listening.getsockname()[1]
-            (found,) = [listener for listener in listening_sockets() if listener.port == port]
-            assert found.address == address
-            assert socket_holders(found.inode) == [os.getpid()]
-            assert foreign_holder(found, program_name(os.getpid())) is None
-            assert foreign_holder(found, "nginx") == f"{program_name(os.getpid())} (pid {os.getpid()})"
-            assert foreign_holder(found._replace(inode="0"), "nginx") == "a program that cannot be seen from here"
+            (listening,) = [one for one in listening_sockets() if one.port == port]
+            assert listening.address == address
+            assert socket_holders(listening.inode) == [os.getpid()]
+            assert foreign_holder(listening, program_name(os.getpid())) is None
+            assert foreign_holder(listening, "nginx") == f"{program_name(os.getpid())} (pid {os.getpid()})"
+            assert foreign_holder(listening._replace(inode="0"), "nginx") == "a program that cannot be seen from here"

@@ -41,7 +41,7 @@ ROOTS = ROOT.pem.decode()
 
 
 def refusal(port, domain="www.example.org", roots=ROOTS, verify=True, address="127.0.0.1"):
-    """Return what handshake() says, and what was seen in a word."""
+    """Return the sentence and the failure of handshake()."""
     with pytest.raises(TlsError) as caught:
         handshake(address, port, domain, roots, verify)
     sentence = str(caught.value)
@@ -90,22 +90,22 @@ def test_every_look_is_a_new_connection(start):
 
 @pytest.mark.parametrize("names", [["other.example"], ["example.org"], ["*.www.example.org"], ["127.0.0.1"]])
 def test_a_certificate_for_other_names_is_not_trusted(start, names):
-    sentence, seen = refusal(start().present(ISSUING.chain(names, KEY)).port)
+    sentence, failure = refusal(start().present(ISSUING.chain(names, KEY)).port)
     assert "the certificate is for other names (" in sentence
     assert sentence.endswith("; see which server block answers to www.example.org")
-    assert seen == "untrusted"
+    assert failure == "untrusted"
 
 
 def test_a_certificate_for_other_addresses_is_not_trusted(start):
-    sentence, seen = refusal(start().present(ISSUING.chain(["192.0.2.1"], KEY)).port, "127.0.0.1")
+    sentence, failure = refusal(start().present(ISSUING.chain(["192.0.2.1"], KEY)).port, "127.0.0.1")
     assert sentence.startswith("the certificate is for other names (IP address mismatch")
-    assert seen == "untrusted"
+    assert failure == "untrusted"
 
 
 def test_a_common_name_covers_nothing(start):
     leaf = ISSUING.sign(named("www.example.org"), KEY.public_key(), (-1, 9), x509.BasicConstraints(False, None))
-    sentence, seen = refusal(start().present([leaf, ISSUING.certificate]).port)
-    assert "other names" in sentence and seen == "untrusted"
+    sentence, failure = refusal(start().present([leaf, ISSUING.certificate]).port)
+    assert "other names" in sentence and failure == "untrusted"
 
 
 @pytest.mark.parametrize(
@@ -117,16 +117,16 @@ def test_a_common_name_covers_nothing(start):
     ],
 )
 def test_a_chain_to_no_root_of_the_issuer_is_not_trusted(start, chain, reason):
-    sentence, seen = refusal(start().present(chain).port)
+    sentence, failure = refusal(start().present(chain).port)
     assert sentence.startswith("clients cannot trust the certificate (")
     assert reason in sentence.replace("self signed", "self-signed")  # as OpenSSL 1.1.1 writes it
     assert sentence.endswith("; see that the chain is complete and the root is the issuer's")
-    assert seen == "untrusted"
+    assert failure == "untrusted"
 
 
 def test_the_roots_of_the_system_do_not_know_ours(start):
-    sentence, seen = refusal(start().present(CHAIN).port, roots=None)
-    assert sentence.startswith("clients cannot trust the certificate (") and seen == "untrusted"
+    sentence, failure = refusal(start().present(CHAIN).port, roots=None)
+    assert sentence.startswith("clients cannot trust the certificate (") and failure == "untrusted"
 
 
 def test_a_certificate_that_has_expired_is_not_trusted(start):
@@ -151,8 +151,8 @@ def test_a_certificate_that_strict_verifiers_refuse_is_not_trusted(start):
         .sign(lax.key, hashes.SHA256())
     )
     server = start().present(lax.chain(NAMES, KEY))
-    sentence, seen = refusal(server.port, roots=lax.pem.decode())
-    assert sentence.startswith("clients cannot trust the certificate (") and seen == "untrusted"
+    sentence, failure = refusal(server.port, roots=lax.pem.decode())
+    assert sentence.startswith("clients cannot trust the certificate (") and failure == "untrusted"
     context = ssl.create_default_context(cadata=lax.pem.decode())
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
@@ -160,35 +160,35 @@ def test_a_certificate_that_strict_verifiers_refuse_is_not_trusted(start):
 
 
 def test_whom_nobody_trusts_can_still_be_looked_at(start):
-    stranger = Authority("Unknown root").chain(["other.example"], KEY, days=(-9, -1))
-    chain, _protocol = handshake("127.0.0.1", start().present(stranger).port, "www.example.org")
-    assert chain[0] == stranger[0]
+    other = Authority("Unknown root").chain(["other.example"], KEY, days=(-9, -1))
+    chain, _protocol = handshake("127.0.0.1", start().present(other).port, "www.example.org")
+    assert chain[0] == other[0]
 
 
 def test_a_port_that_speaks_plain_http_is_told_apart(start):
-    sentence, seen = refusal(start(plain_http).port)
+    sentence, failure = refusal(start(plain_http).port)
     assert sentence in {
         "what answers does not speak TLS; see which program or server block listens there",
         "what answers speaks plain HTTP; see which server block listens there",
     }
-    assert seen == "no handshake"
+    assert failure == "no handshake"
 
 
 def test_a_server_that_hangs_up_is_told_apart(start):
-    sentence, seen = refusal(start(hang_up).port)
+    sentence, failure = refusal(start(hang_up).port)
     assert sentence == "the server closed the connection in the middle of the handshake; see its error log"
-    assert seen == "no handshake"
+    assert failure == "no handshake"
 
 
 def test_a_port_on_which_nothing_listens_is_told_apart():
     assert refusal(closed_port()) == ("nothing listens there; start nginx with a site on that port", "nothing")
 
 
-@pytest.mark.parametrize("answer", [keep_silent, drip])
-def test_a_handshake_that_does_not_come_to_an_end_is_not_waited_for(start, monkeypatch, answer):
+@pytest.mark.parametrize("server", [keep_silent, drip])
+def test_a_handshake_that_does_not_come_to_an_end_is_not_waited_for(start, monkeypatch, server):
     """Whatever comes, and however slowly: the time is one for the whole of it."""
     monkeypatch.setattr(handshakes, "HANDSHAKE_TIMEOUT_S", 0.6)
-    assert refusal(start(answer).port) == (
+    assert refusal(start(server).port) == (
         "what listens there has not finished a handshake within 1 seconds; see which program it is, and its load",
         "nothing",
     )
@@ -206,8 +206,8 @@ def test_a_port_that_neither_accepts_nor_refuses_is_not_waited_for(monkeypatch):
 def test_a_name_is_looked_at_where_it_first_answers(start, monkeypatch):
     """An address that is dead leaves time for the next."""
     port = start().present(CHAIN).port
-    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in ("127.0.0.2", "127.0.0.1")]
-    monkeypatch.setattr(socket, "getaddrinfo", answering(socket.getaddrinfo, "two.example", lambda: found))
+    results = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in ("127.0.0.2", "127.0.0.1")]
+    monkeypatch.setattr(socket, "getaddrinfo", resolving(socket.getaddrinfo, "two.example", lambda: results))
     assert handshake("two.example", port, "www.example.org")[0][0] == CHAIN[0]
     monkeypatch.setattr(handshakes, "HANDSHAKE_TIMEOUT_S", 4.0)
     with full_port() as dead:
@@ -219,7 +219,7 @@ def test_name_servers_that_keep_silent_are_not_waited_for(monkeypatch):
     """They cannot be told to hurry, so this one waits for the end of the test."""
     over = threading.Event()
     monkeypatch.setattr(handshakes, "HANDSHAKE_TIMEOUT_S", 0.6)
-    monkeypatch.setattr(socket, "getaddrinfo", answering(socket.getaddrinfo, "slow.example", over.wait))
+    monkeypatch.setattr(socket, "getaddrinfo", resolving(socket.getaddrinfo, "slow.example", over.wait))
     try:
         assert refusal(443, address="slow.example") == (
             "the address cannot be resolved (no answer within 1 seconds); correct ansible_host",
@@ -229,14 +229,16 @@ def test_name_servers_that_keep_silent_are_not_waited_for(monkeypatch):
         over.set()
 
 
-def answering(getaddrinfo, name, answer):
-    """Return a getaddrinfo() that has an answer of its own for one name."""
-    return lambda host, *rest, **more: answer() if host == name else getaddrinfo(host, *rest, **more)
+def resolving(getaddrinfo, name, resolve):
+    """Return a getaddrinfo() that calls *resolve* for one name."""
+    return lambda host, *rest, **more: resolve() if host == name else getaddrinfo(host, *rest, **more)
 
 
 def diverting(create_connection, address, port):
     """Return a create_connection() that goes to another port for one address."""
-    return lambda place, **more: create_connection(("127.0.0.1", port) if place[0] == address else place, **more)
+    return lambda endpoint, **more: create_connection(
+        ("127.0.0.1", port) if endpoint[0] == address else endpoint, **more
+    )
 
 
 def test_connections_share_what_takes_long_to_load(start, tmp_path, monkeypatch):
@@ -273,22 +275,22 @@ def test_a_server_of_older_protocols_alone_is_told_apart(start):
     assert handshake("127.0.0.1", server.port, "www.example.org", ROOTS, verify=True)[1] == "TLSv1.2"
     server.context.set_ciphers("ALL:@SECLEVEL=0")
     server.context.minimum_version = server.context.maximum_version = ssl.TLSVersion.TLSv1
-    sentence, seen = refusal(server.port)
+    sentence, failure = refusal(server.port)
     assert sentence.endswith("; see the error log of the server") and sentence.startswith("the handshake failed (")
-    assert seen == "no handshake"
+    assert failure == "no handshake"
 
 
 def test_an_address_that_cannot_be_resolved_is_told_apart():
-    sentence, seen = refusal(443, address="no-such-host.invalid")
+    sentence, failure = refusal(443, address="no-such-host.invalid")
     assert sentence.startswith("the address cannot be resolved (") and sentence.endswith("); correct ansible_host")
-    assert seen == "nothing"
+    assert failure == "nothing"
 
 
 @pytest.mark.parametrize("address", ["no..such.host", "a" * 64 + ".example", "no\0host"])
 def test_an_address_that_cannot_even_be_asked_for_is_told_apart(address):
-    sentence, seen = refusal(443, address=address)
+    sentence, failure = refusal(443, address=address)
     assert sentence.startswith("the address cannot be resolved (") and sentence.endswith("); correct ansible_host")
-    assert seen == "nothing"
+    assert failure == "nothing"
 
 
 def test_a_server_that_breaks_the_connection_off_is_told_apart(start):
@@ -299,16 +301,16 @@ def test_a_server_that_breaks_the_connection_off_is_told_apart(start):
 
 
 def test_a_server_that_sends_garbage_is_told_apart(start):
-    sentence, seen = refusal(start(send_garbage).port)
+    sentence, failure = refusal(start(send_garbage).port)
     assert sentence == "what answers does not speak TLS; see which program or server block listens there"
-    assert seen == "no handshake"
+    assert failure == "no handshake"
 
 
 def test_a_chain_that_is_larger_than_any_is_not_taken_in(start):
     ballast = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), bytes(1000000))
-    sentence, seen = refusal(start().present(ISSUING.chain(NAMES, KEY, extensions=[ballast])).port, verify=False)
+    sentence, failure = refusal(start().present(ISSUING.chain(NAMES, KEY, extensions=[ballast])).port, verify=False)
     assert sentence == "the handshake failed (EXCESSIVE_MESSAGE_SIZE); see the error log of the server"
-    assert seen == "no handshake"
+    assert failure == "no handshake"
 
 
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="the leaf alone is seen there")

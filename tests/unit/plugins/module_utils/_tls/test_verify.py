@@ -41,8 +41,8 @@ def test_a_proof_tells_what_is_seen_and_where(start):
 
 def test_what_is_proved_is_the_very_certificate(start):
     server = start().present(CHAIN)
-    seen = verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, fingerprint(CHAIN[0]), 0)
-    assert seen["chain"] == to_pem(CHAIN).decode()
+    result = verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, fingerprint(CHAIN[0]), 0)
+    assert result["chain"] == to_pem(CHAIN).decode()
     verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, None, 0)
     another = ROOT.chain(NAMES, KEY)
     with pytest.raises(TlsError) as caught:
@@ -59,9 +59,9 @@ def test_a_proof_waits_for_workers_that_are_going_away(start):
     timer = threading.Timer(0.5, server.present, [another])
     timer.start()
     begin = time.monotonic()
-    seen = verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, fingerprint(another[0]), 10)
+    result = verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, fingerprint(another[0]), 10)
     timer.join()
-    assert seen["chain"] == to_pem(another).decode()
+    assert result["chain"] == to_pem(another).decode()
     assert 0.4 < time.monotonic() - begin < 5
     assert server.connections > 2
 
@@ -84,7 +84,10 @@ def test_all_domains_of_a_request_are_proved(start):
     server = start().present(CHAIN)
     result = all_of(server, fingerprint=fingerprint(CHAIN[0]))
     assert result["msg"] == "www.example.org, evergreen-probe.shop.example proved from the controller"
-    assert [seen["name"] for seen in result["handshakes"]] == ["www.example.org", "evergreen-probe.shop.example"]
+    assert [handshake["name"] for handshake in result["handshakes"]] == [
+        "www.example.org",
+        "evergreen-probe.shop.example",
+    ]
     assert (result["changed"], result["problems"], result["verified_from"]) == (False, [], "controller")
 
 
@@ -94,7 +97,7 @@ def test_all_places_of_a_host_are_looked_at(start):
     arguments = {"timeout": 0, "roots": ROOTS, "fingerprint": fingerprint(CHAIN[0])}
     with pytest.raises(TlsError) as caught:
         verify_request({"domains": NAMES}, places, arguments, "controller", False)
-    assert [seen["port"] for seen in caught.value.details["handshakes"]] == [good.port] * 2
+    assert [handshake["port"] for handshake in caught.value.details["handshakes"]] == [good.port] * 2
     assert [
         f"port {bad.port}: the certificate presented is not the installed one" in problem
         for problem in caught.value.details["problems"]
@@ -111,7 +114,7 @@ def test_a_domain_that_is_not_proved_fails_the_request_and_the_others_are_told_o
         all_of(server)
     assert str(caught.value).startswith(f"seen from the controller: www.example.org at 127.0.0.1 port {server.port}: ")
     details = caught.value.details
-    assert [seen["name"] for seen in details["handshakes"]] == ["evergreen-probe.shop.example"]
+    assert [handshake["name"] for handshake in details["handshakes"]] == ["evergreen-probe.shop.example"]
     assert len(details["problems"]) == 1
     assert details["answered"] is True
 
