@@ -15,8 +15,9 @@ import atheris
 OWN = "ansible_collections.evergreen.tls.plugins"
 
 with atheris.instrument_imports(include=[OWN]):
-    from ansible_collections.evergreen.tls.tests.faults import parsers
     from ansible_collections.evergreen.tls.tests.faults.mutations import mutate
+    from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, feed
+    from ansible_collections.evergreen.tls.tests.faults.parsers.table import PARSERS
 
 
 @atheris.instrument_func
@@ -34,8 +35,8 @@ def ladder(content: bytes) -> None:
 
 def main() -> None:
     name, folder, *options = sys.argv[1:]
-    by_name = {parser.name: parser for parser in parsers.PARSERS}
-    parser = by_name.get(name) or parsers.Parser("guided", "a ladder", ladder, (b"",))
+    by_name = {parser.name: parser for parser in PARSERS}
+    parser = by_name.get(name) or Parser("guided", "a ladder", ladder, (b"",))
     warnings.simplefilter("ignore")
 
     def change(content: bytes, largest: int, seed: int) -> bytes:
@@ -47,7 +48,7 @@ def main() -> None:
 
     atheris.Setup(
         [sys.argv[0], folder, "-max_len=20000", "-print_final_stats=1", *options],
-        lambda content: parsers.feed(parser, content),
+        lambda content: feed(parser, content),
         custom_mutator=change,
     )
     atheris.Fuzz()

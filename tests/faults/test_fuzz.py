@@ -24,7 +24,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx import process as nginx_process
 from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake as handshakes
 from ansible_collections.evergreen.tls.tests.faults.mutations import mutate
-from ansible_collections.evergreen.tls.tests.faults.parsers import PARSERS, Parser, feed, remove_folders, text
+from ansible_collections.evergreen.tls.tests.faults.parsers import parser as parser_module
+from ansible_collections.evergreen.tls.tests.faults.parsers.issuance import remove_folders
+from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, feed, text
+from ansible_collections.evergreen.tls.tests.faults.parsers.table import PARSERS
 from ansible_collections.evergreen.tls.tests.faults.regressions import FOUND
 from ansible_collections.evergreen.tls.tests.unit.servers import servers
 
@@ -164,9 +167,7 @@ def panic():
 
 @pytest.mark.parametrize("worse", WORSE)
 def test_a_parser_that_is_worse_is_found(worse, monkeypatch):
-    from ansible_collections.evergreen.tls.tests.faults import parsers
-
-    monkeypatch.setattr(parsers, "PATIENCE", 0.2)
+    monkeypatch.setattr(parser_module, "PATIENCE", 0.2)
     parse, complaint = WORSE[worse]
     with pytest.raises(AssertionError, match=complaint):
         eat(Parser("worse", worse, lambda content: parse(text(content)), (b"17", b"18")), EXAMPLES_OF_SAMPLE)

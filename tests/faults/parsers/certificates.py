@@ -1,0 +1,168 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Parsers of keys, signing requests, certificates, keystores, and of the files of a store."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import types
+import typing as t
+from unittest import mock
+
+from cryptography.hazmat.primitives import hashes
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates import pkcs12 as keystores
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
+    describe_certificate,
+    parse_certificate,
+    to_pem,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
+    check_chain,
+    describe_chain,
+    parse_chain,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr, requested_names
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
+    describe_key,
+    load_key,
+    public_bytes,
+    public_pem,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import check_request_name
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import (
+    Installed,
+    why_renew,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._store import exports
+from ansible_collections.evergreen.tls.plugins.module_utils._store.adopt import take_in
+from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
+from ansible_collections.evergreen.tls.plugins.module_utils._system.files import create_file
+from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, encoded, signed_by, text
+from ansible_collections.evergreen.tls.tests.faults.parsers.samples import (
+    CHAIN,
+    CSRS,
+    DER,
+    ISSUING,
+    KEY,
+    KEYS,
+    NAMES,
+    OTHER_KEYS,
+    PEM,
+    ROOT,
+    WANTED,
+)
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import NOW, key_pem
+
+
+def read_chain(content: bytes) -> None:
+    chain = parse_chain(content)
+    assert [one.fingerprint(hashes.SHA256()) for one in parse_chain(to_pem(chain))] == [
+        one.fingerprint(hashes.SHA256()) for one in chain
+    ]
+    describe_chain(chain)
+    describe_certificate(chain[0])
+    check_chain(chain, KEY.public_key(), NAMES, NOW, [ROOT.certificate])
+
+
+def read_certificate(der: bytes) -> None:
+    certificate = parse_certificate(der)
+    assert parse_certificate(der).fingerprint(hashes.SHA256()) == certificate.fingerprint(hashes.SHA256())
+    describe_certificate(certificate)
+    describe_chain([certificate])
+
+
+def judge_renewal(content: bytes) -> str | None:
+    key, _line, chain = content.partition(b"\n\n")
+    return why_renew(Installed(key, chain, "local"), {**WANTED, "host": "web1"}, NOW, [ROOT.certificate])
+
+
+def read_key(content: bytes) -> None:
+    key = load_key(content)
+    describe_key(key.public_key())
+    assert public_bytes(load_key(key_pem(key)).public_key()) == public_bytes(key.public_key())
+    public_pem(key.public_key())
+
+
+def read_trial(content: bytes) -> t.Any:
+    with tempfile.TemporaryDirectory(prefix="evergreen-fed-") as folder:
+        store = Store(folder, "web")
+        os.mkdir(store.path)
+        os.symlink("v0001", os.path.join(store.path, "current"))
+        create_file(store.trial, content)
+        return store.on_trial()
+
+
+def read_made_by_hand(content: bytes) -> None:
+    """Adopt the key and the chain that stand before and after an empty line."""
+    key, _line, chain = content.partition(b"\n\n")
+    with tempfile.TemporaryDirectory(prefix="evergreen-fed-") as folder:
+        store = Store(os.path.join(folder, "evergreen"), "web")
+        paths = {option: os.path.join(folder, option) for option in ("key", "certificate", "chain")}
+        request = {**WANTED, "host": "web1", "mode": "0600", "links": {}, "adopt": paths}
+        for path, part in zip(paths.values(), (key, chain, chain)):
+            create_file(path, part, 0o644)
+        with store.lock():
+            version = take_in(store, request)
+        assert store.file(version, "privkey.pem") == key
+        assert store.why_renew(version, request, NOW, None)  # since others could read the key, if for nothing else
+
+
+def read_keystore(content: bytes) -> None:
+    for encryption in keystores.ENCRYPTIONS:
+        keystores.keystore_difference(content, KEY, CHAIN, "correct horse", "site", encryption)
+
+
+def read_ledger(content: bytes) -> None:
+    wanted = {"path": "/etc/site.p12", "friendly_name": None, "restart": ["tomcat10"], "reload": [], "state": "present"}
+    export = exports.Export(wanted, "site")
+    with mock.patch.object(exports, "read_file", return_value=content):
+        ledger = exports.Ledger(types.SimpleNamespace(path="/etc/evergreen/site"))
+    for verb, unit in ledger.todo([export]):
+        ledger.done([export], verb, unit)
+    assert not ledger.todo([export])
+
+
+def read_password(content: bytes) -> None:
+    wanted = {"path": "/a", "friendly_name": None, "restart": [], "reload": [], "password_file": "/b"}
+    with mock.patch.object(exports, "read_file", return_value=content):
+        password = exports.Export(wanted, "site").password()
+    assert password and password.isprintable()
+
+
+KEYSTORES = tuple(
+    keystores.make_keystore(KEY, CHAIN, "correct horse", "site", encryption) for encryption in keystores.ENCRYPTIONS
+)
+LEDGER = {
+    "written": {"/etc/site.p12": "/etc/keystorePass.txt", "/etc/site.pem": None},
+    "pending": {"/etc/site.p12": ["reload haproxy"]},
+}
+
+CERTIFICATES_PARSERS = (
+    Parser("chains", "a chain", read_chain, (PEM, PEM + ROOT.pem, ROOT.pem), "der", signed_by(ISSUING.key)),
+    Parser("portraits", "a certificate", read_certificate, DER, "der", signed_by(ISSUING.key)),
+    Parser(
+        "renewal",
+        "a key and a chain that are installed",
+        judge_renewal,
+        (KEYS[0] + b"\n" + PEM,),
+        "der",
+        signed_by(ISSUING.key),
+    ),
+    Parser("store", "what to go back to", read_trial, (b'{"version": "v0001", "before": null, "links": {"/a": "b"}}',)),
+    Parser(
+        *("adoption", "a pair that somebody made by hand", read_made_by_hand, (KEYS[0] + b"\n" + PEM,)),
+        *("der", signed_by(ISSUING.key)),
+    ),
+    Parser("keys", "a private key", read_key, (*KEYS, *OTHER_KEYS), "der"),
+    Parser(
+        "keys", "a signing request", lambda content: requested_names(load_csr(content)), CSRS, "der", signed_by(KEY)
+    ),
+    Parser("keystores", "a keystore", read_keystore, KEYSTORES, "der"),
+    Parser("exports", "what was written", read_ledger, encoded(LEDGER), "json"),
+    Parser("exports", "a password", read_password, (b"correct horse\r\nbattery\n",)),
+    Parser("names", "the name of a request", lambda content: check_request_name(text(content)), (b"www.example.org",)),
+)

@@ -1,0 +1,301 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Parsers of what CAs send: chains, files in the inbox, ACME, DNS; and of the files of a private CA."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import io
+import json
+import os
+import shutil
+import ssl
+import tempfile
+import typing as t
+import zipfile
+from unittest import mock
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import (
+    pkcs7,
+    pkcs12,
+)
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
+    parse_chain,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache as answers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cross_signing
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import (
+    check_csr,
+    check_issued_chain,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import expect_date
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import (
+    account_key,
+    client,
+    directories,
+    renewal_info,
+    resources,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import problem
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import limited_scopes, retry_after
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import read_certificates
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbox import InboxFile, unused_file_messages
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.intermediates import ca_issuers_urls
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import command as solver_command
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import persist
+from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, encoded, of_json, signed_by, text
+from ansible_collections.evergreen.tls.tests.faults.parsers.samples import (
+    CHAIN,
+    CSR,
+    CSRS,
+    ISSUING,
+    KEY,
+    KEYS,
+    NAMES,
+    PEM,
+    ROOT,
+    WANTED,
+)
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW
+
+
+def read_chain_extra(content: bytes) -> None:
+    with mock.patch.object(cross_signing, "read_file", return_value=content):
+        one = cross_signing.read_cross_signing({"chain_extra": "/extra.pem", "preferred_root": "Old Root"})
+    one.why_other_root(one.extend_chain(CHAIN, CHAIN), CHAIN)
+
+
+def read_file_of_inbox(content: bytes) -> None:
+    found = read_certificates(content, ["correct horse"])
+    assert found.certificates or found.messages or found.has_private_key
+    assert all(";" in message for message in found.messages)
+    unused_file_messages([InboxFile("answer", *found)], {})
+    for certificate in found.certificates:
+        ca_issuers_urls(certificate)
+
+
+def read_problem(value: t.Any) -> None:
+    """Take a problem document of a CA, as the answer to an order and as that of an authorization."""
+    refusal = problem("the order", value, 429, retry_after({"Retry-After": "1"}, NOW))
+    limited_scopes(refusal.words, ["www.example.org", "*.example.org", "192.0.2.1"])
+
+
+def read_reply(content: bytes) -> None:
+    """Take what an ACME server answers: the object, and what it says of names and of a window for a renewal."""
+    response = client.Response("https://ca.example", 400, {"Retry-After": text(content)}, content, {})
+    response.retry_after()
+    client._json_value(response)
+    document = response.json()
+    resources.names_of_order(document)
+    renewal_info.window(document, NOW)
+
+
+def read_account_key(content: bytes) -> None:
+    """Take what somebody gives as the key of an account."""
+    account_key.thumbprint(account_key.load_account_key(content, "account_key of the issuer"))
+
+
+def read_directory(value: t.Any) -> None:
+    """Take what somebody says of the directory of an issuer."""
+    directories._directory(value, {})
+
+
+def read_persistent_record(content: bytes) -> None:
+    """Take the text of a record that lets an account have certificates."""
+    accounts = ["https://ca.example/acct/1"]
+    persist.why_not(text(content), ["letsencrypt.org"], accounts, True, NOW.timestamp())
+
+
+def read_records(value: t.Any) -> None:
+    """Have a CA find what it wrote down for a certificate that is to be revoked, and for its revocation list."""
+    ca, serial_number = private_ca()
+    path = os.path.join(ca.directory, "issued", f"{serial_number}.json")
+    with open(path, encoding="ascii") as stream:
+        honest = stream.read()
+    with open(path, "w", encoding="ascii") as stream:
+        json.dump(value, stream)
+    try:
+        with mock.patch.object(local_ca, "replace_file"):
+            with contextlib.suppress(TlsError):
+                ca.revoke(serial_number, "superseded", True)
+            with ca._opened() as (key, issuing):
+                ca._write_crl(key, issuing)
+    finally:
+        with open(path, "w", encoding="ascii") as stream:
+            stream.write(honest)
+
+
+def read_answered(content: bytes) -> None:
+    """Have a CA find these bytes as its revocation list, its certificates, its key and a record."""
+    ca, serial_number = private_ca()
+    read, seen = local_ca.read_file, []
+    for part in ("crl.pem", "issuing.pem", "root.pem", "issuing.key", f"{serial_number}.json"):
+
+        def instead(path, part=part):
+            return content if part in path else read(path)
+
+        with mock.patch.object(local_ca, "read_file", instead), mock.patch.object(local_ca, "replace_file"):
+            try:
+                ca.issue(WANTED, CSR, "web1")
+                ca.roots()
+                ca.revoke(serial_number, "superseded", True)
+            except TlsError as error:
+                seen.append(error)
+            except OSError as error:  # of which the actions make a sentence
+                seen.append(system_error(error))
+    if seen:
+        raise seen[0]
+
+
+@functools.lru_cache(maxsize=None)
+def private_ca() -> tuple[local_ca.LocalCa, str]:
+    """Return a CA that has issued a certificate, and its serial number."""
+    folder = tempfile.mkdtemp(prefix="evergreen-fed-")
+    ca = open_issuer("local", {"local": {"type": "local_ca", "directory": folder}})
+    ca.record(WANTED, parse_chain(ca.issue(WANTED, CSR, "web1")), "web1")
+    FOLDERS.append(folder)
+    return ca, os.listdir(os.path.join(folder, "issued"))[0].partition(".")[0]
+
+
+FOLDERS: list[str] = []
+
+
+def remove_folders() -> None:
+    """Remove what private_ca() made."""
+    private_ca.cache_clear()
+    while FOLDERS:
+        shutil.rmtree(FOLDERS.pop())
+
+
+def read_answers(content: bytes) -> None:
+    with mock.patch.object(answers, "read_file", return_value=content):
+        answers.CachedChain(answers.IssuedCache("/nowhere"), "/nowhere/x.pem").read()
+
+
+RECORD = {
+    "serial_number": "7b",
+    "host": "web1",
+    "request": "www",
+    "names": NAMES,
+    "not_after": (NOW + 90 * DAY).isoformat(),
+    "issued_at": NOW.isoformat(),
+    "revoked_at": None,
+    "reason": None,
+    "certificate": PEM.decode(),
+}
+
+
+def zipped(content: bytes) -> bytes:
+    """Return an archive with a file in it."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("chain.pem", content)
+    return packed.getvalue()
+
+
+PILE = [*parse_chain(PEM), ROOT.certificate]
+INBOX = (
+    PEM + ROOT.pem,
+    pkcs7.serialize_certificates(PILE, serialization.Encoding.DER),
+    pkcs7.serialize_certificates(PILE, serialization.Encoding.PEM),
+    pkcs12.serialize_java_truststore(
+        [pkcs12.PKCS12Certificate(one, None) for one in PILE], serialization.BestAvailableEncryption(b"correct horse")
+    ),
+    zipped(PEM),
+    base64.encodebytes(ssl.PEM_cert_to_DER_cert(ROOT.pem.decode())),
+)
+RECORDS = (RECORD, {**RECORD, "revoked_at": NOW.isoformat(), "reason": "superseded"})
+PROBLEMS = (
+    {
+        "type": "urn:ietf:params:acme:error:rejectedIdentifier",
+        "detail": "Error creating new order",
+        "status": 400,
+        "subproblems": [
+            {
+                "type": "urn:ietf:params:acme:error:caa",
+                "detail": "CAA forbids",
+                "identifier": {"type": "dns", "value": "www.example.org"},
+            }
+        ],
+    },
+    {
+        "type": "urn:ietf:params:acme:error:rateLimited",
+        "detail": 'too many for "example.org"',
+        "instance": "https://ca.example",
+    },
+)
+REPLIES = (
+    {
+        "status": "pending",
+        "identifiers": [{"type": "dns", "value": "www.example.org"}, {"type": "ip", "value": "2001:db8::1"}],
+        "authorizations": ["https://ca.example/1"],
+        "finalize": "https://ca.example/2",
+    },
+    {"suggestedWindow": {"start": "2026-11-01T00:00:00Z", "end": "2026-11-02T00:00:00.123456789Z"}},
+    *PROBLEMS,
+)
+PERSISTENT_RECORDS = (
+    b"letsencrypt.org; accounturi=https://ca.example/acct/1; policy=wildcard; persistUntil=1795000000",
+)
+DIRECTORIES = (
+    {"directory": "https://ca.example/directory", "eab_kid": "kid", "eab_hmac": "aGk", "profile": "shortlived"},
+)
+
+ISSUANCE_PARSERS = (
+    Parser("cross_signing", "the certificates that an issuer adds", read_chain_extra, (ISSUING.pem, PEM), "der"),
+    Parser(
+        "checks",
+        "a signing request of a host",
+        lambda content: check_csr(content, WANTED),
+        CSRS,
+        "der",
+        signed_by(KEY),
+    ),
+    Parser(
+        *(
+            "checks",
+            "the answer of a CA",
+            lambda content: check_issued_chain(content, KEY.public_key(), WANTED, ROOT.pem, NOW),
+        ),
+        *((PEM, ISSUING.pem + PEM + ROOT.pem + PEM), "der", signed_by(ISSUING.key)),
+    ),
+    Parser(
+        "waiting", "a moment that a host tells", lambda content: expect_date(text(content)), (NOW.isoformat().encode(),)
+    ),
+    Parser("contents", "a file in the inbox of a CA with people in it", read_file_of_inbox, INBOX, "der"),
+    Parser("answers", "an answer that was kept", read_answers, (PEM,), "der", signed_by(ISSUING.key)),
+    Parser("local_ca", "records", of_json(read_records), encoded(*RECORDS), "json"),
+    Parser("local_ca", "files", read_answered, (b"7b", PEM, KEYS[0], *encoded(RECORD)), "der"),
+    Parser("acme_problems", "a problem document", of_json(read_problem), encoded(*PROBLEMS), "json"),
+    Parser("acme_client", "what an ACME server answers", read_reply, encoded(*REPLIES), "json"),
+    Parser("acme_account_key", "the key of an account", read_account_key, KEYS, "der"),
+    Parser(
+        *(
+            "acme_renewal_info",
+            "the name of a certificate",
+            lambda content: renewal_info.certificate_id(parse_chain(content)[0]),
+        ),
+        (PEM,),
+        "der",
+        signed_by(ISSUING.key),
+    ),
+    Parser("persist", "a persistent record", read_persistent_record, PERSISTENT_RECORDS),
+    Parser(
+        *(
+            "solver_command",
+            "the command of a solver",
+            lambda content: solver_command.argv_of(text(content), "command"),
+        ),
+        (b"/usr/local/bin/dns 'a b' --now",),
+    ),
+    Parser("acme_directories", "a directory", of_json(read_directory), encoded("letsencrypt", *DIRECTORIES), "json"),
+)
