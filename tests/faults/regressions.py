@@ -96,17 +96,17 @@ def circle(count: int) -> bytes:
     return "".join(["http { include conf.d/*.conf; }\n", *files]).encode()
 
 
-FOUND: dict[str, list[bytes]] = {
-    "store: what to go back to": [b"[" * MANY],
-    "exports: what was written": [b"[" * MANY],
-    "chains: a chain": [BEGIN * (MANY // 5)],
-    "keys: a private key": [SHORT_KEY, endless_key()],
-    "keys: a signing request": [request_of_version_3()],
-    "checks: a signing request of a host": [request_of_version_3()],
-    "preparation: a signing request that waits": [request_of_version_3()],
-    "installation: the chain in use": [b"\x80"],
-    "nginx: nginx -V": [b"nginx version: nginx/1." + LONG],
-    "configurations: nginx -T": [
+REGRESSIONS: dict[str, list[bytes]] = {
+    "store/store: the record of a trial": [b"[" * MANY],
+    "store/exports: the record of exports": [b"[" * MANY],
+    "certificates/chain: a chain": [BEGIN * (MANY // 5)],
+    "certificates/keys: a private key": [SHORT_KEY, endless_key()],
+    "certificates/csr: a signing request": [request_of_version_3()],
+    "issuance/checks: a signing request of a host": [request_of_version_3()],
+    "module_backends/certificate_request: a pending signing request": [request_of_version_3()],
+    "module_backends/certificate_install: the chain in use": [b"\x80"],
+    "nginx/version: nginx -V": [b"nginx version: nginx/1." + LONG],
+    "nginx/config: nginx -T": [
         b"http{server{listen " + "²".encode() + b";}}",
         b"http{server{listen x:" + LONG + b";}}",
         b"{}",
@@ -116,15 +116,15 @@ FOUND: dict[str, list[bytes]] = {
         circle(12),
         b"".join(b"include /%d;# configuration file /%d:\n" % (number, number) for number in range(1500)),
     ],
-    "master: pid file, configuration and log": [LONG, b"\ninclude /x\0/*;"],
-    "processes: listings in /proc": [
+    "nginx/process: pid file, configuration and log": [LONG, b"\ninclude /x\0/*;"],
+    "system/procfs: listings in /proc": [
         b"x\n0A",
         b"x\n0: 1 2 0A 4 5 6 7 8 9",
         b"x\n0: 1:FFFFFF 2 0A 4 5 6 7 8 9",
         b"(x) S 1",
         b") " + LONG * 20,
     ],
-    "parse_iptables: iptables -S, and files of it and of ufw": [
+    "firewall/parse_iptables: iptables -S, and files of it and of ufw": [
         *(
             b"*filter\n:",
             b"-A INPUT -s www.example.org -j ACCEPT",
@@ -134,7 +134,7 @@ FOUND: dict[str, list[bytes]] = {
         ),
         b"-A INPUT -j INPUT",
     ],
-    "parse_nft: nft -j list ruleset": [
+    "firewall/parse_nft: nft -j list ruleset": [
         *(
             b"{",
             b"{}",
@@ -147,21 +147,21 @@ FOUND: dict[str, list[bytes]] = {
         b'{"nftables": [{"rule": {"family": "ip", "table": "x", "chain": "y", "handle": 1}}]}',
         *(nft_rule([7], "other"), nft_rule(2, ["other"]), nft_rule("2\ndelete table inet t", "other")),
     ],
-    "parse_nft: a file for nft": [b"table " * (MANY // 6), b"\n" * MANY, a_block_that_is_cut_off()],
-    "firewalld: zones and services of firewalld": [
+    "firewall/parse_nft: a file for nft": [b"table " * (MANY // 6), b"\n" * MANY, a_block_that_is_cut_off()],
+    "firewall/firewalld: zones and services of firewalld": [
         *(b"x\n  ports: 1-x/tcp", b"x\n  ports: \xff/tcp", b"x\n  ports: " + "²".encode(), b"x\n  ports: \0"),
         *(
             b'x\n  rich rules: \n\trule source address="x" accept',
             b'x\n  rich rules: \n\trule priority="' + LONG + b'" accept',
         ),
     ],
-    "firewalld: routes in /proc": [b"x\nx", b"\n\n" + b"0" * 32, b"x\neth0 00000000 0 x 0 0 0 00000000"],
-    "installed certificates: what a host says of its certificates": [
+    "firewall/firewalld: routes in /proc": [b"x\nx", b"\n\n" + b"0" * 32, b"x\neth0 00000000 0 x 0 0 0 00000000"],
+    "reports/installed: the result of certificate_info": [
         b'{"now": null, "certificates": []}',
         b'{"failed": "no"}',
         b'{"now": "x", "certificates": []}',
     ],
-    "host_state: what a host says of its firewall": [
+    "firewall/host_state: results of queries": [
         *(
             b"1",
             b"[1]",
@@ -174,44 +174,44 @@ FOUND: dict[str, list[bytes]] = {
             services(11),
         ),
     ],
-    "handshake_verify: what a host sees of itself": [
+    "action/handshake_verify: the result of the module": [
         b'{"handshakes": 1}',
         b'{"handshakes": [{}]}',
         b'{"handshakes": [{"chain": 1}]}',
         b'{"handshakes": [{"chain": null}]}',
         b'{"handshakes": [{"chain": "x", "port": Infinity}]}',
     ],
-    "local_ca: records": [
+    "issuers/local_ca: records": [
         b"1",
         b"{}",
         b'{"revoked_at": null}',
         b'{"revoked_at": null, "request": "www", "certificate": "x"}',
     ],
-    "local_ca: files": [SHORT_KEY, endless_key(), b"\x80", b"\0", b"[" * MANY],
-    "addresses: an endpoint": [b":" * 2000 + b" "],
-    "completion: a request": [b"0.5", b'{"name": "www", "domains": ["x"], "port": Infinity}'],
-    "survey: the variables of a host": [
+    "issuers/local_ca: files": [SHORT_KEY, endless_key(), b"\x80", b"\0", b"[" * MANY],
+    "inventory/endpoints: an endpoint": [b":" * 2000 + b" "],
+    "inventory/request: a request": [b"0.5", b'{"name": "www", "domains": ["x"], "port": Infinity}'],
+    "reports/survey: the variables of a host": [
         *(b'{"certificate_requests": [{"name": "www", "domains": ["x"], "port": Infinity}]}',),
         b'{"certificate_requests": [{"links": 1}]}',
     ],
-    "request_domains: requests": [
+    "filter/request_domains: requests": [
         b'[{"name": []}]',
         b'[{"links": 1}]',
     ],
-    "site options: sites": [
+    "inventory/sites: sites": [
         *(b'{"sites": [{"name": "x", "return_code": Infinity}]}', b'{"sites": [{"name": "x"}], "domains": {"x": 1}}'),
     ],
-    "acme_account_key: the key of an account": [
+    "issuers/acme/account_key: the key of an account": [
         b"-----BEGIN PRIVATE KEY-----\n"
         + base64.encodebytes(bytes.fromhex("300e020100300506032a03040402aabb"))
         + b"-----END PRIVATE KEY-----\n",
         SHORT_KEY,
         endless_key(),
     ],
-    "acme_client: what an ACME server answers": [b"[" * MANY, b'{"identifiers":true}'],
-    "acme_renewal_info: the name of a certificate": [certificate_with_an_extension_twice()],
-    "contents: a file in the inbox of a CA with people in it": [endless_key()],
-    "persist: a persistent record": [
+    "issuers/acme/client: a response of an ACME server": [b"[" * MANY, b'{"identifiers":true}'],
+    "issuers/acme/renewal_info: a certificate": [certificate_with_an_extension_twice()],
+    "issuers/manual/file_formats: a file in the inbox": [endless_key()],
+    "solvers/persist: a persistent record": [
         "letsencrypt.org; accounturi=https://ca.example/acct/1; policy=wildcard; persistUntil=²".encode(),
     ],
 }

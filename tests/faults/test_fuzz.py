@@ -21,14 +21,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx import process as nginx_process
-from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake as handshakes
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx import process
+from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake
 from ansible_collections.evergreen.tls.tests.faults.mutations import mutate
 from ansible_collections.evergreen.tls.tests.faults.parsers import parser as parser_module
 from ansible_collections.evergreen.tls.tests.faults.parsers.issuance import remove_folders
-from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, feed, text
+from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, decode_text, feed
 from ansible_collections.evergreen.tls.tests.faults.parsers.table import PARSERS
-from ansible_collections.evergreen.tls.tests.faults.regressions import FOUND
+from ansible_collections.evergreen.tls.tests.faults.regressions import REGRESSIONS
 from ansible_collections.evergreen.tls.tests.unit.servers import servers
 
 PLUGINS = pathlib.Path(__file__).parents[2] / "plugins"
@@ -50,7 +50,7 @@ def quiet():
 
 
 def inputs(parser):
-    """Return what hypothesis feeds a parser: bytes and text out of the blue, and what it likes with something out of place."""
+    """Return what hypothesis feeds a parser: bytes and text by chance, and mutated seeds."""
     almost = st.builds(
         lambda seed, chance: mutate(parser.kind, seed, chance, parser.seeds, parser.signer),
         st.sampled_from(parser.seeds),
@@ -92,8 +92,8 @@ def test_a_parser_eats_whatever_it_is_fed(parser, tally, is_sample):
 
 def test_what_once_broke_a_parser_does_not_any_more(tally):
     parsers = {parser.name: parser for parser in PARSERS}
-    assert set(FOUND) <= set(parsers)
-    for name, contents in FOUND.items():
+    assert set(REGRESSIONS) <= set(parsers)
+    for name, contents in REGRESSIONS.items():
         for content in contents:
             feed(parsers[name], content)
         tally.add_inputs(parsers[name].file, parsers[name].what, len(contents))
@@ -109,7 +109,7 @@ def test_no_new_way_through_a_parser_leads_to_an_error(parser, tally, is_sample,
     if is_sample:
         pytest.skip("coverage leads through the parsers in the whole suite alone")
     (tmp_path / "corpus").mkdir()
-    for number, content in enumerate([*parser.seeds, *FOUND.get(parser.name, [])]):
+    for number, content in enumerate([*parser.seeds, *REGRESSIONS.get(parser.name, [])]):
         if len(content) < 5000:
             (tmp_path / "corpus" / f"seed{number}").write_bytes(content)
     ended = guided(tmp_path, parser.name, f"-max_total_time={SECONDS}", f"-rss_limit_mb={MEMORY}")
@@ -167,10 +167,10 @@ def panic():
 
 @pytest.mark.parametrize("worse", WORSE)
 def test_a_parser_that_is_worse_is_found(worse, monkeypatch):
-    monkeypatch.setattr(parser_module, "PATIENCE", 0.2)
+    monkeypatch.setattr(parser_module, "PROCESSOR_TIMEOUT_S", 0.2)
     parse, complaint = WORSE[worse]
     with pytest.raises(AssertionError, match=complaint):
-        eat(Parser("worse", worse, lambda content: parse(text(content)), (b"17", b"18")), EXAMPLES_OF_SAMPLE)
+        eat(Parser("worse", worse, lambda content: parse(decode_text(content)), (b"17", b"18")), EXAMPLES_OF_SAMPLE)
 
 
 def test_coverage_leads_to_what_chance_does_not_find(tmp_path):
@@ -246,7 +246,7 @@ def test_the_table_names_whatever_takes_foreign_bytes_apart(monkeypatch):
             for content in parser.seeds:
                 feed(parser, content)
 
-    monkeypatch.setattr(nginx_process, "program_pids", lambda _program: [])  # whatever runs on this machine
+    monkeypatch.setattr(process, "program_pids", lambda _program: [])  # whatever runs on this machine
     remove_folders()  # what an earlier test has prepared would not be reached
     reached = entered(run)
     missed = {key: taker for key, taker in takers().items() if key not in reached}
@@ -269,7 +269,7 @@ ENDLESS = {
 
 @pytest.mark.parametrize("content", ENDLESS.values(), ids=ENDLESS)
 def test_a_server_that_does_not_stop_is_left_in_bounded_time_and_space(content, tmp_path, monkeypatch, tally):
-    monkeypatch.setattr(handshakes, "HANDSHAKE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(handshake, "HANDSHAKE_TIMEOUT_S", 1.0)
     sent = 0
 
     def never_stop(_server, connection):
@@ -282,6 +282,6 @@ def test_a_server_that_does_not_stop_is_left_in_bounded_time_and_space(content, 
     with servers(tmp_path) as start:
         server = start(never_stop)
         with pytest.raises(TlsError, match="; "):
-            handshakes.handshake("127.0.0.1", server.port, "www.example.org")
+            handshake.handshake("127.0.0.1", server.port, "www.example.org")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
-    tally.add_inputs("handshakes", "what a server answers", 1)
+    tally.add_inputs("tls/handshake", "the bytes of a server", 1)

@@ -14,7 +14,7 @@ from unittest import mock
 
 from cryptography.hazmat.primitives import hashes
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates import pkcs12 as keystores
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates import pkcs12
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
     describe_certificate,
     parse_certificate,
@@ -41,7 +41,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._store import export
 from ansible_collections.evergreen.tls.plugins.module_utils._store.adopt import take_in
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import create_file
-from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, encoded, signed_by, text
+from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, decode_text, encode_json, signer_of
 from ansible_collections.evergreen.tls.tests.faults.parsers.samples import (
     CHAIN,
     CSRS,
@@ -52,8 +52,8 @@ from ansible_collections.evergreen.tls.tests.faults.parsers.samples import (
     NAMES,
     OTHER_KEYS,
     PEM,
+    REQUEST,
     ROOT,
-    WANTED,
 )
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import NOW, key_pem
 
@@ -75,9 +75,9 @@ def read_certificate(der: bytes) -> None:
     describe_chain([certificate])
 
 
-def judge_renewal(content: bytes) -> str | None:
+def find_due_reason(content: bytes) -> str | None:
     key, _line, chain = content.partition(b"\n\n")
-    return why_renew(Installed(key, chain, "local"), {**WANTED, "host": "web1"}, NOW, [ROOT.certificate])
+    return why_renew(Installed(key, chain, "local"), {**REQUEST, "host": "web1"}, NOW, [ROOT.certificate])
 
 
 def read_key(content: bytes) -> None:
@@ -96,13 +96,13 @@ def read_trial(content: bytes) -> t.Any:
         return store.on_trial()
 
 
-def read_made_by_hand(content: bytes) -> None:
-    """Adopt the key and the chain that stand before and after an empty line."""
+def adopt_pair(content: bytes) -> None:
+    """Adopt the key before the first empty line and the chain after it."""
     key, _line, chain = content.partition(b"\n\n")
     with tempfile.TemporaryDirectory(prefix="evergreen-fed-") as folder:
         store = Store(os.path.join(folder, "evergreen"), "web")
         paths = {option: os.path.join(folder, option) for option in ("key", "certificate", "chain")}
-        request = {**WANTED, "host": "web1", "mode": "0600", "links": {}, "adopt": paths}
+        request = {**REQUEST, "host": "web1", "mode": "0600", "links": {}, "adopt": paths}
         for path, part in zip(paths.values(), (key, chain, chain)):
             create_file(path, part, 0o644)
         with store.lock():
@@ -112,13 +112,19 @@ def read_made_by_hand(content: bytes) -> None:
 
 
 def read_keystore(content: bytes) -> None:
-    for encryption in keystores.ENCRYPTIONS:
-        keystores.keystore_difference(content, KEY, CHAIN, "correct horse", "site", encryption)
+    for encryption in pkcs12.ENCRYPTIONS:
+        pkcs12.keystore_difference(content, KEY, CHAIN, "correct horse", "site", encryption)
 
 
 def read_ledger(content: bytes) -> None:
-    wanted = {"path": "/etc/site.p12", "friendly_name": None, "restart": ["tomcat10"], "reload": [], "state": "present"}
-    export = exports.Export(wanted, "site")
+    options = {
+        "path": "/etc/site.p12",
+        "friendly_name": None,
+        "restart": ["tomcat10"],
+        "reload": [],
+        "state": "present",
+    }
+    export = exports.Export(options, "site")
     with mock.patch.object(exports, "read_file", return_value=content):
         ledger = exports.Ledger(types.SimpleNamespace(path="/etc/evergreen/site"))
     for verb, unit in ledger.todo([export]):
@@ -127,14 +133,14 @@ def read_ledger(content: bytes) -> None:
 
 
 def read_password(content: bytes) -> None:
-    wanted = {"path": "/a", "friendly_name": None, "restart": [], "reload": [], "password_file": "/b"}
+    options = {"path": "/a", "friendly_name": None, "restart": [], "reload": [], "password_file": "/b"}
     with mock.patch.object(exports, "read_file", return_value=content):
-        password = exports.Export(wanted, "site").password()
+        password = exports.Export(options, "site").password()
     assert password and password.isprintable()
 
 
 KEYSTORES = tuple(
-    keystores.make_keystore(KEY, CHAIN, "correct horse", "site", encryption) for encryption in keystores.ENCRYPTIONS
+    pkcs12.make_keystore(KEY, CHAIN, "correct horse", "site", encryption) for encryption in pkcs12.ENCRYPTIONS
 )
 LEDGER = {
     "written": {"/etc/site.p12": "/etc/keystorePass.txt", "/etc/site.pem": None},
@@ -142,27 +148,42 @@ LEDGER = {
 }
 
 CERTIFICATES_PARSERS = (
-    Parser("chains", "a chain", read_chain, (PEM, PEM + ROOT.pem, ROOT.pem), "der", signed_by(ISSUING.key)),
-    Parser("portraits", "a certificate", read_certificate, DER, "der", signed_by(ISSUING.key)),
+    Parser("certificates/chain", "a chain", read_chain, (PEM, PEM + ROOT.pem, ROOT.pem), "der", signer_of(ISSUING.key)),
+    Parser("certificates/certificate", "a certificate", read_certificate, DER, "der", signer_of(ISSUING.key)),
     Parser(
-        "renewal",
-        "a key and a chain that are installed",
-        judge_renewal,
+        "certificates/renewal",
+        "an installed key and chain",
+        find_due_reason,
         (KEYS[0] + b"\n" + PEM,),
         "der",
-        signed_by(ISSUING.key),
+        signer_of(ISSUING.key),
     ),
-    Parser("store", "what to go back to", read_trial, (b'{"version": "v0001", "before": null, "links": {"/a": "b"}}',)),
     Parser(
-        *("adoption", "a pair that somebody made by hand", read_made_by_hand, (KEYS[0] + b"\n" + PEM,)),
-        *("der", signed_by(ISSUING.key)),
+        "store/store",
+        "the record of a trial",
+        read_trial,
+        (b'{"version": "v0001", "before": null, "links": {"/a": "b"}}',),
     ),
-    Parser("keys", "a private key", read_key, (*KEYS, *OTHER_KEYS), "der"),
     Parser(
-        "keys", "a signing request", lambda content: requested_names(load_csr(content)), CSRS, "der", signed_by(KEY)
+        *("store/adopt", "a key and a chain to adopt", adopt_pair, (KEYS[0] + b"\n" + PEM,)),
+        *("der", signer_of(ISSUING.key)),
     ),
-    Parser("keystores", "a keystore", read_keystore, KEYSTORES, "der"),
-    Parser("exports", "what was written", read_ledger, encoded(LEDGER), "json"),
-    Parser("exports", "a password", read_password, (b"correct horse\r\nbattery\n",)),
-    Parser("names", "the name of a request", lambda content: check_request_name(text(content)), (b"www.example.org",)),
+    Parser("certificates/keys", "a private key", read_key, (*KEYS, *OTHER_KEYS), "der"),
+    Parser(
+        "certificates/csr",
+        "a signing request",
+        lambda content: requested_names(load_csr(content)),
+        CSRS,
+        "der",
+        signer_of(KEY),
+    ),
+    Parser("certificates/pkcs12", "a keystore", read_keystore, KEYSTORES, "der"),
+    Parser("store/exports", "the record of exports", read_ledger, encode_json(LEDGER), "json"),
+    Parser("store/exports", "a password", read_password, (b"correct horse\r\nbattery\n",)),
+    Parser(
+        "certificates/names",
+        "the name of a request",
+        lambda content: check_request_name(decode_text(content)),
+        (b"www.example.org",),
+    ),
 )

@@ -18,7 +18,12 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_iptables import parse_iptables
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import parse_port_accesses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import evaluate, find_allow_rules
-from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, checked, of_json, text
+from ansible_collections.evergreen.tls.tests.faults.parsers.parser import (
+    Parser,
+    decode_text,
+    parse_json,
+    validate_task_arguments,
+)
 from ansible_collections.evergreen.tls.tests.unit import recorded_firewalls, recorded_nft
 
 PORT_ACCESSES = parse_port_accesses([80, 443], "tcp", ["192.0.2.0/24", "2001:db8::/32"]) + parse_port_accesses(
@@ -36,42 +41,42 @@ def evaluate_rules(ruleset: dict, chain: str) -> None:
 
 
 def read_iptables(content: bytes) -> None:
-    evaluate_rules(parse_iptables(text(content)), "INPUT")
+    evaluate_rules(parse_iptables(decode_text(content)), "INPUT")
 
 
 def read_nftables(content: bytes) -> None:
-    for base in parse_nft.parse_nftables(text(content)):
+    for base in parse_nft.parse_nftables(decode_text(content)):
         assert base.name and base.ip_versions
         evaluate_rules(base.ruleset, base.chain)
 
 
 def read_nft_file(content: bytes) -> None:
-    for rules in parse_nft.parse_nft_file(text(content)).values():
+    for rules in parse_nft.parse_nft_file(decode_text(content)).values():
         for rule in rules:
             again = parse_nft.parse_nft_allow_rule(parse_nft.format_nft_rule(rule))
             assert again and (again.protocols, again.ports, again.sources) == (rule.protocols, rule.ports, rule.sources)
-    _rest, blocks = nftables.split_blocks(text(content))
+    _rest, blocks = nftables.split_blocks(decode_text(content))
     lines = nftables.parse_block(blocks[0]) if blocks else []
-    whole = nftables.replace_block(text(content), lines)
+    whole = nftables.replace_block(decode_text(content), lines)
     assert nftables.replace_block(whole, lines) == whole
 
 
 def read_zone(content: bytes) -> None:
-    listing, _line, service = text(content).partition("\n\n")
+    listing, _line, service = decode_text(content).partition("\n\n")
     firewalld.service_names(listing)
-    for zone in firewalld.split_zones(text(content)).values():
+    for zone in firewalld.split_zones(decode_text(content)).values():
         evaluate_rules(firewalld.parse_zone(zone, {"https": service, "http": listing}), "zone")
 
 
 def read_routes(content: bytes) -> None:
-    first, _line, second = text(content).partition("\n\n")
+    first, _line, second = decode_text(content).partition("\n\n")
     firewalld.default_interface(first, second)
 
 
 def plan_firewall_change(results: t.Any) -> None:
-    """Take results of queries as a host returns them in firewall_commands, all of them at once."""
+    """Read a value as the results of all queries that firewall_commands ran."""
     for state in ("open", "closed"):
-        spec = checked(FirewallAction.ARGUMENTS, {"ports": [443], "state": state})
+        spec = validate_task_arguments(FirewallAction.ARGUMENTS, {"ports": [443], "state": state})
         change = recorded_firewalls.plan_at_once(
             functools.partial(plan_change, spec=spec), HostState(results), lambda _query_sets: []
         )
@@ -82,7 +87,7 @@ def plan_firewall_change(results: t.Any) -> None:
 
 
 def query_results(host: t.Any, backend: str = "auto") -> bytes:
-    """Return all that a recorded host returns to queries, as it travels."""
+    """Return the results of all queries on a recorded host, in JSON."""
     state = HostState(host.run_queries(initial_queries(backend)))
     recorded_firewalls.plan_at_once(lambda one: detect_firewall(one, backend, PORT_ACCESSES), state, host.run_queries)
     return json.dumps([[list(query), result] for query, result in state.results.items()]).encode()
@@ -119,11 +124,14 @@ ROUTES = (
 
 FIREWALL_PARSERS = (
     Parser(
-        "parse_iptables", "iptables -S, and files of it and of ufw", read_iptables, tuple(map(str.encode, LISTINGS))
+        "firewall/parse_iptables",
+        "iptables -S, and files of it and of ufw",
+        read_iptables,
+        tuple(map(str.encode, LISTINGS)),
     ),
-    Parser("parse_nft", "nft -j list ruleset", read_nftables, NFT_LISTINGS, "json"),
+    Parser("firewall/parse_nft", "nft -j list ruleset", read_nftables, NFT_LISTINGS, "json"),
     Parser(
-        "parse_nft",
+        "firewall/parse_nft",
         "a file for nft",
         read_nft_file,
         tuple(
@@ -140,7 +148,7 @@ FIREWALL_PARSERS = (
         ),
     ),
     Parser(
-        *("firewalld", "zones and services of firewalld", read_zone),
+        *("firewall/firewalld", "zones and services of firewalld", read_zone),
         tuple(
             map(
                 str.encode,
@@ -151,11 +159,11 @@ FIREWALL_PARSERS = (
             )
         ),
     ),
-    Parser("firewalld", "routes in /proc", read_routes, (ROUTES.encode(),)),
+    Parser("firewall/firewalld", "routes in /proc", read_routes, (ROUTES.encode(),)),
     Parser(
-        "host_state",
-        "what a host says of its firewall",
-        of_json(plan_firewall_change),
+        "firewall/host_state",
+        "results of queries",
+        parse_json(plan_firewall_change),
         tuple(map(query_results, HOSTS)),
         "json",
     ),

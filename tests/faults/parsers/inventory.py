@@ -34,32 +34,38 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites imp
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import endpoints_of_host
-from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, checked, encoded, of_json, text
+from ansible_collections.evergreen.tls.tests.faults.parsers.parser import (
+    Parser,
+    decode_text,
+    encode_json,
+    parse_json,
+    validate_task_arguments,
+)
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW
 
 
 def read_domains(content: bytes) -> None:
-    names = normal_names(text(content))
+    names = normal_names(decode_text(content))
     assert [normal_name(name) for name in names] == names
 
 
 def read_durations(content: bytes) -> None:
-    said = text(content)
+    duration = decode_text(content)
     with contextlib.suppress(TlsError):
-        parse_duration(said)
-    normal = normal_renew_before(said)
+        parse_duration(duration)
+    normal = normal_renew_before(duration)
     assert normal_renew_before(normal) == normal
-    assert parse_renew_before(said)
+    assert parse_renew_before(duration)
     assert NOW <= renewal_time(NOW, NOW + 90 * DAY, normal, "web1/www") <= NOW + 90 * DAY
 
 
-def read_requests(value: t.Any) -> None:
-    """Take a request as the inventory has it through all that looks at it."""
-    complete = complete_request(checked({"request": REQUEST_SPEC}, {"request": value})["request"])
+def read_request(value: t.Any) -> None:
+    """Validate and complete a value as a request of the inventory."""
+    complete = complete_request(validate_task_arguments({"request": REQUEST_SPEC}, {"request": value})["request"])
     assert complete_request(complete)["domains"] == complete["domains"]
 
 
-def read_variables(variables: t.Any) -> None:
+def read_host_variables(variables: t.Any) -> None:
     if isinstance(variables, dict):
         with contextlib.suppress(TlsError):
             check_distinct_requests(variables.get("certificate_requests"))
@@ -67,22 +73,22 @@ def read_variables(variables: t.Any) -> None:
 
 
 def read_sites(value: t.Any) -> None:
-    normal_sites(checked(OPTIONS, value))
+    normal_sites(validate_task_arguments(OPTIONS, value))
 
 
-def filter_domains(value: t.Any) -> None:
+def read_filter_argument(value: t.Any) -> None:
     with contextlib.suppress(AnsibleFilterError):
         request_domains(value)
 
 
-def read_settings(value: t.Any) -> None:
+def read_issuers(value: t.Any) -> None:
     if isinstance(value, dict):
         for name in value:
             with mock.patch.object(local_ca, "read_file", return_value=None):
                 open_issuer(str(name), value)
 
 
-REQUEST_WORDS = {
+REQUEST_OPTIONS = {
     "name": "www.example.org",
     "domains": ["www.example.org", "*.bücher.example", "2001:DB8:0::1"],
     "issuer": "corporate",
@@ -110,7 +116,7 @@ REQUEST_WORDS = {
         {"path": "/srv/site.cer", "format": "der", "mode": "0644"},
     ],
 }
-MISSPELLED_REQUEST = {**REQUEST_WORDS, "lifetme": "90d"}  # is refused, with the list of what is supported
+MISSPELLED_REQUEST = {**REQUEST_OPTIONS, "lifetme": "90d"}  # is refused, with the list of what is supported
 ISSUERS = {"corporate": {"type": "local_ca", "directory": "/nowhere/pki", "name": "Corporate", "lifetime": "30d"}}
 SITES = {
     "sites": [
@@ -139,33 +145,41 @@ SITES = {
 
 INVENTORY_PARSERS = (
     Parser(
-        "domains",
+        "inventory/domains",
         "domains",
         read_domains,
         ("www.example.org, *.bücher.example".encode(), b"2001:DB8:0::1,192.0.2.1,xn--bcher-kva.example"),
     ),
-    Parser("durations", "a duration or a share", read_durations, (b"90d", b"1/3", b"25%", b"0.25", b"12 h")),
+    Parser("inventory/durations", "a duration or a share", read_durations, (b"90d", b"1/3", b"25%", b"0.25", b"12 h")),
     Parser(
         *(
-            "addresses",
+            "inventory/endpoints",
             "an endpoint",
-            lambda content: host_addresses({"certificate_endpoint": text(content)}, "web1", 443),
+            lambda content: host_addresses({"certificate_endpoint": decode_text(content)}, "web1", 443),
         ),
         (b"192.0.2.1:8443", b"[2001:db8::1]:8443", b"www.example.org", b"fe80::1%eth0"),
     ),
-    Parser("completion", "a request", of_json(read_requests), encoded(REQUEST_WORDS, MISSPELLED_REQUEST), "json"),
     Parser(
-        *("survey", "the variables of a host", of_json(read_variables)),
-        encoded(
+        "inventory/request",
+        "a request",
+        parse_json(read_request),
+        encode_json(REQUEST_OPTIONS, MISSPELLED_REQUEST),
+        "json",
+    ),
+    Parser(
+        *("reports/survey", "the variables of a host", parse_json(read_host_variables)),
+        encode_json(
             {
-                "certificate_requests": [REQUEST_WORDS],
+                "certificate_requests": [REQUEST_OPTIONS],
                 "certificate_issuers": ISSUERS,
                 "certificate_endpoint": ["192.0.2.1"],
             }
         ),
         "json",
     ),
-    Parser("site options", "sites", of_json(read_sites), encoded(SITES), "json"),
-    Parser("request_domains", "requests", of_json(filter_domains), encoded([REQUEST_WORDS]), "json"),
-    Parser("issuers", "issuers", of_json(read_settings), encoded(ISSUERS), "json"),
+    Parser("inventory/sites", "sites", parse_json(read_sites), encode_json(SITES), "json"),
+    Parser(
+        "filter/request_domains", "requests", parse_json(read_filter_argument), encode_json([REQUEST_OPTIONS]), "json"
+    ),
+    Parser("issuers/registry", "issuers", parse_json(read_issuers), encode_json(ISSUERS), "json"),
 )

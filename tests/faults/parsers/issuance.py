@@ -29,8 +29,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
     parse_chain,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache as answers
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cross_signing
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache, cross_signing
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import (
     check_csr,
     check_issued_chain,
@@ -50,9 +49,14 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbox import InboxFile, unused_file_messages
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.intermediates import ca_issuers_urls
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import command as solver_command
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import persist
-from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, encoded, of_json, signed_by, text
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import command, persist
+from ansible_collections.evergreen.tls.tests.faults.parsers.parser import (
+    Parser,
+    decode_text,
+    encode_json,
+    parse_json,
+    signer_of,
+)
 from ansible_collections.evergreen.tls.tests.faults.parsers.samples import (
     CHAIN,
     CSR,
@@ -62,36 +66,36 @@ from ansible_collections.evergreen.tls.tests.faults.parsers.samples import (
     KEYS,
     NAMES,
     PEM,
+    REQUEST,
     ROOT,
-    WANTED,
 )
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW
 
 
 def read_chain_extra(content: bytes) -> None:
     with mock.patch.object(cross_signing, "read_file", return_value=content):
-        one = cross_signing.read_cross_signing({"chain_extra": "/extra.pem", "preferred_root": "Old Root"})
-    one.why_other_root(one.extend_chain(CHAIN, CHAIN), CHAIN)
+        addition = cross_signing.read_cross_signing({"chain_extra": "/extra.pem", "preferred_root": "Old Root"})
+    addition.why_other_root(addition.extend_chain(CHAIN, CHAIN), CHAIN)
 
 
-def read_file_of_inbox(content: bytes) -> None:
-    found = read_certificates(content, ["correct horse"])
-    assert found.certificates or found.messages or found.has_private_key
-    assert all(";" in message for message in found.messages)
-    unused_file_messages([InboxFile("answer", *found)], {})
-    for certificate in found.certificates:
+def read_inbox_file(content: bytes) -> None:
+    parsed = read_certificates(content, ["correct horse"])
+    assert parsed.certificates or parsed.messages or parsed.has_private_key
+    assert all(";" in message for message in parsed.messages)
+    unused_file_messages([InboxFile("answer", *parsed)], {})
+    for certificate in parsed.certificates:
         ca_issuers_urls(certificate)
 
 
 def read_problem(value: t.Any) -> None:
-    """Take a problem document of a CA, as the answer to an order and as that of an authorization."""
+    """Read a problem document as the response to an order."""
     refusal = problem("the order", value, 429, retry_after({"Retry-After": "1"}, NOW))
     limited_scopes(refusal.words, ["www.example.org", "*.example.org", "192.0.2.1"])
 
 
-def read_reply(content: bytes) -> None:
-    """Take what an ACME server answers: the object, and what it says of names and of a window for a renewal."""
-    response = client.Response("https://ca.example", 400, {"Retry-After": text(content)}, content, {})
+def read_response(content: bytes) -> None:
+    """Read the body of an ACME response as any object, as an order and as renewal information."""
+    response = client.Response("https://ca.example", 400, {"Retry-After": decode_text(content)}, content, {})
     response.retry_after()
     client._json_value(response)
     document = response.json()
@@ -100,27 +104,27 @@ def read_reply(content: bytes) -> None:
 
 
 def read_account_key(content: bytes) -> None:
-    """Take what somebody gives as the key of an account."""
+    """Read a file as the account_key of an issuer."""
     account_key.thumbprint(account_key.load_account_key(content, "account_key of the issuer"))
 
 
 def read_directory(value: t.Any) -> None:
-    """Take what somebody says of the directory of an issuer."""
+    """Read a value as the directory of an issuer."""
     directories._directory(value, {})
 
 
 def read_persistent_record(content: bytes) -> None:
-    """Take the text of a record that lets an account have certificates."""
+    """Read the text of a persistent record (draft-ietf-acme-dns-persist)."""
     accounts = ["https://ca.example/acct/1"]
-    persist.why_not(text(content), ["letsencrypt.org"], accounts, True, NOW.timestamp())
+    persist.why_not(decode_text(content), ["letsencrypt.org"], accounts, True, NOW.timestamp())
 
 
 def read_records(value: t.Any) -> None:
-    """Have a CA find what it wrote down for a certificate that is to be revoked, and for its revocation list."""
+    """Have a private CA read this as its record of a certificate, to revoke it and to write the revocation list."""
     ca, serial_number = private_ca()
     path = os.path.join(ca.directory, "issued", f"{serial_number}.json")
     with open(path, encoding="ascii") as stream:
-        honest = stream.read()
+        valid = stream.read()
     with open(path, "w", encoding="ascii") as stream:
         json.dump(value, stream)
     try:
@@ -131,29 +135,29 @@ def read_records(value: t.Any) -> None:
                 ca._write_crl(key, issuing)
     finally:
         with open(path, "w", encoding="ascii") as stream:
-            stream.write(honest)
+            stream.write(valid)
 
 
-def read_answered(content: bytes) -> None:
-    """Have a CA find these bytes as its revocation list, its certificates, its key and a record."""
+def read_ca_files(content: bytes) -> None:
+    """Have a private CA read these bytes as its revocation list, its certificates, its key and a record."""
     ca, serial_number = private_ca()
-    read, seen = local_ca.read_file, []
+    read_file, errors = local_ca.read_file, []
     for part in ("crl.pem", "issuing.pem", "root.pem", "issuing.key", f"{serial_number}.json"):
 
-        def instead(path, part=part):
-            return content if part in path else read(path)
+        def read_content(path, part=part):
+            return content if part in path else read_file(path)
 
-        with mock.patch.object(local_ca, "read_file", instead), mock.patch.object(local_ca, "replace_file"):
+        with mock.patch.object(local_ca, "read_file", read_content), mock.patch.object(local_ca, "replace_file"):
             try:
-                ca.issue(WANTED, CSR, "web1")
+                ca.issue(REQUEST, CSR, "web1")
                 ca.roots()
                 ca.revoke(serial_number, "superseded", True)
             except TlsError as error:
-                seen.append(error)
+                errors.append(error)
             except OSError as error:  # of which the actions make a sentence
-                seen.append(system_error(error))
-    if seen:
-        raise seen[0]
+                errors.append(system_error(error))
+    if errors:
+        raise errors[0]
 
 
 @functools.lru_cache(maxsize=None)
@@ -161,7 +165,7 @@ def private_ca() -> tuple[local_ca.LocalCa, str]:
     """Return a CA that has issued a certificate, and its serial number."""
     folder = tempfile.mkdtemp(prefix="evergreen-fed-")
     ca = open_issuer("local", {"local": {"type": "local_ca", "directory": folder}})
-    ca.record(WANTED, parse_chain(ca.issue(WANTED, CSR, "web1")), "web1")
+    ca.record(REQUEST, parse_chain(ca.issue(REQUEST, CSR, "web1")), "web1")
     FOLDERS.append(folder)
     return ca, os.listdir(os.path.join(folder, "issued"))[0].partition(".")[0]
 
@@ -176,9 +180,9 @@ def remove_folders() -> None:
         shutil.rmtree(FOLDERS.pop())
 
 
-def read_answers(content: bytes) -> None:
-    with mock.patch.object(answers, "read_file", return_value=content):
-        answers.CachedChain(answers.IssuedCache("/nowhere"), "/nowhere/x.pem").read()
+def read_cached_chain(content: bytes) -> None:
+    with mock.patch.object(cache, "read_file", return_value=content):
+        cache.CachedChain(cache.IssuedCache("/nowhere"), "/nowhere/x.pem").read()
 
 
 RECORD = {
@@ -202,13 +206,14 @@ def zipped(content: bytes) -> bytes:
     return packed.getvalue()
 
 
-PILE = [*parse_chain(PEM), ROOT.certificate]
+CERTIFICATES = [*parse_chain(PEM), ROOT.certificate]
 INBOX = (
     PEM + ROOT.pem,
-    pkcs7.serialize_certificates(PILE, serialization.Encoding.DER),
-    pkcs7.serialize_certificates(PILE, serialization.Encoding.PEM),
+    pkcs7.serialize_certificates(CERTIFICATES, serialization.Encoding.DER),
+    pkcs7.serialize_certificates(CERTIFICATES, serialization.Encoding.PEM),
     pkcs12.serialize_java_truststore(
-        [pkcs12.PKCS12Certificate(one, None) for one in PILE], serialization.BestAvailableEncryption(b"correct horse")
+        [pkcs12.PKCS12Certificate(one, None) for one in CERTIFICATES],
+        serialization.BestAvailableEncryption(b"correct horse"),
     ),
     zipped(PEM),
     base64.encodebytes(ssl.PEM_cert_to_DER_cert(ROOT.pem.decode())),
@@ -233,7 +238,7 @@ PROBLEMS = (
         "instance": "https://ca.example",
     },
 )
-REPLIES = (
+RESPONSES = (
     {
         "status": "pending",
         "identifiers": [{"type": "dns", "value": "www.example.org"}, {"type": "ip", "value": "2001:db8::1"}],
@@ -251,51 +256,60 @@ DIRECTORIES = (
 )
 
 ISSUANCE_PARSERS = (
-    Parser("cross_signing", "the certificates that an issuer adds", read_chain_extra, (ISSUING.pem, PEM), "der"),
+    Parser("issuance/cross_signing", "chain_extra", read_chain_extra, (ISSUING.pem, PEM), "der"),
     Parser(
-        "checks",
+        "issuance/checks",
         "a signing request of a host",
-        lambda content: check_csr(content, WANTED),
+        lambda content: check_csr(content, REQUEST),
         CSRS,
         "der",
-        signed_by(KEY),
+        signer_of(KEY),
     ),
     Parser(
         *(
-            "checks",
-            "the answer of a CA",
-            lambda content: check_issued_chain(content, KEY.public_key(), WANTED, ROOT.pem, NOW),
+            "issuance/checks",
+            "an issued chain",
+            lambda content: check_issued_chain(content, KEY.public_key(), REQUEST, ROOT.pem, NOW),
         ),
-        *((PEM, ISSUING.pem + PEM + ROOT.pem + PEM), "der", signed_by(ISSUING.key)),
+        *((PEM, ISSUING.pem + PEM + ROOT.pem + PEM), "der", signer_of(ISSUING.key)),
     ),
     Parser(
-        "waiting", "a moment that a host tells", lambda content: expect_date(text(content)), (NOW.isoformat().encode(),)
+        "issuance/pending",
+        "a time from a host",
+        lambda content: expect_date(decode_text(content)),
+        (NOW.isoformat().encode(),),
     ),
-    Parser("contents", "a file in the inbox of a CA with people in it", read_file_of_inbox, INBOX, "der"),
-    Parser("answers", "an answer that was kept", read_answers, (PEM,), "der", signed_by(ISSUING.key)),
-    Parser("local_ca", "records", of_json(read_records), encoded(*RECORDS), "json"),
-    Parser("local_ca", "files", read_answered, (b"7b", PEM, KEYS[0], *encoded(RECORD)), "der"),
-    Parser("acme_problems", "a problem document", of_json(read_problem), encoded(*PROBLEMS), "json"),
-    Parser("acme_client", "what an ACME server answers", read_reply, encoded(*REPLIES), "json"),
-    Parser("acme_account_key", "the key of an account", read_account_key, KEYS, "der"),
+    Parser("issuers/manual/file_formats", "a file in the inbox", read_inbox_file, INBOX, "der"),
+    Parser("issuance/cache", "a cached chain", read_cached_chain, (PEM,), "der", signer_of(ISSUING.key)),
+    Parser("issuers/local_ca", "records", parse_json(read_records), encode_json(*RECORDS), "json"),
+    Parser("issuers/local_ca", "files", read_ca_files, (b"7b", PEM, KEYS[0], *encode_json(RECORD)), "der"),
+    Parser("issuers/acme/problems", "a problem document", parse_json(read_problem), encode_json(*PROBLEMS), "json"),
+    Parser("issuers/acme/client", "a response of an ACME server", read_response, encode_json(*RESPONSES), "json"),
+    Parser("issuers/acme/account_key", "the key of an account", read_account_key, KEYS, "der"),
     Parser(
         *(
-            "acme_renewal_info",
-            "the name of a certificate",
+            "issuers/acme/renewal_info",
+            "a certificate",
             lambda content: renewal_info.certificate_id(parse_chain(content)[0]),
         ),
         (PEM,),
         "der",
-        signed_by(ISSUING.key),
+        signer_of(ISSUING.key),
     ),
-    Parser("persist", "a persistent record", read_persistent_record, PERSISTENT_RECORDS),
+    Parser("solvers/persist", "a persistent record", read_persistent_record, PERSISTENT_RECORDS),
     Parser(
         *(
-            "solver_command",
+            "solvers/command",
             "the command of a solver",
-            lambda content: solver_command.argv_of(text(content), "command"),
+            lambda content: command.argv_of(decode_text(content), "command"),
         ),
         (b"/usr/local/bin/dns 'a b' --now",),
     ),
-    Parser("acme_directories", "a directory", of_json(read_directory), encoded("letsencrypt", *DIRECTORIES), "json"),
+    Parser(
+        "issuers/acme/directories",
+        "a directory",
+        parse_json(read_directory),
+        encode_json("letsencrypt", *DIRECTORIES),
+        "json",
+    ),
 )

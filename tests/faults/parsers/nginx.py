@@ -12,24 +12,22 @@ from unittest import mock
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
     describe_certificate,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import nginx_reload as presentation
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx import config as configurations
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx import process as nginx_process
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx import site_certificates
+from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import nginx_reload
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx import config, process, site_certificates
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import (
     first_error,
     load_error,
     parse_build,
     taken_port,
 )
-from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, text
+from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, decode_text
 from ansible_collections.evergreen.tls.tests.faults.parsers.samples import PEM
 from ansible_collections.evergreen.tls.tests.unit import recorded_nginx
 
 
-def read_installed(content: bytes) -> None:
-    with mock.patch.object(presentation, "read_file", return_value=content):
-        describe_certificate(presentation.installed_certificate("/etc/evergreen/www/current/fullchain.pem"))
+def read_certificate_in_use(content: bytes) -> None:
+    with mock.patch.object(nginx_reload, "read_file", return_value=content):
+        describe_certificate(nginx_reload.installed_certificate("/etc/evergreen/www/current/fullchain.pem"))
 
 
 def read_fingerprint(content: bytes) -> str:
@@ -37,59 +35,57 @@ def read_fingerprint(content: bytes) -> str:
         return site_certificates.leaf_fingerprint("/etc/evergreen/www")
 
 
-def read_nginx(content: bytes) -> None:
-    nginx = parse_build(text(content))
+def read_build(content: bytes) -> None:
+    nginx = parse_build(decode_text(content))
     assert nginx.version >= (1, 18)
     assert isinstance(nginx.rejects_handshakes and nginx.switches_http2_by_site and nginx.keeps_protocols_by_site, bool)
 
 
-def read_configuration(content: bytes) -> None:
-    """Take what `nginx -T` prints as the files of a configuration, and ask of them all that is ever asked."""
+def read_dumped_config(content: bytes) -> None:
+    """Read the output of `nginx -T` as the files of a configuration, and run each query on them."""
     main, ours = recorded_nginx.MAIN, recorded_nginx.OURS
-    first, *others = text(content).split("# configuration file ")
-    given = {main: first, **{path: rest for path, _colon, rest in (other.partition(":\n") for other in others)}}
-    files = configurations.read_config(
+    first, *other_files = decode_text(content).split("# configuration file ")
+    contents = {main: first, **{path: rest for path, _colon, rest in (other.partition(":\n") for other in other_files)}}
+    files = config.read_config(
         main,
-        lambda path: given[path].encode(errors="surrogateescape") if path in given else None,
-        lambda pattern: [path for path in given if fnmatch.fnmatchcase(path, pattern)],
+        lambda path: contents[path].encode(errors="surrogateescape") if path in contents else None,
+        lambda pattern: [path for path in contents if fnmatch.fnmatchcase(path, pattern)],
     )
-    for server in configurations.server_blocks(files, main):
+    for server in config.server_blocks(files, main):
         assert server.place
-    configurations.directive_value(files, main, "pid")
-    configurations.is_included(files, main, ours)
-    configurations.http_includes(files, main)
-    configurations.copies_for_test(files, main, ours, ours + ".new", lambda path: path + ".copy")
+    config.directive_value(files, main, "pid")
+    config.is_included(files, main, ours)
+    config.http_includes(files, main)
+    config.copies_for_test(files, main, ours, ours + ".new", lambda path: path + ".copy")
 
 
-def read_master(content: bytes) -> None:
-    """Take the first line as what the pid file holds, and the rest as configuration and error log."""
+def read_process_files(content: bytes) -> None:
+    """Read the first line as the pid file, and the rest as the configuration and the error log."""
     pid, _line, rest = content.partition(b"\n")
-    one = nginx_process.NginxProcess.__new__(nginx_process.NginxProcess)
-    one.build = parse_build(recorded_nginx.BOOKWORM)
+    master = process.NginxProcess.__new__(process.NginxProcess)
+    master.build = parse_build(recorded_nginx.BOOKWORM)
     with (
         mock.patch.object(
-            nginx_process, "read_file", side_effect=lambda path, _since=0: pid if path.endswith(".pid") else rest
+            process, "read_file", side_effect=lambda path, _since=0: pid if path.endswith(".pid") else rest
         ),
-        mock.patch.object(
-            nginx_process, "_read_regular", return_value=rest
-        ),  # with or without an nginx on this machine
-        mock.patch.object(nginx_process, "_find_paths", return_value=[]),
+        mock.patch.object(process, "_read_regular", return_value=rest),  # with or without an nginx on this machine
+        mock.patch.object(process, "_find_paths", return_value=[]),
     ):
-        one.master_pid()
-        one.error_log_path()
-        one.server_blocks_for("www.example.org", 443)
-        first_error(one.error_log_since(0))
+        master.master_pid()
+        master.error_log_path()
+        master.server_blocks_for("www.example.org", 443)
+        first_error(master.error_log_since(0))
 
 
-def read_log(content: bytes) -> None:
-    load_error(text(content), 1234)
-    taken_port(text(content))
+def read_reload_log(content: bytes) -> None:
+    load_error(decode_text(content), 1234)
+    taken_port(decode_text(content))
 
 
-def listing(files: dict[str, str]) -> bytes:
-    """Return the files of a configuration as `nginx -T` prints them, but for the words before the first."""
-    (_main, first), *others = files.items()
-    return "".join([first, *(f"# configuration file {path}:\n{content}" for path, content in others)]).encode()
+def dumped_config(files: dict[str, str]) -> bytes:
+    """Return the files of a configuration as `nginx -T` prints them, without the words before the first."""
+    (_main, first), *other_files = files.items()
+    return "".join([first, *(f"# configuration file {path}:\n{content}" for path, content in other_files)]).encode()
 
 
 LOGS = (
@@ -98,29 +94,29 @@ LOGS = (
 )
 
 NGINX_PARSERS = (
-    Parser("site_certificates", "the certificate in use", read_fingerprint, (PEM,), "der"),
-    Parser("presentation", "the certificate in use", read_installed, (PEM,), "der"),
+    Parser("nginx/site_certificates", "the certificate in use", read_fingerprint, (PEM,), "der"),
+    Parser("module_backends/nginx_reload", "the certificate in use", read_certificate_in_use, (PEM,), "der"),
     Parser(
-        "nginx",
+        "nginx/version",
         "nginx -V",
-        read_nginx,
-        tuple(said.encode() for said in (recorded_nginx.BULLSEYE, recorded_nginx.BOOKWORM, recorded_nginx.SID)),
+        read_build,
+        tuple(printed.encode() for printed in (recorded_nginx.BULLSEYE, recorded_nginx.BOOKWORM, recorded_nginx.SID)),
     ),
     Parser(
-        "nginx",
-        "complaints of nginx",
-        lambda content: first_error(text(content)),
+        "nginx/version",
+        "error messages of nginx",
+        lambda content: first_error(decode_text(content)),
         (b'nginx: [emerg] unknown directive "x" in /x:1\n',),
     ),
-    Parser("configurations", "nginx -T", read_configuration, (listing(recorded_nginx.FILES),)),
+    Parser("nginx/config", "nginx -T", read_dumped_config, (dumped_config(recorded_nginx.FILES),)),
     Parser(
-        "master",
+        "nginx/process",
         "pid file, configuration and log",
-        read_master,
+        read_process_files,
         (
-            b"1234\n" + listing(recorded_nginx.FILES),
+            b"1234\n" + dumped_config(recorded_nginx.FILES),
             b"1234\nhttp { server { listen 443 ssl; server_name www.example.org; } }",
         ),
     ),
-    Parser("nginx", "the log of a reload", read_log, tuple(map(str.encode, LOGS))),
+    Parser("nginx/version", "the log of a reload", read_reload_log, tuple(map(str.encode, LOGS))),
 )

@@ -19,11 +19,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 
-PATIENCE = 20  # seconds of the processor that one input may take; honest ones take thousandths
+PROCESSOR_TIMEOUT_S = 20  # for one input; valid ones take milliseconds
 
 
 class Parser(t.NamedTuple):
-    """A function that takes foreign bytes: the file it is in, what is done with it, honest inputs, and what they are made of."""
+    """A function that reads foreign bytes.
+
+    file: the file below plugins/, without its extension, the name of the layer and underscores. what: what it reads.
+    seeds: valid inputs. kind: what they consist of (text, der or json). signer: signs DER that was changed.
+    """
 
     file: str
     what: str
@@ -34,18 +38,21 @@ class Parser(t.NamedTuple):
 
     @property
     def name(self) -> str:
-        """Return what people call it."""
+        """Return the label of the parser, which regressions.py uses as well."""
         return f"{self.file}: {self.what}"
 
 
 class Hang(BaseException):
-    """A parser that has not ended after PATIENCE; no parser catches it."""
+    """A parser did not end within PROCESSOR_TIMEOUT_S. No parser catches this."""
 
 
 def feed(parser: Parser, content: bytes) -> None:
-    """Feed a parser: it returns, or says in a sentence what to do. All else is an AssertionError."""
+    """Run a parser on an input.
+
+    Raises AssertionError unless it returns, or raises TlsError with a sentence that ends in what to do.
+    """
     try:
-        with patience():
+        with limit_processor_time():
             parser.parse(content)
     except TlsError as error:
         assert ";" in str(error), f"{parser.name} ends in no advice: {error}"
@@ -58,14 +65,14 @@ def feed(parser: Parser, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def patience() -> t.Iterator[None]:
-    """End what takes too long. What counts is the time of the processor, so that a busy machine changes nothing."""
+def limit_processor_time() -> t.Iterator[None]:
+    """Raise Hang after PROCESSOR_TIMEOUT_S of processor time, which does not depend on how busy the machine is."""
 
     def end(_signal, _frame):
-        raise Hang(f"no end within {PATIENCE} seconds of the processor")
+        raise Hang(f"no end within {PROCESSOR_TIMEOUT_S} seconds of the processor")
 
     before = signal.signal(signal.SIGPROF, end)
-    signal.setitimer(signal.ITIMER_PROF, PATIENCE)
+    signal.setitimer(signal.ITIMER_PROF, PROCESSOR_TIMEOUT_S)
     try:
         yield
     finally:
@@ -73,32 +80,32 @@ def patience() -> t.Iterator[None]:
         signal.signal(signal.SIGPROF, before)
 
 
-def text(content: bytes) -> str:
-    """Return text as programs and files are read."""
+def decode_text(content: bytes) -> str:
+    """Decode the output of a program, or a file, as the plugins do."""
     return content.decode(errors="surrogateescape")
 
 
-def of_json(parse: t.Callable[[t.Any], t.Any]) -> t.Callable[[bytes], t.Any]:
-    """Feed a parser what JSON stands for: Ansible itself refuses what is none, and what nests too deeply."""
+def parse_json(parse: t.Callable[[t.Any], t.Any]) -> t.Callable[[bytes], t.Any]:
+    """Return a function that passes the value of a JSON text. Ansible itself refuses malformed and too deeply nested JSON."""
 
     @functools.wraps(parse)
-    def fed(content: bytes) -> t.Any:
+    def parse_value(content: bytes) -> t.Any:
         try:
             value = json.loads(content)
         except (ValueError, RecursionError):
             return None
         return parse(value)
 
-    return fed
+    return parse_value
 
 
-def signed_by(key: t.Any) -> t.Callable[[bytes], bytes]:
-    """Return what signs with a key."""
+def signer_of(key: t.Any) -> t.Callable[[bytes], bytes]:
+    """Return a function that signs with a key."""
     return lambda content: key.sign(content, ec.ECDSA(hashes.SHA256()))
 
 
-def checked(spec: dict, value: t.Any) -> dict:
-    """Return arguments as Ansible hands them over, with defaults; TlsError as the actions raise it."""
+def validate_task_arguments(spec: dict, value: t.Any) -> dict:
+    """Return the arguments of a task with defaults, as actions validate them. Raises TlsError as they do."""
     if not isinstance(value, dict):  # as the arguments of a task always are
         raise TlsError("no dictionary; write one")
     action = TlsAction.__new__(TlsAction)
@@ -106,5 +113,5 @@ def checked(spec: dict, value: t.Any) -> dict:
     return action._checked(value)
 
 
-def encoded(*values: t.Any) -> tuple[bytes, ...]:
+def encode_json(*values: t.Any) -> tuple[bytes, ...]:
     return tuple(json.dumps(value).encode() for value in values)

@@ -26,45 +26,45 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal imp
     survey_result,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records import time_of_record
-from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, encoded, of_json, text
+from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, decode_text, encode_json, parse_json
 from ansible_collections.evergreen.tls.tests.faults.parsers.samples import CSR, KEY, NAMES, PEM
 from ansible_collections.evergreen.tls.tests.unit import recorded_runs
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import NOW
 
 
-def read_handshakes(value: t.Any) -> None:
-    """Take what a host that looks at itself says that it saw."""
+def read_handshake_result(value: t.Any) -> None:
+    """Read a value as the result of handshake_verify on a host."""
     if isinstance(value, dict):  # as the results of modules always are
         handshake_verify._described(validated_result("handshake_verify", value))
 
 
 def read_info_result(value: t.Any) -> None:
     if isinstance(value, dict):
-        told = validated_result("certificate_info", value)
-        if not told.get("failed"):
-            describe_installed(told)
+        result = validated_result("certificate_info", value)
+        if not result.get("failed"):
+            describe_installed(result)
 
 
-def read_testimonies(value: t.Any) -> None:
-    """Take a value as the answer of each module."""
+def read_module_results(value: t.Any) -> None:
+    """Read a value as the result of each module."""
     for module in RESULT_SPECS if isinstance(value, dict) else ():
         with contextlib.suppress(TlsError):
             validated_result(module, value)
 
 
-def read_clock(content: bytes) -> None:
-    ahead = clock_skew.measured_skew(NOW, text(content), NOW)
-    clock_skew.skew_message(ahead)
-    clock_skew.is_excessive(ahead)
+def read_host_time(content: bytes) -> None:
+    skew = clock_skew.measured_skew(NOW, decode_text(content), NOW)
+    clock_skew.skew_message(skew)
+    clock_skew.is_excessive(skew)
 
 
-def read_left_variables(value: t.Any) -> None:
-    """Take variables as the run left them on two hosts, and the survey's findings beside them."""
+def read_run_variables(value: t.Any) -> None:
+    """Read a value as the variables that a run set on its hosts, including the endpoints of the survey."""
     if isinstance(value, dict):
         report_text(make_report(survey_result(list(value), value.get), value.get), 100)
 
 
-LEFT = {
+RUN_VARIABLES = {
     host: {
         "renew_found": {
             "endpoints": [recorded_runs.row(), recorded_runs.row(host="web2", state="unknown")],
@@ -100,7 +100,7 @@ INFO_RESULT = {
         },
     ],
 }
-TESTIMONIES = (
+MODULE_RESULTS = (
     INFO_RESULT,
     {
         "changed": True,
@@ -127,28 +127,42 @@ TESTIMONIES = (
 
 RESULTS_PARSERS = (
     Parser(
-        *("handshake_verify", "what a host sees of itself", of_json(read_handshakes)),
+        *("action/handshake_verify", "the result of the module", parse_json(read_handshake_result)),
         *(
-            encoded(
+            encode_json(
                 {"changed": False, "handshakes": [{"name": NAMES[0], "address": "192.0.2.1", "chain": PEM.decode()}]}
             ),
             "json",
         ),
     ),
-    Parser("testimonies", "what modules answer", of_json(read_testimonies), encoded(*TESTIMONIES), "json"),
     Parser(
-        "installed certificates",
-        "what a host says of its certificates",
-        of_json(read_info_result),
-        encoded(INFO_RESULT),
+        "actions/module_results",
+        "results of modules",
+        parse_json(read_module_results),
+        encode_json(*MODULE_RESULTS),
         "json",
     ),
-    Parser("clocks", "what the clock of a host says", read_clock, (NOW.isoformat().encode(), b"2026-11-21 10:00:00Z")),
-    Parser("reports", "what tasks leave on hosts", of_json(read_left_variables), encoded(LEFT), "json"),
     Parser(
-        "records",
+        "reports/installed",
+        "the result of certificate_info",
+        parse_json(read_info_result),
+        encode_json(INFO_RESULT),
+        "json",
+    ),
+    Parser(
+        "actions/clock_skew", "the time of a host", read_host_time, (NOW.isoformat().encode(), b"2026-11-21 10:00:00Z")
+    ),
+    Parser(
+        "reports/renewal",
+        "variables of hosts after a run",
+        parse_json(read_run_variables),
+        encode_json(RUN_VARIABLES),
+        "json",
+    ),
+    Parser(
+        "reports/run_records",
         "the name of a record",
-        lambda content: time_of_record(text(content)),
+        lambda content: time_of_record(decode_text(content)),
         (b"2026-11-21T12-30-05Z-5f0c9a1be2d37748.json",),
     ),
 )

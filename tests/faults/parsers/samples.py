@@ -30,7 +30,7 @@ ROOT = Authority("Fed Root CA")
 ISSUING = Authority("Fed Issuing CA", above=ROOT)
 CHAIN = ISSUING.chain(NAMES, KEY)
 CSR = make_csr(KEY, NAMES, {})
-WANTED = complete_request(
+REQUEST = complete_request(
     ArgumentSpecValidator(REQUEST_SPEC["options"]).validate({"name": "www", "domains": NAMES}).validated_parameters
 )
 PEM = to_pem(CHAIN)

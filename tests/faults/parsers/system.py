@@ -20,16 +20,18 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
     load_key,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_install as installation
-from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_request as preparation
+from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import (
+    certificate_install,
+    certificate_request,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._system import procfs, systemd
-from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake as handshakes
-from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, signed_by, text
-from ansible_collections.evergreen.tls.tests.faults.parsers.samples import CHAIN, CSRS, KEY, PEM, ROOT, WANTED
+from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake
+from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, decode_text, signer_of
+from ansible_collections.evergreen.tls.tests.faults.parsers.samples import CHAIN, CSRS, KEY, PEM, REQUEST, ROOT
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import key_pem
 
 
-def read_waiting_request(content: bytes) -> t.Any:
+def read_pending_csr(content: bytes) -> t.Any:
     files = {"privkey.pem": key_pem(KEY), "request.csr": content, "issuer": b"local"}
     store = types.SimpleNamespace(
         file=lambda _version, name: files[name],
@@ -37,56 +39,56 @@ def read_waiting_request(content: bytes) -> t.Any:
         private_key=lambda *_arguments: KEY,
         current=lambda: None,
     )
-    return preparation.waiting_request(store, WANTED)
+    return certificate_request.waiting_request(store, REQUEST)
 
 
-def read_state_of_unit(content: bytes) -> None:
-    with mock.patch.object(systemd, "run_command", return_value=(0, text(content))):
+def read_unit_state(content: bytes) -> None:
+    with mock.patch.object(systemd, "run_command", return_value=(0, decode_text(content))):
         systemd.refresh_unit("reload", "haproxy")
 
 
 def read_chain_in_use(content: bytes) -> t.Any:
-    """Have a chain installed beside these bytes, which are what every file of the version in use holds."""
+    """Install a chain while each file of the version in use holds these bytes."""
     module = types.SimpleNamespace(params={"chain": ROOT.pem.decode(), "roots": None}, check_mode=True)
     store = types.SimpleNamespace(
-        check_links=lambda _wanted: None,
+        check_links=lambda _request: None,
         current=lambda: "v0001",
         file=lambda version, _name: content if version == "v0001" else None,
         private_key=lambda _version: load_key(content),
         next="/etc/evergreen/www/next",
     )
-    return installation.install(module, WANTED, store)
+    return certificate_install.install(module, REQUEST, store)
 
 
 def read_processes(content: bytes) -> None:
-    with mock.patch.object(procfs, "_read", return_value=text(content)):
+    with mock.patch.object(procfs, "_read", return_value=decode_text(content)):
         procfs.listening_sockets()
         for read in (procfs.program_name, procfs.command_line, procfs.start_time):
             read(1)
         procfs.child_pids(1)
 
 
-def shake_hands(content: bytes) -> None:
-    """Have a server answer to a client's hello with these bytes, whatever it said, and hang up."""
+def read_server_bytes(content: bytes) -> None:
+    """Have a server respond to any ClientHello with these bytes, and close the connection."""
     server, client = socket.socketpair()
     with server, client:
         server.settimeout(0)
         with contextlib.suppress(OSError):  # more than the system holds for the client
             server.send(content)
         server.shutdown(socket.SHUT_WR)
-        with mock.patch.object(handshakes, "_connect", return_value=client):
-            handshakes.handshake("192.0.2.1", 443, "www.example.org")
+        with mock.patch.object(handshake, "_connect", return_value=client):
+            handshake.handshake("192.0.2.1", 443, "www.example.org")
     raise AssertionError("a handshake succeeded over bytes that were recorded")
 
 
-def flights() -> tuple[bytes, ...]:
-    """Return what servers say first: to a client of TLS 1.3, to one of TLS 1.2, and to one they do not like."""
-    found = [b"\x15\x03\x03\x00\x02\x02\x28", b"HTTP/1.1 400 Bad Request\r\n\r\n", b""]
+def server_flights() -> tuple[bytes, ...]:
+    """Return the first bytes of servers: in TLS 1.2, in TLS 1.3, an alert, an HTTP error, and nothing."""
+    flights = [b"\x15\x03\x03\x00\x02\x02\x28", b"HTTP/1.1 400 Bad Request\r\n\r\n", b""]
     with tempfile.NamedTemporaryFile() as file:
         file.write(to_pem(CHAIN) + key_pem(KEY))
         file.flush()
         for newest in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-            server_side, client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), handshakes._context(None, False)
+            server_side, client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), handshake._context(None, False)
             server_side.load_cert_chain(file.name)
             server_side.maximum_version = newest
             to_server, to_client, rest = ssl.MemoryBIO(), ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -96,8 +98,8 @@ def flights() -> tuple[bytes, ...]:
             ):
                 with contextlib.suppress(ssl.SSLWantReadError):
                     side.do_handshake()
-            found.append(to_client.read())
-    return tuple(found)
+            flights.append(to_client.read())
+    return tuple(flights)
 
 
 SOCKETS = (
@@ -111,14 +113,24 @@ STAT = (
 )
 
 SYSTEM_PARSERS = (
-    Parser("preparation", "a signing request that waits", read_waiting_request, CSRS, "der", signed_by(KEY)),
-    Parser("installation", "the chain in use", read_chain_in_use, (PEM,), "der"),
     Parser(
-        "units", "the state of a unit", read_state_of_unit, (b"LoadState=loaded\nActiveState=active\nCanReload=yes\n",)
+        "module_backends/certificate_request",
+        "a pending signing request",
+        read_pending_csr,
+        CSRS,
+        "der",
+        signer_of(KEY),
     ),
-    Parser("handshakes", "what a server answers", shake_hands, flights()),
+    Parser("module_backends/certificate_install", "the chain in use", read_chain_in_use, (PEM,), "der"),
     Parser(
-        "processes",
+        "system/systemd",
+        "the state of a unit",
+        read_unit_state,
+        (b"LoadState=loaded\nActiveState=active\nCanReload=yes\n",),
+    ),
+    Parser("tls/handshake", "the bytes of a server", read_server_bytes, server_flights()),
+    Parser(
+        "system/procfs",
         "listings in /proc",
         read_processes,
         (SOCKETS.encode(), STAT.encode(), b"nginx: master process\0-g\0"),
