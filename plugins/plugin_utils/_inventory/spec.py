@@ -26,7 +26,6 @@ def validate_arguments(validator: ArgumentSpecValidator, arguments: t.Mapping[st
         raise TlsError(f"a value is of a kind that does not belong there ({error}); correct the inventory") from error
 
 
-# not a parser: it reads what the validator of Ansible says
 def spec_errors(result: ValidationResult) -> str:
     """Return what is wrong with the validated arguments, as one sentence; nothing if they fit the spec."""
     sentences = []

@@ -93,7 +93,7 @@ def read_trial(content: bytes) -> t.Any:
         os.mkdir(store.path)
         os.symlink("v0001", os.path.join(store.path, "current"))
         create_file(store.trial, content)
-        return store.on_trial()
+        return store.version_on_trial()
 
 
 def adopt_pair(content: bytes) -> None:
@@ -127,9 +127,9 @@ def read_ledger(content: bytes) -> None:
     export = exports.Export(options, "site")
     with mock.patch.object(exports, "read_file", return_value=content):
         ledger = exports.Ledger(types.SimpleNamespace(path="/etc/evergreen/site"))
-    for verb, unit in ledger.todo([export]):
-        ledger.done([export], verb, unit)
-    assert not ledger.todo([export])
+    for verb, unit in ledger.pending_actions([export]):
+        ledger.mark_done([export], verb, unit)
+    assert not ledger.pending_actions([export])
 
 
 def read_password(content: bytes) -> None:

@@ -20,11 +20,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_resu
     validated_result,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed import describe_installed
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import (
-    make_report,
-    report_text,
-    survey_result,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import make_report, survey_result
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal_table import report_text
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records import time_of_record
 from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, decode_text, encode_json, parse_json
 from ansible_collections.evergreen.tls.tests.faults.parsers.samples import CSR, KEY, NAMES, PEM

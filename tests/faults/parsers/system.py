@@ -35,7 +35,7 @@ def read_pending_csr(content: bytes) -> t.Any:
     files = {"privkey.pem": key_pem(KEY), "request.csr": content, "issuer": b"local"}
     store = types.SimpleNamespace(
         file=lambda _version, name: files[name],
-        check_private=lambda *_arguments: None,
+        check_key_mode=lambda *_arguments: None,
         private_key=lambda *_arguments: KEY,
         current=lambda: None,
     )
@@ -51,7 +51,6 @@ def read_chain_in_use(content: bytes) -> t.Any:
     """Install a chain while each file of the version in use holds these bytes."""
     module = types.SimpleNamespace(params={"chain": ROOT.pem.decode(), "roots": None}, check_mode=True)
     store = types.SimpleNamespace(
-        check_links=lambda _request: None,
         current=lambda: "v0001",
         file=lambda version, _name: content if version == "v0001" else None,
         private_key=lambda _version: load_key(content),
