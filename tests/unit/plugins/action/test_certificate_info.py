@@ -42,23 +42,23 @@ def run(answer):
     return action.run(task_vars={})
 
 
-def told(now=NOW + DAY, **changes):
+def run_action(now=NOW + DAY, **changes):
     shown = {"changed": False, "now": now.isoformat(), "certificates": [{**SHOWN, **changes}]}
     return run({**shown, "ansible_facts": {"discovered_interpreter_python": "/usr/bin/python3"}})
 
 
 def test_a_certificate_is_described_by_the_clock_of_its_host():
-    result = told()
+    result = run_action()
     assert result["ansible_facts"] == {"discovered_interpreter_python": "/usr/bin/python3"}
     (one,) = result["certificates"]
     assert (one["certificate"], one["days_left"], one["problem"]) == (describe_chain(CHAIN), 89, None)
     assert "BEGIN" not in str(result)
-    assert "expired on" in told(now=NOW + 91 * DAY)["certificates"][0]["problem"]
+    assert "expired on" in run_action(now=NOW + 91 * DAY)["certificates"][0]["problem"]
 
 
 def test_a_key_of_another_certificate_is_a_problem():
     other = public_pem(some_key(7).public_key()).decode()
-    assert told(public_key=other)["certificates"][0]["problem"].startswith(
+    assert run_action(public_key=other)["certificates"][0]["problem"].startswith(
         "the certificate belongs to another private key"
     )
 

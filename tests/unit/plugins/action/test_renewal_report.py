@@ -48,9 +48,9 @@ class Run:
 
     def survey(self, host):
         """Survey the fleet, and register what is found for one host."""
-        found = self.act(survey, query="[?state != 'fine']")
-        self.leave(host, renew_found=found)
-        return found
+        result = self.act(survey, query="[?state != 'fine']")
+        self.leave(host, renew_found=result)
+        return result
 
     def act(self, action, check_mode=False, variables=None, **arguments):
         """Return what an action answers."""
@@ -101,8 +101,8 @@ def stopped(start, tmp_path):
     old, new = ROOT.chain([NAME], some_key(), days=(-90, 9)), ROOT.chain([NAME], some_key())
     ports = {host: start().present(old).port for host in ("web1", "web2")}
     run = inventory(tmp_path, {**ports, "web3": closed_port(), "web4": start().present(new).port})
-    found = run.survey("web4")
-    (reason,) = {row["reason"] for row in found["endpoints"] if row["host"] == "web1"}
+    survey_result = run.survey("web4")
+    (reason,) = {row["reason"] for row in survey_result["endpoints"] if row["host"] == "web1"}
     issued = {"name": "www", "changed": True, "due": True, "reason": reason, "certificate": describe_chain(new)}
     served = {"name": "www", "changed": True, "failed": False, "msg": "proved"}
     unproved = {**served, "failed": True, "msg": UNPROVED, "put_back": "v0001"}
@@ -169,7 +169,7 @@ def test_every_run_leaves_a_record(stopped, folder):
 
 def test_a_run_in_which_nothing_was_due_leaves_a_record(quiet, folder):
     path = quiet.report(folder)["record"]
-    assert [str(found) for found in folder.iterdir()] == [path]
+    assert [str(record) for record in folder.iterdir()] == [path]
     assert json.loads((folder / path).read_text())["msg"] == "nothing was due: 1 fine"
 
 
@@ -210,9 +210,9 @@ def test_a_folder_that_cannot_be_written_is_a_warning(quiet, folder, capsys):
     folder.parent.write_text("something else", encoding="utf-8")
     result = quiet.report(folder)
     assert result["msg"] == "nothing was due: 1 fine" and "record" not in result
-    said = " ".join(capsys.readouterr().err.split())
-    assert "no record of this run is written to /" in said
-    assert said.endswith("; correct that folder, or renew_records")
+    warning = " ".join(capsys.readouterr().err.split())
+    assert "no record of this run is written to /" in warning
+    assert warning.endswith("; correct that folder, or renew_records")
 
 
 @pytest.mark.parametrize("keep", ["for ever", "400", "0d", "9999999w"])
@@ -221,9 +221,9 @@ def test_a_time_that_makes_no_sense_is_a_warning_and_nothing_is_removed(quiet, f
     (folder / "2020-01-01T00-00-00Z-0123456789abcdef.json").touch()
     assert os.path.exists(quiet.report(folder, keep=keep)["record"])
     assert len(os.listdir(folder)) == 2
-    said = " ".join(capsys.readouterr().err.split())
-    assert f"no old records of runs are removed, since renew_records_kept makes no sense: '{keep}' is" in said
-    assert said.endswith((", such as 90d", "such as 90d, 12h or 30m"))
+    warning = " ".join(capsys.readouterr().err.split())
+    assert f"no old records of runs are removed, since renew_records_kept makes no sense: '{keep}' is" in warning
+    assert warning.endswith((", such as 90d", "such as 90d, 12h or 30m"))
 
 
 def test_a_survey_of_any_shape_makes_a_record(stopped, folder):

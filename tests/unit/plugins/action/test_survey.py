@@ -111,8 +111,8 @@ def test_nothing_is_written_in_check_mode(fleet, tmp_path):
 def test_a_path_that_cannot_be_written_is_a_warning(fleet, tmp_path, capsys):
     path = tmp_path / "missing" / "survey.json"
     assert len(run(fleet, path=str(path))["endpoints"]) == 4
-    said = " ".join(capsys.readouterr().err.split())
-    assert "No such file or directory; correct the path" in said
+    warning = " ".join(capsys.readouterr().err.split())
+    assert "No such file or directory; correct the path" in warning
 
 
 @pytest.mark.parametrize(
@@ -202,14 +202,14 @@ ANSWERS = {
 def test_the_queries_that_people_are_told_of_answer_what_they_ask():
     text = (pathlib.Path(__file__).parents[4] / "docs/survey.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| .+\? \| ``(.+)`` \|$", text, re.MULTILINE) == list(ANSWERS)
-    found = [
+    findings = [
         finding("a", "expired", "it has expired", -2.5, "TLSv1.2", {"key": "ECC secp256r1", "issuer": "Old CA"}),
         finding("b", "unknown", "nothing listens there"),
         finding("c", "due", "it expires soon", 9.0, "TLSv1.3", {"key": "RSA 2048", "issuer": "CA"}),
         finding("d", "fine", "", 60.0, "TLSv1.3", {"key": "ECC secp256r1", "issuer": "CA"}),
     ]
     for query, answer in ANSWERS.items():
-        assert compile_query(query)([one._asdict() for one in found]) == answer
+        assert compile_query(query)([one._asdict() for one in findings]) == answer
 
 
 def finding(host, state, reason, days_left=None, protocol="", certificate=None):

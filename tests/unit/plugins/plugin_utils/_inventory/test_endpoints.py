@@ -13,7 +13,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints
 
 
 @pytest.mark.parametrize(
-    ("said", "found"),
+    ("variables", "endpoint"),
     [
         ({}, ("web1", 443)),
         ({"ansible_host": "192.0.2.7"}, ("192.0.2.7", 443)),
@@ -27,13 +27,13 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints
         ({"ansible_host": "::1"}, ("::1", 443)),
     ],
 )
-def test_an_address_is_what_the_inventory_says(said, found):
-    assert host_addresses(said, "web1", 443) == [found]
+def test_an_address_is_what_the_inventory_says(variables, endpoint):
+    assert host_addresses(variables, "web1", 443) == [endpoint]
 
 
 def test_a_host_may_have_several_addresses():
-    said = {"certificate_endpoint": ["192.0.2.1", "[2001:db8::1]:8443"], "ansible_host": "192.0.2.7"}
-    assert host_addresses(said, "web1", 443) == [("192.0.2.1", 443), ("2001:db8::1", 8443)]
+    variables = {"certificate_endpoint": ["192.0.2.1", "[2001:db8::1]:8443"], "ansible_host": "192.0.2.7"}
+    assert host_addresses(variables, "web1", 443) == [("192.0.2.1", 443), ("2001:db8::1", 8443)]
 
 
 @pytest.mark.parametrize(

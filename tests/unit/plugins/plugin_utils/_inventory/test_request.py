@@ -263,7 +263,7 @@ def test_a_key_with_a_passphrase_is_encrypted_unless_that_is_denied(passphrase):
 
 
 @pytest.mark.parametrize(
-    ("request_", "wanted"),
+    ("request_", "is_encrypted"),
     [
         ({}, False),
         ({"encrypt_key": "yes"}, True),
@@ -272,13 +272,13 @@ def test_a_key_with_a_passphrase_is_encrypted_unless_that_is_denied(passphrase):
         ({"encrypt_key": ["perhaps"]}, False),
     ],
 )
-def test_it_is_known_before_a_request_is_complete_whether_its_key_is_to_be_encrypted(request_, wanted):
-    assert has_encrypted_key(request_) is wanted
+def test_it_is_known_before_a_request_is_complete_whether_its_key_is_to_be_encrypted(request_, is_encrypted):
+    assert has_encrypted_key(request_) is is_encrypted
 
 
-@pytest.mark.parametrize(("said", "normal"), [("33%", "0.330000"), ("30d", "2592000s"), (None, None)])
-def test_what_has_to_be_left_is_completed_to_its_normal_form(said, normal):
-    assert completed(renew_before=said)["renew_before"] == normal
+@pytest.mark.parametrize(("renew_before", "normal"), [("33%", "0.330000"), ("30d", "2592000s"), (None, None)])
+def test_what_has_to_be_left_is_completed_to_its_normal_form(renew_before, normal):
+    assert completed(renew_before=renew_before)["renew_before"] == normal
 
 
 @pytest.mark.parametrize(

@@ -31,13 +31,13 @@ def test_a_chain_is_drawn_from_the_leaf_up_to_the_root_which_is_not_sent(tmp_pat
         "   └─ Drawn Root: root not sent",
     ]
     (tmp_path / "ca.pem").write_bytes(ISSUING.pem)
-    told = (
+    digits = (
         openssl(tmp_path, "x509", "-in", "ca.pem", "-noout", "-fingerprint", "-sha256")
         .decode()
         .replace(":", "")
         .lower()
     )
-    assert re.search(r"RSA 2048, (\w{16})…", lines[1])[1] in told
+    assert re.search(r"RSA 2048, (\w{16})…", lines[1])[1] in digits
 
 
 def test_a_root_that_is_sent_and_a_certificate_without_a_ca_are_told_as_such():
@@ -61,11 +61,11 @@ def test_a_chain_that_is_broken_is_drawn_broken():
 
 def test_what_is_left_is_told_in_what_people_count_in():
     leaf = ISSUING.leaf(["www.example.org"], KEY)
-    for days, said in ((-2, "not valid yet"), (80, "10 days left"), (89, "24 hours left"), (90, "expired")):
-        assert f", {said}, ECC" in chain_tree([leaf], NOW + days * DAY)[0]
+    for days, remark in ((-2, "not valid yet"), (80, "10 days left"), (89, "24 hours left"), (90, "expired")):
+        assert f", {remark}, ECC" in chain_tree([leaf], NOW + days * DAY)[0]
 
 
-def test_many_names_are_counted_and_none_plays_with_the_terminal():
+def test_many_names_are_counted_and_their_control_characters_escaped():
     names = [f"www{number}.example.org" for number in range(9)]
     assert ", www5.example.org, 3 more: " in chain_tree([ISSUING.leaf(names, KEY)], NOW)[0]
     evil = Authority("\x1b[2JEvil")

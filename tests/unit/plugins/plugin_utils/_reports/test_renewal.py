@@ -43,7 +43,7 @@ ODD = [
 ]
 
 
-def made(hosts, fine=0, rows=None, check_mode=False):
+def report_on(hosts, fine=0, rows=None, check_mode=False):
     """Return the report on a run that left its variables on *hosts*, each of which has a request that was due."""
     rows = [row(host) for host in hosts] if rows is None else rows
     return make_report({"endpoints": rows, "fine_requests": fine}, hosts.__getitem__, check_mode)
@@ -56,8 +56,8 @@ def outcome(obtained=None, served=None, check_mode=False, **left):
         for name, item in {"certificate_obtained": obtained, "certificate_served": served}.items()
         if item is not None
     }
-    (told,) = made({"web1": {**items, **left}}, check_mode=check_mode).outcomes
-    return told
+    (result,) = report_on({"web1": {**items, **left}}, check_mode=check_mode).outcomes
+    return result
 
 
 def test_a_certificate_that_was_issued_and_proved_is_renewed():
@@ -84,15 +84,15 @@ def test_what_was_put_right_without_a_new_certificate_is_repaired():
 
 def test_a_certificate_for_which_a_person_has_to_act_is_waiting():
     waiting = {"for": "have /srv/web1.csr signed, and put the chain beside it", "since": "2026-11-20T11:00:00+01:00"}
-    told = outcome({**ISSUED, "waiting": waiting}, SERVED)
-    assert told == Outcome("web1", "waiting", waiting["for"], "www", until=OLD, since="2026-11-20T10:00:00+00:00")
+    result = outcome({**ISSUED, "waiting": waiting}, SERVED)
+    assert result == Outcome("web1", "waiting", waiting["for"], "www", until=OLD, since="2026-11-20T10:00:00+00:00")
 
 
 @pytest.mark.parametrize("waiting", [True, "have it signed", {"since": "yesterday"}, {"for": None}, {"for": ["it"]}])
 def test_what_waits_says_what_it_can(waiting):
-    told = outcome({**ISSUED, "msg": "have it signed", "waiting": waiting}, SERVED)
-    assert (told.state, told.since) == ("waiting", None)
-    assert told.reason in ("have it signed", "['it']")
+    result = outcome({**ISSUED, "msg": "have it signed", "waiting": waiting}, SERVED)
+    assert (result.state, result.since) == ("waiting", None)
+    assert result.reason in ("have it signed", "['it']")
 
 
 def test_a_certificate_that_could_not_be_had_has_failed():
@@ -104,17 +104,17 @@ def test_a_certificate_that_is_not_served_is_not_proved():
     unproved = {**SERVED, "failed": True, "msg": UNPROVED}
     assert outcome(ISSUED, unproved) == Outcome("web1", "failed", UNPROVED, "www", until=OLD, unproved=True)
     assert outcome(FINE, unproved).unproved
-    told = outcome(ISSUED, {**unproved, "put_back": "v0002"})
-    assert (told.reason, told.put_back) == (f"{UNPROVED}. v0002 is served again", "v0002")
-    said_already = f"{UNPROVED}. v0002 of www is in use again"
-    assert outcome(ISSUED, {**unproved, "msg": said_already, "put_back": "v0002"}).reason == said_already
+    result = outcome(ISSUED, {**unproved, "put_back": "v0002"})
+    assert (result.reason, result.put_back) == (f"{UNPROVED}. v0002 is served again", "v0002")
+    same_reason = f"{UNPROVED}. v0002 of www is in use again"
+    assert outcome(ISSUED, {**unproved, "msg": same_reason, "put_back": "v0002"}).reason == same_reason
 
 
 def test_both_failures_of_a_request_are_told():
-    told = outcome(
+    result = outcome(
         {**FINE, "failed": True, "msg": "no CA; start it"}, {**SERVED, "failed": True, "msg": "no nginx; start it"}
     )
-    assert (told.reason, told.unproved) == ("no CA; start it. no nginx; start it", True)
+    assert (result.reason, result.unproved) == ("no CA; start it. no nginx; start it", True)
 
 
 def test_a_failure_without_a_reason_says_where_to_look():
@@ -134,8 +134,8 @@ def test_a_host_that_failed_before_is_told_as_a_whole():
 
 
 def test_a_failure_of_a_request_is_not_told_again_for_its_host():
-    told = outcome({**FINE, "failed": True, "msg": "no CA; start it"}, renew_failed="www: no CA; start it")
-    assert (told.request, told.reason) == ("www", "no CA; start it")
+    result = outcome({**FINE, "failed": True, "msg": "no CA; start it"}, renew_failed="www: no CA; start it")
+    assert (result.request, result.reason) == ("www", "no CA; start it")
 
 
 def test_a_host_that_cannot_be_logged_in_to_has_failed():
@@ -161,15 +161,15 @@ def test_a_new_certificate_of_which_nothing_says_that_it_is_served_is_not_proved
 
 
 def test_a_request_of_which_nothing_is_told_has_failed():
-    told = made({"web1": dealt_with([ISSUED], [SERVED])}, rows=[row(), row(request="shop")])
-    assert [(item.request, item.state) for item in told.outcomes] == [("shop", "failed"), ("www", "renewed")]
-    assert told.failed_hosts == {
+    report = report_on({"web1": dealt_with([ISSUED], [SERVED])}, rows=[row(), row(request="shop")])
+    assert [(item.request, item.state) for item in report.outcomes] == [("shop", "failed"), ("www", "renewed")]
+    assert report.failed_hosts == {
         "web1": "shop: it was due, and nothing says what became of it; see what was printed above and run evergreen.tls.renew again"
     }
 
 
 def test_hosts_that_a_failed_proof_kept_from_being_touched_say_so():
-    told = made(
+    report = report_on(
         {
             "web7": dealt_with([ISSUED], [{**SERVED, "failed": True, "msg": UNPROVED}]),
             "web6": {"renew_failed": "no CA; start it"},
@@ -178,49 +178,49 @@ def test_hosts_that_a_failed_proof_kept_from_being_touched_say_so():
         },
         rows=[row("web7"), row("web6"), row("web8"), row("web8", "shop", not_after=NEW), row("web9", "", "due", None)],
     )
-    untouched = [item for item in told.outcomes if item.state == "untouched"]
+    untouched = [item for item in report.outcomes if item.state == "untouched"]
     assert [(item.host, item.request, item.until) for item in untouched] == [
         ("web8", "www", OLD),
         ("web8", "shop", NEW),
         ("web9", "", None),
     ]
     assert {item.reason for item in untouched} == {"web7 could not be proved, which stopped the run"}
-    assert told.stopped_by == ["web7"]
-    assert told.failed_hosts == {"web7": UNPROVED, "web6": "no CA; start it"}
-    assert told.sentence == (
+    assert report.stopped_by == ["web7"]
+    assert report.failed_hosts == {"web7": UNPROVED, "web6": "no CA; start it"}
+    assert report.sentence == (
         "2 failed, 3 untouched; web7 could not be proved, which stopped the run: correct it and run evergreen.tls.renew again"
     )
 
 
 def test_a_host_that_nobody_kept_from_being_touched_has_failed():
-    told = made({"web1": dealt_with([ISSUED], [SERVED]), "web2": {}})
+    report = report_on({"web1": dealt_with([ISSUED], [SERVED]), "web2": {}})
     sentence = (
         "nothing was done there, and nothing says why; see what was printed above and run evergreen.tls.renew again"
     )
-    assert told.outcomes[0] == Outcome("web2", "failed", sentence, "www", until=OLD)
-    assert (told.stopped_by, told.failed_hosts) == ([], {"web2": f"www: {sentence}"})
-    assert told.sentence == "1 renewed, 1 failed; web2 failed: correct it and run evergreen.tls.renew again"
+    assert report.outcomes[0] == Outcome("web2", "failed", sentence, "www", until=OLD)
+    assert (report.stopped_by, report.failed_hosts) == ([], {"web2": f"www: {sentence}"})
+    assert report.sentence == "1 renewed, 1 failed; web2 failed: correct it and run evergreen.tls.renew again"
 
 
 def test_a_wave_of_which_nothing_could_be_had_keeps_the_others_from_being_touched():
-    told = made({"web1": {"renew_failed": "no CA; start it"}, "web2": {}})
+    report = report_on({"web1": {"renew_failed": "no CA; start it"}, "web2": {}})
     reason = "web1 failed, which stopped the run"
-    assert told.outcomes[1] == Outcome("web2", "untouched", reason, "www", until=OLD)
-    assert (told.stopped_by, told.failed_hosts) == (["web1"], {"web1": "no CA; start it"})
-    assert told.sentence == f"1 failed, 1 untouched; {reason}: correct it and run evergreen.tls.renew again"
+    assert report.outcomes[1] == Outcome("web2", "untouched", reason, "www", until=OLD)
+    assert (report.stopped_by, report.failed_hosts) == (["web1"], {"web1": "no CA; start it"})
+    assert report.sentence == f"1 failed, 1 untouched; {reason}: correct it and run evergreen.tls.renew again"
 
 
 def test_a_host_whose_variables_cannot_be_read_fails_with_the_sentence_of_the_survey():
     sentence = "its variables cannot be read: 'nowhere' is undefined; correct the inventory"
     rows = [{"host": "web1", "state": "unknown", "reason": sentence}]
-    told = made({"web1": {"renew_failed": "Task failed: 'nowhere' is undefined"}}, rows=rows)
-    assert told.failed_hosts == {"web1": sentence}
+    report = report_on({"web1": {"renew_failed": "Task failed: 'nowhere' is undefined"}}, rows=rows)
+    assert report.failed_hosts == {"web1": sentence}
 
 
 def test_a_failed_proof_that_kept_nobody_from_being_touched_stopped_nothing():
-    told = made({"web1": dealt_with([ISSUED], [{**SERVED, "failed": True, "msg": UNPROVED}])})
-    assert told.stopped_by == []
-    assert told.sentence == "1 failed; web1 could not be proved: correct it and run evergreen.tls.renew again"
+    report = report_on({"web1": dealt_with([ISSUED], [{**SERVED, "failed": True, "msg": UNPROVED}])})
+    assert report.stopped_by == []
+    assert report.sentence == "1 failed; web1 could not be proved: correct it and run evergreen.tls.renew again"
 
 
 @pytest.mark.parametrize(
@@ -228,13 +228,15 @@ def test_a_failed_proof_that_kept_nobody_from_being_touched_stopped_nothing():
     [(1, "web1"), (2, "web1 and web2"), (4, "web1, web2, web3 and web4"), (5, "web1, web2, web3 and 2 more")],
 )
 def test_hosts_are_enumerated(number, named):
-    told = made({f"web{place}": {"renew_failed": "no CA; start it"} for place in range(1, number + 1)})
-    assert told.sentence == f"{number} failed; {named} failed: correct it and run evergreen.tls.renew again"
+    report = report_on({f"web{place}": {"renew_failed": "no CA; start it"} for place in range(1, number + 1)})
+    assert report.sentence == f"{number} failed; {named} failed: correct it and run evergreen.tls.renew again"
 
 
 def test_all_failures_of_a_host_are_in_its_sentence():
     items = [{"name": name, "failed": True, "msg": "no CA; start it"} for name in ("shop", "www")]
-    assert made({"web1": looked_at(*items)}).failed_hosts == {"web1": "shop: no CA; start it · www: no CA; start it"}
+    assert report_on({"web1": looked_at(*items)}).failed_hosts == {
+        "web1": "shop: no CA; start it · www: no CA; start it"
+    }
 
 
 def test_requests_are_counted_once():
@@ -248,37 +250,37 @@ def test_requests_are_counted_once():
         "web5": {},
     }
     rows = [*(row(host) for host in ("web1", "web2", "web3", "web5")), row("web4", "", "unknown", None)]
-    told = made(hosts, fine=104, rows=rows)  # 100 elsewhere, and shop on four of the hosts
-    assert told.counts == {"renewed": 2, "repaired": 0, "waiting": 0, "failed": 1, "untouched": 1, "fine": 106}
-    assert sum(told.counts.values()) == 100 + 5 * 2
+    report = report_on(hosts, fine=104, rows=rows)  # 100 elsewhere, and shop on four of the hosts
+    assert report.counts == {"renewed": 2, "repaired": 0, "waiting": 0, "failed": 1, "untouched": 1, "fine": 106}
+    assert sum(report.counts.values()) == 100 + 5 * 2
 
 
 def test_a_host_that_is_inspected_counts_its_requests_once():
     hosts = {"web1": dealt_with([FINE], [SERVED]), "web2": dealt_with([ISSUED], [SERVED])}
-    told = made(hosts, fine=2, rows=[row(host, "", "due", None) for host in hosts])
-    assert (told.counts["renewed"], told.counts["fine"]) == (1, 1)
+    report = report_on(hosts, fine=2, rows=[row(host, "", "due", None) for host in hosts])
+    assert (report.counts["renewed"], report.counts["fine"]) == (1, 1)
 
 
 def test_when_nothing_was_due_that_is_all_that_is_said():
-    told = made({}, fine=1000)
-    assert told.sentence == report_text(told, 100) == "nothing was due: 1000 fine"
-    assert (told.outcomes, told.stopped_by, told.failed_hosts) == ([], [], {})
-    assert report_text(made({}), 100) == "nothing was due: no host has certificate requests"
-    assert report_text(made({"web1": dealt_with([FINE], [SERVED])}, fine=9), 100) == "nothing was due: 10 fine"
+    report = report_on({}, fine=1000)
+    assert report.sentence == report_text(report, 100) == "nothing was due: 1000 fine"
+    assert (report.outcomes, report.stopped_by, report.failed_hosts) == ([], [], {})
+    assert report_text(report_on({}), 100) == "nothing was due: no host has certificate requests"
+    assert report_text(report_on({"web1": dealt_with([FINE], [SERVED])}, fine=9), 100) == "nothing was due: 10 fine"
 
 
 def test_in_check_mode_it_is_said_what_would_be():
     linked = {**FINE, "changed": True, "msg": "/etc/nginx/www.pem set right"}
-    told = made(
+    report = report_on(
         {"web1": dealt_with([ISSUED], []), "web2": dealt_with([linked], [SERVED]), "web3": {"renew_failed": "no; do"}},
         check_mode=True,
     )
-    assert [(item.state, item.until) for item in told.outcomes] == [
+    assert [(item.state, item.until) for item in report.outcomes] == [
         ("failed", OLD),
         ("renewed", OLD),
         ("repaired", OLD),
     ]
-    assert report_text(told, 100, check_mode=True).splitlines() == [
+    assert report_text(report, 100, check_mode=True).splitlines() == [
         "state              host  request  valid until           why",
         "failed             web3  -        2026-12-04 10:00 UTC  no; do",
         f"would be renewed   web1  www      2026-12-04 10:00 UTC  {WHY}",
@@ -297,7 +299,7 @@ def test_a_report_has_a_line_for_each_outcome_the_worst_first():
         "web13": {},
     }
     rows = [*(row(host) for host in hosts if host != "web13"), row("web13", "", "unknown", None)]
-    assert report_text(made(hosts, 95, rows), 100).splitlines() == [
+    assert report_text(report_on(hosts, 95, rows), 100).splitlines() == [
         "state      host   request  valid until           why",
         f"failed     web12  www      2026-12-04 10:00 UTC  {UNPROVED}",
         "untouched  web13  -        -                     web12 could not be proved, which stopped the run",
@@ -314,32 +316,32 @@ def test_a_report_has_a_line_for_each_outcome_the_worst_first():
 def test_of_many_outcomes_only_some_of_each_state_are_printed():
     hosts = {f"bad{number}": {"renew_failed": "no CA; start it"} for number in range(4)}
     hosts |= {f"good{number}": dealt_with([ISSUED], [SERVED]) for number in range(3)}
-    told = made(hosts)
-    begins = [" ".join(line.split()[:2]) for line in report_text(told, 2).splitlines()]
+    report = report_on(hosts)
+    begins = [" ".join(line.split()[:2]) for line in report_text(report, 2).splitlines()]
     assert begins == [
         *("state host", "failed bad0", "failed bad1", "… and", "renewed good0", "renewed good1", "… and", "3 renewed,")
     ]
-    assert re.findall("….*", report_text(told, 2)) == ["… and 2 more failed", "… and 1 more renewed"]
-    assert len(told.outcomes) == 7
-    assert "…" not in report_text(told, 4)
+    assert re.findall("….*", report_text(report, 2)) == ["… and 2 more failed", "… and 1 more renewed"]
+    assert len(report.outcomes) == 7
+    assert "…" not in report_text(report, 4)
 
 
 @pytest.mark.parametrize("most", [0, -1])
 def test_a_report_without_lines_still_has_its_sums(most):
-    told = made({"web1": dealt_with([ISSUED], [SERVED])})
-    assert report_text(told, most).splitlines()[1:] == ["… and 1 more renewed", "1 renewed"]
+    report = report_on({"web1": dealt_with([ISSUED], [SERVED])})
+    assert report_text(report, most).splitlines()[1:] == ["… and 1 more renewed", "1 renewed"]
 
 
-def test_nothing_can_play_with_the_terminal():
+def test_control_characters_are_escaped():
     evil = "no\x1b[2J\nfine  web9 \u202e; start\tit"
-    told = made(
+    report = report_on(
         {"we\x1bb1": looked_at({"name": "w\x1bww", "failed": True, "msg": evil})}, rows=[row("we\x1bb1", "w\x1bww")]
     )
-    assert report_text(told, 1).splitlines()[1:] == [
+    assert report_text(report, 1).splitlines()[1:] == [
         "failed  we?b1  w?ww     2026-12-04 10:00 UTC  no?[2J fine web9 ?; start it",
         "1 failed; we?b1 failed: correct it and run evergreen.tls.renew again",
     ]
-    assert told.failed_hosts == {"we\x1bb1": "w?ww: no?[2J fine web9 ?; start it"}  # the name that Ansible knows
+    assert report.failed_hosts == {"we\x1bb1": "w?ww: no?[2J fine web9 ?; start it"}  # the name that Ansible knows
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
@@ -347,13 +349,13 @@ def test_nothing_can_play_with_the_terminal():
 def test_odd_variables_hide_neither_their_host_nor_others(name, odd):
     good = dealt_with([ISSUED], [SERVED])
     hosts = {"bad": {name: odd}, "worse": odd, "worst": {"certificate_obtained": {"certificates": [odd]}}, "good": good}
-    told = made(hosts)
-    assert {item.state for item in told.outcomes if item.host != "good"} <= {"failed", "untouched"}
-    assert {item.host for item in told.outcomes} == set(hosts)
-    assert [item for item in told.outcomes if item.host == "good"] == [
+    report = report_on(hosts)
+    assert {item.state for item in report.outcomes if item.host != "good"} <= {"failed", "untouched"}
+    assert {item.host for item in report.outcomes} == set(hosts)
+    assert [item for item in report.outcomes if item.host == "good"] == [
         Outcome("good", "renewed", WHY, "www", until=NEW)
     ]
-    assert report_text(told, 100).endswith("; " + told.sentence.partition("; ")[2])
+    assert report_text(report, 100).endswith("; " + report.sentence.partition("; ")[2])
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
@@ -371,10 +373,10 @@ def test_odd_fields_of_results_make_no_traceback(odd):
     )
     for field in fields:
         for item in (ISSUED, {**ISSUED, "failed": True}, {**FINE, "changed": True}, FINE):
-            report_text(made({"web1": dealt_with([{**item, field: odd}], [{**SERVED, field: odd}])}), 100)
+            report_text(report_on({"web1": dealt_with([{**item, field: odd}], [{**SERVED, field: odd}])}), 100)
     for field in ("not_after", "for", "since", "name"):
         inside = {"certificate": {field: odd}, "waiting": {field: odd}, "item": {field: odd}, "name": None}
-        report_text(made({"web1": dealt_with([{**ISSUED, **inside}], [])}), 100)
+        report_text(report_on({"web1": dealt_with([{**ISSUED, **inside}], [])}), 100)
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
@@ -389,35 +391,35 @@ def test_hosts_whose_variables_cannot_be_read_are_told_of():
     def variables_of(host):
         raise AnsibleError(f"the variables of {host} cannot be templated")
 
-    told = make_report({"endpoints": [row()]}, variables_of)
-    assert [(item.host, item.state) for item in told.outcomes] == [("web1", "failed")]
+    report = make_report({"endpoints": [row()]}, variables_of)
+    assert [(item.host, item.state) for item in report.outcomes] == [("web1", "failed")]
 
 
 def test_results_without_names_are_told_one_by_one():
     lost = {"failed": True, "msg": "MODULE FAILURE"}
-    told = made({"web1": looked_at(lost, lost)}, rows=[row("web1", "", "due", None)])
-    assert [(item.request, item.reason) for item in told.outcomes] == [("", "MODULE FAILURE")] * 2
+    report = report_on({"web1": looked_at(lost, lost)}, rows=[row("web1", "", "due", None)])
+    assert [(item.request, item.reason) for item in report.outcomes] == [("", "MODULE FAILURE")] * 2
 
 
 def test_what_is_served_until_is_the_first_end_of_several_endpoints():
     rows = [row(not_after=NEW), row(not_after=OLD), row(not_after=None), row(not_after="soon")]
-    (told,) = made({"web1": {"renew_failed": "no; do"}}, rows=rows).outcomes
-    assert told.until == OLD
+    (result,) = report_on({"web1": {"renew_failed": "no; do"}}, rows=rows).outcomes
+    assert result.until == OLD
 
 
 def test_what_is_fine_in_the_survey_is_not_due():
-    assert made({"web1": {}}, 1, [row(state="fine")]).sentence == "nothing was due: 1 fine"
+    assert report_on({"web1": {}}, 1, [row(state="fine")]).sentence == "nothing was due: 1 fine"
 
 
 def test_the_survey_is_found_with_whatever_host_it_is_registered():
-    found = {"endpoints": []}
+    survey = {"endpoints": []}
     hosts = {
         "gone": {},
         "odd": {"renew_found": "text"},
         "skipped": {"renew_found": {"skipped": True}},
-        "web1": {"renew_found": found},
+        "web1": {"renew_found": survey},
     }
-    assert survey_result(["unknown", *hosts], hosts.__getitem__) is found
+    assert survey_result(["unknown", *hosts], hosts.__getitem__) is survey
 
 
 def test_without_a_survey_there_is_nothing_to_report_on():
@@ -431,6 +433,6 @@ def test_without_a_survey_there_is_nothing_to_report_on():
 def test_ten_thousand_hosts_are_told_of():
     unproved = dealt_with([ISSUED], [{**SERVED, "failed": True, "msg": UNPROVED}])
     hosts = {f"web{number}": {} if number else unproved for number in range(10_000)}
-    told = made(hosts, fine=5)
-    assert told.counts == {"renewed": 0, "repaired": 0, "waiting": 0, "failed": 1, "untouched": 9_999, "fine": 5}
-    assert len(report_text(told, 100).splitlines()) == 1 + 1 + 100 + 1 + 1
+    report = report_on(hosts, fine=5)
+    assert report.counts == {"renewed": 0, "repaired": 0, "waiting": 0, "failed": 1, "untouched": 9_999, "fine": 5}
+    assert len(report_text(report, 100).splitlines()) == 1 + 1 + 100 + 1 + 1

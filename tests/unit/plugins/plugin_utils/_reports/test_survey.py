@@ -25,7 +25,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import renewal_time
-from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake as handshakes
+from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import (
     Finding,
     endpoints_of_host,
@@ -93,8 +93,8 @@ def fleet(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def impatience(monkeypatch):
-    monkeypatch.setattr(handshakes, "HANDSHAKE_TIMEOUT_S", 3.0)
+def short_timeout(monkeypatch):
+    monkeypatch.setattr(handshake, "HANDSHAKE_TIMEOUT_S", 3.0)
 
 
 def test_an_endpoint_that_serves_what_it_should_is_fine(start, fleet):
@@ -267,7 +267,7 @@ def test_bad_endpoints_are_one_finding_each_and_hide_no_other(start, fleet):
 
 def test_dead_endpoints_cost_their_timeout_once_and_not_in_series(start, fleet, monkeypatch):
     """All are connected before the first is answered, and a good one has been seen meanwhile."""
-    monkeypatch.setattr(handshakes, "HANDSHAKE_TIMEOUT_S", 60.0)
+    monkeypatch.setattr(handshake, "HANDSHAKE_TIMEOUT_S", 60.0)
     server = start(answer_together(40))
     for number in range(40):
         fleet.add(f"web{number}", server.port)
@@ -281,7 +281,7 @@ def test_dead_endpoints_cost_their_timeout_once_and_not_in_series(start, fleet, 
 
 
 def test_only_so_many_handshakes_are_made_at_once(start, fleet, monkeypatch):
-    monkeypatch.setattr(handshakes, "HANDSHAKE_TIMEOUT_S", 60.0)
+    monkeypatch.setattr(handshake, "HANDSHAKE_TIMEOUT_S", 60.0)
     server = start(answer_together(2))
     for number in range(4):
         fleet.add(f"web{number}", server.port)
@@ -437,15 +437,15 @@ def test_the_worst_comes_first(start, fleet):
     ]
 
 
-def test_progress_is_told_of_each_host_and_each_endpoint(start, fleet):
+def test_progress_is_called_for_each_host_and_each_endpoint(start, fleet):
     fleet.add("web1", start().present(CHAIN).port).add("web2", closed_port()).add("web3", 443, type="DSA")
-    told = []
-    fleet.findings(progress=lambda *news: told.append(news))
-    read, seen = "hosts whose variables are read", "endpoints looked at"
-    assert told == [(read, 1, 3), (read, 2, 3), (read, 3, 3), (seen, 1, 2), (seen, 2, 2)]
+    calls = []
+    fleet.findings(progress=lambda *call: calls.append(call))
+    read, checked = "hosts whose variables are read", "endpoints looked at"
+    assert calls == [(read, 1, 3), (read, 2, 3), (read, 3, 3), (checked, 1, 2), (checked, 2, 2)]
 
 
-def test_the_hosts_that_answered_are_renewed_first_in_an_order_that_changes_with_the_lot():
+def test_hosts_that_answered_are_renewed_first_in_an_order_that_the_seed_decides():
     findings = [Finding(f"web{number}", "due", "certificate_force is set") for number in range(9)]
     findings += [Finding("silent", "unknown", "no answer"), Finding("silent", "due", "certificate_force is set")]
     findings += [Finding("fine", "fine", ""), Finding("web3", "fine", "")]
@@ -456,13 +456,13 @@ def test_the_hosts_that_answered_are_renewed_first_in_an_order_that_changes_with
     assert len({renewal_order(findings, f"2026-11-{day}")[0] for day in range(10, 31)}) > 3
 
 
-def test_a_lot_holds_for_four_hours():
+def test_a_seed_holds_for_four_hours():
     morning = datetime.datetime(2026, 11, 21, 8, 0, tzinfo=datetime.timezone.utc)
-    lots = [shuffle_seed(morning + datetime.timedelta(hours=hours)) for hours in (0, 3.9, 4, 24)]
-    assert lots == ["2026-11-21/2", "2026-11-21/2", "2026-11-21/3", "2026-11-22/2"]
+    seeds = [shuffle_seed(morning + datetime.timedelta(hours=hours)) for hours in (0, 3.9, 4, 24)]
+    assert seeds == ["2026-11-21/2", "2026-11-21/2", "2026-11-21/3", "2026-11-22/2"]
 
 
-def test_a_certificate_cannot_play_with_the_terminal(start, fleet):
+def test_control_characters_of_a_certificate_are_escaped(start, fleet):
     chain = [*CHAIN[:1], Authority("Evil\x1b[2J\nweb9  fine", above=ROOT).certificate]
     findings = fleet.add("web1", start().present(chain).port).findings()
     header, row, total = findings_table(findings, 200, 6).split("\n")
@@ -478,6 +478,6 @@ def test_what_the_issuer_says_of_its_requests_is_what_has_to_be_served():
         "certificate_requests": [{"name": "www", "domains": ["example.org"], "issuer": "bought"}],
     }
     (endpoint,) = endpoints_of_host("web1", variables, {})
-    wanted = endpoint.request
-    assert (wanted["type"], wanted["size"], wanted["renew_before"]) == ("RSA", 2048, "0.500000")
-    assert wanted["allowed_domains"] == ["www.example.org"]
+    request = endpoint.request
+    assert (request["type"], request["size"], request["renew_before"]) == ("RSA", 2048, "0.500000")
+    assert request["allowed_domains"] == ["www.example.org"]
