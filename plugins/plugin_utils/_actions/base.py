@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the action plugins have in common: arguments in, a result or a sentence out."""
+"""The base of the action plugins: they check their arguments, run modules and other actions, and return one result."""
 
 from __future__ import annotations
 
@@ -85,11 +85,11 @@ class TlsAction(ActionBase):
         self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]
     ) -> dict[str, t.Any]:
         """Return the result of a module of the collection on the host, whether it failed or not."""
-        if isinstance(arguments.get("request"), dict):  # of which Ansible writes the whole into the journal of the host
+        if isinstance(arguments.get("request"), dict):  # Ansible writes all of it into the journal of the host
             arguments = {**arguments, "request": without_secrets(arguments["request"])}
         execute = functools.partial(self._execute, task_vars)
         result = await ModuleCall(module, arguments, execute, _has_secret(arguments), self.is_last)
-        if "module_stdout" in result:  # in which Ansible found no result
+        if "module_stdout" in result:  # it is not JSON
             return {"failed": True, "msg": why_silent(module, result)}
         return validated_result(module, result)
 
@@ -135,7 +135,7 @@ class TlsAction(ActionBase):
         return self._without_facts(await ActionCall(name, arguments, lambda: action.run(task_vars=task_vars)))
 
     def _arguments(self) -> dict[str, t.Any]:
-        """Return the arguments of the task, once they are what ARGUMENTS says."""
+        """Return the arguments of the task. Raises TlsError if they are not as ARGUMENTS says."""
         return self._checked(self._task.args)
 
     def _checked(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -157,7 +157,7 @@ class TlsAction(ActionBase):
 
 
 class HostAction(TlsAction):
-    """An action that leaves the work to the module of its name, for a request that is complete."""
+    """An action that completes its request, and leaves the rest to the module of its name."""
 
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {  # the module checks the others
         "request": REQUEST_SPEC,
@@ -176,11 +176,11 @@ class HostAction(TlsAction):
         return result
 
     def secrets(self, request: Request) -> dict[str, t.Any]:
-        """Return what the module needs of the secrets in a request, as options of its own."""
+        """Return the secrets of a request that the module needs, as options of their own: requests travel without them."""
         return {}
 
     def _arguments(self) -> dict[str, t.Any]:
-        """Return what this checks of the arguments: the module has others."""
+        """Return the arguments that are checked here: the module has others."""
         return self._checked({name: value for name, value in self._task.args.items() if name in self.ARGUMENTS})
 
 
@@ -192,7 +192,7 @@ def without_secrets(request: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def _has_secret(arguments: dict[str, t.Any]) -> bool:
-    """Say whether arguments hold what no log may show: hosts log the others whole."""
+    """Say whether arguments hold a secret. Hosts log the arguments of a batch, as they are options of host_batch without no_log."""
     return bool(arguments.get("passphrase") or (arguments.get("request") or {}).get("challenge_password"))
 
 

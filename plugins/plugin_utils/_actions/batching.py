@@ -8,9 +8,10 @@ Each request has a worker: a coroutine that is written as if it were the only on
 ActionCall do something on the host, Background runs a function that waits for a CA, Barrier waits for the other workers. Batch.run()
 drives the workers. It runs each of them up to its next operation. When all of them wait, it merges their calls to the host.
 
-Threads: Batch.run() runs all workers, and all that touches the host, in the thread that calls it, one after the other, since connections,
+Threads: Batch.run() runs all workers, and all calls to the host, in the thread that calls it, one after the other, since connections,
 templates and variables of Ansible are not made for two threads. Only the functions of Background run in threads of their own, as a CA may
-take minutes; such a function must use nothing of Ansible. These threads are daemons, so that a run that is interrupted ends at once.
+take minutes; such a function must use none of these. The threads are daemons, so that a run that is interrupted ends at once. Where the
+system has no locks that belong to open files, the functions of Background run in the thread of the caller, too.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Operation(t.Generic[Result]):
 
 
 class Background(Operation[Result]):
-    """Run a function in a thread of its own, and let the other workers go on. It must use nothing of Ansible."""
+    """Run a function in a thread of its own, and let the other workers go on. It must not use what belongs to Ansible."""
 
     def __init__(self, function: t.Callable[[], Result]) -> None:
         self.function = function
@@ -153,6 +154,18 @@ class Batch:
     def run(self, workers: t.Iterable[Worker[Result]]) -> list[Result]:
         """Return what the workers return. The first error that one of them raises is raised once all have ended."""
         states = [_State(worker) for worker in workers]
+        try:
+            self._drive(states)
+        finally:  # close those that an interrupt has left
+            for state in states:
+                state.worker.close()
+        for state in states:
+            if state.end.error is not None:
+                raise state.end.error
+        return [state.end.result for state in states]
+
+    def _drive(self, states: list[_State[t.Any]]) -> None:
+        """Run workers until all have ended."""
         for state in states:
             self._resume(state, Outcome())
         while waiting := [state for state in states if state.operation is not None]:
@@ -164,10 +177,6 @@ class Batch:
                 outcomes = self._wait_for_background(waiting)
             for state, outcome in outcomes:
                 self._resume(state, outcome)
-        for state in states:
-            if state.end.error is not None:
-                raise state.end.error
-        return [state.end.result for state in states]
 
     def _resume(self, state: _State[t.Any], outcome: Outcome) -> None:
         """Hand the outcome of its operation to a worker, and run it up to its next one."""

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Why Ansible or a module could not work on a host, as a sentence that ends in what to do."""
+"""Why Ansible or a module could not work on a host, as a sentence with the remedy."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
-NOT_FOUND = 127  # the exit status of a shell that does not find a program
-LONGEST_COMPLAINT = 300
+PROGRAM_NOT_FOUND = 127  # the exit status of a shell that does not find a program
+MAX_LINE_CHARACTERS = 300
 
 
 # not a parser: it accepts any text, or raises TlsError
-def why_lost(complaint: str) -> str:
-    """Return why Ansible could not work on a host, with what to do about it, from what the connection complained of."""
-    last = (complaint.strip().splitlines() or ["no reason given"])[-1].strip().rstrip(".")
-    if "No space left" in complaint:
+def why_lost(message: str) -> str:
+    """Return why Ansible could not work on a host, with the remedy, from the message of AnsibleConnectionFailure."""
+    last = (message.strip().splitlines() or ["no reason given"])[-1].strip().rstrip(".")
+    if "No space left" in message:
         return "the host has no space left for what Ansible puts there; free some, and run this again"
-    if "temporary directory" in complaint:
+    if "temporary directory" in message:
         return f"Ansible cannot make its folder on the host: {last}; see who may write to remote_tmp there"
     last = last.removeprefix("Failed to connect to the host via ssh: ")
     if "could not be sent" in last:
@@ -29,23 +29,26 @@ def why_lost(complaint: str) -> str:
 
 
 def why_silent(module: str, result: dict[str, t.Any]) -> str:
-    """Return why a module gave no answer, with what to do about it, from what Ansible made of that."""
-    printed, complaint = (_last_line(result.get(stream)) for stream in ("module_stdout", "module_stderr"))
-    if result.get("rc") == NOT_FOUND:
+    """Return why a module gave no result, with the remedy.
+
+    result: what ActionBase returns for output that is not JSON, with the keys module_stdout, module_stderr and rc.
+    """
+    printed, error = (_last_line(result.get(stream)) for stream in ("module_stdout", "module_stderr"))
+    if result.get("rc") == PROGRAM_NOT_FOUND:
         return (
-            f"Ansible finds no Python on the host: {complaint or printed}; install it there, or correct ansible_python_interpreter, "
+            f"Ansible finds no Python on the host: {error or printed}; install it there, or correct ansible_python_interpreter, "
             "and run this again"
         )
     if printed:
-        return f"{module} gives no answer on the host, and the last that it prints is {complaint or printed}; see what its Python does, with -vvv"
+        return f"{module} gives no answer on the host, and the last that it prints is {error or printed}; see what its Python does, with -vvv"
     return (
-        f"the host was lost: {module} ended without an answer ({complaint or 'exit status ' + str(result.get('rc'))}); "
+        f"the host was lost: {module} ended without an answer ({error or 'exit status ' + str(result.get('rc'))}); "
         "see that it runs, and what ends programs there or ssh here, and run this again"
     )
 
 
 # not a parser: it accepts any text, or raises TlsError
 def _last_line(printed: t.Any) -> str:
-    """Return the last line of what was printed on a host, fit for people."""
+    """Return the last line of what was printed on a host, without control characters."""
     lines = str(printed or "").strip().splitlines()
-    return escape_control_characters(lines[-1][:LONGEST_COMPLAINT]) if lines else ""
+    return escape_control_characters(lines[-1][:MAX_LINE_CHARACTERS]) if lines else ""

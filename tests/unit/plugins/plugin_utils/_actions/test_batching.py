@@ -255,11 +255,20 @@ def test_who_interrupts_a_run_waits_for_nobody():
     async def interrupt():
         raise KeyboardInterrupt
 
+    closed = []
+
     async def wait_for_a_ca():
-        await Background(threading.Event().wait)
+        try:
+            await Background(threading.Event().wait)
+        finally:
+            closed.append("waiting")
+
+    async def never_begin():
+        raise AssertionError
 
     with pytest.raises(KeyboardInterrupt):
-        Batch().run([wait_for_a_ca(), interrupt()])
+        Batch().run([wait_for_a_ca(), interrupt(), never_begin()])
+    assert closed == ["waiting"]
 
 
 def test_all_workers_that_have_not_ended_wait_for_each_other_at_a_barrier(host):
