@@ -12,7 +12,7 @@ KEY_TYPES = ["RSA", "ECC", "Ed25519"]
 RSA_KEY_SIZES = [2048, 3072, 4096]
 ECC_CURVES = ["secp256r1", "secp384r1", "secp521r1"]
 
-# The options of a subject in the words of community.crypto, and the attributes of RFC 5280 that they stand for.
+# The options of a subject, named as in community.crypto, and the attributes of NameOID (RFC 5280, section 4.1.2.4).
 SUBJECT_FIELDS = {
     "country_name": "COUNTRY_NAME",
     "state_or_province_name": "STATE_OR_PROVINCE_NAME",
@@ -23,7 +23,7 @@ SUBJECT_FIELDS = {
     "common_name": "COMMON_NAME",
 }
 
-# A further form of a certificate (exports.py), in a file of its own.
+# A further form of a certificate (_store/exports.py), in a file of its own.
 EXPORT_SPEC = {
     "path": {"type": "path", "required": True},
     "format": {"type": "str", "choices": ["pkcs12", "pem", "der", "der_key"], "default": "pkcs12"},
@@ -39,10 +39,10 @@ EXPORT_SPEC = {
     "reload": {"type": "list", "elements": "str", "default": []},
 }
 
-# The options of C(adopt), and the file of a version that the path of each leads to from then on.
+# The options of C(adopt), and the file of a version to which the path of each becomes a link.
 ADOPTED_FILES = {"key": "privkey.pem", "certificate": "fullchain.pem", "chain": "chain.pem"}
 
-# The one definition of a request: the option of every module and action that takes one. Described for people in
+# The one definition of a request, an option of all modules and actions that take one. It is documented in
 # plugins/doc_fragments/request.py.
 REQUEST_SPEC = {
     "type": "dict",

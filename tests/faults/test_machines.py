@@ -229,7 +229,7 @@ import subprocess
 def run(argv, stdin=None):
     ended = subprocess.run(argv, input=stdin or "", capture_output=True, text=True, check=False)
     return ended.returncode, ended.stdout + ended.stderr
-firewall_commands.run = run
+firewall_commands.run_command = run
 """,
         "nftables opens many ports",
         "write a pipe",
