@@ -44,8 +44,8 @@ class Registration(t.NamedTuple):
 class Account:
     """The account of a key at the server of a directory."""
 
-    def __init__(self, state: JsonRecords, keys: AccountKeys, client: Client, registration: Registration) -> None:
-        self.state, self.keys, self.client, self.registration = state, keys, client, registration
+    def __init__(self, folder: JsonRecords, keys: AccountKeys, client: Client, registration: Registration) -> None:
+        self.folder, self.keys, self.client, self.registration = folder, keys, client, registration
         self.name = file_name(client.url, re.sub("^https?://", "", client.url))
         self._signer: Signer | None = None
 
@@ -70,7 +70,7 @@ class Account:
         if self._signer is None:
             self._signer = self._recorded(self._contact())
         if self._signer is None:
-            with self.state.locked(self.name, ACCOUNT_LOCK_TIMEOUT_S):
+            with self.folder.locked(self.name, ACCOUNT_LOCK_TIMEOUT_S):
                 self._signer = (
                     self._recorded(self._contact()) or self._with_new_contact(self._recorded()) or self._create()
                 )
@@ -79,9 +79,9 @@ class Account:
     def forget(self) -> None:
         """Remove the record of an account that the server does not know."""
         gone, self._signer = self._signer, None
-        with self.state.locked(self.name, ACCOUNT_LOCK_TIMEOUT_S):
-            if gone and self.state.read(self.name).get("account") == gone.account_url:
-                self.state.remove(self.name)
+        with self.folder.locked(self.name, ACCOUNT_LOCK_TIMEOUT_S):
+            if gone and self.folder.read(self.name).get("account") == gone.account_url:
+                self.folder.remove(self.name)
 
     # not a parser: it reads what the collection has made or checked
     def change_key(self) -> None:
@@ -109,7 +109,7 @@ class Account:
 
     def _recorded(self, contact: list[str] | None = None) -> Signer | None:
         """Return the signer of the recorded account, or None if its key is gone, or its contact is not the given one."""
-        record = self.state.read(self.name)
+        record = self.folder.read(self.name)
         if not record.get("account") or (contact is not None and record.get("contact") != contact):
             return None
         keys = [key for key in self.keys.all() if thumbprint(key) == record.get("key")]
@@ -186,7 +186,7 @@ class Account:
 
     def _record(self, account_url: str, signer: Signer) -> None:
         key, contact = thumbprint(signer.key.key), self._contact()
-        self.state.write(
+        self.folder.write(
             self.name, {"directory": self.client.url, "account": account_url, "key": key, "contact": contact}
         )
         self._signer = Signer(signer.key, account_url)

@@ -34,9 +34,9 @@ CURVES = {"secp256r1": ("P-256", 32), "secp384r1": ("P-384", 48)}  # name in a J
 class AccountKeys:
     """The key of the accounts in a folder, and the next one while it is being replaced."""
 
-    def __init__(self, state: JsonRecords, configured_pem: str | None = None) -> None:
+    def __init__(self, folder: JsonRecords, configured_pem: str | None = None) -> None:
         """Take the folder, and the setting account_key if there is one."""
-        self.state, self.configured_pem = state, configured_pem
+        self.folder, self.configured_pem = folder, configured_pem
 
     # not a parser: it reads what the collection has made or checked
     def current(self) -> AccountKey:
@@ -44,7 +44,7 @@ class AccountKeys:
         if self.configured_pem:
             return load_account_key(self.configured_pem.encode(), "account_key of the issuer")
         if not os.path.exists(self._path(KEY_FILE)):
-            with self.state.locked("account"):
+            with self.folder.locked("account"):
                 if not os.path.exists(self._path(KEY_FILE)):  # another fork was faster
                     self._generate(KEY_FILE)
         return self._load(KEY_FILE)
@@ -84,7 +84,7 @@ class AccountKeys:
             )
 
     def _generate(self, name: str) -> None:
-        self.state.make_folder()
+        self.folder.make_folder()
         pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -99,7 +99,7 @@ class AccountKeys:
         return load_account_key(read_file(path) or b"", path)
 
     def _path(self, name: str) -> str:
-        return os.path.join(self.state.path, name)
+        return os.path.join(self.folder.path, name)
 
 
 def thumbprint(key: AccountKey) -> str:

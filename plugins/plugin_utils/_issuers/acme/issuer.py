@@ -117,13 +117,13 @@ class Acme:
         self.timeout = parse_duration(settings["timeout"]).total_seconds()
         if settings["at_once"] < 1:
             raise TlsError(f"at_once is {settings['at_once']}, and orders need one place at least; write 1 or more")
-        self.state = JsonRecords(os.path.abspath(settings["folder"]))
-        self.keys = AccountKeys(self.state, settings["account_key"])
-        self.servers = Servers(settings, self.state, self.keys)
-        self.cache_directory = os.path.join(self.state.path, "answers")
-        self.order_records = self.state.subfolder("orders")
-        self.renewals = RenewalRecords(self.state.subfolder("certificates"))
-        self.failures = FailureBackoff(self.state.subfolder("failures"))
+        self.folder = JsonRecords(os.path.abspath(settings["folder"]))
+        self.keys = AccountKeys(self.folder, settings["account_key"])
+        self.servers = Servers(settings, self.folder, self.keys)
+        self.cache_directory = os.path.join(self.folder.path, "answers")
+        self.order_records = self.folder.subfolder("orders")
+        self.renewals = RenewalRecords(self.folder.subfolder("certificates"))
+        self.failures = FailureBackoff(self.folder.subfolder("failures"))
         self.cross_signing = NO_CROSS_SIGNING
         self.remarks: list[str] = []
         self.preferred_roots: list[str | None] = [one.preferred_root for one in self.directories]
@@ -201,7 +201,7 @@ class Acme:
         url = found[2].get("directory") if found else None
         if found is None or not url:
             raise TlsError(
-                f"{self.renewals.state.path} knows no valid certificate with the serial number {serial_number}; revoke it from the "
+                f"{self.renewals.folder.path} knows no valid certificate with the serial number {serial_number}; revoke it from the "
                 "controller that ordered it"
             )
         host, request, record = found
@@ -247,7 +247,7 @@ class Acme:
 
     def change_key(self) -> str:
         """Give all accounts another key; return its thumbprint. An interrupted change is completed."""
-        with self.state.locked("change", self.timeout):
+        with self.folder.locked("change", self.timeout):
             for directory in self.directories:
                 self.servers.account(directory).change_key()
             self.keys.change()
@@ -261,7 +261,7 @@ class Acme:
         for directory in self.directories:
             directory.check_names(request["domains"])
         try:
-            with OrderSlots(self.state.subfolder("places"), self.settings["at_once"]).slot(2 * self.timeout):
+            with OrderSlots(self.folder.subfolder("places"), self.settings["at_once"]).slot(2 * self.timeout):
                 yield
         except (Problem, Unreachable) as error:
             if error_code(error) != "rateLimited":  # RateLimits has recorded those
@@ -319,7 +319,7 @@ class Acme:
     def _try_test_directory(self, request: Request, csr: bytes, host: str, step: OrderStep[Result]) -> Result | None:
         """Take a step at the test directory, if the request never succeeded: mistakes cost nothing there."""
         directory = self.test_directory
-        has_succeeded = self.state.subfolder("succeeded").read(self._success_name(request))
+        has_succeeded = self.folder.subfolder("succeeded").read(self._success_name(request))
         if directory is None or has_succeeded or not self._is_testable():
             return None
         try:
@@ -340,7 +340,7 @@ class Acme:
         before = list(self.renewals.current(host, name))
         new = self.renewals.add(host, name, leaf, {"directory": directory.url, "replaced": False})
         self.renewals.mark_replaced(host, name, [one for one in before if one != new])
-        self.state.subfolder("succeeded").write(self._success_name(request), {"at": utc_now().isoformat()})
+        self.folder.subfolder("succeeded").write(self._success_name(request), {"at": utc_now().isoformat()})
 
     def _forget_orders(self, certificate: str) -> None:
         """Remove the records of orders whose chain begins with a certificate in PEM, so that nobody gets it again."""
@@ -352,12 +352,12 @@ class Acme:
         """Remove old records, once a day."""
         now = utc_now()
         today = f"{now:%Y-%m-%d}"
-        if self.state.read("swept").get("day") == today:
+        if self.folder.read("swept").get("day") == today:
             return
-        self.state.write("swept", {"day": today})
+        self.folder.write("swept", {"day": today})
         for name in ("orders", "limits", "failures"):
-            self.state.subfolder(name).remove_older(RECORDS_KEPT, now)
-        self.state.subfolder("certificates").remove_older(CERTIFICATE_RECORDS_KEPT, now)
+            self.folder.subfolder(name).remove_older(RECORDS_KEPT, now)
+        self.folder.subfolder("certificates").remove_older(CERTIFICATE_RECORDS_KEPT, now)
 
     # not a parser: it reads what the collection has made or checked
     def _digest(self, request: Request) -> str:

@@ -82,8 +82,8 @@ class OrderRecord(t.TypedDict, total=False):
 class Orders:
     """The orders of an account."""
 
-    def __init__(self, state: JsonRecords, account: Account, solver: Solver, timeout: float = ORDER_TIMEOUT_S) -> None:
-        self.state, self.account, self.solver, self.timeout = state, account, solver, timeout
+    def __init__(self, folder: JsonRecords, account: Account, solver: Solver, timeout: float = ORDER_TIMEOUT_S) -> None:
+        self.folder, self.account, self.solver, self.timeout = folder, account, solver, timeout
         self.directory_url = account.client.url
 
     def obtain(self, spec: OrderSpec) -> bytes:
@@ -105,8 +105,8 @@ class Orders:
         """
         name = order_name(self.directory_url, spec.csr, spec.names)
         lock = file_name(self.directory_url, *sorted(spec.names))
-        with self.state.locked(lock, NAMES_LOCK_TIMEOUT_S):
-            yield Order(self, name, spec, t.cast(OrderRecord, self.state.read(name)))
+        with self.folder.locked(lock, NAMES_LOCK_TIMEOUT_S):
+            yield Order(self, name, spec, t.cast(OrderRecord, self.folder.read(name)))
 
 
 class Order:
@@ -248,7 +248,7 @@ class Order:
         try:
             check_issued_chain(chain, public_key, {"domains": self.spec.names}, None, utc_now())
         except TlsError as error:
-            self.orders.state.remove(self.name)
+            self.orders.folder.remove(self.name)
             raise Problem(
                 f"{self.subject}: the answer of the CA is refused, and nothing is changed: {error}", WRONG_CHAIN
             ) from error
@@ -277,7 +277,7 @@ class Order:
         """Record how far the order is."""
         record = {**self.record, **changes, "directory": self.orders.directory_url, "names": self.spec.names}
         self.record = t.cast(OrderRecord, {key: value for key, value in record.items() if key not in without})
-        self.orders.state.write(self.name, dict(self.record))
+        self.orders.folder.write(self.name, dict(self.record))
 
 
 def order_name(directory_url: str, csr: bytes, names: list[str]) -> str:

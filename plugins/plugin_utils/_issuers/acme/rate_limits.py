@@ -35,12 +35,12 @@ ALL_NAMES = "*"  # the scope of a limit that is about no name in particular
 class RateLimits:
     """The rate limits of a CA, by scope: all names, some of them, or a set of them."""
 
-    def __init__(self, state: JsonRecords, directory_url: str) -> None:
-        self.state, self.name = state, file_name(directory_url, re.sub("^https?://", "", directory_url))
+    def __init__(self, folder: JsonRecords, directory_url: str) -> None:
+        self.folder, self.name = folder, file_name(directory_url, re.sub("^https?://", "", directory_url))
 
     def wait(self, names: t.Iterable[str] = (), max_wait: float = MAX_WAIT_S) -> None:
         """Wait until the CA may be asked about these names. Raises Problem if that takes longer than *max_wait* seconds."""
-        limits = self.state.read(self.name)
+        limits = self.folder.read(self.name)
         for scope in (ALL_NAMES, *scopes(names)):
             until = parse_date((limits.get(scope) or {}).get("until"))
             left = (until - utc_now()).total_seconds() if until else 0
@@ -66,52 +66,54 @@ class RateLimits:
 
     def _write(self, until: datetime.datetime, sentence: str, limited: list[str]) -> None:
         record = {"until": until.isoformat(), "sentence": sentence}
-        with self.state.locked(self.name):
+        with self.folder.locked(self.name):
             limits = {
                 scope: limit
-                for scope, limit in self.state.read(self.name).items()
+                for scope, limit in self.folder.read(self.name).items()
                 if isinstance(limit, dict) and (parse_date(limit.get("until")) or until) > utc_now()
             }
-            self.state.write(self.name, {**limits, **dict.fromkeys(limited, record)})
+            self.folder.write(self.name, {**limits, **dict.fromkeys(limited, record)})
 
 
 class FailureBackoff:
     """How often each request failed in a row, and when it may be tried again: after 1, 10 and 100 minutes, then daily."""
 
-    def __init__(self, state: JsonRecords) -> None:
-        self.state = state
+    def __init__(self, folder: JsonRecords) -> None:
+        self.folder = folder
 
     def check(self, host: str, request: str, digest: str) -> None:
         """Raise TlsError if a request may not be tried yet. One with another *digest* may be: it asks for something else."""
         name = file_name(host, request)
-        record = self.state.read(name)
+        record = self.folder.read(name)
         until = parse_date(record.get("until"))
         if record.get("wanted") == digest and until and until > utc_now():
             times = "once" if record["count"] == 1 else f"{record['count']} times in a row"
             raise TlsError(
                 f"this failed {times}, and is tried again from {format_date(until)} on, so that the CA does not bar you; "
-                f"the last time: {record['sentence']}. Once that is put right, remove {self.state.path_of(name)} to have it tried at once"
+                f"the last time: {record['sentence']}. Once that is put right, remove {self.folder.path_of(name)} to have it tried at once"
             )
 
     def record(self, host: str, request: str, digest: str, sentence: str) -> None:
         """Record that a request failed."""
         name = file_name(host, request)
-        with self.state.locked(name):
-            record = self.state.read(name)
+        with self.folder.locked(name):
+            record = self.folder.read(name)
             count = record.get("count", 0) + 1 if record.get("wanted") == digest else 1
             until = utc_now() + FAILURE_BACKOFFS[min(count, len(FAILURE_BACKOFFS)) - 1]
-            self.state.write(name, {"wanted": digest, "count": count, "until": until.isoformat(), "sentence": sentence})
+            self.folder.write(
+                name, {"wanted": digest, "count": count, "until": until.isoformat(), "sentence": sentence}
+            )
 
     def clear(self, host: str, request: str) -> None:
         """Record that a request succeeded."""
-        self.state.remove(file_name(host, request))
+        self.folder.remove(file_name(host, request))
 
 
 class OrderSlots:
     """The orders that all forks together may work on at the same time."""
 
-    def __init__(self, state: JsonRecords, count: int) -> None:
-        self.state, self.count = state, count
+    def __init__(self, folder: JsonRecords, count: int) -> None:
+        self.folder, self.count = folder, count
 
     @contextlib.contextmanager
     def slot(self, timeout: float) -> t.Iterator[None]:
@@ -121,7 +123,7 @@ class OrderSlots:
             for number in range(self.count):
                 with contextlib.ExitStack() as stack:
                     try:
-                        stack.enter_context(self.state.locked(f"{number}", 0))
+                        stack.enter_context(self.folder.locked(f"{number}", 0))
                     except TlsError:
                         continue
                     yield

@@ -70,8 +70,8 @@ class CertificateRecord(t.TypedDict, total=False):
 class RenewalRecords:
     """The records of all requests."""
 
-    def __init__(self, state: JsonRecords) -> None:
-        self.state = state
+    def __init__(self, folder: JsonRecords) -> None:
+        self.folder = folder
 
     def advice(self, host: str, request: str) -> dict[str, RenewalAdvice]:
         """Return from when on CAs want the certificates of a request renewed, by serial number."""
@@ -170,8 +170,8 @@ class RenewalRecords:
 
     def find(self, serial_number: str) -> tuple[str, str, CertificateRecord] | None:
         """Return host, request and record of the certificate with a serial number, or None."""
-        for name in self.state.names():
-            content = self.state.read(name)
+        for name in self.folder.names():
+            content = self.folder.read(name)
             for record in (content.get("certificates") or {}).values():
                 if record.get("serial_number") == serial_number:
                     return content["host"], content["request"], record
@@ -212,14 +212,14 @@ class RenewalRecords:
         return changes
 
     def _records(self, host: str, request: str) -> dict[str, CertificateRecord]:
-        records = self.state.read(file_name(host, request)).get("certificates")
+        records = self.folder.read(file_name(host, request)).get("certificates")
         return records if isinstance(records, dict) else {}
 
     @contextlib.contextmanager
     def _edit(self, host: str, request: str) -> t.Iterator[dict[str, CertificateRecord]]:
         """Yield the certificates of a request to be changed, under a lock. Expired ones are removed."""
         name = file_name(host, request)
-        with self.state.locked(name):
+        with self.folder.locked(name):
             records = self._records(host, request)
             yield records
             now = utc_now()
@@ -228,7 +228,7 @@ class RenewalRecords:
             }
             newest = sorted(valid, key=lambda one: valid[one]["not_before"])[-MAX_CERTIFICATES:]
             certificates = {one: valid[one] for one in newest}
-            self.state.write(name, {"host": host, "request": request, "certificates": certificates})
+            self.folder.write(name, {"host": host, "request": request, "certificates": certificates})
 
 
 def certificate_id(leaf: x509.Certificate) -> str | None:

@@ -29,9 +29,9 @@ if t.TYPE_CHECKING:
 class Servers:
     """The servers of an issuer's directories."""
 
-    def __init__(self, settings: dict[str, t.Any], state: JsonRecords, keys: AccountKeys) -> None:
+    def __init__(self, settings: dict[str, t.Any], folder: JsonRecords, keys: AccountKeys) -> None:
         """Take the settings of the issuer, its folder and its keys; open nothing yet."""
-        self.settings, self.state, self.keys = settings, state, keys
+        self.settings, self.folder, self.keys = settings, folder, keys
         self._opening = threading.Lock()
         self._reachable: list[Client] | None = None
 
@@ -43,7 +43,7 @@ class Servers:
         )
 
         require_libraries()
-        limits = RateLimits(self.state.subfolder("limits"), directory.url)
+        limits = RateLimits(self.folder.subfolder("limits"), directory.url)
         return Client(directory.url, limits, directory.ca_file, is_single_try)
 
     def account(self, directory: Directory) -> Account:
@@ -56,7 +56,7 @@ class Servers:
             directory.eab_kid,
             directory.eab_hmac,
         )
-        return Account(self.state.subfolder("accounts"), self.keys, self.client(directory), registration)
+        return Account(self.folder.subfolder("accounts"), self.keys, self.client(directory), registration)
 
     def orders(self, directory: Directory, records: JsonRecords, timeout: float) -> Orders:
         """Return the orders of the account at a directory. *timeout* is in seconds, for each order."""

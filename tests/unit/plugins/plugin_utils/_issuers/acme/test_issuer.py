@@ -525,7 +525,7 @@ def test_a_request_that_never_succeeded_is_tried_where_it_costs_nothing(acme, pe
             issuer.issue(request(), csr(), "web1")
         assert issued_by(pebble) == before and issued_by(test) == 0
         hosts.silent = set()
-        shutil.rmtree(issuer.failures.state.path)
+        shutil.rmtree(issuer.failures.folder.path)
         issuer.issue(request(), csr(), "web1")
         issuer.issue(request(), csr(), "web1")
         assert issued_by(pebble) == before + 2 and issued_by(test) == 1

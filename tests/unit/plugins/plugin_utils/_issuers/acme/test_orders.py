@@ -566,4 +566,4 @@ def order_of(server):
 
 def records(issue):
     """Return the records of failures."""
-    return sorted(pathlib.Path(issue.issuer.failures.state.path).glob("*.json"))
+    return sorted(pathlib.Path(issue.issuer.failures.folder.path).glob("*.json"))
