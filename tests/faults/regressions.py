@@ -103,7 +103,7 @@ REGRESSIONS: dict[str, list[bytes]] = {
     "certificates/keys: a private key": [SHORT_KEY, endless_key()],
     "certificates/csr: a signing request": [request_of_version_3()],
     "issuance/checks: a signing request of a host": [request_of_version_3()],
-    "module_backends/certificate_request: a pending signing request": [request_of_version_3()],
+    "store/pending_csr: a pending signing request": [request_of_version_3()],
     "module_backends/certificate_install: the chain in use": [b"\x80"],
     "nginx/version: nginx -V": [b"nginx version: nginx/1." + LONG],
     "nginx/config: nginx -T": [

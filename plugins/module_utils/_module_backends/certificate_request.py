@@ -2,15 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether a certificate is due, and what is prepared on its host for it: a key and a signing request."""
+"""The work of the module certificate_request: is a certificate due; if so, prepare its key and signing request."""
 
 from __future__ import annotations
 
 import datetime
-import re
-import secrets
+import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import (
+    Module,
+    ModuleResult,
+    require_cryptography,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
     describe_certificate,
     fingerprint,
@@ -19,32 +22,21 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of, parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import (
-    challenge_password,
-    load_csr,
-    make_csr,
-    requested_names,
-    subject_name,
-)
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
-    describe_key,
-    describe_requested_key,
-    load_key,
-    make_key,
-    public_bytes,
-    write_key,
-)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import Installed, why_renew
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
-from ansible_collections.evergreen.tls.plugins.module_utils._store.adopt import find_pair, take_in, to_adopt
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
+from ansible_collections.evergreen.tls.plugins.module_utils._store.adopt import Pair, find_pair, take_in, to_adopt
+from ansible_collections.evergreen.tls.plugins.module_utils._store.key_encryption import (
+    check_passphrase_file,
+    has_requested_encryption,
+    key_files,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._store.pending_csr import matching_csr, prepare_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 
-MADE_HERE = re.compile(rb"[A-Za-z0-9_-]{43}")  # 32 random bytes in base64url
-
 # The one definition of the options of certificate_request. Described for people in plugins/modules/certificate_request.yml.
-OPTIONS = {
+OPTIONS: dict[str, dict[str, t.Any]] = {
     "request": REQUEST_SPEC,
     "directory": {"type": "path", "default": "/etc/evergreen"},
     "issuers": {"type": "dict", "default": {}},
@@ -58,119 +50,256 @@ OPTIONS = {
 }
 
 
-def decide(module):
+class Options(t.TypedDict):
+    """The options of the module; see OPTIONS."""
+
+    request: Request
+    directory: str
+    issuers: dict[str, t.Any]
+    roots: str | None  # PEM
+    force: bool
+    host: str
+    renewals: dict[str, t.Any]  # what CAs advise, by serial number
+    patience: int | None  # seconds after which a signing request that waits is replaced
+    withdraw: bool
+    passphrase: str | None
+
+
+class Validity(t.TypedDict):
+    """Names and dates of the certificate in use."""
+
+    names: list[str]
+    not_before: str  # ISO 8601
+    not_after: str
+
+
+class Result(ModuleResult, total=False):
+    """What the module returns."""
+
+    due: bool
+    reason: str
+    csr: str  # PEM
+    since: str  # when the signing request was made, in ISO 8601
+    ready: str  # the version, or "next", that certificate_install can put in use
+    in_use: str | None  # SHA-256 fingerprint of the certificate in use
+    fingerprint: str | None  # the same, if the certificate is not due
+    valid: Validity
+    exposed: str  # why others may know the key of an adopted pair
+    now: str  # the clock of the host, in ISO 8601
+
+
+def decide(module: Module) -> Result:
+    """Find out whether a certificate is due, and prepare what its issuer has to sign."""
     require_cryptography()
     now = utc_now()
-    return {**ask(module, now), "now": now.isoformat()}
+    result = Preparation(module, now).run()
+    result["now"] = now.isoformat()
+    return result
 
 
-# not a parser: it only passes on foreign input
-def ask(module, now):
-    """Say whether the certificate is due, once what there was before is adopted."""
-    wanted = {**module.params["request"], **{word: module.params[word] for word in ("host", "renewals", "passphrase")}}
-    roots = parse_chain(module.params["roots"].encode()) if module.params["roots"] else None
-    store = Store(module.params["directory"], wanted["name"])
+class Preparation:
+    """One call of the module."""
 
-    store.check_folders()
-    oldest = now - datetime.timedelta(seconds=module.params["patience"]) if module.params["patience"] else None
-    if module.params["withdraw"]:
-        return withdraw(module, store, wanted)
-    if not module.check_mode:
-        store.unhide_left_over()
-    if to_adopt(store, wanted):
-        return adopt(module, store, wanted, now, roots, oldest)
-    return look(module, store, wanted, now, roots, oldest)
+    # not a parser: it only passes on foreign input
+    def __init__(self, module: Module, now: datetime.datetime) -> None:
+        options = t.cast(Options, module.params)
+        self.check_mode = module.check_mode
+        self.options = options
+        self.now = now
+        self.request: Request = {
+            **options["request"],
+            "host": options["host"],
+            "renewals": options["renewals"],
+            "passphrase": options["passphrase"],
+        }
+        self.roots = parse_chain(options["roots"].encode()) if options["roots"] else None
+        self.store = Store(options["directory"], self.request["name"])
+        self.store.check_folders()
+        patience = options["patience"]
+        self.oldest = now - datetime.timedelta(seconds=patience) if patience else None  # older requests are replaced
+
+    def run(self) -> Result:
+        """Withdraw the signing request, or adopt a pair and check whether the certificate is due."""
+        if self.options["withdraw"]:
+            return self.withdraw()
+        if not self.check_mode:
+            self.store.unhide_left_over()
+        if to_adopt(self.store, self.request):
+            return self.adopt()
+        return self.check()
+
+    def adopt(self) -> Result:
+        """Make a pair that was made by hand the first version, and check whether it is due."""
+        paths, pair = to_adopt(self.store, self.request), find_pair(self.store, self.request)
+        name = self.request["name"]
+        if self.check_mode:
+            adoption = adoption_result(self.store, paths, pair, f"would be adopted for {name}")
+            if pair is None:
+                return with_adoption(adoption, self.check())
+            installed = Installed(pair.key, to_pem(pair.chain), exposed=pair.exposed)
+            reason = why_renew(installed, self.request, self.now, self.roots, self.options["force"])
+            if reason is None:
+                return with_adoption(adoption, {"due": False})
+            return with_adoption(adoption, {"due": True, "reason": reason, "diff": due_diff(reason)})
+        with self.store.lock():
+            version = take_in(self.store, self.request)
+        adoption = adoption_result(self.store, paths, pair, f"adopted as {version} of {name}")
+        return with_adoption(adoption, self.check())
+
+    def check(self) -> Result:
+        """Return whether the certificate is due, with the signing request if it is."""
+        reason = self.why_due()
+        if reason is None:
+            return self.not_due()
+        if self.check_mode:
+            return {"due": True, "reason": reason, **in_use(self.store), **self.would_prepare(reason)}
+        with self.store.lock():
+            reason = self.why_due()
+            if reason is not None:
+                result: Result = {"due": True, "reason": reason, **in_use(self.store)}
+                return {**result, **self.prepare(reason)}
+        return self.not_due()  # another run was faster
+
+    def why_due(self) -> str | None:
+        """Return why the certificate is due, or None."""
+        current, is_forced = self.store.current(), self.options["force"]
+        if current is not None and not is_forced:
+            self.store.check_key_mode(current, self.request)
+        return self.store.why_renew(current, self.request, self.now, self.roots, is_forced)
+
+    def prepare(self, reason: str) -> Result:
+        """Return the version that is ready, or the signing request that waits, or a new one."""
+        self.store.remove_left_over(self.request)
+        ready = None if self.options["force"] else self.store.find_ready(self.request, self.now, self.roots)
+        if ready is not None:
+            return {"changed": False, "ready": ready}
+        csr = self.pending_csr()
+        if csr is not None:
+            return pending_result(self.store, csr)
+        csr = prepare_csr(self.store, self.request)
+        return {**pending_result(self.store, csr), "changed": True, "diff": due_diff(reason)}
+
+    def would_prepare(self, reason: str) -> Result:
+        """Return the result of prepare(), as far as it can be known without a change."""
+        csr = self.pending_csr()
+        if csr is not None and self.store.find_ready(self.request, self.now, self.roots) is None:
+            return pending_result(self.store, csr)
+        return {"changed": True, "diff": due_diff(reason)}
+
+    def not_due(self) -> Result:
+        """Return the certificate in use, and whether its files have to be corrected; withdraw a request that is not needed."""
+        current = self.store.require_current()
+        result: Result = {"changed": False, "due": False, "fingerprint": in_use(self.store)["in_use"]}
+        if self.store.paths_to_correct(current, self.request):
+            result["ready"] = current
+        since = self.store.waiting_since()
+        if since is None:
+            if has_requested_encryption(self.store, current, self.request):
+                return result
+            return {**result, **self.reencrypt()}
+        if self.pending_csr() is not None:
+            return {**result, "since": since.isoformat()}
+        return {**result, **self.remove_pending()}
+
+    def pending_csr(self) -> bytes | None:
+        """Return the signing request that waits, unless it is too old or does not fit the request."""
+        since = self.store.waiting_since()
+        if since is None or (self.oldest and since < self.oldest):
+            return None
+        return matching_csr(self.store, self.request)
+
+    # not a parser: it reads what the collection has made or checked
+    def withdraw(self) -> Result:
+        """Remove key and signing request that wait for this issuer, if there are any."""
+        issuer = self.request["issuer"].encode()
+        if self.store.waiting_since() is None or self.store.file("next", "issuer") != issuer:
+            return {
+                "changed": False,
+                "due": False,
+                "msg": f"nothing waits for a certificate of {self.request['name']}",
+            }
+        return self.remove_pending()
+
+    def remove_pending(self) -> Result:
+        """Remove key and signing request that wait."""
+        if not self.check_mode:
+            with self.store.lock():
+                self.store.remove_version("next")
+        return {
+            "changed": True,
+            "due": False,
+            "msg": f"the request for a certificate of {self.request['name']} is withdrawn",
+        }
+
+    def reencrypt(self) -> Result:
+        """Prepare the certificate in use with its key encrypted as the request says; the issuer has nothing to sign."""
+        request, store = self.request, self.store
+        was_encrypted = store.passphrase(store.require_current()) is not None
+        if request["encrypt_key"]:
+            change = "encrypted with another passphrase" if was_encrypted else "encrypted"
+        else:
+            change = "no longer encrypted"
+        sentence = f"the key of {request['name']} is {change}"
+        result: Result = {
+            "changed": True,
+            "ready": "next",
+            "msg": sentence,
+            "diff": {"before": "", "after": f"{sentence}\n"},
+        }
+        if self.check_mode:
+            return result
+        with store.lock():
+            current, ready = store.require_current(), store.find_ready(request, self.now, self.roots)
+            if has_requested_encryption(store, current, request):
+                return {}  # another run was faster
+            if ready is None or not has_requested_encryption(store, ready, request):
+                check_passphrase_file(store, request)
+                names = ("cert.pem", "chain.pem", "fullchain.pem", "issuer", "exposed")
+                contents = {name: store.file(current, name) for name in names}
+                files = {name: content for name, content in contents.items() if content is not None}
+                store.prepare_next({**files, **key_files(store.private_key(current), request)}, request)
+        return result
 
 
-def adopt(module, store, wanted, now, roots, oldest):
-    """Make what was there before the first version, and say whether that is due."""
-    paths, pair = to_adopt(store, wanted), find_pair(store, wanted)
-    if module.check_mode:
-        told = tell_of_adoption(store, paths, pair, f"would be adopted for {wanted['name']}")
-        if pair is None:
-            return together(told, look(module, store, wanted, now, roots, oldest))
-        installed = Installed(pair.key, to_pem(pair.chain), exposed=pair.exposed)
-        reason = why_renew(installed, wanted, now, roots, module.params["force"])
-        return together(told, {"due": True, "reason": reason, "diff": due(reason)} if reason else {"due": False})
-    with store.lock():
-        version = take_in(store, wanted)
-    told = tell_of_adoption(store, paths, pair, f"adopted as {version} of {wanted['name']}")
-    return together(told, look(module, store, wanted, now, roots, oldest))
-
-
-def tell_of_adoption(store, paths, pair, what):
-    """Tell what became of paths that led to files made by hand."""
+def adoption_result(store: Store, paths: list[str], pair: Pair | None, outcome: str) -> Result:
+    """Return the result for paths that led to files made by hand."""
     before = "".join(f"{path}: a file\n" for path in paths)
     after = "".join(f"{path}: a link into {store.path}/current\n" for path in paths)
-    told = {"changed": True, "msg": f"{' and '.join(paths)} {what}", "diff": {"before": before, "after": after}}
+    sentence = f"{' and '.join(paths)} {outcome}"
+    result: Result = {"changed": True, "diff": {"before": before, "after": after}}
     if pair is not None:
-        told["msg"] += f" ({describe_certificate(pair.chain[0])})"
+        sentence += f" ({describe_certificate(pair.chain[0])})"
         if pair.exposed:
-            told["exposed"] = pair.exposed
-    return told
+            result["exposed"] = pair.exposed
+    result["msg"] = sentence
+    return result
 
 
-def together(told, result):
-    """Return a result with what was told of an adoption before it."""
+def with_adoption(adoption: Result, result: Result) -> Result:
+    """Return a result with that of an adoption before it."""
     diff = result.get("diff", {"before": "", "after": ""})
-    diff = {side: told["diff"][side] + diff[side] for side in diff}
-    return {**result, **told, "diff": diff, "msg": ", ".join([told["msg"], *filter(None, [result.get("msg")])])}
-
-
-def look(module, store, wanted, now, roots, oldest):
-    """Say whether the certificate is due, and what is ready or has to be signed."""
-    reason = why_due(store, wanted, now, roots, module.params["force"])
-    if reason is None:
-        return not_due(module, store, wanted, now, roots, oldest)
-    if module.check_mode:
-        return {
-            "due": True,
-            "reason": reason,
-            **in_use(store),
-            **would_prepare(store, wanted, now, roots, oldest, reason),
-        }
-    with store.lock():
-        reason = why_due(store, wanted, now, roots, module.params["force"])
-        if reason is not None:
-            answer = {"due": True, "reason": reason, **in_use(store)}
-            return {**answer, **prepare(module, store, wanted, now, roots, oldest, reason)}
-    return not_due(module, store, wanted, now, roots, oldest)  # another run was faster
-
-
-def prepare(module, store, wanted, now, roots, oldest, reason):
-    """Return what is ready, or the signing request that waits, or a new one."""
-    store.remove_left_over(wanted)
-    ready = None if module.params["force"] else store.find_ready(wanted, now, roots)
-    if ready is not None:
-        return {"changed": False, "ready": ready}
-    csr = still_waiting(store, wanted, oldest)
-    if csr is not None:
-        return waiting(store, csr)
-    csr = new_request(store, wanted)
-    return {**waiting(store, csr), "changed": True, "diff": due(reason)}
-
-
-def would_prepare(store, wanted, now, roots, oldest, reason):
-    """Return what prepare() would, as far as it can be told without doing anything."""
-    csr = still_waiting(store, wanted, oldest)
-    if csr is not None and store.find_ready(wanted, now, roots) is None:
-        return waiting(store, csr)
-    return {"changed": True, "diff": due(reason)}
+    diff = {side: adoption["diff"][side] + diff[side] for side in diff}
+    message = ", ".join([adoption["msg"], *([result["msg"]] if result.get("msg") else [])])
+    return {**result, **adoption, "diff": diff, "msg": message}
 
 
 # not a parser: it reads what the collection has made or checked
-def waiting(store, csr):
-    """Tell of the signing request that waits."""
-    return {"changed": False, "csr": csr.decode(), "since": store.waiting_since().isoformat()}
+def pending_result(store: Store, csr: bytes) -> Result:
+    """Return the result for a signing request that waits."""
+    result: Result = {"changed": False, "csr": csr.decode()}
+    since = store.waiting_since()
+    if since is not None:
+        result["since"] = since.isoformat()
+    return result
 
 
-def due(reason):
-    """Return the reason as a diff."""
+def due_diff(reason: str) -> dict[str, str]:
+    """Return the reason for which a certificate is due as a diff."""
     return {"before": "", "after": f"due: {reason}\n"}
 
 
-def in_use(store):
-    """Tell which certificate is in use, and for what and when it is valid, where there is one that can be read."""
+def in_use(store: Store) -> Result:
+    """Return in_use and valid of the certificate in use, if there is one that can be read."""
     current = store.current()
     try:
         leaf = parse_chain(store.file(current, "fullchain.pem") or b"")[0] if current else None
@@ -179,166 +308,11 @@ def in_use(store):
         leaf = None
     if leaf is None:
         return {"in_use": None}
-    valid = {"names": names, "not_before": not_before(leaf).isoformat(), "not_after": not_after(leaf).isoformat()}
-    return {"in_use": fingerprint(leaf), "valid": valid}
-
-
-# not a parser: it reads what the collection has made or checked
-def withdraw(module, store, wanted):
-    """Remove the key and the signing request that wait for the issuer, if there are any."""
-    if store.waiting_since() is None or store.file("next", "issuer") != wanted["issuer"].encode():
-        return {"changed": False, "due": False, "msg": f"nothing waits for a certificate of {wanted['name']}"}
-    return give_up(module, store, wanted)
-
-
-def give_up(module, store, wanted):
-    """Remove the key and the signing request that wait."""
-    if not module.check_mode:
-        with store.lock():
-            store.remove_version("next")
-    return {"changed": True, "due": False, "msg": f"the request for a certificate of {wanted['name']} is withdrawn"}
-
-
-def why_due(store, wanted, now, roots, force):
-    """Say why the certificate is due, or return None while it is not."""
-    current = store.current()
-    if current is not None and not force:
-        store.check_key_mode(current, wanted)
-    return store.why_renew(current, wanted, now, roots, force)
-
-
-def not_due(module, store, wanted, now, roots, oldest):
-    """Say what is in use, and whether it has to be put right; a request that nobody wants any longer is withdrawn."""
-    current = store.current()
-    unsettled = {"ready": current} if store.paths_to_correct(current, wanted) else {}
-    result = {"changed": False, "due": False, "fingerprint": in_use(store)["in_use"], **unsettled}
-    since = store.waiting_since()
-    if since is None:
-        anew = {} if is_sealed(store, current, wanted) else seal_anew(module, store, wanted, now, roots)
-        return {**result, **anew}
-    if still_waiting(store, wanted, oldest) is not None:
-        return {**result, "since": since.isoformat()}
-    return {**result, **give_up(module, store, wanted)}
-
-
-def still_waiting(store, wanted, oldest):
-    """Return the signing request that is waiting already, unless it has done so since before *oldest*, or does not fit."""
-    since = store.waiting_since()
-    return None if since is None or (oldest and since < oldest) else waiting_request(store, wanted)
-
-
-def waiting_request(store, wanted):
-    """Return the signing request that is waiting already, or None if there is none that fits."""
-    csr = store.file("next", "request.csr")
-    if not csr or store.file("next", "issuer") != wanted["issuer"].encode():
-        return None
-    try:
-        store.check_key_mode("next", wanted)
-        public_key, request = store.private_key("next").public_key(), load_csr(csr)
-        fits = (
-            csr.isascii()
-            and public_bytes(public_key) == public_bytes(request.public_key())
-            and describe_key(public_key) == describe_requested_key(wanted)
-            and (wanted["reuse_key"] or not is_in_use(store, public_key))
-            and requested_names(request) == set(wanted["domains"])
-            and request.subject == subject_name(wanted["domains"], wanted)
-            and challenge_password(request) == wanted["challenge_password"]
-        )
-    except TlsError:
-        return None
-    return csr if fits else None
-
-
-def is_in_use(store, public_key):
-    """Say whether a key is the one that is in use."""
-    current = store.current()
-    try:
-        return current is not None and public_bytes(store.private_key(current).public_key()) == public_bytes(public_key)
-    except TlsError:
-        return False
-
-
-# not a parser: it reads what the collection has made or checked
-def new_request(store, wanted):
-    """Make a key, or take the present one if it is to be kept, and return the signing request that waits beside it."""
-    check_passphrase_expected(store, wanted)
-    key = kept_key(store, wanted) or load_key(make_key(wanted))
-    csr = make_csr(key, wanted["domains"], wanted)
-    store.prepare_next({**sealed(key, wanted), "request.csr": csr, "issuer": wanted["issuer"].encode()}, wanted)
-    return csr
-
-
-# not a parser: it only passes on foreign input
-def kept_key(store, wanted):
-    """Return the present key if it is to be kept, and nobody else could read it, and it is of the kind that is wanted."""
-    current = store.current()
-    if current is None or not wanted["reuse_key"] or store.why_exposed(current):
-        return None
-    try:
-        store.check_key_mode(current, wanted)
-        key = store.private_key(current)
-    except TlsError:
-        return None
-    return key if describe_key(key.public_key()) == describe_requested_key(wanted) else None
-
-
-# not a parser: it reads what the collection has made or checked
-def sealed(key, wanted):
-    """Return the files of a private key, encrypted where that is wanted."""
-    if not wanted["encrypt_key"]:
-        return {"privkey.pem": write_key(key)}
-    passphrase = (wanted["passphrase"] or secrets.token_urlsafe(32)).encode()
-    return {"privkey.pem": write_key(key, passphrase), "passphrase": passphrase + b"\n"}
-
-
-# not a parser: it reads what the collection has made or checked
-def is_sealed(store, version, wanted):
-    """Say whether the key of a version is encrypted with the passphrase that is wanted, or with none where none is."""
-    passphrase = store.passphrase(version)
-    if not wanted["encrypt_key"] or passphrase is None:
-        return not wanted["encrypt_key"] and passphrase is None
-    return passphrase == wanted["passphrase"].encode() if wanted["passphrase"] else MADE_HERE.fullmatch(passphrase)
-
-
-def seal_anew(module, store, wanted, now, roots):
-    """Make the certificate in use ready once more, its key encrypted as is wanted now; there is no need to have it issued again."""
-    was_sealed = store.passphrase(store.current()) is not None
-    how = (
-        ("encrypted with another passphrase" if was_sealed else "encrypted")
-        if wanted["encrypt_key"]
-        else "no longer encrypted"
-    )
-    sentence = f"the key of {wanted['name']} is {how}"
-    result = {"changed": True, "ready": "next", "msg": sentence, "diff": {"before": "", "after": f"{sentence}\n"}}
-    if module.check_mode:
-        return result
-    with store.lock():
-        current, ready = store.current(), store.find_ready(wanted, now, roots)
-        if is_sealed(store, current, wanted):
-            return {}  # another run was faster
-        if ready is None or not is_sealed(store, ready, wanted):
-            check_passphrase_expected(store, wanted)
-            kept = {
-                name: store.file(current, name)
-                for name in ("cert.pem", "chain.pem", "fullchain.pem", "issuer", "exposed")
-            }
-            files = {name: content for name, content in kept.items() if content is not None}
-            store.prepare_next({**files, **sealed(store.private_key(current), wanted)}, wanted)
-    return result
-
-
-def check_passphrase_expected(store, wanted):
-    """Make sure that whoever reads the key in use has been told where passphrases are: nginx could not be started otherwise."""
-    current = store.current()
-    if current is None or not wanted["encrypt_key"] or store.file(current, "passphrase"):
-        return
-    try:
-        store.private_key(current)
-    except TlsError:  # nor can nginx read it
-        return
-    path = f"{store.path}/current/passphrase"
-    raise TlsError(
-        f"the key of {wanted['name']} is to be encrypted, and nginx has not been told where its passphrase will be; run "
-        f"evergreen.tls.deploy, or, where nginx's configuration is your own, put an empty line into {path}, for root alone to read, "
-        "and name it there as ssl_password_file"
-    )
+    return {
+        "in_use": fingerprint(leaf),
+        "valid": {
+            "names": names,
+            "not_before": not_before(leaf).isoformat(),
+            "not_after": not_after(leaf).isoformat(),
+        },
+    }

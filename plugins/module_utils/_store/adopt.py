@@ -84,9 +84,7 @@ def take_in(store: Store, request: Request) -> str:
             files = {name: to_pem(certificates) for name, certificates in parts.items()}
             version = store.add_version({"privkey.pem": pair.key, **files, **exposed}, request)
         store.switch(version)
-    current = store.current()
-    if current is None:
-        raise TlsError(f"{store.path}/current was removed while {store.path} was locked; run this again")
+    current = store.require_current()
     for path in to_adopt(store, request):
         _check_held(store, current, path, request)
         replace_link(link_target(store, _paths(request)[path]), path)

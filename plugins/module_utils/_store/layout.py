@@ -62,6 +62,15 @@ class Versions:
             )
         return target
 
+    def require_current(self) -> str:
+        """Return the name of the version that is in use. Raises TlsError if there is none."""
+        current = self.current()
+        if current is None:
+            raise TlsError(
+                f"{self.path} has no version in use; see who removed {self.path}/current, and run this again"
+            )
+        return current
+
     def versions(self) -> list[str]:
         """Return the names of all versions, the oldest first."""
         try:

@@ -22,8 +22,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import (
     certificate_install,
-    certificate_request,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._store import pending_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._system import procfs, systemd
 from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake
 from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, decode_text, signer_of
@@ -39,7 +39,7 @@ def read_pending_csr(content: bytes) -> t.Any:
         private_key=lambda *_arguments: KEY,
         current=lambda: None,
     )
-    return certificate_request.waiting_request(store, REQUEST)
+    return pending_csr.matching_csr(store, REQUEST)
 
 
 def read_unit_state(content: bytes) -> None:
@@ -113,7 +113,7 @@ STAT = (
 
 SYSTEM_PARSERS = (
     Parser(
-        "module_backends/certificate_request",
+        "store/pending_csr",
         "a pending signing request",
         read_pending_csr,
         CSRS,
