@@ -24,10 +24,8 @@ from ansible_collections.evergreen.tls.plugins.action import certificate_install
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_before
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue as issuance
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca, local_ca_certificates
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue, local_ca, local_ca_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
-from ansible_collections.evergreen.tls.tests.conftest import ROOT as REPOSITORY
 from ansible_collections.evergreen.tls.tests.faults import pair_checks
 from ansible_collections.evergreen.tls.tests.faults.conftest import Sandbox
 from ansible_collections.evergreen.tls.tests.faults.programs import Programs
@@ -104,7 +102,7 @@ def test_nothing_is_issued_for_a_host_whose_clock_is_far_off(
         before = pair_checks.fingerprint_in_use(host.store)
         clock.write_text(offset)
         answer = perform(certificate_request, host, force=True)
-        wrong = WRONG.format(re.sub(r"(\d+) (days|hours)", lambda found: f"{found[1]} {found[2]}", said))
+        wrong = WRONG.format(re.sub(r"(\d+) (days|hours)", lambda match: f"{match[1]} {match[2]}", said))
         sentence = f"nothing is issued by the wrong time: {wrong}, and run this again"
         found = [] if answer.get("failed") and within_a_second(answer["msg"], sentence) else [f"it says {answer}"]
         found += [] if not (tmp_path / "ca").exists() else ["the CA was asked"]
@@ -253,20 +251,20 @@ def test_a_controller_whose_clock_was_ahead_gives_nothing_that_is_not_valid_yet(
     defaults = {name: option.get("default") for name, option in REQUEST_SPEC["options"].items()}
     wanted = {**defaults, **plain(None)}
     csr = make_csr(some_key(), NAMES, {})
-    issuance.issue_once(issuer, wanted, make_csr(some_key(), NAMES, {}), "web1")
+    issue.issue_once(issuer, wanted, make_csr(some_key(), NAMES, {}), "web1")
     now, ahead = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=10)
     with monkeypatch.context() as wrong:
-        for module in (issuance, local_ca):
+        for module in (issue, local_ca):
             wrong.setattr(module, "utc_now", lambda: now + ahead)
-        early = issuance.issue_once(issuer, wanted, csr, "web1", in_use="any")
-    late = issuance.issue_once(issuer, wanted, csr, "web1", in_use="any")
+        early = issue.issue_once(issuer, wanted, csr, "web1", in_use="any")
+    late = issue.issue_once(issuer, wanted, csr, "web1", in_use="any")
     assert not_before(early.chain[0]) > now
     assert not_before(late.chain[0]) <= datetime.datetime.now(datetime.timezone.utc)
     tally.add_lies("a clock", 1)
 
 
 def test_nobody_waits_by_a_clock_that_somebody_may_set():
-    plugins = pathlib.Path(REPOSITORY, "plugins")
+    plugins = pathlib.Path(__file__).parents[2] / "plugins"
     by_wall = {path.name for path in plugins.rglob("*.py") if "time.time()" in path.read_text(encoding="utf-8")}
     # These compare when something has started with the times of files, and with the end of a record; they wait for nothing.
     assert by_wall == {"procfs.py", "process.py", "persist.py", "acme_challenge_files.py"}

@@ -12,8 +12,7 @@ import re
 import pytest
 from ansible.playbook.task import Task
 
-from ansible_collections.evergreen.tls.plugins.action.certificate_request import ActionModule as Ask
-from ansible_collections.evergreen.tls.plugins.action.nginx_sites import ActionModule as Serve
+from ansible_collections.evergreen.tls.plugins.action import certificate_request, nginx_sites
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import parse_config
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config_file import check_written_by_us
@@ -102,10 +101,10 @@ def run(monkeypatch):
     """Run an action; return its result, and what the host got, if anything."""
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
 
-    def ran(action_class, **arguments):
+    def ran(plugin, **arguments):
         task, passed = Task(), []
         task.action, task.args = "evergreen.tls.nginx_sites", arguments
-        action = action_class(task, None, None, None, None, None)
+        action = plugin.ActionModule(task, None, None, None, None, None)
         action._execute_module = lambda *_name, module_args, task_vars: passed.append(module_args) or {"changed": False}
         return action.run(task_vars={"inventory_hostname": "web1"}), passed
 
@@ -140,10 +139,10 @@ def site_with(option, word):
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_no_word_about_a_site_ends_a_directive(option, run, tally):
-    _result, (harmless,) = run(Serve, sites=[site_with(option, OPTIONS[option])])
+    _result, (harmless,) = run(nginx_sites, sites=[site_with(option, OPTIONS[option])])
     found = []
     for word in HOSTILE:
-        result, passed = run(Serve, sites=[site_with(option, [word] if option == "server_names" else word)])
+        result, passed = run(nginx_sites, sites=[site_with(option, [word] if option == "server_names" else word)])
         if not passed:
             found += [f"{word!r}: {why}" for why in [why_no_sentence(result)] if why]
         elif configured(passed[0]["sites"]) != configured(harmless["sites"]) and option != "hsts":
@@ -157,10 +156,10 @@ def test_no_word_about_a_site_ends_a_directive(option, run, tally):
 @pytest.mark.parametrize("option", OF_ALL)
 def test_no_word_about_all_sites_ends_a_directive(option, run, tally):
     sites = [{"name": "www.example.org", "return_code": 404}]
-    _result, (harmless,) = run(Serve, sites=sites, **OF_ALL)
+    _result, (harmless,) = run(nginx_sites, sites=sites, **OF_ALL)
     found = []
     for word in HOSTILE:
-        result, passed = run(Serve, sites=sites, **{**OF_ALL, option: word})
+        result, passed = run(nginx_sites, sites=sites, **{**OF_ALL, option: word})
         if not passed:
             found += [f"{word!r}: {why}" for why in [why_no_sentence(result)] if why]
         elif configured(**passed[0]) != configured(**harmless):
@@ -198,7 +197,7 @@ def test_a_configuration_of_ours_is_changed(content, tmp_path):
 
 @pytest.mark.parametrize("word", HOSTILE, ids=[f"{word[:20]!a}" for word in HOSTILE])
 def test_no_name_of_a_request_leads_out_of_its_folder(word, run, tally):
-    result, passed = run(Ask, request={"name": word, "domains": ["www.example.org"]})
+    result, passed = run(certificate_request, request={"name": word, "domains": ["www.example.org"]})
     allowed = word.isascii() and word.replace("-", "").replace("_", "").replace(".", "").isalnum() and len(word) <= 128
     if not (allowed and word[0].isalnum()):
         assert not passed and result["msg"].endswith(NO_FOLDER) and why_no_sentence(result) is None
@@ -224,7 +223,7 @@ def test_a_word_of_a_request_is_what_it_seems_or_is_refused(field, run, tally):
     found = []
     for word in HOSTILE:
         value = {"domains": [word], "links": {word: "fullchain.pem"}}.get(field, word)
-        result, passed = run(Ask, request={"name": "web", "domains": ["www.example.org"], field: value})
+        result, passed = run(certificate_request, request={"name": "web", "domains": ["www.example.org"], field: value})
         if not passed:
             found += [f"{word!r}: {why}" for why in [why_no_sentence(result)] if why]
             continue
@@ -242,14 +241,14 @@ def test_a_word_of_a_request_is_what_it_seems_or_is_refused(field, run, tally):
 
 def test_ten_thousand_entries_are_refused_or_taken_in_no_time(run, tally):
     many = [f"{number}.example.org" for number in range(10000)]
-    result, passed = run(Ask, request={"name": "web", "domains": many})
+    result, passed = run(certificate_request, request={"name": "web", "domains": many})
     assert not passed and result["msg"] == (
         "certificate request web: there are 10000 domains, and a certificate holds 1000 at most (that of a public CA 100); "
         "make several requests of them"
     )
-    _result, (passed,) = run(Serve, sites=[{"name": name, "return_code": 404} for name in many])
+    _result, (passed,) = run(nginx_sites, sites=[{"name": name, "return_code": 404} for name in many])
     assert len(passed["sites"]) == 10000
-    result, passed = run(Serve, sites=[{"name": "a", "return_code": 404} for _site in many])
+    result, passed = run(nginx_sites, sites=[{"name": "a", "return_code": 404} for _site in many])
     assert not passed and result["msg"] == "10000 sites are called a; give each its own name"
     tally.add_lies("the inventory", 3)
 

@@ -24,16 +24,15 @@ from ansible_collections.evergreen.tls.tests.faults.sites import held
 
 # What a controller does with a signing request, for programs.py to run.
 ISSUE = """
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache as answers
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue as issuance
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue, local_ca
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 class Issue:
     @staticmethod
     def main():
         given = json.loads(basic._ANSIBLE_ARGS)["ANSIBLE_MODULE_ARGS"]
         ca = local_ca.LocalCa(given["directory"], "Test", "90d", None, None)
-        issued = issuance.issue_once(ca, given["wanted"], given["csr"].encode(), "web1")
+        issued = issue.issue_once(ca, given["wanted"], given["csr"].encode(), "web1")
         print(json.dumps({"chain": to_pem(issued.chain).decode(), "is_new": issued.is_new, "warnings": issued.warnings}))
 modules["issue"] = Issue
 """
@@ -209,14 +208,14 @@ def test_a_kill_at_any_system_call_has_one_certificate_issued(scenario, prepare_
 @pytest.mark.parametrize(
     ("sabotage", "sign"),
     [
-        ("answers.CachedChain.write = lambda *_arguments: None", "who asks again gets another"),
+        ("cache.CachedChain.write = lambda *_arguments: None", "who asks again gets another"),
         (
             """
-def record_first(self, chain, now, keep=answers.CachedChain.write):
+def record_first(self, chain, now, keep=cache.CachedChain.write):
     ca = local_ca.LocalCa(os.path.dirname(self.cache.directory), "Test", "90d", None, None)
     ca.record({"name": "web", "domains": []}, chain, "web1")
     keep(self, chain, now)
-answers.CachedChain.write = record_first
+cache.CachedChain.write = record_first
 """,
             "are on record",
         ),

@@ -32,8 +32,8 @@ store.replace_link = replace_link
 def replace_link(target, path):
     os.unlink(path)
     os.symlink(target, path)
-from ansible_collections.evergreen.tls.plugins.module_utils._store import adopt as adoption
-adoption.replace_link = replace_link
+from ansible_collections.evergreen.tls.plugins.module_utils._store import adopt
+adopt.replace_link = replace_link
 """,
         "a pair made by hand",
         "where it was made by hand: ",

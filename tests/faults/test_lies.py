@@ -16,7 +16,7 @@ from ansible_collections.evergreen.tls.plugins.action.certificate_issue import A
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import checks
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue as issuance
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS
 from ansible_collections.evergreen.tls.tests.faults import pair_checks
 from ansible_collections.evergreen.tls.tests.faults.lying_ca import LIES, PUT_RIGHT, RSA_ROOT, LyingCa, chain_of
@@ -38,7 +38,7 @@ def bare_action(monkeypatch):
 
 
 @pytest.fixture
-def issue(monkeypatch):
+def sign(monkeypatch):
     """Have a signing request signed, as the playbooks do it, by a CA that answers what it likes."""
     present = {}
     monkeypatch.setitem(ISSUERS, "liar", lambda number: present[number])
@@ -91,21 +91,21 @@ class Waiting:
         return pair_checks.why_broken(os.path.join(self.host.store, "current"), ROOT.pem)
 
 
-def test_a_ca_that_lies_is_refused_with_its_reason_and_the_old_certificate_stays_in_use(sandbox, issue, tally):
+def test_a_ca_that_lies_is_refused_with_its_reason_and_the_old_certificate_stays_in_use(sandbox, sign, tally):
     titles, hosts = list(LIES), sandbox.programs.maxsize
     shares = [tuple(titles[number::hosts]) for number in range(hosts)]
-    found = sandbox.play(lambda host, *titles: violations_of_lies(host, titles, issue), shares, lambda *_titles: "a CA")
+    found = sandbox.play(lambda host, *titles: violations_of_lies(host, titles, sign), shares, lambda *_titles: "a CA")
     tally.add_lies("a CA", len(LIES))
     assert not found, "\n".join(found)
 
 
-def violations_of_lies(host, titles, issue):
+def violations_of_lies(host, titles, sign):
     """Have a CA lie many times to a host, and then say the truth; return what does not hold."""
     waiting, answers, found = Waiting(host), f"{host.folder}/answers", []
     for title in titles:
         make, sentence = LIES[title]
         raw = make(waiting.csr.encode())
-        said = issue(waiting.csr, LyingCa(answers, lambda _csr, raw=raw: raw))
+        said = sign(waiting.csr, LyingCa(answers, lambda _csr, raw=raw: raw))
         refused = said.get("failed") and said["msg"].startswith(REFUSED) and sentence in said["msg"]
         found += [] if refused else [f"{title}: the controller says {said}"]
         if raw and title not in NOT_FOR_HOSTS:  # as if the controller checked nothing
@@ -113,15 +113,15 @@ def violations_of_lies(host, titles, issue):
             refused = said.get("failed") and said["msg"].startswith("the chain for web is refused: ")
             found += [] if refused else [f"{title}: the host says {said}"]
         found += [f"{title}: {why}" for why in [waiting.why_touched()] if why]
-    said = issue(waiting.csr, LyingCa(answers, chain_of()))
+    said = sign(waiting.csr, LyingCa(answers, chain_of()))
     waiting.install(said.get("chain"))
     return found + [why for why in [waiting.why_not_renewed()] if why]
 
 
-def test_what_a_ca_means_well_is_put_right_and_comes_into_use(sandbox, issue, tally):
+def test_what_a_ca_means_well_is_put_right_and_comes_into_use(sandbox, sign, tally):
     def lie(host, title):
         waiting = Waiting(host)
-        answer = issue(waiting.csr, LyingCa(f"{host.folder}/answers", PUT_RIGHT[title]))
+        answer = sign(waiting.csr, LyingCa(f"{host.folder}/answers", PUT_RIGHT[title]))
         found = [f"the controller says {answer}"] if answer.get("failed") else []
         waiting.install(answer.get("chain"))
         chain = answer.get("chain", "")
@@ -134,22 +134,22 @@ def test_what_a_ca_means_well_is_put_right_and_comes_into_use(sandbox, issue, ta
 
 
 def test_a_ca_that_never_answers_is_given_up_and_the_next_run_has_the_same_request_signed(
-    sandbox, issue, monkeypatch, tally
+    sandbox, sign, monkeypatch, tally
 ):
-    monkeypatch.setattr(issuance, "ISSUE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(issue, "ISSUE_TIMEOUT_S", 0.5)
     let_go = threading.Event()
 
     def hang(host, _title):
         waiting, answers = Waiting(host), f"{host.folder}/answers"
-        answer = issue(waiting.csr, LyingCa(answers, lambda csr: let_go.wait() and b""))
+        answer = sign(waiting.csr, LyingCa(answers, lambda csr: let_go.wait() and b""))
         sentence = (
             "liar has not answered for 0 seconds, and nothing is changed; see that it can be reached from the controller, "
             "then run this again"
         )
         found = [] if answer.get("msg") == sentence else [f"it says {answer}"]
         found += [why for why in [waiting.why_touched()] if why]
-        monkeypatch.setattr(issuance, "ISSUE_TIMEOUT_S", 60)
-        waiting.install(issue(waiting.csr, LyingCa(answers, chain_of())).get("chain"))
+        monkeypatch.setattr(issue, "ISSUE_TIMEOUT_S", 60)
+        waiting.install(sign(waiting.csr, LyingCa(answers, chain_of())).get("chain"))
         return found + [why for why in [waiting.why_not_renewed()] if why]
 
     found = sandbox.play(hang, ["never"])
@@ -158,19 +158,19 @@ def test_a_ca_that_never_answers_is_given_up_and_the_next_run_has_the_same_reque
     assert not found, "\n".join(found)
 
 
-def test_a_ca_that_answers_the_second_time_only_is_asked_with_the_same_key_and_request(sandbox, issue, tally):
+def test_a_ca_that_answers_the_second_time_only_is_asked_with_the_same_key_and_request(sandbox, sign, tally):
     def fail(_csr):
         raise TlsError("the CA is closed for lunch; come back later")
 
     def ask_twice(host, _title):
         waiting = Waiting(host)
         ca = LyingCa(f"{host.folder}/answers", fail, chain_of())
-        answer = issue(waiting.csr, ca)
+        answer = sign(waiting.csr, ca)
         found = [] if answer.get("msg") == "the CA is closed for lunch; come back later" else [f"it says {answer}"]
         found += [why for why in [waiting.why_touched()] if why]
         again = host.ask(plain(host))
         found += [] if again["csr"] == waiting.csr and not again["changed"] else ["another request was made"]
-        waiting.install(issue(again["csr"], ca).get("chain"))
+        waiting.install(sign(again["csr"], ca).get("chain"))
         found += [] if ca.asked == [waiting.csr.encode()] * 2 else ["the CA was asked for something else"]
         return found + [why for why in [waiting.why_not_renewed()] if why]
 
@@ -180,10 +180,10 @@ def test_a_ca_that_answers_the_second_time_only_is_asked_with_the_same_key_and_r
 
 
 # Checks that are left out, on the controller or on the host, a lie that is not found without them, and how that shows.
-NO_CHECK = "from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_install as installation"
+NO_CHECK = "from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_install"
 SWITCHED_OFF = {
     "all checks of the controller": (
-        issuance,
+        issue,
         "check_issued_chain",
         lambda answer, *_others: parse_chain(answer),
         "more names",
@@ -197,14 +197,14 @@ SWITCHED_OFF = {
         "MAX_BYTES",
         checks.MAX_BYTES,
         "more names",
-        f"{NO_CHECK}\ninstallation.check_chain = lambda *arguments: None",
+        f"{NO_CHECK}\ncertificate_install.check_chain = lambda *arguments: None",
     ),
 }
 
 
 @pytest.mark.parametrize("part", SWITCHED_OFF)
-def test_a_check_that_is_left_out_is_missed(part, saboteur, issue, monkeypatch):
+def test_a_check_that_is_left_out_is_missed(part, saboteur, sign, monkeypatch):
     owner, name, instead, title, sabotage = SWITCHED_OFF[part]
     sandbox = saboteur(SCENARIO, sabotage)
     monkeypatch.setattr(owner, name, instead)
-    assert sandbox.play(lambda host, title: violations_of_lies(host, [title], issue), [title])
+    assert sandbox.play(lambda host, title: violations_of_lies(host, [title], sign), [title])

@@ -10,7 +10,7 @@ import functools
 import json
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.action.firewall_port import ActionModule as FirewallAction
+from ansible_collections.evergreen.tls.plugins.action import firewall_port
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import firewalld, nftables, parse_nft
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change import plan_change
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import detect_firewall, initial_queries
@@ -76,7 +76,7 @@ def read_routes(content: bytes) -> None:
 def plan_firewall_change(results: t.Any) -> None:
     """Read a value as the results of all queries that firewall_commands ran."""
     for state in ("open", "closed"):
-        spec = validate_task_arguments(FirewallAction.ARGUMENTS, {"ports": [443], "state": state})
+        spec = validate_task_arguments(firewall_port.ActionModule.ARGUMENTS, {"ports": [443], "state": state})
         change = recorded_firewalls.plan_at_once(
             functools.partial(plan_change, spec=spec), HostState(results), lambda _query_sets: []
         )
