@@ -68,7 +68,7 @@ def decide(module: Module) -> ModuleResult:
 
 # not a parser: it accepts any text, or raises TlsError
 def check_file(token: str, content: t.Any) -> None:
-    """Raise TlsError if this is no key authorization (RFC 8555, section 8.1), so that nothing else can be written."""
+    """Raise TlsError if this is no key authorization (RFC 8555, section 8.1): nothing else is written."""
     first, _dot, thumbprint = str(content).partition(".")
     if not TOKEN.fullmatch(token) or first != token or not THUMBPRINT.fullmatch(thumbprint):
         raise TlsError(f"files: {token!r} is no token with its key authorization; pass what acme_order returns")
@@ -99,7 +99,10 @@ def open_challenge_folder(path: str, may_create: bool) -> t.Iterator[int | None]
 
 
 def open_folder_in(parent: int, path: str, name: str, may_create: bool) -> int | None:
-    """Return a descriptor of a folder in another one, or None if it does not exist. *path* names it in errors."""
+    """Return a descriptor of a folder in another one, or None if it does not exist.
+
+    *path* names it in errors.
+    """
     if may_create:
         with contextlib.suppress(FileExistsError), path_in_errors(path):
             os.mkdir(name, 0o755, dir_fd=parent)

@@ -18,7 +18,9 @@ Result = t.TypeVar("Result")
 
 
 def run_with_timeout(seconds: float, function: t.Callable[[], Result]) -> Result:
-    """Return what the function returns, or raise what it raises. Raises TimeoutError after so many seconds.
+    """Return what the function returns, or raise what it raises.
+
+    Raises TimeoutError after so many seconds.
 
     The function then goes on in a daemon thread, which ends with this process at the latest.
     """

@@ -45,7 +45,10 @@ class Solver(t.Protocol):
         """
 
     def present(self, responses: list[ChallengeResponse]) -> None:
-        """Return once the CA can read the responses. The caller calls clean_up() afterwards, also if this fails."""
+        """Return once the CA can read the responses.
+
+        The caller calls clean_up() afterwards, also if this fails.
+        """
 
     def clean_up(self, responses: list[ChallengeResponse]) -> None:
         """Remove the responses. Those that were never presented are no error."""
@@ -55,6 +58,9 @@ class Solver(t.Protocol):
 
 
 def solver_type(setting: t.Any) -> t.Any:
-    """Return the type in the setting C(solver) of an issuer. It may be anything: nobody has checked the setting."""
+    """Return the type in the setting C(solver) of an issuer.
+
+    It may be anything: nobody has checked the setting.
+    """
     setting = setting or DEFAULT_SOLVER
     return setting.get("type") if isinstance(setting, dict) else setting

@@ -165,7 +165,7 @@ class Programs:
 
 
 def program_parameters(action: str, response: ChallengeResponse, location: RecordLocation | None) -> dict[str, str]:
-    """Return what a program receives as JSON. In its environment the names are in capitals, after EVERGREEN_."""
+    """Return what a program receives as JSON, and in its environment as EVERGREEN_NAME."""
     common = {
         "action": action,
         "challenge": response.challenge_type,
@@ -178,7 +178,10 @@ def program_parameters(action: str, response: ChallengeResponse, location: Recor
 
 
 def argv_of(command: t.Any, option: str) -> list[str]:
-    """Return the arguments of a command, which is a list or one line. No shell is involved. Raises TlsError if it is malformed."""
+    """Return the arguments of a command, which is a list or one line. No shell is involved.
+
+    Raises TlsError if it is malformed.
+    """
     try:
         argv = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
     except (TypeError, ValueError) as error:

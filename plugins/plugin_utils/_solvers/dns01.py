@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the solvers of dns-01 share: the location of the record of a domain, and the wait until all name servers have it."""
+"""What the solvers of dns-01 share: locating records, and waiting for the name servers."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class DnsSolver:
         raise_errors(map_in_threads(lambda host: error_of(lambda: self.check_permission(self._location(host))), hosts))
 
     def present(self, responses: list[ChallengeResponse]) -> None:
-        """Add the records; return once all name servers of the zones have them, and resolvers have forgotten older ones."""
+        """Add the records; return once all name servers have them, and resolvers cache no older ones."""
         servers = [self.dns.name_server(text) for text in self.name_servers]
         values: dict[RecordLocation, set[str]] = {}
         for response in responses:
@@ -96,7 +96,10 @@ class DnsSolver:
         return max((self.dns.foreign_ttl(location, own) for location, own in values.items()), default=0)
 
     def _location(self, domain: str) -> RecordLocation:
-        """Return where the record of a domain is. It is removed from where it was added, whatever DNS says by then."""
+        """Return where the record of a domain is.
+
+        It is removed from where it was added, whatever DNS says by then.
+        """
         if domain not in self._locations:
             self._locations[domain] = self.dns.locate(record_name(domain))
         return self._locations[domain]

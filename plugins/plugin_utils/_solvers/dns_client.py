@@ -138,7 +138,7 @@ class DnsClient:
         return _texts(self._query_texts(location), location.name)
 
     def foreign_ttl(self, location: RecordLocation, own: set[str]) -> int:
-        """Return for how many seconds resolvers may cache the TXT records at a location without our *own* values.
+        """Return for how many seconds resolvers may cache TXT records without our *own* values.
 
         That is the TTL if others have records there: the hosts of a fleet order for the same names at the same time.
         """
@@ -149,7 +149,7 @@ class DnsClient:
     def wait_for(
         self, values: dict[RecordLocation, set[str]], servers: list[NameServer], timeout: float, option: str
     ) -> None:
-        """Return once all name servers of each location have its TXT values; *servers* in their place, if there are any.
+        """Return once all name servers of each location, or else *servers*, have its TXT values.
 
         A name server that never responds is ignored if others do: a CA queries those, too. *timeout* is in seconds.
         Raises TlsError after it, with *option* as the setting that changes it.

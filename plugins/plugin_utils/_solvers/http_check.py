@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Ask hosts over HTTP what a CA will ask: at each address of a domain, and wherever redirects lead (RFC 8555, section 8.3)."""
+"""Ask hosts over HTTP what a CA will ask: each address of a domain, and redirects (RFC 8555, 8.3)."""
 
 from __future__ import annotations
 
@@ -155,7 +155,10 @@ class HttpChecker:
 
 
 def _redirect_target(domain: str, url: str, location: str) -> tuple[str, str, str, str]:
-    """Return the URL of a redirect with its scheme, name and path. Raises TlsError if CAs do not follow it."""
+    """Return the URL of a redirect with its scheme, name and path.
+
+    Raises TlsError if CAs do not follow it.
+    """
     try:
         target = urllib.parse.urljoin(url, location)
         parts = urllib.parse.urlsplit(target)

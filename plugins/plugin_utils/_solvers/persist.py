@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The solver persist: one persistent TXT record permits an ACME account to get certificates for a domain (dns-persist-01).
+"""The solver persist: a persistent TXT record permits an account to get certificates for a domain.
 
 Source: draft-ietf-acme-dns-persist. From version 02 on, a record names the account by a hash. CAs without accountHashPrefix in their
 directory follow version 01, where a record names the account by its URL.
@@ -102,7 +102,7 @@ def issuer_domains(meta: dict[str, t.Any], configured: str | None) -> list[str]:
 
 
 def account_names(meta: dict[str, t.Any], thumbprint: str, account_url: str, domain: str) -> list[str]:
-    """Return the values of accounturi by which the record of a domain may name an account, the recommended one first.
+    """Return the values of accounturi that name an account in a record, the recommended one first.
 
     >>> account_names({}, "NzbL…", "https://ca.example/acct/123", "example.com")
     ['https://ca.example/acct/123']

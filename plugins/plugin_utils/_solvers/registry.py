@@ -29,7 +29,7 @@ SOLVERS: dict[str, type[Solver]] = {
 
 
 def open_solver(setting: t.Any, account: AcmeAccount) -> Solver:
-    """Return the solver that the setting C(solver) of an issuer describes: its type, or a dictionary with type and settings.
+    """Return the solver of an issuer's setting C(solver): a type, or a dictionary with type and settings.
 
     Raises TlsError if there is no such solver, or its settings are malformed.
     """

@@ -93,7 +93,7 @@ class Rfc2136Solver(DnsSolver):
             raise TlsError(self._refusal(location, server, rcode, tsig_error))
 
     def _refusal(self, location: RecordLocation, server: NameServer, rcode: dns.rcode.Rcode, tsig_error: int) -> str:
-        """Return why a server has not changed a zone: by its response code, or its TSIG error (RFC 8945, section 3)."""
+        """Return why a server refused an update, by its response code or TSIG error (RFC 8945, section 3)."""
         if tsig_error == dns.rcode.BADKEY:
             return (
                 f"{server} does not know the key {self.key_name}, or knows it with another algorithm; correct key_name and "

@@ -48,7 +48,10 @@ class WebrootSolver:
         self.checker = HttpChecker(**settings)
 
     def check(self, domains: list[str]) -> None:
-        """Check that each host behind each domain speaks HTTP on port 80. Any response is accepted: there are no files yet."""
+        """Check that each host behind each domain speaks HTTP on port 80.
+
+        Any response is accepted: there are no files yet.
+        """
         check_challenge(HTTP_01, domains)
         self.checker.run(
             [HttpCheck(domain, secrets.token_urlsafe(32), lambda _response: True, _refusal) for domain in domains]

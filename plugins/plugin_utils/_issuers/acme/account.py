@@ -52,7 +52,10 @@ class Account:
     def post(
         self, url: str, payload: t.Any, subject: str, names: t.Sequence[str] = (), accept: str | None = None
     ) -> Response:
-        """Return the response to a request of the account, as Client.post() does. An account that the server has forgotten is created again."""
+        """Return the response to a request of the account, as Client.post() does.
+
+        An account that the server has forgotten is created again.
+        """
         try:
             return self.client.post(url, payload, self.signer(), subject, names, accept)
         except Problem as refusal:
@@ -66,7 +69,10 @@ class Account:
         return self.signer().account_url or ""
 
     def signer(self) -> Signer:
-        """Return what signs for the account. The account is created if there is none, by one of any number of forks."""
+        """Return what signs for the account.
+
+        The account is created if there is none, by one of any number of forks.
+        """
         if self._signer is None:
             self._signer = self._recorded(self._contact())
         if self._signer is None:
@@ -108,7 +114,10 @@ class Account:
         return True
 
     def _recorded(self, contact: list[str] | None = None) -> Signer | None:
-        """Return the signer of the recorded account, or None if its key is gone, or its contact is not the given one."""
+        """Return the signer of the recorded account, if its key is still here.
+
+        None if there is no such account, or its contact is not the given one.
+        """
         record = self.folder.read(self.name)
         if not record.get("account") or (contact is not None and record.get("contact") != contact):
             return None

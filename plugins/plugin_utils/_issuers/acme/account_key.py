@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The key of the ACME accounts. It is generated on first use, with mode 0600, or comes from a variable (a vault)."""
+"""The key of the ACME accounts.
+
+It is generated on first use, with mode 0600, or comes from a variable (a vault).
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,7 @@ class AccountKeys:
         return self._load(NEXT_KEY_FILE)
 
     def all(self) -> list[AccountKey]:
-        """Return the keys that accounts may have: the current one, and the next one while it is being replaced."""
+        """Return the keys that accounts may have: the current one, and the next one during a change."""
         return [
             self.current(),
             *(
@@ -103,7 +106,10 @@ class AccountKeys:
 
 
 def thumbprint(key: AccountKey) -> str:
-    """Return the thumbprint of the public key (RFC 7638), which is part of each key authorization (RFC 8555, section 8.1)."""
+    """Return the thumbprint of the public key (RFC 7638).
+
+    It is part of each key authorization (RFC 8555, section 8.1).
+    """
     canonical = json.dumps(_public_jwk(key), sort_keys=True, separators=(",", ":")).encode()
     return base64url(hashlib.sha256(canonical).digest())
 
@@ -127,7 +133,10 @@ def _number(value: int, size: int | None = None) -> str:
 
 
 def load_account_key(pem: bytes, source: str) -> AccountKey:
-    """Return a private key that ACME servers accept. *source* names it in the TlsError that is raised for others."""
+    """Return a private key that ACME servers accept.
+
+    *source* names it in the TlsError that is raised for others.
+    """
     try:
         key = open_key(pem)
     except TypeError as error:

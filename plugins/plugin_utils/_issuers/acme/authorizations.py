@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The authorizations of an order: respond to their challenges, and wait until the CA has validated them (RFC 8555, section 7.5)."""
+"""Have the CA validate the authorizations of an order (RFC 8555, section 7.5)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ class Authorizations:
         return [one.response for one in self._pending(order)] if order.get("status") == "pending" else []
 
     def validate(self, order: OrderObject) -> None:
-        """Have the CA validate all names of an order that it has not validated before. Raises Problem if it does not."""
+        """Have the CA validate all names of an order that it has not validated before.
+
+        Raises Problem if it does not.
+        """
         pending = self._pending(order)
         if not pending:
             return
@@ -82,7 +85,10 @@ class Authorizations:
         return pending
 
     def _start_validation(self, pending: PendingAuthorization) -> None:
-        """Tell the CA that the response is there. Told again because its reply was lost, the CA may refuse: it has started."""
+        """Tell the CA that the response is there.
+
+        Told again because its reply was lost, the CA may refuse: it has started.
+        """
         try:
             self.polling.post(pending.challenge["url"], {})
         except Problem as refusal:
@@ -106,7 +112,10 @@ class Authorizations:
             raise self._problem(failed)
 
     def _clean_up(self, responses: list[ChallengeResponse]) -> None:
-        """Remove the responses. A response that cannot be removed is a warning: the certificate is issued all the same."""
+        """Remove the responses.
+
+        A response that cannot be removed is a warning: the certificate is issued all the same.
+        """
         try:
             self.solver.clean_up(responses)
         except TlsError as error:

@@ -136,7 +136,10 @@ class Client:
         self._connection = CONNECTIONS.setdefault((os.getpid(), url, ca_file), Connection())
 
     def directory(self) -> DirectoryObject:
-        """Return the directory (RFC 8555, section 7.1.1). Raises TlsError if the URL is that of something else."""
+        """Return the directory (RFC 8555, section 7.1.1).
+
+        Raises TlsError if the URL is that of something else.
+        """
         if self._connection.directory is None:
             directory = self.get(self.url, f"asking {self.url} what it offers").json()
             if not isinstance(directory.get("newOrder"), str) or not isinstance(directory.get("newNonce"), str):
@@ -156,7 +159,10 @@ class Client:
         return self.directory_meta().get(name)
 
     def resource_url(self, name: str) -> str:
-        """Return the URL of a resource in the directory, such as C(newOrder). Raises TlsError if there is none."""
+        """Return the URL of a resource in the directory, such as C(newOrder).
+
+        Raises TlsError if there is none.
+        """
         url = self.directory().get(name)
         if not isinstance(url, str):
             raise TlsError(f"{self.url} does not offer {name}; choose another directory for the issuer")
@@ -301,7 +307,7 @@ class Client:
             return Response(url, response.status_code, response.headers, body, links)
 
     def _session(self) -> requests.Session:
-        """Return the session, which trusts the roots of OpenSSL as all of the collection does, or those of C(ca_file) alone."""
+        """Return the session. It trusts the roots of OpenSSL, or those in C(ca_file) alone."""
         if self._connection.session is None:
             session = requests.Session()
             session.trust_env = False  # REQUESTS_CA_BUNDLE and ~/.netrc; proxies are looked up for each request

@@ -67,12 +67,15 @@ class Directory(t.NamedTuple):
 
 
 def directories(settings: dict[str, t.Any]) -> list[Directory]:
-    """Return the directories of an issuer in the order in which they are tried. *settings* are those of the issuer."""
+    """Return the directories of an issuer in the order in which they are tried.
+
+    *settings* are those of the issuer.
+    """
     return [_directory(one, settings) for one in _configured(settings)]
 
 
 def test_directory(settings: dict[str, t.Any]) -> Directory | None:
-    """Return the directory at which a request that never succeeded is tried first, or None if there is none."""
+    """Return the directory at which a request that never succeeded is tried first, if there is one."""
     first, chosen = _configured(settings)[0], settings.get("test_directory")
     if chosen is None:
         chosen = TEST_DIRECTORIES.get(str(first.get("directory") if isinstance(first, dict) else first))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The issuer C(type: acme): certificates of Let's Encrypt and all other CAs that speak ACME (RFC 8555).
+"""The issuer C(type: acme): certificates of Let's Encrypt and all other ACME servers (RFC 8555).
 
 The account key is on the controller, the keys of certificates are on the hosts. The issuer keeps its records in a folder of the controller,
 by default ~/.evergreen/acme. All issuers share it by default: one account key, and so one thumbprint, for all CAs.
@@ -136,7 +136,10 @@ class Acme:
 
     @property
     def at_once(self) -> int:
-        """Return how many orders of one run may be under way at a time. The solver command runs one program at a time."""
+        """Return how many orders of one run may be under way at a time.
+
+        The solver command runs one program at a time.
+        """
         return 1 if solver_type(self.settings["solver"]) == "command" else self.settings["at_once"]
 
     def roots(self) -> bytes | None:
@@ -190,13 +193,19 @@ class Acme:
 
     # not a parser: it reads what the collection has made or checked
     def record(self, request: Request, chain: list[x509.Certificate], host: str) -> None:
-        """Forget the order of a chain that is cached by now: the same CSR may come again, for another certificate."""
+        """Forget the order of a chain, which is cached by now.
+
+        The same CSR may come again, for another certificate.
+        """
         self._forget_orders(to_pem(chain[:1]).decode())
         self.renewals.add(host, request["name"], chain[0])
 
     # not a parser: it reads what the collection has made or checked
     def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
-        """Revoke a certificate that was ordered from here (RFC 8555, section 7.6); return whether it was not revoked before."""
+        """Revoke a certificate that was ordered from here (RFC 8555, section 7.6).
+
+        Return whether it was not revoked before.
+        """
         found = self.renewals.find(serial_number)
         url = found[2].get("directory") if found else None
         if found is None or not url:
@@ -271,7 +280,7 @@ class Acme:
     def _try_directories(
         self, request: Request, csr: bytes, host: str, step: OrderStep[Result]
     ) -> tuple[Result, Directory]:
-        """Return the result of a step with the order at the first directory that does not refuse, and that directory."""
+        """Take a step at the first directory that does not refuse; return its result, and the directory."""
         refusals: list[str] = []
         candidates = self._directories_with_order_first(request, csr)
         for directory in candidates:
@@ -331,7 +340,10 @@ class Acme:
             return None
 
     def _is_testable(self) -> bool:
-        """Say whether a test means anything: persistent records name an account, and the test directory has another one."""
+        """Say whether a test means anything.
+
+        A persistent record names an account, and that of the test directory is another one.
+        """
         return self.servers.solver().challenge_type != DNS_PERSIST_01
 
     def _record_issued(self, request: Request, chain: bytes, host: str, directory: Directory) -> None:
@@ -343,7 +355,7 @@ class Acme:
         self.folder.subfolder("succeeded").write(self._success_name(request), {"at": utc_now().isoformat()})
 
     def _forget_orders(self, certificate: str) -> None:
-        """Remove the records of orders whose chain begins with a certificate in PEM, so that nobody gets it again."""
+        """Remove the records of orders with this certificate in PEM, so that nobody gets it again."""
         for name in self.order_records.names():
             if certificate.strip() in self.order_records.read(name).get("chain", ""):
                 self.order_records.remove(name)
@@ -361,7 +373,10 @@ class Acme:
 
     # not a parser: it reads what the collection has made or checked
     def _digest(self, request: Request) -> str:
-        """Return a digest of all that decides whether an order succeeds. A request with another one may be tried at once."""
+        """Return a digest of all that decides whether an order succeeds.
+
+        A request with another one may be tried at once.
+        """
         settings = {key: value for key, value in self.settings.items() if key not in ("at_once", "timeout")}
         content = json.dumps([request["domains"], request["type"], settings], sort_keys=True, default=str)
         return hashlib.sha256(content.encode()).hexdigest()

@@ -92,7 +92,10 @@ class Orders:
             return order.finish()
 
     def begin(self, spec: OrderSpec) -> list[ChallengeResponse]:
-        """Place the order; return the responses to present before obtain(). None if the CA has validated the names before."""
+        """Place the order; return the responses to present before obtain().
+
+        None if the CA has validated the names before.
+        """
         with self._order(spec) as order:
             return order.begin()
 
@@ -243,7 +246,10 @@ class Order:
 
     # not a parser: it only passes on foreign input
     def _check(self, chain: bytes) -> None:
-        """Raise Problem if the chain is not what was ordered. Its order is forgotten, since it would yield the same one."""
+        """Raise Problem if the chain is not what was ordered.
+
+        Its order is forgotten, since it would yield the same one.
+        """
         public_key = load_csr(self.spec.csr).public_key()
         try:
             check_issued_chain(chain, public_key, {"domains": self.spec.names}, None, utc_now())

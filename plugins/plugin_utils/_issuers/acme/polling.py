@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Send the requests of one order, and wait between them for as long as the CA asks for (RFC 8555, section 7.5.1)."""
+"""Send the requests of one order, and wait between them (RFC 8555, section 7.5.1)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ class Polling:
         return self.post(url, None).json()
 
     def pause(self, seconds: float = MIN_PAUSE_S) -> None:
-        """Wait as long as the CA asks for, or *seconds* if it does not say. Raises TlsError after the deadline."""
+        """Wait as long as the CA asks for, or *seconds* if it does not say.
+
+        Raises TlsError after the deadline.
+        """
         if self._retry_after is not None:
             seconds = min(self._retry_after, MAX_PAUSE_S)
         left = self.deadline - time.monotonic()
@@ -49,7 +52,10 @@ class Polling:
 
 
 def growing_pauses() -> t.Iterator[float]:
-    """Yield seconds between two requests: each more than the one before, and at random so that hosts do not keep step."""
+    """Yield growing numbers of seconds between two requests.
+
+    They are random in part, so that hosts do not send all at the same time.
+    """
     seconds = MIN_PAUSE_S
     while True:
         yield seconds * random.uniform(0.8, 1.2)

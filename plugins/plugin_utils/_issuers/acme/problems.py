@@ -45,7 +45,10 @@ OTHER_REMEDY = "see the documentation of the CA"
 
 
 class ProblemDocument(t.TypedDict, total=False):
-    """RFC 7807, and RFC 8555, section 6.7.1. A CA may send anything else, so whoever reads a value checks it."""
+    """RFC 7807, and RFC 8555, section 6.7.1.
+
+    A CA may send anything else, so whoever reads a value checks it.
+    """
 
     type: str
     title: str
@@ -120,7 +123,7 @@ def problem(
 
 
 def explanation(document: ProblemDocument, status: int) -> str:
-    """Return the words of the CA, with the error type in brackets, or the status of HTTP if there is no type."""
+    """Return the words of the CA, with the error type or else the HTTP status in brackets."""
     words = words_of_ca(document.get("detail") or document.get("title") or "the CA gives no reason")
     kind = code_of(document) or (f"HTTP {status}" if status else "")
     return f"{words} ({kind})" if kind else words
@@ -142,6 +145,9 @@ def code_of(document: ProblemDocument) -> str:
 
 
 def words_of_ca(text: t.Any) -> str:
-    """Return text of the CA on one line, without control characters and the full stop, at most MAX_WORDS_CHARACTERS long."""
+    """Return text of the CA on one line, without control characters and the full stop.
+
+    It is cut after MAX_WORDS_CHARACTERS.
+    """
     words = " ".join(escape_control_characters(str(text), replacement=" ").split()).rstrip(". ")
     return words if len(words) <= MAX_WORDS_CHARACTERS else f"{words[:MAX_WORDS_CHARACTERS]}…"

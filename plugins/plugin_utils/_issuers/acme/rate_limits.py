@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""When a CA may be asked again: its rate limits (Retry-After), and the backoff of requests that failed.
+"""When a CA may be asked again: rate limits (Retry-After), and the backoff after failures.
 
 Kept on disk, so that all forks of a run and all later runs observe it.
 """
@@ -39,7 +39,10 @@ class RateLimits:
         self.folder, self.name = folder, file_name(directory_url, re.sub("^https?://", "", directory_url))
 
     def wait(self, names: t.Iterable[str] = (), max_wait: float = MAX_WAIT_S) -> None:
-        """Wait until the CA may be asked about these names. Raises Problem if that takes longer than *max_wait* seconds."""
+        """Wait until the CA may be asked about these names.
+
+        Raises Problem if that takes longer than *max_wait* seconds.
+        """
         limits = self.folder.read(self.name)
         for scope in (ALL_NAMES, *scopes(names)):
             until = parse_date((limits.get(scope) or {}).get("until"))
@@ -76,13 +79,16 @@ class RateLimits:
 
 
 class FailureBackoff:
-    """How often each request failed in a row, and when it may be tried again: after 1, 10 and 100 minutes, then daily."""
+    """How often each request failed in a row, and when it may be tried again (FAILURE_BACKOFFS)."""
 
     def __init__(self, folder: JsonRecords) -> None:
         self.folder = folder
 
     def check(self, host: str, request: str, digest: str) -> None:
-        """Raise TlsError if a request may not be tried yet. One with another *digest* may be: it asks for something else."""
+        """Raise TlsError if a request may not be tried yet.
+
+        One with another *digest* may be: it asks for something else.
+        """
         name = file_name(host, request)
         record = self.folder.read(name)
         until = parse_date(record.get("until"))
@@ -136,7 +142,7 @@ class OrderSlots:
 
 
 def retry_after(headers: t.Mapping[str, str], now: datetime.datetime) -> float | None:
-    """Return the seconds in Retry-After (RFC 9110, section 10.2.3), a number or a date; None if it is missing or malformed.
+    """Return the seconds in Retry-After (RFC 9110, section 10.2.3), or None if it is malformed.
 
     A date is compared with the server's own Date, so that neither the clock nor the time zone of the controller matters.
     """
@@ -148,7 +154,7 @@ def retry_after(headers: t.Mapping[str, str], now: datetime.datetime) -> float |
 
 
 def limited_scopes(words: str, names: t.Sequence[str]) -> list[str]:
-    """Return the scopes of a refusal: the names of the request that its words mention, their set, or all names.
+    """Return the scopes of a refusal: names of the request that it mentions, their set, or all names.
 
     >>> limited_scopes('too many certificates (50) already issued for "example.org" in the last 168h0m0s', ["www.example.org"])
     ['example.org']

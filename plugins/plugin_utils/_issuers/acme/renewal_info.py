@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""When CAs want certificates renewed (ACME Renewal Information, RFC 9773), and the records of the certificates themselves.
+"""ACME Renewal Information (RFC 9773): when CAs want certificates renewed.
 
 Each request of a host has a record with its certificates. Each certificate has the window that the CA suggested, and a random time in it.
 The time stays until the window changes, so that all runs and all hosts agree. A CA can only move a renewal to an earlier time
@@ -94,7 +94,7 @@ class RenewalRecords:
     def add(
         self, host: str, request: str, leaf: x509.Certificate, known: CertificateRecord | None = None
     ) -> str | None:
-        """Record a certificate, with what is *known* of it beside; return its ID (RFC 9773, section 4.1), if it can have one."""
+        """Record a certificate, with what is *known* of it; return its ID, if it can have one."""
         name = certificate_id(leaf)
         if name is None or (name in self._records(host, request) and not known):
             return name
@@ -129,7 +129,10 @@ class RenewalRecords:
     def predecessor(
         self, host: str, request: str, directory_url: str, domains: list[str], now: datetime.datetime
     ) -> str | None:
-        """Return the ID of the certificate that a new order replaces: of the same CA, valid, and with one of the domains."""
+        """Return the ID of the certificate that a new order replaces.
+
+        It is from the same CA, valid, and has one of the domains.
+        """
         candidates = [
             (record["not_before"], name)
             for name, record in self.current(host, request).items()
@@ -140,7 +143,9 @@ class RenewalRecords:
         return max(candidates)[1] if candidates else None
 
     def update(self, host: str, request: str, name: str, clients: t.Sequence[Client], now: datetime.datetime) -> None:
-        """Ask the CA about a certificate, by ID, and record what it says. What it said before stays if it cannot be asked.
+        """Ask the CA about a certificate, by ID, and record what it says.
+
+        What it said before stays if it cannot be asked.
 
         The CA of a certificate may be unknown; then all *clients* are asked in turn.
         """
@@ -232,7 +237,10 @@ class RenewalRecords:
 
 
 def certificate_id(leaf: x509.Certificate) -> str | None:
-    """Return the ID of a certificate (RFC 9773, section 4.1), or None if it has no authority key identifier."""
+    """Return the ID of a certificate (RFC 9773, section 4.1).
+
+    None if it has no authority key identifier.
+    """
     try:
         identifier = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
@@ -246,7 +254,10 @@ def certificate_id(leaf: x509.Certificate) -> str | None:
 def window(
     renewal_info: RenewalInfoObject, expiry: datetime.datetime
 ) -> tuple[datetime.datetime, datetime.datetime] | None:
-    """Return the suggested window, its end at most the expiry. None if it does not begin before its end and the expiry."""
+    """Return the suggested window, its end at most the expiry.
+
+    None if it does not begin before its end and the expiry.
+    """
     edges = renewal_info.get("suggestedWindow")
     if not isinstance(edges, dict):
         return None

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Open what an issuer needs to talk to the servers of its directories: clients, accounts, orders, and the solver.
+"""Open clients, accounts, orders and the solver for the directories of an issuer.
 
 The libraries of ACME and DNS are loaded here when they are needed, and not for a survey of certificates that are fine.
 """
