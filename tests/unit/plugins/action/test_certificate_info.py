@@ -34,11 +34,11 @@ def bare_action(monkeypatch):
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
 
 
-def run(answer):
+def run(module_result):
     task = Task()
     task.action, task.args = "evergreen.tls.certificate_info", {}
     action = ActionModule(task, None, None, None, None, None)
-    action._execute_module = lambda *_arguments, **_more: answer
+    action._execute_module = lambda *_arguments, **_more: module_result
     return action.run(task_vars={})
 
 

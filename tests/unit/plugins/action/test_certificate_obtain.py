@@ -4,7 +4,7 @@
 
 """A host whose CA has people in it waits: nothing is installed, nothing fails, and what nobody wants any longer is taken back.
 
-Requesting and issuing are the real actions; of the host, its answers alone.
+Requesting and issuing are the real actions; the host is played by the results of its modules.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def in_use(left):
 
 
 class Run:
-    """Runs of certificate_obtain on a host that answers what it is told to."""
+    """Runs of certificate_obtain for a host whose certificate_request returns what a test says."""
 
     def __init__(self, monkeypatch, folder):
         monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
@@ -66,24 +66,27 @@ class Run:
         task.action, task.args, task.check_mode = f"evergreen.tls.{name}", arguments, check_mode
         action = module.ActionModule(task, None, None, None, None, None)
 
-        async def run_action(called, asked, task_vars):
-            return await self._step(called.rpartition(".")[2], asked, check_mode)
+        async def run_action(called, arguments, task_vars):
+            return await self._run_step(called.rpartition(".")[2], arguments, check_mode)
 
         action.run_action = run_action
-        action._execute_module = lambda _name, module_args, task_vars: self._answer(module_args)
+        action._execute_module = lambda _name, module_args, task_vars: self._result_of_module(module_args)
         return action
 
-    async def _step(self, name, asked, check_mode):
+    async def _run_step(self, name, arguments, check_mode):
         if name in ACTIONS:
-            return await self._action(ACTIONS[name], name, asked, check_mode).work(TASK_VARS)
+            return await self._action(ACTIONS[name], name, arguments, check_mode).work(TASK_VARS)
         self.sent.append(name)
         return {"changed": True, "msg": "v0002 is in use", "certificate": {"fingerprint": "cd" * 32}}
 
-    def _answer(self, asked):
-        if "calls" in asked:  # of host_batch
-            return {"changed": False, "results": [self._answer(call["arguments"]) for call in asked["calls"]]}
-        self.sent.append(asked)
-        if asked.get("withdraw"):
+    def _result_of_module(self, arguments):
+        if "calls" in arguments:  # of host_batch
+            return {
+                "changed": False,
+                "results": [self._result_of_module(call["arguments"]) for call in arguments["calls"]],
+            }
+        self.sent.append(arguments)
+        if arguments.get("withdraw"):
             return {"changed": True, "due": False, "msg": "the request is withdrawn"}
         return dict(self.host)
 
@@ -224,12 +227,12 @@ def test_what_the_issuer_cannot_answer_never_reaches_the_host(run):
     assert "certificate request www: it asks for the IP address 192.0.2.1, and bought issues for none" in result["msg"]
 
 
-def test_a_pair_that_was_adopted_is_told_of_and_so_is_a_key_that_others_may_know(run):
-    told = "/etc/nginx/server.key and /etc/nginx/server.pem adopted as v0001 of www"
+def test_an_adopted_pair_and_a_key_that_others_may_know_are_reported(run):
+    message = "/etc/nginx/server.key and /etc/nginx/server.pem adopted as v0001 of www"
     exposed = "its key could be read by others in /etc/nginx/server.key (mode 0644)"
-    run.host = {"changed": True, "due": False, "msg": told, "fingerprint": "ab" * 32}
+    run.host = {"changed": True, "due": False, "msg": message, "fingerprint": "ab" * 32}
     result, certificates = run.obtain()
-    assert (result["changed"], certificates["www"]["msg"]) == (True, told)
+    assert (result["changed"], certificates["www"]["msg"]) == (True, message)
     assert "warnings" not in result
     run.host["exposed"] = exposed
     (warning,) = run.obtain()[0]["warnings"]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A host whose ports are opened and whose sites are configured on the way to its certificates; of all steps, what they answer."""
+"""A host whose ports are opened and whose sites are configured on the way to its certificates; steps are played by their results."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ REFUSED = {"failed": True, "msg": "it is refused; correct it"}
 
 
 class Run:
-    """A run of certificate_obtain for a host on which each certificate is due, and each step answers what it is told to."""
+    """A run of certificate_obtain for a host on which each certificate is due, and each step returns what a test says."""
 
     def __init__(self, monkeypatch):
         monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
         self.steps = []
-        self.answers = {
+        self.results = {
             "firewall_port": {"changed": True, "msg": "ports are open", "diff": {"after": "80"}},
             "nginx_sites": {"changed": True, "msg": "nginx has loaded it", "loaded": ["www"], "diff": {"after": "www"}},
             "certificate_request": {"changed": True, "due": True, "reason": "it expires", "csr": "CSR"},
@@ -44,15 +44,15 @@ class Run:
         tags = {"ansible_run_tags": list(run_tags), "ansible_skip_tags": list(skip_tags)}
         return action.run(task_vars={"inventory_hostname": "web1", **tags})
 
-    async def _step(self, called, asked, _vars, is_last=False):
-        name = called.rpartition(".")[2]
+    async def _step(self, action, _arguments, _task_vars, is_last=False):
+        name = action.rpartition(".")[2]
         self.steps.append(f"{name} at last" if is_last else name)
-        answer = self.answers[name]
-        if isinstance(answer, list):
-            answer = answer.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return dict(answer)
+        result = self.results[name]
+        if isinstance(result, list):
+            result = result.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return dict(result)
 
 
 @pytest.fixture
@@ -82,12 +82,16 @@ def test_ports_are_open_before_a_certificate_is_asked_for_and_nginx_is_configure
 
 
 def test_nginx_is_configured_before_too_where_it_answers_challenges(run):
-    first = {**run.answers["nginx_sites"], "warnings": ["www waits for its certificate"], "diff": {"after": "answers"}}
-    run.answers["nginx_sites"] = [first, {**run.answers["nginx_sites"], "warnings": ["beware"]}]
+    first = {
+        **run.results["nginx_sites"],
+        "warnings": ["www waits for its certificate"],
+        "diff": {"after": "challenges"},
+    }
+    run.results["nginx_sites"] = [first, {**run.results["nginx_sites"], "warnings": ["beware"]}]
     result = run.obtain("www", issuers=ACME, nginx=NGINX)
     assert before(run.steps, ("nginx_sites", "certificate_request"), ("certificate_issue", "nginx_sites at last"))
     assert result["warnings"] == ["beware"]  # what held in between is over
-    assert [diff["after"] for diff in result["diff"]] == ["answers", "www", "v0001"]
+    assert [diff["after"] for diff in result["diff"]] == ["challenges", "www", "v0001"]
 
 
 def test_nginx_is_configured_before_too_where_it_has_to_find_passphrases(run):
@@ -105,7 +109,7 @@ def test_nginx_is_configured_before_too_where_it_has_to_find_passphrases(run):
 
 @pytest.mark.parametrize("part", ["firewall_port", "nginx_sites"])
 def test_for_a_host_that_is_not_ready_nothing_is_asked_of_a_ca(run, part):
-    run.answers[part] = REFUSED
+    run.results[part] = REFUSED
     result = run.obtain("www", "mail", issuers=ACME, firewall=FIREWALL, nginx=NGINX)
     assert not {"certificate_issue", "certificate_install", "nginx_sites at last"} & set(run.steps)
     assert (result["failed"], result["ready"], result["msg"]) == (True, False, REFUSED["msg"])
@@ -115,21 +119,21 @@ def test_for_a_host_that_is_not_ready_nothing_is_asked_of_a_ca(run, part):
 
 
 def test_a_host_that_is_lost_while_it_is_made_ready_is_unreachable_and_nothing_is_asked_of_a_ca(run):
-    run.answers["firewall_port"] = AnsibleConnectionFailure("it is gone")
+    run.results["firewall_port"] = AnsibleConnectionFailure("it is gone")
     with pytest.raises(AnsibleConnectionFailure, match="it is gone"):
         run.obtain("www", firewall=FIREWALL, nginx=NGINX)
     assert not {"certificate_issue", "certificate_install", "nginx_sites at last"} & set(run.steps)
 
 
 def test_a_certificate_that_cannot_be_had_keeps_nginx_from_nothing(run):
-    run.answers["certificate_issue"] = REFUSED
+    run.results["certificate_issue"] = REFUSED
     result = run.obtain("www", firewall=FIREWALL, nginx=NGINX)
     assert run.steps[-1] == "nginx_sites at last"
     assert (result["failed"], result["ready"], result["msg"]) == (True, True, f"www: {REFUSED['msg']}")
 
 
 def test_sites_that_are_refused_at_last_fail_and_the_certificates_are_told_of(run):
-    run.answers["nginx_sites"] = REFUSED
+    run.results["nginx_sites"] = REFUSED
     result = run.obtain("www", nginx=NGINX)
     assert (result["failed"], result["ready"], result["msg"]) == (True, False, REFUSED["msg"])
     assert result["certificates"][0]["changed"] and not result["certificates"][0]["failed"]
@@ -141,9 +145,9 @@ def test_check_mode_asks_nginx_once_for_all(run):
 
 
 def test_where_nothing_is_due_the_host_is_as_it_should_be_all_the_same(run):
-    run.answers["certificate_request"] = {"changed": False, "due": False, "fingerprint": "ab" * 32}
+    run.results["certificate_request"] = {"changed": False, "due": False, "fingerprint": "ab" * 32}
     for part in ("firewall_port", "nginx_sites"):
-        run.answers[part] = {"changed": False, "msg": "it is as it should be"}
+        run.results[part] = {"changed": False, "msg": "it is as it should be"}
     result = run.obtain("www", firewall=FIREWALL, nginx=NGINX)
     assert sorted(run.steps) == ["certificate_request", "firewall_port", "nginx_sites at last"]
     assert (result["changed"], result["msg"]) == (False, "www: it is not due")

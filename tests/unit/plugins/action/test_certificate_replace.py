@@ -4,7 +4,7 @@
 
 """In which order a certificate is replaced, proved and revoked, and what is left undone where a step fails.
 
-The steps are modules that have tests of their own; what they answer here is what they answer there.
+The steps have tests of their own; here they are played by their results.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Host:
         self.not_after = SOON
 
     def replace(self, check_mode=False, **arguments):
-        """Return what the action answers."""
+        """Return the result of the action."""
         task = Task()
         task.args = {"requests": REQUESTS, "names": ["www"], "records": str(self.records), **arguments}
         task.check_mode = check_mode

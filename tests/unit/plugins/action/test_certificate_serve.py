@@ -4,7 +4,7 @@
 
 """What is served in the end is what clients can be seen to get: the newest version, or the one before.
 
-The host is played by what its modules would answer; the scenarios rollback and hard_nginx have real ones.
+The host is played by the results of its modules; the scenarios rollback and hard_nginx have real ones.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Host:
 
     def __init__(self, current="v0002", served="v0002", good=("v0001", "v0002"), answered=True, nginx=None):
         self.current, self.served, self.good, self.answered = current, served, good, answered
-        self.nginx = nginx or {}  # what nginx_reload answers for a version that nginx does not load
+        self.nginx = nginx or {}  # what nginx_reload returns for a version that nginx does not load
         self.proofs = []
 
     async def run_action(self, name, arguments, _task_vars):
@@ -177,17 +177,17 @@ def test_a_first_version_has_nothing_to_go_back_to():
 
 @pytest.mark.parametrize("names", [OLD_NAMES, ["old.example.org"]])
 def test_while_a_request_waits_what_is_in_use_is_presented_for_its_own_names_and_not_proved(names):
-    asked = []
+    domains = []
 
     class Waiting(Host):
         def nginx_reload(self, arguments):
-            asked.append(arguments["request"]["domains"])
+            domains.append(arguments["request"]["domains"])
             return super().nginx_reload(arguments)
 
     host = Waiting(current="v0001", served="v0000", good=[])
     result = serve(host, obtained=pending({"names": names}, fingerprint="v0001"), verify_from="host")
     assert (result["failed"], result["changed"], host.served, host.proofs) == (False, True, "v0001", [])
-    assert asked == [names] and result["msg"] == "nginx presents v0001"
+    assert domains == [names] and result["msg"] == "nginx presents v0001"
 
 
 class ExportingHost(Host):
@@ -203,12 +203,12 @@ class ExportingHost(Host):
         if self.unable:
             return {"failed": True, "msg": self.unable}
         changed, self.exported = self.exported != self.current, self.current
-        answer = {"changed": changed, "fresh": changed, "fingerprint": self.current, "msg": "it is written"}
+        result = {"changed": changed, "fresh": changed, "fingerprint": self.current, "msg": "it is written"}
         if not changed:
-            return {**answer, "units": {}, "msg": "the exports of www are as they should be"}
+            return {**result, "units": {}, "msg": "the exports of www are as they should be"}
         if self.current in self.refused:
-            return {**answer, "failed": True, "msg": "tomcat10 could not be restarted"}
-        return {**answer, "units": {"tomcat10": "was restarted"}}
+            return {**result, "failed": True, "msg": "tomcat10 could not be restarted"}
+        return {**result, "units": {"tomcat10": "was restarted"}}
 
     def nginx_reload(self, arguments):
         self.order.append("reload")
@@ -227,10 +227,10 @@ class HostOfTomcat(ExportingHost):
         raise AssertionError("there is no nginx here")
 
     def certificate_export(self, arguments):
-        answer = super().certificate_export(arguments)
-        if not answer.get("failed"):
+        result = super().certificate_export(arguments)
+        if not result.get("failed"):
             self.served = self.exported
-        return answer
+        return result
 
 
 EXPORTS = [{"path": "/etc/tomcat10/www.p12", "password": "secret", "restart": ["tomcat10"]}]

@@ -31,14 +31,14 @@ def bare_action(monkeypatch):
 
 
 class Roots:
-    """An issuer of which only the roots are asked for."""
+    """An issuer of which only the roots are needed."""
 
     def roots(self):
         return b"roots"
 
 
 def run(monkeypatch, name, request, check_mode=False, result=None, **arguments):
-    """Return what an action answers, and the arguments that the host gets."""
+    """Return the result of an action, and the arguments that the host gets."""
     action_class = ACTIONS[name].ActionModule
     for owner in (certificate_request, handshake_verify):
         monkeypatch.setattr(owner, "open_issuer", lambda *_a: Roots())

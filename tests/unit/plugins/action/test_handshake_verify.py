@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is seen is told as people read it, from wherever it was seen."""
+"""Handshakes are described in the same way, from wherever they were made."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOTS = ROOT.pem.decode()
 
 
 class Issuer:
-    """An issuer of which only the roots are asked for."""
+    """An issuer of which only the roots are needed."""
 
     def roots(self):
         return ROOT.pem
@@ -34,19 +34,19 @@ def bare_action(monkeypatch):
     monkeypatch.setattr(handshake_verify, "open_issuer", lambda *_arguments: Issuer())
 
 
-def run(port, answer=None, **arguments):
-    """Return the result of a task; *answer* is that of the host."""
+def run(port, module_result=None, **arguments):
+    """Return the result of a task; *module_result* is that of the module on the host."""
     task = Task()
     task.action = "evergreen.tls.handshake_verify"
     task.args = {"request": {"name": "www", "domains": NAMES, "port": port}, "timeout": 0, **arguments}
     action = handshake_verify.ActionModule(task, None, None, None, None, None)
-    action._execute_module = lambda *_arguments, **_more: answer
+    action._execute_module = lambda *_arguments, **_more: module_result
     return action.run(task_vars={"inventory_hostname": "127.0.0.1"})
 
 
 def test_what_the_controller_sees_is_told_as_people_read_it(start):
     result = run(start().present(CHAIN).port)
-    assert [seen["certificate"] for seen in result["handshakes"]] == [describe_chain(CHAIN)] * 2
+    assert [handshake["certificate"] for handshake in result["handshakes"]] == [describe_chain(CHAIN)] * 2
     assert (result["verified_from"], result["msg"]) == (
         "controller",
         "www.example.org, example.org proved from the controller",
@@ -56,8 +56,8 @@ def test_what_the_controller_sees_is_told_as_people_read_it(start):
 
 def test_what_the_host_sees_is_told_in_the_same_words(start):
     server = start().present(CHAIN)
-    seen = verify_endpoint("127.0.0.1", server.port, "example.org", ROOTS, None, 0)
-    result = run(server.port, {"changed": False, "handshakes": [seen], "problems": []}, verify_from="host")
+    handshake = verify_endpoint("127.0.0.1", server.port, "example.org", ROOTS, None, 0)
+    result = run(server.port, {"changed": False, "handshakes": [handshake], "problems": []}, verify_from="host")
     assert result["handshakes"][0]["certificate"] == describe_chain(CHAIN)
     assert "BEGIN CERTIFICATE" not in str(result)
 
@@ -67,7 +67,7 @@ def test_what_was_seen_before_something_failed_is_told_too(start):
     server.reject = {"example.org"}
     result = run(server.port)
     assert result["failed"] and len(result["problems"]) == 1
-    assert [seen["certificate"]["fingerprint"] for seen in result["handshakes"]] == [fingerprint(CHAIN[0])]
+    assert [handshake["certificate"]["fingerprint"] for handshake in result["handshakes"]] == [fingerprint(CHAIN[0])]
 
 
 def test_what_keeps_the_host_from_looking_is_passed_on():
