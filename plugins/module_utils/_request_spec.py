@@ -101,7 +101,7 @@ class Export(t.TypedDict, total=False):
     reload: list[str]
 
 
-class Advice(t.TypedDict):
+class RenewalAdvice(t.TypedDict):
     """When a CA wants a certificate renewed (RFC 9773), and why."""
 
     at: str  # a date in ISO 8601
@@ -147,7 +147,7 @@ class Request(t.TypedDict, total=False):
     exports: list[Export]
 
     host: str  # as the inventory names it
-    renewals: dict[str, Advice]  # by serial number, in hexadecimal digits
+    renewals: dict[str, RenewalAdvice]  # by serial number, in hexadecimal digits
     passphrase: str | None  # for a key that is to be encrypted
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import RenewalAdvice, Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import CrossSigning
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Pending, Validity
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import ChallengeFiles
@@ -27,13 +27,6 @@ class IssueRequest(Request, total=False):
     since: str | None  # since when the CSR waits on its host, in ISO 8601
     in_use: str | None  # the fingerprint of the certificate that is in use
     valid: Validity | None  # the certificate that is in use
-
-
-class RenewalAdvice(t.TypedDict):
-    """When a CA wants a certificate renewed (RFC 9773)."""
-
-    at: str  # ISO 8601
-    reason: str
 
 
 class Issuer(t.Protocol):

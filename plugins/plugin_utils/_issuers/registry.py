@@ -11,14 +11,14 @@ import typing as t
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import RenewalAdvice, Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors, validate_arguments
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import (
     CROSS_SIGNING_SETTINGS,
     read_cross_signing,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.issuer import Acme
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer, Issuer, RenewalAdvice
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer, Issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.command import Command
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.issuer import Manual

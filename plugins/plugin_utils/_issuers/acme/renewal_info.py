@@ -25,6 +25,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import RenewalAdvice
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import base64url
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     Problem,
@@ -34,7 +35,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.proble
     words_of_ca,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import RenewalInfoObject
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import RenewalAdvice
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
 
 if t.TYPE_CHECKING:  # it needs the libraries of ACME, which a survey does not load
