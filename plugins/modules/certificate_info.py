@@ -6,10 +6,15 @@
 from __future__ import annotations
 
 import os
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography, run_module
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import (
+    Module,
+    require_cryptography,
+    run_module,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import REQUEST_NAME_PATTERN
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
@@ -17,7 +22,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "directory": {"type": "path", "default": "/etc/evergreen"},
@@ -28,16 +33,20 @@ def main():
     run_module(module, decide)
 
 
-def decide(module):
+def decide(module: Module) -> dict[str, t.Any]:
     require_cryptography()
     directory, name = module.params["directory"], module.params["name"]
-    names = [name] if name else sorted(folders(directory))
+    names = [name] if name else sorted(certificate_folders(directory))
     now = utc_now().isoformat()
-    return {"changed": False, "now": now, "certificates": [tell(Versions(directory, name)) for name in names]}
+    return {
+        "changed": False,
+        "now": now,
+        "certificates": [read_certificate(Versions(directory, name)) for name in names],
+    }
 
 
 # not a parser: it accepts any text, or raises TlsError
-def folders(directory):
+def certificate_folders(directory: str) -> list[str]:
     """Return the names of the certificates in a directory."""
     try:
         entries = os.scandir(directory)
@@ -51,10 +60,10 @@ def folders(directory):
 
 
 # not a parser: it only passes on foreign input
-def tell(versions):
-    """Return what is there of one certificate, for the controller to describe: files, and never more of a key than its public part."""
+def read_certificate(versions: Versions) -> dict[str, t.Any]:
+    """Return the files of one certificate, which the controller describes. Of the key, it is the public key alone."""
     version, since = versions.current(), versions.waiting_since()
-    told = {
+    certificate: dict[str, t.Any] = {
         "name": os.path.basename(versions.path),
         "path": versions.path,
         "version": version,
@@ -62,17 +71,17 @@ def tell(versions):
         "waiting_since": since.isoformat() if since else None,
     }
     if version is None:
-        return told
+        return certificate
     for part, file in (("issuer", "issuer"), ("chain", "fullchain.pem")):
         content = versions.file(version, file)
-        told[part] = content.decode(errors="replace") if content is not None else None
+        certificate[part] = content.decode(errors="replace") if content is not None else None
     try:
         key = versions.private_key(version, "its private key file")
-        told["encrypted"] = versions.passphrase(version) is not None
-        told["public_key"] = public_pem(key.public_key()).decode()
+        certificate["encrypted"] = versions.passphrase(version) is not None
+        certificate["public_key"] = public_pem(key.public_key()).decode()
     except TlsError as error:
-        told["problem"] = str(error)
-    return told
+        certificate["problem"] = str(error)
+    return certificate
 
 
 if __name__ == "__main__":

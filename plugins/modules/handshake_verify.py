@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography, run_module
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import (
+    Module,
+    require_cryptography,
+    run_module,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
-from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import verify_request
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import Verification, verify_request
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "request": REQUEST_SPEC,
@@ -28,11 +32,11 @@ def main():
     run_module(module, decide)
 
 
-def decide(module):
+def decide(module: Module) -> Verification:
     require_cryptography()
     request = module.params["request"]
-    places = [(module.params["address"] or "127.0.0.1", request["port"])]
-    return verify_request(request, places, module.params, "host", module.check_mode)
+    endpoints = [(module.params["address"] or "127.0.0.1", request["port"])]
+    return verify_request(request, endpoints, module.params, "host", module.check_mode)
 
 
 if __name__ == "__main__":
