@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Dates with their time of day, in UTC: the clock, the one parser of ISO 8601, and how people read them."""
+"""Dates with their time of day, in UTC: the clock, a parser of ISO 8601, and a format for people."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Chains of certificates as servers send them: the leaf first, each signed by the next, without the root.
+"""Chains of certificates as servers send them: leaf first, each signed by the next, without the root.
 
 check_chain() is the one definition of a good chain. It decides whether a chain may be installed and, by why_renew(), whether an installed one
 has to be renewed.
@@ -58,7 +58,10 @@ class ChainDescription(t.TypedDict):
 
 
 def parse_chain(pem: bytes) -> list[x509.Certificate]:
-    """Return the certificates in PEM, in their order. Raises TlsError if there is none, or one cannot be read."""
+    """Return the certificates in PEM, in their order.
+
+    Raises TlsError if there is none, or one cannot be read.
+    """
     blocks = [BEGIN + block for block in pem.split(BEGIN)[1:]]
     if not any(END in block for block in blocks):
         raise TlsError("it holds no PEM certificate; have it issued again")
@@ -109,7 +112,7 @@ def check_chain(
     roots: list[x509.Certificate] | None = None,
     allowed: t.Sequence[str] = (),
 ) -> None:
-    """Make sure that a server with *public_key* can use *chain* for *names*, and clients that trust *roots* accept it.
+    """Make sure that a server can use a chain for its key and names, and that clients accept it.
 
     names, allowed: in their normal form. The certificate has to cover all *names*, and may cover those *allowed* besides.
     roots: None leaves trust to a handshake later.
@@ -199,7 +202,7 @@ def _extension(certificate: x509.Certificate, extension: type[ExtensionType]) ->
 
 
 def _signature_digest(certificate: x509.Certificate) -> hashes.HashAlgorithm | None:
-    """Return the digest of the signature, or None if the library does not tell: RSA-PSS before cryptography 41."""
+    """Return the digest of the signature, or None if it is unknown: RSA-PSS before cryptography 41."""
     try:
         return certificate.signature_hash_algorithm
     except UnsupportedAlgorithm:
@@ -207,7 +210,7 @@ def _signature_digest(certificate: x509.Certificate) -> hashes.HashAlgorithm | N
 
 
 def _rsa_schemes(certificate: x509.Certificate) -> list[tuple[t.Any, t.Any]]:
-    """Return the padding and digest with which an RSA key signed a certificate, or all that it may have used."""
+    """Return the padding and digest of an RSA signature, or all that may have been used."""
     digest = _signature_digest(certificate)
     if hasattr(certificate, "signature_algorithm_parameters"):
         return [(certificate.signature_algorithm_parameters, digest)]

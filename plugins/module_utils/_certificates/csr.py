@@ -89,7 +89,7 @@ def load_csr(pem: bytes) -> x509.CertificateSigningRequest:
 
 
 def challenge_password(csr: x509.CertificateSigningRequest) -> str | None:
-    """Return the challenge password of a signing request (RFC 2985, section 5.4.1), or None where it has none."""
+    """Return the challenge password of a signing request (RFC 2985, section 5.4.1), or None without one."""
     try:
         if hasattr(csr, "attributes"):
             value = csr.attributes.get_attribute_for_oid(AttributeOID.CHALLENGE_PASSWORD).value

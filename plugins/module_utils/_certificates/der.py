@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The one reader of DER (X.690): to check data before a library reads it, and to read what no library returns."""
+"""The one reader of DER (X.690): for checks before a library reads it, and what no library returns."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Element(t.NamedTuple):
 
 
 class Header(t.NamedTuple):
-    """The header of an element: tag, offset of the value, and offset of what comes after it (None: of indefinite length)."""
+    """The header of an element: its tag, and the offsets of its value."""
 
     tag: int
     start: int
-    end: int | None
+    end: int | None  # None: of indefinite length
 
 
 def read_header(der: bytes, at: int = 0) -> Header:
@@ -74,7 +74,7 @@ def integer(element: Element) -> int:
 
 
 def descendants(der: bytes, max_depth: int) -> t.Iterator[tuple[Element | None, Element]]:
-    """Yield each element with the one before it on its level; also those within others and within octet strings.
+    """Yield each element and those within it, also in octet strings, with the one before on its level.
 
     Elements deeper than *max_depth* levels below the first, and what is not DER, are left out.
     """

@@ -48,7 +48,10 @@ def write_key(key: PrivateKeyTypes, passphrase: bytes | None = None) -> bytes:
 
 
 def load_key(pem: bytes, where: str = "the private key", passphrase: bytes | None = None) -> PrivateKeyTypes:
-    """Return the private key in PEM. Raises TlsError, which names *where* it came from, if there is none that can be read."""
+    """Return the private key in PEM.
+
+    where: the source of the key, for the sentence of the TlsError if it cannot be read.
+    """
     try:
         return open_key(pem, passphrase)
     except TypeError as error:
@@ -76,7 +79,7 @@ def open_key(content: bytes, passphrase: bytes | None = None, is_text: bool = Tr
 
 
 def longest_integer(der: bytes) -> int:
-    """Return the bytes of the longest INTEGER of a private key; 0 for a key that is encrypted, and for no key."""
+    """Return the bytes of the longest INTEGER of a private key; 0 for an encrypted key, and for no key."""
     lengths = (len(element.value) for _before, element in descendants(der, MAX_KEY_DEPTH) if element.tag == INTEGER)
     return max(lengths, default=0)
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Names of certificates in their normal form (plugin_utils/_inventory/domains.py), and names of requests."""
+"""Names in their normal form (plugin_utils/_inventory/domains.py), and names of requests."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def make_keystore(
 def keystore_difference(
     der: bytes, key: PrivateKeyTypes, chain: list[x509.Certificate], password: str, friendly_name: str, encryption: str
 ) -> str | None:
-    """Return how a keystore differs from what make_keystore() makes of the same arguments, or None if it does not."""
+    """Return how a keystore differs from that of make_keystore(), or None if it does not."""
     info = inspect_keystore(der)
     if info is None:
         return "it is no PKCS #12 that can be read"
@@ -192,7 +192,7 @@ def _data(content_info: Element) -> Element:
 
 
 def _encryption_scheme(algorithm: Element) -> tuple[set[str], int]:
-    """Return the names of the algorithms with which a part is encrypted, and the iterations of the password (RFC 8018, appendix A)."""
+    """Return the names of the algorithms and the number of iterations (RFC 8018, appendix A)."""
     identifier, parameters = children(algorithm, SEQUENCE)
     if identifier != (OBJECT_IDENTIFIER, PBES2):
         _salt, iterations = children(parameters, SEQUENCE)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Renewal: whether a certificate is due, and why. Each reason for which one can be due is written here."""
+"""Renewal: whether a certificate is due, and why. All reasons are written here."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def why_replace(
     now: datetime.datetime,
     roots: list[x509.Certificate] | None = None,
 ) -> str | None:
-    """Return why a chain that is installed beside *public_key*, or served, is due, or None while it is not."""
+    """Return why a chain that is installed or served is due, or None while it is not."""
     try:
         check_chain(chain, public_key, request["domains"], now, roots, request.get("allowed_domains") or ())
     except TlsError as error:
@@ -128,14 +128,14 @@ def why_replace(
 
 
 def why_due_regardless(is_forced: bool, is_inspected: bool) -> str | None:
-    """Return why all certificates of a host are due, whatever they are like, or None where the user does not say so."""
+    """Return why all certificates of a host are due by the user's choice, or None if they are not."""
     if is_inspected:
         return INSPECTED
     return FORCED if is_forced else None
 
 
 def why_exposed(path: str, mode: int, allowed_mode: int) -> str | None:
-    """Return why others may know the key in a file with this mode, or None where its mode is within the allowed one."""
+    """Return why others may know the key in a file, or None if its mode is within the allowed one."""
     return f"its key could be read by others in {path} (mode {mode:04o})" if mode & 0o077 & ~allowed_mode else None
 
 

@@ -17,7 +17,9 @@ EXHAUSTION_ERRNOS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 # not a parser: it reads what the collection has made or checked
 def run_command(argv: list[str], stdin: str | None = None) -> tuple[int, str]:
-    """Run a program in the C locale. Return its exit status (127: it is not there) and its standard output and error.
+    """Run a program in the C locale. Return its exit status, and its standard output and error.
+
+    The status of a program that is not there is 127.
 
     The program has no terminal: nginx would ask there for a passphrase that it does not have.
     AnsibleModule.run_command() sometimes waits for a second after the program has ended.

@@ -47,7 +47,7 @@ def replace_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, 
 
 
 def write_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1) -> None:
-    """Replace a file as replace_file() does, without the sync of its folder, which the caller does once for several files."""
+    """Replace a file by one rename. The caller syncs the folder, once for several files."""
     folder, name = os.path.split(path)
     temporary = _unused_name(folder, name)
     try:
@@ -88,7 +88,10 @@ def replace_link(target: str, path: str) -> None:
 
 
 def set_attributes(path: str, mode: int, owner: int = -1, group: int = -1) -> None:
-    """Give a file its mode and owner. Raises TlsError for a file with other names, which may be somebody else's, and for no file."""
+    """Give a file its mode and owner.
+
+    Raises TlsError for anything but a regular file, and for a file with other names, which may be somebody else's.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
@@ -113,7 +116,7 @@ def temporary_link(path: str) -> str:
 
 
 def make_folder(path: str) -> None:
-    """Make a folder and those above it, as far as they are missing, and sync the folders that contain them."""
+    """Make a folder and those above it where they are missing, and sync the folders around them."""
     is_missing = bool(path) and not os.path.isdir(path)
     if is_missing:
         if not os.path.isdir(os.path.dirname(path) or "."):
@@ -167,7 +170,9 @@ def _lock_byte(descriptor: int, offset: int) -> None:
 def locked(
     path: str, timeout: float = LOCK_TIMEOUT_S, offset: int | None = None, is_folder: bool = False
 ) -> t.Iterator[None]:
-    """Hold a lock on a file, which is created where it is missing, or on a folder. The kernel releases it if this process dies.
+    """Hold a lock on a file, which is created where it is missing, or on a folder.
+
+    The kernel releases the lock if this process dies.
 
     timeout: seconds to wait for another process. Raises TlsError after them.
     offset: lock the byte at this offset alone, so that one file is any number of locks. On Linux these belong to the open file;

@@ -27,7 +27,7 @@ class ListeningSocket(t.NamedTuple):
 
 
 def program_name(pid: int) -> str:
-    """Return the name of the program that a process runs, or an empty string if it has ended or is a zombie."""
+    """Return the name of the program of a process, or an empty string if it has ended or is a zombie."""
     return "" if _fields(pid)[:1] == ["Z"] else _read(f"/proc/{pid}/comm").strip()
 
 

@@ -15,7 +15,9 @@ FAILED_STATES = ("failed", "activating")  # the latter also between two automati
 
 
 def refresh_unit(verb: str, unit: str) -> str:
-    """Restart or reload a unit, as *verb* says. Return the result, as the predicate of a sentence about the unit.
+    """Restart or reload a unit. Return the result, as the predicate of a sentence about the unit.
+
+    verb: C(restart) or C(reload).
 
     A unit that was stopped remains stopped. One that has failed, perhaps because the file was missing, is started.
     Raises TlsError if that fails.

@@ -80,7 +80,10 @@ def handshake(
 
 
 def _connect(address: str, port: int, deadline: float) -> socket.socket:
-    """Return a connection to the first IP address that accepts one. Each has its share of the time that is left."""
+    """Return a connection to the first IP address that accepts one.
+
+    Each address has its share of the time that is left.
+    """
     ip_addresses = _resolve(address, deadline)
     while True:
         ip_address = ip_addresses.pop(0)
@@ -94,7 +97,7 @@ def _connect(address: str, port: int, deadline: float) -> socket.socket:
 
 
 def _resolve(address: str, deadline: float) -> list[str]:
-    """Return the IP addresses of a name, within the time that is left: getaddrinfo() itself may take longer."""
+    """Return the IP addresses of a name within the time that is left. getaddrinfo() may take longer."""
     if is_ip_address(address):
         return [address]
     results: queue.SimpleQueue[t.Any] = queue.SimpleQueue()
@@ -138,7 +141,7 @@ def _context(roots: str | None, verify: bool) -> ssl.SSLContext:
 
 @functools.lru_cache(maxsize=16)
 def _cached_context(roots: str | None, verify: bool, _system_paths: ssl.DefaultVerifyPaths | None) -> ssl.SSLContext:
-    """Return the context that connections share. Loading the system's roots takes longer than many handshakes."""
+    """Return the context that connections share: loading roots takes longer than many handshakes."""
     if not verify:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
@@ -151,7 +154,7 @@ def _cached_context(roots: str | None, verify: bool, _system_paths: ssl.DefaultV
 
 
 def _server_name(name: str, verify: bool) -> str | None:
-    """Return the name to ask for. IP addresses are not sent (RFC 6066), but have to match if the name is checked."""
+    """Return the name to ask for. IP addresses are not sent (RFC 6066), but checked."""
     return None if is_ip_address(name) and not verify else name
 
 
