@@ -10,7 +10,7 @@ module: acme_account
 short_description: Tell what the accounts of an ACME issuer are, or give them another key
 version_added: 0.1.0
 description:
-  - Returns the address of the account of an issuer of C(type=acme) at each of its directories, for CAA records and the standing
+  - Returns the address of the account of an issuer of C(type=acme) at each of its directories, for CAA records and the persistent
     records of dns-persist-01. Accounts that are not there yet are made.
   - With O(change_key), gives all of them a new key. A change that was interrupted goes on where it stopped. Issuers with the same
     C(folder) have the same key; change it through the one that names all of their directories.

@@ -42,7 +42,7 @@ def test_an_alias_has_the_addresses_of_what_it_stands_for(here, client):
 
 
 @pytest.mark.parametrize("name", ["nothing.example.org", "mail.example.org", "www.example.com"])
-def test_a_name_without_an_address_is_told(here, client, name):
+def test_a_name_without_an_address_is_reported(here, client, name):
     here.zone("example.org", ("mail.example.org", "TXT", '"v=spf1"'))
     with pytest.raises(TlsError, match=f"^{name} has no address in DNS; create an A or AAAA record .* run this again$"):
         client.addresses(name)
@@ -105,13 +105,13 @@ def test_resolvers_are_never_asked_for_the_record_which_they_would_remember_as_m
     assert name_of(RECORD).to_text() not in {name for name, _kind in here.resolver.asked}
 
 
-def test_aliases_that_lead_nowhere_are_told(here, client):
+def test_aliases_that_lead_nowhere_are_reported(here, client):
     here.zone("example.org", (RECORD, "CNAME", "a.example.org."), ("a.example.org", "CNAME", f"{RECORD}."))
     with pytest.raises(TlsError, match="the CNAME records of .* lead on and on, .* let them end in a name of a zone"):
         client.locate(RECORD)
 
 
-def test_a_domain_that_is_not_registered_is_told(here, client):
+def test_a_domain_that_is_not_registered_is_reported(here, client):
     with pytest.raises(
         TlsError, match="^DNS knows no zone with www.example.org in it; see that the domain is registered"
     ):
@@ -119,7 +119,7 @@ def test_a_domain_that_is_not_registered_is_told(here, client):
 
 
 @pytest.mark.parametrize("status", [dns.rcode.SERVFAIL, dns.rcode.REFUSED])
-def test_servers_that_know_nothing_are_told(here, client, status):
+def test_servers_that_know_nothing_are_reported(here, client, status):
     here.zone("example.org")
     here.servers["127.0.0.2"].status = status
     with pytest.raises(
@@ -135,7 +135,7 @@ def test_a_silent_server_does_not_keep_others_from_being_asked(here, client):
     assert client.locate(RECORD).zone == "example.org"
 
 
-def test_a_resolver_that_does_not_answer_is_told(here, monkeypatch):
+def test_a_resolver_that_does_not_answer_is_reported(here, monkeypatch):
     here.resolver.status = dns.rcode.SERVFAIL
     with pytest.raises(
         TlsError,
@@ -173,13 +173,13 @@ def test_a_server_that_never_gets_the_record_is_named(here, client):
     texts(zone).add('"mine"')
     with pytest.raises(TlsError) as caught:
         client.wait_for({client.locate(RECORD): {"mine"}}, [], 0.2, "the solver's timeout")
-    said = str(caught.value)
+    message = str(caught.value)
     assert (
         f"the TXT record {RECORD} is not on all name servers of example.org (b.example.org (127.0.0.3): no such record)"
-        in said
+        in message
     )
-    assert "127.0.0.2" not in said
-    assert said.endswith("or give them more time by the solver's timeout")
+    assert "127.0.0.2" not in message
+    assert message.endswith("or give them more time by the solver's timeout")
 
 
 def test_a_server_that_is_silent_all_the_time_is_left_out(here, client):

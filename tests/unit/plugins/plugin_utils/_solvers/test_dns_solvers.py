@@ -51,9 +51,9 @@ def here(monkeypatch):
 
 @pytest.fixture
 def zone(here):
-    found = here.zone("example.org", ("www.example.org", "A", "127.0.0.1"))
+    created = here.zone("example.org", ("www.example.org", "A", "127.0.0.1"))
     here.servers["127.0.0.2"].keys[dns.name.from_text("updates")] = dns.tsig.Key("updates", SECRET, "hmac-sha256.")
-    return found
+    return created
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def solver(here):
     return open_solver(settings, AcmeAccount(THUMBPRINT))
 
 
-def complaint(solver, *domains):
+def error_text(solver, *domains):
     with pytest.raises(TlsError) as caught:
         solver.check(list(domains))
     return str(caught.value)
@@ -46,8 +46,8 @@ def test_names_pass_whose_hosts_all_answer(here, web, solver):
     for address in ("127.0.0.21", "127.0.0.22"):
         web.host(address, right)
     solver.check(["www.example.org", "example.org", "127.0.0.22"])
-    asked = {(address, name) for _scheme, address, name, _path in web.asked}
-    assert asked == {
+    requested = {(address, name) for _scheme, address, name, _path in web.asked}
+    assert requested == {
         ("127.0.0.21", "www.example.org"),
         ("127.0.0.22", "www.example.org"),
         ("127.0.0.21", "example.org"),
@@ -60,16 +60,16 @@ def test_one_host_of_several_that_does_not_answer_is_named(here, web, solver):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21", "127.0.0.22"))
     web.host("127.0.0.21", right)
     web.host("127.0.0.22", wrong(404, Server="nginx/1.30.6"))
-    said = complaint(solver, "www.example.org")
-    assert "www.example.org at 127.0.0.22 does not answer challenges (404 Not Found from " in said
-    assert said.endswith(f"have it answer /.well-known/acme-challenge/TOKEN with TOKEN.{THUMBPRINT}")
-    assert "run evergreen.tls.deploy on the host whose address that is" in said
+    message = error_text(solver, "www.example.org")
+    assert "www.example.org at 127.0.0.22 does not answer challenges (404 Not Found from " in message
+    assert message.endswith(f"have it answer /.well-known/acme-challenge/TOKEN with TOKEN.{THUMBPRINT}")
+    assert "run evergreen.tls.deploy on the host whose address that is" in message
 
 
 def test_each_cause_has_its_sentence(here, web, solver):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21"), ("mail.example.org", "A", "127.0.0.22"))
     web.host("127.0.0.21", wrong(200, b"<html>It works!</html>"))
-    first, second, third = complaint(solver, "www.example.org", "mail.example.org", "no.example.org").split(" · ")
+    first, second, third = error_text(solver, "www.example.org", "mail.example.org", "no.example.org").split(" · ")
     assert first.startswith("www.example.org at 127.0.0.21 does not answer challenges (200 OK")
     assert (
         second.startswith("port ")
@@ -79,18 +79,18 @@ def test_each_cause_has_its_sentence(here, web, solver):
     assert third.startswith("no.example.org has no address in DNS; create")
 
 
-def test_a_host_of_another_account_is_told_from_one_that_knows_nothing(here, web, solver):
+def test_a_host_of_another_account_is_reported_from_one_that_knows_nothing(here, web, solver):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
     web.host("127.0.0.21", lambda _name, path: (200, {}, f"{path.rpartition('/')[2]}.{'x' * 43}".encode()))
-    said = complaint(solver, "www.example.org")
-    assert said.startswith("www.example.org at 127.0.0.21 answers for another ACME account, as if")
-    assert "run evergreen.tls.deploy on it" in said
+    message = error_text(solver, "www.example.org")
+    assert message.startswith("www.example.org at 127.0.0.21 answers for another ACME account, as if")
+    assert "run evergreen.tls.deploy on it" in message
 
 
 def test_the_right_body_with_another_status_is_not_right(here, web, solver):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
     web.host("127.0.0.21", lambda name, path: (500, *right(name, path)[1:]))
-    assert "does not answer challenges (500 Internal Server Error" in complaint(solver, "www.example.org")
+    assert "does not answer challenges (500 Internal Server Error" in error_text(solver, "www.example.org")
 
 
 def test_a_redirect_to_https_is_followed_whatever_the_certificate(here, web, solver):
@@ -98,27 +98,27 @@ def test_a_redirect_to_https_is_followed_whatever_the_certificate(here, web, sol
     web.host("127.0.0.21", redirect("https://www.example.org"))
     web.host("127.0.0.21", right, "https")
     solver.check(["www.example.org"])
-    assert [asked[:3] for asked in web.asked] == [
+    assert [requested[:3] for requested in web.asked] == [
         ("http", "127.0.0.21", "www.example.org"),
         ("https", "127.0.0.21", "www.example.org"),
     ]
 
 
-def test_a_redirect_that_leaves_the_name_is_told(here, web, solver):
+def test_a_redirect_that_leaves_the_name_is_reported(here, web, solver):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21"), ("shop.example.org", "A", "127.0.0.22"))
     web.host("127.0.0.21", redirect("http://shop.example.org"))
     web.host("127.0.0.22", wrong(200, b"buy!"))
-    said = complaint(solver, "www.example.org")
-    assert said == (
+    message = error_text(solver, "www.example.org")
+    assert message == (
         "www.example.org at 127.0.0.21 redirects to http://shop.example.org, and no host of ours answers there; let the redirect leave "
         "out /.well-known/acme-challenge/"
     )
 
 
-def test_a_redirect_to_a_name_that_is_nowhere_is_told(here, web, solver):
+def test_a_redirect_to_a_name_that_is_nowhere_is_reported(here, web, solver):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
     web.host("127.0.0.21", redirect("http://gone.example.org"))
-    assert "redirects to http://gone.example.org, and no host of ours answers there" in complaint(
+    assert "redirects to http://gone.example.org, and no host of ours answers there" in error_text(
         solver, "www.example.org"
     )
 
@@ -134,16 +134,16 @@ def test_a_redirect_to_another_name_that_gives_the_right_answer_is_as_good_for_c
     "target",
     ["http://www.example.org:8080", "ftp://www.example.org", "http://[::1", "https://www.example.org:99999"],
 )
-def test_a_redirect_that_cas_do_not_follow_is_told(here, web, solver, target):
+def test_a_redirect_that_cas_do_not_follow_is_reported(here, web, solver, target):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
     web.host("127.0.0.21", redirect(target))
-    assert "CAs follow to ports 80 and 443 only; correct the redirect" in complaint(solver, "www.example.org")
+    assert "CAs follow to ports 80 and 443 only; correct the redirect" in error_text(solver, "www.example.org")
 
 
-def test_a_redirect_to_a_closed_port_is_told(here, web, solver):
+def test_a_redirect_to_a_closed_port_is_reported(here, web, solver):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
     web.host("127.0.0.21", redirect("https://www.example.org"))
-    assert "redirects to https://www.example.org, and no host of ours answers there (Connection refused)" in complaint(
+    assert "redirects to https://www.example.org, and no host of ours answers there (Connection refused)" in error_text(
         solver, "www.example.org"
     )
 
@@ -152,25 +152,25 @@ def test_a_host_does_not_choose_what_is_asked_elsewhere(here, web, solver):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
     web.host("127.0.0.21", lambda _name, path: (302, {"Location": f"http://127.0.0.22/latest/meta-data?{path}"}, b""))
     web.host("127.0.0.22", right)
-    said = complaint(solver, "www.example.org")
-    assert "redirects to http://127.0.0.22/latest/meta-data?" in said and "no host of ours answers there" in said
-    assert [asked[1] for asked in web.asked] == ["127.0.0.21"]
+    message = error_text(solver, "www.example.org")
+    assert "redirects to http://127.0.0.22/latest/meta-data?" in message and "no host of ours answers there" in message
+    assert [requested[1] for requested in web.asked] == ["127.0.0.21"]
 
 
 def test_a_circle_ends(here, web, solver):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
     web.host("127.0.0.21", redirect(""))
-    assert "www.example.org at 127.0.0.21 redirects in a circle; correct" in complaint(solver, "www.example.org")
+    assert "www.example.org at 127.0.0.21 redirects in a circle; correct" in error_text(solver, "www.example.org")
     assert len(web.asked) <= 12
 
 
-def test_what_does_not_speak_http_is_told(here, start, monkeypatch, solver):
+def test_what_does_not_speak_http_is_reported(here, start, monkeypatch, solver):
     from ansible_collections.evergreen.tls.tests.unit.servers import send_garbage
 
     server = start(send_garbage)
     monkeypatch.setattr(http_check, "PORTS", {"http": server.port, "https": server.port})
     here.zone("example.org", ("www.example.org", "A", "127.0.0.1"))
-    assert "www.example.org at 127.0.0.1 does not speak HTTP" in complaint(solver, "www.example.org")
+    assert "www.example.org at 127.0.0.1 does not speak HTTP" in error_text(solver, "www.example.org")
 
 
 def test_an_address_that_the_controller_has_no_way_to_is_left_out_where_another_one_answers(
@@ -188,21 +188,21 @@ def test_an_address_that_the_controller_has_no_way_to_is_left_out_where_another_
     monkeypatch.setattr(http_check.socket, "create_connection", without_ipv6)
     solver.check(["www.example.org"])
     here.zone("example.net", ("www.example.net", "AAAA", "2001:db8::1"))
-    assert "www.example.net at 2001:db8::1 cannot be reached (Network is unreachable)" in complaint(
+    assert "www.example.net at 2001:db8::1 cannot be reached (Network is unreachable)" in error_text(
         solver, "www.example.net"
     )
 
 
 def test_wildcards_are_refused_before_anything_is_asked(web, solver):
-    said = complaint(solver, "*.example.org", "example.org")
-    assert said.startswith(
+    message = error_text(solver, "*.example.org", "example.org")
+    assert message.startswith(
         "*.example.org: CAs believe wildcards by DNS alone, and the solver of the issuer answers over HTTP; "
     )
-    assert said.endswith("whose solver is rfc2136, command or persist, or name the hosts one by one")
+    assert message.endswith("whose solver is rfc2136, command or persist, or name the hosts one by one")
     assert web.asked == []
 
 
-def test_the_look_can_be_left_out(here):
+def test_the_check_can_be_disabled(here):
     open_solver({"type": "http", "check": False}, AcmeAccount(THUMBPRINT)).check(["www.example.org"])
 
 

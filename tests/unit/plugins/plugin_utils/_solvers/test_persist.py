@@ -36,13 +36,13 @@ def here(monkeypatch):
 
 
 def check(here, *domains, meta=None, **settings):
-    wanted = {"type": "persist", "resolvers": [f"{RESOLVER}:{here.port}"], **settings}
-    open_solver(wanted, AcmeAccount(THUMBPRINT, lambda: ACCOUNT, lambda: PLAIN if meta is None else meta)).check(
+    setting = {"type": "persist", "resolvers": [f"{RESOLVER}:{here.port}"], **settings}
+    open_solver(setting, AcmeAccount(THUMBPRINT, lambda: ACCOUNT, lambda: PLAIN if meta is None else meta)).check(
         list(domains)
     )
 
 
-def complaint(here, *domains, **options):
+def error_text(here, *domains, **options):
     with pytest.raises(TlsError) as caught:
         check(here, *domains, **options)
     return str(caught.value)
@@ -68,9 +68,9 @@ def test_a_record_may_be_that_of_an_alias(here):
     check(here, "www.example.org")
 
 
-def test_a_domain_without_its_record_is_told_which_one_to_create(here):
+def test_a_domain_without_its_record_is_reported_which_one_to_create(here):
     here.zone("example.org")
-    assert complaint(here, "www.example.org", "*.example.org", "example.org") == (
+    assert error_text(here, "www.example.org", "*.example.org", "example.org") == (
         "_validation-persist.www.example.org has no TXT record for the ACME account of the issuer; create this one, which stays: "
         f'_validation-persist.www.example.org. IN TXT "authority.example; accounturi={ACCOUNT}" · '
         "_validation-persist.example.org has no TXT record for the ACME account of the issuer; create this one, which stays: "
@@ -78,9 +78,9 @@ def test_a_domain_without_its_record_is_told_which_one_to_create(here):
     )
 
 
-def test_what_is_told_to_create_is_good(here):
+def test_what_is_reported_to_create_is_good(here):
     zone = here.zone("example.org")
-    record = complaint(here, "*.example.org", meta=HASHED).partition(" IN TXT ")[2]
+    record = error_text(here, "*.example.org", meta=HASHED).partition(" IN TXT ")[2]
     assert "accounturi=https://ca.example/account-hash/sha-256/" in record and ACCOUNT not in record
     zone.records[name_of("_validation-persist.example.org"), dns.rdatatype.TXT] = {record}
     check(here, "*.example.org", "example.org", meta=HASHED)
@@ -88,24 +88,24 @@ def test_what_is_told_to_create_is_good(here):
 
 def test_a_record_that_is_nearly_right_is_named(here):
     here.zone("example.org", ("_validation-persist.example.org", "TXT", f'"authority.example; accounturi={ACCOUNT}"'))
-    assert "(the one that is there does not say policy=wildcard); create this one" in complaint(here, "*.example.org")
-    assert "names another account, https://ca.example/acct/123)" in complaint(here, "example.org", meta=HASHED)
+    assert "(the one that is there does not say policy=wildcard); create this one" in error_text(here, "*.example.org")
+    assert "names another account, https://ca.example/acct/123)" in error_text(here, "example.org", meta=HASHED)
 
 
 def test_the_domain_of_the_ca_may_be_said(here):
     here.zone("example.org")
-    assert '"letsencrypt.org; accounturi=' in complaint(here, "example.org", meta={}, issuer_domain="letsencrypt.org")
+    assert '"letsencrypt.org; accounturi=' in error_text(here, "example.org", meta={}, issuer_domain="letsencrypt.org")
 
 
-def test_a_ca_that_does_not_say_its_domain_is_told(here):
-    said = complaint(here, "example.org", meta={})
-    assert said == (
+def test_a_ca_that_does_not_say_its_domain_is_reported(here):
+    message = error_text(here, "example.org", meta={})
+    assert message == (
         "the CA does not announce by which domain records name it; say that in the solver by issuer_domain, as in letsencrypt.org"
     )
 
 
 @pytest.mark.parametrize(
-    ("text", "wildcard", "reason"),
+    ("text", "is_wildcard", "reason"),
     [
         (f"authority.example; accounturi={ACCOUNT}", False, None),
         (f" Authority.Example. ;accounturi={ACCOUNT} ; Policy=WILDCARD;future=1", True, None),
@@ -129,9 +129,9 @@ def test_a_ca_that_does_not_say_its_domain_is_told(here):
         ("", False, ""),
     ],
 )
-def test_records_are_read_as_cas_read_them(text, wildcard, reason):
-    said = why_not(text, ["authority.example"], [ACCOUNT], wildcard, NOW)
-    assert said == reason if not reason else reason in said
+def test_records_are_read_as_cas_read_them(text, is_wildcard, reason):
+    message = why_not(text, ["authority.example"], [ACCOUNT], is_wildcard, NOW)
+    assert message == reason if not reason else reason in message
 
 
 def test_long_records_are_written_in_strings_that_zone_files_can_hold():
@@ -142,9 +142,9 @@ def test_names_of_cas_are_compared_in_their_normal_form():
     assert issuer_domains({"issuerDomainNames": ["CA.Example."]}, None) == ["ca.example"]
 
 
-def test_the_look_can_be_left_out():
+def test_the_check_can_be_disabled():
     open_solver({"type": "persist", "check": False}, AcmeAccount(THUMBPRINT)).check(["example.org"])
 
 
 def test_addresses_have_no_records(here):
-    assert "CAs believe IP addresses over HTTP alone" in complaint(here, "192.0.2.1")
+    assert "CAs believe IP addresses over HTTP alone" in error_text(here, "192.0.2.1")

@@ -19,18 +19,18 @@ def requests(*issuers):
     return [{"name": f"site{number}", "issuer": issuer} for number, issuer in enumerate(issuers)]
 
 
-@pytest.mark.parametrize("wanted", [None, "http", {"type": "http"}, {"type": "http", "check": False}])
-def test_hosts_answer_over_http_unless_something_else_is_wanted(wanted):
-    assert isinstance(open_solver(wanted, AcmeAccount("thumbprint")), SOLVERS["http"])
-    assert answering_requests(requests("le"), {"le": {"type": "acme", "solver": wanted}}) == ["site0"]
+@pytest.mark.parametrize("setting", [None, "http", {"type": "http"}, {"type": "http", "check": False}])
+def test_hosts_answer_over_http_unless_something_else_is_wanted(setting):
+    assert isinstance(open_solver(setting, AcmeAccount("thumbprint")), SOLVERS["http"])
+    assert answering_requests(requests("le"), {"le": {"type": "acme", "solver": setting}}) == ["site0"]
 
 
-@pytest.mark.parametrize("wanted", ["files", {"type": "dns"}, {"type": 5}, {}, {"resolvers": []}, 5, ["http"]])
-def test_a_solver_that_there_is_not_is_told(wanted):
+@pytest.mark.parametrize("setting", ["files", {"type": "dns"}, {"type": 5}, {}, {"resolvers": []}, 5, ["http"]])
+def test_a_solver_that_there_is_not_is_reported(setting):
     with pytest.raises(
         TlsError, match="^there is no solver .*, only http, webroot, rfc2136, command, persist; write solver: http, or"
     ):
-        open_solver(wanted, AcmeAccount("thumbprint"))
+        open_solver(setting, AcmeAccount("thumbprint"))
 
 
 @pytest.mark.parametrize(
@@ -65,16 +65,16 @@ def test_the_thumbprint_is_that_of_the_account(tmp_path):
         "other": {"type": "acme", "folder": str(tmp_path / "b")},
         "local": {"type": "local_ca"},
     }
-    found = challenge_thumbprints(requests("le", "local", "le", "other"), issuers)
-    assert sorted(found) == ["site0", "site2", "site3"]
-    assert found["site0"] == found["site2"] != found["site3"]
-    assert len(found["site0"]) == 43
-    assert found == challenge_thumbprints(requests("le", "local", "le", "other"), issuers)
+    thumbprints = challenge_thumbprints(requests("le", "local", "le", "other"), issuers)
+    assert sorted(thumbprints) == ["site0", "site2", "site3"]
+    assert thumbprints["site0"] == thumbprints["site2"] != thumbprints["site3"]
+    assert len(thumbprints["site0"]) == 43
+    assert thumbprints == challenge_thumbprints(requests("le", "local", "le", "other"), issuers)
 
 
 def test_who_only_pretends_makes_no_key(tmp_path):
     issuers = {"le": {"type": "acme", "folder": str(tmp_path / "a")}}
-    (stand_in,) = challenge_thumbprints(requests("le"), issuers, pretend=True).values()
-    assert not (tmp_path / "a").exists() and len(stand_in) == 43
+    (placeholder,) = challenge_thumbprints(requests("le"), issuers, pretend=True).values()
+    assert not (tmp_path / "a").exists() and len(placeholder) == 43
     (real,) = challenge_thumbprints(requests("le"), issuers).values()
-    assert challenge_thumbprints(requests("le"), issuers, pretend=True) == {"site0": real} != {"site0": stand_in}
+    assert challenge_thumbprints(requests("le"), issuers, pretend=True) == {"site0": real} != {"site0": placeholder}

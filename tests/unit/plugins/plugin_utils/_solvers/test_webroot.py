@@ -23,13 +23,13 @@ THUMBPRINT = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
 FOLDER = "/.well-known/acme-challenge/"
 
 
-def answer_for(domain, token="tokenA"):
+def response_for(domain, token="tokenA"):
     return ChallengeResponse(domain, "http-01", token, f"{token}.{THUMBPRINT}", "digest")
 
 
-def showing(*answers, status=200):
+def serving(*responses, status=200):
     """Return what answers as a host with files does."""
-    files = {FOLDER + one.token: one.key_authorization.encode() for one in answers}
+    files = {FOLDER + one.token: one.key_authorization.encode() for one in responses}
     return lambda _name, path: (status, {}, files[path]) if path in files else (404, {}, b"<html>")
 
 
@@ -43,10 +43,10 @@ def opened(**settings):
 
 
 def test_files_are_for_the_host_of_the_order_unless_others_are_named():
-    answers = [answer_for("www.example.org"), answer_for("example.org", "tokenB")]
+    responses = [response_for("www.example.org"), response_for("example.org", "tokenB")]
     files = {"tokenA": f"tokenA.{THUMBPRINT}", "tokenB": f"tokenB.{THUMBPRINT}"}
-    assert opened().challenge_files(answers, "web1") == [{"host": "web1", "path": "/var/www/html", "files": files}]
-    assert opened(hosts=["web2", "web3"], path="/srv/www").challenge_files(answers, "web1") == [
+    assert opened().challenge_files(responses, "web1") == [{"host": "web1", "path": "/var/www/html", "files": files}]
+    assert opened(hosts=["web2", "web3"], path="/srv/www").challenge_files(responses, "web1") == [
         {"host": "web2", "path": "/srv/www", "files": files},
         {"host": "web3", "path": "/srv/www", "files": files},
     ]
@@ -56,7 +56,7 @@ def test_files_are_for_the_host_of_the_order_unless_others_are_named():
 def test_before_an_order_it_is_enough_that_hosts_speak_http(here, web, solver):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21", "127.0.0.22"))
     for address in ("127.0.0.21", "127.0.0.22"):
-        web.host(address, showing())
+        web.host(address, serving())
     solver.check(["www.example.org"])
     assert {address for _scheme, address, _name, _path in web.asked} == {"127.0.0.21", "127.0.0.22"}
 
@@ -64,16 +64,16 @@ def test_before_an_order_it_is_enough_that_hosts_speak_http(here, web, solver):
 @pytest.mark.parametrize("target", ["/login", "https://www.example.org/"])
 def test_before_an_order_it_does_not_matter_where_a_missing_file_leads(here, web, solver, target):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
-    answer = answer_for("www.example.org")
-    files = showing(answer)
+    response = response_for("www.example.org")
+    files = serving(response)
     web.host(
         "127.0.0.21",
         lambda name, path: files(name, path) if path.endswith("tokenA") else (302, {"Location": target}, b""),
     )
     solver.check(["www.example.org"])
-    solver.present([answer])
+    solver.present([response])
     with pytest.raises(TlsError, match="redirects to .*, and no host of ours answers there"):
-        solver.present([answer_for("www.example.org", "tokenB")])
+        solver.present([response_for("www.example.org", "tokenB")])
 
 
 def test_before_an_order_each_name_has_to_lead_somewhere(here, solver):
@@ -92,35 +92,35 @@ def test_wildcards_are_refused_before_anything_is_asked(solver):
 
 def test_all_hosts_behind_a_name_have_to_show_the_file(here, web, solver):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21", "127.0.0.22"))
-    answer = answer_for("www.example.org")
-    web.host("127.0.0.21", showing(answer))
-    web.host("127.0.0.22", showing())
+    response = response_for("www.example.org")
+    web.host("127.0.0.21", serving(response))
+    web.host("127.0.0.22", serving())
     with pytest.raises(TlsError) as caught:
-        solver.present([answer])
+        solver.present([response])
     assert str(caught.value) == (
         f"www.example.org at 127.0.0.22 does not show the CA what is in /srv/www/.well-known/acme-challenge/ (404 Not Found "
         f"from {SERVER[:40]}): "
         "see that nginx serves that folder there, without a redirect that leads elsewhere, and that the host is one of hosts of the "
         "solver webroot; then run this again"
     )
-    web.host("127.0.0.23", showing(answer))
+    web.host("127.0.0.23", serving(response))
     here.zone("example.net", ("www.example.net", "A", "127.0.0.21", "127.0.0.23"))
-    assert solver.present([answer_for("www.example.net")]) is None
+    assert solver.present([response_for("www.example.net")]) is None
 
 
 @pytest.mark.parametrize("status", [403, 500])
 def test_the_right_body_with_another_status_is_not_right(here, web, solver, status):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
-    web.host("127.0.0.21", showing(answer_for("www.example.org"), status=status))
+    web.host("127.0.0.21", serving(response_for("www.example.org"), status=status))
     with pytest.raises(TlsError, match=f"does not show the CA what is in /srv/www.*{status}"):
-        solver.present([answer_for("www.example.org")])
+        solver.present([response_for("www.example.org")])
 
 
-def test_the_look_can_be_left_out(here):
+def test_the_check_can_be_disabled(here):
     solver = opened(check=False)
     assert solver.check(["www.example.org"]) is None
-    assert solver.present([answer_for("www.example.org")]) is None
-    assert solver.clean_up([answer_for("www.example.org")]) is None
+    assert solver.present([response_for("www.example.org")]) is None
+    assert solver.clean_up([response_for("www.example.org")]) is None
 
 
 def test_a_folder_that_begins_nowhere_is_refused():
@@ -128,7 +128,7 @@ def test_a_folder_that_begins_nowhere_is_refused():
         opened(path="html")
 
 
-def test_requests_whose_hosts_show_files_are_told_from_others():
+def test_requests_whose_hosts_show_files_are_reported_from_others():
     issuers = {
         "le": {"type": "acme"},
         "files": {"type": "acme", "solver": {"type": "webroot"}},

@@ -40,7 +40,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import certificate_id
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
-from ansible_collections.evergreen.tls.tests.unit.fake_ca import key_pem, new_key, openssl
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, new_key, openssl, some_key
 from ansible_collections.evergreen.tls.tests.unit.pebble import failing, running
 from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
 
@@ -66,14 +66,14 @@ def acme(pebble, folder):
     """Return a function that opens an issuer, which the hosts know."""
 
     def opened(**settings):
-        issuer = open_issuer("pebble", {"pebble": {**said(pebble, folder), **settings}})
+        issuer = open_issuer("pebble", {"pebble": {**settings_for(pebble, folder), **settings}})
         pebble.hosts.thumbprint, pebble.hosts.silent = issuer.thumbprint(), set()
         return issuer
 
     return opened
 
 
-def said(pebble, folder):
+def settings_for(pebble, folder):
     return {
         "type": "acme",
         "directory": pebble.url,
@@ -99,10 +99,10 @@ def test_a_certificate_is_issued_that_clients_accept(acme, pebble, tmp_path):
     (tmp_path / "root.pem").write_bytes(pebble.root())
     (tmp_path / "chain.pem").write_bytes(chain)
     (tmp_path / "leaf.pem").write_bytes(chain)
-    said = openssl(
+    verified = openssl(
         tmp_path, "verify", "-CAfile", "root.pem", "-untrusted", "chain.pem", "-verify_hostname", NAMES[0], "leaf.pem"
     )
-    assert b"leaf.pem: OK" in said
+    assert b"leaf.pem: OK" in verified
 
 
 def test_the_account_key_is_closed_to_others_and_made_once(acme, folder):
@@ -139,7 +139,7 @@ def test_a_key_that_others_can_read_is_refused(acme, folder):
 )
 def test_a_key_that_is_none_is_refused(pebble, folder, pem, sentence):
     with pytest.raises(TlsError, match=sentence):
-        open_issuer("pebble", {"pebble": {**said(pebble, folder), "account_key": pem}}).thumbprint()
+        open_issuer("pebble", {"pebble": {**settings_for(pebble, folder), "account_key": pem}}).thumbprint()
 
 
 def test_twenty_forks_at_once_make_one_account(acme, pebble):
@@ -166,7 +166,7 @@ def test_the_contact_is_what_the_issuer_says(acme, folder):
     assert record["contact"] == ["mailto:ops@example.org", "mailto:night@example.org"]
 
 
-def test_a_contact_that_the_ca_rejects_is_told_in_its_words(acme):
+def test_a_contact_that_the_ca_rejects_is_reported_in_its_words(acme):
     with pytest.raises(TlsError, match=r"making an account at .*\(invalidContact\); correct the email of the issuer"):
         acme(email="ops@").accounts()
 
@@ -201,12 +201,12 @@ def test_a_change_of_the_key_that_was_interrupted_goes_on(acme, folder, pebble):
     acme().issue(request(), csr(), "web1")
 
 
-def test_a_ca_that_knows_its_customers_is_told_who_asks(tmp_path, folder):
+def test_a_ca_with_customers_needs_an_external_account_binding(tmp_path, folder):
     hmac = base64.urlsafe_b64encode(b"0123456789abcdef0123456789abcdef").decode().rstrip("=")
     with running(tmp_path, eab={"customer": hmac}) as (pebble, hosts):
 
         def opened(**settings):
-            issuer = open_issuer("pebble", {"pebble": {**said(pebble, folder), **settings}})
+            issuer = open_issuer("pebble", {"pebble": {**settings_for(pebble, folder), **settings}})
             hosts.thumbprint = issuer.thumbprint()
             return issuer
 
@@ -354,7 +354,7 @@ def test_one_name_of_five_that_fails_is_named_and_the_request_rests(acme, pebble
     issuer.issue(request(names[:3]), csr(names[:3]), "web1")  # something else may be tried at once
 
 
-def test_a_name_that_the_ca_does_not_sign_for_is_told_in_its_words(acme):
+def test_a_name_that_the_ca_does_not_sign_for_is_reported_in_its_words(acme):
     names = ["www.blocked.example"]
     with pytest.raises(
         TlsError,
@@ -363,7 +363,7 @@ def test_a_name_that_the_ca_does_not_sign_for_is_told_in_its_words(acme):
         acme().issue(request(names), csr(names), "web1")
 
 
-def test_a_profile_that_is_not_offered_is_told_with_those_that_are(acme):
+def test_a_profile_that_is_not_offered_is_reported_with_those_that_are(acme):
     with pytest.raises(
         TlsError,
         match="does not offer the profile shortlived, only default; correct the profile of the issuer, or leave it out",
@@ -384,9 +384,9 @@ def test_addresses_get_certificates_too(acme):
     assert names_of(parse_chain(chain)[0]) == {"127.0.0.1"}
 
 
-def test_the_accounts_are_told_and_given_another_key(acme, pebble, folder, monkeypatch):
+def test_acme_account_returns_the_accounts_and_changes_their_key(acme, pebble, folder, monkeypatch):
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
-    issuers = {"pebble": said(pebble, folder), "private": {"type": "local_ca"}}
+    issuers = {"pebble": settings_for(pebble, folder), "private": {"type": "local_ca"}}
 
     def told(check_mode=False, **arguments):
         task = Task()
@@ -441,6 +441,13 @@ def test_a_certificate_of_somebody_else_is_not_revoked(acme):
         acme().revoke("abc", "superseded")
 
 
+def test_a_certificate_whose_ca_is_unknown_is_not_revoked(acme):
+    issuer, leaf = acme(), Authority("Other CA").leaf([NAMES[0]], some_key())
+    issuer.renewals.add("web1", "www", leaf)  # as it was seen on the host
+    with pytest.raises(TlsError, match=f"knows no valid certificate with the serial number {leaf.serial_number:x};"):
+        issuer.revoke(f"{leaf.serial_number:x}", "superseded")
+
+
 def test_the_ca_says_when_a_renewal_is_due_and_the_instant_is_kept(acme, pebble):
     issuer = acme()
     leaf = parse_chain(issuer.issue(request(), csr(), "web1"))[0]
@@ -476,7 +483,7 @@ def test_a_certificate_that_is_seen_on_a_host_is_asked_about(acme, folder):
     assert list(acme().advice("web1", "www", leaf)) == [f"{leaf.serial_number:x}"]
 
 
-def test_a_server_that_is_not_trusted_is_told(acme):
+def test_a_server_that_is_not_trusted_is_reported(acme):
     with pytest.raises(
         TlsError,
         match=r"the TLS of https://.* cannot be trusted: .*; correct directory, or name the root .* in ca_file of the issuer",
@@ -491,7 +498,7 @@ def test_variables_of_the_environment_make_nobody_trusted(acme, pebble, monkeypa
         acme(ca_file=None).accounts()
 
 
-def test_a_ca_that_is_away_is_told_and_the_next_one_asked(acme, pebble, monkeypatch):
+def test_a_ca_that_is_away_is_reported_and_the_next_one_asked(acme, pebble, monkeypatch):
     monkeypatch.setattr(client, "RETRY_DELAYS_S", (0.0,))
     away = f"https://127.0.0.1:{closed_port()}/dir"
     with pytest.raises(
@@ -503,7 +510,7 @@ def test_a_ca_that_is_away_is_told_and_the_next_one_asked(acme, pebble, monkeypa
     assert names_of(parse_chain(chain)[0]) == set(NAMES)
 
 
-def test_what_is_no_directory_is_told(acme, pebble):
+def test_what_is_no_directory_is_reported(acme, pebble):
     with pytest.raises(
         TlsError,
         match=r"is no ACME directory: it names no newOrder and newNonce|does not answer as an ACME server does|HTTP 404",

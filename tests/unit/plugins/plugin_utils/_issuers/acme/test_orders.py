@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What becomes of an order on the bad days of a CA. The good ones are in test_acme.py."""
+"""Orders at a CA that fails, refuses, and delays. Orders that succeed are in test_issuer.py."""
 
 from __future__ import annotations
 

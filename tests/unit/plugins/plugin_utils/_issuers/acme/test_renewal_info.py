@@ -59,7 +59,7 @@ def record(settings):
     return next(pathlib.Path(settings["folder"], "certificates").glob("*.json"))
 
 
-def kept(settings):
+def only_record(settings):
     """Return what is remembered about the only certificate of the request."""
     (entry,) = json.loads(record(settings).read_text())["certificates"].values()
     return entry
@@ -76,7 +76,7 @@ def hours_until(text):
     return (datetime.datetime.fromisoformat(text) - datetime.datetime.now(datetime.timezone.utc)) / HOUR
 
 
-def test_the_name_of_a_certificate_is_that_of_the_standard():
+def test_a_certificate_id_is_that_of_rfc_9773():
     # the example of RFC 9773, section 4.1
     identifier = bytes.fromhex("69885b6b87464041e1b37b847ba0ae2cde01c8d4")
     key = some_key()
@@ -111,12 +111,12 @@ def test_an_instant_in_the_window_is_chosen_and_kept(settings, server):
     assert advice(settings)[SERIAL]["at"] > first[SERIAL]["at"]
 
 
-@pytest.mark.parametrize(("said", "hours"), [("21600", 6), ("1", 1 / 60), ("864000000", 24), ("never", 6)])
-def test_the_ca_is_asked_again_when_it_wants_but_not_at_any_time(settings, server, said, hours):
+@pytest.mark.parametrize(("sent", "hours"), [("21600", 6), ("1", 1 / 60), ("864000000", 24), ("never", 6)])
+def test_the_ca_is_asked_again_when_it_wants_but_not_at_any_time(settings, server, sent, hours):
     server.suggest(NOW, NOW + DAY)
-    server.answer("/renewal/" + certificate_id(LEAF), 200, server.renewal, {"Retry-After": said})
+    server.answer("/renewal/" + certificate_id(LEAF), 200, server.renewal, {"Retry-After": sent})
     advice(settings)
-    assert hours_until(kept(settings)["next"]) == pytest.approx(hours, abs=0.05)
+    assert hours_until(only_record(settings)["next"]) == pytest.approx(hours, abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -130,11 +130,11 @@ def test_the_ca_is_asked_again_when_it_wants_but_not_at_any_time(settings, serve
 )
 def test_a_ca_that_does_not_answer_is_asked_later_and_what_it_said_holds(settings, server, status, content, hours):
     server.suggest(NOW, NOW + DAY)
-    said = advice(settings)
+    before = advice(settings)
     forget_when_to_ask(settings)
     server.answer("/renewal/" + certificate_id(LEAF), status, content)
-    assert advice(settings) == said
-    assert hours_until(kept(settings)["next"]) == pytest.approx(hours, abs=0.05)
+    assert advice(settings) == before
+    assert hours_until(only_record(settings)["next"]) == pytest.approx(hours, abs=0.05)
 
 
 def test_a_ca_that_stays_away_is_asked_less_and_less(settings, server):
@@ -147,13 +147,13 @@ def test_a_ca_that_stays_away_is_asked_less_and_less(settings, server):
         client.CONNECTIONS.clear()  # as in another process
         server.answer("/directory", 0)
         advice(settings)
-        waits.append(hours_until(kept(settings)["next"]) * 60)
+        waits.append(hours_until(only_record(settings)["next"]) * 60)
     assert waits == pytest.approx([1, 2, 4, 8, 16, 32, 64, 128, 256, 360, 360, 360], abs=1)
 
 
 def test_a_ca_without_renewal_information_is_asked_tomorrow(settings):
     assert advice(settings) == {}
-    assert hours_until(kept(settings)["next"]) == pytest.approx(24, abs=0.05)
+    assert hours_until(only_record(settings)["next"]) == pytest.approx(24, abs=0.05)
 
 
 def test_nobody_is_asked_about_what_has_expired(settings, server):
@@ -163,7 +163,7 @@ def test_nobody_is_asked_about_what_has_expired(settings, server):
 
 
 @pytest.mark.parametrize(
-    ("said", "found"),
+    ("sent", "expected"),
     [
         ({"start": NOW, "end": NOW + DAY}, (NOW, NOW + DAY)),
         ({"start": NOW - 9 * DAY, "end": NOW - 8 * DAY}, (NOW - 9 * DAY, NOW - 8 * DAY)),
@@ -177,13 +177,13 @@ def test_nobody_is_asked_about_what_has_expired(settings, server):
         (None, None),
     ],
 )
-def test_a_window_has_to_make_sense(said, found):
+def test_a_window_has_to_make_sense(sent, expected):
     words = (
-        {edge: getattr(value, "isoformat", lambda value=value: value)() for edge, value in said.items()}
-        if isinstance(said, dict)
-        else said
+        {edge: getattr(value, "isoformat", lambda value=value: value)() for edge, value in sent.items()}
+        if isinstance(sent, dict)
+        else sent
     )
-    assert window({"suggestedWindow": words}, not_after(LEAF)) == found
+    assert window({"suggestedWindow": words}, not_after(LEAF)) == expected
 
 
 def test_dates_are_read_as_cas_write_them():
@@ -217,7 +217,7 @@ def fleet(start, server, settings):
     return Fleet(start, server, settings)
 
 
-def asked_of_host(fleet, check_mode=False):
+def passed_to_host(fleet, check_mode=False):
     """Return what certificate_request tells a host about renewals."""
     task, passed = Task(), []
     task.action, task.check_mode = "evergreen.tls.certificate_request", check_mode
@@ -239,30 +239,30 @@ def bare_action(monkeypatch):
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
 
 
-def test_a_survey_finds_due_what_the_ca_wants_renewed_and_the_host_is_told(fleet, server):
+def test_a_survey_finds_due_what_the_ca_wants_renewed_and_the_host_gets_the_advice(fleet, server):
     server.suggest(NOW - 2 * DAY, NOW - DAY, explanationURL="https://ca.example/incident")
     finding = fleet.finding()
     assert finding.state == "due"
     assert finding.reason.endswith("UTC on; see https://ca.example/incident")
-    asked = len(server.asked)
+    requests_before = len(server.asked)
     for check_mode in (False, True):
-        told = asked_of_host(fleet, check_mode)
-        assert told[f"{fleet.leaf.serial_number:x}"]["reason"] == finding.reason
-        assert told[f"{fleet.leaf.serial_number:x}"]["at"] < NOW.isoformat()
+        passed_on = passed_to_host(fleet, check_mode)
+        assert passed_on[f"{fleet.leaf.serial_number:x}"]["reason"] == finding.reason
+        assert passed_on[f"{fleet.leaf.serial_number:x}"]["at"] < NOW.isoformat()
     assert fleet.finding() == finding._replace(days_left=fleet.finding().days_left)
-    assert len(server.asked) == asked  # what the CA said is fresh
+    assert len(server.asked) == requests_before  # what the CA said is fresh
 
 
 def test_a_survey_finds_fine_what_the_ca_wants_renewed_later(fleet, server):
     server.suggest(NOW + DAY, NOW + 2 * DAY)
     assert fleet.finding().state == "fine"
-    assert list(asked_of_host(fleet)) == [f"{fleet.leaf.serial_number:x}"]
+    assert list(passed_to_host(fleet)) == [f"{fleet.leaf.serial_number:x}"]
 
 
 def test_a_survey_does_without_a_ca_that_is_away(fleet, settings):
     settings["directory"] = f"https://127.0.0.1:{closed_port()}/directory"
     assert fleet.finding().state == "fine"
-    assert asked_of_host(fleet) == {}
+    assert passed_to_host(fleet) == {}
 
 
 def test_a_survey_does_without_a_folder_to_remember_in(fleet, settings, server):
@@ -279,7 +279,7 @@ def test_a_survey_of_other_issuers_does_not_even_load_what_acme_needs():
         "print(sorted({'acme', 'josepy', 'requests', 'dns'} & set(sys.modules)))"
     )
     path = ":".join(entry for entry in sys.path if entry)
-    said = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-c", script], env={"PYTHONPATH": path}, capture_output=True, check=True, text=True
     )
-    assert said.stdout.strip() == "[]"
+    assert ended.stdout.strip() == "[]"
