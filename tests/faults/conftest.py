@@ -68,15 +68,15 @@ class Tally:
 
     def tables(self):
         """Return the tables of what was tried: how many of their columns are words, their columns and lines, the sum at the end."""
-        found = []
+        tables = []
         for table, (heads, columns) in TABLES.items():
             lines = dict.fromkeys(words for kind, words, _column in self.counts if kind == table)
             rows = [(*words, *(self.counts.get((table, words, column), 0) for column in columns)) for words in lines]
             if rows and table != "runs":  # what runs is counted in different things
                 sums = (sum(row[len(heads) + number] for row in rows) for number in range(len(columns)))
                 rows.append(("all", *("" for _head in heads[1:]), *sums))
-            found += [(len(heads), (*heads, *columns), rows)] if rows else []
-        return found
+            tables += [(len(heads), (*heads, *columns), rows)] if rows else []
+        return tables
 
     def markdown(self):
         """Return the tables as they stand in the documentation."""
@@ -105,8 +105,8 @@ def what_is_tried():
     git = ("git", "-C", str(ROOT))
     changed = subprocess.run([*git, "status", "--porcelain", *places], capture_output=True, text=True, check=False)
     trees = [f"HEAD:{place}" for place in places]
-    found = subprocess.run([*git, "rev-parse", *trees], capture_output=True, text=True, check=False)
-    return None if changed.stdout or found.returncode else found.stdout.split()
+    parsed = subprocess.run([*git, "rev-parse", *trees], capture_output=True, text=True, check=False)
+    return None if changed.stdout or parsed.returncode else parsed.stdout.split()
 
 
 class Sandbox:
@@ -138,7 +138,7 @@ class Sandbox:
         """Say whether a system call of the recorded run was about something on its host."""
         return call.touches(self.recorded.top)
 
-    def play(self, performance, variations, told=None, is_bare=False):
+    def play(self, attempt, variations, describe=None, is_bare=False):
         """Play a performance for each variation, as many at once as there are processors; return the violations.
 
         Each has a host that begins as the scenario does, or with *is_bare* makes all of it.
@@ -152,31 +152,31 @@ class Sandbox:
                     host.copy_from(self.base)
                 variation = variations[number] if isinstance(variations[number], tuple) else (variations[number],)
                 try:
-                    found = performance(host, *variation)
+                    violations = attempt(host, *variation)
                 except AssertionError as error:
-                    found = [str(error)]
-                if not found:
+                    violations = [str(error)]
+                if not violations:
                     shutil.rmtree(host.folder)
-                title = (told or self.told)(*variation) if found else ""
-                return [f"{title}: {violation}" for violation in found]
+                title = (describe or self.describe)(*variation) if violations else ""
+                return [f"{title}: {violation}" for violation in violations]
 
         with concurrent.futures.ThreadPoolExecutor(self.programs.maxsize) as pool:
-            return [violation for found in pool.map(once, range(len(variations))) for violation in found]
+            return [violation for violations in pool.map(once, range(len(variations))) for violation in violations]
 
-    def likeness(self, host):
+    def comparable_state(self, host):
         """Return what a host looks like: the same for hosts on which an ordinary run finds the same work to do."""
         from ansible_collections.evergreen.tls.tests.faults import pair_checks
 
-        return pair_checks.likeness(host.top, self.base.top)
+        return pair_checks.comparable_state(host.top, self.base.top)
 
     def unfinished(self, host):
         """Say whether a run that calls itself successful left something else than an undisturbed one."""
-        alike = self.likeness(host) == self.likeness(self.recorded)
+        alike = self.comparable_state(host) == self.comparable_state(self.recorded)
         return [] if alike else ["it says that all went well, and left something else than usual"]
 
-    def told(self, *variation):
+    def describe(self, *variation):
         """Return a variation as people read it."""
-        return ", ".join(one.told(self.recorded.top) if hasattr(one, "told") else str(one) for one in variation)
+        return ", ".join(one.describe(self.recorded.top) if hasattr(one, "describe") else str(one) for one in variation)
 
     def new_folder(self, name):
         """Return a new folder for a host."""
@@ -217,7 +217,7 @@ def programs():
 
 
 @pytest.fixture
-def saboteur(tmp_path):
+def prepare_sabotaged(tmp_path):
     """Prepare a scenario for modules to which something was done."""
     from ansible_collections.evergreen.tls.tests.faults.programs import Programs
 
@@ -308,5 +308,5 @@ def write_table(path, tally):
     _old, _end, tail = rest.partition(end)
     today = datetime.datetime.now(datetime.timezone.utc).date()
     seconds = tally.seconds or time.monotonic() - tally.began
-    said = f"Tried on {today}, in {seconds:.0f} seconds, without a violation:\n\n"
-    path.write_text(f"{head}{begin}{said}{tally.markdown()}{end}{tail}", encoding="utf-8")
+    summary = f"Tried on {today}, in {seconds:.0f} seconds, without a violation:\n\n"
+    path.write_text(f"{head}{begin}{summary}{tally.markdown()}{end}{tail}", encoding="utf-8")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Machines with a real nginx and a real firewall: containers that live as long as this process, and a observer outside of each."""
+"""Machines with a real nginx and a real firewall: containers that live as long as this process, each with an observer in another network."""
 
 from __future__ import annotations
 
@@ -18,34 +18,41 @@ import typing as t
 
 import ansible
 
-from ansible_collections.evergreen.tls.tests.faults.observer import WITNESS
+from ansible_collections.evergreen.tls.tests.faults.observer import OBSERVER
 from ansible_collections.evergreen.tls.tests.faults.programs import Programs
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 ANSIBLE = os.path.dirname(ansible.__file__)
 ADDRESS = "192.0.2.1"
-TAKEN = 9999  # a port that is not nginx's to have
-MACHINES = itertools.count(1)
+TAKEN_PORT = 9999  # a port that is not nginx's to have
+MACHINE_NUMBERS = itertools.count(1)
 
 # The first process of a machine: answers on port 22, holds the port that is taken, has no zombies, and ends with its input.
-FIRST = f"""
+INIT_PROGRAM = f"""
 import signal, socket, sys, threading
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-def answer(listener):
+def accept_connections(listener):
     while True:
         listener.accept()[0].close()
-for place in (("", 22), ("127.0.0.1", {TAKEN})):
-    listener = socket.create_server(place)
-    threading.Thread(target=answer, args=(listener,), daemon=True).start()
+for endpoint in (("", 22), ("127.0.0.1", {TAKEN_PORT})):
+    listener = socket.create_server(endpoint)
+    threading.Thread(target=accept_connections, args=(listener,), daemon=True).start()
 print("ready", flush=True)
 sys.stdin.read()
 """
 # Whatever a module that was killed has started; it ends by itself.
-STRANDED = "nginx|nft|ufw|iptables|ip6tables|iptables-restor|ip6tables-resto|firewall-cmd"
-ALL = f"{STRANDED}|firewalld|dbus-daemon"
-KILL = f"pkill -KILL -x '{ALL}' || true; while pgrep -x '{ALL}' > /dev/null; do sleep 0.01; done"
-KEPT = ("/etc/nginx", "/etc/ufw", "/etc/default", "/etc/firewalld")  # what scenarios change that is there before
-WIRES = f"""
+CHILD_PROGRAMS = "nginx|nft|ufw|iptables|ip6tables|iptables-restor|ip6tables-resto|firewall-cmd"
+ALL_PROGRAMS = f"{CHILD_PROGRAMS}|firewalld|dbus-daemon"
+KILL_SCRIPT = (
+    f"pkill -KILL -x '{ALL_PROGRAMS}' || true; while pgrep -x '{ALL_PROGRAMS}' > /dev/null; do sleep 0.01; done"
+)
+RESTORED_PATHS = (
+    "/etc/nginx",
+    "/etc/ufw",
+    "/etc/default",
+    "/etc/firewalld",
+)  # what scenarios change that is there before
+NETWORK_SCRIPT = f"""
 ip addr add {ADDRESS}/24 dev inside
 ip link set lo up
 ip link set inside up
@@ -60,7 +67,7 @@ class Machine:
 
     def __init__(self, folder: str, sabotage: str = "") -> None:
         """*folder* is where its modules leave their answers and strace its logs."""
-        self.folder = os.path.join(folder, f"machine{next(MACHINES)}")
+        self.folder = os.path.join(folder, f"machine{next(MACHINE_NUMBERS)}")
         os.mkdir(self.folder)
         pid_file = os.path.join(self.folder, "pid")
         self.process = subprocess.Popen(
@@ -69,7 +76,7 @@ class Machine:
                 *("--network", "none", "--pidfile", pid_file, "--name", f"evergreen-faults-{os.getpid()}-{id(self)}"),
                 *("--volume", f"{REPOSITORY}:{REPOSITORY}:ro", "--volume", f"{self.folder}:{self.folder}"),
                 *("--volume", f"{ANSIBLE}:/opt/evergreen/ansible:ro", "localhost/evergreen-bookworm"),
-                *("python3", "-c", FIRST),
+                *("python3", "-c", INIT_PROGRAM),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -78,10 +85,10 @@ class Machine:
         self.pid = int(pathlib.Path(pid_file).read_text(encoding="ascii"))
         self.inside = ("nsenter", "--target", str(self.pid), "--all", "--")
         self.observer = Observer(self.pid)
-        self.command("sh", "-ec", WIRES)
+        self.command("sh", "-ec", NETWORK_SCRIPT)
         path = f"PYTHONPATH=/opt/evergreen:{REPOSITORY}/.build/collections"
         self.programs = Programs(sabotage, ("env", path, "PYTHONDONTWRITEBYTECODE=1", "python3"), self.inside)
-        self.pristine = self.picture(*KEPT)
+        self.pristine = self.snapshot(*RESTORED_PATHS)
 
     def close(self) -> None:
         """Remove it."""
@@ -109,13 +116,13 @@ class Machine:
         time.sleep(0.03)  # processes are as old as the hundredth of a second in which they began
         # Through files: it would hold a pipe open for as long as it runs.
         subprocess.run([*self.inside, "nginx"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
-        while "http:80 answers" not in self.observer.look({"http:80": None}):
+        while "http:80 answers" not in self.observer.try_once({"http:80": None}):
             time.sleep(0.01)
         time.sleep(0.03)
 
     def settle(self) -> None:
         """Wait until all has ended that a module which was killed has started, but for nginx itself."""
-        while self.command("pgrep", "-x", STRANDED.partition("|")[2], check=False).stdout:
+        while self.command("pgrep", "-x", CHILD_PROGRAMS.partition("|")[2], check=False).stdout:
             time.sleep(0.01)
 
     def copy_disk(self, top: str, paths: tuple[str, ...], folder: str) -> None:
@@ -127,7 +134,7 @@ class Machine:
 
     def lose_power(self, top: str, paths: tuple[str, ...], folder: str) -> None:
         """End all that runs, and put what is in a folder in the place of what lies at these paths."""
-        self.command("sh", "-ec", f"{KILL}\nnft flush ruleset; rm -rf /run/nginx.pid {' '.join(paths)}")
+        self.command("sh", "-ec", f"{KILL_SCRIPT}\nnft flush ruleset; rm -rf /run/nginx.pid {' '.join(paths)}")
         subprocess.run(["cp", "--archive", f"{folder}/.", self.path(top)], check=True)
 
     def reset(self) -> None:
@@ -136,13 +143,13 @@ class Machine:
             "sh",
             "-ec",
             f"""
-            {KILL}
+            {KILL_SCRIPT}
             rm -rf /run/nginx.pid /etc/evergreen /etc/sysconfig /etc/.[a-z]*.conf.*
             : > /var/log/nginx/error.log
             nft flush ruleset
             """,
         )
-        self.restore(self.pristine, *KEPT)
+        self.restore(self.pristine, *RESTORED_PATHS)
 
     def path(self, path: str) -> str:
         """Return where one of its files lies as this process sees it."""
@@ -161,25 +168,25 @@ class Machine:
             os.unlink(self.path(path))
         os.symlink(target, self.path(path))
 
-    def picture(self, *tops: str) -> dict[str, tuple[int, bytes | str | None]]:
+    def snapshot(self, *tops: str) -> dict[str, tuple[int, bytes | str | None]]:
         """Return all that there is below folders, and files, by their paths: modes, and contents or where links lead."""
-        found = {}
+        entries = {}
         for top in tops:
             inner = os.walk(self.path(top))
             paths = [os.path.join(folder, name) for folder, folders, files in inner for name in [*folders, *files]]
             for path in [self.path(top), *paths]:
                 if os.path.lexists(path):
-                    found[path[len(self.path("")) :]] = _look(path)
-        return found
+                    entries[path[len(self.path("")) :]] = _snapshot_entry(path)
+        return entries
 
-    def restore(self, wanted: dict[str, tuple[int, bytes | str | None]], *tops: str) -> None:
+    def restore(self, expected: dict[str, tuple[int, bytes | str | None]], *tops: str) -> None:
         """Make what is below folders as it was in a picture; what is so already stays untouched."""
-        present = self.picture(*tops)
-        for path in sorted(set(present) - set(wanted), reverse=True):
+        present = self.snapshot(*tops)
+        for path in sorted(set(present) - set(expected), reverse=True):
             (os.rmdir if stat.S_ISDIR(present[path][0]) else os.unlink)(self.path(path))
-        for path in sorted(wanted):
-            mode, content = wanted[path]
-            if present.get(path) == wanted[path]:
+        for path in sorted(expected):
+            mode, content = expected[path]
+            if present.get(path) == expected[path]:
                 continue
             if isinstance(content, str):
                 self.link(content, path)
@@ -194,7 +201,7 @@ class Observer:
 
     def __init__(self, pid: int) -> None:
         self.process = subprocess.Popen(
-            ["unshare", "--net", sys.executable, "-c", WITNESS],
+            ["unshare", "--net", sys.executable, "-c", OBSERVER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -207,36 +214,36 @@ class Observer:
         subprocess.run(["nsenter", "--target", own, "--net", "--", "sh", "-ec", words], check=True)
 
     def close(self) -> None:
-        """Send it home."""
+        """End it."""
         self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
 
-    def watch(self, places: dict[str, t.Any]) -> None:
-        """Try places again and again until end() is called.
+    def watch(self, endpoints: dict[str, t.Any]) -> None:
+        """Try endpoints again and again until end() is called.
 
         They are C(https:443:NAME), each with the root that it has to lead to, C(http:80), and C(tcp:22), each with whether
         it may be shut.
         """
-        self.places = places
-        self._say("watch", places)
+        self.endpoints = endpoints
+        self._say("watch", endpoints)
 
     def end(self) -> dict[str, int]:
         """Return what was seen since watch(), a last look after this was called included, and how often."""
-        self._say("end", self.places)
+        self._say("end", self.endpoints)
         return json.loads(self.process.stdout.readline())
 
-    def look(self, places: dict[str, t.Any]) -> dict[str, int]:
+    def try_once(self, endpoints: dict[str, t.Any]) -> dict[str, int]:
         """Try each place once, and return what was seen."""
-        self._say("look", places)
+        self._say("try", endpoints)
         return json.loads(self.process.stdout.readline())
 
-    def _say(self, what: str, places: dict[str, t.Any]) -> None:
-        self.process.stdin.write(json.dumps([what, places]) + "\n")
+    def _say(self, command: str, endpoints: dict[str, t.Any]) -> None:
+        self.process.stdin.write(json.dumps([command, endpoints]) + "\n")
         self.process.stdin.flush()
 
 
-def _look(path: str) -> tuple[int, bytes | str | None]:
+def _snapshot_entry(path: str) -> tuple[int, bytes | str | None]:
     status = os.lstat(path)
     if stat.S_ISLNK(status.st_mode):
         return status.st_mode, os.readlink(path)

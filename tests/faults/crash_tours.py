@@ -13,7 +13,7 @@ import signal
 import typing as t
 
 from ansible_collections.evergreen.tls.tests.faults.crash_explorer import Machine
-from ansible_collections.evergreen.tls.tests.faults.disk import Film
+from ansible_collections.evergreen.tls.tests.faults.disk import DiskHistory
 from ansible_collections.evergreen.tls.tests.faults.programs import Run, kill_at, refuse
 from ansible_collections.evergreen.tls.tests.faults.syscalls import PROCESSES, SIGNALS, STARTS, TRACED, WAITS, Call
 
@@ -35,13 +35,13 @@ class Tour:
             self.states = [scenario.state(machine)]
             scenario.set_up(machine)  # anew, as `nginx -t` makes the pid file where it is missing
             self.run = scenario.run(machine, [], ALL_TRACED)
-            self.answer = self.run.answer()
+            self.result = self.run.result()
             self.states.append(scenario.state(machine))
-            found = self._ordinary(machine)
+            violations = self._ordinary(machine)
             self.states.append(scenario.state(machine))
         finally:
             machines.put(machine)
-        assert states or not found, found
+        assert states or not violations, violations
         self.states = states or self.states
         self.calls = self.run.calls
 
@@ -63,18 +63,18 @@ class Tour:
 
     def refusals(self, errors: list[str]) -> list[tuple[Call, str]]:
         """Return each call that the system may refuse with an error, one error after the other; of those that only look, each once."""
-        found, looks = [], set()
+        refusals, looks = [], set()
         for call in self._before_naps():
             is_look = call.name == "openat" and not call.makes_file
             if call.name in STARTS:
-                found.append((call, ("ENOMEM", "EAGAIN")[len(found) % 2]))
+                refusals.append((call, ("ENOMEM", "EAGAIN")[len(refusals) % 2]))
             elif call.name in SIGNALS:
-                found.append((call, "EPERM"))
+                refusals.append((call, "EPERM"))
             elif call.error is None and self.matters(call) and not (is_piped(call) or is_answer(call)):
-                told = _without_numbers(call.told("/"))
-                found += [] if is_look and told in looks else [(call, errors[len(found) % len(errors)])]
-                looks.add(told)
-        return found
+                description = _without_numbers(call.describe("/"))
+                refusals += [] if is_look and description in looks else [(call, errors[len(refusals) % len(errors)])]
+                looks.add(description)
+        return refusals
 
     def _before_naps(self) -> list[Call]:
         """Return the calls that have a number each time, and all that neither looks nor starts something."""
@@ -87,12 +87,12 @@ class Tour:
 
     def until(self, sign: str, place: str) -> list[str]:
         """Kill at one such call after the other until a violation has this sign; return all that were found."""
-        found = []
-        for point in [point for point in self.kill_points() if self.told(point).startswith(place)]:
-            found += self.play(self.killed, [(point,)])
-            if any(sign in violation for violation in found):
+        violations = []
+        for point in [point for point in self.kill_points() if self.describe(point).startswith(place)]:
+            violations += self.play(self.killed, [(point,)])
+            if any(sign in violation for violation in violations):
                 break
-        return found
+        return violations
 
     def changes(self, call: Call) -> bool:
         """Say whether a call changes something, has somebody else change something, or waits for that."""
@@ -106,52 +106,54 @@ class Tour:
         """Say whether a call is about a file of the scenario, feeds a program, or answers."""
         return any(path.startswith(self.scenario.traces) or is_piped(call) or is_answer(call) for path in call.paths)
 
-    def play(self, performance: t.Callable[..., list[str]], variations: list[tuple]) -> list[str]:
+    def play(self, attempt: t.Callable[..., list[str]], variations: list[tuple]) -> list[str]:
         """Play a performance for each variation, as many at once as there are machines; return the violations."""
 
         def once(variation: tuple) -> list[str]:
             machine = self.machines.get()
             try:
-                found = performance(machine, *variation)
+                violations = attempt(machine, *variation)
             except AssertionError as error:
-                found = [str(error)]
+                violations = [str(error)]
             finally:
                 self.machines.put(machine)
-            title = ", ".join(self.told(one) if isinstance(one, Call) else str(one) for one in variation)
-            return [f"{title}: {violation}" for violation in found]
+            title = ", ".join(self.describe(one) if isinstance(one, Call) else str(one) for one in variation)
+            return [f"{title}: {violation}" for violation in violations]
 
         with concurrent.futures.ThreadPoolExecutor(self.machines.maxsize) as pool:
-            return [violation for found in pool.map(once, variations) for violation in found]
+            return [violation for violations in pool.map(once, variations) for violation in violations]
 
     def killed(self, machine: Machine, call: Call) -> list[str]:
         """Kill the module at a system call; return what does not hold then, meanwhile, and after an ordinary run."""
         run = self._attempt(machine, call, lambda call: self._kill_at(machine, call), lambda run: run.calls[-1])
-        assert run.signal == signal.SIGKILL, f"{self.told(call)} was not reached"
+        assert run.signal == signal.SIGKILL, f"{self.describe(call)} was not reached"
         machine.settle()
-        found = self.scenario.violations(machine, self.states)
-        found += self._ordinary(machine)
-        found += self.scenario.seen(machine, self.states)
-        return found + self._unfinished(machine)
+        violations = self.scenario.violations(machine, self.states)
+        violations += self._ordinary(machine)
+        violations += self.scenario.unexpected_observations(machine, self.states)
+        return violations + self._unfinished(machine)
 
-    def refused(self, machine: Machine, call: Call, error: str, remedies: dict[str, str], seen: set) -> list[str]:
+    def refused(
+        self, machine: Machine, call: Call, error: str, remedies: dict[str, str], known_states: set
+    ) -> list[str]:
         """Refuse a system call; return what does not hold then, in what the module says, and after an ordinary run."""
         run = self._attempt(machine, call, lambda call: refuse(call, error), lambda run: _hit(run, error))
-        found = self.scenario.violations(machine, self.states)
-        answer = run.answer()
-        if not answer.get("failed"):
-            found += self._unfinished(machine, self.states[1])
-        elif answer["msg"] != self.answer.get("msg"):
-            sentence = answer["msg"]
-            found += [] if sentence.endswith(f"; {remedies[error]}") else [f"it says {sentence!r}"]
-        likeness = (repr(self.scenario.state(machine)), any(one.name in SIGNALS for one in run.calls))
-        if likeness in seen:
-            return found + self.scenario.seen(machine, self.states)
-        seen.add(likeness)
-        found += self._ordinary(machine)
-        found += self.scenario.seen(machine, self.states)
-        return found + self._unfinished(machine)
+        violations = self.scenario.violations(machine, self.states)
+        result = run.result()
+        if not result.get("failed"):
+            violations += self._unfinished(machine, self.states[1])
+        elif result["msg"] != self.result.get("msg"):
+            sentence = result["msg"]
+            violations += [] if sentence.endswith(f"; {remedies[error]}") else [f"it says {sentence!r}"]
+        comparable_state = (repr(self.scenario.state(machine)), any(one.name in SIGNALS for one in run.calls))
+        if comparable_state in known_states:
+            return violations + self.scenario.unexpected_observations(machine, self.states)
+        known_states.add(comparable_state)
+        violations += self._ordinary(machine)
+        violations += self.scenario.unexpected_observations(machine, self.states)
+        return violations + self._unfinished(machine)
 
-    def film(self, folder: str) -> Film:
+    def history(self, folder: str) -> DiskHistory:
         """Return what the run did to the disk; *folder* is not there yet."""
         machine = self.machines.get()
         try:
@@ -159,18 +161,18 @@ class Tour:
             machine.copy_disk(*self.scenario.disk, folder)
         finally:
             self.machines.put(machine)
-        return Film(folder, self.scenario.disk[0], self.calls)
+        return DiskHistory(folder, self.scenario.disk[0], self.calls)
 
     def lost_power(self, machine: Machine, _state: str, disk: str) -> list[str]:
         """Lose the power, with a disk left as it is in a folder; return what does not hold then, and after an ordinary run."""
         self.scenario.set_up(machine)
         machine.lose_power(*self.scenario.disk, disk)
         self.scenario.boot(machine, self.states[0])
-        found = self.scenario.violations(machine, self.states)
+        violations = self.scenario.violations(machine, self.states)
         self.scenario.watch(machine)
-        found += self._ordinary(machine, is_mended=True)
-        found += self.scenario.seen(machine, self.states)
-        return found + self._unfinished(machine)
+        violations += self._ordinary(machine, is_mended=True)
+        violations += self.scenario.unexpected_observations(machine, self.states)
+        return violations + self._unfinished(machine)
 
     def _kill_at(self, machine: Machine, call: Call) -> list[str]:
         """Return strace's options for a kill at a call; those that answer are numbered by themselves."""
@@ -179,9 +181,9 @@ class Tour:
         among = [one for one in self.calls if is_answer(one)].index(call) + 1
         return [*kill_at(dataclasses.replace(call, number=among)), f"--trace-path={machine.folder}/output"]
 
-    def told(self, call: Call) -> str:
+    def describe(self, call: Call) -> str:
         """Return a system call as people read it."""
-        return f"{call.told('/')} (number {call.number})"
+        return f"{call.describe('/')} (number {call.number})"
 
     def _attempt(
         self,
@@ -197,30 +199,30 @@ class Tour:
             options = strace(dataclasses.replace(call, number=call.number + shift))
             run = self.scenario.run(machine, options, ALL_TRACED)
             met = hit(run)
-            if met is not None and _without_numbers(met.told("/")) == _without_numbers(call.told("/")):
+            if met is not None and _without_numbers(met.describe("/")) == _without_numbers(call.describe("/")):
                 return run
             machine.observer.end()
-        raise AssertionError(f"another call was hit, {met and self.told(met)}")
+        raise AssertionError(f"another call was hit, {met and self.describe(met)}")
 
     def _ordinary(self, machine: Machine, is_mended: bool = False) -> list[str]:
         """Do an ordinary run, and another that must not change anything."""
-        found = [] if is_mended else self.scenario.again(machine, self.states[0])
-        answer = self.scenario.ordinary(machine)
-        if answer.get("failed"):
-            return [*found, f"the ordinary run fails: {answer['msg']}"]
+        violations = [] if is_mended else self.scenario.again(machine, self.states[0])
+        result = self.scenario.ordinary(machine)
+        if result.get("failed"):
+            return [*violations, f"the ordinary run fails: {result['msg']}"]
         before = self.scenario.state(machine)
-        answer = self.scenario.ordinary(machine)
-        if answer.get("failed") or answer["changed"] or self.scenario.state(machine) != before:
-            found.append(f"a further run changes something: {answer.get('msg')}")
-        return found
+        result = self.scenario.ordinary(machine)
+        if result.get("failed") or result["changed"] or self.scenario.state(machine) != before:
+            violations.append(f"a further run changes something: {result.get('msg')}")
+        return violations
 
-    def _unfinished(self, machine: Machine, wanted: dict | None = None) -> list[str]:
+    def _unfinished(self, machine: Machine, expected: dict | None = None) -> list[str]:
         """Return what is not as it is after an undisturbed run, and an ordinary one unless another end is wanted."""
-        wanted, state = wanted or self.states[-1], self.scenario.state(machine)
+        expected, state = expected or self.states[-1], self.scenario.state(machine)
         return [
-            f"it ends otherwise than usual, {part}: {different(state[part], wanted[part])}"
-            for part in wanted
-            if state[part] != wanted[part]
+            f"it ends otherwise than usual, {part}: {different(state[part], expected[part])}"
+            for part in expected
+            if state[part] != expected[part]
         ]
 
 
@@ -245,5 +247,5 @@ def _hit(run: Run, error: str) -> Call | None:
     return next((call for call in run.calls if call.error == error), None)
 
 
-def _without_numbers(told: str) -> str:
-    return "".join(letter for letter in told if not letter.isdigit())
+def _without_numbers(description: str) -> str:
+    return "".join(letter for letter in description if not letter.isdigit())

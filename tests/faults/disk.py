@@ -36,7 +36,7 @@ class Step:
     kind: str
     inode: int
     change: tuple = ()
-    told: str = ""
+    description: str = ""
 
     @property
     def names(self) -> set[tuple[int, str]]:
@@ -57,7 +57,7 @@ class Inode:
         return Inode(self.kind, content, self.mode, self.owner)
 
 
-class Film:
+class DiskHistory:
     """What a run did to a disk, step by step, from a base on which all was synced."""
 
     def __init__(self, base: str, recorded: str, calls: list[Call]) -> None:
@@ -76,7 +76,7 @@ class Film:
 
         *without* is the number of a sync that is left out.
         """
-        seen = set()
+        known_states = set()
         for end in range(len(self.steps) + 1):
             steps = [step for number, step in enumerate(self.steps[:end]) if number != without]
             numbers = [number for number in range(end) if number != without]
@@ -92,8 +92,8 @@ class Film:
             for survivors in self._choices(loose):
                 for variants in self._variants(survivors):
                     state = (kept | survivors, tuple(sorted(variants.items())))
-                    if state not in seen or last:
-                        seen.add(state)
+                    if state not in known_states or last:
+                        known_states.add(state)
                         yield kept | survivors, variants, last
 
     def build(self, survivors: frozenset[int], variants: dict[int, str], top: str, known_as: str = "") -> None:
@@ -115,16 +115,18 @@ class Film:
                 inodes[step.inode].owner = step.change
         self._make(inodes, self.base, top, known_as or top, {})
 
-    def told(self, survivors: frozenset[int], variants: dict[int, str]) -> str:
+    def describe(self, survivors: frozenset[int], variants: dict[int, str]) -> str:
         """Return a state as people read it: what is lost of what was done until the last step that is there."""
         end = max(survivors, default=-1)
         lost = [
-            self.steps[number].told
+            self.steps[number].description
             for number in range(end)
             if number not in survivors and self.steps[number].kind != "sync"
         ]
-        halves = [f"{variant} of {self.steps[number].told}" for number, variant in variants.items() if variant != "all"]
-        last = self.steps[end].told if survivors else "nothing"
+        halves = [
+            f"{variant} of {self.steps[number].description}" for number, variant in variants.items() if variant != "all"
+        ]
+        last = self.steps[end].description if survivors else "nothing"
         return f"power lost after {last}; lost: {', '.join(lost + halves) or 'nothing else'}"
 
     def _is_synced(self, number: int, numbers: list[int]) -> bool:
@@ -165,55 +167,55 @@ class Film:
         return (dict(zip(data, chosen)) for chosen in itertools.product(VARIANTS, repeat=len(data)))
 
     def _play(self, call: Call) -> None:
-        told = call.told(self.recorded)
+        description = call.describe(self.recorded)
         if call.name in ("fsync", "fdatasync"):
-            self._add("sync", self._find(call.paths[0]), (), told)
+            self._add("sync", self._find(call.paths[0]), (), description)
         elif call.name == "write":
             inode = self._find(call.paths[0])
             self.data[inode] = self.data.get(inode, b"") + call.data(1)
-            self._add("data", inode, (self.data[inode],), told)
+            self._add("data", inode, (self.data[inode],), description)
         elif call.name in ("chmod", "fchmod", "fchmodat", "fchmodat2"):
             mode = call.mode(2 if call.name.startswith("fchmodat") else 1)
-            self._add("mode", self._find(call.paths[0]), (mode,), told)
+            self._add("mode", self._find(call.paths[0]), (mode,), description)
         elif call.name in ("chown", "lchown", "fchown"):
             owner = tuple(int(number) for number in call.arguments[1:3])
-            self._add("owner", self._find(call.paths[0]), owner, told)
+            self._add("owner", self._find(call.paths[0]), owner, description)
         elif call.name in ("rename", "renameat", "renameat2"):
             (old, old_name), (new, new_name) = map(self._place, call.paths)
-            self._rename(((old, old_name, None), (new, new_name, self.names[old][old_name])), told)
+            self._rename(((old, old_name, None), (new, new_name, self.names[old][old_name])), description)
         elif call.name in ("unlink", "rmdir", "unlinkat"):
-            self._rename(((*self._place(call.paths[0]), None),), told)
+            self._rename(((*self._place(call.paths[0]), None),), description)
         elif call.name in ("link", "linkat"):
             (old, old_name), (new, new_name) = map(self._place, call.paths)
-            self._rename(((new, new_name, self.names[old][old_name]),), told)
+            self._rename(((new, new_name, self.names[old][old_name]),), description)
         elif call.name == "mkdir":
-            self._new(call.paths[0], Inode("folder", {}, call.mode(1) & ~UMASK, (-1, -1)), told)
+            self._new(call.paths[0], Inode("folder", {}, call.mode(1) & ~UMASK, (-1, -1)), description)
         elif call.name == "symlink":
-            self._new(call.paths[0], Inode("link", call.string(0), 0o777, (-1, -1)), told)
+            self._new(call.paths[0], Inode("link", call.string(0), 0o777, (-1, -1)), description)
         elif call.makes_file:
             folder, name = self._place(call.paths[0])
             if name not in self.names[folder]:
-                self._new(call.paths[0], Inode("file", b"", call.mode(3) & ~UMASK, (-1, -1)), told)
+                self._new(call.paths[0], Inode("file", b"", call.mode(3) & ~UMASK, (-1, -1)), description)
         else:
             assert call.name in ("openat", "flock"), f"the model does not know {call.name}"
 
-    def _add(self, kind: str, inode: int, change: tuple, told: str) -> None:
-        self.steps.append(Step(kind, inode, change, told))
+    def _add(self, kind: str, inode: int, change: tuple, description: str) -> None:
+        self.steps.append(Step(kind, inode, change, description))
 
-    def _new(self, path: str, inode: Inode, told: str) -> None:
+    def _new(self, path: str, inode: Inode, description: str) -> None:
         number = len(self.inodes)
         self.inodes[number] = inode
         if inode.kind == "folder":
             self.names[number] = {}
-        self._rename(((*self._place(path), number),), told)
+        self._rename(((*self._place(path), number),), description)
 
-    def _rename(self, changes: tuple, told: str) -> None:
+    def _rename(self, changes: tuple, description: str) -> None:
         for folder, name, inode in changes:
             if inode is None:
                 del self.names[folder][name]
             else:
                 self.names[folder][name] = inode
-        self._add("names", changes[0][0], changes, told)
+        self._add("names", changes[0][0], changes, description)
 
     def _place(self, path: str) -> tuple[int, str]:
         folder, name = os.path.split(path)

@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.tests.faults.crash_explorer import Machin
 from ansible_collections.evergreen.tls.tests.faults.syscalls import RANDOM, Call
 
 FOLDERS = ("/etc/nftables.conf", "/etc/sysconfig", "/etc/ufw", "/etc/default", "/etc/firewalld")
-PLACES = {"tcp:22": False, "tcp:443": True}
+ENDPOINTS = {"tcp:22": False, "tcp:443": True}
 RULESET = """#!/usr/sbin/nft -f
 flush ruleset
 table inet filter {
@@ -91,7 +91,7 @@ class FirewallPort(ActionModule):
         self.traced_run = run if strace is not None else self.traced_run
         if run.signal is not None:
             raise TlsError("it was killed; run this again")
-        result = run.answer()
+        result = run.result()
         if result.get("failed"):
             raise TlsError(result["msg"])
         return result
@@ -101,13 +101,13 @@ class FirewallPort(ActionModule):
 class Visit:
     """The result of firewall_port, and the system calls of its visit to the host."""
 
-    result: dict
+    action_result: dict
     signal: int | None = None
     calls: list[Call] = dataclasses.field(default_factory=list)
 
-    def answer(self) -> dict:
+    def result(self) -> dict:
         """Return the result."""
-        return self.result
+        return self.action_result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +142,7 @@ class FirewallScenario:
 
     def ordinary(self, machine: Machine) -> dict:
         """Return the result of a run without faults."""
-        return self.run(machine, None, ()).answer()
+        return self.run(machine, None, ()).result()
 
     def boot(self, machine: Machine, before: dict) -> None:
         """Load the rules from the files, as after a power loss."""
@@ -160,33 +160,35 @@ class FirewallScenario:
 
     def watch(self, machine: Machine) -> None:
         """Have the observer ask from now on."""
-        machine.observer.watch(PLACES)
+        machine.observer.watch(ENDPOINTS)
 
     def state(self, machine: Machine) -> dict:
         """Return the open ports, the rules in the kernel, and the files that are loaded at boot."""
         hidden = [name for name in os.listdir(machine.path("/etc")) if name.startswith(".") and "conf" in name]
         return {
-            "lets in": set(machine.observer.look(PLACES)),
+            "lets in": set(machine.observer.try_once(ENDPOINTS)),
             "tables": self._tables(machine),
-            "files": machine.picture(*FOLDERS),
+            "files": machine.snapshot(*FOLDERS),
             "left over": {RANDOM.sub("", name) for name in hidden},
         }
 
-    def seen(self, machine: Machine, states: list[dict]) -> list[str]:
+    def unexpected_observations(self, machine: Machine, states: list[dict]) -> list[str]:
         """Return what the observer saw and should not have: above all, that port 22 is closed."""
         allowed = set().union(*(state["lets in"] for state in states))
-        seen = machine.observer.end().items()
-        return [f"the observer saw: {what} ({times} times)" for what, times in seen if what not in allowed]
+        observations = machine.observer.end().items()
+        return [f"the observer saw: {what} ({times} times)" for what, times in observations if what not in allowed]
 
     def violations(self, machine: Machine, states: list[dict]) -> list[str]:
         """Return what does not hold right now: each table, and each file, is what it was before or is after."""
-        found, state = [], self.state(machine)
+        violations, state = [], self.state(machine)
         for part in ("tables", "files"):
             for name in {*state[part], *(name for one in states for name in one[part])}:
                 is_hidden = os.path.basename(name).startswith(".")
                 if not is_hidden and state[part].get(name) not in [one[part].get(name) for one in states]:
-                    found.append(f"{name} is neither what it was before nor what it is after: {state[part].get(name)}")
-        return found
+                    violations.append(
+                        f"{name} is neither what it was before nor what it is after: {state[part].get(name)}"
+                    )
+        return violations
 
     def _tables(self, machine: Machine) -> dict[str, str]:
         """Return the tables in the kernel by their names, without what they count."""

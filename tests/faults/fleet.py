@@ -16,7 +16,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".build"
-PATIENCE = 240.0  # for a run on a machine that is busy with something else
+RUN_TIMEOUT_S = 240.0  # for a run on a machine that is busy with something else
 
 # What stands on every host before a scenario begins, and its nginx, as that is.
 KEEP = (
@@ -134,13 +134,13 @@ class Controller:
         assert run.status == -signal.SIGKILL, f"not killed, but {run.status}: {run.printed}"
         return log.read_text(encoding="utf-8").splitlines()
 
-    def is_alone(self) -> bool:
+    def has_no_processes(self) -> bool:
         """Say whether nothing works any more that a run of this controller has started; connections that are kept do not."""
         return not self.processes("ansible-playboo")
 
     def processes(self, program: str) -> list[int]:
         """Return the processes of a program that runs of this controller have started."""
-        found = []
+        processes = []
         for process in pathlib.Path("/proc").glob("[0-9]*"):
             try:
                 environment = (process / "environ").read_bytes().split(b"\0")
@@ -148,8 +148,8 @@ class Controller:
             except OSError:
                 continue
             if f"HOME={self.home}".encode() in environment and name == program:
-                found.append(int(process.name))
-        return found
+                processes.append(int(process.name))
+        return processes
 
     @staticmethod
     def watching(log: pathlib.Path) -> dict[str, str]:
@@ -171,7 +171,7 @@ class Run:
     def wait(self) -> None:
         """Wait for its end."""
         try:
-            self.process.wait(PATIENCE)
+            self.process.wait(RUN_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             raise AssertionError(f"it does not end: {self.printed}") from None
@@ -179,7 +179,7 @@ class Run:
     @property
     def status(self) -> int:
         """Return how it ended."""
-        return self.process.wait(PATIENCE)
+        return self.process.wait(RUN_TIMEOUT_S)
 
     @property
     def printed(self) -> str:
@@ -194,7 +194,7 @@ class Run:
 
 def until(condition, what: str) -> None:
     """Wait for a state."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + RUN_TIMEOUT_S
     while not condition():
         assert time.monotonic() < deadline, f"{what} never came about"
         time.sleep(0.05)

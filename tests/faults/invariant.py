@@ -22,7 +22,9 @@ class Invariant:
         complete = pair_checks.complete_folders(done.store, ROOT.pem)
         self.ready = set(complete.values()) - {self.before}
         lasting = {
-            found for name, found in complete.items() if pair_checks.lasts(os.path.join(done.store, name), days=60)
+            fingerprint
+            for name, fingerprint in complete.items()
+            if pair_checks.lasts(os.path.join(done.store, name), days=60)
         }
         current = os.path.join(base.store, "current")
         self.good = lasting - {self.before} | (
@@ -37,71 +39,75 @@ class Invariant:
 
     def violations(self, host: Host) -> list[str]:
         """Return what does not hold on a host right now."""
-        found = pair_checks.open_keys(host.top, self.scenario.key_mode)
+        violations = pair_checks.open_keys(host.top, self.scenario.key_mode)
         in_use = pair_checks.fingerprint_in_use(host.store)
         removed = self.scenario.arguments.get("state") == "absent" and not os.path.lexists(host.store)
         if in_use is not None:
             broken = pair_checks.why_broken(os.path.join(host.store, "current"), ROOT.pem)
-            found += [f"current: {broken}"] if broken else []
+            violations += [f"current: {broken}"] if broken else []
             if self.finds_passphrase and not os.path.exists(os.path.join(host.store, "current", "passphrase")):
-                found.append("nginx does not find the file of the passphrase any more")
-            found += (
+                violations.append("nginx does not find the file of the passphrase any more")
+            violations += (
                 []
                 if in_use in {self.before, self.new, *self.ready}
                 else [f"current holds a strange certificate, {in_use}"]
             )
         elif self.before and not removed:
-            found.append("there is no current any more")
+            violations.append("there is no current any more")
         is_refused = self.scenario.request(host).get("validate") == "false" and in_use in self.ready - {self.new}
         if is_refused and pair_checks.tried_version(host.store) != os.readlink(os.path.join(host.store, "current")):
-            found.append("what is refused is in use, and nobody will ask about it again")
+            violations.append("what is refused is in use, and nobody will ask about it again")
         hidden = os.path.join(host.directory, ".web.removed")
         if removed and os.path.isdir(hidden):
             broken = pair_checks.why_broken(os.path.join(hidden, "current"), ROOT.pem)
-            found += [f"what was put out of sight: {broken}"] if broken else []
+            violations += [f"what was put out of sight: {broken}"] if broken else []
         adopted = self.scenario.adopted(host)
         unpaired = pair_checks.why_unpaired(adopted["key"], adopted["certificate"]) if adopted else None
-        found += [f"where it was made by hand: {unpaired}"] if unpaired else []
-        for path, wanted in self.scenario.links(host).items():
+        violations += [f"where it was made by hand: {unpaired}"] if unpaired else []
+        for path, target in self.scenario.links(host).items():
             leads, before = _leads_to(path, host.top), self.links[os.path.basename(path)]
-            if leads not in (before, os.path.relpath(wanted, host.top)) and not (removed and leads is None):
-                found.append(f"{path} leads to {leads}")
+            if leads not in (before, os.path.relpath(target, host.top)) and not (removed and leads is None):
+                violations.append(f"{path} leads to {leads}")
             elif before is not None and not os.path.exists(path) and not removed:
-                found.append(f"{path} leads to nothing any more")
-        return found
+                violations.append(f"{path} leads to nothing any more")
+        return violations
 
     def violations_after_all(self, host: Host) -> list[str]:
         """Do an ordinary run and return what does not hold then: all is done, nothing lies about, nothing was bought twice."""
         stores = (host.store, os.path.join(host.directory, ".web.removed"))
-        whole = {found for store in stores for found in pair_checks.complete_folders(store, ROOT.pem).values()}
+        whole = {
+            fingerprint for store in stores for fingerprint in pair_checks.complete_folders(store, ROOT.pem).values()
+        }
         issued = host.issued
-        answer = self.scenario.ordinary(host)
-        if answer.get("failed"):
-            return [f"the ordinary run fails: {answer['msg']}"]
-        found = self.violations_when_done(host)
+        result = self.scenario.ordinary(host)
+        if result.get("failed"):
+            return [f"the ordinary run fails: {result['msg']}"]
+        violations = self.violations_when_done(host)
         if host.issued - issued > (0 if whole & self.good else 1):
-            found.append("a certificate was asked for although a complete one was there")
-        before = pair_checks.picture(host.top)
-        answer = self.scenario.ordinary(host)
-        if answer.get("failed") or answer["changed"] or pair_checks.picture(host.top) != before:
-            found.append(f"a further run changes something: {answer.get('msg')}")
-        return found
+            violations.append("a certificate was asked for although a complete one was there")
+        before = pair_checks.snapshot(host.top)
+        result = self.scenario.ordinary(host)
+        if result.get("failed") or result["changed"] or pair_checks.snapshot(host.top) != before:
+            violations.append(f"a further run changes something: {result.get('msg')}")
+        return violations
 
     def violations_when_done(self, host: Host) -> list[str]:
         """Return what does not hold once all work is done."""
-        found = pair_checks.open_keys(host.top, self.scenario.key_mode)
+        violations = pair_checks.open_keys(host.top, self.scenario.key_mode)
         links = self.scenario.links(host)
         also, adopted = ("next",) * self.scenario.waits, "v0001" if self.scenario.adopted(host) else ""
-        found += [f"{path} is left over" for path in pair_checks.left_over(host.directory, also=also, adopted=adopted)]
+        violations += [
+            f"{path} is left over" for path in pair_checks.left_over(host.directory, also=also, adopted=adopted)
+        ]
         if self.scenario.end == "absent":
-            found += [f"{path} is still there" for path in (host.store, *links) if os.path.lexists(path)]
+            violations += [f"{path} is still there" for path in (host.store, *links) if os.path.lexists(path)]
         else:
             broken = pair_checks.why_broken(os.path.join(host.store, "current"), ROOT.pem)
-            found += [f"current: {broken}"] if broken else []
+            violations += [f"current: {broken}"] if broken else []
             leads = {path: os.path.islink(path) and os.readlink(path) for path in links}
-            found += [f"{path} leads to {leads[path]}" for path in links if leads[path] != links[path]]
+            violations += [f"{path} leads to {leads[path]}" for path in links if leads[path] != links[path]]
         strangers = {os.path.join(host.link_folder, name) for name in os.listdir(host.link_folder)} - set(links)
-        return found + [f"{path} is left over" for path in strangers]
+        return violations + [f"{path} is left over" for path in strangers]
 
 
 def _leads_to(path: str, top: str) -> str | None:

@@ -45,7 +45,7 @@ AGAIN = "have it issued again"
 NOT_THE_CA = "see what answers in place of the CA"
 NOT_ACCEPTED = "clients would not accept the chain for www.example.org: "
 NO_PEM = f"it holds no PEM certificate; {AGAIN}"
-WANTED = ", ".join(sorted(NAMES))
+REQUESTED_NAMES = ", ".join(sorted(NAMES))
 
 
 def leads_to(name: str) -> str:
@@ -83,7 +83,7 @@ def with_text(before: bytes = b"", after: bytes = b"") -> t.Callable:
 def weakly_signed(digest: str) -> t.Callable:
     """Return what the openssl command signs with a digest of old."""
 
-    def answer(csr):
+    def sign(csr):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
             (folder / "csr").write_bytes(csr)
@@ -91,7 +91,7 @@ def weakly_signed(digest: str) -> t.Callable:
             (folder / "extensions").write_text(f"subjectAltName={names}\nbasicConstraints=CA:FALSE\n")
             return _signed_by_openssl(folder, "-req", "-in", "csr", f"-{digest}")
 
-    return answer
+    return sign
 
 
 def below_weakly_signed(csr: bytes) -> bytes:
@@ -174,31 +174,31 @@ LIES: dict[str, tuple[t.Callable[[bytes], bytes], str]] = {
     ),
     "other names": (
         chain_of(names=["bank.example"]),
-        f"the certificate does not cover {WANTED} and covers bank.example, which nobody asked for; have it issued for {WANTED}",
+        f"the certificate does not cover {REQUESTED_NAMES} and covers bank.example, which nobody asked for; have it issued for {REQUESTED_NAMES}",
     ),
     "more names": (
         chain_of(names=[*NAMES, "bank.example"]),
-        f"the certificate covers bank.example, which nobody asked for; have it issued for {WANTED}",
+        f"the certificate covers bank.example, which nobody asked for; have it issued for {REQUESTED_NAMES}",
     ),
     "a wildcard over its names": (
         chain_of(names=["*.example.org", "example.org"]),
-        f"the certificate does not cover www.example.org and covers *.example.org, which nobody asked for; have it issued for {WANTED}",
+        f"the certificate does not cover www.example.org and covers *.example.org, which nobody asked for; have it issued for {REQUESTED_NAMES}",
     ),
     "the name of a person besides": (
         for_other_kinds_of_names,
-        f"the certificate covers RFC822Name:ops@bank.example, which nobody asked for; have it issued for {WANTED}",
+        f"the certificate covers RFC822Name:ops@bank.example, which nobody asked for; have it issued for {REQUESTED_NAMES}",
     ),
     "names that play with the terminal": (
         chain_of(names=[*NAMES, "\x1b[2J"], subject=named("\x1b[2J")),
-        f"the certificate covers ?[2j, which nobody asked for; have it issued for {WANTED}",
+        f"the certificate covers ?[2j, which nobody asked for; have it issued for {REQUESTED_NAMES}",
     ),
     "fewer names": (
         chain_of(names=NAMES[:1]),
-        f"the certificate does not cover example.org; have it issued for {WANTED}",
+        f"the certificate does not cover example.org; have it issued for {REQUESTED_NAMES}",
     ),
     "no names": (
         chain_of(names=[], subject=named(NAMES[0])),
-        f"the certificate does not cover {WANTED}; have it issued for {WANTED}",
+        f"the certificate does not cover {REQUESTED_NAMES}; have it issued for {REQUESTED_NAMES}",
     ),
     "expired": (chain_of(days=(-9, -1)), f"the certificate expired on {_day(-1)}; {AGAIN}"),
     "not valid yet": (chain_of(days=(1, 9)), f"the certificate is valid only from {_day(1)}, and the clock here says "),
@@ -282,17 +282,17 @@ PUT_RIGHT: dict[str, t.Callable[[bytes], bytes]] = {
 
 
 class LyingCa:
-    """An issuer of the inventory that answers what it likes, now this and then that; *answers* are used up in their order."""
+    """An issuer of the inventory that answers what it likes, now this and then that; *responses* are used up in their order."""
 
     SETTINGS: t.ClassVar[dict[str, t.Any]] = {}
     DEFAULTS: t.ClassVar[dict[str, t.Any]] = {}
 
-    def __init__(self, folder: str, *answers: t.Callable[[bytes], bytes]) -> None:
+    def __init__(self, folder: str, *responses: t.Callable[[bytes], bytes]) -> None:
         self.cache_directory = folder
         self.cross_signing = NO_CROSS_SIGNING
         self.remarks: list[str] = []
-        self.said = list(answers)
-        self.asked: list[bytes] = []
+        self.responses = list(responses)
+        self.csrs: list[bytes] = []
 
     def roots(self) -> bytes:
         """Return the roots that clients trust."""
@@ -304,8 +304,8 @@ class LyingCa:
 
     def issue(self, request: dict, csr: bytes, host: str) -> bytes:
         """Lie."""
-        self.asked.append(csr)
-        return self.said.pop(0)(csr)
+        self.csrs.append(csr)
+        return self.responses.pop(0)(csr)
 
     def record(self, request: dict, chain: list, host: str) -> None:
         """Write nothing down."""

@@ -19,16 +19,16 @@ from ansible_collections.evergreen.tls.tests.faults.scenarios import NAMES, ROOT
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import USAGES, digest_for, key_pem, named, some_key
 
 KEY = some_key()
-WANTED = ", ".join(sorted(NAMES))
+REQUESTED_NAMES = ", ".join(sorted(NAMES))
 UNREADABLE = "the signing request cannot be read; have it made again on the host with force: true"
 UNPROVED = "the signing request does not prove possession of its key; have it made again with force: true"
 NO_EXTENSIONS = "the extensions of the signing request cannot be read; have it made again with force: true"
 
 
-def other_names(asked: str) -> str:
+def other_names(names: str) -> str:
     """Return what is said of a request for other names than the inventory says."""
     return (
-        f"the host asks for a certificate for {asked}, and the inventory says {WANTED}; "
+        f"the host asks for a certificate for {names}, and the inventory says {REQUESTED_NAMES}; "
         "if the inventory is right, look at what the host is doing"
     )
 
@@ -64,7 +64,7 @@ POLICY = x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier(
 # What is refused, and why.
 LIES: dict[str, tuple[bytes, str]] = {
     "the name of a stranger": (request(names=["bank.example"]), other_names("bank.example")),
-    "a name more": (request(names=[*NAMES, "bank.example"]), other_names(f"bank.example, {WANTED}")),
+    "a name more": (request(names=[*NAMES, "bank.example"]), other_names(f"bank.example, {REQUESTED_NAMES}")),
     "a name less": (request(names=NAMES[:1]), other_names(NAMES[0])),
     "no name": (request(names=[]), other_names("no name")),
     "a wildcard": (request(names=["*.example.org", "example.org"]), other_names("*.example.org, example.org")),
@@ -74,7 +74,7 @@ LIES: dict[str, tuple[bytes, str]] = {
     ),
     "a mail address": (
         request(names=[*NAMES, x509.RFC822Name("ops@bank.example")]),
-        other_names(f"RFC822Name:ops@bank.example, {WANTED}"),
+        other_names(f"RFC822Name:ops@bank.example, {REQUESTED_NAMES}"),
     ),
     "a name that ends early": (
         request(names=["www.example.org\0.bank.example", NAMES[1]]),

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Hosts that were taken over: whatever Ansible has them run, they answer what they like."""
+"""Hosts that were taken over: whatever Ansible has them run, they output what they like."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from ansible_collections.evergreen.tls.tests.conftest import make_collections
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
 
 # Takes the place of Python on a host: reads what it is to say beside itself, and runs nothing. Asked for a batch of calls, it
-# says to each what it would otherwise; where that is no answer at all, neither is the whole.
+# says to each what it would otherwise; where that is no output at all, neither is the whole.
 LIAR = """#!{python} -IS
 import json, os, re, sys
 with open(sys.argv[0] + ".json", encoding="utf-8") as stream:
-    answers = json.load(stream)
+    results = json.load(stream)
 module = os.path.basename(sys.argv[-1])[len("AnsiballZ_"):-len(".py")]
-answer = answers.get(module, answers["anything"])
-if module == "host_batch" and module not in answers:
+output = results.get(module, results["anything"])
+if module == "host_batch" and module not in results:
     with open(sys.argv[-1], encoding="utf-8") as stream:
         calls = re.findall('"module": "([a-z_]+)"', stream.read())
-    answer = '{{"changed": true, "results": []}}'
-    for told in [answers.get(name, answers["anything"]) for name in calls]:
+    output = '{{"changed": true, "results": []}}'
+    for result in [results.get(name, results["anything"]) for name in calls]:
         try:
-            whole = json.loads(answer)
-            whole["results"].append(json.loads(told))
-            answer = json.dumps(whole)
+            whole = json.loads(output)
+            whole["results"].append(json.loads(result))
+            output = json.dumps(whole)
         except (ValueError, RecursionError):
-            answer = told
+            output = result
             break
-sys.stdout.write(answer)
+sys.stdout.write(output)
 """
 MODULES = ("firewall_commands", "certificate_request", "certificate_install", "nginx_sites", "nginx_reload")
-Answers = dict[str, t.Any]
+ModuleResults = dict[str, t.Any]
 
 
-def honest(host: str) -> Answers:
+def valid_results(host: str) -> ModuleResults:
     """Return what the modules would say on a host whose certificate is due."""
     fingerprint = "ab" * 32
     nothing = [[["has", program], False] for program in ("firewall-cmd", "ufw", "nft", "iptables", "ip6tables")]
@@ -72,27 +72,27 @@ def honest(host: str) -> Answers:
     }
 
 
-def everywhere(**lie: t.Any) -> t.Callable[[Answers], Answers]:
+def in_each_result(**lie: t.Any) -> t.Callable[[ModuleResults], ModuleResults]:
     """Return what adds a lie to each answer."""
-    return lambda answers: {module: {**answer, **copy.deepcopy(lie)} for module, answer in answers.items()}
+    return lambda results: {module: {**result, **copy.deepcopy(lie)} for module, result in results.items()}
 
 
-def instead(module: str, **lie: t.Any) -> t.Callable[[Answers], Answers]:
+def in_result(module: str, **lie: t.Any) -> t.Callable[[ModuleResults], ModuleResults]:
     """Return what adds a lie to the answer of one module; what is None is left out of it."""
 
-    def answers_of(answers):
-        answer = {**answers[module], **lie}
-        return {**answers, module: {name: value for name, value in answer.items() if value is not ...}}
+    def changed_results(results):
+        result = {**results[module], **lie}
+        return {**results, module: {name: value for name, value in result.items() if value is not ...}}
 
-    return answers_of
+    return changed_results
 
 
-def as_text(text: str, module: str = "certificate_request") -> t.Callable[[Answers], Answers]:
+def as_text(text: str, module: str = "certificate_request") -> t.Callable[[ModuleResults], ModuleResults]:
     """Return what prints a text in the place of the answer of a module."""
-    return lambda answers: {**answers, module: text}
+    return lambda results: {**results, module: text}
 
 
-def every_word(word: str) -> t.Callable[[t.Any], t.Any]:
+def in_each_text(word: str) -> t.Callable[[t.Any], t.Any]:
     """Return what puts a word in the place of each text of the answers, and beside each key below those of a module."""
 
     def twist(value):
@@ -102,10 +102,10 @@ def every_word(word: str) -> t.Callable[[t.Any], t.Any]:
             return [twist(one) for one in value]
         return word if isinstance(value, str) and not value.startswith("-----BEGIN") else value
 
-    def twist_values(answer):
-        return {key: twist(value) for key, value in answer.items()} if isinstance(answer, dict) else twist(answer)
+    def twist_values(result):
+        return {key: twist(value) for key, value in result.items()} if isinstance(result, dict) else twist(result)
 
-    return lambda answers: {module: twist_values(answer) for module, answer in answers.items()}
+    return lambda results: {module: twist_values(result) for module, result in results.items()}
 
 
 def domain_of(host: str) -> str:
@@ -116,7 +116,7 @@ def domain_of(host: str) -> str:
 class Fleet:
     """An inventory of malicious hosts, and a CA on the controller."""
 
-    def __init__(self, folder: pathlib.Path, lies: dict[str, t.Callable[[Answers], Answers]]) -> None:
+    def __init__(self, folder: pathlib.Path, lies: dict[str, t.Callable[[ModuleResults], ModuleResults]]) -> None:
         self.folder = folder
         self.authority = folder / "ca"
         (folder / "liar").write_text(LIAR.format(python=sys.executable))
@@ -125,12 +125,12 @@ class Fleet:
         for host, lie in lies.items():
             interpreter = folder / host
             interpreter.symlink_to("liar")
-            answers = {
-                name: answer if isinstance(answer, str) else json.dumps(answer)
-                for name, answer in lie(honest(host)).items()
+            results = {
+                name: result if isinstance(result, str) else json.dumps(result)
+                for name, result in lie(valid_results(host)).items()
             }
-            answers.setdefault("anything", json.dumps({"failed": True, "msg": "no"}))
-            pathlib.Path(f"{interpreter}.json").write_text(json.dumps(answers), encoding="utf-8")
+            results.setdefault("anything", json.dumps({"failed": True, "msg": "no"}))
+            pathlib.Path(f"{interpreter}.json").write_text(json.dumps(results), encoding="utf-8")
             hosts[host] = {
                 "ansible_python_interpreter": str(interpreter),
                 "certificate_requests": [{"name": "web", "domains": [domain_of(host)], "port": 1}],
@@ -168,8 +168,8 @@ class Fleet:
 
     def issued(self) -> dict[str, set[str]]:
         """Return the names that the CA has signed for, by host."""
-        found: dict[str, set[str]] = {}
+        names_of_hosts: dict[str, set[str]] = {}
         for path in (self.authority / "issued").glob("*.json"):
             record = json.loads(path.read_text())
-            found.setdefault(record["host"], set()).update(record["names"])
-        return found
+            names_of_hosts.setdefault(record["host"], set()).update(record["names"])
+        return names_of_hosts

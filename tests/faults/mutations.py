@@ -11,7 +11,7 @@ import copy
 import json
 import re
 
-LARGEST = 200_000  # bytes of what comes out; what is to be larger is in regressions.py, by name
+MAX_BYTES = 200_000  # bytes of what comes out; what is to be larger is in regressions.py, by name
 BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s+([A-Za-z0-9+/=\s]+)-----END \1-----\n?")
 NUMBER = re.compile(rb"\d+")
 WORD = re.compile(rb"[\w.:/@*-]+")
@@ -78,10 +78,10 @@ def mutate(kind, content, random, others, signer=None):
         except (LookupError, RecursionError, ValueError):  # it is what was changed before, and no DER or JSON any more
             changed = content
         if changed != content:
-            return changed[:LARGEST]
+            return changed[:MAX_BYTES]
     for _time in range(random.randint(1, 4)):
         content = random.choice(TEXT_CHANGES)(content, random, others)
-    return content[:LARGEST]
+    return content[:MAX_BYTES]
 
 
 # -- text ------------------------------------------------------------------------------------------------------------
@@ -125,10 +125,10 @@ def _word(content, random, others):
 
 
 def _replaced(content, random, pattern, choices):
-    found = list(pattern.finditer(content))
-    if not found:
+    matches = list(pattern.finditer(content))
+    if not matches:
         return content
-    match = random.choice(found)
+    match = random.choice(matches)
     return content[: match.start()] + random.choice(choices) + content[match.end() :]
 
 

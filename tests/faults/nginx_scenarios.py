@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import HEADER
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_sites
-from ansible_collections.evergreen.tls.tests.faults.crash_explorer import TAKEN, Machine
+from ansible_collections.evergreen.tls.tests.faults.crash_explorer import TAKEN_PORT, Machine
 from ansible_collections.evergreen.tls.tests.faults.programs import Run
 from ansible_collections.evergreen.tls.tests.faults.scenarios import DUE, FRESH, ISSUING, NAMES, ROOT
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import key_pem, some_key
@@ -28,8 +28,8 @@ FOLDERS = ("/etc/nginx", "/etc/evergreen")
 CONFIGURATION = "/etc/nginx/conf.d/evergreen.conf"
 LOCK = "/etc/nginx/conf.d/.evergreen.conf.lock"
 DOMAINS = {"web": NAMES, "shop": ["shop.example.org"]}
-PLACES = {f"https:443:{name}": ROOT.pem.decode() for name in ("www.example.org", "shop.example.org")}
-PLACES |= {"http:80": None, "tcp:22": False}
+ENDPOINTS = {f"https:443:{name}": ROOT.pem.decode() for name in ("www.example.org", "shop.example.org")}
+ENDPOINTS |= {"http:80": None, "tcp:22": False}
 # Starts what is on the disk, beside what runs: with its own network, its own processes, and its own /run.
 START = """
 mount -t tmpfs tmpfs /run
@@ -89,12 +89,16 @@ def renewed_and_broken(machine: Machine) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class NginxScenario:
-    """What nginx serves before (*sites*), what happens then, and what the module is told; *mended* is what it is told later."""
+    """A machine with nginx, and a run of nginx_sites or nginx_reload.
+
+    sites: what nginx serves before. then: what happens next. new_sites: what the module is asked for.
+    mended: the sites of the ordinary run, where new_sites cannot work.
+    """
 
     title: str
     module: str
     sites: list[dict]
-    wanted: list[dict] = dataclasses.field(default_factory=list)
+    new_sites: list[dict] = dataclasses.field(default_factory=list)
     then: t.Callable[[Machine], None] = quiet
     mended: list[dict] | None = None  # the sites as somebody corrects them
     passing: tuple[bytes, ...] = ()  # how the file may end for a while, neither old nor new
@@ -110,14 +114,14 @@ class NginxScenario:
                 machine.put(f"/etc/evergreen/{name}/{number}/{file}", content, mode)
             machine.link("v0001", f"/etc/evergreen/{name}/current")
         if self.sites:
-            self._sites(machine, self.sites).answer()
+            self._sites(machine, self.sites).result()
         machine.start_nginx()
         self.then(machine)
 
     def run(self, machine: Machine, strace: list[str] | None, traced: tuple[str, ...]) -> Run:
         """Run the module."""
         if self.module == "nginx_sites":
-            return self._sites(machine, self.wanted, strace, traced)
+            return self._sites(machine, self.new_sites, strace, traced)
         request = {"name": "web", "domains": NAMES}
         return machine.run(self.module, strace, traced, request=request, started=True, timeout=20)
 
@@ -127,8 +131,8 @@ class NginxScenario:
         if os.path.lexists(broken):
             os.unlink(broken)
         if self.mended is None:
-            return self.run(machine, None, ()).answer()
-        return self._sites(machine, self.mended).answer()
+            return self.run(machine, None, ()).result()
+        return self._sites(machine, self.mended).result()
 
     def boot(self, machine: Machine, before: dict) -> None:
         """Start what ran before, after a power loss, if it can be started."""
@@ -139,22 +143,22 @@ class NginxScenario:
         """Do what was done once more before anything is corrected; return what does not hold then."""
         if not self.mended:
             return []
-        answer = self._sites(machine, self.wanted).answer()
-        found = [] if answer.get("failed") else ["what nginx cannot have is said to be there"]
-        now, was = (files.get(CONFIGURATION) for files in (machine.picture(*FOLDERS), before["files"]))
-        return found + ([] if now == was else [f"what nginx cannot have stays there: {now}"])
+        result = self._sites(machine, self.new_sites).result()
+        violations = [] if result.get("failed") else ["what nginx cannot have is said to be there"]
+        now, was = (files.get(CONFIGURATION) for files in (machine.snapshot(*FOLDERS), before["files"]))
+        return violations + ([] if now == was else [f"what nginx cannot have stays there: {now}"])
 
     def watch(self, machine: Machine) -> None:
         """Have the observer ask from now on."""
-        machine.observer.watch(PLACES)
+        machine.observer.watch(ENDPOINTS)
 
     def state(self, machine: Machine) -> dict:
         """Return what is served and what is on the disk, but for the lock, which stays there."""
-        files = machine.picture(*FOLDERS)
+        files = machine.snapshot(*FOLDERS)
         files.pop(LOCK, None)
-        return {"serves": set(machine.observer.look(PLACES)), "starts": self._starts(machine), "files": files}
+        return {"serves": set(machine.observer.try_once(ENDPOINTS)), "starts": self._starts(machine), "files": files}
 
-    def seen(self, machine: Machine, states: list[dict]) -> list[str]:
+    def unexpected_observations(self, machine: Machine, states: list[dict]) -> list[str]:
         """Return what the observer saw and should not have, in a run that began and ended with these states."""
         allowed = set().union(*(state["serves"] for state in states))
         return [
@@ -165,10 +169,10 @@ class NginxScenario:
 
     def violations(self, machine: Machine, states: list[dict]) -> list[str]:
         """Return what does not hold right now: nginx can be started, and each file is what it was before or is after."""
-        found = []
-        starts, files = self._starts(machine), machine.picture(*FOLDERS)
+        violations = []
+        starts, files = self._starts(machine), machine.snapshot(*FOLDERS)
         if starts not in [state["starts"] for state in states]:
-            found.append(f"nginx -t, or a start of nginx: {starts}")
+            violations.append(f"nginx -t, or a start of nginx: {starts}")
         for path in {*files, *(path for state in states for path in state["files"])}:
             is_hidden = os.path.basename(path).startswith(".")
             content = files.get(path, (0, b""))[1]
@@ -176,30 +180,30 @@ class NginxScenario:
             if path.endswith("/passphrase"):
                 is_passing = not content
                 if content and b"ssl_password_file" not in files.get(CONFIGURATION, (0, b""))[1]:
-                    found.append(f"{path} says that nginx looks for it, and it does not")
+                    violations.append(f"{path} says that nginx looks for it, and it does not")
             if not is_hidden and not is_passing and files.get(path) not in [one["files"].get(path) for one in states]:
-                found.append(f"{path} is neither what it was before nor what it is after: {files.get(path)}")
-        return found
+                violations.append(f"{path} is neither what it was before nor what it is after: {files.get(path)}")
+        return violations
 
     def _starts(self, machine: Machine) -> str:
         """Say how nginx ends that is started from what is on the disk."""
         tested = machine.command("nginx", "-t", "-q", check=False)
         apart = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", START)
         started = machine.command(*apart, check=False)
-        said = f"{tested.returncode} {tested.stderr}, {started.returncode} {started.stdout}"
-        return re.sub(r"[0-9/:#]{5,}", "", said)  # dates, times and processes
+        outcome = f"{tested.returncode} {tested.stderr}, {started.returncode} {started.stdout}"
+        return re.sub(r"[0-9/:#]{5,}", "", outcome)  # dates, times and processes
 
     def _sites(self, machine, sites, strace=None, traced=()):
-        said = {"sites": sites, "domains": DOMAINS, "state": "present" if sites else "absent"}
-        arguments = ArgumentSpecValidator(OPTIONS).validate(said).validated_parameters
-        arguments = {**said, "sites": normal_sites(arguments)}
+        options = {"sites": sites, "domains": DOMAINS, "state": "present" if sites else "absent"}
+        arguments = ArgumentSpecValidator(OPTIONS).validate(options).validated_parameters
+        arguments = {**options, "sites": normal_sites(arguments)}
         return machine.run("nginx_sites", strace, traced, **arguments)
 
 
 REFUSED = {**WWW, "extra": "no_such_directive on;"}
-UNLOADABLE = {**WWW, "extra": f"listen 127.0.0.1:{TAKEN};"}
+UNLOADABLE = {**WWW, "extra": f"listen 127.0.0.1:{TAKEN_PORT};"}
 STRICT = {**WWW, "hsts": True, "return_code": 404}
-UNLOADABLE_END = f"listen 127.0.0.1:{TAKEN};\n}}\n".encode()
+UNLOADABLE_END = f"listen 127.0.0.1:{TAKEN_PORT};\n}}\n".encode()
 SITES, RELOAD = "nginx_sites", "nginx_reload"
 NGINX_SCENARIOS = [
     NginxScenario("a first site", SITES, [], [WWW]),

@@ -57,7 +57,7 @@ def complete_folders(store: str, root: bytes) -> dict[str, str]:
 
 def open_keys(top: str, allowed: int = 0) -> list[str]:
     """Return the files below a folder that hold a private key or its passphrase and that others can read, or that are somebody else's."""
-    found = []
+    messages = []
     for folder, _folders, files in os.walk(top):
         for name in files:
             path = os.path.join(folder, name)
@@ -66,8 +66,8 @@ def open_keys(top: str, allowed: int = 0) -> list[str]:
             if not stat.S_ISREG(status.st_mode) or not is_secret:
                 continue
             if stat.S_IMODE(status.st_mode) & 0o077 & ~allowed or status.st_uid != os.geteuid():
-                found.append(f"{path} has mode {stat.S_IMODE(status.st_mode):04o} and owner {status.st_uid}")
-    return found
+                messages.append(f"{path} has mode {stat.S_IMODE(status.st_mode):04o} and owner {status.st_uid}")
+    return messages
 
 
 def why_unpaired(key: str, certificate: str) -> str | None:
@@ -83,16 +83,16 @@ def left_over(directory: str, name: str = "web", also: tuple[str, ...] = (), ado
 
     Of the version that was *adopted* nobody knows the issuer.
     """
-    found = [os.path.join(directory, one) for one in os.listdir(directory) if one != name]
+    paths = [os.path.join(directory, one) for one in os.listdir(directory) if one != name]
     store = os.path.join(directory, name)
     for one in os.listdir(store) if os.path.isdir(store) else []:
         path = os.path.join(store, one)
         if re.fullmatch(r"v[0-9]+", one):
             files = VERSION_FILES - {"issuer"} if one == adopted else VERSION_FILES
-            found += [os.path.join(path, file) for file in {*os.listdir(path), "passphrase"} ^ {*files, "passphrase"}]
+            paths += [os.path.join(path, file) for file in {*os.listdir(path), "passphrase"} ^ {*files, "passphrase"}]
         elif one not in ("current", "lock", *also):
-            found.append(path)
-    return found
+            paths.append(path)
+    return paths
 
 
 def tried_version(store: str) -> str | None:
@@ -103,25 +103,25 @@ def tried_version(store: str) -> str | None:
         return None
 
 
-def picture(top: str) -> dict[str, tuple]:
+def snapshot(top: str) -> dict[str, tuple]:
     """Return all that there is below a folder, with contents, modes and inodes."""
-    found = {}
+    entries = {}
     for folder, folders, files in os.walk(top):
         for name in [*folders, *files]:
             path = os.path.join(folder, name)
             status = os.lstat(path)
             content = os.readlink(path) if stat.S_ISLNK(status.st_mode) else None
             content = _read(path) if stat.S_ISREG(status.st_mode) else content
-            found[os.path.relpath(path, top)] = (status.st_ino, status.st_mode, status.st_uid, status.st_gid, content)
-    return found
+            entries[os.path.relpath(path, top)] = (status.st_ino, status.st_mode, status.st_uid, status.st_gid, content)
+    return entries
 
 
-def likeness(top: str, base: str) -> frozenset:
+def comparable_state(top: str, base: str) -> frozenset:
     """Return all that there is below a folder, without what is random in it: names of hidden things, and new keys."""
-    known = {found[-1] for found in picture(base).values()}
+    known = {entry[-1] for entry in snapshot(base).values()}
     return frozenset(
         (RANDOM.sub("", path), *status, _alike(path, content, known, top))
-        for path, (_inode, *status, content) in picture(top).items()
+        for path, (_inode, *status, content) in snapshot(top).items()
     )
 
 

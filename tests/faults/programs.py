@@ -145,14 +145,14 @@ class Run:
         self.printed = printed
         self.calls = calls
 
-    def answer(self) -> dict:
+    def result(self) -> dict:
         """Return what it answered: one line of JSON, whatever happened, which never holds a key."""
         assert self.signal is None, f"signal {self.signal}"
         assert self.printed.lstrip().startswith("{") and "Traceback" not in self.printed, self.printed
         assert "PRIVATE KEY" not in self.printed
-        answer = json.loads(self.printed)
-        answer.pop("invocation", None)
-        return answer
+        result = json.loads(self.printed)
+        result.pop("invocation", None)
+        return result
 
 
 @contextlib.contextmanager

@@ -66,10 +66,10 @@ def a_block_that_is_cut_off() -> bytes:
 
 
 def services(count: int) -> bytes:
-    """Return the answers of a firewalld in which each service includes all the others."""
+    """Return the results of queries to a firewalld in which each service includes all the others."""
     names = [f"s{number}" for number in range(count)]
     zone = f"public\n  target: default\n  interfaces: \n  services: {' '.join(names)}\n  ports: \n"
-    told = {
+    outputs = {
         "systemctl is-active firewalld": "active",
         "firewall-cmd --state": "running",
         "firewall-cmd --get-default-zone": "public",
@@ -80,12 +80,12 @@ def services(count: int) -> bytes:
             for name in names
         },
     }
-    answers = [[["run", *words.split()], [0, text]] for words, text in told.items()]
-    answers += [
+    results = [[["run", *words.split()], [0, text]] for words, text in outputs.items()]
+    results += [
         [["has", "firewall-cmd"], True],
         *([["read", f"/proc/net/{name}"], {}] for name in ("route", "ipv6_route")),
     ]
-    return json.dumps(answers).encode()
+    return json.dumps(results).encode()
 
 
 def circle(count: int) -> bytes:

@@ -68,17 +68,17 @@ class Host:
 
     def ask(self, request: dict, force: bool = False) -> dict:
         """Run certificate_request."""
-        return self.run("certificate_request", request=request, force=force, **told(request)).answer()
+        return self.run("certificate_request", request=request, force=force, **controller_arguments(request)).result()
 
     def install(self, request: dict, chain: str | None = None, state: str = "present") -> dict:
         """Run certificate_install."""
-        return self.run("certificate_install", request=request, chain=chain, state=state).answer()
+        return self.run("certificate_install", request=request, chain=chain, state=state).result()
 
     def renew(self, request: dict, days: tuple[int, int] = FRESH) -> None:
         """Have a new certificate, whatever is there."""
-        asked = self.ask(request, force=os.path.isdir(self.store))
-        answer = self.install(request, self.sign(asked["csr"], request, days))
-        assert not answer.get("failed"), answer
+        requested = self.ask(request, force=os.path.isdir(self.store))
+        result = self.install(request, self.sign(requested["csr"], request, days))
+        assert not result.get("failed"), result
 
     def sign(self, csr: str, request: dict, days: tuple[int, int] = FRESH) -> str:
         """Return the chain that the CA issues."""
@@ -88,12 +88,12 @@ class Host:
 
     def converge(self, request: dict) -> dict:
         """Do what an ordinary run does: ask, have it issued when there is something to issue, install what is ready."""
-        asked = self.ask(request)
-        if asked.get("failed"):
-            return asked
-        if "csr" in asked:
-            return self.install(request, self.sign(asked["csr"], request))
-        return self.install(request) if "ready" in asked else asked
+        requested = self.ask(request)
+        if requested.get("failed"):
+            return requested
+        if "csr" in requested:
+            return self.install(request, self.sign(requested["csr"], request))
+        return self.install(request) if "ready" in requested else requested
 
 
 class PublicKey:
@@ -123,7 +123,7 @@ class Scenario:
     def run(self, host: Host, chain: str | None, strace: list[str] | None = None) -> Run:
         """Run the module in its scenario."""
         request = self.request(host)
-        arguments = told(request) if self.module == "certificate_request" else {"chain": chain}
+        arguments = controller_arguments(request) if self.module == "certificate_request" else {"chain": chain}
         return host.run(self.module, strace, request=request, **{**arguments, **self.arguments})
 
     def ordinary(self, host: Host) -> dict:
@@ -141,7 +141,7 @@ class Scenario:
         return {path: os.path.join(host.store, "current", file) for path, file in files.items()}
 
 
-def told(request: dict) -> dict:
+def controller_arguments(request: dict) -> dict:
     """Return what the controller tells certificate_request beside the request."""
     return {"host": "web1", "passphrase": request.get("key_passphrase")}
 

@@ -39,7 +39,7 @@ web:
 
 # What holds on a host, in its own words: nginx would start, the pair in use belongs together, its key is for root alone,
 # nobody holds a lock.
-LOOK = """
+CHECK_SCRIPT = """
 nginx -t -q 2>&1 || echo "nginx would not start"
 systemctl is-active --quiet nginx || echo "nginx does not run"
 cd /etc/evergreen/site 2> /dev/null || exit 0
@@ -51,7 +51,7 @@ key=$(openssl pkey -in current/privkey.pem -pubout) && certificate=$(openssl x50
 """
 
 # What may lie about once a run has come to its end.
-LEFT = r"find /etc/evergreen -name next -o -name '.*' | sed 's/$/ is left over/'"
+LEFTOVERS_SCRIPT = r"find /etc/evergreen -name next -o -name '.*' | sed 's/$/ is left over/'"
 
 
 class Site:
@@ -104,15 +104,15 @@ class Site:
         command += ["-verify_hostname", NAME, "-verify_return_error", "-no-CApath", "-no-CAstore"]
         root = self.ca / "root.pem"
         trust = ["-CAfile", root] if root.exists() else []
-        seen = subprocess.run(
+        client = subprocess.run(
             [*command, *trust], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60
         )
-        if "errno=111" in seen.stderr:
+        if "errno=111" in client.stderr:
             return None
-        if "Verify return code: 0 (ok)" not in seen.stdout:
-            return f"nothing that can be trusted: {seen.stdout}{seen.stderr}"
+        if "Verify return code: 0 (ok)" not in client.stdout:
+            return f"nothing that can be trusted: {client.stdout}{client.stderr}"
         leaf = subprocess.run(
-            ["openssl", "x509", "-noout", "-serial"], input=seen.stdout, capture_output=True, text=True, check=True
+            ["openssl", "x509", "-noout", "-serial"], input=client.stdout, capture_output=True, text=True, check=True
         )
         return re.search("serial=(.*)", leaf.stdout)[1].lower().lstrip("0")
 
@@ -123,43 +123,43 @@ class Site:
 
     def violations(self, before: dict[str, str]) -> list[str]:
         """Return what does not hold now, where the certificates *before* were there when it all began."""
-        found = self.fleet.do(self.host, LOOK).splitlines()
+        violations = self.fleet.do(self.host, CHECK_SCRIPT).splitlines()
         issued, served = self.issued(), self.served()
         if served is None and before:
-            found.append("nothing is served any more")
+            violations.append("nothing is served any more")
         if served is not None and served not in issued:
-            found.append(f"a stranger is served: {served}")
+            violations.append(f"a stranger is served: {served}")
         if len(issued) > len(before) + 1:
-            found.append(f"{len(issued) - len(before)} certificates were issued")
-        return [*found, *held(self.ca), *broken_records(self.controller.home / ".evergreen/runs")]
+            violations.append(f"{len(issued) - len(before)} certificates were issued")
+        return [*violations, *held(self.ca), *broken_records(self.controller.home / ".evergreen/runs")]
 
     def violations_when_done(self, before: dict[str, str]) -> list[str]:
         """Return what does not hold once a run has finished the work: one certificate, in use and served."""
-        found = self.violations(before)
+        violations = self.violations(before)
         new = set(self.issued()) - set(before)
         if {self.served()} != new:
-            found.append(f"{self.served()} is served, and {', '.join(new) or 'nothing'} was issued")
-        return found + self.fleet.do(self.host, LEFT).splitlines()
+            violations.append(f"{self.served()} is served, and {', '.join(new) or 'nothing'} was issued")
+        return violations + self.fleet.do(self.host, LEFTOVERS_SCRIPT).splitlines()
 
 
 def held(ca: pathlib.Path) -> list[str]:
     """Return the locks around a CA that somebody holds."""
-    found = []
+    violations = []
     for path, lock in ((ca / "lock", fcntl.flock), (ca / "answers/lock", fcntl.lockf)):
         with contextlib.suppress(FileNotFoundError), path.open("r+b") as stream:
             try:
                 lock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                found.append(f"somebody holds {path.relative_to(ca.parent)}")
-    return found
+                violations.append(f"somebody holds {path.relative_to(ca.parent)}")
+    return violations
 
 
 def broken_records(runs: pathlib.Path) -> list[str]:
     """Return the records of runs that are not whole."""
-    found = []
+    violations = []
     for path in runs.glob("*.json"):
         try:
             json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
-            found.append(f"the record {path.name} is not whole")
-    return found
+            violations.append(f"the record {path.name} is not whole")
+    return violations

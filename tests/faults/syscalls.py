@@ -57,8 +57,8 @@ class Call:
         if self.name in (*STARTS, *SIGNALS, *WAITS):
             return ()
         if self.name in BY_DESCRIPTOR:
-            found = DESCRIPTOR.match(self.arguments[0])
-            return (_text(found[1]),) if found else ()
+            match = DESCRIPTOR.match(self.arguments[0])
+            return (_text(match[1]),) if match else ()
         if self.name == "symlink":
             return (self.string(1),)
         if self.name == "symlinkat":
@@ -66,7 +66,7 @@ class Call:
         if self.name in ("renameat", "renameat2", "linkat"):
             return self._below(0), self._below(2)
         if self.name in BY_PATH:
-            return tuple(_text(found) for found in STRING.findall(", ".join(self.arguments)))
+            return tuple(_text(escaped) for escaped in STRING.findall(", ".join(self.arguments)))
         return (self._below(0),)
 
     @property
@@ -90,7 +90,7 @@ class Call:
         """Say whether it is about something in a folder, or the folder."""
         return any(path == folder or path.startswith(f"{folder}/") for path in self.paths)
 
-    def told(self, folder: str) -> str:
+    def describe(self, folder: str) -> str:
         """Return what it is as people read it, the same on every run: paths below *folder*, without what is random in them."""
         paths = [os.path.relpath(path, folder) if path[:1] == "/" else "a pipe" for path in self.paths]
         if self.name in SIGNALS:
@@ -105,11 +105,11 @@ def read_calls(log: str) -> list[Call]:
     """Return the system calls that strace wrote down, in their order, each with its number among those of its name."""
     calls, counts = [], {}
     for line in log.splitlines():
-        found = LINE.match(line)
-        if found:
-            name = found["name"]
+        match = LINE.match(line)
+        if match:
+            name = match["name"]
             counts[name] = counts.get(name, 0) + 1
-            calls.append(Call(name, counts[name], tuple(found["arguments"].split(", ")), found["error"]))
+            calls.append(Call(name, counts[name], tuple(match["arguments"].split(", ")), match["error"]))
     return calls
 
 

@@ -73,21 +73,21 @@ def perform(monkeypatch, tmp_path):
         action = owner.ActionModule(task, None, None, None, None, None)
         action._execute_module = lambda name, module_args, task_vars: host.run(
             name.rpartition(".")[2], **module_args
-        ).answer()
+        ).result()
         return action.run(task_vars={"inventory_hostname": "web1"})
 
     return performed
 
 
-def play(sandbox, performance, tally, lies=1):
-    found = sandbox.play(lambda host, _title: performance(host), ["a clock"])
+def play(sandbox, attempt, tally, lies=1):
+    violations = sandbox.play(lambda host, _title: attempt(host), ["a clock"])
     tally.add_lies("a clock", lies)
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 @needs_faketime
 @pytest.mark.parametrize(
-    ("offset", "said"),
+    ("offset", "deviation"),
     [
         ("-3d", "3 days behind"),
         ("-2h", "2 hours behind"),
@@ -96,26 +96,26 @@ def play(sandbox, performance, tally, lies=1):
     ],
 )
 def test_nothing_is_issued_for_a_host_whose_clock_is_far_off(
-    offset, said, sandbox_with_clock, clock, perform, tmp_path, tally
+    offset, deviation, sandbox_with_clock, clock, perform, tmp_path, tally
 ):
     def ask(host):
         before = pair_checks.fingerprint_in_use(host.store)
         clock.write_text(offset)
-        answer = perform(certificate_request, host, force=True)
-        wrong = WRONG.format(re.sub(r"(\d+) (days|hours)", lambda match: f"{match[1]} {match[2]}", said))
+        result = perform(certificate_request, host, force=True)
+        wrong = WRONG.format(re.sub(r"(\d+) (days|hours)", lambda match: f"{match[1]} {match[2]}", deviation))
         sentence = f"nothing is issued by the wrong time: {wrong}, and run this again"
-        found = [] if answer.get("failed") and within_a_second(answer["msg"], sentence) else [f"it says {answer}"]
-        found += [] if not (tmp_path / "ca").exists() else ["the CA was asked"]
-        return found + (
+        violations = [] if result.get("failed") and within_a_second(result["msg"], sentence) else [f"it says {result}"]
+        violations += [] if not (tmp_path / "ca").exists() else ["the CA was asked"]
+        return violations + (
             [] if pair_checks.fingerprint_in_use(host.store) == before else ["another certificate is in use"]
         )
 
     play(sandbox_with_clock(DUE), ask, tally)
 
 
-def within_a_second(said, sentence):
+def within_a_second(message, sentence):
     """Say whether a sentence is said, though some moments may have passed since the clock was set."""
-    loose = re.sub(r"\d+ (day|hour|minute|second)s?( and \d+ \w+)?", "TIME", said)
+    loose = re.sub(r"\d+ (day|hour|minute|second)s?( and \d+ \w+)?", "TIME", message)
     return loose == re.sub(r"\d+ (day|hour|minute|second)s?( and \d+ \w+)?", "TIME", sentence)
 
 
@@ -130,22 +130,22 @@ def test_a_certificate_that_is_not_valid_yet_on_its_host_is_not_installed_and_th
     def renew(host):
         before = pair_checks.fingerprint_in_use(host.store)
         clock.write_text("-50m")
-        asked = perform(certificate_request, host, force=True)
-        issued = perform(certificate_issue, host, csr=asked["csr"])
+        requested = perform(certificate_request, host, force=True)
+        issued = perform(certificate_issue, host, csr=requested["csr"])
         chain = {"chain": issued["chain"], "roots": issued["roots"]}
-        said = perform(certificate_install, host, **chain).get("msg", "")
+        message = perform(certificate_install, host, **chain).get("msg", "")
         words = (
             r"the chain for web is refused: the certificate is valid only from \S+ \S+ UTC, and the clock here says \S+ \S+; "
             r"set the clock of this host, or wait\. Note: the clock of this host is (49|50) minutes( and \d+ seconds?)? behind "
             r"that of the controller; set the one that is wrong"
         )
-        found = [] if re.fullmatch(words, said) else [f"it says {said!r}"]
-        found += [] if pair_checks.fingerprint_in_use(host.store) == before else ["it is in use"]
+        violations = [] if re.fullmatch(words, message) else [f"it says {message!r}"]
+        violations += [] if pair_checks.fingerprint_in_use(host.store) == before else ["it is in use"]
         clock.write_text("+0")
-        asked_again = perform(certificate_request, host)
-        found += [] if asked_again["csr"] == asked["csr"] else ["another key was made"]
-        found += [] if perform(certificate_install, host, **chain).get("changed") else ["it is not installed"]
-        return found
+        requested_again = perform(certificate_request, host)
+        violations += [] if requested_again["csr"] == requested["csr"] else ["another key was made"]
+        violations += [] if perform(certificate_install, host, **chain).get("changed") else ["it is not installed"]
+        return violations
 
     play(sandbox_with_clock(DUE), renew, tally)
 
@@ -159,10 +159,10 @@ def test_a_clock_that_is_somewhat_wrong_keeps_nothing_from_being_renewed(
         before = pair_checks.fingerprint_in_use(host.store)
         clock.write_text(offset)
         issued = perform(certificate_issue, host, csr=perform(certificate_request, host, force=True)["csr"])
-        answer = perform(certificate_install, host, chain=issued["chain"], roots=issued["roots"])
-        found = [f"it says {answer}"] if answer.get("failed") else []
-        found += ["the old one is in use"] if pair_checks.fingerprint_in_use(host.store) == before else []
-        return found + (["it is due again"] if perform(certificate_request, host)["due"] else [])
+        result = perform(certificate_install, host, chain=issued["chain"], roots=issued["roots"])
+        violations = [f"it says {result}"] if result.get("failed") else []
+        violations += ["the old one is in use"] if pair_checks.fingerprint_in_use(host.store) == before else []
+        return violations + (["it is due again"] if perform(certificate_request, host)["due"] else [])
 
     play(sandbox_with_clock(DUE), renew, tally)
 
@@ -173,10 +173,10 @@ def test_a_host_on_which_nothing_is_due_is_warned_of_its_clock(sandbox_with_cloc
 
     def look(host):
         clock.write_text("-5h")
-        answer = perform(certificate_request, host)
-        (warning,) = answer.get("warnings") or [""]
-        said = within_a_second(warning, f"{WRONG.format('5 hours behind')}, and run this again")
-        return [] if said and answer["due"] is False else [f"it says {answer}"]
+        result = perform(certificate_request, host)
+        (warning,) = result.get("warnings") or [""]
+        is_warned = within_a_second(warning, f"{WRONG.format('5 hours behind')}, and run this again")
+        return [] if is_warned and result["due"] is False else [f"it says {result}"]
 
     play(sandbox_with_clock(FRESH), look, tally)
 
@@ -195,7 +195,7 @@ def test_a_clock_that_jumps_while_modules_run_leaves_a_good_pair_in_use_and_the_
     jumps, runs = itertools.cycle(["+40d", "-40d", "+2000d", "-2000d", "+0", "+100m"]), 8
 
     def renew(host):
-        done, found = threading.Event(), []
+        done, violations = threading.Event(), []
 
         def jump():
             while not done.is_set():
@@ -207,19 +207,21 @@ def test_a_clock_that_jumps_while_modules_run_leaves_a_good_pair_in_use_and_the_
         jumper.start()
         try:
             for _run in range(runs):
-                answer = host.converge(plain(host))
-                found += [] if not answer.get("failed") or ";" in answer["msg"] else [f"it says {answer}"]
+                result = host.converge(plain(host))
+                violations += [] if not result.get("failed") or ";" in result["msg"] else [f"it says {result}"]
                 broken = pair_checks.why_broken(os.path.join(host.store, "current"), ROOT.pem)
-                found += [f"current: {broken}"] if broken and "does not lead" not in broken else []
+                violations += [f"current: {broken}"] if broken and "does not lead" not in broken else []
         finally:
             done.set()
             jumper.join()
         clock.write_text("+0")
-        answer = host.converge(plain(host))
-        found += [f"the run by the right time fails: {answer}"] if answer.get("failed") else []
+        result = host.converge(plain(host))
+        violations += [f"the run by the right time fails: {result}"] if result.get("failed") else []
         broken = pair_checks.why_broken(os.path.join(host.store, "current"), ROOT.pem)
-        found += [f"current: {broken}"] if broken else []
-        return found + ([] if host.converge(plain(host))["changed"] is False else ["a further run changes something"])
+        violations += [f"current: {broken}"] if broken else []
+        return violations + (
+            [] if host.converge(plain(host))["changed"] is False else ["a further run changes something"]
+        )
 
     play(sandbox_with_clock(DUE), renew, tally, runs)
 
@@ -231,33 +233,33 @@ time.time = lambda: by_wall() + next(jumps)
 """
 
 
-def test_whoever_waits_for_the_lock_does_so_by_a_clock_that_nobody_sets(saboteur, tally):
+def test_whoever_waits_for_the_lock_does_so_by_a_clock_that_nobody_sets(prepare_sabotaged, tally):
     def wait(host):
         with open(f"{host.store}/lock", "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            answers = queue.SimpleQueue()
-            asking = threading.Thread(target=lambda: answers.put(host.ask(plain(host))))
-            asking.start()
+            results = queue.SimpleQueue()
+            requesting = threading.Thread(target=lambda: results.put(host.ask(plain(host))))
+            requesting.start()
             time.sleep(0.5)  # in which it looks for the lock several times, if it is quick
-        asking.join()
-        answer = answers.get()
-        return [] if "csr" in answer else [f"it says {answer}"]
+        requesting.join()
+        result = results.get()
+        return [] if "csr" in result else [f"it says {result}"]
 
-    play(saboteur(DUE, JUMPING), wait, tally)
+    play(prepare_sabotaged(DUE, JUMPING), wait, tally)
 
 
 def test_a_controller_whose_clock_was_ahead_gives_nothing_that_is_not_valid_yet(tmp_path, monkeypatch, tally):
     issuer = open_issuer("local", {"local": {"type": "local_ca", "directory": str(tmp_path)}})
     defaults = {name: option.get("default") for name, option in REQUEST_SPEC["options"].items()}
-    wanted = {**defaults, **plain(None)}
+    request = {**defaults, **plain(None)}
     csr = make_csr(some_key(), NAMES, {})
-    issue.issue_once(issuer, wanted, make_csr(some_key(), NAMES, {}), "web1")
+    issue.issue_once(issuer, request, make_csr(some_key(), NAMES, {}), "web1")
     now, ahead = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=10)
     with monkeypatch.context() as wrong:
         for module in (issue, local_ca):
             wrong.setattr(module, "utc_now", lambda: now + ahead)
-        early = issue.issue_once(issuer, wanted, csr, "web1", in_use="any")
-    late = issue.issue_once(issuer, wanted, csr, "web1", in_use="any")
+        early = issue.issue_once(issuer, request, csr, "web1", in_use="any")
+    late = issue.issue_once(issuer, request, csr, "web1", in_use="any")
     assert not_before(early.chain[0]) > now
     assert not_before(late.chain[0]) <= datetime.datetime.now(datetime.timezone.utc)
     tally.add_lies("a clock", 1)

@@ -65,7 +65,9 @@ PACKETS = (
     "add rule inet cut in tcp dport 22 drop; add chain inet cut out { type filter hook output priority -300; }; "
     "add rule inet cut out tcp sport 22 drop"
 )
-TOLD = re.compile("site: the host (cannot be reached|was lost): [^;]*; see that it runs, [^;.]*, and run this again")
+CONNECTION_LOST = re.compile(
+    "site: the host (cannot be reached|was lost): [^;]*; see that it runs, [^;.]*, and run this again"
+)
 WAYS = ("ssh is killed", "sshd is killed", "packets are dropped")
 
 
@@ -74,15 +76,17 @@ def killed(playbook, site, number, point, whole, **environment):
     site.put_back(playbook)
     before = site.issued()
     reached = site.controller.kill_at(number, whole, playbook, *site.only(), **environment)
-    found = [] if reached[number - 1] == point else [f"another point was reached, {reached[number - 1]}"]
+    violations = [] if reached[number - 1] == point else [f"another point was reached, {reached[number - 1]}"]
     if whole:
-        found += site.violations(before)
+        violations += site.violations(before)
     following = site.run(playbook)  # while what was spared may still be at work
-    until(site.controller.is_alone, "the end of all that the run that was killed had started")
+    until(site.controller.has_no_processes, "the end of all that the run that was killed had started")
     if following.status:
-        found.append(f"the next run fails: {following.printed}")
-    found += site.violations_when_done(before)
-    return [f"{playbook}, {'all' if whole else 'one'} killed at {number}, {point}: {violation}" for violation in found]
+        violations.append(f"the next run fails: {following.printed}")
+    violations += site.violations_when_done(before)
+    return [
+        f"{playbook}, {'all' if whole else 'one'} killed at {number}, {point}: {violation}" for violation in violations
+    ]
 
 
 def cut_off(site, module, way):
@@ -101,15 +105,15 @@ def cut_off(site, module, way):
         site.fleet.do(site.host, "nft delete table inet cut 2> /dev/null", check=False)
         site.fleet.do(site.host, gate.open)
     until(lambda: site.fleet.do(site.host, "pgrep -x python3", check=False).startswith("1 "), f"the end of {module}")
-    found = site.violations(before)
+    violations = site.violations(before)
     if run.status not in (2, 4):
-        found.append(f"the run ends with {run.status}")
-    if not TOLD.search(run.sentences) or "Traceback" in run.printed:
-        found.append(f"the run does not say that the host was lost, and what to do: {run.printed}")
+        violations.append(f"the run ends with {run.status}")
+    if not CONNECTION_LOST.search(run.sentences) or "Traceback" in run.printed:
+        violations.append(f"the run does not say that the host was lost, and what to do: {run.printed}")
     following = site.run("renew", *validate)
     if following.status:
-        found.append(f"the next run fails: {following.printed}")
-    return found + site.violations_when_done(before)
+        violations.append(f"the next run fails: {following.printed}")
+    return violations + site.violations_when_done(before)
 
 
 def cut(site, way):
@@ -131,8 +135,10 @@ def met(playbook, site, number):
     runs = [controller.start(playbook, *site.only()) for controller in controllers]
     for run in runs:
         run.wait()
-    found = [f"a run fails: {run.printed}" for run in runs if run.status]
-    return [f"{playbook}, meeting {number}: {violation}" for violation in found + site.violations_when_done(before)]
+    violations = [f"a run fails: {run.printed}" for run in runs if run.status]
+    return [
+        f"{playbook}, meeting {number}: {violation}" for violation in violations + site.violations_when_done(before)
+    ]
 
 
 def survived(site, point):
@@ -153,8 +159,8 @@ def survived(site, point):
     for process in dying.processes("ansible-playboo"):
         os.kill(process, signal.SIGKILL)
     run.wait()
-    found = [f"the run fails: {run.printed}"] if run.status else []
-    return found + site.violations_when_done(before)
+    violations = [f"the run fails: {run.printed}"] if run.status else []
+    return violations + site.violations_when_done(before)
 
 
 def on_all(sites, tries, attempt):
@@ -162,16 +168,16 @@ def on_all(sites, tries, attempt):
     waiting = collections.deque(tries)
 
     def work(site):
-        found = []
+        violations = []
         while True:
             try:
                 one = waiting.popleft()
             except IndexError:
-                return found
-            found += attempt(site, *one)
+                return violations
+            violations += attempt(site, *one)
 
     with concurrent.futures.ThreadPoolExecutor(len(sites)) as pool:
-        return [violation for found in pool.map(work, sites) for violation in found]
+        return [violation for violations in pool.map(work, sites) for violation in violations]
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
@@ -185,10 +191,10 @@ def test_a_run_that_is_killed_anywhere_leaves_old_or_new_and_the_next_one_finish
     if is_sample:
         tries = [one for one in tries if one[1:] in SAMPLE]
         assert len(tries) == len(SAMPLE)
-    found = on_all(sites, tries, functools.partial(killed, playbook))
+    violations = on_all(sites, tries, functools.partial(killed, playbook))
     tally.add_run(playbook, "it is killed, with all that it started", sum(whole for _number, _point, whole in tries))
     tally.add_run(playbook, "it is killed, and its worker goes on", sum(not whole for _number, _point, whole in tries))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 def test_a_controller_that_keeps_no_answer_is_found(sites, is_sample):
@@ -197,8 +203,8 @@ def test_a_controller_that_keeps_no_answer_is_found(sites, is_sample):
     site = sites[0]
     site.put_back("renew")
     number = site.controller.points("renew", *site.only()).index("recorded") + 1
-    found = killed("renew", site, number, "recorded", True, POINTS_FORGET="yes")
-    assert any("2 certificates were issued" in violation for violation in found), found
+    violations = killed("renew", site, number, "recorded", True, POINTS_FORGET="yes")
+    assert any("2 certificates were issued" in violation for violation in violations), violations
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -207,9 +213,9 @@ def test_a_host_that_is_lost_within_a_module_is_told_of_and_the_next_run_finishe
     if is_sample and (module, way) not in SAMPLE_OF_CUTS:
         pytest.skip("this is a sample")
     site = sites[0]
-    found = cut_off(site, module, way)
+    violations = cut_off(site, module, way)
     tally.add_run(module, f"{way} in its midst", 1)
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
@@ -217,15 +223,15 @@ def test_of_two_controllers_at_once_each_finishes_and_one_certificate_is_issued(
     if is_sample:
         pytest.skip("this is a sample")
     tries = [(number,) for number in range(10)]
-    found = on_all(sites, tries, functools.partial(met, playbook))
+    violations = on_all(sites, tries, functools.partial(met, playbook))
     tally.add_run(playbook, "another controller does the same", len(tries))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 @pytest.mark.parametrize("point", ["before evergreen.tls.certificate_issue", "signed", "kept", "recorded"])
 def test_a_controller_goes_on_where_another_dies_that_it_has_waited_for(point, sites, tally, is_sample):
     if is_sample:
         pytest.skip("this is a sample")
-    found = survived(sites[0], point)
+    violations = survived(sites[0], point)
     tally.add_run("renew", "another controller does the same, and is killed", 1)
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)

@@ -35,33 +35,33 @@ def test_an_error_at_any_system_call_is_told_in_a_sentence_and_the_next_run_fini
     if is_sample:  # each call once, each error as often as the others
         variations = [(call, *kinds[number % len(kinds)]) for number, call in enumerate(calls)]
     variations = [(call, *kind) for call, *kind in variations if not (kind[1] and call.name == "write")]
-    usual = sandbox.run.answer()
-    seen = set()
+    usual = sandbox.run.result()
+    known_states = set()
 
     def fail(host, call, error, lasting):
         run = scenario.run(host, sandbox.chain, refuse(call, error, lasting))
         hit = [one for one in run.calls if one.error == error]
-        assert hit and hit[0].told(host.folder) == call.told(sandbox.recorded.folder), "another call was hit"
-        found = sandbox.invariant.violations(host)
-        answer = run.answer()
-        if not answer.get("failed"):
-            found += sandbox.unfinished(host)
-        elif not (usual.get("failed") and is_alike(answer, usual)):
-            sentence = answer["msg"]
-            found += [] if sentence.endswith(f"; {ERRORS[error]}") else [f"it says {sentence!r}"]
-            found += [] if sentence.startswith(host.top) else [f"it does not say where: {sentence!r}"]
-        state = sandbox.likeness(host)
-        if state in seen:  # an ordinary run has finished from here before
-            return found
-        seen.add(state)
-        return found + sandbox.invariant.violations_after_all(host)
+        assert hit and hit[0].describe(host.folder) == call.describe(sandbox.recorded.folder), "another call was hit"
+        violations = sandbox.invariant.violations(host)
+        result = run.result()
+        if not result.get("failed"):
+            violations += sandbox.unfinished(host)
+        elif not (usual.get("failed") and is_alike(result, usual)):
+            sentence = result["msg"]
+            violations += [] if sentence.endswith(f"; {ERRORS[error]}") else [f"it says {sentence!r}"]
+            violations += [] if sentence.startswith(host.top) else [f"it does not say where: {sentence!r}"]
+        state = sandbox.comparable_state(host)
+        if state in known_states:  # an ordinary run has finished from here before
+            return violations
+        known_states.add(state)
+        return violations + sandbox.invariant.violations_after_all(host)
 
-    found = sandbox.play(fail, variations)
+    violations = sandbox.play(fail, variations)
     tally.add("errors", scenario.module, scenario.title, len(variations))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
-def is_alike(answer, usual):
+def is_alike(result, usual):
     """Say whether an answer is the one that is usual in the scenario, the refusal of the request's own command."""
     refusal = "'false'"
-    return refusal in usual["msg"] and refusal in answer["msg"]
+    return refusal in usual["msg"] and refusal in result["msg"]

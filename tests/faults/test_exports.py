@@ -114,7 +114,7 @@ class ExportScenario:
 
     def ordinary(self, host):
         """Do what an ordinary run does."""
-        return self.run(host, None).answer()
+        return self.run(host, None).result()
 
     def links(self, _host):
         """Return no links."""
@@ -163,56 +163,56 @@ def in_keystore(path):
     return subprocess.run(argv, capture_output=True, check=False).stdout
 
 
-def violations(host):
+def find_violations(host):
     """Return what does not hold at any instant."""
-    found = pair_checks.open_keys(host.top, 0o600)
+    violations = pair_checks.open_keys(host.top, 0o600)
     versions = [os.path.join(host.store, name) for name in os.listdir(host.store) if name.startswith("v")]
     keystore, bundle = paths(host)
     for path, content in ((keystore, in_keystore), (bundle, read)):
-        held = content(path) if os.path.exists(path) else None
+        exported_bytes = content(path) if os.path.exists(path) else None
         # A keystore of OpenSSL's telling has its key in the same words as the store.
         parts = ("cert.pem", "privkey.pem")
-        if held is not None and not any(
-            all(read(os.path.join(version, part)) in held for part in parts) for version in versions
+        if exported_bytes is not None and not any(
+            all(read(os.path.join(version, part)) in exported_bytes for part in parts) for version in versions
         ):
-            found.append(f"{os.path.basename(path)} holds neither the old nor the new certificate")
-    return found
+            violations.append(f"{os.path.basename(path)} holds neither the old nor the new certificate")
+    return violations
 
 
 def violations_after_all(scenario, host):
     """Do an ordinary run, and another that changes nothing; return what does not hold then."""
-    answer = scenario.ordinary(host)
-    if answer.get("failed"):
-        return [f"the ordinary run fails: {answer['msg']}"]
-    found = violations(host)
+    result = scenario.ordinary(host)
+    if result.get("failed"):
+        return [f"the ordinary run fails: {result['msg']}"]
+    violations = find_violations(host)
     for path in paths(host):
         if scenario.state == "absent":
-            found += [f"{path} is still there"] if os.path.exists(path) else []
+            violations += [f"{path} is still there"] if os.path.exists(path) else []
         elif read(path) != read(f"{path}.loaded"):
-            found.append(f"{os.path.basename(path)}: its server has not loaded what is in use")
+            violations.append(f"{os.path.basename(path)}: its server has not loaded what is in use")
     folder = os.path.dirname(paths(host)[0])
-    found += [f"{name} is left over" for name in os.listdir(folder) if name.startswith(".")]
-    before = pair_checks.picture(host.top)
-    answer = scenario.ordinary(host)
-    if answer.get("failed") or answer["changed"] or pair_checks.picture(host.top) != before:
-        found.append(f"a further run changes something: {answer.get('msg')}")
-    return found
+    violations += [f"{name} is left over" for name in os.listdir(folder) if name.startswith(".")]
+    before = pair_checks.snapshot(host.top)
+    result = scenario.ordinary(host)
+    if result.get("failed") or result["changed"] or pair_checks.snapshot(host.top) != before:
+        violations.append(f"a further run changes something: {result.get('msg')}")
+    return violations
 
 
 def killed(scenario, host, call):
     """Kill the module at a system call; return what does not hold then, and after an ordinary run."""
     run = scenario.run(host, None, kill_at(call))
     assert run.signal == signal.SIGKILL, f"{call.name} {call.number} was not reached"
-    return violations(host) + violations_after_all(scenario, host)
+    return find_violations(host) + violations_after_all(scenario, host)
 
 
 def refused(scenario, host, call, error):
     """Refuse a system call; return what does not hold then, in what the module says, and after an ordinary run."""
-    answer = scenario.run(host, None, refuse(call, error)).answer()
-    found = violations(host)
-    if answer.get("failed") and "; " not in answer["msg"]:
-        found.append(f"it says {answer['msg']!r}")
-    return found + violations_after_all(scenario, host)
+    result = scenario.run(host, None, refuse(call, error)).result()
+    violations = find_violations(host)
+    if result.get("failed") and "; " not in result["msg"]:
+        violations.append(f"it says {result['msg']!r}")
+    return violations + violations_after_all(scenario, host)
 
 
 @pytest.fixture
@@ -247,9 +247,9 @@ def test_a_kill_at_any_system_call_leaves_exports_whole_and_the_next_run_tells_w
     prepared = sandbox(scenario)
     points = points_of(prepared)
     assert points, "nothing was recorded"
-    found = prepared.play(lambda host, call: killed(scenario, host, call), points)
+    violations = prepared.play(lambda host, call: killed(scenario, host, call), points)
     tally.add("kills", scenario.module, scenario.title, len(points))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.title)
@@ -260,14 +260,14 @@ def test_whatever_the_system_refuses_exports_stay_whole_and_the_next_run_finishe
     points = [call for call in points_of(prepared) if call.name not in STARTS and prepared.touches_host(call)]
     variations = [(call, ERRORS[number % len(ERRORS)]) for number, call in enumerate(points)]
     variations = variations[:: 3 if is_sample else 1]
-    found = prepared.play(lambda host, call, error: refused(scenario, host, call, error), variations)
+    violations = prepared.play(lambda host, call, error: refused(scenario, host, call, error), variations)
     tally.add("errors", scenario.module, scenario.title, len(variations))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 @pytest.mark.parametrize("sabotage", SABOTAGE)
 def test_what_would_break_the_promise_is_found(sabotage, sandbox):
     code, sign = SABOTAGE[sabotage]
     prepared = sandbox(RENEWED, f"{IMPORTS}{code}")
-    found = prepared.play(lambda host, call: killed(RENEWED, host, call), points_of(prepared))
-    assert any(sign in violation for violation in found), found
+    violations = prepared.play(lambda host, call: killed(RENEWED, host, call), points_of(prepared))
+    assert any(sign in violation for violation in violations), violations

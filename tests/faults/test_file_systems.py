@@ -52,13 +52,13 @@ def fill(host, free):
 
 def outcome(sandbox, scenario, host, run, remedy):
     """Return what does not hold after a run that may have met its limit."""
-    answer, usual = run.answer(), sandbox.run.answer()
-    found = sandbox.invariant.violations(host)
-    if not answer.get("failed"):
-        return found + sandbox.unfinished(host)
-    if usual.get("failed") and "'false'" in answer["msg"]:
-        return found
-    return found + ([] if answer["msg"].endswith(f"; {remedy}") else [f"it says {answer['msg']!r}"])
+    result, usual = run.result(), sandbox.run.result()
+    violations = sandbox.invariant.violations(host)
+    if not result.get("failed"):
+        return violations + sandbox.unfinished(host)
+    if usual.get("failed") and "'false'" in result["msg"]:
+        return violations
+    return violations + ([] if result["msg"].endswith(f"; {remedy}") else [f"it says {result['msg']!r}"])
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.title)
@@ -70,14 +70,14 @@ def test_a_full_file_system_is_told_of_and_the_next_run_finishes(scenario, prepa
         with mounted(sandbox, host):
             filler = fill(host, free)
             run = scenario.run(host, sandbox.chain)
-            failed.append(bool(run.answer().get("failed")))
+            failed.append(bool(run.result().get("failed")))
             os.unlink(filler)
-            found = outcome(sandbox, scenario, host, run, "free some space there and run this again")
-            return found + sandbox.invariant.violations_after_all(host)
+            violations = outcome(sandbox, scenario, host, run, "free some space there and run this again")
+            return violations + sandbox.invariant.violations_after_all(host)
 
-    found = sandbox.play(run_out_of_space, list(FREE_PAGES))
+    violations = sandbox.play(run_out_of_space, list(FREE_PAGES))
     tally.add("file systems", scenario.module, scenario.title, len(FREE_PAGES))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
     writes = any(call.name == "write" and sandbox.touches_host(call) for call in sandbox.calls)
     assert any(failed) or not writes, "it was never full"
 
@@ -91,10 +91,10 @@ def test_a_read_only_file_system_is_told_of_and_the_next_run_finishes(scenario, 
             subprocess.run(["mount", "-o", "remount,ro", host.top], check=True)
             run = scenario.run(host, sandbox.chain)
             subprocess.run(["mount", "-o", "remount,rw", host.top], check=True)
-            found = outcome(sandbox, scenario, host, run, "mount that file system writable and run this again")
-            assert run.answer().get("failed"), "it was not read-only"
-            return found + sandbox.invariant.violations_after_all(host)
+            violations = outcome(sandbox, scenario, host, run, "mount that file system writable and run this again")
+            assert run.result().get("failed"), "it was not read-only"
+            return violations + sandbox.invariant.violations_after_all(host)
 
-    found = sandbox.play(run_read_only, ["read-only"])
+    violations = sandbox.play(run_read_only, ["read-only"])
     tally.add("file systems", scenario.module, scenario.title, 1)
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)

@@ -56,7 +56,7 @@ def inputs(parser):
         st.sampled_from(parser.seeds),
         st.integers(0, 2**32).map(random.Random),
     )
-    out_of_the_blue = st.one_of(st.binary(), st.text().map(lambda said: said.encode(errors="surrogateescape")))
+    out_of_the_blue = st.one_of(st.binary(), st.text().map(lambda words: words.encode(errors="surrogateescape")))
     return st.one_of(out_of_the_blue, almost, almost, almost)
 
 
@@ -116,7 +116,7 @@ def test_no_new_way_through_a_parser_leads_to_an_error(parser, tally, is_sample,
     runs = [
         int(line.split()[1]) for line in ended.stderr.splitlines() if line.startswith("stat::number_of_executed_units:")
     ]
-    assert ended.returncode == 0 and runs, f"{told(tmp_path)}\n{ended.stderr[-3000:]}"
+    assert ended.returncode == 0 and runs, f"{left_inputs(tmp_path)}\n{ended.stderr[-3000:]}"
     tally.add_inputs(parser.file, parser.what, runs[0])
 
 
@@ -133,7 +133,7 @@ def guided(folder, parser, *options):
     )
 
 
-def told(folder):
+def left_inputs(folder):
     """Return the inputs that atheris left behind, as they would stand in regressions.py."""
     return "\n".join(repr(path.read_bytes()) for path in sorted(folder.glob("*-*")) if path.is_file())
 
@@ -142,9 +142,9 @@ def told(folder):
 
 WORSE = {
     "raises another error": (int, "ValueError: invalid literal"),
-    "says what is wrong, and not what to do": (lambda said: complain("it is no number"), "ends in no advice"),
-    "does not end": (lambda said: endless() if "7" in said else None, "Hang: no end within"),
-    "panics": (lambda _said: panic(), "Panic"),
+    "says what is wrong, and not what to do": (lambda words: complain("it is no number"), "ends in no advice"),
+    "does not end": (lambda words: endless() if "7" in words else None, "Hang: no end within"),
+    "panics": (lambda _words: panic(), "Panic"),
 }
 
 
@@ -207,7 +207,7 @@ EXCUSE = re.compile(r" *# not a parser: \S.*")
 
 def takers():
     """Return the functions of plugins/ that take something apart, by file and first line: their name, and whether they are excused."""
-    found = {}
+    functions = {}
     for path in sorted(PLUGINS.rglob("*.py")):
         source = path.read_text(encoding="utf-8")
         lines = source.splitlines()
@@ -219,25 +219,25 @@ def takers():
                 is_excused = EXCUSE.fullmatch(lines[first - 2]) is not None
                 if names & TAKES_APART or is_excused:
                     name = f"{path.relative_to(PLUGINS)}:{first}:{node.name}"
-                    found[os.path.realpath(path), first] = (name, is_excused)
-    assert found, f"there is nothing in {PLUGINS}"
-    return found
+                    functions[os.path.realpath(path), first] = (name, is_excused)
+    assert functions, f"there is nothing in {PLUGINS}"
+    return functions
 
 
 def entered(run):
     """Return the functions that were entered while *run* ran, as path and first line."""
-    seen = set()
+    functions = set()
 
     def watch(frame, event, _argument):
         if event == "call" and "/plugins/" in frame.f_code.co_filename:
-            seen.add((os.path.realpath(frame.f_code.co_filename), frame.f_code.co_firstlineno))
+            functions.add((os.path.realpath(frame.f_code.co_filename), frame.f_code.co_firstlineno))
 
     sys.setprofile(watch)
     try:
         run()
     finally:
         sys.setprofile(None)
-    return seen
+    return functions
 
 
 def test_the_table_names_whatever_takes_foreign_bytes_apart(monkeypatch):

@@ -133,39 +133,39 @@ def shape(statements):
 
 def site_with(option, word):
     """Return a site that has a word in one of its options, and answers with that option or with a code."""
-    answer = {} if option in ("root", "proxy_pass", "redirect") else {"return_code": 404}
-    return {"name": "www.example.org", **answer, option: word}
+    response = {} if option in ("root", "proxy_pass", "redirect") else {"return_code": 404}
+    return {"name": "www.example.org", **response, option: word}
 
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_no_word_about_a_site_ends_a_directive(option, run, tally):
     _result, (harmless,) = run(nginx_sites, sites=[site_with(option, OPTIONS[option])])
-    found = []
+    violations = []
     for word in HOSTILE:
         result, passed = run(nginx_sites, sites=[site_with(option, [word] if option == "server_names" else word)])
         if not passed:
-            found += [f"{word!r}: {why}" for why in [why_no_sentence(result)] if why]
+            violations += [f"{word!r}: {why}" for why in [why_no_sentence(result)] if why]
         elif configured(passed[0]["sites"]) != configured(harmless["sites"]) and option != "hsts":
-            found.append(f"{word!r} changes the configuration")
+            violations.append(f"{word!r} changes the configuration")
         elif option == "hsts" and passed[0]["sites"][0]["hsts"] is not None:
-            found.append(f"{word!r} becomes a header")
+            violations.append(f"{word!r} becomes a header")
     tally.add_lies("the inventory", len(HOSTILE))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 @pytest.mark.parametrize("option", OF_ALL)
 def test_no_word_about_all_sites_ends_a_directive(option, run, tally):
     sites = [{"name": "www.example.org", "return_code": 404}]
     _result, (harmless,) = run(nginx_sites, sites=sites, **OF_ALL)
-    found = []
+    violations = []
     for word in HOSTILE:
         result, passed = run(nginx_sites, sites=sites, **{**OF_ALL, option: word})
         if not passed:
-            found += [f"{word!r}: {why}" for why in [why_no_sentence(result)] if why]
+            violations += [f"{word!r}: {why}" for why in [why_no_sentence(result)] if why]
         elif configured(**passed[0]) != configured(**harmless):
-            found.append(f"{word!r} changes the configuration")
+            violations.append(f"{word!r} changes the configuration")
     tally.add_lies("the inventory", len(HOSTILE))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 @pytest.mark.parametrize(
@@ -220,23 +220,27 @@ def test_no_name_of_a_request_leads_out_of_its_folder(word, run, tally):
     ],
 )
 def test_a_word_of_a_request_is_what_it_seems_or_is_refused(field, run, tally):
-    found = []
+    violations = []
     for word in HOSTILE:
         value = {"domains": [word], "links": {word: "fullchain.pem"}}.get(field, word)
         result, passed = run(certificate_request, request={"name": "web", "domains": ["www.example.org"], field: value})
         if not passed:
-            found += [f"{word!r}: {why}" for why in [why_no_sentence(result)] if why]
+            violations += [f"{word!r}: {why}" for why in [why_no_sentence(result)] if why]
             continue
-        (asked,) = passed
-        got = asked["request"][field]
-        if any(one in repr(got) for one in ("\\x00", "\\x1b", "\\ud800")):
-            found.append(f"the host gets {got!r}")
-        if field == "domains" and not all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_.*") for name in got):
-            found.append(f"the host gets {got!r}")
-        if field == "links" and not all(os.path.isabs(path) and os.path.normpath(path) == path for path in got):
-            found.append(f"the host gets {got!r}")
+        (argument,) = passed
+        value_passed = argument["request"][field]
+        if any(one in repr(value_passed) for one in ("\\x00", "\\x1b", "\\ud800")):
+            violations.append(f"the host gets {value_passed!r}")
+        if field == "domains" and not all(
+            set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_.*") for name in value_passed
+        ):
+            violations.append(f"the host gets {value_passed!r}")
+        if field == "links" and not all(
+            os.path.isabs(path) and os.path.normpath(path) == path for path in value_passed
+        ):
+            violations.append(f"the host gets {value_passed!r}")
     tally.add_lies("the inventory", len(HOSTILE))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 def test_ten_thousand_entries_are_refused_or_taken_in_no_time(run, tally):
@@ -258,16 +262,16 @@ def test_words_that_reach_a_host_past_the_controller_lead_out_of_no_folder(prepa
     words = [word for word in (*PATHS, *ENDS, *QUOTES, *LOOK_ALIKES, "\x1b[2J", "a\0b") if word]
 
     def ask(host, word):
-        before = pair_checks.picture(host.top)
-        found = []
+        before = pair_checks.snapshot(host.top)
+        violations = []
         for module in ("certificate_request", "certificate_install"):
-            answer = host.run(module, request=plain(host, name=word)).answer()
-            found += [] if NO_FOLDER in answer.get("msg", "") else [f"it says {answer}"]
-        return found + ([] if pair_checks.picture(host.top) == before else ["something was changed"])
+            result = host.run(module, request=plain(host, name=word)).result()
+            violations += [] if NO_FOLDER in result.get("msg", "") else [f"it says {result}"]
+        return violations + ([] if pair_checks.snapshot(host.top) == before else ["something was changed"])
 
-    found = sandbox.play(ask, words)
+    violations = sandbox.play(ask, words)
     tally.add_lies("the inventory", len(words))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 def test_somebody_who_does_not_exist_gets_no_key(prepare_sandbox, tally):
@@ -275,12 +279,12 @@ def test_somebody_who_does_not_exist_gets_no_key(prepare_sandbox, tally):
     words = ["nobody-of-this-name", "root; id", "../root", "0", "$(id)"]
 
     def ask(host, word):
-        before = pair_checks.picture(host.top)
-        answer = host.run("certificate_request", request=plain(host, owner=word), force=True).answer()
+        before = pair_checks.snapshot(host.top)
+        result = host.run("certificate_request", request=plain(host, owner=word), force=True).result()
         sentence = f"owner: there is no user {word} on this host; create it or correct the request"
-        found = [] if answer.get("msg") == sentence else [f"it says {answer}"]
-        return found + ([] if pair_checks.picture(host.top) == before else ["something was changed"])
+        violations = [] if result.get("msg") == sentence else [f"it says {result}"]
+        return violations + ([] if pair_checks.snapshot(host.top) == before else ["something was changed"])
 
-    found = sandbox.play(ask, words)
+    violations = sandbox.play(ask, words)
     tally.add_lies("the inventory", len(words))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)

@@ -30,20 +30,20 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 class Issue:
     @staticmethod
     def main():
-        given = json.loads(basic._ANSIBLE_ARGS)["ANSIBLE_MODULE_ARGS"]
-        ca = local_ca.LocalCa(given["directory"], "Test", "90d", None, None)
-        issued = issue.issue_once(ca, given["wanted"], given["csr"].encode(), "web1")
+        arguments = json.loads(basic._ANSIBLE_ARGS)["ANSIBLE_MODULE_ARGS"]
+        ca = local_ca.LocalCa(arguments["directory"], "Test", "90d", None, None)
+        issued = issue.issue_once(ca, arguments["request"], arguments["csr"].encode(), "web1")
         print(json.dumps({"chain": to_pem(issued.chain).decode(), "is_new": issued.is_new, "warnings": issued.warnings}))
 modules["issue"] = Issue
 """
-WANTED = {"name": "web", "domains": ["www.example.org"], "issuer": "local", "lifetime": None, "renew_before": None}
-WANTED = {**WANTED, "type": "ECC", "curve": "secp256r1", "size": 2048}
+REQUEST = {"name": "web", "domains": ["www.example.org"], "issuer": "local", "lifetime": None, "renew_before": None}
+REQUEST = {**REQUEST, "type": "ECC", "curve": "secp256r1", "size": 2048}
 SERIAL_NUMBER = re.compile("[0-9a-f]{20,}")
 
 SCENARIOS = {"a first certificate": False, "a further certificate": True}
 
 
-class Stage:
+class ControllerSandbox:
     """A folder for each attempt, and programs that issue in it."""
 
     def __init__(self, folder, is_further, sabotage=""):
@@ -56,7 +56,7 @@ class Stage:
         self.base.mkdir()
         if is_further:
             with Borrowed(self) as programs:
-                assert issue(programs, self.base, request(folder, "other")).answer()["is_new"]
+                assert issue(programs, self.base, request(folder, "other")).result()["is_new"]
         self.csr = request(folder, "web")
 
     def close(self):
@@ -69,7 +69,7 @@ class Stage:
         with Borrowed(self) as programs:
             folder = self.new_folder("recorded")
             run = issue(programs, folder, self.csr, [])
-        assert run.answer()["is_new"]
+        assert run.result()["is_new"]
         top = str(folder / "pki")
         return [
             call
@@ -85,32 +85,36 @@ class Stage:
             run = issue(programs, folder, self.csr, kill_at(call))
             assert run.signal == signal.SIGKILL, f"{call.name} {call.number} was not reached"
             assert alike(run.calls[-1], folder) == alike(call, recorded), "another was hit"
-            found = violations(folder)
-            answers = [issue(programs, folder, self.csr).answer() for _time in range(2)]
-        found += [answer["msg"] for answer in answers if "msg" in answer]
-        if not found:
-            found += violations(folder) + self.violations_when_done(folder, answers)
-        return [f"{alike(call, recorded)}: {violation}" for violation in found]
+            violations = find_violations(folder)
+            results = [issue(programs, folder, self.csr).result() for _time in range(2)]
+        violations += [result["msg"] for result in results if "msg" in result]
+        if not violations:
+            violations += find_violations(folder) + self.violations_when_done(folder, results)
+        return [f"{alike(call, recorded)}: {violation}" for violation in violations]
 
-    def violations_when_done(self, folder, answers):
+    def violations_when_done(self, folder, results):
         """Return what does not hold once a certificate was issued: all who ask get the same, and it is the one on record."""
         new = {path.stem for path in folder.glob("pki/issued/*.json")} - {
             path.stem for path in self.base.glob("pki/issued/*.json")
         }
-        (folder / "chain.pem").write_text(answers[0]["chain"], encoding="utf-8")
+        (folder / "chain.pem").write_text(results[0]["chain"], encoding="utf-8")
         serial = openssl(folder, "x509", "-in", "chain.pem", "-noout", "-serial").partition("=")[2].strip().lower()
-        found = [] if new == {serial.lstrip("0")} else [f"{serial} was issued, and {', '.join(new)} are on record"]
-        if answers[0]["chain"] != answers[1]["chain"] or answers[1]["is_new"]:
-            found.append("who asks again gets another")
+        violations = [] if new == {serial.lstrip("0")} else [f"{serial} was issued, and {', '.join(new)} are on record"]
+        if results[0]["chain"] != results[1]["chain"] or results[1]["is_new"]:
+            violations.append("who asks again gets another")
         trust = ("-CAfile", "pki/root.pem", "-untrusted", "chain.pem")
         if openssl(folder, "verify", *trust, "chain.pem") != "chain.pem: OK\n":
-            found.append("openssl does not trust it")
-        return found
+            violations.append("openssl does not trust it")
+        return violations
 
     def play(self, points):
         """Kill it at each of these; return all violations."""
         with concurrent.futures.ThreadPoolExecutor(self.processors) as pool:
-            return [violation for found in pool.map(self.killed, range(len(points)), points) for violation in found]
+            return [
+                violation
+                for violations in pool.map(self.killed, range(len(points)), points)
+                for violation in violations
+            ]
 
     def new_folder(self, name):
         """Return a folder that is as the base is."""
@@ -134,7 +138,7 @@ class Borrowed:
 
 def issue(programs, folder, csr, strace=None):
     """Have a certificate issued; with *strace*, its options, under it."""
-    arguments = {"directory": str(folder / "pki"), "wanted": WANTED, "csr": csr}
+    arguments = {"directory": str(folder / "pki"), "request": REQUEST, "csr": csr}
     log = str(folder / "strace") if strace is not None else ""
     return programs.run("issue", arguments, str(folder / "output"), strace, log)
 
@@ -142,36 +146,36 @@ def issue(programs, folder, csr, strace=None):
 def request(folder, name):
     """Return a signing request that openssl made."""
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", f"{name}.key")
-    asked = ("-subj", "/CN=www.example.org", "-addext", "subjectAltName=DNS:www.example.org")
-    return openssl(folder, "req", "-new", *key, *asked)
+    options = ("-subj", "/CN=www.example.org", "-addext", "subjectAltName=DNS:www.example.org")
+    return openssl(folder, "req", "-new", *key, *options)
 
 
-def violations(folder):
+def find_violations(folder):
     """Return what does not hold in the folder of a CA at any moment."""
     pki = folder / "pki"
-    found = [
+    violations = [
         f"{path.name} is open to others" for path in pki.rglob("*.key*") if stat.S_IMODE(path.stat().st_mode) & 0o077
     ]
     if pki.exists() and stat.S_IMODE(pki.stat().st_mode) & 0o077:
-        found.append("the folder is open to others")
+        violations.append("the folder is open to others")
     for path in pki.glob("issued/*.json"):
         try:
             json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
-            found.append(f"the record {path.name} is not whole")
+            violations.append(f"the record {path.name} is not whole")
     if (pki / "root.pem").exists():
         if openssl(pki, "verify", "-CAfile", "root.pem", "issuing.pem") != "issuing.pem: OK\n":
-            found.append("root and issuing CA do not belong together")
+            violations.append("root and issuing CA do not belong together")
         if openssl(pki, "pkey", "-in", "issuing.key", "-pubout") != openssl(
             pki, "x509", "-in", "issuing.pem", "-noout", "-pubkey"
         ):
-            found.append("issuing.key is not that of issuing.pem")
-    return found + held(pki)
+            violations.append("issuing.key is not that of issuing.pem")
+    return violations + held(pki)
 
 
 def alike(call, folder):
     """Return a system call as it is told whatever is random in it."""
-    return call.number, SERIAL_NUMBER.sub("SERIAL", call.told(str(folder)))
+    return call.number, SERIAL_NUMBER.sub("SERIAL", call.describe(str(folder)))
 
 
 def openssl(folder, *arguments):
@@ -183,14 +187,14 @@ def openssl(folder, *arguments):
 @pytest.fixture
 def prepare_sandbox(tmp_path):
     """Return a function that prepares the sandbox of a scenario."""
-    stages = []
+    sandboxes = []
 
     def prepare(scenario, sabotage=""):
-        stages.append(Stage(pathlib.Path(tmp_path), SCENARIOS[scenario], sabotage))
-        return stages[-1]
+        sandboxes.append(ControllerSandbox(pathlib.Path(tmp_path), SCENARIOS[scenario], sabotage))
+        return sandboxes[-1]
 
     yield prepare
-    for one in stages:
+    for one in sandboxes:
         one.close()
 
 
@@ -200,9 +204,9 @@ def test_a_kill_at_any_system_call_has_one_certificate_issued(scenario, prepare_
     points = prepared.points()
     assert len(points) > 10, "nothing was recorded"
     points = points[::7] if is_sample else points
-    found = prepared.play(points)
+    violations = prepared.play(points)
     tally.add("kills", "certificate_issue", scenario, len(points))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 @pytest.mark.parametrize(
@@ -226,5 +230,5 @@ def test_what_would_issue_twice_is_found(sabotage, sign, prepare_sandbox, is_sam
     if is_sample:
         pytest.skip("this is a sample")
     prepared = prepare_sandbox("a further certificate", sabotage)
-    found = prepared.play(prepared.points())
-    assert any(sign in violation for violation in found), found
+    violations = prepared.play(prepared.points())
+    assert any(sign in violation for violation in violations), violations

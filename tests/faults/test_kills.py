@@ -78,7 +78,9 @@ def killed(sandbox, scenario, host, call):
     run = scenario.run(host, sandbox.chain, kill_at(call))
     assert run.signal == signal.SIGKILL, f"{call.name} {call.number} was not reached"
     hit = run.calls[-1]
-    assert (hit.number, hit.told(host.folder)) == (call.number, call.told(sandbox.recorded.folder)), "another was hit"
+    assert (hit.number, hit.describe(host.folder)) == (call.number, call.describe(sandbox.recorded.folder)), (
+        "another was hit"
+    )
     return sandbox.invariant.violations(host) + sandbox.invariant.violations_after_all(host)
 
 
@@ -87,16 +89,16 @@ def test_a_kill_at_any_system_call_leaves_old_or_new_and_the_next_run_finishes(s
     sandbox = prepare_sandbox(scenario)
     points = [call for call in sandbox.calls if sandbox.changes(call)]
     assert points, "nothing was recorded"
-    found = sandbox.play(lambda host, call: killed(sandbox, scenario, host, call), points)
+    violations = sandbox.play(lambda host, call: killed(sandbox, scenario, host, call), points)
     tally.add("kills", scenario.module, scenario.title, len(points))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 @pytest.mark.parametrize("sabotage", SABOTAGE)
-def test_what_would_break_the_promise_is_found(sabotage, saboteur):
+def test_what_would_break_the_promise_is_found(sabotage, prepare_sabotaged):
     code, title, sign = SABOTAGE[sabotage]
     scenario = next(scenario for scenario in SCENARIOS if scenario.title == title)
-    sandbox = saboteur(scenario, f"{MODULE_UTILS}\n{code}")
+    sandbox = prepare_sabotaged(scenario, f"{MODULE_UTILS}\n{code}")
     points = [call for call in sandbox.calls if sandbox.changes(call)]
-    found = sandbox.play(lambda host, call: killed(sandbox, scenario, host, call), points)
-    assert any(sign in violation for violation in found), found
+    violations = sandbox.play(lambda host, call: killed(sandbox, scenario, host, call), points)
+    assert any(sign in violation for violation in violations), violations

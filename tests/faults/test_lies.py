@@ -69,17 +69,17 @@ class Waiting:
     def __init__(self, host):
         self.host = host
         self.csr = host.ask(plain(host))["csr"]
-        self.before, self.in_use = pair_checks.picture(host.top), pair_checks.fingerprint_in_use(host.store)
+        self.before, self.in_use = pair_checks.snapshot(host.top), pair_checks.fingerprint_in_use(host.store)
 
     def install(self, chain):
         """Hand a chain to certificate_install, without the checks of the controller."""
-        return self.host.run("certificate_install", request=plain(self.host), chain=chain, roots=ROOTS).answer()
+        return self.host.run("certificate_install", request=plain(self.host), chain=chain, roots=ROOTS).result()
 
     def why_touched(self):
         """Say what is not as it was, or return None."""
         if pair_checks.fingerprint_in_use(self.host.store) != self.in_use:
             return "another certificate is in use"
-        return None if pair_checks.picture(self.host.top) == self.before else "something was changed"
+        return None if pair_checks.snapshot(self.host.top) == self.before else "something was changed"
 
     def why_not_renewed(self):
         """Say why what is in use now is no good certificate for the key that was waiting, or return None."""
@@ -94,43 +94,45 @@ class Waiting:
 def test_a_ca_that_lies_is_refused_with_its_reason_and_the_old_certificate_stays_in_use(sandbox, sign, tally):
     titles, hosts = list(LIES), sandbox.programs.maxsize
     shares = [tuple(titles[number::hosts]) for number in range(hosts)]
-    found = sandbox.play(lambda host, *titles: violations_of_lies(host, titles, sign), shares, lambda *_titles: "a CA")
+    violations = sandbox.play(
+        lambda host, *titles: violations_of_lies(host, titles, sign), shares, lambda *_titles: "a CA"
+    )
     tally.add_lies("a CA", len(LIES))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 def violations_of_lies(host, titles, sign):
     """Have a CA lie many times to a host, and then say the truth; return what does not hold."""
-    waiting, answers, found = Waiting(host), f"{host.folder}/answers", []
+    waiting, cache_directory, violations = Waiting(host), f"{host.folder}/answers", []
     for title in titles:
         make, sentence = LIES[title]
         raw = make(waiting.csr.encode())
-        said = sign(waiting.csr, LyingCa(answers, lambda _csr, raw=raw: raw))
-        refused = said.get("failed") and said["msg"].startswith(REFUSED) and sentence in said["msg"]
-        found += [] if refused else [f"{title}: the controller says {said}"]
+        result = sign(waiting.csr, LyingCa(cache_directory, lambda _csr, raw=raw: raw))
+        refused = result.get("failed") and result["msg"].startswith(REFUSED) and sentence in result["msg"]
+        violations += [] if refused else [f"{title}: the controller says {result}"]
         if raw and title not in NOT_FOR_HOSTS:  # as if the controller checked nothing
-            said = waiting.install(raw.decode(errors="replace"))
-            refused = said.get("failed") and said["msg"].startswith("the chain for web is refused: ")
-            found += [] if refused else [f"{title}: the host says {said}"]
-        found += [f"{title}: {why}" for why in [waiting.why_touched()] if why]
-    said = sign(waiting.csr, LyingCa(answers, chain_of()))
-    waiting.install(said.get("chain"))
-    return found + [why for why in [waiting.why_not_renewed()] if why]
+            result = waiting.install(raw.decode(errors="replace"))
+            refused = result.get("failed") and result["msg"].startswith("the chain for web is refused: ")
+            violations += [] if refused else [f"{title}: the host says {result}"]
+        violations += [f"{title}: {why}" for why in [waiting.why_touched()] if why]
+    result = sign(waiting.csr, LyingCa(cache_directory, chain_of()))
+    waiting.install(result.get("chain"))
+    return violations + [why for why in [waiting.why_not_renewed()] if why]
 
 
 def test_what_a_ca_means_well_is_put_right_and_comes_into_use(sandbox, sign, tally):
     def lie(host, title):
         waiting = Waiting(host)
-        answer = sign(waiting.csr, LyingCa(f"{host.folder}/answers", PUT_RIGHT[title]))
-        found = [f"the controller says {answer}"] if answer.get("failed") else []
-        waiting.install(answer.get("chain"))
-        chain = answer.get("chain", "")
-        found += [] if chain.count("BEGIN") in (2, 3) and ROOT.pem.decode() not in chain else ["it is no chain"]
-        return found + [why for why in [waiting.why_not_renewed()] if why]
+        result = sign(waiting.csr, LyingCa(f"{host.folder}/answers", PUT_RIGHT[title]))
+        violations = [f"the controller says {result}"] if result.get("failed") else []
+        waiting.install(result.get("chain"))
+        chain = result.get("chain", "")
+        violations += [] if chain.count("BEGIN") in (2, 3) and ROOT.pem.decode() not in chain else ["it is no chain"]
+        return violations + [why for why in [waiting.why_not_renewed()] if why]
 
-    found = sandbox.play(lie, list(PUT_RIGHT))
+    violations = sandbox.play(lie, list(PUT_RIGHT))
     tally.add_lies("a CA", len(PUT_RIGHT))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 def test_a_ca_that_never_answers_is_given_up_and_the_next_run_has_the_same_request_signed(
@@ -140,22 +142,22 @@ def test_a_ca_that_never_answers_is_given_up_and_the_next_run_has_the_same_reque
     let_go = threading.Event()
 
     def hang(host, _title):
-        waiting, answers = Waiting(host), f"{host.folder}/answers"
-        answer = sign(waiting.csr, LyingCa(answers, lambda csr: let_go.wait() and b""))
+        waiting, cache_directory = Waiting(host), f"{host.folder}/answers"
+        result = sign(waiting.csr, LyingCa(cache_directory, lambda csr: let_go.wait() and b""))
         sentence = (
             "liar has not answered for 0 seconds, and nothing is changed; see that it can be reached from the controller, "
             "then run this again"
         )
-        found = [] if answer.get("msg") == sentence else [f"it says {answer}"]
-        found += [why for why in [waiting.why_touched()] if why]
+        violations = [] if result.get("msg") == sentence else [f"it says {result}"]
+        violations += [why for why in [waiting.why_touched()] if why]
         monkeypatch.setattr(issue, "ISSUE_TIMEOUT_S", 60)
-        waiting.install(sign(waiting.csr, LyingCa(answers, chain_of())).get("chain"))
-        return found + [why for why in [waiting.why_not_renewed()] if why]
+        waiting.install(sign(waiting.csr, LyingCa(cache_directory, chain_of())).get("chain"))
+        return violations + [why for why in [waiting.why_not_renewed()] if why]
 
-    found = sandbox.play(hang, ["never"])
+    violations = sandbox.play(hang, ["never"])
     let_go.set()
     tally.add_lies("a CA", 1)
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 def test_a_ca_that_answers_the_second_time_only_is_asked_with_the_same_key_and_request(sandbox, sign, tally):
@@ -165,18 +167,18 @@ def test_a_ca_that_answers_the_second_time_only_is_asked_with_the_same_key_and_r
     def ask_twice(host, _title):
         waiting = Waiting(host)
         ca = LyingCa(f"{host.folder}/answers", fail, chain_of())
-        answer = sign(waiting.csr, ca)
-        found = [] if answer.get("msg") == "the CA is closed for lunch; come back later" else [f"it says {answer}"]
-        found += [why for why in [waiting.why_touched()] if why]
+        result = sign(waiting.csr, ca)
+        violations = [] if result.get("msg") == "the CA is closed for lunch; come back later" else [f"it says {result}"]
+        violations += [why for why in [waiting.why_touched()] if why]
         again = host.ask(plain(host))
-        found += [] if again["csr"] == waiting.csr and not again["changed"] else ["another request was made"]
+        violations += [] if again["csr"] == waiting.csr and not again["changed"] else ["another request was made"]
         waiting.install(sign(again["csr"], ca).get("chain"))
-        found += [] if ca.asked == [waiting.csr.encode()] * 2 else ["the CA was asked for something else"]
-        return found + [why for why in [waiting.why_not_renewed()] if why]
+        violations += [] if ca.csrs == [waiting.csr.encode()] * 2 else ["the CA was asked for something else"]
+        return violations + [why for why in [waiting.why_not_renewed()] if why]
 
-    found = sandbox.play(ask_twice, ["the second time only"])
+    violations = sandbox.play(ask_twice, ["the second time only"])
     tally.add_lies("a CA", 1)
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 # Checks that are left out, on the controller or on the host, a lie that is not found without them, and how that shows.
@@ -185,7 +187,7 @@ SWITCHED_OFF = {
     "all checks of the controller": (
         issue,
         "check_issued_chain",
-        lambda answer, *_others: parse_chain(answer),
+        lambda result, *_others: parse_chain(result),
         "more names",
         "",
     ),
@@ -203,8 +205,8 @@ SWITCHED_OFF = {
 
 
 @pytest.mark.parametrize("part", SWITCHED_OFF)
-def test_a_check_that_is_left_out_is_missed(part, saboteur, sign, monkeypatch):
+def test_a_check_that_is_left_out_is_missed(part, prepare_sabotaged, sign, monkeypatch):
     owner, name, instead, title, sabotage = SWITCHED_OFF[part]
-    sandbox = saboteur(SCENARIO, sabotage)
+    sandbox = prepare_sabotaged(SCENARIO, sabotage)
     monkeypatch.setattr(owner, name, instead)
     assert sandbox.play(lambda host, title: violations_of_lies(host, [title], sign), [title])

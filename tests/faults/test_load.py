@@ -41,7 +41,7 @@ def test_no_client_notices_that_a_fleet_is_renewed_again_and_again(sites, tally,
     time.sleep(QUIET if not is_sample else QUIET / 3)
     before = {site: load.stop() for site, load in quiet.items()}
 
-    found, downloads, outlasted = [], [], 0
+    violations, downloads, outlasted = [], [], 0
     with contextlib.ExitStack() as clients:
         loads = {site: clients.enter_context(loaded(site, tmp_path)) for site in sites}
         kept = {site: clients.enter_context(OneConnection(NAME, site.address, tmp_path)) for site in sites}
@@ -58,22 +58,24 @@ def test_no_client_notices_that_a_fleet_is_renewed_again_and_again(sites, tally,
                 run.wait()
                 outlasted += count(site, OLD_WORKERS)
                 served[site].add(site.served())
-                found += [f"a renewal fails: {run.printed}"] if run.status else []
+                violations += [f"a renewal fails: {run.printed}"] if run.status else []
         assert outlasted or is_sample, "no download outlasted a renewal"
         met = {site: load.stop() for site, load in loads.items()}
         alive = {site: connection.stop() for site, connection in kept.items()}
         for site, download in downloads:
             if download.digest() != digests[site]:
-                found.append(f"a download from {site.host} is not whole: {download.said.read_text(encoding='utf-8')}")
+                violations.append(
+                    f"a download from {site.host} is not whole: {download.said.read_text(encoding='utf-8')}"
+                )
 
     for site in sites:
         if len(served[site]) != renewals + 1:
-            found.append(f"{site.host} served {len(served[site])} certificates in {renewals} renewals")
+            violations.append(f"{site.host} served {len(served[site])} certificates in {renewals} renewals")
         requests, connections = alive[site]
         if not met[site].requests or met[site].failed:
-            found.append(f"of {met[site].requests} requests to {site.host}, {met[site].failed} failed")
+            violations.append(f"of {met[site].requests} requests to {site.host}, {met[site].failed} failed")
         if not requests.requests or requests.failed or connections > requests.requests / 5:
-            found.append(
+            violations.append(
                 f"of {requests.requests} requests on {connections} connections to {site.host} that are kept alive, {requests.failed} failed"
             )
     slower = max(met[site].slowest for site in sites) / max(before[site].slowest for site in sites)
@@ -83,7 +85,7 @@ def test_no_client_notices_that_a_fleet_is_renewed_again_and_again(sites, tally,
     )
     tally.add_run(while_it_runs, "a request, kept connection", sum(alive[site][0].requests for site in sites))
     tally.add_run(while_it_runs, "a slow download, by HTTP/2 and HTTP/1.1 in turn", len(downloads))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 def loaded(site, folder):

@@ -23,9 +23,9 @@ from ansible_collections.evergreen.tls.tests.faults.malicious_hosts import (
     Fleet,
     as_text,
     domain_of,
-    every_word,
-    everywhere,
-    instead,
+    in_each_result,
+    in_each_text,
+    in_result,
 )
 from ansible_collections.evergreen.tls.tests.faults.scenarios import plain
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import openssl, some_key
@@ -46,49 +46,49 @@ AGAIN = "; look at what it is doing"
 UNPROVED = "seen from the controller: {domain} at 127.0.0.1 port 1: nothing listens there; start nginx with a site on that port"
 
 
-def ask_for_bank(answers):
+def ask_for_bank(results):
     """Say with the first answer that the inventory wants another name, and ask for that."""
     request = make_csr(some_key(), ["bank.example"], {}).decode()
-    asked = instead("certificate_request", csr=request)(answers)
-    return everywhere(ansible_facts={"certificate_requests": BANK})(asked)
+    requested = in_result("certificate_request", csr=request)(results)
+    return in_each_result(ansible_facts={"certificate_requests": BANK})(requested)
 
 
 # What a host does, and what people are told. Where it says no more than it may, that nothing is served is found out.
 LIES = {
-    "facts": (everywhere(ansible_facts=FACTS), UNPROVED),
-    "templates": (every_word(TEMPLATE), UNPROVED),
-    "template_blocks": (every_word(BLOCK), UNPROVED),
+    "facts": (in_each_result(ansible_facts=FACTS), UNPROVED),
+    "templates": (in_each_text(TEMPLATE), UNPROVED),
+    "template_blocks": (in_each_text(BLOCK), UNPROVED),
     "template_as_key": (
-        everywhere(**{TEMPLATE: TEMPLATE}),
+        in_each_result(**{TEMPLATE: TEMPLATE}),
         f"certificate_request returns {TEMPLATE[:60]} on the host, which is no key of its result; look at what it is doing",
     ),
-    "template_as_request": (instead("certificate_request", csr=TEMPLATE), NO_REQUEST),
-    "list_as_request": (instead("certificate_request", csr=["a"]), NO_REQUEST),
+    "template_as_request": (in_result("certificate_request", csr=TEMPLATE), NO_REQUEST),
+    "list_as_request": (in_result("certificate_request", csr=["a"]), NO_REQUEST),
     "huge_request": (
-        instead("certificate_request", csr="a" * 10 * 1024 * 1024),
+        in_result("certificate_request", csr="a" * 10 * 1024 * 1024),
         "the signing request for web has 10485760 bytes; look at what the host is doing",
     ),
     "no_request": (
-        instead("certificate_request", csr=...),
+        in_result("certificate_request", csr=...),
         "there is no signing request for the certificate of web; pass the csr that certificate_request returned",
     ),
     "perhaps_due": (
-        instead("certificate_request", due="perhaps"),
+        in_result("certificate_request", due="perhaps"),
         "the host does not answer certificate_request as it should: argument 'due' is of type str and we were unable to convert to bool",
     ),
-    "nothing_due": (instead("certificate_request", due=..., csr=...), UNPROVED),
-    "list_as_change": (instead("certificate_request", changed=[1]), AGAIN),
+    "nothing_due": (in_result("certificate_request", due=..., csr=...), UNPROVED),
+    "list_as_change": (in_result("certificate_request", changed=[1]), AGAIN),
     "no_reason": (
-        instead("certificate_request", failed=True),
+        in_result("certificate_request", failed=True),
         "certificate_request failed, and the host does not say why; look at what it is doing",
     ),
     "evil_package": (
-        instead("certificate_request", failed=True, msg="no", missing="evil"),
+        in_result("certificate_request", failed=True, msg="no", missing="evil"),
         "value of missing must be one of: python3-cryptography, got: evil; look at what it is doing",
     ),
-    "path_as_version": (instead("certificate_request", ready="../../etc"), UNPROVED),
+    "path_as_version": (in_result("certificate_request", ready="../../etc"), UNPROVED),
     "words_of_ansible": (
-        everywhere(
+        in_each_result(
             add_host={"host_name": "eve"},
             add_group="eve",
             _ansible_no_log=False,
@@ -98,8 +98,8 @@ LIES = {
         ),
         UNPROVED,
     ),
-    "number_as_warnings": (everywhere(warnings=7), UNPROVED),
-    "text_as_diff": (everywhere(diff="a"), AGAIN),
+    "number_as_warnings": (in_each_result(warnings=7), UNPROVED),
+    "text_as_diff": (in_each_result(diff="a"), AGAIN),
     "garbage": (
         as_text("\0\x01\x1b[2J"),
         "certificate_request gives no answer on the host, and the last that it prints is ???[2J; see what its Python does, with -vvv",
@@ -118,33 +118,33 @@ LIES = {
         as_text('{"due": ' + "[" * 100000 + "]" * 100000 + "}"),
         "the host answers certificate_request without end; look at what it is doing",
     ),
-    "half_characters": (instead("certificate_request", reason="\ud800"), "'utf-8' codec can't encode character"),
-    "terminal": (instead("certificate_request", failed=True, msg="\x1b[2J\x07 all is well"), "?[2J? all is well"),
+    "half_characters": (in_result("certificate_request", reason="\ud800"), "'utf-8' codec can't encode character"),
+    "terminal": (in_result("certificate_request", failed=True, msg="\x1b[2J\x07 all is well"), "?[2J? all is well"),
     "list_as_certificate": (
-        instead("certificate_install", certificate=["a"], msg=["a"]),
+        in_result("certificate_install", certificate=["a"], msg=["a"]),
         "the host does not answer certificate_install as it should: argument 'certificate' is of type list and we were unable to convert to dict",
     ),
-    "dictionary_as_fingerprint": (instead("certificate_install", certificate={"fingerprint": {"a": 1}}), UNPROVED),
-    "dictionary_as_presented": (instead("nginx_reload", fingerprint={"a": 1}, msg=None), UNPROVED),
+    "dictionary_as_fingerprint": (in_result("certificate_install", certificate={"fingerprint": {"a": 1}}), UNPROVED),
+    "dictionary_as_presented": (in_result("nginx_reload", fingerprint={"a": 1}, msg=None), UNPROVED),
 }
 DEPLOYED = {
-    "facts": (everywhere(ansible_facts=FACTS), UNPROVED),
+    "facts": (in_each_result(ansible_facts=FACTS), UNPROVED),
     "facts_that_ask_for_more": (
         ask_for_bank,
         "the host asks for a certificate for bank.example, and the inventory says facts-that-ask-for-more.example.org",
     ),
-    "templates": (every_word(TEMPLATE), "the host does not say what it was asked; look at what it is doing"),
+    "templates": (in_each_text(TEMPLATE), "the host does not say what it was asked; look at what it is doing"),
     "templates_past_the_firewall": (
-        lambda answers: {**every_word(TEMPLATE)(answers), "firewall_commands": answers["firewall_commands"]},
+        lambda results: {**in_each_text(TEMPLATE)(results), "firewall_commands": results["firewall_commands"]},
         UNPROVED,
     ),
     "half_a_host_state": (
-        instead("firewall_commands", host_state=[["has"]]),
+        in_result("firewall_commands", host_state=[["has"]]),
         "the host does not say what it was asked; look at what it is doing",
     ),
-    "number_as_host_state": (instead("firewall_commands", host_state=7), AGAIN),
+    "number_as_host_state": (in_result("firewall_commands", host_state=7), AGAIN),
     "no_host_state": (
-        instead("firewall_commands", host_state=...),
+        in_result("firewall_commands", host_state=...),
         "the host does not answer firewall_commands as it should: missing required arguments: host_state; look at what it is doing",
     ),
     "batch_without_results": (
@@ -169,7 +169,7 @@ DEPLOYED = {
         "the host answers host_batch without end; look at what it is doing",
     ),
     "list_as_sites": (
-        instead("nginx_sites", fingerprints=[1], loaded=7),
+        in_result("nginx_sites", fingerprints=[1], loaded=7),
         "the host does not answer nginx_sites as it should: argument 'fingerprints' is of type list",
     ),
 }
@@ -178,7 +178,7 @@ DEPLOYED = {
 @pytest.fixture(
     scope="module", params=[("evergreen.tls.renew", LIES), ("evergreen.tls.deploy", DEPLOYED)], ids=["renew", "deploy"]
 )
-def told(request, tmp_path_factory):
+def played(request, tmp_path_factory):
     """Have all of them lie to a playbook; return the lies, the fleet and what was printed."""
     playbook, lies = request.param
     if request.config.getoption("--sample") and lies is LIES:  # each takes most of a second
@@ -187,33 +187,33 @@ def told(request, tmp_path_factory):
     return lies, fleet, fleet.play(playbook, "--diff")
 
 
-def test_no_word_of_a_host_is_evaluated(told, tally):
-    lies, fleet, printed = told
+def test_no_word_of_a_host_is_evaluated(played, tally):
+    lies, fleet, printed = played
     assert TEMPLATE in printed or any(TEMPLATE in path.read_text() for path in fleet.folder.glob("runs/*")), printed
     assert not list(fleet.folder.rglob("evaluated")), printed
     tally.add_lies("a host", len(lies))
 
 
-def test_nothing_is_signed_but_what_the_inventory_says(told):
-    _lies, fleet, printed = told
+def test_nothing_is_signed_but_what_the_inventory_says(played):
+    _lies, fleet, printed = played
     issued = fleet.issued()
     assert issued, printed
     assert all(names == {domain_of(host)} for host, names in issued.items()), issued
     assert not list(fleet.folder.rglob("evil"))
 
 
-def test_each_lie_has_its_sentence_and_keeps_nobody_else_back(told):
-    lies, _fleet, printed = told
+def test_each_lie_has_its_sentence_and_keeps_nobody_else_back(played):
+    lies, _fleet, printed = played
     for host, (_lie, sentence) in lies.items():
-        wanted = sentence.format(domain=domain_of(host)) if sentence is UNPROVED else sentence
-        said = re.findall(rf"^fatal: \[{host}\].*$", printed, re.MULTILINE)
-        assert any(wanted in line.replace('\\"', '"') for line in said), (host, said)
+        expected = sentence.format(domain=domain_of(host)) if sentence is UNPROVED else sentence
+        messages = re.findall(rf"^fatal: \[{host}\].*$", printed, re.MULTILINE)
+        assert any(expected in line.replace('\\"', '"') for line in messages), (host, messages)
     assert "Traceback" not in printed and "Unexpected failure" not in printed and "UNREACHABLE" not in printed
     assert "\x1b[2J" not in printed and "\x07" not in printed
 
 
-def test_what_a_host_says_reaches_those_who_are_told_as_it_is(told, tmp_path):
-    _lies, _fleet, printed = told
+def test_what_a_host_says_reaches_those_who_are_told_as_it_is(played, tmp_path):
+    _lies, _fleet, printed = played
     (tmp_path / "log").write_text(f"{printed}\n$(touch evaluated)\nSubject: all is well\n.\nQUIT\n")
     (tmp_path / "settings").write_text(json.dumps({"command": "tee told"}))
     program = [sys.executable, str(ROOT / "roles/schedule/files/notify.py")]
@@ -251,14 +251,14 @@ def test_a_request_that_lies_is_refused_with_its_reason_before_the_ca_is_asked(t
 def test_what_a_request_asks_for_besides_is_not_signed(title, issue, tmp_path, tally):
     chain = issue(lying_requests.SIGNED_WITHOUT_IT[title])["chain"].encode()
     (tmp_path / "leaf.pem").write_bytes(chain)
-    told = openssl(tmp_path, "x509", "-in", "leaf.pem", "-noout", "-text").decode()
-    assert re.findall(r"^ {12}(\S.*?): (?:critical)?\n +(\S.*)$", told, re.MULTILINE)[:4] == [
+    printed = openssl(tmp_path, "x509", "-in", "leaf.pem", "-noout", "-text").decode()
+    assert re.findall(r"^ {12}(\S.*?): (?:critical)?\n +(\S.*)$", printed, re.MULTILINE)[:4] == [
         ("X509v3 Basic Constraints", "CA:FALSE"),
         ("X509v3 Key Usage", "Digital Signature"),
         ("X509v3 Extended Key Usage", "TLS Web Server Authentication"),
         ("X509v3 Subject Alternative Name", "DNS:www.example.org, DNS:example.org"),
     ]
     identifiers = ["X509v3 Subject Key Identifier", "X509v3 Authority Key Identifier"]
-    assert re.findall(r"^ {12}(\S.*?): (?:critical)?$", told, re.MULTILINE)[4:] == identifiers
-    assert "bank" not in told and "Subject: CN = www.example.org" in told
+    assert re.findall(r"^ {12}(\S.*?): (?:critical)?$", printed, re.MULTILINE)[4:] == identifiers
+    assert "bank" not in printed and "Subject: CN = www.example.org" in printed
     tally.add_lies("a host", 1)

@@ -75,9 +75,9 @@ def test_a_kill_at_any_system_call_leaves_old_or_new_in_use_and_the_next_run_fin
     if is_sample:
         points = points[:: len(points) // SAMPLE + 1]
     assert points, "nothing was recorded"
-    found = tour.play(tour.killed, [(call,) for call in points])
+    violations = tour.play(tour.killed, [(call,) for call in points])
     tally.add("kills", scenario.module, scenario.title, len(points))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 # What the sentence has to end in, beside what is said of files.
@@ -100,10 +100,12 @@ def test_an_error_at_any_system_call_is_told_in_a_sentence_and_the_next_run_fini
     variations = tour.refusals(list(ERRORS))
     if is_sample:
         variations = variations[:: len(variations) // SAMPLE + 1]
-    seen = set()
-    found = tour.play(lambda *variation: tour.refused(*variation, {**ERRORS, **OF_PROCESSES}, seen), variations)
+    known_states = set()
+    violations = tour.play(
+        lambda *variation: tour.refused(*variation, {**ERRORS, **OF_PROCESSES}, known_states), variations
+    )
     tally.add("errors", scenario.module, scenario.title, len(variations))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 # Scenarios in which the module writes nothing by itself, or those in which what nginx cannot load is on the disk while that is found out.
@@ -125,24 +127,26 @@ def test_power_lost_at_any_moment_leaves_old_or_new_and_the_next_run_finishes(
     scenario, tour_of, tally, is_sample, tmp_path
 ):
     tour = tour_of(scenario.title)
-    film = tour.film(str(tmp_path / "base"))
-    states = list(film.states())
+    history = tour.history(str(tmp_path / "base"))
+    states = list(history.states())
     assert len(states) > 1, "nothing was recorded"
     disks = {}
     for survivors, variants, _is_end in states:
         folder = str(tmp_path / str(len(disks)))
-        film.build(survivors, variants, folder, film.recorded)
+        history.build(survivors, variants, folder, history.recorded)
         if (
-            disks.setdefault(pair_checks.likeness(folder, folder), (film.told(survivors, variants), folder))[1]
+            disks.setdefault(
+                pair_checks.comparable_state(folder, folder), (history.describe(survivors, variants), folder)
+            )[1]
             != folder
         ):
             shutil.rmtree(folder)
     variations = list(disks.values())
     if is_sample:
         variations = variations[:: len(variations) // SAMPLE + 1]
-    found = tour.play(tour.lost_power, variations)
+    violations = tour.play(tour.lost_power, variations)
     tally.add("states", scenario.module, scenario.title, len(states))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 def test_a_sync_that_is_left_out_is_found(tour_of, tally, is_sample, tmp_path):
@@ -150,16 +154,16 @@ def test_a_sync_that_is_left_out_is_found(tour_of, tally, is_sample, tmp_path):
     if is_sample:
         pytest.skip("this is a sample")
     tour = tour_of("a first site, and then it is not wanted")
-    film = tour.film(str(tmp_path / "base"))
-    first = next(number for number, step in enumerate(film.steps) if step.told == "fsync nginx/conf.d")
-    for number, (survivors, variants, _is_end) in enumerate(film.states(without=first)):
+    history = tour.history(str(tmp_path / "base"))
+    first = next(number for number, step in enumerate(history.steps) if step.description == "fsync nginx/conf.d")
+    for number, (survivors, variants, _is_end) in enumerate(history.states(without=first)):
         folder = str(tmp_path / str(number))
-        film.build(survivors, variants, folder, film.recorded)
-        found = tour.play(tour.lost_power, [(film.told(survivors, variants), folder)])
-        if found:
+        history.build(survivors, variants, folder, history.recorded)
+        violations = tour.play(tour.lost_power, [(history.describe(survivors, variants), folder)])
+        if violations:
             break
     tally.add("syncs", tour.scenario.module, tour.scenario.title, 1)
-    assert any("evergreen-test" in violation for violation in found), found
+    assert any("evergreen-test" in violation for violation in violations), violations
 
 
 # What was done to the modules, the scenario in which it has to be found, the calls to kill at, and how it shows.
@@ -252,10 +256,10 @@ def test_what_would_break_the_promise_is_found(sabotage, tour_of, tmp_path):
     sound = tour_of(title)
     machine = Machine(str(tmp_path), f"{MODULES}\n{code}")
     try:
-        found = Tour(sound.scenario, one(machine), sound.states).until(sign, place)
+        violations = Tour(sound.scenario, one(machine), sound.states).until(sign, place)
     finally:
         machine.close()
-    assert any(sign in violation for violation in found), "\n".join(found)
+    assert any(sign in violation for violation in violations), "\n".join(violations)
 
 
 def one(machine):

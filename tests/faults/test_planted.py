@@ -220,27 +220,29 @@ def violations_of(host, scenario, title, plants):
     plant, sentence = plants[title]
     invite_eve(host)
     plant(host)
-    before, in_use = pair_checks.picture(others(host)), pair_checks.fingerprint_in_use(host.store)
+    before, in_use = pair_checks.snapshot(others(host)), pair_checks.fingerprint_in_use(host.store)
     request = scenario.request(host)
-    answer = host.converge(request)
-    found = [] if pair_checks.picture(others(host)) == before else ["something of Eve's was changed"]
+    result = host.converge(request)
+    violations = [] if pair_checks.snapshot(others(host)) == before else ["something of Eve's was changed"]
     if sentence is None:
-        found += [f"it fails: {answer['msg']}"] if answer.get("failed") else []
+        violations += [f"it fails: {result['msg']}"] if result.get("failed") else []
         broken = pair_checks.why_broken(os.path.join(host.store, "current"), ROOT.pem)
-        found += [f"current: {broken}"] if broken else []
-        found += [] if host.converge(request)["changed"] is False else ["a further run changes something"]
-        return found + pair_checks.open_keys(host.directory)
+        violations += [f"current: {broken}"] if broken else []
+        violations += [] if host.converge(request)["changed"] is False else ["a further run changes something"]
+        return violations + pair_checks.open_keys(host.directory)
     words = {"store": host.store, "directory": host.directory, "others": others(host), "links": host.link_folder}
-    found += [] if answer.get("msg") == sentence.format(**words) else [f"it says {answer}"]
-    return found + ([] if pair_checks.fingerprint_in_use(host.store) == in_use else ["another certificate is in use"])
+    violations += [] if result.get("msg") == sentence.format(**words) else [f"it says {result}"]
+    return violations + (
+        [] if pair_checks.fingerprint_in_use(host.store) == in_use else ["another certificate is in use"]
+    )
 
 
 @pytest.mark.parametrize(("scenario", "plants"), [(DUE, PLANTED), (LINKED, BESIDE_LINKS)], ids=["store", "links"])
 def test_nothing_of_others_is_touched_whatever_they_plant(scenario, plants, prepare_sandbox, tally):
     sandbox = prepare_sandbox(scenario)
-    found = sandbox.play(lambda host, title: violations_of(host, scenario, title, plants), list(plants))
+    violations = sandbox.play(lambda host, title: violations_of(host, scenario, title, plants), list(plants))
     tally.add_lies("another user", len(plants))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 def test_a_key_in_use_that_is_a_hard_link_keeps_the_mode_that_its_other_name_has(prepare_sandbox, tally):
@@ -251,15 +253,15 @@ def test_a_key_in_use_that_is_a_hard_link_keeps_the_mode_that_its_other_name_has
         invite_eve(host)
         key = f"{host.store}/current/privkey.pem"
         os.link(key, f"{others(host)}/key")
-        before = pair_checks.picture(others(host))
-        answer = host.install(plain(host, mode="0640"))
+        before = pair_checks.snapshot(others(host))
+        result = host.install(plain(host, mode="0640"))
         sentence = f"{host.store}/v0002/privkey.pem is not a regular file of its own, but a link or a device; move it away and run this again"
-        found = [] if answer.get("msg") == sentence else [f"it says {answer}"]
-        return found + ([] if pair_checks.picture(others(host)) == before else ["something of Eve's was changed"])
+        violations = [] if result.get("msg") == sentence else [f"it says {result}"]
+        return violations + ([] if pair_checks.snapshot(others(host)) == before else ["something of Eve's was changed"])
 
-    found = sandbox.play(settle, ["a key that is a hard link"])
+    violations = sandbox.play(settle, ["a key that is a hard link"])
     tally.add_lies("another user", 1)
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
 @pytest.mark.parametrize("mounted", ["etc/evergreen", "etc/evergreen/web"])
@@ -277,23 +279,23 @@ def test_a_store_on_another_file_system_than_what_is_above_it_is_served_from_as_
         )
         try:
             subprocess.run(["cp", "-a", f"{host.top}/before/.", folder], check=True)
-            before, answer = pair_checks.fingerprint_in_use(host.store), host.converge(linked(host))
-            found = [f"it says {answer}"] if answer.get("failed") else []
+            before, result = pair_checks.fingerprint_in_use(host.store), host.converge(linked(host))
+            violations = [f"it says {result}"] if result.get("failed") else []
             broken = pair_checks.why_broken(os.path.join(host.store, "current"), ROOT.pem)
-            found += [f"current: {broken}"] if broken else []
-            found += ["nothing was renewed"] if pair_checks.fingerprint_in_use(host.store) == before else []
-            answer = host.install(linked(host), state="absent")
+            violations += [f"current: {broken}"] if broken else []
+            violations += ["nothing was renewed"] if pair_checks.fingerprint_in_use(host.store) == before else []
+            result = host.install(linked(host), state="absent")
             kept = f"{host.store}: Device or resource busy; unmount what is mounted there, or end what uses it, and run this again"
             if mounted.endswith("web"):
-                found += [] if answer.get("msg") == kept else [f"it says {answer}"]
+                violations += [] if result.get("msg") == kept else [f"it says {result}"]
             else:
-                found += [] if not os.path.lexists(host.store) else [f"it is still there: {answer}"]
-            return found
+                violations += [] if not os.path.lexists(host.store) else [f"it is still there: {result}"]
+            return violations
         finally:
             subprocess.run(["umount", folder], check=True)
 
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         pytest.skip("mounting a file system needs root")
-    found = sandbox.play(renew, [mounted])
+    violations = sandbox.play(renew, [mounted])
     tally.add_lies("another user", 1)
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)

@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from ansible_collections.evergreen.tls.tests.faults.disk import Film
+from ansible_collections.evergreen.tls.tests.faults.disk import DiskHistory
 from ansible_collections.evergreen.tls.tests.faults.scenarios import SCENARIOS
 
 
@@ -21,25 +21,25 @@ def why_answer_is_lost(scenario, sandbox, host):
 
     A request that was handed out waits with its key; a certificate that was said to be in use is, with its links.
     """
-    answer = sandbox.run.answer()
-    if "csr" in answer:
-        return why_request_is_lost(answer["csr"], os.path.join(host.store, "next"))
-    if scenario.arguments.get("state") == "absent" and not answer.get("failed"):
+    result = sandbox.run.result()
+    if "csr" in result:
+        return why_request_is_lost(result["csr"], os.path.join(host.store, "next"))
+    if scenario.arguments.get("state") == "absent" and not result.get("failed"):
         return None
     if sandbox.invariant.in_use(host) != sandbox.invariant.new:
         return "what was said to be in use is not"
     lost = [path for path, target in scenario.links(host).items() if not is_link(path, target)]
-    return None if answer.get("failed") or not lost else f"{lost[0]} is no link any more"
+    return None if result.get("failed") or not lost else f"{lost[0]} is no link any more"
 
 
 def why_request_is_lost(csr, folder):
     """Say why a request would be made anew, though it was handed out, or return None."""
-    asked = openssl("req", "-noout", "-pubkey", stdin=csr.encode())
+    public_key = openssl("req", "-noout", "-pubkey", stdin=csr.encode())
     passphrase = os.path.join(folder, "passphrase")
     how = ["-passin", f"file:{passphrase}"] if os.path.exists(passphrase) else []
-    if openssl("pkey", "-pubout", "-in", os.path.join(folder, "privkey.pem"), *how) != asked:
+    if openssl("pkey", "-pubout", "-in", os.path.join(folder, "privkey.pem"), *how) != public_key:
         return "the key of the request that was handed out is lost"
-    if openssl("req", "-noout", "-pubkey", "-in", os.path.join(folder, "request.csr")) != asked:
+    if openssl("req", "-noout", "-pubkey", "-in", os.path.join(folder, "request.csr")) != public_key:
         return "the request that was handed out is lost"
     with open(os.path.join(folder, "issuer"), "rb") as stream:
         return None if stream.read() == b"local" else "the issuer of the request that was handed out is lost"
@@ -60,30 +60,30 @@ def test_power_lost_at_any_moment_leaves_old_or_new_and_the_next_run_finishes(
     scenario, prepare_sandbox, tally, is_sample
 ):
     sandbox = prepare_sandbox(scenario)
-    film = Film(sandbox.base.top, sandbox.recorded.top, sandbox.calls)
-    states = list(film.states())
-    seen = set()
+    history = DiskHistory(sandbox.base.top, sandbox.recorded.top, sandbox.calls)
+    states = list(history.states())
+    known_states = set()
 
     def lose_power(host, survivors, variants, is_end):
-        found = judge_state(film, scenario, sandbox, host, (survivors, variants, is_end))
-        likeness = sandbox.likeness(host)
-        if likeness in seen or (is_sample and len(seen) % 20):
-            seen.add(likeness)
-            return found
-        seen.add(likeness)
-        return found + sandbox.invariant.violations_after_all(host)
+        violations = violations_in_state(history, scenario, sandbox, host, (survivors, variants, is_end))
+        comparable_state = sandbox.comparable_state(host)
+        if comparable_state in known_states or (is_sample and len(known_states) % 20):
+            known_states.add(comparable_state)
+            return violations
+        known_states.add(comparable_state)
+        return violations + sandbox.invariant.violations_after_all(host)
 
-    found = sandbox.play(
-        lose_power, states, lambda survivors, variants, _end: film.told(survivors, variants), is_bare=True
+    violations = sandbox.play(
+        lose_power, states, lambda survivors, variants, _end: history.describe(survivors, variants), is_bare=True
     )
     tally.add("states", scenario.module, scenario.title, len(states))
-    assert not found, "\n".join(found)
+    assert not violations, "\n".join(violations)
 
 
-def judge_state(film, scenario, sandbox, host, state):
+def violations_in_state(history, scenario, sandbox, host, state):
     """Rebuild a state and return what does not hold in it."""
     survivors, variants, is_end = state
-    film.build(survivors, variants, host.top)
+    history.build(survivors, variants, host.top)
     lost = why_answer_is_lost(scenario, sandbox, host) if is_end else None
     return sandbox.invariant.violations(host) + ([lost] if lost else [])
 
@@ -109,23 +109,23 @@ FOLLOWED = {
 )
 def test_a_sync_that_is_left_out_is_found(scenario, prepare_sandbox, tally):
     sandbox = prepare_sandbox(scenario)
-    film = Film(sandbox.base.top, sandbox.recorded.top, sandbox.calls)
-    known = {told(state) for state in film.states()}
+    history = DiskHistory(sandbox.base.top, sandbox.recorded.top, sandbox.calls)
+    known = {state_key(state) for state in history.states()}
 
     def leave_out(host, number):
-        states = sorted(film.states(without=number), key=lambda state: not state[2])
-        for state in (state for state in states if told(state) not in known):
-            if judge_state(film, scenario, sandbox, host, state):
+        states = sorted(history.states(without=number), key=lambda state: not state[2])
+        for state in (state for state in states if state_key(state) not in known):
+            if violations_in_state(history, scenario, sandbox, host, state):
                 return []
             shutil.rmtree(host.top)
-        return [film.steps[number].told]
+        return [history.steps[number].description]
 
-    syncs = [number for number, step in enumerate(film.steps) if step.kind == "sync"]
-    found = sandbox.play(leave_out, syncs, lambda number: f"without step {number}", is_bare=True)
+    syncs = [number for number, step in enumerate(history.steps) if step.kind == "sync"]
+    violations = sandbox.play(leave_out, syncs, lambda number: f"without step {number}", is_bare=True)
     tally.add("syncs", scenario.module, scenario.title, len(syncs))
-    assert [one.split(": ")[1] for one in found] == FOLLOWED[scenario.title]
+    assert [one.split(": ")[1] for one in violations] == FOLLOWED[scenario.title]
 
 
-def told(state):
+def state_key(state):
     """Return a state as something that can be compared."""
     return state[0], tuple(sorted(state[1].items())), state[2]
