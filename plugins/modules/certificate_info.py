@@ -12,6 +12,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import (
     Module,
+    ModuleResult,
     require_cryptography,
     run_module,
 )
@@ -20,6 +21,28 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions
+
+
+class Installed(t.TypedDict, total=False):
+    """A certificate in the store of a host."""
+
+    name: str
+    path: str  # of its folder
+    version: str | None  # the one in use
+    versions: list[str]
+    waiting_since: str | None  # the date of its signing request, in ISO 8601
+    issuer: str | None
+    chain: str | None  # PEM
+    encrypted: bool  # whether the private key is
+    public_key: str  # PEM
+    problem: str  # why the private key cannot be read
+
+
+class Result(ModuleResult, total=False):
+    """What the module returns."""
+
+    now: str  # the clock of the host, in ISO 8601
+    certificates: list[Installed]
 
 
 def main() -> None:
@@ -33,20 +56,17 @@ def main() -> None:
     run_module(module, decide)
 
 
-def decide(module: Module) -> dict[str, t.Any]:
+def decide(module: Module) -> Result:
+    """Return what is installed in a directory, of all certificates or of one."""
     require_cryptography()
     directory, name = module.params["directory"], module.params["name"]
-    names = [name] if name else sorted(certificate_folders(directory))
+    names = [name] if name else sorted(certificate_names(directory))
     now = utc_now().isoformat()
-    return {
-        "changed": False,
-        "now": now,
-        "certificates": [read_certificate(Versions(directory, name)) for name in names],
-    }
+    return {"changed": False, "now": now, "certificates": [read_installed(Versions(directory, name)) for name in names]}
 
 
 # not a parser: it accepts any text, or raises TlsError
-def certificate_folders(directory: str) -> list[str]:
+def certificate_names(directory: str) -> list[str]:
     """Return the names of the certificates in a directory."""
     try:
         entries = os.scandir(directory)
@@ -60,10 +80,10 @@ def certificate_folders(directory: str) -> list[str]:
 
 
 # not a parser: it only passes on foreign input
-def read_certificate(versions: Versions) -> dict[str, t.Any]:
-    """Return the files of one certificate, which the controller describes. Of the key, it is the public key alone."""
+def read_installed(versions: Versions) -> Installed:
+    """Return the files of a certificate, which the controller describes, and only the public part of its key."""
     version, since = versions.current(), versions.waiting_since()
-    certificate: dict[str, t.Any] = {
+    installed: Installed = {
         "name": os.path.basename(versions.path),
         "path": versions.path,
         "version": version,
@@ -71,17 +91,21 @@ def read_certificate(versions: Versions) -> dict[str, t.Any]:
         "waiting_since": since.isoformat() if since else None,
     }
     if version is None:
-        return certificate
-    for part, file in (("issuer", "issuer"), ("chain", "fullchain.pem")):
-        content = versions.file(version, file)
-        certificate[part] = content.decode(errors="replace") if content is not None else None
+        return installed
+    installed["issuer"] = _text(versions.file(version, "issuer"))
+    installed["chain"] = _text(versions.file(version, "fullchain.pem"))
     try:
         key = versions.private_key(version, "its private key file")
-        certificate["encrypted"] = versions.passphrase(version) is not None
-        certificate["public_key"] = public_pem(key.public_key()).decode()
+        installed["encrypted"] = versions.passphrase(version) is not None
+        installed["public_key"] = public_pem(key.public_key()).decode()
     except TlsError as error:
-        certificate["problem"] = str(error)
-    return certificate
+        installed["problem"] = str(error)
+    return installed
+
+
+# not a parser: it accepts any text
+def _text(content: bytes | None) -> str | None:
+    return content.decode(errors="replace") if content is not None else None
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module impo
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.firewall_commands import OPTIONS, decide
 
 
-def main():
+def main() -> None:
     run_module(AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True), decide)
 
 

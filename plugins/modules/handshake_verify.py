@@ -33,6 +33,7 @@ def main() -> None:
 
 
 def decide(module: Module) -> Verification:
+    """Verify the certificate that the server of a request presents to this host."""
     require_cryptography()
     request = module.params["request"]
     endpoints = [(module.params["address"] or "127.0.0.1", request["port"])]

@@ -5,14 +5,37 @@
 
 from __future__ import annotations
 
+import functools
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import result_of, run_module, with_arguments
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import (
+    Module,
+    ModuleResult,
+    Work,
+    result_of,
+    run_module,
+    with_arguments,
+)
 
 MODULES = ["certificate_install", "certificate_request", "firewall_commands", "nginx_reload", "nginx_sites"]
 
 
-def main():
+class Call(t.TypedDict):
+    """A call of a module."""
+
+    module: str
+    arguments: dict[str, t.Any]
+
+
+class Result(ModuleResult, total=False):
+    """What the module returns."""
+
+    results: list[dict[str, t.Any]]  # of each call, in their order
+
+
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "calls": {
@@ -30,42 +53,44 @@ def main():
     run_module(module, decide)
 
 
-def decide(module):
+def decide(module: Module) -> Result:
     """Run one call after the other. If one fails, the others run all the same."""
-    results = [result_of(module, lambda host, call=call: run_call(host, **call)) for call in module.params["calls"]]
+    calls = t.cast("list[Call]", module.params["calls"])
+    results = [result_of(module, functools.partial(run_call, call=call)) for call in calls]
     return {"changed": any(result.get("changed", False) for result in results), "results": results}
 
 
-def run_call(host, module, arguments):
-    """Return the result of a module with these arguments on this host."""
-    options, work = work_of(module)
-    return work(with_arguments(host, options, arguments))
+def run_call(module: Module, call: Call) -> t.Mapping[str, t.Any]:
+    """Return the result of a call on this host."""
+    options, work = load_backend(call["module"])
+    return work(with_arguments(module, options, call["arguments"]))
 
 
-def work_of(module):
-    """Return the options of a module, and what it does. Only what a call needs is loaded: Python compiles all of it each time."""
-    if module == "certificate_install":
-        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.certificate_install import OPTIONS
-        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.certificate_install import (
-            decide as work,
-        )
-    elif module == "certificate_request":
-        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.certificate_request import OPTIONS
-        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.certificate_request import (
-            decide as work,
-        )
-    elif module == "firewall_commands":
-        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.firewall_commands import OPTIONS
-        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.firewall_commands import (
-            decide as work,
-        )
-    elif module == "nginx_reload":
-        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_reload import OPTIONS
-        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_reload import decide as work
-    else:
-        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_sites import decide as work
-        from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS
-    return OPTIONS, work
+def load_backend(name: str) -> tuple[dict[str, dict[str, t.Any]], Work]:
+    """Return the options and the work of a module.
+
+    Only what a call needs is imported: Python compiles all of it each time, as a module's payload has no cache.
+    """
+    if name == "certificate_install":
+        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_install
+
+        return certificate_install.OPTIONS, certificate_install.decide
+    if name == "certificate_request":
+        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_request
+
+        return certificate_request.OPTIONS, certificate_request.decide
+    if name == "firewall_commands":
+        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import firewall_commands
+
+        return firewall_commands.OPTIONS, firewall_commands.decide
+    if name == "nginx_reload":
+        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import nginx_reload
+
+        return nginx_reload.OPTIONS, nginx_reload.decide
+    from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import nginx_sites
+    from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS
+
+    return OPTIONS, nginx_sites.decide
 
 
 if __name__ == "__main__":

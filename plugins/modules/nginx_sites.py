@@ -12,7 +12,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.ngi
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS
 
 
-def main():
+def main() -> None:
     run_module(AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True), decide)
 
 

@@ -214,14 +214,14 @@ config_file.ConfigFile.test_error = lambda self, text: None
     ),
     "a firewall is flushed and set up again": (
         """
-usual = firewall_commands.take
-def take(host, argv, stdin, path):
-    if not path:
+usual = firewall_commands.run_firewall_command
+def run_firewall_command(host, command):
+    if not command["path"]:
         table = host.run("nft", "list", "ruleset")[1]
         host.run("nft", "flush", "ruleset")
         host.run("nft", "-f", "-", stdin=table)
-    usual(host, argv, stdin, path)
-firewall_commands.take = take
+    usual(host, command)
+firewall_commands.run_firewall_command = run_firewall_command
 """,
         "nftables opens a port",
         "vfork",

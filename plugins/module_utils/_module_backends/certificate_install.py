@@ -2,16 +2,23 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How a chain and the key that waits for it become the version in use, and how a host goes back from it."""
+"""The work of the module certificate_install: put a chain and its key in use, go back to an earlier version, or remove all."""
 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 import shlex
+import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import (
+    Module,
+    ModuleResult,
+    require_cryptography,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
+    ChainDescription,
     check_chain,
     describe_chain,
     parse_chain,
@@ -19,13 +26,16 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
 from ansible_collections.evergreen.tls.plugins.module_utils._store.links import check_links, remove_links
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils._system.command import run_command
 
+if t.TYPE_CHECKING:
+    from cryptography import x509
+
 # The one definition of the options of certificate_install. Described for people in plugins/modules/certificate_install.yml.
-OPTIONS = {
+OPTIONS: dict[str, dict[str, t.Any]] = {
     "request": REQUEST_SPEC,
     "directory": {"type": "path", "default": "/etc/evergreen"},
     "state": {"type": "str", "choices": ["present", "previous", "absent"], "default": "present"},
@@ -34,93 +44,137 @@ OPTIONS = {
 }
 
 
-def decide(module):
+class Options(t.TypedDict):
+    """The options of the module; see OPTIONS."""
+
+    request: Request
+    directory: str
+    state: str  # present, previous or absent
+    chain: str | None  # PEM
+    roots: str | None  # PEM
+
+
+class Result(ModuleResult, total=False):
+    """What the module returns."""
+
+    version: str  # the version in use, such as v0003
+    certificate: ChainDescription
+    pruned: list[str]  # versions that were removed
+    put_back: str  # the earlier version that is in use again
+
+
+class Installation(t.NamedTuple):
+    """One call of the module."""
+
+    request: Request
+    store: Store
+    check_mode: bool
+    chain: str | None = None  # PEM
+    roots: list[x509.Certificate] | None = None
+
+
+def decide(module: Module) -> Result:
+    """Bring the version in use to what the options say."""
     require_cryptography()
-    wanted = module.params["request"]
-    store = Store(module.params["directory"], wanted["name"])
+    options = t.cast(Options, module.params)
+    request = options["request"]
+    store = Store(options["directory"], request["name"])
     store.check_folders()
     if not module.check_mode:
         store.unhide_left_over()
     if not os.path.isdir(store.path):
-        return nothing_there(module, wanted, store)
-    before = describe(store)
-    change = {"present": install, "previous": go_back, "absent": remove}[module.params["state"]]
-    if module.check_mode:
-        result = change(module, wanted, store)
-    else:
-        with store.lock():
-            tried = module.params["state"] == "present" and try_out(wanted, store)  # what a killed run has left untried
-            result = change(module, wanted, store)
-            result["changed"] = result["changed"] or tried
-    after = describe(store)
-    if module.check_mode and "chain" in result:
-        after = f"{as_text(describe_chain(result['chain']))}"
-    result.pop("chain", None)
+        return without_store(request, store, options["state"], module.check_mode)
+    before = describe_current(store)
+    result, chain = run(options, store, module.check_mode)
+    after = describe_current(store)
+    if module.check_mode and chain is not None:
+        after = description_text(describe_chain(chain))
     if result["changed"]:
         result["diff"] = {"before": before, "after": after}
-    if os.path.isdir(store.path) and store.current():
-        result["version"] = store.current()
-        with contextlib.suppress(TlsError):  # what cannot be read is told of by certificate_info
-            chain = parse_chain(store.file(store.current(), "fullchain.pem") or b"")
-            result["certificate"] = describe_chain(chain)
+    current = store.current() if os.path.isdir(store.path) else None
+    if current is not None:
+        result["version"] = current
+        with contextlib.suppress(TlsError):  # certificate_info reports a chain that cannot be read
+            result["certificate"] = describe_chain(parse_chain(store.file(current, "fullchain.pem") or b""))
     return result
 
 
-def nothing_there(module, wanted, store):
-    """Answer for a host on which nothing was ever requested."""
-    if module.params["state"] == "absent":
+# not a parser: it only passes on foreign input
+def run(options: Options, store: Store, check_mode: bool) -> tuple[Result, list[x509.Certificate] | None]:
+    """Do what the state says; return the result, and the chain that was or would be installed."""
+    request, state = options["request"], options["state"]
+    with contextlib.nullcontext() if check_mode else store.lock():
+        is_trial_ended = not check_mode and state == "present" and end_trial(request, store)  # that of a killed run
+        chain = None
+        if state == "present":
+            roots = parse_chain(options["roots"].encode()) if options["roots"] else None
+            call = Installation(request, store, check_mode, options["chain"], roots)
+            result, chain = install(call)
+        elif state == "previous":
+            result = go_back(request, store, check_mode)
+        else:
+            result = remove(request, store, check_mode)
+        result["changed"] = result["changed"] or is_trial_ended
+    return result, chain
+
+
+def without_store(request: Request, store: Store, state: str, check_mode: bool) -> Result:
+    """Return the result for a host on which the certificate was never requested, or was removed."""
+    if state == "absent":
         if os.path.isdir(store.hidden) or os.path.isdir(store.gone):
-            if not module.check_mode:
+            if not check_mode:
                 store.remove()
             return {"changed": True, "msg": f"{store.path} is removed"}
         return {"changed": False, "msg": f"there is nothing at {store.path}"}
-    if module.check_mode:
-        sentence = f"would install the certificate of {', '.join(wanted['domains'])} at {store.path}"
+    if check_mode:
+        sentence = f"would install the certificate of {', '.join(request['domains'])} at {store.path}"
         return {"changed": True, "msg": sentence, "diff": {"before": "", "after": f"{sentence}\n"}}
     raise TlsError(f"{store.path} does not exist; request the certificate on this host first, with certificate_request")
 
 
-def install(module, wanted, store):
-    """Make the chain, or what was left ready, the current version."""
-    check_links(store, wanted)
+def install(call: Installation) -> tuple[Result, list[x509.Certificate] | None]:
+    """Put the chain in use, or the version that is ready; return the chain as well if it is new."""
+    request, store = call.request, call.store
+    check_links(store, request)
     now = utc_now()
-    roots = parse_chain(module.params["roots"].encode()) if module.params["roots"] else None
+    if not call.chain:
+        return install_ready(call, now), None
     current = store.current()
-    if not module.params["chain"]:
-        ready = store.find_ready(wanted, now, roots)
-        if ready is not None:
-            return put_in_use(module, wanted, store, lambda: store.promote_next(wanted) if ready == "next" else ready)
-        if store.why_renew(current, wanted, now, roots) is None:
-            return settle(module, wanted, store)
-        if module.check_mode:
-            return {"changed": True, "msg": "would install the certificate that the issuer returns"}
-        raise TlsError(f"no certificate is ready in {store.path}; pass the chain that certificate_issue returned")
-
-    if current and module.params["chain"].encode().split() == (store.file(current, "fullchain.pem") or b"").split():
-        return settle(module, wanted, store)
+    if current and call.chain.encode().split() == (store.file(current, "fullchain.pem") or b"").split():
+        return correct_current(call), None
     key = store.file("next", "privkey.pem")
-    if (
-        key is None
-        and belongs_to(module.params["chain"], store, current)
-        and store.why_renew(current, wanted, now, roots) is None
-    ):
-        return settle(module, wanted, store)  # another run was faster, and had the same key certified
     if key is None:
+        is_for_current_key = is_for_key_of(call.chain, store, current)
+        if is_for_current_key and store.why_renew(current, request, now, call.roots) is None:
+            return correct_current(call), None  # another run was faster, and had the same key certified
         raise TlsError(
             f"no key is waiting in {store.next}; request the certificate on this host first, with certificate_request"
         )
-    store.check_key_mode("next", wanted)
+    store.check_key_mode("next", request)
     try:
-        chain = parse_chain(module.params["chain"].encode())
+        chain = parse_chain(call.chain.encode())
         public_key = store.private_key("next", f"{store.next}/privkey.pem").public_key()
-        check_chain(chain, public_key, wanted["domains"], now, roots, wanted["allowed_domains"])
+        check_chain(chain, public_key, request["domains"], now, call.roots, request["allowed_domains"])
     except TlsError as error:
-        raise TlsError(f"the chain for {wanted['name']} is refused: {error}", now=now.isoformat()) from error
-    return {"chain": chain, **put_in_use(module, wanted, store, lambda: store.complete_next(chain, wanted))}
+        raise TlsError(f"the chain for {request['name']} is refused: {error}", now=now.isoformat()) from error
+    return put_in_use(call, lambda: store.complete_next(chain, request)), chain
 
 
-def belongs_to(chain, store, version):
-    """Say whether a chain is for the key of a version."""
+def install_ready(call: Installation, now: datetime.datetime) -> Result:
+    """Put a version in use that certificate_request or a killed run left ready."""
+    request, store = call.request, call.store
+    ready = store.find_ready(request, now, call.roots)
+    if ready is not None:
+        return put_in_use(call, lambda: store.promote_next(request) if ready == "next" else ready)
+    if store.why_renew(store.current(), request, now, call.roots) is None:
+        return correct_current(call)
+    if call.check_mode:
+        return {"changed": True, "msg": "would install the certificate that the issuer returns"}
+    raise TlsError(f"no certificate is ready in {store.path}; pass the chain that certificate_issue returned")
+
+
+def is_for_key_of(chain: str, store: Store, version: str | None) -> bool:
+    """Return whether a chain in PEM is for the key of a version."""
     try:
         key = store.private_key(version).public_key() if version else None
         return key is not None and public_bytes(key) == public_bytes(parse_chain(chain.encode())[0].public_key())
@@ -128,94 +182,98 @@ def belongs_to(chain, store, version):
         return False
 
 
-def put_in_use(module, wanted, store, make_version):
-    """Switch to the version that *make_version* makes, and back again if the command of the request refuses it."""
-    if module.check_mode:
-        return {"changed": True, "msg": f"would put a new version of {wanted['name']} in use"}
+def put_in_use(call: Installation, make_version: t.Callable[[], str]) -> Result:
+    """Switch to the version that *make_version* makes, and back again if the option validate refuses it."""
+    request, store = call.request, call.store
+    if call.check_mode:
+        return {"changed": True, "msg": f"would put a new version of {request['name']} in use"}
     version = make_version()
-    if wanted["validate"]:
-        store.begin_trial(version, wanted)
+    if request["validate"]:
+        store.begin_trial(version, request)
     store.switch(version)
-    store.correct_paths(version, wanted)
-    try_out(wanted, store)
+    store.correct_paths(version, request)
+    end_trial(request, store)
     return {
         "changed": True,
-        "pruned": store.prune(wanted["keep"]),
-        "msg": f"{version} of {wanted['name']} is in use",
+        "pruned": store.prune(request["keep"]),
+        "msg": f"{version} of {request['name']} is in use",
     }
 
 
-def try_out(wanted, store):
-    """End the trial of the current version, if there is one, by keeping it or by going back; say whether there was one."""
+def end_trial(request: Request, store: Store) -> bool:
+    """End the trial of the version in use: keep it, or go back and raise TlsError. Return whether there was a trial."""
     if not os.path.lexists(store.trial):
         return False
     version = store.version_on_trial()
-    refusal = complaint(wanted) if version else None  # else a run was killed that had just gone back
-    if refusal:
+    error = validation_error(request) if version else None  # without one, a killed run had just gone back
+    if error:
         before = store.go_back()
         raise TlsError(
-            f"{version} of {wanted['name']} was refused by {wanted['validate']!r}, and {before or 'nothing'} is in use as before: "
-            f"{refusal}; put that right and run this again, the certificate is kept"
+            f"{version} of {request['name']} was refused by {request['validate']!r}, and {before or 'nothing'} is in use as before: "
+            f"{error}; put that right and run this again, the certificate is kept"
         )
     store.end_trial()
     return True
 
 
-def go_back(module, wanted, store):
-    """Make the newest earlier version that can still be served the current one."""
+def go_back(request: Request, store: Store, check_mode: bool) -> Result:
+    """Put the newest earlier version in use that can still be served."""
     version = store.previous(utc_now())
     if version is None:
-        return {"changed": False, "msg": f"{wanted['name']} has no earlier version that could be served"}
-    if not module.check_mode:
+        return {"changed": False, "msg": f"{request['name']} has no earlier version that could be served"}
+    if not check_mode:
         store.switch(version)
-    return {"changed": True, "put_back": version, "msg": f"{version} of {wanted['name']} is in use again"}
+    return {"changed": True, "put_back": version, "msg": f"{version} of {request['name']} is in use again"}
 
 
-def remove(module, wanted, store):
-    """Take everything away, if the command of the request can do without it."""
-    if not module.check_mode:
-        store.remove_left_over(wanted)
-        store.hide()  # and its links with it, as they lead nowhere then
-        refusal = complaint(wanted)
-        if refusal:
+def remove(request: Request, store: Store, check_mode: bool) -> Result:
+    """Remove the certificate with its links, unless the option validate refuses that."""
+    if not check_mode:
+        store.remove_left_over(request)
+        store.hide()  # its links lead nowhere then
+        error = validation_error(request)
+        if error:
             store.unhide()
             raise TlsError(
-                f"{wanted['name']} is still in use, and is kept: {wanted['validate']!r} says {refusal}; "
+                f"{request['name']} is still in use, and is kept: {request['validate']!r} says {error}; "
                 "take it out of the configuration first"
             )
-        remove_links(store, wanted)
+        remove_links(store, request)
         store.remove()
     return {"changed": True, "msg": f"{store.path} is removed"}
 
 
-def settle(module, wanted, store):
-    """Leave the current version in use, with links and the attributes of its key as the request wants them."""
-    paths = store.paths_to_correct(store.current(), wanted)
-    if paths and not module.check_mode:
-        store.correct_paths(store.current(), wanted)
-    return {"changed": bool(paths), "msg": f"{', '.join(paths)} set right" if paths else f"{wanted['name']} is in use"}
+def correct_current(call: Installation) -> Result:
+    """Leave the version in use, and correct its links and file modes."""
+    request, store = call.request, call.store
+    current = store.require_current()
+    paths = store.paths_to_correct(current, request)
+    if paths and not call.check_mode:
+        store.correct_paths(current, request)
+    return {"changed": bool(paths), "msg": f"{', '.join(paths)} set right" if paths else f"{request['name']} is in use"}
 
 
 # not a parser: it reads what the collection has made or checked
-def complaint(wanted):
-    """Run the command of the request; return what it complains of, or None."""
-    if not wanted["validate"]:
+def validation_error(request: Request) -> str | None:
+    """Run the command of the option validate; return its output if it fails, or None."""
+    if not request["validate"]:
         return None
-    status, output = run_command(shlex.split(wanted["validate"]))
+    status, output = run_command(shlex.split(request["validate"]))
     return (output or f"exit status {status}") if status else None
 
 
-def describe(store):
-    """Return the current version as people read it."""
-    if not os.path.isdir(store.path) or not store.current():
+def describe_current(store: Store) -> str:
+    """Return a description of the certificate in use, or an empty text."""
+    current = store.current() if os.path.isdir(store.path) else None
+    if not current:
         return ""
     try:
-        return as_text(describe_chain(parse_chain(store.file(store.current(), "fullchain.pem") or b"")))
+        return description_text(describe_chain(parse_chain(store.file(current, "fullchain.pem") or b"")))
     except TlsError as error:
         return f"{error}\n"
 
 
-def as_text(description):
+def description_text(description: ChainDescription) -> str:
     """Return the description of a certificate as lines."""
     return "".join(
         f"{field}: {', '.join(value) if isinstance(value, list) else value}\n" for field, value in description.items()

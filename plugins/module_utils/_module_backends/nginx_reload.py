@@ -2,14 +2,19 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What nginx presents to clients, until it is the certificate that is installed."""
+"""The work of the module nginx_reload: reload nginx until it presents the installed certificate."""
 
 from __future__ import annotations
 
 import os
 import time
+import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import (
+    Module,
+    ModuleResult,
+    require_cryptography,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
     describe_certificate,
     fingerprint,
@@ -18,17 +23,23 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import probe_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import NginxProcess
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
 from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import listening_sockets
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
 
-IN_A_ROW = 3  # looks that have to agree, since workers that are going away may still answer
-LAST_WORDS = 2000  # characters of the error log that are worth a person's time
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+if t.TYPE_CHECKING:
+    from cryptography import x509
+
+AGREEING_CHECKS = 3  # in a row, since workers that are shutting down may still accept connections
+MAX_LOG_CHARACTERS = 2000  # of the error log in a message
+MIN_POLL_INTERVAL_S = 0.01
+FIRST_POLL_INTERVAL_S = 0.02
+MAX_POLL_INTERVAL_S = 0.5
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # where to connect for an address that stands for all
 
 # The one definition of the options of nginx_reload. Described for people in plugins/modules/nginx_reload.yml.
-OPTIONS = {
+OPTIONS: dict[str, dict[str, t.Any]] = {
     "request": REQUEST_SPEC,
     "directory": {"type": "path", "default": "/etc/evergreen"},
     "addresses": {"type": "list", "elements": "str", "default": []},
@@ -37,74 +48,101 @@ OPTIONS = {
 }
 
 
-def decide(module):
-    require_cryptography()
-    wanted = module.params["request"]
-    current = os.path.join(module.params["directory"], wanted["name"], "current")
-    installed = installed_certificate(os.path.join(current, "fullchain.pem"))
-    if installed is None and module.check_mode:
-        return {"changed": False, "msg": f"{wanted['name']} is not installed yet"}
-    if installed is None:
-        raise TlsError(f"no certificate of {wanted['name']} is installed; install it first, with certificate_install")
+class Options(t.TypedDict):
+    """The options of the module; see OPTIONS."""
 
-    addresses, differences = differing(module, wanted, installed)
-    result = {"changed": False, "fingerprint": fingerprint(installed), "addresses": addresses}
+    request: Request
+    directory: str
+    addresses: list[str]
+    started: bool  # whether nginx is started if it does not run
+    timeout: float  # seconds
+
+
+class Result(ModuleResult, total=False):
+    """What the module returns."""
+
+    fingerprint: str  # SHA-256 of the installed certificate
+    addresses: list[str]  # that were checked
+    reason: str  # why nginx was reloaded
+    fresh: bool  # on failure: whether nginx has not loaded the installed version yet
+
+
+class Difference(t.NamedTuple):
+    """A domain for which nginx does not present the installed certificate."""
+
+    domain: str
+    sentence: str
+    failure: str | None  # as handshake() names it, or "another" for another certificate
+
+
+def decide(module: Module) -> Result:
+    """Reload nginx if it does not present the installed certificate at all addresses."""
+    require_cryptography()
+    options = t.cast(Options, module.params)
+    request = options["request"]
+    name = request["name"]
+    current = os.path.join(options["directory"], name, "current")
+    certificate = installed_certificate(os.path.join(current, "fullchain.pem"))
+    if certificate is None and module.check_mode:
+        return {"changed": False, "msg": f"{name} is not installed yet"}
+    if certificate is None:
+        raise TlsError(f"no certificate of {name} is installed; install it first, with certificate_install")
+
+    addresses, differences = find_differences(options, certificate)
+    result: Result = {"changed": False, "fingerprint": fingerprint(certificate), "addresses": addresses}
     if not differences:
-        return {**result, "msg": f"nginx presents the installed certificate of {wanted['name']}"}
+        return {**result, "msg": f"nginx presents the installed certificate of {name}"}
     reason = ". ".join(difference.sentence for difference in differences)
-    result.update(
-        changed=True,
-        reason=reason,
-        diff={"before": f"{reason}\n", "after": f"presented: {describe_certificate(installed)}\n"},
-    )
+    after = f"presented: {describe_certificate(certificate)}\n"
+    result = {**result, "changed": True, "reason": reason, "diff": {"before": f"{reason}\n", "after": after}}
     if module.check_mode:
         return {**result, "msg": f"nginx would be reloaded: {reason}"}
 
-    master = NginxProcess(module)
-    fresh = master.is_newer_than_loaded(current)
+    nginx = NginxProcess(module)
+    is_fresh = nginx.is_newer_than_loaded(current)
     try:
-        load(module, master, wanted, installed)
+        reload_nginx(nginx, options, certificate)
     except TlsError as error:
-        raise TlsError(str(error), fresh=fresh) from error
-    return {
-        **result,
-        "addresses": differing(module, wanted, installed)[0],
-        "msg": f"nginx presents the certificate of {wanted['name']} now",
-    }
+        raise TlsError(str(error), fresh=is_fresh) from error
+    addresses, _differences = find_differences(options, certificate)
+    return {**result, "addresses": addresses, "msg": f"nginx presents the certificate of {name} now"}
 
 
 # not a parser: it only passes on foreign input
-def load(module, master, wanted, installed):
-    """Have nginx load its configuration, until it presents the installed certificate; raise TlsError where it never does."""
-    refused = master.test_error()
-    if refused:
+def reload_nginx(nginx: NginxProcess, options: Options, certificate: x509.Certificate) -> None:
+    """Reload or start nginx, and wait until it presents the certificate. Raises TlsError if it does not."""
+    request = options["request"]
+    error = nginx.test_error()
+    if error:
         raise TlsError(
-            f"nginx refuses its configuration, and goes on with what it has loaded: {refused}; repair that, then run this again"
+            f"nginx refuses its configuration, and goes on with what it has loaded: {error}; repair that, then run this again"
         )
-    end = master.error_log_size()
-    if master.master_pid() is None:
-        master.check_startable(wanted["port"])
-    if master.master_pid() or not module.params["started"]:
-        master.reload()
+    end = nginx.error_log_size()
+    if nginx.master_pid() is None:
+        nginx.check_startable(request["port"])
+    if nginx.master_pid() or not options["started"]:
+        nginx.reload()
     else:
-        master.start()
-    remaining, refused = wait(module, master, wanted, installed, end)
-    if refused:
+        nginx.start()
+    differences, error = wait_until_presented(nginx, options, certificate, end)
+    if error:
         raise TlsError(
-            f"nginx did not load its configuration, and goes on with what it has loaded: {refused}; "
+            f"nginx did not load its configuration, and goes on with what it has loaded: {error}; "
             "remove the cause, then run this again"
         )
-    if not remaining:
+    if not differences:
         return
-    sentences = [explain(master, wanted, difference) for difference in remaining]
-    errors = [line for line in master.error_log_since(end).splitlines() if "[notice]" not in line]
+    sentences = [explain_difference(nginx, request, difference) for difference in differences]
+    errors = [line for line in nginx.error_log_since(end).splitlines() if "[notice]" not in line]
     if errors:
-        sentences.append(f"The error log says: {' '.join(errors)[-LAST_WORDS:]}")
-    raise TlsError(f"nginx was reloaded and does not present {describe_certificate(installed)}. {'. '.join(sentences)}")
+        sentences.append(f"The error log says: {' '.join(errors)[-MAX_LOG_CHARACTERS:]}")
+    raise TlsError(
+        f"nginx was reloaded and does not present {describe_certificate(certificate)}. {'. '.join(sentences)}"
+    )
 
 
-def installed_certificate(path):
-    """Return the certificate that is in use, or None where there is none."""
+def installed_certificate(path: str) -> x509.Certificate | None:
+    """Return the leaf of the chain in a file, or None if there is no file. Raises TlsError for a file without certificates."""
     pem = read_file(path)
     try:
         return parse_chain(pem)[0] if pem is not None else None
@@ -114,68 +152,62 @@ def installed_certificate(path):
         ) from error
 
 
-class Difference:
-    """A domain that is not served as it should be, and what was seen in its place."""
-
-    def __init__(self, domain, sentence, seen):
-        self.domain, self.sentence, self.seen = domain, sentence, seen
-
-
-def differing(module, wanted, installed):
-    """Return the addresses that were looked at, and where another certificate than the installed one is presented."""
-    listening = sorted({listener.address for listener in listening_sockets() if listener.port == wanted["port"]})
-    addresses = (
-        module.params["addresses"] or [EVERYWHERE.get(address, address) for address in listening] or ["127.0.0.1"]
-    )
+def find_differences(options: Options, certificate: x509.Certificate) -> tuple[list[str], list[Difference]]:
+    """Return the addresses that were checked, and the domains for which another certificate is presented there."""
+    port, domains = options["request"]["port"], options["request"]["domains"]
+    listening = sorted({listener.address for listener in listening_sockets() if listener.port == port})
+    addresses = options["addresses"] or [LOOPBACK.get(address, address) for address in listening] or ["127.0.0.1"]
     differences = []
     for address in addresses:
-        for domain in wanted["domains"]:
+        for domain in domains:
             try:
-                chain, _protocol = handshake(address, wanted["port"], domain)
+                chain, _protocol = handshake(address, port, domain)
             except TlsError as error:
                 differences.append(Difference(domain, str(error), error.details.get("failure")))
                 continue
-            if fingerprint(chain[0]) != fingerprint(installed):
-                where = f"{probe_name(domain)} at {address} port {wanted['port']}"
+            if fingerprint(chain[0]) != fingerprint(certificate):
+                where = f"{probe_name(domain)} at {address} port {port}"
                 sentence = f"{where} presents another certificate: {describe_certificate(chain[0])}"
                 differences.append(Difference(domain, sentence, "another"))
     return addresses, differences
 
 
-def wait(module, master, wanted, installed, end):
-    """Look until the installed certificate is presented everywhere, a few times in a row, or nginx has given up.
+def wait_until_presented(
+    nginx: NginxProcess, options: Options, certificate: x509.Certificate, end: int
+) -> tuple[list[Difference], str | None]:
+    """Wait until AGREEING_CHECKS in a row find the certificate presented, nginx gives up loading, or the time is over.
 
-    Return what remains to differ, and what nginx has given up for.
+    Return the differences that remain, and the error for which nginx gave up. *end* is that of error_log_size().
     """
-    deadline = time.monotonic() + master.reload_timeout(module.params["timeout"])
-    agreed, delay = 0, 0.02
+    deadline = time.monotonic() + nginx.reload_timeout(options["timeout"])
+    agreeing, delay = 0, FIRST_POLL_INTERVAL_S
     while True:
-        _addresses, differences = differing(module, wanted, installed)
-        agreed = 0 if differences else agreed + 1
-        if agreed == IN_A_ROW:
+        _addresses, differences = find_differences(options, certificate)
+        agreeing = 0 if differences else agreeing + 1
+        if agreeing == AGREEING_CHECKS:
             return [], None
         is_over = time.monotonic() > deadline
-        refused = master.reload_error(end, is_over) if differences else None
-        if refused or (differences and is_over):
-            return differences, refused
+        error = nginx.reload_error(end, is_over) if differences else None
+        if error or (differences and is_over):
+            return differences, error
         time.sleep(delay)
-        delay = min(delay * 1.5, 0.5) if differences else 0.01
+        delay = min(delay * 1.5, MAX_POLL_INTERVAL_S) if differences else MIN_POLL_INTERVAL_S
 
 
-def explain(master, wanted, difference):
-    """Say what stands between the installed certificate and the client."""
-    blocks = master.server_blocks_for(difference.domain, wanted["port"])
-    if difference.seen == "nothing" and not blocks:
+def explain_difference(nginx: NginxProcess, request: Request, difference: Difference) -> str:
+    """Return the sentence of a difference with its cause in the configuration, if that is known."""
+    blocks = nginx.server_blocks_for(difference.domain, request["port"])
+    if difference.failure == "nothing" and not blocks:
         return (
             f"{difference.sentence}: no server block of nginx has that name there; if its site has waited for this first certificate, "
             "run evergreen.tls.deploy"
         )
-    if difference.seen == "nothing" or (not blocks and difference.seen != "another"):
+    if difference.failure == "nothing" or (not blocks and difference.failure != "another"):
         return difference.sentence
     if not blocks:
         return f"{difference.sentence}: no server block of nginx has that name on that port; add a site for it to nginx_sites"
     first = blocks[0]
-    if first.certificate and f"/{wanted['name']}/current/" not in first.certificate:
+    if first.certificate and f"/{request['name']}/current/" not in first.certificate:
         return (
             f"{difference.sentence}: the server block at {first.place} answers to that name, with the certificate "
             f"{first.certificate}; remove it, or let it refer to the installed one"

@@ -49,14 +49,14 @@ def read_unit_state(content: bytes) -> None:
 
 def read_chain_in_use(content: bytes) -> t.Any:
     """Install a chain while each file of the version in use holds these bytes."""
-    module = types.SimpleNamespace(params={"chain": ROOT.pem.decode(), "roots": None}, check_mode=True)
     store = types.SimpleNamespace(
         current=lambda: "v0001",
         file=lambda version, _name: content if version == "v0001" else None,
         private_key=lambda _version: load_key(content),
         next="/etc/evergreen/www/next",
     )
-    return certificate_install.install(module, REQUEST, store)
+    call = certificate_install.Installation(REQUEST, store, check_mode=True, chain=ROOT.pem.decode())
+    return certificate_install.install(call)
 
 
 def read_processes(content: bytes) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a host answers, and what it does, as firewall_port asks of it; with programs that every machine has."""
+"""Queries and commands of firewall_port on a host, with programs that every machine has."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import shutil
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import firewall_commands as interview
+from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import firewall_commands
 
 
 class Module:
-    """What an interview needs of AnsibleModule."""
+    """What the backend needs of AnsibleModule."""
 
     check_mode = False
 
@@ -33,22 +33,22 @@ def root(monkeypatch):
 
 
 def decide(**params):
-    return interview.decide(Module(**params))
+    return firewall_commands.decide(Module(**params))
 
 
 def query_set(*queries, conditions=()):
     return {"conditions": list(conditions), "queries": list(queries)}
 
 
-def step(*argv, stdin=None, path=None):
+def command(*argv, stdin=None, path=None):
     return {"argv": list(argv), "stdin": stdin, "path": path and str(path)}
 
 
-def test_questions_have_answers(tmp_path):
+def test_queries_have_results(tmp_path):
     for name in ("b.nft", "a.nft"):
         (tmp_path / name).write_bytes(name.encode() + b"\xff")
     (tmp_path / "c.nft").mkdir()
-    questions = [
+    queries = [
         ["has", "sh"],
         ["has", "no-such-program"],
         ["run", "sh", "-c", "echo out; echo more >&2; exit 3"],
@@ -56,45 +56,45 @@ def test_questions_have_answers(tmp_path):
         ["read", f"{tmp_path}/*.nft"],
         ["read", f"{tmp_path}/d.nft"],
     ]
-    assert decide(query_sets=[query_set(*questions)]) == {
+    assert decide(query_sets=[query_set(*queries)]) == {
         "changed": False,
         "host_state": [
-            [questions[0], True],
-            [questions[1], False],
-            [questions[2], [3, "out\nmore"]],
-            [questions[3], [127, "no-such-program: No such file or directory"]],
-            [questions[4], {f"{tmp_path}/a.nft": "a.nft\xff", f"{tmp_path}/b.nft": "b.nft\xff"}],
-            [questions[5], {}],
+            [queries[0], True],
+            [queries[1], False],
+            [queries[2], [3, "out\nmore"]],
+            [queries[3], [127, "no-such-program: No such file or directory"]],
+            [queries[4], {f"{tmp_path}/a.nft": "a.nft\xff", f"{tmp_path}/b.nft": "b.nft\xff"}],
+            [queries[5], {}],
         ],
     }
 
 
-def test_a_look_whose_needs_hold_is_the_last():
+def test_a_query_set_whose_conditions_hold_is_the_last():
     no, yes, rest = ["run", "false"], ["run", "true"], ["has", "sh"]
     query_sets = [
         query_set(["run", "echo", "1"], conditions=[yes, no, yes]),
         query_set(rest, conditions=[yes]),
         query_set(["run", "echo", "2"]),
     ]
-    asked = [question for question, _told in decide(query_sets=query_sets)["host_state"]]
-    assert asked == [yes, no, yes, rest]
+    queries = [query for query, _result in decide(query_sets=query_sets)["host_state"]]
+    assert queries == [yes, no, yes, rest]
 
 
 @pytest.mark.parametrize("need", [["has", "no-such-program"], ["read", "/no/such/file"], ["run", "false"]])
-def test_a_need_that_does_not_hold_ends_a_query_set(need):
+def test_a_condition_that_does_not_hold_ends_a_query_set(need):
     assert [
-        question for question, _told in decide(query_sets=[query_set(["has", "sh"], conditions=[need])])["host_state"]
+        query for query, _result in decide(query_sets=[query_set(["has", "sh"], conditions=[need])])["host_state"]
     ] == [need]
 
 
-def test_steps_come_before_answers(tmp_path):
+def test_commands_run_before_queries(tmp_path):
     file = tmp_path / "rules"
     file.write_text("old\n")
     file.chmod(0o640)
-    commands = [step("grep", "-q", "new", stdin="new \xff\n", path=file), step("mkdir", str(tmp_path / "made"))]
-    answers = decide(commands=commands, query_sets=[query_set(["read", str(file)], ["run", "ls", str(tmp_path)])])
-    assert answers["changed"]
-    assert [told for _question, told in answers["host_state"]] == [{str(file): "new \xff\n"}, [0, "made\nrules"]]
+    commands = [command("grep", "-q", "new", stdin="new \xff\n", path=file), command("mkdir", str(tmp_path / "made"))]
+    state = decide(commands=commands, query_sets=[query_set(["read", str(file)], ["run", "ls", str(tmp_path)])])
+    assert state["changed"]
+    assert [result for _query, result in state["host_state"]] == [{str(file): "new \xff\n"}, [0, "made\nrules"]]
     assert (file.read_bytes(), file.stat().st_mode & 0o777) == (b"new \xff\n", 0o640)
 
 
@@ -102,7 +102,7 @@ def test_what_a_killed_run_left_beside_a_file_is_gone_with_the_next(tmp_path):
     file = tmp_path / "rules"
     file.write_text("old\n")
     (tmp_path / ".rules.0123abcd").write_text("half")
-    decide(commands=[step("cat", stdin="new\n", path=file)])
+    decide(commands=[command("cat", stdin="new\n", path=file)])
     assert os.listdir(tmp_path) == ["rules"]
 
 
@@ -110,7 +110,7 @@ def test_a_file_is_replaced_behind_its_link(tmp_path):
     file, link = tmp_path / "rules", tmp_path / "link"
     file.write_text("old\n")
     link.symlink_to(file)
-    decide(commands=[step("cat", stdin="new\n", path=link)])
+    decide(commands=[command("cat", stdin="new\n", path=link)])
     assert link.is_symlink()
     assert file.read_text() == "new\n"
 
@@ -121,30 +121,30 @@ def test_what_the_program_refuses_stays_as_it_was(tmp_path):
     with pytest.raises(
         TlsError, match=rf"`grep nothing` refused the new content of {file}, .*; put that right and run this again"
     ):
-        decide(commands=[step("grep", "nothing", stdin="new\n", path=file), step("rm", str(file))])
+        decide(commands=[command("grep", "nothing", stdin="new\n", path=file), command("rm", str(file))])
     assert file.read_text() == "old\n"
     with pytest.raises(TlsError, match="`false` refused this: "):
-        decide(commands=[step("false")])
+        decide(commands=[command("false")])
 
 
-def test_steps_that_rest_on_something_else_are_not_taken(tmp_path):
+def test_commands_do_not_run_if_a_precondition_does_not_hold(tmp_path):
     file = tmp_path / "rules"
     file.write_text("old\n")
-    question = ["read", str(file)]
-    wanted = {"commands": [step("cat", stdin="new\n", path=file)], "query_sets": [query_set(question)]}
-    stale = decide(**wanted, preconditions=[[question, {str(file): "older\n"}]])
-    assert stale == {"changed": False, "host_state": [[question, {str(file): "old\n"}]]}
-    assert decide(**wanted, preconditions=[[question, {str(file): "old\n"}]])["changed"]
+    query = ["read", str(file)]
+    wanted = {"commands": [command("cat", stdin="new\n", path=file)], "query_sets": [query_set(query)]}
+    stale = decide(**wanted, preconditions=[[query, {str(file): "older\n"}]])
+    assert stale == {"changed": False, "host_state": [[query, {str(file): "old\n"}]]}
+    assert decide(**wanted, preconditions=[[query, {str(file): "old\n"}]])["changed"]
     assert file.read_text() == "new\n"
 
 
-def test_check_mode_takes_no_steps(tmp_path, monkeypatch):
+def test_check_mode_runs_no_commands(tmp_path, monkeypatch):
     monkeypatch.setattr(Module, "check_mode", True)
-    assert not decide(commands=[step("mkdir", str(tmp_path / "made"))])["changed"]
+    assert not decide(commands=[command("mkdir", str(tmp_path / "made"))])["changed"]
     assert not (tmp_path / "made").exists()
 
 
-def test_only_root_is_answered(monkeypatch):
+def test_only_root_can_query(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(TlsError, match="only root can read and change a firewall; run this with become"):
         decide()
