@@ -84,15 +84,15 @@ def measured(count: int, rounds: int) -> dict[str, t.Any]:
         return {
             "certificates": count * len(LABELS),
             "versions": versions,
-            "ways": take_turns(hosts, rounds, trust["root"]),
+            "ways": time_all_runs(hosts, rounds, trust["root"]),
         }
     finally:
         FLEET.down()
 
 
-def conditions(found: dict[str, t.Any]) -> dict[str, str]:
+def conditions(results: dict[str, t.Any]) -> dict[str, str]:
     """Return what the figures hold for."""
-    versions = found["versions"]
+    versions = results["versions"]
     debian = {name: versions[name] for name in ("nginx", "certbot", "lego")}
     return {
         **debian,
@@ -100,9 +100,9 @@ def conditions(found: dict[str, t.Any]) -> dict[str, str]:
     }
 
 
-def take_turns(hosts: Hosts, rounds: int, root: str) -> dict[str, dict[str, t.Any]]:
+def time_all_runs(hosts: Hosts, rounds: int, root: str) -> dict[str, dict[str, t.Any]]:
     """Time all runs, round by round, each round in another order."""
-    found = {
+    times = {
         way: {run: {**no_times(), "tasks": 0, "orders": 0, "issued": 0} for run in runs} for way, runs in WAYS.items()
     }
     names = list(WAYS)
@@ -113,8 +113,8 @@ def take_turns(hosts: Hosts, rounds: int, root: str) -> dict[str, dict[str, t.An
             renew_pebble()
             before: dict[str, str] = {}
             for run in WAYS[way]:
-                before = timed(hosts, way, run, found[way][run], before, root)
-    return found
+                before = timed(hosts, way, run, times[way][run], before, root)
+    return times
 
 
 def timed(
@@ -128,13 +128,13 @@ def timed(
     recap = re.findall(r"^\S+ +: ok=(\d+) +changed=(\d+) .* skipped=(\d+) ", printed, re.MULTILINE)
     times["tasks"] = max(int(ok) + int(skipped) for ok, _changed, skipped in recap)
     times["orders"], times["issued"] = orders, issued
-    served = seen(hosts, root)
+    served = served_certificates(hosts, root)
     same = [name for name in served if served[name] == before.get(name)]
-    wanted = 0 if run == "nothing" else len(served)
+    expected = 0 if run == "nothing" else len(served)
     look = f"see {short(log_of(log))} for why"
-    if issued != wanted:
-        raise BenchError(f"{way} had {issued} certificates issued where {wanted} were wanted ({run}); {look}")
-    if len(same) != len(served) - wanted:
+    if issued != expected:
+        raise BenchError(f"{way} had {issued} certificates issued where {expected} were wanted ({run}); {look}")
+    if len(same) != len(served) - expected:
         raise BenchError(
             f"{way} left {len(same)} of {len(served)} names with the certificate of before ({run}); {look}"
         )
@@ -143,8 +143,8 @@ def timed(
     return served
 
 
-def seen(hosts: Hosts, root: str) -> dict[str, str]:
-    """Return the certificates that curl gets at each name, which the root of the CA vouches for."""
+def served_certificates(hosts: Hosts, root: str) -> dict[str, str]:
+    """Return the chain that each name serves. curl trusts the root of the CA alone."""
     served = {}
     for host, variables in hosts.items():
         for label in LABELS:
@@ -187,5 +187,5 @@ def pebble() -> dict[str, int]:
     """Return how many orders the CA has had, and how many certificates it has issued."""
     container = PEBBLE.read_text(encoding="utf-8").strip()
     done = subprocess.run([*as_root("podman"), "logs", container], capture_output=True, text=True, check=False)
-    said = done.stdout + done.stderr
-    return {what: said.count(what) for what in (SPENT, ISSUED)}
+    log_text = done.stdout + done.stderr
+    return {what: log_text.count(what) for what in (SPENT, ISSUED)}

@@ -31,12 +31,12 @@ def payload(name: str) -> int | None:
 
     What imports nothing is the documentation of an action plugin, and stays on the controller.
     """
-    found = module_loader.find_plugin_with_context(name)
-    if not found.resolved:
+    module = module_loader.find_plugin_with_context(name)
+    if not module.resolved:
         sys.exit(f"Ansible finds no module {name}")
     built = modify_module(
-        module_name=found.resolved_fqcn,
-        module_path=found.plugin_resolved_path,
+        module_name=module.resolved_fqcn,
+        module_path=module.plugin_resolved_path,
         module_args={},
         templar=Templar(loader=DataLoader()),
         task_vars={"ansible_python_interpreter": "/usr/bin/python3"},

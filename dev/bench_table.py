@@ -16,23 +16,23 @@ LINEAR = 1.2  # how much more than in proportion still counts as linear, since f
 
 @dataclasses.dataclass(frozen=True)
 class Goal:
-    """A figure, and how large it may be."""
+    """A measured value and its upper limit."""
 
     what: str
-    found: float
+    value: float
     limit: float
     form: str  # how both are written, as a format string
     beside: str = ""  # the same in processor time, which other people's work on the machine does not stretch
 
     @property
     def kept(self) -> bool:
-        return self.found <= self.limit
+        return self.value <= self.limit
 
     def row(self) -> list[str]:
-        """Return the figure, the goal and the verdict as people read them."""
+        """Return the value, the limit and whether it was kept, as a row of the page."""
         return [
             self.what,
-            self.form.format(self.found),
+            self.form.format(self.value),
             f"≤ {self.form.format(self.limit)}",
             "kept" if self.kept else "**missed**",
             self.beside,
@@ -53,13 +53,13 @@ def spread(times: list[float]) -> str:
     return f"{statistics.median(times):.1f} s ({min(times):.1f} – {max(times):.1f})"
 
 
-def processor_time(found: dict[str, list[float]]) -> list[float]:
+def processor_time(times: dict[str, list[float]]) -> list[float]:
     """Return the processor time of each run, here and on the hosts."""
-    return [here + there for here, there in zip(found["here"], found["there"])]
+    return [here + there for here, there in zip(times["here"], times["there"])]
 
 
 def goals(results: dict[str, t.Any]) -> list[Goal]:
-    """Return what is promised of the parts that were measured, with what was found."""
+    """Return the goals of the parts that were measured."""
     return [
         *(goals_of_comparison(results) if "times" in results else []),
         *(goals_of_growth(results["scale"]) if "scale" in results else []),
@@ -68,9 +68,9 @@ def goals(results: dict[str, t.Any]) -> list[Goal]:
 
 
 def goals_of_comparison(results: dict[str, t.Any]) -> list[Goal]:
-    """Return what is promised beside other ways."""
-    seconds = {run: found["seconds"] for run, found in results["times"].items()}
-    busy = {run: processor_time(found) for run, found in results["times"].items()}
+    """Return the goals of the comparison with other ways to HTTPS."""
+    seconds = {run: value["seconds"] for run, value in results["times"].items()}
+    busy = {run: processor_time(value) for run, value in results["times"].items()}
     sizes = {name: size for name, size in results["payloads"].items() if name.startswith("evergreen.")}
     heaviest = max(sizes, key=sizes.__getitem__)
     return [
@@ -95,7 +95,7 @@ def goals_of_comparison(results: dict[str, t.Any]) -> list[Goal]:
 
 
 def goals_of_growth(scale: dict[str, t.Any]) -> list[Goal]:
-    """Return what is promised of large inventories with nothing to do."""
+    """Return the goals of large inventories with nothing to do."""
     runs = {run["endpoints"]: run for run in scale["runs"]}
     ping = scale["ping"]
     same = runs[ping["endpoints"]]
@@ -127,7 +127,7 @@ def goals_of_growth(scale: dict[str, t.Any]) -> list[Goal]:
 
 
 def goals_of_acme(acme: dict[str, t.Any]) -> list[Goal]:
-    """Return what is promised of certificates by ACME."""
+    """Return the goals of certificates by ACME."""
     ours, certbot = (acme["ways"][way]["issue"] for way in ("evergreen.tls", "certbot"))
     return [
         Goal(
@@ -169,19 +169,19 @@ def comparison(results: dict[str, t.Any], titles: dict[str, str]) -> list[str]:
             [
                 [
                     titles[run],
-                    spread(found["seconds"]),
-                    f"{ratio(found['seconds'], ping):.1f} ×",
-                    spread(found["here"]),
-                    spread(found["there"]),
+                    spread(value["seconds"]),
+                    f"{ratio(value['seconds'], ping):.1f} ×",
+                    spread(value["here"]),
+                    spread(value["there"]),
                 ]
-                for run, found in times.items()
+                for run, value in times.items()
             ],
         ),
         table(
             ["for each host", "modules run on it", "SSH commands", "modules run here", "task results"],
             [
-                [titles[run], *(f"{found[key]:g}" for key in ("modules", "commands", "here", "results"))]
-                for run, found in trips.items()
+                [titles[run], *(f"{counts[key]:g}" for key in ("modules", "commands", "here", "results"))]
+                for run, counts in trips.items()
             ],
         ),
         table(
@@ -232,14 +232,14 @@ def by_acme(acme: dict[str, t.Any]) -> str:
             [
                 way,
                 done[run],
-                spread(found["seconds"]),
-                spread(found["here"]),
-                spread(found["there"]),
-                str(found["orders"]),
-                str(found["tasks"]),
+                spread(value["seconds"]),
+                spread(value["here"]),
+                spread(value["there"]),
+                str(value["orders"]),
+                str(value["tasks"]),
             ]
             for way, runs in acme["ways"].items()
-            for run, found in runs.items()
+            for run, value in runs.items()
         ],
     )
 

@@ -36,7 +36,7 @@ UNIFIED = pathlib.Path("/sys/fs/cgroup/unified")
 MOST_CONTAINERS = 18
 AT_ONCE = 4
 LAB_LABEL = "evergreen.lab"
-PATIENCE = 120.0
+START_TIMEOUT_S = 120.0
 
 # Firewalls need the first; units that are locked up (ProtectSystem=, PrivateTmp=) are only locked up with the second.
 CAPABILITIES = ("NET_ADMIN", "SYS_ADMIN")
@@ -106,9 +106,9 @@ def container_of(record: Record, host_name: str) -> str:
     """Return the id of the container that is a host."""
     for host in record["hosts"]:
         if host["name"] == host_name:
-            found = container_id(record, host)
-            if found:
-                return found
+            container = container_id(record, host)
+            if container:
+                return container
             raise FleetError(f"{host_name} has no container; run `dev/fleet up {record['name']}`")
     names = ", ".join(host["name"] for host in record["hosts"])
     raise FleetError(f"the fleet {record['name']} has no host {host_name}; it has {names}")
@@ -134,7 +134,7 @@ def id_file_of(record: Record, host: Host) -> pathlib.Path:
 
 def states() -> dict[str, str]:
     """Return the state of every container on this machine, by id."""
-    return {found["Id"]: found["State"] for found in containers()}
+    return {container["Id"]: container["State"] for container in containers()}
 
 
 def containers() -> list[dict[str, t.Any]]:
@@ -221,10 +221,10 @@ def plan(wish: Wish) -> Record:
 
 def refuse_another_plan(record: Record, wish: Wish) -> None:
     """Raise FleetError where a fleet of this name exists and is not what is asked for now."""
-    asked = {key: value for key, value in dataclasses.asdict(wish).items() if value is not None}
-    wanted = plan(dataclasses.replace(wish, **{**given(record), **asked}))
-    differences = [key for key in wanted if key != "hosts" and wanted[key] != record[key]]
-    if len(wanted["hosts"]) != len(record["hosts"]):
+    requested = {key: value for key, value in dataclasses.asdict(wish).items() if value is not None}
+    new_plan = plan(dataclasses.replace(wish, **{**given(record), **requested}))
+    differences = [key for key in new_plan if key != "hosts" and new_plan[key] != record[key]]
+    if len(new_plan["hosts"]) != len(record["hosts"]):
         differences.append("number of hosts")
     if differences:
         raise FleetError(
@@ -246,9 +246,11 @@ def refuse_too_many(record: Record) -> None:
     own = {container_id(record, host) for host in record["hosts"]}
     # The programs of a lab run without systemd, and count for nothing here.
     others = [
-        found for found in containers() if found["Id"] not in own and LAB_LABEL not in (found.get("Labels") or {})
+        container
+        for container in containers()
+        if container["Id"] not in own and LAB_LABEL not in (container.get("Labels") or {})
     ]
-    total = sum(found["State"] in ("running", "created", "paused") for found in others) + len(record["hosts"])
+    total = sum(container["State"] in ("running", "created", "paused") for container in others) + len(record["hosts"])
     if total > MOST_CONTAINERS:
         raise FleetError(
             f"with {len(record['hosts'])} hosts of {record['name']} this machine would have {total} containers, and "
@@ -271,11 +273,11 @@ def make_folders(record: Record) -> None:
 def create_network(record: Record) -> None:
     """Make the network of a fleet, which has no way out, and give each host its address there."""
     owner = str(folder_of(record["name"]))
-    status, found, _ = try_podman("network", "inspect", record["network"])
+    status, printed, _ = try_podman("network", "inspect", record["network"])
     if status:
         podman("network", "create", "--internal", "--label", f"evergreen.fleet={owner}", record["network"])
-        found = podman("network", "inspect", record["network"])
-    network = json.loads(found)[0]
+        printed = podman("network", "inspect", record["network"])
+    network = json.loads(printed)[0]
     made_by = (network.get("labels") or {}).get("evergreen.fleet")
     if made_by != owner:
         raise FleetError(
@@ -338,7 +340,7 @@ def make_key(folder: pathlib.Path) -> None:
 def wait_for_host(record: Record, host: Host) -> str:
     """Wait until a host has started, let our key in, and return the key that it shows to ssh."""
     container = container_of(record, host["name"])
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START_TIMEOUT_S
     look = f"look at `dev/fleet exec {record['name']} {host['name']} --"
     while True:
         _, state, complaint = try_podman("exec", container, "systemctl", "is-system-running", "--wait", timeout=60)
@@ -350,7 +352,7 @@ def wait_for_host(record: Record, host: Host) -> str:
             raise FleetError(f"{host['container']} stopped by itself; look at `podman logs {host['container']}`")
         if time.monotonic() > deadline:
             raise FleetError(
-                f"{host['container']} has not started within {PATIENCE:.0f} s ({state or complaint}); "
+                f"{host['container']} has not started within {START_TIMEOUT_S:.0f} s ({state or complaint}); "
                 f"{look} systemctl list-jobs`"
             )
         time.sleep(0.2)
@@ -385,12 +387,12 @@ def down(name: str) -> bool:
         for socket in pathlib.Path(record["sockets"]).glob("*"):
             run("ssh", "-F", "none", "-o", f"ControlPath={socket}", "-O", "exit", "fleet")
         containers = [
-            found for path in folder.glob("*.id") if (found := id_of(name, path.stem))
+            container for path in folder.glob("*.id") if (container := id_of(name, path.stem))
         ]  # those of its lab, too
         if containers:
             podman("rm", "--force", "--time", "0", "--ignore", *containers)
-        status, found, _ = try_podman("network", "inspect", "--format", "{{json .Labels}}", record["network"])
-        if status == 0 and (json.loads(found) or {}).get("evergreen.fleet") == str(folder):
+        status, printed, _ = try_podman("network", "inspect", "--format", "{{json .Labels}}", record["network"])
+        if status == 0 and (json.loads(printed) or {}).get("evergreen.fleet") == str(folder):
             podman("network", "rm", record["network"])
         shutil.rmtree(record["sockets"], ignore_errors=True)
         shutil.rmtree(folder)

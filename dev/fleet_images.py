@@ -133,8 +133,8 @@ def ensure_image(suite: str) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / f"{suite}.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        status, found, _ = try_podman("image", "inspect", image_name(suite))
-        old = json.loads(found)[0] if status == 0 else {}
+        status, printed, _ = try_podman("image", "inspect", image_name(suite))
+        old = json.loads(printed)[0] if status == 0 else {}
         if (old.get("Labels") or {}).get("evergreen.recipe") == fingerprint:
             return False
         build(suite, words, fingerprint, folder)

@@ -40,15 +40,15 @@ import urllib.parse
 HOME = pathlib.Path("/lab")
 PORT, CONTROL_PORT = 14000, 15000
 PROBLEM = "application/problem+json"
-PATIENCE = 60.0  # seconds for an answer of the server
-LONGEST_HOLD = 600.0
+SERVER_TIMEOUT_S = 60.0
+HOLD_TIMEOUT_S = 600.0
 OWN = (
     "connection",
     "transfer-encoding",
     "content-length",
     "keep-alive",
 )  # headers of a connection, not of what it carries
-DEEDS = ("refuse", "cut", "halve", "hold")
+ACTIONS = ("refuse", "cut", "halve", "hold")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,9 +76,9 @@ class Rule:
 
     def __post_init__(self) -> None:
         """Make sure that the rule can be followed."""
-        if self.do not in DEEDS or self.moment not in ("before", "after"):
+        if self.do not in ACTIONS or self.moment not in ("before", "after"):
             raise ValueError(
-                f"a rule does one of {', '.join(DEEDS)}, before or after, and not {self.do!r} {self.moment!r}"
+                f"a rule does one of {', '.join(ACTIONS)}, before or after, and not {self.do!r} {self.moment!r}"
             )
 
     def applies(self, step: str, names: str, moment: str, time_: int) -> bool:
@@ -94,8 +94,8 @@ class Rule:
         if self.wait is None:
             return {"Content-Type": PROBLEM}
         until = now + datetime.timedelta(seconds=self.wait)
-        told = email.utils.format_datetime(until, usegmt=True) if self.as_date else str(self.wait)
-        return {"Content-Type": PROBLEM, "Retry-After": told}
+        retry_after = email.utils.format_datetime(until, usegmt=True) if self.as_date else str(self.wait)
+        return {"Content-Type": PROBLEM, "Retry-After": retry_after}
 
 
 class Way:
@@ -140,8 +140,8 @@ class Way:
         elif isinstance(document.get("challenges"), list):
             self._add([(one.get("url"), "challenge") for one in document["challenges"]], order)
 
-    def _add(self, found: t.Iterable[tuple[t.Any, str]], order: str) -> None:
-        for url, step in found:
+    def _add(self, steps: t.Iterable[tuple[t.Any, str]], order: str) -> None:
+        for url, step in steps:
             if isinstance(url, str) and url.startswith("https://"):
                 self.about[urllib.parse.urlsplit(url).path] = (step, order)
 
@@ -151,9 +151,9 @@ class Proxy:
 
     def __init__(self, directory: str, trust: ssl.SSLContext) -> None:
         """Stand before the server of this directory."""
-        found = urllib.parse.urlsplit(directory)
-        self.server, self.trust = found.netloc, trust
-        self.lock, self.way = threading.Lock(), Way(found.path)
+        url = urllib.parse.urlsplit(directory)
+        self.server, self.trust = url.netloc, trust
+        self.lock, self.way = threading.Lock(), Way(url.path)
         self.seen: list[dict[str, t.Any]] = []
         self.held: list[dict[str, t.Any]] = []
         self.follow([])
@@ -192,13 +192,13 @@ class Proxy:
     def rule(self, step: str, names: str, moment: str) -> Rule | None:
         """Return the first rule that a request meets with."""
         with self.lock:
-            found = None
+            first = None
             for number, rule in enumerate(self.rules):
                 place = (number, step, names)
                 self.times[place] = self.times.get(place, 0) + (rule.moment == moment)
-                if not found and rule.applies(step, names, moment, self.times[place]):
-                    found = rule
-            return found
+                if not first and rule.applies(step, names, moment, self.times[place]):
+                    first = rule
+            return first
 
     def fail(self, rule: Rule, entry: dict[str, t.Any], answer: Answer | None) -> Answer | None:
         """Do to a request what a rule says."""
@@ -210,13 +210,13 @@ class Proxy:
         if rule.do == "hold":
             released = self.released
             self.held.append(entry)
-            released.wait(LONGEST_HOLD)
+            released.wait(HOLD_TIMEOUT_S)
             self.held.remove(entry)
         return dataclasses.replace(answer, half=True) if answer and rule.do == "halve" else None
 
     def ask(self, method: str, path: str, headers: t.Mapping[str, str], content: bytes) -> Answer:
         """Return what the server answers."""
-        connection = http.client.HTTPSConnection(self.server, timeout=PATIENCE, context=self.trust)
+        connection = http.client.HTTPSConnection(self.server, timeout=SERVER_TIMEOUT_S, context=self.trust)
         with contextlib.closing(connection):
             passed = {name: value for name, value in headers.items() if name.lower() not in OWN}
             connection.request(method, path, body=content or None, headers=passed)
@@ -305,24 +305,24 @@ def control(proxy: Proxy) -> type[Handler]:
 
     class Control(Handler):
         def do_POST(self) -> None:
-            content, status, said = self.content(), 200, "done"
+            content, status, message = self.content(), 200, "done"
             if self.path == "/rules":
                 try:
                     proxy.follow(json.loads(content))
                 except (TypeError, ValueError) as error:
-                    status, said = 400, str(error)
+                    status, message = 400, str(error)
             elif self.path == "/release":
                 proxy.release()
             else:
-                status, said = 404, "there are /rules and /release"
-            self.say(status, said)
+                status, message = 404, "there are /rules and /release"
+            self.say(status, message)
 
         def do_GET(self) -> None:
-            told = {"/held": proxy.held, "/seen": proxy.seen}
-            self.say(200 if self.path in told else 404, told.get(self.path, "there are /held and /seen"))
+            values = {"/held": proxy.held, "/seen": proxy.seen}
+            self.say(200 if self.path in values else 404, values.get(self.path, "there are /held and /seen"))
 
-        def say(self, status: int, said: t.Any) -> None:
-            body = json.dumps(said).encode()
+        def say(self, status: int, value: t.Any) -> None:
+            body = json.dumps(value).encode()
             self.reply(Answer(status, {"Content-Type": "application/json"}, body, []))
 
     return Control
@@ -339,8 +339,8 @@ def payload(content: bytes) -> dict[str, t.Any]:
 def parsed(body: bytes) -> dict[str, t.Any]:
     """Return the object of a document; an empty one where it is none."""
     with contextlib.suppress(ValueError):
-        found = json.loads(body)
-        return found if isinstance(found, dict) else {}
+        document = json.loads(body)
+        return document if isinstance(document, dict) else {}
     return {}
 
 

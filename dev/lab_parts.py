@@ -37,7 +37,7 @@ from fleet_podman import FleetError, podman, run, try_podman
 PARTS = ("names", "resolver", "pebble", "caddy", "faults")
 NEEDED = ("names", "resolver")
 FIRST_ADDRESS = 201
-PATIENCE = 60.0
+START_TIMEOUT_S = 60.0
 
 COMMANDS = {
     "names": ["knotd", "--config", f"{lab_files.HOME}/knot.conf"],
@@ -96,8 +96,8 @@ def up(wish: Wish) -> list[str]:
         for part in made:
             podman("start", id_of(wish.fleet, f"lab-{part}") or "")
         refuse_foreign_routes(record, [addresses[part] for part in wish.parts])
-        said = describe(wish, addresses, folder)
-        file_of(wish.fleet).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        description = describe(wish, addresses, folder)
+        file_of(wish.fleet).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     return made
 
 
@@ -221,7 +221,7 @@ def refuse_foreign_routes(record: Record, addresses: list[str]) -> None:
 def describe(wish: Wish, addresses: dict[str, str], folder: pathlib.Path) -> dict[str, t.Any]:
     """Return where the parts are and how to trust them, once they answer."""
     secrets = secrets_of(folder)
-    said: dict[str, t.Any] = {
+    description: dict[str, t.Any] = {
         "resolver": addresses["resolver"],
         "name_server": addresses["names"],
         "dynamic_zone": lab_files.DYNAMIC,
@@ -233,7 +233,7 @@ def describe(wish: Wish, addresses: dict[str, str], folder: pathlib.Path) -> dic
         pages = [fetch(f"{management}/roots/{number}", folder / "ca.pem") for number in range(wish.alternate_roots + 1)]
         for number, page in enumerate(pages):
             (folder / f"root-of-pebble-{number}.pem").write_bytes(page)
-        said["pebble"] = {
+        description["pebble"] = {
             "directory": url,
             "management": management,
             "ca": str(folder / "ca.pem"),
@@ -244,7 +244,7 @@ def describe(wish: Wish, addresses: dict[str, str], folder: pathlib.Path) -> dic
     if "faults" in wish.parts:
         url, control = f"https://{addresses['faults']}:14000/dir", f"https://{addresses['faults']}:15000"
         patient(wish, "faults", lambda: fetch(url, folder / "ca.pem"))
-        said["faults"] = {**said["pebble"], "directory": url, "control": control}
+        description["faults"] = {**description["pebble"], "directory": url, "control": control}
     if "caddy" in wish.parts:
         url, root = f"https://{addresses['caddy']}/acme/local/directory", folder / "root-of-caddy.pem"
 
@@ -255,8 +255,8 @@ def describe(wish: Wish, addresses: dict[str, str], folder: pathlib.Path) -> dic
             fetch(url, root)
 
         patient(wish, "caddy", look)
-        said["caddy"] = {"directory": url, "ca": str(root), "root": str(root)}
-    return said
+        description["caddy"] = {"directory": url, "ca": str(root), "root": str(root)}
+    return description
 
 
 def fetch(url: str, ca: pathlib.Path) -> bytes:
@@ -267,7 +267,7 @@ def fetch(url: str, ca: pathlib.Path) -> bytes:
 
 def patient(wish: Wish, part: str, look: t.Callable[[], t.Any]) -> None:
     """Look until a part answers."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START_TIMEOUT_S
     container = id_of(wish.fleet, f"lab-{part}") or ""
     while True:
         try:

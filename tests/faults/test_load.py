@@ -65,7 +65,7 @@ def test_no_client_notices_that_a_fleet_is_renewed_again_and_again(sites, tally,
         for site, download in downloads:
             if download.digest() != digests[site]:
                 violations.append(
-                    f"a download from {site.host} is not whole: {download.said.read_text(encoding='utf-8')}"
+                    f"a download from {site.host} is not whole: {download.log.read_text(encoding='utf-8')}"
                 )
 
     for site in sites:
