@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Pairs that people made by hand: they become a version of their own, and links take the place of their files.
+"""Adopt pairs that were made by hand: they become a version, and links replace their files.
 
 At any instant the old paths lead to the same pair: links come once the version that they lead to is on the disk and in use, and a
 renewal comes once all of them are there. A file is given up only where the version in use is seen to hold what is in it.
@@ -33,7 +33,7 @@ AGAIN = "correct the paths, or move the files away to have a new pair made"
 
 
 class Pair(t.NamedTuple):
-    """A key as it was found, the chain of its certificate, and why others may know the key, where they may."""
+    """A key as its file holds it, its chain, and why others may know the key, or None."""
 
     key: bytes
     chain: list[x509.Certificate]
@@ -41,16 +41,16 @@ class Pair(t.NamedTuple):
 
 
 def to_adopt(store: Store, request: Request) -> list[str]:
-    """Return the paths of C(adopt) that are there and are no links into the store yet."""
+    """Return the paths of C(adopt) that exist and are not links into the store."""
     return [
         path for path, file in _paths(request).items() if os.path.lexists(path) and not is_link_to(store, path, file)
     ]
 
 
 def find_pair(store: Store, request: Request) -> Pair | None:
-    """Return the pair that is to be adopted, or None where a version is in use: that has to hold the files that are left.
+    """Return the pair to adopt, or None if a version is in use.
 
-    Raises TlsError where something else is found, which nobody may take the place of.
+    Raises TlsError for files that must not be replaced, such as those that the version in use does not hold.
     """
     paths = t.cast("dict[str, str]", request["adopt"])
     current = store.current()
@@ -63,17 +63,17 @@ def find_pair(store: Store, request: Request) -> Pair | None:
         if not os.path.lexists(path) or is_link_to(store, path, file):
             others = " and ".join(to_adopt(store, request))
             raise TlsError(f"adopt: {others} is there, and {path} is not; {AGAIN}")
-    key, found = _read_key(paths["key"], request)
-    chain, _found = _read_certificates(paths["certificate"], request)
+    key, status = _read_key(paths["key"], request)
+    chain, _status = _read_certificates(paths["certificate"], request)
     if public_bytes(chain[0].public_key()) != public_bytes(load_key(key).public_key()):
         raise TlsError(f"adopt: {paths['certificate']} does not belong to the key in {paths['key']}; {AGAIN}")
     if paths.get("chain"):
         chain = _continued(chain, _read_certificates(paths["chain"], request)[0], paths)
-    return Pair(key, chain, _why_exposed(paths["key"], found, request))
+    return Pair(key, chain, _why_exposed(paths["key"], status, request))
 
 
 def take_in(store: Store, request: Request) -> str:
-    """Adopt what find_pair() finds, or finish what a killed run began; return the name of the version that is in use."""
+    """Adopt the pair that find_pair() returns, or finish the adoption of a killed run; return the version in use."""
     pair = find_pair(store, request)
     store.remove_left_over(request)
     if pair is not None:
@@ -92,13 +92,13 @@ def take_in(store: Store, request: Request) -> str:
 
 
 def _paths(request: Request) -> dict[str, str]:
-    """Return the paths of C(adopt), each with the file of a version that it is to lead to."""
+    """Return the paths of C(adopt), each with the file of a version that replaces it."""
     adopt = request.get("adopt") or {}
     return {path: file for option, file in ADOPTED_FILES.items() if (path := adopt.get(option))}
 
 
 def _holding(store: Store, pair: Pair) -> str | None:
-    """Return the version that holds this pair already."""
+    """Return the version that holds this pair, as after a killed run, or None."""
     for version in reversed(store.versions()):
         same_chain = store.file(version, "fullchain.pem") == to_pem(pair.chain)
         if same_chain and store.file(version, "privkey.pem") == pair.key:
@@ -107,16 +107,18 @@ def _holding(store: Store, pair: Pair) -> str | None:
 
 
 def _check_held(store: Store, version: str, path: str, request: Request) -> None:
-    """Make sure that nothing is lost when a link takes the place of a file: the version in use holds all of it."""
+    """Raise TlsError unless the version in use holds all that is in a file, so that a link can replace it."""
     file = _paths(request)[path]
     if file == "privkey.pem":
-        key, _found = _read_key(path, request)
+        key, _status = _read_key(path, request)
         held = store.private_key(version, f"{store.path}/{version}/{file}")
         is_held = public_bytes(load_key(key).public_key()) == public_bytes(held.public_key())
     else:
         chain = parse_chain(store.file(version, "fullchain.pem") or b"")
-        found, _found = _read_certificates(path, request)
-        is_held = all(certificate in chain or (file == "chain.pem" and _is_root(certificate)) for certificate in found)
+        certificates, _status = _read_certificates(path, request)
+        is_held = all(
+            certificate in chain or (file == "chain.pem" and _is_root(certificate)) for certificate in certificates
+        )
     if not is_held:
         raise TlsError(
             f"adopt: {path} is a file, and not what {version} of {os.path.basename(store.path)} holds, which is in use; see who puts it "
@@ -125,7 +127,7 @@ def _check_held(store: Store, version: str, path: str, request: Request) -> None
 
 
 def _read(path: str, request: Request) -> tuple[bytes, os.stat_result]:
-    """Return what a file holds, and how it lies there, once it is sure that its place may be taken."""
+    """Return content and status of a file. Raises TlsError for a file that a link must not replace."""
     if os.path.islink(path):
         raise TlsError(
             f"adopt: {path} is a symbolic link to {os.readlink(path)}; have adopt name that file, and links name {path}"
@@ -133,28 +135,28 @@ def _read(path: str, request: Request) -> tuple[bytes, os.stat_result]:
     if not stat.S_ISREG(os.lstat(path).st_mode):
         raise TlsError(f"adopt: {path} is not a regular file; {AGAIN}")
     with path_in_errors(path), open(path, "rb", opener=_open_without_waiting) as stream:
-        found = os.fstat(stream.fileno())
-        if found.st_nlink > 1:
+        status = os.fstat(stream.fileno())
+        if status.st_nlink > 1:
             raise TlsError(
                 f"adopt: {path} has other names (hard links), which would keep the old certificate for ever; find them with "
                 f"find / -xdev -samefile {path}, make them symbolic links to it, and run this again"
             )
-        if found.st_uid not in (0, os.geteuid(), user_id(request.get("owner"))):
+        if status.st_uid not in (0, os.geteuid(), user_id(request.get("owner"))):
             raise TlsError(
-                f"adopt: {path} belongs to {_user_name(found.st_uid)}, who could put anything there; have a look at it, run "
+                f"adopt: {path} belongs to {_user_name(status.st_uid)}, who could put anything there; have a look at it, run "
                 f"chown {os.geteuid()} on it, and run this again; owner of the request says who will own the key"
             )
-        return stream.read(), found
+        return stream.read(), status
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    """Open a file, but no link, nor a pipe that waits for somebody who writes."""
+    """Open a file, but do not follow links, and do not wait for the writer of a pipe."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _read_key(path: str, request: Request) -> tuple[bytes, os.stat_result]:
-    """Return the private key in a file, as it is, and how it lies there."""
-    content, found = _read(path, request)
+    """Return the content of the file of a private key, and its status."""
+    content, status = _read(path, request)
     if b"-----BEGIN CERTIFICATE" in content:
         raise TlsError(
             f"adopt: {path} holds a certificate besides the key, which a link to the key would not; {_SPLIT}"
@@ -170,18 +172,18 @@ def _read_key(path: str, request: Request) -> tuple[bytes, os.stat_result]:
         raise TlsError(
             f"adopt: {path} holds no private key in PEM that can be read; {AGAIN}. DER becomes PEM with openssl pkey -inform der"
         ) from error
-    return content, found
+    return content, status
 
 
 def _read_certificates(path: str, request: Request) -> tuple[list[x509.Certificate], os.stat_result]:
-    """Return the certificates in a file, and how it lies there."""
-    content, found = _read(path, request)
+    """Return the certificates in a file, and its status."""
+    content, status = _read(path, request)
     if b"PRIVATE KEY-----" in content:
         raise TlsError(
             f"adopt: {path} holds a private key besides the certificate, which a link to that would not; {_SPLIT}"
         )
     try:
-        return parse_chain(content), found
+        return parse_chain(content), status
     except TlsError as error:
         raise TlsError(
             f"adopt: {path} holds no certificates in PEM that can be read; {AGAIN}. DER becomes PEM with openssl x509 -inform der"
@@ -194,7 +196,7 @@ _SPLIT = "put each into a file of its own, have the server's configuration name 
 def _continued(
     chain: list[x509.Certificate], further: list[x509.Certificate], paths: t.Mapping[str, str]
 ) -> list[x509.Certificate]:
-    """Return a chain with what of *further* leads on from it, without the root."""
+    """Return a chain extended by certificates of *further*, without the root. Raises TlsError for one that does not fit."""
     chain = list(chain)
     rest = [certificate for certificate in further if certificate not in chain and not _is_root(certificate)]
     while rest:
@@ -213,8 +215,8 @@ def _is_root(certificate: x509.Certificate) -> bool:
     return certificate.subject == certificate.issuer
 
 
-def _why_exposed(path: str, found: os.stat_result, request: Request) -> str | None:
-    return why_exposed(path, stat.S_IMODE(found.st_mode), key_mode(request))
+def _why_exposed(path: str, status: os.stat_result, request: Request) -> str | None:
+    return why_exposed(path, stat.S_IMODE(status.st_mode), key_mode(request))
 
 
 def _user_name(uid: int) -> str:

@@ -2,12 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The folder of one certificate on a host, in which one symbolic link is all that is ever switched.
+"""The folder of one certificate on a host, read only. A switch of one symbolic link puts a version in use.
 
 www.example.org/
 ├── current -> v0003        key and chain together, in one rename
 ├── v0003/  privkey.pem  cert.pem  chain.pem  fullchain.pem  issuer  passphrase
-├── v0002/  …               the way back
+├── v0002/  …               an earlier version
 ├── v0001/  …  exposed      a pair that was made by hand has no issuer; why others may know its key, if they may
 ├── next/   privkey.pem  request.csr  issuer  passphrase      waiting for its certificate
 ├── trial                   while the current version may still be refused: what to go back to
@@ -37,9 +37,9 @@ VERSION = re.compile(r"v([0-9]{4,9})")
 
 
 class Versions:
-    """What is there of one certificate.
+    """The versions of one certificate.
 
-    *directory* is the folder of all certificates, *name* the name of the request.
+    directory: the folder of all certificates; name: that of the request.
     """
 
     def __init__(self, directory: str, name: str) -> None:
@@ -47,7 +47,7 @@ class Versions:
         self.next = os.path.join(self.path, "next")
 
     def current(self) -> str | None:
-        """Return the name of the version that is in use, such as C(v0003)."""
+        """Return the name of the version that is in use, such as C(v0003), or None."""
         try:
             target = os.readlink(os.path.join(self.path, "current"))
         except FileNotFoundError:
@@ -80,19 +80,19 @@ class Versions:
         return sorted(filter(VERSION.fullmatch, names), key=number)
 
     def file(self, version: str, name: str) -> bytes | None:
-        """Return the content of a file of a version (or of C(next)), or None where it is missing."""
+        """Return the content of a file of a version (or of C(next)), or None if it is missing."""
         return read_file(os.path.join(self.path, version, name))
 
     def passphrase(self, version: str) -> bytes | None:
-        """Return the passphrase with which the private key of a version is encrypted, or None where it is not."""
+        """Return the passphrase with which the private key of a version is encrypted, or None if it is not."""
         return (self.file(version, "passphrase") or b"").partition(b"\n")[0] or None
 
     def private_key(self, version: str, where: str = "the private key") -> PrivateKeyTypes:
-        """Return the private key of a version, read with its passphrase; TlsError names *where* it is when it cannot be."""
+        """Return the private key of a version. Raises TlsError, which names *where* it is, if it cannot be read."""
         return load_key(self.file(version, "privkey.pem") or b"", where, self.passphrase(version))
 
     def waiting_since(self) -> datetime.datetime | None:
-        """Return since when a signing request is waiting in C(next), in UTC, or None where there is none."""
+        """Return when the signing request in C(next) was made, in UTC, or None if there is none."""
         try:
             changed = os.stat(os.path.join(self.next, "request.csr")).st_mtime
         except OSError:
@@ -102,6 +102,6 @@ class Versions:
 
 # not a parser: it reads what the collection has made or checked
 def number(version: str) -> int:
-    """Return the number in the name of a version, or 0 for what is none."""
+    """Return the number in the name of a version, or 0 for another name."""
     match = VERSION.fullmatch(version)
     return int(match[1]) if match else 0

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What may become of the folder of one certificate on a host (versions.py)."""
+"""Change the folder of one certificate on a host; layout.py describes and reads it."""
 
 from __future__ import annotations
 
@@ -49,39 +49,46 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
     write_file,
 )
 
+if t.TYPE_CHECKING:
+    from cryptography import x509
+
 
 class Store(Versions):
-    """What is there of one certificate, and the few ways in which it may change.
+    """The folder of one certificate, and all changes of it.
 
-    Reading needs no lock; whatever changes something is called within lock().
+    Methods that read need no lock. Methods that change something are called within lock().
     """
 
     def __init__(self, directory: str, name: str) -> None:
         super().__init__(directory, name)
-        self.trial = os.path.join(self.path, "trial")  # there while it is found out whether a version is refused
-        self.hidden = os.path.join(directory, f".{name}.removed")  # while it is found out whether it may be removed
-        self.gone = os.path.join(directory, f".{name}.gone")
+        self.trial = os.path.join(
+            self.path, "trial"
+        )  # exists while the option validate may still refuse the version in use
+        self.hidden = os.path.join(
+            directory, f".{name}.removed"
+        )  # the folder while validate may still refuse its removal
+        self.gone = os.path.join(directory, f".{name}.gone")  # the folder while its files are removed
 
     def check_folders(self) -> None:
-        """Make sure, before anything is read or written, that nobody else can change what is here, or lead us elsewhere."""
+        """Raise TlsError if another user can change the folders of the certificate, or redirect them by a link."""
         above = os.path.dirname(self.path)
         if os.path.exists(above):
-            found = os.stat(above)
-            is_shared = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX  # as /tmp, where each has his own
-            if is_shared or found.st_uid not in (0, os.geteuid()):
+            status = os.stat(above)
+            is_shared = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX  # /tmp has the sticky bit
+            if is_shared or status.st_uid not in (0, os.geteuid()):
                 raise TlsError(_not_ours(above))
         versions = self.versions() if os.path.isdir(self.path) else []
         inner = [os.path.join(self.path, name) for name in ("next", *versions)]
         for path in filter(os.path.lexists, (self.path, self.hidden, self.gone, *inner)):
-            found = os.lstat(path)
-            if not stat.S_ISDIR(found.st_mode):
+            status = os.lstat(path)
+            if not stat.S_ISDIR(status.st_mode):
                 raise TlsError(f"{path} is not a folder; move it away and run this again")
-            if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            if status.st_uid != os.geteuid() or status.st_mode & 0o022:
                 raise TlsError(_not_ours(path))
 
     @contextlib.contextmanager
     def lock(self) -> t.Iterator[None]:
-        """Make the folder where it is missing, and be the only process that works on it."""
+        """Create the folder if it is missing, and hold its lock."""
         self._make_folders()
         with locked(os.path.join(self.path, "lock")):
             yield
@@ -89,16 +96,16 @@ class Store(Versions):
     def why_renew(
         self,
         version: str | None,
-        wanted: Request,
+        request: Request,
         now: datetime.datetime,
-        roots: list | None,
+        roots: list[x509.Certificate] | None,
         is_forced: bool = False,
     ) -> str | None:
-        """Say why this version does not do, or return None when it does."""
-        return why_renew(self.installed(version) if version else None, wanted, now, roots, is_forced)
+        """Return why a version is due for renewal, or None; a version of None is due as well."""
+        return why_renew(self.installed(version) if version else None, request, now, roots, is_forced)
 
     def installed(self, version: str) -> Installed:
-        """Return what there is of a version."""
+        """Return the files of a version, as why_renew() takes them."""
         issuer = self.file(version, "issuer")
         return Installed(
             key=self.file(version, "privkey.pem"),
@@ -109,22 +116,22 @@ class Store(Versions):
         )
 
     def why_exposed(self, version: str) -> str | None:
-        """Say why others may know the key of a version that was made by hand, or return None where they do not."""
+        """Return why others may know the key of an adopted version, or None."""
         exposed = self.file(version, "exposed")
         return exposed.decode(errors="replace") if exposed is not None else None
 
-    def find_ready(self, wanted: Request, now: datetime.datetime, roots: list | None) -> str | None:
-        """Return what a run that was killed left ready: a newer version than the current one, or C(next) with its chain."""
+    def find_ready(self, request: Request, now: datetime.datetime, roots: list[x509.Certificate] | None) -> str | None:
+        """Return a version that a killed run left ready and that is not due: a newer one than the current, or C(next) with its chain."""
         current = self.current()
         newer = [version for version in self.versions() if current is None or number(version) > number(current)]
         for version in [*reversed(newer), "next"]:
-            whole = self.file(version, "cert.pem") and self.file(version, "chain.pem") is not None
-            if whole and self.why_renew(version, wanted, now, roots) is None:
+            is_whole = self.file(version, "cert.pem") and self.file(version, "chain.pem") is not None
+            if is_whole and self.why_renew(version, request, now, roots) is None:
                 return version
         return None
 
     def previous(self, now: datetime.datetime) -> str | None:
-        """Return the newest version before the current one that can still be served."""
+        """Return the newest version before the current one that is valid, or None."""
         current = self.current()
         for version in reversed(self.versions()):
             if current is not None and number(version) < number(current) and self._is_whole(version, now):
@@ -132,29 +139,29 @@ class Store(Versions):
         return None
 
     def check_key_mode(self, version: str, request: Request) -> None:
-        """Make sure that nobody but those whom the request names can read the private key of a version."""
+        """Raise TlsError if the private key of a version can be read by others than the mode of the request allows."""
         path = os.path.join(self.path, version, "privkey.pem")
         try:
-            found = os.lstat(path)
+            status = os.lstat(path)
         except FileNotFoundError:
             return
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             raise TlsError(f"{path} is not a regular file; move it away to have a new key made")
-        if stat.S_IMODE(found.st_mode) & 0o077 & ~key_mode(request):
+        if stat.S_IMODE(status.st_mode) & 0o077 & ~key_mode(request):
             raise TlsError(
-                f"{path} can be read by others (mode {stat.S_IMODE(found.st_mode):04o}): whoever did may hold a copy of the key. "
+                f"{path} can be read by others (mode {stat.S_IMODE(status.st_mode):04o}): whoever did may hold a copy of the key. "
                 f"Have a new key made with certificate_force: true, or run chmod {request['mode']} on it if nobody else was on this host"
             )
 
     def prepare_next(self, files: dict[str, bytes], request: Request) -> None:
-        """Put a new key and its request into C(next), in one rename, in the place of what was waiting there."""
+        """Replace C(next) by these files, in one rename."""
         with self._staged("next", files, request) as staged:
             self.remove_version("next")
             os.rename(staged, self.next)
         sync_folder(self.path)
 
     def add_version(self, files: dict[str, bytes], request: Request) -> str:
-        """Make files a version, in one rename; return its name."""
+        """Add a version with these files, in one rename; return its name."""
         version = self._new_version()
         with self._staged(version, files, request) as staged:
             os.chmod(staged, 0o755)
@@ -162,14 +169,14 @@ class Store(Versions):
         sync_folder(self.path)
         return version
 
-    def complete_next(self, chain: list, request: Request) -> str:
-        """Put the chain beside the key in C(next), and make both a version; return its name."""
+    def complete_next(self, chain: list[x509.Certificate], request: Request) -> str:
+        """Write the chain beside the key in C(next), and make both a version; return its name."""
         for name, certificates in (("cert.pem", chain[:1]), ("chain.pem", chain[1:]), ("fullchain.pem", chain)):
             write_file(os.path.join(self.next, name), to_pem(certificates), *file_attributes(name, request))
         return self.promote_next(request)
 
     def promote_next(self, request: Request) -> str:
-        """Make C(next), which is complete, a version; return its name."""
+        """Make C(next), which has key and chain, a version; return its name."""
         version = self._new_version()
         for name in os.listdir(self.next):
             if name == "request.csr" or name.startswith("."):  # what a killed run left half written
@@ -181,15 +188,15 @@ class Store(Versions):
         return version
 
     def switch(self, version: str | None) -> None:
-        """Make a version the current one; with None, let there be no current one.
+        """Put a version in use; with None, no version is in use.
 
-        What names the passphrase of the one before has to find such a file in this one too.
+        If the version before has a passphrase file, this one gets one as well: configurations of nginx may name it.
         """
         path, before = os.path.join(self.path, "current"), self.current()
         if version is not None:
-            looked_for = self.file(before, "passphrase") if before is not None else None
-            if looked_for is not None and self.file(version, "passphrase") is None:
-                create_file(os.path.join(self.path, version, "passphrase"), b"\n" if looked_for else b"", 0o600)
+            passphrase = self.file(before, "passphrase") if before is not None else None
+            if passphrase is not None and self.file(version, "passphrase") is None:
+                create_file(os.path.join(self.path, version, "passphrase"), b"\n" if passphrase else b"", 0o600)
                 sync_folder(os.path.join(self.path, version))
             replace_link(version, path)
         else:
@@ -198,21 +205,21 @@ class Store(Versions):
 
     # not a parser: it reads what the collection has made or checked
     def begin_trial(self, version: str, request: Request) -> None:
-        """Write down, before a version is switched to, what to go back to if the command of the request refuses it."""
+        """Record what go_back() restores, before a switch to a version that the option validate may refuse."""
         trial = {"version": version, "before": self.current(), "links": read_links(request)}
         replace_file(self.trial, json.dumps(trial).encode())
 
     def version_on_trial(self) -> str | None:
-        """Return the current version if nobody knows yet whether it is refused: its trial goes on, or its run was killed."""
+        """Return the current version if its trial has not ended, as after a killed run, or None."""
         version = self._trial()[0] if os.path.lexists(self.trial) else None
         return version if version == self.current() else None
 
     def end_trial(self) -> None:
-        """Keep the current version for good."""
+        """Keep the current version."""
         os.unlink(self.trial)
 
     def go_back(self) -> str | None:
-        """Switch to what was in use before the trial, and return its name."""
+        """Restore the links and the version from before the trial; return its name."""
         _version, before, links = self._trial()
         restore_links(links)  # first, as they may lead elsewhere, and there may be nothing to switch back to
         self.switch(before if before in self.versions() else None)
@@ -229,16 +236,16 @@ class Store(Versions):
             ) from error
 
     def prune(self, keep: int) -> list[str]:
-        """Remove versions older than the current one, but for the *keep* newest of them; return their names."""
+        """Remove versions older than the current one, except for the *keep* newest of them; return their names."""
         current = self.current()
         older = [version for version in self.versions() if current is not None and number(version) < number(current)]
-        gone = older[: max(0, len(older) - keep)]
-        for version in gone:
+        removed = older[: max(0, len(older) - keep)]
+        for version in removed:
             self.remove_version(version)
-        return gone
+        return removed
 
     def remove_version(self, version: str) -> None:
-        """Remove a version, or C(next): out of sight in one rename, then file by file."""
+        """Remove a version, or C(next): rename it to a hidden name, then remove its files."""
         hidden = self._hidden(version)
         with contextlib.suppress(FileNotFoundError):
             os.rename(os.path.join(self.path, version), hidden)
@@ -246,12 +253,12 @@ class Store(Versions):
             remove_folder(hidden)
 
     def hide(self) -> None:
-        """Put it all out of sight, to find out whether everything else can do without it."""
+        """Rename the folder to a hidden name, so that the option validate can be tried without it."""
         os.rename(self.path, self.hidden)
         sync_folder(os.path.dirname(self.path))
 
     def unhide_left_over(self) -> None:
-        """Undo hide(), also for a run that was killed before it found out; one that is still at it is waited for."""
+        """Undo hide() of a killed run; wait for a run that still holds the lock."""
         if os.path.lexists(self.path) or not os.path.isdir(self.hidden):
             return
         with contextlib.suppress(FileNotFoundError):
@@ -264,7 +271,7 @@ class Store(Versions):
         sync_folder(os.path.dirname(self.path))
 
     def remove(self) -> None:
-        """Remove for good what hide() put out of sight, or what a killed run has left of that."""
+        """Remove the folder that hide() renamed, or what a killed run has left of it."""
         with contextlib.suppress(FileNotFoundError):
             remove_folder(self.gone)
         with contextlib.suppress(FileNotFoundError):
@@ -273,7 +280,7 @@ class Store(Versions):
             remove_folder(self.gone)
 
     def remove_left_over(self, request: Request) -> None:
-        """Remove what killed runs left half made."""
+        """Remove the temporary files and folders of killed runs."""
         for path in self.left_over(request):
             if os.path.isdir(path) and not os.path.islink(path):
                 remove_folder(path)
@@ -281,35 +288,32 @@ class Store(Versions):
                 os.unlink(path)
 
     def left_over(self, request: Request) -> list[str]:
-        """Return what killed runs left half made: hidden folders and files, and links without their final name."""
+        """Return the temporary files, folders and links of killed runs."""
         hidden = [os.path.join(self.path, name) for name in os.listdir(self.path) if name.startswith(".")]
         links = filter(os.path.islink, map(temporary_link, request["links"]))
         return [*hidden, *links, *filter(os.path.isdir, [self.gone])]
 
     def paths_to_correct(self, version: str, request: Request) -> list[str]:
-        """Return the paths around a version that are not as the request wants them.
-
-        These are its links, the files of the private key and its passphrase, and what killed runs have left.
-        """
+        """Return the paths that differ from the request: links, attributes of key files, and what killed runs have left."""
         paths = missing_links(self, request)
         trial = [self.trial] if os.path.lexists(self.trial) else []
-        return [*paths, *self._open(version, request), *trial, *self.left_over(request)]
+        return [*paths, *self._wrong_key_files(version, request), *trial, *self.left_over(request)]
 
     def correct_paths(self, version: str, request: Request) -> None:
-        """Make what paths_to_correct() names as the request wants it."""
+        """Correct the paths that paths_to_correct() returns."""
         self.remove_left_over(request)
         create_links(self, request)
-        for path in self._open(version, request):
+        for path in self._wrong_key_files(version, request):
             set_attributes(path, *file_attributes(os.path.basename(path), request))
 
-    def _open(self, version: str, request: Request) -> list[str]:
-        """Return the files of a private key and its passphrase that do not have the mode and owner that they are to have."""
+    def _wrong_key_files(self, version: str, request: Request) -> list[str]:
+        """Return the files of the private key and its passphrase whose mode or owner is wrong."""
         paths = [os.path.join(self.path, version, name) for name in ("privkey.pem", "passphrase")]
         return [path for path in paths if not has_file_attributes(path, request)]
 
     # not a parser: it only passes on foreign input
     def _is_whole(self, version: str, now: datetime.datetime) -> bool:
-        """Say whether a version holds a pair that belongs together and has not expired, for whatever names."""
+        """Return whether a version has a key and a valid chain for it, whatever its names."""
         try:
             chain = parse_chain(self.file(version, "fullchain.pem") or b"")
             check_chain(chain, self.private_key(version).public_key(), sorted(names_of(chain[0])), now)
@@ -329,7 +333,7 @@ class Store(Versions):
 
     @contextlib.contextmanager
     def _staged(self, name: str, files: dict[str, bytes], request: Request) -> t.Iterator[str]:
-        """Put files into a hidden folder, for whoever renames it to *name*."""
+        """Create a hidden folder with these files, which the caller renames to *name*; remove it on errors."""
         staged = self._hidden(name)
         os.mkdir(staged, 0o700)
         try:
