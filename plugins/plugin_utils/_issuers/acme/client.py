@@ -14,13 +14,16 @@ import collections
 import contextlib
 import json
 import os
-import re
-import ssl
 import time
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.http_session import (
+    is_cut_off,
+    open_session,
+    why,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     Unreachable,
     problem,
@@ -36,7 +39,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resour
 try:
     import josepy
     import requests
-    import requests.adapters
     import requests.utils
     from acme import jws
 except ImportError as import_error:  # said by require_libraries(), before anything here is called
@@ -44,7 +46,6 @@ except ImportError as import_error:  # said by require_libraries(), before anyth
 else:
     MISSING_LIBRARY = None
 
-USER_AGENT = "evergreen.tls"
 JOSE_MEDIA_TYPE = "application/jose+json"
 MAX_RESPONSE_BYTES = 1024 * 1024  # real ones have a few thousand
 MAX_QUOTED_BYTES = 60  # of a response that is no JSON, in an error
@@ -53,7 +54,6 @@ CONNECT_TIMEOUT_S = 10.0
 SINGLE_TRY_TIMEOUT_S = 5.0
 RESPONSE_TIMEOUT_S = 90.0  # for a whole response
 MAX_NONCES = 10  # that are kept
-MAX_POOL_CONNECTIONS = 50  # that one process keeps open
 NONCE_TRIES = 10  # of a request whose nonce is refused; test servers refuse every twentieth, and more
 RETRY_DELAYS_S = (0.5, 2.0, 5.0)  # after a lost connection, or a failure of the server
 RATE_LIMIT_STATUSES = (429, 503)
@@ -262,13 +262,13 @@ class Client:
                     f"{words_of_ca(url)!r} is no address of an ACME server; correct the directory of the issuer"
                 ) from error
             except requests.exceptions.RequestException as error:
-                if isinstance(error, requests.exceptions.SSLError) and not _is_cut_off(error):
+                if isinstance(error, requests.exceptions.SSLError) and not is_cut_off(error):
                     raise Unreachable(
-                        f"the TLS of {url} cannot be trusted: {_why(error)}; correct directory, or name the root of the CA's own server "
+                        f"the TLS of {url} cannot be trusted: {why(error)}; correct directory, or name the root of the CA's own server "
                         "in ca_file of the issuer"
                     ) from error
                 if delay is None:
-                    sentence = f"{url} cannot be reached: {_why(error)}; see that the CA runs, and that this machine may connect to it"
+                    sentence = f"{url} cannot be reached: {why(error)}; see that the CA runs, and that this machine may connect to it"
                     if self.retry_delays:
                         self.limits.record_unreachable(sentence)
                     raise Unreachable(sentence) from error
@@ -307,38 +307,10 @@ class Client:
             return Response(url, response.status_code, response.headers, body, links)
 
     def _session(self) -> requests.Session:
-        """Return the session. It trusts the roots of OpenSSL, or those in C(ca_file) alone."""
+        """Return the session, which all requests of this process share."""
         if self._connection.session is None:
-            session = requests.Session()
-            session.trust_env = False  # REQUESTS_CA_BUNDLE and ~/.netrc; proxies are looked up for each request
-            session.headers["User-Agent"] = USER_AGENT
-            session.mount("https://", _adapter(self._ssl_context()))
-            self._connection.session = session
+            self._connection.session = open_session(self.ca_file)
         return self._connection.session
-
-    def _ssl_context(self) -> ssl.SSLContext:
-        try:
-            return ssl.create_default_context(cafile=self.ca_file)
-        except FileNotFoundError as error:
-            raise TlsError(f"ca_file {self.ca_file} does not exist; correct the issuer") from error
-        except ssl.SSLError as error:
-            raise TlsError(f"ca_file {self.ca_file} holds no certificate in PEM; correct the issuer") from error
-
-
-def _adapter(context: ssl.SSLContext) -> requests.adapters.HTTPAdapter:
-    """Return an adapter that makes connections with this TLS context, and adds nothing to it."""
-
-    class Adapter(requests.adapters.HTTPAdapter):
-        def init_poolmanager(self, *arguments: t.Any, **options: t.Any) -> None:
-            super().init_poolmanager(*arguments, **options, ssl_context=context)
-
-        def proxy_manager_for(self, proxy: t.Any, **options: t.Any) -> t.Any:
-            return super().proxy_manager_for(proxy, **options, ssl_context=context)
-
-        def cert_verify(self, conn: t.Any, url: t.Any, verify: t.Any, cert: t.Any) -> None:
-            """Do nothing, so that the library does not add its own bundle of roots."""
-
-    return Adapter(pool_maxsize=MAX_POOL_CONNECTIONS)
 
 
 def signature_algorithm(key: josepy.JWK) -> t.Any:
@@ -363,28 +335,3 @@ def _is_bad_nonce(response: Response) -> bool:
 
 def _first(items: list[str] | None) -> str | None:
     return items[0] if items else None
-
-
-def _is_cut_off(error: BaseException) -> bool:
-    """Say whether the connection ended within the handshake. That says nothing about the server."""
-    return isinstance(_root_cause(error), (ssl.SSLEOFError, ssl.SSLZeroReturnError))
-
-
-def _why(error: BaseException) -> str:
-    """Return the root cause of an exception in words."""
-    cause = _root_cause(error)
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return cause.verify_message
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror
-    words = words_of_ca(cause.args[-1] if getattr(cause, "args", ()) else cause)
-    return re.sub(r"^.*(\[Errno -?[0-9]+\] |\): )", "", words).rstrip(")")
-
-
-def _root_cause(error: BaseException) -> BaseException:
-    """Return the exception inside of all others, as urllib3 and requests wrap them."""
-    while True:
-        inner = getattr(error, "reason", None) or (error.args[0] if getattr(error, "args", ()) else None)
-        if not isinstance(inner, BaseException):
-            return error
-        error = inner

@@ -49,6 +49,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.direct
     directories,
     test_directory,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.fallback import (
+    OTHER_CA_MAY_ISSUE,
+    DirectoryFallback,
+    OrderStep,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     Problem,
     Unreachable,
@@ -77,14 +82,11 @@ except ImportError:  # the controller's requirements name it; action plugins say
 
 display = Display()
 Result = t.TypeVar("Result")
-OrderStep = t.Callable[["Orders", "OrderSpec"], Result]
 
 THUMBPRINT_PLACEHOLDER = "thumbprint-of-a-key-that-is-not-yet-made---"
 RECORDS_KEPT = datetime.timedelta(days=60)  # since they were last written
 CERTIFICATE_RECORDS_KEPT = datetime.timedelta(days=600)
 MAX_RENEWAL_QUERIES = 10  # at a time
-# Refusals after which another CA may issue. A CA that cannot reach a host is not among them: others cannot reach it either.
-OTHER_CA_MAY_ISSUE = ("rateLimited", "caa", "rejectedIdentifier", "unsupportedIdentifier", "externalAccountRequired")
 
 
 class Acme:
@@ -123,6 +125,9 @@ class Acme:
         self.cache_directory = os.path.join(self.folder.path, "answers")
         self.order_records = self.folder.subfolder("orders")
         self.renewals = RenewalRecords(self.folder.subfolder("certificates"))
+        self.fallback = DirectoryFallback(
+            self.directories, self.servers, self.renewals, self.order_records, self.timeout
+        )
         self.failures = FailureBackoff(self.folder.subfolder("failures"))
         self.cross_signing = NO_CROSS_SIGNING
         self.remarks: list[str] = []
@@ -178,7 +183,7 @@ class Acme:
         """
         with self._working_on(request, host):
             self._try_test_directory(request, csr, host, _obtain)
-            chain, directory = self._try_directories(request, csr, host, _obtain)
+            chain, directory = self.fallback.run(request, csr, host, _obtain)
         self._record_issued(request, chain, host, directory)
         self.failures.clear(host, request["name"])
         self._sweep()
@@ -188,7 +193,7 @@ class Acme:
         """Place the order that issue() will finish; return the files that hosts have to serve for it."""
         with self._working_on(request, host):
             responses = self._try_test_directory(request, csr, host, _begin) or []
-            responses += self._try_directories(request, csr, host, _begin)[0]
+            responses += self.fallback.run(request, csr, host, _begin)[0]
         return self.servers.solver().challenge_files(responses, host)
 
     # not a parser: it reads what the collection has made or checked
@@ -277,54 +282,6 @@ class Acme:
                 self.failures.record(host, request["name"], digest, str(error))
             raise
 
-    def _try_directories(
-        self, request: Request, csr: bytes, host: str, step: OrderStep[Result]
-    ) -> tuple[Result, Directory]:
-        """Take a step at the first directory that does not refuse; return its result, and the directory."""
-        refusals: list[str] = []
-        candidates = self._directories_with_order_first(request, csr)
-        for directory in candidates:
-            try:
-                return self._try_directory(directory, request, csr, host, step), directory
-            except (Problem, Unreachable) as error:
-                is_last = directory is candidates[-1]
-                if is_last and not refusals:
-                    raise
-                refusals.append(str(error))
-                if is_last or not (is_server_failure(error) or error_code(error) in OTHER_CA_MAY_ISSUE):
-                    raise Problem(" · ".join(refusals), error_code(error)) from error
-                display.warning(f"{error}. Asking the next directory of {request['issuer']}")
-                if not is_server_failure(error):  # so that the next run begins with the directory that is tried now
-                    self.order_records.remove(self._order_name(directory, request, csr))
-            except TlsError as error:
-                if refusals:
-                    raise Problem(" · ".join([*refusals, str(error)])) from error
-                raise
-        raise AssertionError
-
-    def _directories_with_order_first(self, request: Request, csr: bytes) -> list[Directory]:
-        """Return the directories in their order, but first those at which an earlier run placed an order."""
-
-        def has_no_order(directory: Directory) -> bool:
-            return not self.order_records.read(self._order_name(directory, request, csr)).get("order")
-
-        return sorted(self.directories, key=has_no_order)
-
-    def _order_name(self, directory: Directory, request: Request, csr: bytes) -> str:
-        from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import order_name
-
-        return order_name(directory.url, csr, request["domains"])
-
-    def _try_directory(
-        self, directory: Directory, request: Request, csr: bytes, host: str, step: OrderStep[Result]
-    ) -> Result:
-        from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import OrderSpec
-
-        orders = self.servers.orders(directory, self.order_records, self.timeout)
-        replaces = self.renewals.predecessor(host, request["name"], directory.url, request["domains"], utc_now())
-        spec = OrderSpec(csr, request["domains"], directory.profile, replaces, directory.preferred_root)
-        return step(orders, spec)
-
     def _try_test_directory(self, request: Request, csr: bytes, host: str, step: OrderStep[Result]) -> Result | None:
         """Take a step at the test directory, if the request never succeeded: mistakes cost nothing there."""
         directory = self.test_directory
@@ -332,7 +289,7 @@ class Acme:
         if directory is None or has_succeeded or not self._is_testable():
             return None
         try:
-            return self._try_directory(directory, request, csr, host, step)
+            return self.fallback.run_at(directory, request, csr, host, step)
         except (Problem, Unreachable) as error:
             if not is_server_failure(error) and error_code(error) not in OTHER_CA_MAY_ISSUE:
                 raise
