@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""AnsibleModule, which nothing else of module_utils imports: run a function as a module, report missing cryptography."""
+"""Run a function as a module; the only file of module_utils that imports from Ansible."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def decide(module: Module) -> Result:
-    """Write the exports of a request, remove those with the state absent, and refresh the units that read them."""
+    """Write or remove the exports of a request, and refresh the units that read them."""
     require_cryptography()
     options = t.cast(Options, module.params)
     request = options["request"]
@@ -103,7 +103,10 @@ def decide(module: Module) -> Result:
 
 
 class Work:
-    """The exports of a request, and what has to be done about them. Methods that change something need the lock of the store."""
+    """The exports of a request, and what has to be done about them.
+
+    Methods that change something need the lock of the store.
+    """
 
     def __init__(self, store: Store, version: str, exports: list[Export]) -> None:
         self.name = os.path.basename(store.path)
@@ -127,7 +130,10 @@ class Work:
                 self.fresh = self.fresh or reason in NEW_VERSION_REASONS
 
     def write(self) -> None:
-        """Write the exports that differ, once the content of all of them is made, and remove those with the state absent."""
+        """Write the exports that differ, and remove those with the state absent.
+
+        Nothing is written before the content of all of them is made.
+        """
         outdated = [export for export in self.exports if export.is_present and export.path in self.reasons]
         contents = {export.path: self._content(export) for export in outdated}
         for export in self.exports:
@@ -141,7 +147,7 @@ class Work:
         self.ledger.save()
 
     def refresh_units(self) -> list[str]:
-        """Restart or reload the units that have not read what this run or a killed one wrote; return error messages."""
+        """Refresh the units that have not read what was written; return error messages."""
         errors = []
         for verb, unit in self.ledger.pending_actions(self.exports):
             try:

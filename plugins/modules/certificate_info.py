@@ -81,7 +81,7 @@ def certificate_names(directory: str) -> list[str]:
 
 # not a parser: it only passes on foreign input
 def read_installed(versions: Versions) -> Installed:
-    """Return the files of a certificate, which the controller describes, and only the public part of its key."""
+    """Return the files of a certificate, and only the public part of its key."""
     version, since = versions.current(), versions.waiting_since()
     installed: Installed = {
         "name": os.path.basename(versions.path),

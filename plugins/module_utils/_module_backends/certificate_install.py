@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The work of the module certificate_install: put a chain and its key in use, go back to an earlier version, or remove all."""
+"""The work of the module certificate_install: switch versions of a certificate, or remove it."""
 
 from __future__ import annotations
 
@@ -201,7 +201,10 @@ def put_in_use(call: Installation, make_version: t.Callable[[], str]) -> Result:
 
 
 def end_trial(request: Request, store: Store) -> bool:
-    """End the trial of the version in use: keep it, or go back and raise TlsError. Return whether there was a trial."""
+    """End the trial of the version in use; return whether there was one.
+
+    Raises TlsError, after going back to the version before, if the option validate refuses it.
+    """
     if not os.path.lexists(store.trial):
         return False
     version = store.version_on_trial()

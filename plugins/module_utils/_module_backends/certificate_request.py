@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The work of the module certificate_request: is a certificate due; if so, prepare its key and signing request."""
+"""The work of the module certificate_request: prepare key and signing request if due."""
 
 from __future__ import annotations
 
@@ -187,7 +187,10 @@ class Preparation:
         return {"changed": True, "diff": due_diff(reason)}
 
     def not_due(self) -> Result:
-        """Return the certificate in use, and whether its files have to be corrected; withdraw a request that is not needed."""
+        """Return the result for a certificate that is not due.
+
+        Files that have to be corrected make it ready again. A signing request that is not needed is withdrawn.
+        """
         current = self.store.require_current()
         result: Result = {"changed": False, "due": False, "fingerprint": in_use(self.store)["in_use"]}
         if self.store.paths_to_correct(current, self.request):
@@ -232,7 +235,10 @@ class Preparation:
         }
 
     def reencrypt(self) -> Result:
-        """Prepare the certificate in use with its key encrypted as the request says; the issuer has nothing to sign."""
+        """Prepare the certificate in use with its key encrypted as the request says now.
+
+        The issuer has nothing to sign.
+        """
         request, store = self.request, self.store
         was_encrypted = store.passphrase(store.require_current()) is not None
         if request["encrypt_key"]:

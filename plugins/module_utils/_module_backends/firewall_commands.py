@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The work of the module firewall_commands: run commands on a host if preconditions hold, then answer queries about it."""
+"""The work of the module firewall_commands: run commands on a host, and answer queries."""
 
 from __future__ import annotations
 
@@ -128,7 +128,10 @@ class LocalHost:
 
 
 def add_result(host: LocalHost, query: Query, host_state: list[list[t.Any]]) -> bool:
-    """Add a query with its result; return whether it holds: the program exists or succeeds, or a file matches."""
+    """Add a query with its result; return whether it holds.
+
+    It does if the program exists or succeeds, or a file matches.
+    """
     result = host.run_query(query)
     host_state.append([query, result])
     return result[0] == 0 if query[0] == "run" else bool(result)

@@ -142,7 +142,10 @@ def reload_nginx(nginx: NginxProcess, options: Options, certificate: x509.Certif
 
 
 def installed_certificate(path: str) -> x509.Certificate | None:
-    """Return the leaf of the chain in a file, or None if there is no file. Raises TlsError for a file without certificates."""
+    """Return the leaf of the chain in a file, or None if there is no file.
+
+    Raises TlsError for a file without certificates.
+    """
     pem = read_file(path)
     try:
         return parse_chain(pem)[0] if pem is not None else None
@@ -153,7 +156,7 @@ def installed_certificate(path: str) -> x509.Certificate | None:
 
 
 def find_differences(options: Options, certificate: x509.Certificate) -> tuple[list[str], list[Difference]]:
-    """Return the addresses that were checked, and the domains for which another certificate is presented there."""
+    """Return the checked addresses, and the domains with another certificate there."""
     port, domains = options["request"]["port"], options["request"]["domains"]
     listening = sorted({listener.address for listener in listening_sockets() if listener.port == port})
     addresses = options["addresses"] or [LOOPBACK.get(address, address) for address in listening] or ["127.0.0.1"]
@@ -175,8 +178,9 @@ def find_differences(options: Options, certificate: x509.Certificate) -> tuple[l
 def wait_until_presented(
     nginx: NginxProcess, options: Options, certificate: x509.Certificate, end: int
 ) -> tuple[list[Difference], str | None]:
-    """Wait until AGREEING_CHECKS in a row find the certificate presented, nginx gives up loading, or the time is over.
+    """Wait until nginx presents the certificate, gives up loading, or the time is over.
 
+    AGREEING_CHECKS in a row have to find it presented.
     Return the differences that remain, and the error for which nginx gave up. *end* is that of error_log_size().
     """
     deadline = time.monotonic() + nginx.reload_timeout(options["timeout"])

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The work of the module nginx_sites: test the new configuration beside the old one, put it in place, load it."""
+"""The work of the module nginx_sites: test, write and load the configuration of sites."""
 
 from __future__ import annotations
 
@@ -100,7 +100,10 @@ def decide(module: Module) -> Result:
 
 
 def check_certificates(sites: list[Site], domains: dict[str, list[str]], store: str) -> None:
-    """Raise TlsError for a site that has neither a certificate nor a request for one, as after a misspelled name."""
+    """Raise TlsError for a site that has neither a certificate nor a request for one.
+
+    A misspelled name would take the site off HTTPS.
+    """
     for site in sites:
         name = site["certificate"]
         if domains and name not in domains and not os.path.lexists(os.path.join(store, name)):
@@ -257,7 +260,10 @@ class Transaction:
 
     # not a parser: it reads what the collection has made or checked
     def write(self, text: str, is_reloaded: bool) -> None:
-        """Replace the configuration once nginx has accepted the new one; keep the old one if nginx is to load the new one."""
+        """Replace the configuration once nginx has accepted the new one.
+
+        The old one is kept for restore() if nginx is to load the new one.
+        """
         error = self.file.test_error(text)
         if error:
             self.check_current_config()  # if it was broken before, that is what has to be said
@@ -336,7 +342,10 @@ def has_ipv6(option: str) -> bool:
 
 
 def check_ports(sites: list[Site], has_ipv6: bool) -> None:
-    """Raise TlsError if another program has a port of the sites: nginx -t does not look, and a reload would fail."""
+    """Raise TlsError if another program has a port of the sites.
+
+    nginx -t does not check that, and a reload would fail.
+    """
     ports = {
         **{site["http_port"]: "http_port" for site in sites},
         **{site["https_port"]: "https_port" for site in sites},

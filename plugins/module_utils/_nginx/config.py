@@ -32,7 +32,7 @@ WILDCARD_ADDRESSES = ("*", "0.0.0.0", "[::]")
 
 
 class Statement(t.NamedTuple):
-    """A directive with its arguments, its place in the text, and the statements of its block if it has one."""
+    """A directive with its arguments, its place, and the statements of its block if it has one."""
 
     words: list[str]
     line: int
@@ -119,7 +119,7 @@ def read_config(main: str, read: t.Callable[[str], bytes | None], find: t.Callab
 
 
 def main_level(files: dict[str, str], main: str) -> t.Iterator[tuple[str, Statement]]:
-    """Yield the statements of the main level with the path of their file; includes are replaced by their content."""
+    """Yield the statements of the main level with the path of their file, those of includes too."""
     return _expanded(files, main, (main,), parse_config(files.get(main, "")))
 
 
@@ -172,10 +172,10 @@ def http_includes(files: dict[str, str], main: str) -> list[str]:
 def copies_for_test(
     files: dict[str, str], main: str, path: str, staged: str, copy: t.Callable[[str], str]
 ) -> dict[str, str]:
-    """Return the files with which nginx can test *staged* in the place of *path* while *path* stays as it is: text by path.
+    """Return files, text by path, with which nginx tests *staged* in the place of *path*.
 
-    They are copies of the main file and of the files between it and *path*. In them each include that leads to *path* is
-    replaced by a list of its files. *copy* returns the path of the copy of a file, which has to be in the same folder.
+    They are copies of the main file and of the files between it and *path*. *path* itself
+    stays as it is. In the copies each include that leads to it is replaced by a list of its files. *copy* returns the path of the copy of a file, which has to be in the same folder.
     """
     copies: dict[str, str] = {}
     taken = itertools.count()
@@ -221,7 +221,10 @@ def _expanded(
 
 
 def _check_includes(taken: int, above: tuple[str, ...]) -> None:
-    """Raise TlsError for more includes than a sound configuration has, as where files include each other in turn."""
+    """Raise TlsError for more includes than a sound configuration has.
+
+    Files that include each other in turn would have no end.
+    """
     if taken > MAX_INCLUDES or len(above) > MAX_INCLUDE_DEPTH:
         raise TlsError(
             f"the files that {above[0]} includes include each other without end, {above[-1]} among them; "
@@ -252,7 +255,10 @@ def _is_include(statement: Statement) -> bool:
 
 
 def _pattern(statement: Statement, main: str) -> str:
-    """Return the pattern of an include; a relative one begins in the folder of the main file, in whichever file it stands."""
+    """Return the pattern of an include.
+
+    A relative pattern begins in the folder of the main file, in whichever file it stands.
+    """
     return os.path.normpath(os.path.join(os.path.dirname(main), statement.words[1]))
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The configuration file that the collection writes: tested beside the old one, put in its place, and restored."""
+"""The configuration file that the collection writes: test, replace and restore it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ConfigFile:
             time.sleep(0.05)
 
     def keep_loaded(self) -> None:
-        """Keep the content that nginx runs with for restore(), unless a run that was killed has kept it already."""
+        """Keep the content that nginx runs with for restore(), unless a killed run has kept it."""
         if os.path.lexists(self.loaded):
             return
         if os.path.lexists(self.path):

@@ -87,7 +87,10 @@ class NginxProcess:
         return max(minimum, RELOAD_PER_TEST * self.test_seconds)
 
     def master_pid(self) -> int | None:
-        """Return the master process that the pid file names or, if it names none, the only one that runs; else None."""
+        """Return the process ID of the master process, or None.
+
+        It is the one in the pid file or, if that names none, the only one that runs.
+        """
         words = (read_file(self._path("pid", self.build.pid_path)) or b"").split()
         pid = int(words[0]) if words and PID_PATTERN.fullmatch(words[0]) else None
         if pid and program_name(pid) == "nginx" and not _is_worker(pid):
@@ -96,8 +99,9 @@ class NginxProcess:
         return found[0] if len(found) == 1 else None
 
     def is_newer_than_loaded(self, path: str) -> bool:
-        """Return whether a file or link is newer than the configuration that nginx runs with; False if nginx does not run.
+        """Return whether a file or link is newer than the configuration that nginx runs with.
 
+        False if nginx does not run.
         All workers have to be younger than the file: one that died and was replaced has the old configuration all the same.
         """
         process = self.master_pid()
@@ -142,8 +146,9 @@ class NginxProcess:
             )
 
     def reload(self) -> None:
-        """Tell the master process to load its configuration, by SIGHUP; it does so some time after this returns.
+        """Tell the master process, by SIGHUP, to load its configuration.
 
+        It does so some time after this returns.
         The signal needs neither systemd nor the name of a unit. Raises TlsError if nginx does not run, or is stopped.
         """
         process = self.master_pid()
@@ -157,7 +162,9 @@ class NginxProcess:
         os.kill(process, signal.SIGHUP)
 
     def reload_error(self, since: int, is_over: bool = False) -> str | None:
-        """Return why nginx gave up loading its configuration since error_log_size(), or None if it did not, or does not say.
+        """Return why nginx gave up loading its configuration, or None.
+
+        since: the error_log_size() before the reload.
 
         The error may belong to a reload that a killed run requested. So an error counts if it is still there BIND_RETRY_S
         seconds later, or if the time *is_over*.

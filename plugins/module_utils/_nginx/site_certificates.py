@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The certificates of sites as nginx reads them: links to the version in use, and files of passphrases."""
+"""The certificates of sites: links to the version in use, and files of passphrases."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ class SiteCertificates:
             sync_folder(os.path.dirname(path))
 
     def mark_passphrase_files_loaded(self) -> None:
-        """Write a blank line into empty passphrase files: nginx reads them now, so from now on the keys may be encrypted."""
+        """Write a blank line into empty passphrase files.
+
+        nginx reads them now, so the keys may be encrypted from now on.
+        """
         for path in self._passphrase_files():
             if not os.path.getsize(path):
                 remove_temporary_files(path)

@@ -103,8 +103,9 @@ def site_at_line(text: str, line: int) -> str | None:
 
 
 def foreign_default_servers(sites: list[Site], foreign: list[ServerBlock]) -> dict[int, str]:
-    """Return the ports of the sites whose default server is one of the *foreign* server blocks, with its path and line.
+    """Return the ports of the sites whose default server is a *foreign* server block.
 
+    The values are path and line of the block.
     Raises TlsError if a site with an IP address has to be the default server of such a port.
     """
     places: dict[int, str] = {}
@@ -123,8 +124,9 @@ def foreign_default_servers(sites: list[Site], foreign: list[ServerBlock]) -> di
 
 
 def name_conflicts(blocks: list[ServerBlock], path: str) -> list[str]:
-    """Return a sentence for each name that a server block in *path* and one in another file both have on the same port.
+    """Return a sentence for each name that server blocks in *path* and in other files share.
 
+    Only names on the same port are in conflict.
     blocks: in the order in which nginx reads them.
     """
     ours = [block for block in blocks if block.path == path]
@@ -189,7 +191,10 @@ def _https_block(site: Site, served: list[Site], host: HostSettings) -> list[str
 
 
 def _http2_parameter(sites: list[Site], host: HostSettings) -> list[str]:
-    """Return the parameter of listen: before 1.25.1 HTTP/2 belongs to the port, and one site that has it is enough."""
+    """Return the parameter of listen for HTTP/2, as nginx before 1.25.1 takes it.
+
+    It belongs to the port, so one site with HTTP/2 is enough.
+    """
     has_http2 = any(site["http2"] for site in sites) and host.nginx.has_http2
     return ["http2"] if has_http2 and not host.nginx.switches_http2_by_site else []
 

@@ -41,7 +41,10 @@ class NginxBuild(t.NamedTuple):
 
     @property
     def keeps_protocols_by_site(self) -> bool:
-        """Return whether each site has its own protocols; before 1.29.2 those of the default server hold for its port."""
+        """Return whether each site has its own protocols.
+
+        Before nginx 1.29.2, those of the default server hold for its whole port.
+        """
         return self.version >= (1, 29, 2) and self.openssl >= (1, 1, 1)
 
 

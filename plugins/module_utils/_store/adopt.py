@@ -73,7 +73,7 @@ def find_pair(store: Store, request: Request) -> Pair | None:
 
 
 def take_in(store: Store, request: Request) -> str:
-    """Adopt the pair that find_pair() returns, or finish the adoption of a killed run; return the version in use."""
+    """Adopt the pair of find_pair(), or finish the adoption of a killed run; return the version."""
     pair = find_pair(store, request)
     store.remove_left_over(request)
     if pair is not None:
@@ -196,7 +196,10 @@ _SPLIT = "put each into a file of its own, have the server's configuration name 
 def _continued(
     chain: list[x509.Certificate], further: list[x509.Certificate], paths: t.Mapping[str, str]
 ) -> list[x509.Certificate]:
-    """Return a chain extended by certificates of *further*, without the root. Raises TlsError for one that does not fit."""
+    """Return a chain extended by the certificates of *further*, without the root.
+
+    Raises TlsError for a certificate that does not continue the chain.
+    """
     chain = list(chain)
     rest = [certificate for certificate in further if certificate not in chain and not _is_root(certificate)]
     while rest:

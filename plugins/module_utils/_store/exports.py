@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Export a certificate into keystores, bundles and DER files, for programs that cannot read the PEM files of the store.
+"""Export a certificate into keystores, bundles and DER files.
 
 The file C(exports.json) in the folder of the certificate records what was written, and which units have to read it yet.
 """
@@ -75,7 +75,10 @@ class Export:
         self.unit_actions = list(dict.fromkeys([*restarts, *reloads]))  # (verb, unit)
 
     def check_paths(self, store: Versions) -> None:
-        """Raise TlsError unless each path is free or a regular file, its folder is not writable by all, and owner and group exist."""
+        """Raise TlsError for a path that must not be written.
+
+        It has to be free or a regular file, in a folder that is not writable by all. Owner and group have to exist.
+        """
         self._attributes()
         for path in filter(None, (self.path, self.spec["password_file"])):
             folder, above = os.path.dirname(path), os.path.dirname(store.path)
@@ -90,7 +93,10 @@ class Export:
                 raise TlsError(f"exports: {path} is there and is not a regular file; move it away and run this again")
 
     def password(self) -> str | None:
-        """Return the password, or None if its file does not exist yet. Raises TlsError for a file without a password."""
+        """Return the password, or None if its file does not exist yet.
+
+        Raises TlsError for a file without a password.
+        """
         if not self.spec["password_file"]:
             return self.spec["password"]
         content = read_file(self.spec["password_file"])
@@ -240,7 +246,7 @@ def new_password() -> str:
 
 
 def remove_export(path: str) -> None:
-    """Remove a file and the temporary files of killed runs beside it, so that they stay removed after a power loss."""
+    """Remove a file and the temporary files of killed runs beside it, and sync the folder."""
     if os.path.isdir(os.path.dirname(path)):
         remove_temporary_files(path)
         if os.path.lexists(path):

@@ -32,7 +32,10 @@ def key_files(key: PrivateKeyTypes, request: Request) -> dict[str, bytes]:
 
 # not a parser: it reads what the collection has made or checked
 def has_requested_encryption(store: Versions, version: str, request: Request) -> bool:
-    """Return whether the key of a version is encrypted as the request says: with its passphrase, a generated one, or not at all."""
+    """Return whether the key of a version is encrypted as the request says.
+
+    That is with its passphrase, with a generated one, or not at all.
+    """
     passphrase = store.passphrase(version)
     if not request["encrypt_key"] or passphrase is None:
         return not request["encrypt_key"] and passphrase is None
@@ -42,7 +45,10 @@ def has_requested_encryption(store: Versions, version: str, request: Request) ->
 
 
 def check_passphrase_file(store: Versions, request: Request) -> None:
-    """Raise TlsError if the key is to be encrypted and the version in use has no passphrase file: nginx could not start then."""
+    """Raise TlsError if the key is to be encrypted and the version in use has no passphrase file.
+
+    nginx is not configured to read one then, and could not start.
+    """
     current = store.current()
     if current is None or not request["encrypt_key"] or store.file(current, "passphrase"):
         return

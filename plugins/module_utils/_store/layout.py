@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The folder of one certificate on a host, read only. A switch of one symbolic link puts a version in use.
+"""The folder of one certificate on a host, read only.
+
+A switch of one symbolic link puts a version in use.
 
 www.example.org/
 ├── current -> v0003        key and chain together, in one rename
@@ -88,7 +90,10 @@ class Versions:
         return (self.file(version, "passphrase") or b"").partition(b"\n")[0] or None
 
     def private_key(self, version: str, where: str = "the private key") -> PrivateKeyTypes:
-        """Return the private key of a version. Raises TlsError, which names *where* it is, if it cannot be read."""
+        """Return the private key of a version.
+
+        Raises TlsError, which names *where* the key is, if it cannot be read.
+        """
         return load_key(self.file(version, "privkey.pem") or b"", where, self.passphrase(version))
 
     def waiting_since(self) -> datetime.datetime | None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Symbolic links outside the store that lead to files of the version in use, as the option links of a request names them."""
+"""The symbolic links of a request, which lead to files of the version in use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def is_link_to(versions: Versions, path: str, file: str) -> bool:
 
 
 def check_links(versions: Versions, request: Request) -> None:
-    """Raise TlsError if something other than a symbolic link is in the place of a link, or its folder is missing."""
+    """Raise TlsError if a link cannot be created: its path is taken, or its folder is missing."""
     for path in request["links"]:
         check_outside(versions, path, "links")
         if os.path.lexists(path) and not os.path.islink(path):
@@ -62,7 +62,7 @@ def remove_links(versions: Versions, request: Request) -> None:
 
 
 def read_links(request: Request) -> dict[str, str | None]:
-    """Return the target of each link of a request, or None for one that does not exist; for restore_links()."""
+    """Return the target of each link, or None for one that does not exist; for restore_links()."""
     return {path: os.readlink(path) if os.path.islink(path) else None for path in request["links"]}
 
 

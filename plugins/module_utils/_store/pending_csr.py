@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The signing request in C(next) that waits for its certificate: make it, and see whether it fits a request."""
+"""The signing request in C(next) that waits for its certificate."""
 
 from __future__ import annotations
 
@@ -78,7 +78,10 @@ def is_key_in_use(store: Store, public_key: PublicKeyTypes) -> bool:
 
 # not a parser: it reads what the collection has made or checked
 def prepare_csr(store: Store, request: Request) -> bytes:
-    """Write a new key, or the present one if it is to be reused, and its signing request into C(next); return the request in PEM."""
+    """Write a key and its signing request into C(next); return the signing request in PEM.
+
+    The key is a new one, or that of the version in use if the request reuses it.
+    """
     check_passphrase_file(store, request)
     key = reused_key(store, request) or load_key(make_key(request))
     csr = make_csr(key, request["domains"], request)
@@ -89,7 +92,10 @@ def prepare_csr(store: Store, request: Request) -> bytes:
 
 # not a parser: it only passes on foreign input
 def reused_key(store: Store, request: Request) -> PrivateKeyTypes | None:
-    """Return the key in use if the request reuses it, it is of the requested kind, and nobody else could read it."""
+    """Return the key in use if the request reuses it, or None.
+
+    A key of another kind, or one that others could read, is not reused.
+    """
     current = store.current()
     if current is None or not request["reuse_key"] or store.why_exposed(current):
         return None

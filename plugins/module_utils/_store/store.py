@@ -70,7 +70,7 @@ class Store(Versions):
         self.gone = os.path.join(directory, f".{name}.gone")  # the folder while its files are removed
 
     def check_folders(self) -> None:
-        """Raise TlsError if another user can change the folders of the certificate, or redirect them by a link."""
+        """Raise TlsError if another user can change the folders, or redirect them by a link."""
         above = os.path.dirname(self.path)
         if os.path.exists(above):
             status = os.stat(above)
@@ -121,7 +121,10 @@ class Store(Versions):
         return exposed.decode(errors="replace") if exposed is not None else None
 
     def find_ready(self, request: Request, now: datetime.datetime, roots: list[x509.Certificate] | None) -> str | None:
-        """Return a version that a killed run left ready and that is not due: a newer one than the current, or C(next) with its chain."""
+        """Return a version that a killed run left ready, or None.
+
+        That is a newer version than the current one, or C(next) with its chain, if it is not due.
+        """
         current = self.current()
         newer = [version for version in self.versions() if current is None or number(version) > number(current)]
         for version in [*reversed(newer), "next"]:
@@ -139,7 +142,7 @@ class Store(Versions):
         return None
 
     def check_key_mode(self, version: str, request: Request) -> None:
-        """Raise TlsError if the private key of a version can be read by others than the mode of the request allows."""
+        """Raise TlsError if the file of a private key has a wider mode than the request allows."""
         path = os.path.join(self.path, version, "privkey.pem")
         try:
             status = os.lstat(path)
@@ -236,7 +239,10 @@ class Store(Versions):
             ) from error
 
     def prune(self, keep: int) -> list[str]:
-        """Remove versions older than the current one, except for the *keep* newest of them; return their names."""
+        """Remove versions older than the current one; return their names.
+
+        keep: how many of them stay, the newest ones.
+        """
         current = self.current()
         older = [version for version in self.versions() if current is not None and number(version) < number(current)]
         removed = older[: max(0, len(older) - keep)]
@@ -294,7 +300,10 @@ class Store(Versions):
         return [*hidden, *links, *filter(os.path.isdir, [self.gone])]
 
     def paths_to_correct(self, version: str, request: Request) -> list[str]:
-        """Return the paths that differ from the request: links, attributes of key files, and what killed runs have left."""
+        """Return the paths that differ from the request.
+
+        These are links, key files with a wrong mode or owner, and what killed runs have left.
+        """
         paths = missing_links(self, request)
         trial = [self.trial] if os.path.lexists(self.trial) else []
         return [*paths, *self._wrong_key_files(version, request), *trial, *self.left_over(request)]
