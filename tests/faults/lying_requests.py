@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
 from ansible_collections.evergreen.tls.tests.faults.scenarios import NAMES, ROOT
-from ansible_collections.evergreen.tls.tests.unit.fake_ca import USAGES, digest_for, key_pem, named, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import KEY_USAGES, digest_for, key_pem, named, some_key
 
 KEY = some_key()
 REQUESTED_NAMES = ", ".join(sorted(NAMES))
@@ -58,7 +58,7 @@ def changed(old: bytes, new: bytes) -> bytes:
     return x509.load_der_x509_csr(content.replace(old, new)).public_bytes(Encoding.PEM)
 
 
-USAGE = x509.KeyUsage(**{one: one == "key_cert_sign" for one in USAGES})
+USAGE = x509.KeyUsage(**{one: one == "key_cert_sign" for one in KEY_USAGES})
 POLICY = x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier("2.23.140.1.1"), None)])
 
 # What is refused, and why.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A small ACME server whose next answers a test can choose.
+"""A small ACME server whose next responses a test can choose.
 
 What Pebble does is tested with Pebble. This one is for what servers do on bad days. Otherwise it is honest: nonces hold once,
 signatures are verified, and certificates are signed for the key and the names of an order. It believes every name.
@@ -29,16 +29,16 @@ from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_
 
 OWN_ROOT = Authority("Root CA of the server itself")
 ERROR = "urn:ietf:params:acme:error:"
-LOST = object()  # an answer that does not arrive
+LOST = object()  # a response that does not arrive
 
 
-class Server:
-    """An ACME server. *asked* is what it was asked for, *orders* what was ordered."""
+class AcmeServer:
+    """An ACME server. requested_paths: the path of each request. orders: the orders that were placed."""
 
     def __init__(self, folder):
         self.authority = Authority("ACME Issuing CA", above=Authority("ACME Root CA"))
-        self.asked, self.orders, self.certificates = [], [], []
-        self.nonces, self.accounts, self.odd = set(), {}, collections.defaultdict(list)
+        self.requested_paths, self.orders, self.certificates = [], [], []
+        self.nonces, self.accounts, self.next_responses = set(), {}, collections.defaultdict(list)
         self.status, self.challenges, self.meta, self.extra = "valid", ["http-01"], {}, {}
         self.renewal, self.silent = None, 0
         self.ca_file = str(folder / "acme-ca.pem")
@@ -56,30 +56,33 @@ class Server:
         threading.Thread(target=self.listener.serve_forever, daemon=True).start()
 
     def answer(self, path, status=200, content=None, headers=None, times=1):
-        """Have the next requests to a path get another answer; with the status 0 the connection is closed instead."""
-        self.odd[path] += [(status, content if content is not None else {}, headers or {})] * times
+        """Set the response to the next requests to a path; the status 0 closes the connection instead."""
+        self.next_responses[path] += [(status, content if content is not None else {}, headers or {})] * times
 
     def lose(self, path):
-        """Have the next request to a path be followed, and the connection closed instead of an answer."""
-        self.odd[path].append(LOST)
+        """Process the next request to a path, and close the connection without a response."""
+        self.next_responses[path].append(LOST)
 
     def hang_up(self, times):
-        """Have the next connections closed before they have begun."""
+        """Close the next connections before the handshake."""
         self.silent = times
 
     def refuse(self, path, code, detail="no", status=400, headers=None, times=1, **more):
-        """Have the next requests to a path refused."""
+        """Respond to the next requests to a path with a problem document."""
         problem = {"type": ERROR + code, "detail": detail, **more}
         self.answer(path, status, problem, {"Content-Type": "application/problem+json", **(headers or {})}, times)
 
     def suggest(self, start, end, **more):
-        """Have renewals be suggested between two moments."""
+        """Set the suggested renewal window (RFC 9773)."""
         self.extra = {"renewalInfo": f"{self.base}/renewal"}
         self.renewal = {"suggestedWindow": {"start": start.isoformat(), "end": end.isoformat()}, **more}
 
     def count(self, path):
-        """Return how often a path, or what is below it, was asked for."""
-        return sum(asked == path or (path.endswith("/") and asked.startswith(path)) for asked in self.asked)
+        """Return the number of requests to a path; one that ends in a slash includes what is below it."""
+        return sum(
+            requested == path or (path.endswith("/") and requested.startswith(path))
+            for requested in self.requested_paths
+        )
 
     def is_silent(self):
         self.silent -= 1
@@ -91,7 +94,7 @@ class Server:
         return nonce
 
     def respond(self, method, path, body):
-        """Return status, headers and content of an answer."""
+        """Return status, headers and content of a response."""
         if path == "/directory":
             names = {
                 "newNonce": "nonce",
@@ -115,7 +118,7 @@ class Server:
         return refusal or self.act(path, payload)
 
     def verified(self, path, body):
-        """Return the content of a signed request, or why it is refused."""
+        """Return the payload of a signed request, or None and the refusal."""
         signed = jws.JWS.from_json(json.loads(body))
         header = signed.signature.combined
         nonce = josepy.b64encode(header.nonce or b"").decode()
@@ -181,20 +184,20 @@ class Server:
 
 
 def handler(server):
-    """Return what answers the requests to a server."""
+    """Return the request handler of a server."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def answer(self):
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            server.asked.append(self.path)
-            odd = server.odd[self.path].pop(0) if server.odd[self.path] else None
-            if odd and odd is not LOST:
-                status, content, headers = odd
+            server.requested_paths.append(self.path)
+            next_response = server.next_responses[self.path].pop(0) if server.next_responses[self.path] else None
+            if next_response and next_response is not LOST:
+                status, content, headers = next_response
             else:
                 status, headers, content = server.respond(self.command, self.path, body)
-            if not status or odd is LOST:
+            if not status or next_response is LOST:
                 self.close_connection = True
                 return
             content = content if isinstance(content, bytes) else json.dumps(content).encode()
@@ -223,9 +226,9 @@ def handler(server):
 
 
 @contextlib.contextmanager
-def serving(folder):
-    """Give a server, which is gone in the end."""
-    server = Server(folder)
+def running_acme_server(folder):
+    """Yield a server; stop it in the end."""
+    server = AcmeServer(folder)
     try:
         yield server
     finally:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Lets tests start servers."""
+"""Fixtures for all unit tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def start(tmp_path):
-    """Start servers on the loopback address, which are gone after the test."""
+    """Return a function that starts a server on the loopback address; stop all servers after the test."""
     from ansible_collections.evergreen.tls.tests.unit.servers import servers
 
     with servers(tmp_path) as started:

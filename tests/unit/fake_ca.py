@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A CA for tests that signs whatever it is told to: good certificates, and each kind of bad one."""
+"""A CA for tests that signs any certificate, valid or not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
 DAY = datetime.timedelta(days=1)
 SERVER = (ExtendedKeyUsageOID.SERVER_AUTH,)
-USAGES = (
+KEY_USAGES = (
     "digital_signature",
     "content_commitment",
     "key_encipherment",
@@ -43,12 +43,12 @@ def new_key(kind="ECC"):
 
 
 def some_key(number=0, kind="ECC"):
-    """Return a private key that is the same for the same number; making keys takes its time."""
+    """Return a private key that is the same for the same number, since it takes long to make keys."""
     return _remembered_key(number, kind)
 
 
 def endless_key() -> bytes:
-    """Return what says that it is an RSA key (PKCS #8) and has a prime of 60 000 bits, over which OpenSSL thinks for hours."""
+    """Return an RSA key (PKCS #8) with a prime of 60 000 bits, which OpenSSL would check for hours."""
 
     def element(tag: int, content: bytes) -> bytes:
         size = len(content).to_bytes((len(content).bit_length() + 7) // 8, "big")
@@ -78,7 +78,7 @@ def named(common_name):
 
 
 class Authority:
-    """A root, or with *above* an intermediate CA. *days* are the first and the last of its life, counted from now."""
+    """A root CA, or with *above* an intermediate CA. days: the first and the last day of its validity, from now."""
 
     def __init__(self, name="Test Root CA", above=None, key=None, days=(-1, 3650)):
         self.key = key or new_key()
@@ -88,7 +88,7 @@ class Authority:
         self.above = above
 
     def leaf(self, names, key, days=(-1, 90), usage=SERVER, is_authority=False, subject=None, **options):
-        """Return the certificate of a server, good unless it is told otherwise."""
+        """Return the certificate of a server, valid with the default arguments."""
         constraints = x509.BasicConstraints(is_authority, None)
         subject = named(names[0]) if subject is None else subject
         return self.sign(subject, key.public_key(), days, constraints, names=names, usage=usage, **options)
@@ -108,7 +108,7 @@ class Authority:
             .not_valid_before(NOW + days[0] * DAY)
             .not_valid_after(NOW + days[1] * DAY)
             .add_extension(constraints, critical=True)
-            .add_extension(x509.KeyUsage(**{one: one in allowed for one in USAGES}), critical=True)
+            .add_extension(x509.KeyUsage(**{one: one in allowed for one in KEY_USAGES}), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
         )
@@ -135,12 +135,12 @@ class Authority:
 
 
 def digest_for(key):
-    """Return what a signature with this key is made over."""
+    """Return the digest algorithm for signatures with this key."""
     return None if isinstance(key, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)) else hashes.SHA256()
 
 
 def garbled_pem(certificate, old, new):
-    """Return a certificate in PEM in which some bytes are others."""
+    """Return a certificate in PEM with some bytes replaced."""
     content = certificate.public_bytes(serialization.Encoding.DER)
     assert old in content
     body = base64.encodebytes(content.replace(old, new))

@@ -35,7 +35,7 @@ def name_of(text):
 
 
 class Zone:
-    """What a server has of a zone."""
+    """The records of a zone."""
 
     def __init__(self, name, records):
         self.name, self.records = name_of(name), {}
@@ -60,19 +60,19 @@ class Zone:
 
 
 class NameServer:
-    """A server of zones at an address."""
+    """A name server at an address."""
 
-    def __init__(self, world, address, zones, recursive=False):
-        self.world, self.address, self.zones, self.recursive = world, address, zones, recursive
+    def __init__(self, internet, address, zones, recursive=False):
+        self.internet, self.address, self.zones, self.recursive = internet, address, zones, recursive
         self.keys = {}
         self.forbidden = set()
         self.silent = False
         self.status = None  # of all answers, where it is to be another one
         self.updates = []
-        self.asked = []
+        self.queries = []
 
     def answer(self, wire):
-        """Return what a message gets as its answer, or nothing."""
+        """Return the response to a message, or None for silence."""
         if self.silent:
             return None
         try:
@@ -87,16 +87,16 @@ class NameServer:
         elif query.opcode() == dns.opcode.UPDATE:
             response.set_rcode(self.update(query))
         else:
-            self.asked.append((query.question[0].name.to_text(), query.question[0].rdtype))
+            self.queries.append((query.question[0].name.to_text(), query.question[0].rdtype))
             self.look_up(query.question[0], response)
         return response.to_wire()
 
-    def refused(self, wire, status, complaint=0):
+    def refused(self, wire, status, tsig_error=0):
         response = dns.message.make_response(dns.message.from_wire(wire, keyring=False))
         response.set_rcode(status)
         response.tsig = None
-        if complaint:
-            response.use_tsig(self.keys, tsig_error=complaint)
+        if tsig_error:
+            response.use_tsig(self.keys, tsig_error=tsig_error)
         return response.to_wire()
 
     def update(self, query):
@@ -119,7 +119,7 @@ class NameServer:
         return max(around, key=lambda zone: len(zone.name.labels), default=None)
 
     def look_up(self, question, response):
-        name, found = question.name, None
+        name, rrset = question.name, None
         while len(response.answer) < 8:
             zone = self.zone_of(name)
             if zone is None:
@@ -130,24 +130,24 @@ class NameServer:
                 response.authority.append(cut)
                 return
             response.flags |= 0 if self.recursive else dns.flags.AA
-            found = zone.rrset(name, question.rdtype)
+            rrset = zone.rrset(name, question.rdtype)
             alias = zone.rrset(name, dns.rdatatype.CNAME)
-            if found or not alias:
+            if rrset or not alias:
                 break
             response.answer.append(alias)
             name = alias[0].target
             if not self.recursive and self.zone_of(name) is not zone:
                 return
-        if found:
-            response.answer.append(found)
+        if rrset:
+            response.answer.append(rrset)
             return
         response.authority.append(zone.rrset(zone.name, dns.rdatatype.SOA))
         if not zone.has(name):
             response.set_rcode(dns.rcode.NXDOMAIN)
 
 
-class World:
-    """All the zones there are."""
+class FakeInternet:
+    """Zones, their name servers, and a resolver that knows all zones."""
 
     def __init__(self):
         self.port = free_port()
@@ -156,7 +156,10 @@ class World:
         self.resolver = self.serve(RESOLVER, [], recursive=True)
 
     def zone(self, name, *records, servers=None, primary=None):
-        """Add a zone with its servers, by their names; all of them have the same records. Return the zone."""
+        """Add a zone and return it.
+
+        servers: address by name; all of them have the same records.
+        """
         servers = servers or {f"ns.{name}": "127.0.0.2"}
         first = primary or next(iter(servers))
         own = [
@@ -215,8 +218,8 @@ def free_port():
 
 
 @contextlib.contextmanager
-def world():
-    """Give an empty world, which is gone in the end."""
-    here = World()
-    with here.stack:
-        yield here
+def fake_internet():
+    """Yield an internet without zones; stop its servers in the end."""
+    internet = FakeInternet()
+    with internet.stack:
+        yield internet

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Web servers on the loopback network, of which each test says what they answer."""
+"""Web servers on the loopback network, whose responses each test chooses."""
 
 from __future__ import annotations
 
@@ -16,21 +16,27 @@ from ansible_collections.evergreen.tls.tests.unit.fake_internet import free_port
 
 
 class Web:
-    """Web servers, one for each address, all on one port for HTTP and one for HTTPS."""
+    """Web servers, one for each address, with one port for HTTP and one for HTTPS.
+
+    requests: a tuple of scheme, address, host name and path for each.
+    """
 
     def __init__(self, stack, folder):
         self.stack, self.folder = stack, folder
         self.ports = {"http": free_port(), "https": free_port()}
-        self.asked = []
+        self.requests = []
 
-    def host(self, address, answer, scheme="http"):
-        """Start a server at an address. Its answer is a function of the name and the path: a status, headers and a body."""
+    def host(self, address, respond, scheme="http"):
+        """Start a server at an address.
+
+        respond: a function of the host name and the path that returns status, headers and body.
+        """
         web = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                web.asked.append((scheme, address, self.headers["Host"], self.path))
-                status, headers, body = answer(self.headers["Host"], self.path)
+                web.requests.append((scheme, address, self.headers["Host"], self.path))
+                status, headers, body = respond(self.headers["Host"], self.path)
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)

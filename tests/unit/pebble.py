@@ -38,7 +38,7 @@ DAY = 86400
 class Pebble:
     """A running Pebble. It asks the DNS server *resolver*, or one in which every name leads to the loopback address."""
 
-    def __init__(self, folder, answering, eab=None, environment=None, resolver=None, **settings):
+    def __init__(self, folder, http_port, eab=None, environment=None, resolver=None, **settings):
         subprocess.run([str(ROOT / "dev/acme-servers")], check=True)
         self.folder, self.port, self.management, dns = folder, closed_port(), closed_port(), closed_port()
         self.url = f"https://127.0.0.1:{self.port}/dir"
@@ -53,7 +53,7 @@ class Pebble:
             "managementListenAddress": f"127.0.0.1:{self.management}",
             "certificate": str(folder / "cert.pem"),
             "privateKey": str(folder / "key.pem"),
-            "httpPort": answering,
+            "httpPort": http_port,
             "tlsPort": closed_port(),
             "ocspResponderURL": "",
             "externalAccountBindingRequired": bool(eab),
@@ -103,11 +103,11 @@ class Pebble:
             process.wait()
 
     def managed(self, path, content=None):
-        """Return what the management interface answers."""
+        """Return the response of the management interface."""
         data = json.dumps(content).encode() if content is not None else None
         request = urllib.request.Request(f"https://127.0.0.1:{self.management}/{path}", data=data)
-        with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=self.ca_file)) as answer:
-            return answer.read()
+        with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=self.ca_file)) as response:
+            return response.read()
 
     def root(self, number=0):
         """Return the root of the certificates that are issued."""
@@ -115,18 +115,18 @@ class Pebble:
 
     def is_revoked(self, certificate):
         """Say whether a certificate is revoked."""
-        said = json.loads(self.managed(f"cert-status-by-serial/{certificate.serial_number:x}"))
-        return said["Status"] == "Revoked"
+        status = json.loads(self.managed(f"cert-status-by-serial/{certificate.serial_number:x}"))
+        return status["Status"] == "Revoked"
 
     def suggest(self, certificate_pem, start, end, **more):
-        """Have renewal be suggested between two moments."""
+        """Set the suggested renewal window (RFC 9773)."""
         suggestion = {"suggestedWindow": {"start": start.isoformat(), "end": end.isoformat()}, **more}
         self.managed(
             "set-renewal-info/", {"certificate": certificate_pem.decode(), "ariResponse": json.dumps(suggestion)}
         )
 
     def count(self, what):
-        """Return how often the log says something."""
+        """Return how often a pattern occurs in the log."""
         return len(re.findall(what, (self.folder / "pebble.log").read_text()))
 
     def _wait(self):
@@ -143,16 +143,16 @@ class Pebble:
 
 
 class Hosts:
-    """The hosts behind all names: they answer challenges over HTTP with the thumbprint of an account, whatever is asked."""
+    """The hosts behind all names. They respond to each http-01 challenge with the thumbprint of one account."""
 
     def __init__(self):
         hosts = self
-        self.thumbprint, self.silent, self.asked = "", set(), []
+        self.thumbprint, self.silent, self.requested_names = "", set(), []
 
         class Answer(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 name = self.headers["Host"].split(":")[0]
-                hosts.asked.append(name)
+                hosts.requested_names.append(name)
                 if name in hosts.silent:
                     self.send_error(404)
                     return
@@ -173,8 +173,8 @@ class Hosts:
 
 
 @contextlib.contextmanager
-def running(folder, **settings):
-    """Give a Pebble and the hosts that it asks."""
+def running_pebble(folder, **settings):
+    """Yield a Pebble and the hosts that it connects to."""
     hosts = Hosts()
     try:
         pebble = Pebble(folder, hosts.port, **settings)
@@ -187,8 +187,8 @@ def running(folder, **settings):
 
 
 @contextlib.contextmanager
-def failing(pebble):
-    """Give a proxy before a Pebble that does as it is told, and knows the address of its directory (url) and of its control."""
+def failing_proxy(pebble):
+    """Yield a failing proxy before a Pebble, with the URL of its directory (url) and of its control interface (control)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(str(pebble.folder / "cert.pem"), str(pebble.folder / "key.pem"))
     trust = ssl.create_default_context(cafile=pebble.ca_file)

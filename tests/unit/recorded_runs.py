@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What surveys and runs leave for the report."""
+"""Variables that surveys and runs leave for the report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ISSUED = {**FINE, "changed": True, "due": True, "reason": WHY, "certificate": {"
 
 
 def row(host="web1", request="www", state="due", not_after=OLD):
-    """Return what the survey found of an endpoint."""
+    """Return an endpoint as the survey reports it."""
     certificate = {"not_after": not_after} if not_after else None
     return {"host": host, "state": state, "reason": WHY, "request": request, "certificate": certificate}
 
@@ -25,5 +25,5 @@ def looked_at(*items):
 
 
 def dealt_with(obtained, served):
-    """Return what a run leaves on a host whose requests were obtained and proved."""
+    """Return the variables of a host after its certificates were obtained and verified."""
     return {**looked_at(*obtained), "certificate_served": {"certificates": list(served)}}

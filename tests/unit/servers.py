@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Servers on the loopback address for tests: good ones, and those that are wrong in one way each."""
+"""TLS servers on the loopback address: a correct one, and some with one fault each."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class Server:
     def __init__(self, folder, listener, answer):
         self.folder, self.listener, self.answer = folder, listener, answer
         self.port = listener.getsockname()[1]
-        self.asked_for = []
+        self.server_names = []
         self.reject = set()
         self.connections = 0
         threading.Thread(target=self.run, daemon=True).start()
 
     def present(self, chain, key=None):
-        """Have connections from now on see this chain."""
+        """Present this chain in new connections."""
         return self.present_pem(to_pem(chain), key)
 
     def present_pem(self, chain, key=None):
-        """Have connections from now on see this chain in PEM, which need not make sense behind its leaf."""
+        """Present this chain in PEM in new connections; only its leaf needs to be valid."""
         (self.folder / "server.pem").write_bytes(chain + key_pem(key or some_key()))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.set_ciphers("ALL:@SECLEVEL=0")  # whatever it is told to present
@@ -44,7 +44,7 @@ class Server:
         return self
 
     def choose(self, _socket, name, _context):
-        self.asked_for.append(name)
+        self.server_names.append(name)
         return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME if name in self.reject else None
 
     def run(self):
@@ -87,9 +87,9 @@ def drip(_server, connection):
 
 
 def answer_together(count):
-    """Return an answer that leaves everybody waiting until so many are connected, and then hangs up on them.
+    """Return a function that holds connections until there are *count* of them, and then closes all.
 
-    In C(others) of the server it says whether even more wanted to connect.
+    It sets C(others) of the server to whether there was one more connection.
     """
     waiting = []
 
@@ -117,7 +117,7 @@ def send_garbage(_server, connection):
 
 @contextlib.contextmanager
 def servers(folder):
-    """Give a function that starts a server; all are gone in the end."""
+    """Yield a function that starts a server; stop all servers in the end."""
     with contextlib.ExitStack() as stack:
 
         def started(answer=handshake, family=socket.AF_INET):
@@ -132,7 +132,7 @@ def servers(folder):
 
 @contextlib.contextmanager
 def full_port():
-    """Give a port of the loopback address where connections are neither accepted nor refused, as behind a firewall."""
+    """Yield a port that neither accepts nor refuses connections, as behind a firewall."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))

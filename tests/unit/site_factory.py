@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Sites as the controller hands them to hosts, checked."""
+"""Sites as the controller passes them to hosts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites imp
 
 
 def site(name="www.example.org", profile="intermediate", domains=None, **options):
-    """Return a site that is described by nothing but what is said here."""
-    answers = {"root", "proxy_pass", "redirect", "return_code", "extra"} & set(options)
+    """Return a site with these options and defaults; without content, it returns 404."""
+    content = {"root", "proxy_pass", "redirect", "return_code", "extra"} & set(options)
     defaults = {
         "websocket": False,
         "force_https": True,
@@ -20,5 +20,5 @@ def site(name="www.example.org", profile="intermediate", domains=None, **options
         "https_port": 443,
         "hsts": False,
     }
-    wanted = {**defaults, **({} if answers else {"return_code": 404}), **options, "name": name}
-    return normal_site(wanted, profile, domains or {})
+    site_options = {**defaults, **({} if content else {"return_code": 404}), **options, "name": name}
+    return normal_site(site_options, profile, domains or {})

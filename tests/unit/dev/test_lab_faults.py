@@ -21,7 +21,7 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import new_key
-from ansible_collections.evergreen.tls.tests.unit.pebble import failing, running
+from ansible_collections.evergreen.tls.tests.unit.pebble import failing_proxy, running_pebble
 
 sys.path.append(str(pathlib.Path(__file__).parents[3] / "dev"))
 
@@ -33,14 +33,14 @@ NOW = datetime.datetime(2026, 11, 21, 12, 0, tzinfo=datetime.timezone.utc)
 
 @pytest.fixture(scope="module")
 def pebble(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("pebble")) as (server, hosts):
+    with running_pebble(tmp_path_factory.mktemp("pebble")) as (server, hosts):
         server.hosts = hosts
         yield server
 
 
 @pytest.fixture
 def proxy(pebble):
-    with failing(pebble) as proxy:
+    with failing_proxy(pebble) as proxy:
         yield proxy
 
 

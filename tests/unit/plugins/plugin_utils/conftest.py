@@ -15,9 +15,9 @@ import pytest
 def here(monkeypatch):
     """Start name servers on the loopback network, which are asked there, and waited for only shortly."""
     from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client
-    from ansible_collections.evergreen.tls.tests.unit.fake_internet import world
+    from ansible_collections.evergreen.tls.tests.unit.fake_internet import fake_internet
 
-    with world() as started:
+    with fake_internet() as started:
         monkeypatch.setattr(dns_client, "PORT", started.port)
         monkeypatch.setattr(dns_client, "QUERY_TIMEOUT_S", 0.5)
         yield started

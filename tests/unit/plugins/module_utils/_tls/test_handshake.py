@@ -55,20 +55,20 @@ def test_a_server_that_is_right_is_seen_as_it_is(start):
     chain, protocol = handshake("127.0.0.1", server.port, "www.example.org", ROOTS, verify=True)
     assert chain == (CHAIN if sys.version_info >= (3, 10) else CHAIN[:1])
     assert protocol == "TLSv1.3"
-    assert server.asked_for == ["www.example.org"]
+    assert server.server_names == ["www.example.org"]
 
 
 def test_a_wildcard_is_seen_by_a_name_that_it_covers(start):
     server = start().present(CHAIN)
     handshake("127.0.0.1", server.port, "*.shop.example", ROOTS, verify=True)
-    assert server.asked_for == ["evergreen-probe.shop.example"]
+    assert server.server_names == ["evergreen-probe.shop.example"]
 
 
 def test_an_address_is_proved_without_asking_for_it(start):
     server = start().present(CHAIN)
     handshake("127.0.0.1", server.port, "127.0.0.1", ROOTS, verify=True)
     handshake("127.0.0.1", server.port, "::1", ROOTS)
-    assert server.asked_for == [None, None]
+    assert server.server_names == [None, None]
 
 
 def test_a_server_is_seen_at_an_address_of_version_6(start):

@@ -188,7 +188,7 @@ def test_each_domain_at_each_address_is_an_endpoint(start, fleet):
         ("127.0.0.1", NAME, "fine"),
         ("localhost", NAME, "fine"),
     ]
-    assert sorted(server.asked_for) == ["evergreen-probe.example.org"] * 2 + [NAME] * 2
+    assert sorted(server.server_names) == ["evergreen-probe.example.org"] * 2 + [NAME] * 2
 
 
 def test_an_endpoint_may_have_an_address_of_version_6(start, fleet):

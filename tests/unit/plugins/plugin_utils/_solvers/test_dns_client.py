@@ -102,7 +102,7 @@ def test_resolvers_are_never_asked_for_the_record_which_they_would_remember_as_m
     location = client.locate(RECORD)
     texts(zone).add('"a"')
     client.wait_for({location: {"a"}}, [], 5, "timeout")
-    assert name_of(RECORD).to_text() not in {name for name, _kind in here.resolver.asked}
+    assert name_of(RECORD).to_text() not in {name for name, _kind in here.resolver.queries}
 
 
 def test_aliases_that_lead_nowhere_are_reported(here, client):
@@ -158,7 +158,7 @@ def test_the_wait_ends_when_the_last_server_has_the_record(here, client):
     texts(zone).update(['"mine"', '"of somebody else"'])
     waiting = threading.Thread(target=client.wait_for, args=({location: {"mine"}}, [], 60, "timeout"))
     waiting.start()
-    while (name_of(RECORD).to_text(), dns.rdatatype.TXT) not in here.servers["127.0.0.3"].asked:
+    while (name_of(RECORD).to_text(), dns.rdatatype.TXT) not in here.servers["127.0.0.3"].queries:
         pass
     assert waiting.is_alive()
     late.records[name_of(RECORD), dns.rdatatype.TXT] = {'"mine"'}

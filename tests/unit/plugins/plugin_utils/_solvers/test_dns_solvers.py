@@ -20,8 +20,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import new_key
-from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, Zone, name_of, world
-from ansible_collections.evergreen.tls.tests.unit.pebble import running
+from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, Zone, fake_internet, name_of
+from ansible_collections.evergreen.tls.tests.unit.pebble import running_pebble
 
 SECRET = "YSBzZWNyZXQgb2YgYXQgbGVhc3QgMzIgb2N0ZXRzLCBhcyBpdCBvdWdodCB0byBiZQ=="
 STALE = [
@@ -43,7 +43,7 @@ assert dns.query.udp(update, "127.0.0.2", port=int(sys.argv[1]), timeout=10).rco
 
 @pytest.fixture
 def here(monkeypatch):
-    with world() as started:
+    with fake_internet() as started:
         monkeypatch.setattr(dns_client, "PORT", started.port)
         started.settings = {"resolvers": [f"{RESOLVER}:{started.port}"], "timeout": "30s"}
         yield started
@@ -61,7 +61,7 @@ def issue(here, tmp_path):
     """Return a function that has a certificate issued, with a solver, and returns its names."""
     (tmp_path / "pebble").mkdir()
     resolver = f"{RESOLVER}:{here.port}"
-    with running(tmp_path / "pebble", resolver=resolver, caaIdentities=["pebble.test"]) as (pebble, _hosts):
+    with running_pebble(tmp_path / "pebble", resolver=resolver, caaIdentities=["pebble.test"]) as (pebble, _hosts):
 
         def issued(domains, **solver):
             settings = {

@@ -46,14 +46,14 @@ def test_names_pass_whose_hosts_all_answer(here, web, solver):
     for address in ("127.0.0.21", "127.0.0.22"):
         web.host(address, right)
     solver.check(["www.example.org", "example.org", "127.0.0.22"])
-    requested = {(address, name) for _scheme, address, name, _path in web.asked}
+    requested = {(address, name) for _scheme, address, name, _path in web.requests}
     assert requested == {
         ("127.0.0.21", "www.example.org"),
         ("127.0.0.22", "www.example.org"),
         ("127.0.0.21", "example.org"),
         ("127.0.0.22", "127.0.0.22"),
     }
-    assert len({path for *_where, path in web.asked}) == 3, "for each name another token"
+    assert len({path for *_where, path in web.requests}) == 3, "for each name another token"
 
 
 def test_one_host_of_several_that_does_not_answer_is_named(here, web, solver):
@@ -98,7 +98,7 @@ def test_a_redirect_to_https_is_followed_whatever_the_certificate(here, web, sol
     web.host("127.0.0.21", redirect("https://www.example.org"))
     web.host("127.0.0.21", right, "https")
     solver.check(["www.example.org"])
-    assert [requested[:3] for requested in web.asked] == [
+    assert [requested[:3] for requested in web.requests] == [
         ("http", "127.0.0.21", "www.example.org"),
         ("https", "127.0.0.21", "www.example.org"),
     ]
@@ -154,14 +154,14 @@ def test_a_host_does_not_choose_what_is_asked_elsewhere(here, web, solver):
     web.host("127.0.0.22", right)
     message = error_text(solver, "www.example.org")
     assert "redirects to http://127.0.0.22/latest/meta-data?" in message and "no host of ours answers there" in message
-    assert [requested[1] for requested in web.asked] == ["127.0.0.21"]
+    assert [requested[1] for requested in web.requests] == ["127.0.0.21"]
 
 
 def test_a_circle_ends(here, web, solver):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
     web.host("127.0.0.21", redirect(""))
     assert "www.example.org at 127.0.0.21 redirects in a circle; correct" in error_text(solver, "www.example.org")
-    assert len(web.asked) <= 12
+    assert len(web.requests) <= 12
 
 
 def test_what_does_not_speak_http_is_reported(here, start, monkeypatch, solver):
@@ -199,7 +199,7 @@ def test_wildcards_are_refused_before_anything_is_asked(web, solver):
         "*.example.org: CAs believe wildcards by DNS alone, and the solver of the issuer answers over HTTP; "
     )
     assert message.endswith("whose solver is rfc2136, command or persist, or name the hosts one by one")
-    assert web.asked == []
+    assert web.requests == []
 
 
 def test_the_check_can_be_disabled(here):

@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.persist imp
     why_not,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
-from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, name_of, world
+from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, fake_internet, name_of
 
 ACCOUNT = "https://ca.example/acct/123"
 THUMBPRINT = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
@@ -30,7 +30,7 @@ NOW = 1_800_000_000
 
 @pytest.fixture
 def here(monkeypatch):
-    with world() as started:
+    with fake_internet() as started:
         monkeypatch.setattr(dns_client, "PORT", started.port)
         yield started
 

@@ -204,7 +204,7 @@ def test_addresses_are_refused_before_anything_is_asked(here, zone):
     message = error_text(here, "example.org", "192.0.2.1", "2001:db8::1")
     assert message.startswith("192.0.2.1, 2001:db8::1: CAs believe IP addresses over HTTP alone")
     assert message.endswith("give addresses a request of their own, with an issuer whose solver is http")
-    assert not here.resolver.asked
+    assert not here.resolver.queries
 
 
 def test_each_domain_that_has_no_place_is_reported(here, zone):

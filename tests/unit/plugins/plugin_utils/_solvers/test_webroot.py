@@ -58,7 +58,7 @@ def test_before_an_order_it_is_enough_that_hosts_speak_http(here, web, solver):
     for address in ("127.0.0.21", "127.0.0.22"):
         web.host(address, serving())
     solver.check(["www.example.org"])
-    assert {address for _scheme, address, _name, _path in web.asked} == {"127.0.0.21", "127.0.0.22"}
+    assert {address for _scheme, address, _name, _path in web.requests} == {"127.0.0.21", "127.0.0.22"}
 
 
 @pytest.mark.parametrize("target", ["/login", "https://www.example.org/"])

@@ -41,7 +41,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewa
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, new_key, openssl, some_key
-from ansible_collections.evergreen.tls.tests.unit.pebble import failing, running
+from ansible_collections.evergreen.tls.tests.unit.pebble import failing_proxy, running_pebble
 from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
 
 NAMES = ("www.example.org", "example.org")
@@ -51,7 +51,10 @@ DAY = datetime.timedelta(days=1)
 
 @pytest.fixture(scope="module")
 def pebble(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("pebble"), environment={"PEBBLE_ALTERNATE_ROOTS": "2"}) as (server, hosts):
+    with running_pebble(tmp_path_factory.mktemp("pebble"), environment={"PEBBLE_ALTERNATE_ROOTS": "2"}) as (
+        server,
+        hosts,
+    ):
         server.hosts = hosts
         yield server
 
@@ -203,7 +206,7 @@ def test_a_change_of_the_key_that_was_interrupted_goes_on(acme, folder, pebble):
 
 def test_a_ca_with_customers_needs_an_external_account_binding(tmp_path, folder):
     hmac = base64.urlsafe_b64encode(b"0123456789abcdef0123456789abcdef").decode().rstrip("=")
-    with running(tmp_path, eab={"customer": hmac}) as (pebble, hosts):
+    with running_pebble(tmp_path, eab={"customer": hmac}) as (pebble, hosts):
 
         def opened(**settings):
             issuer = open_issuer("pebble", {"pebble": {**settings_for(pebble, folder), **settings}})
@@ -303,7 +306,7 @@ STEPS = (
 )
 def test_whatever_fails_once_at_every_step_costs_no_second_certificate(acme, pebble, rule):
     before = issued_by(pebble)
-    with failing(pebble) as proxy:
+    with failing_proxy(pebble) as proxy:
         proxy.follow([{**rule, "step": step, "times": 1} for step in STEPS])
         chain = acme(directory=proxy.url).issue(request(), csr(), "web1")
         assert {entry["step"] for entry in proxy.seen if "done" in entry} >= {*STEPS} - {"issuance"}
@@ -343,13 +346,13 @@ def test_one_name_of_five_that_fails_is_named_and_the_request_rests(acme, pebble
         match=r"the order for one.*: four\.example\.org: .*404.* \(unauthorized\); see what answers the CA for that name, and that it is one of yours$",
     ):
         issuer.issue(request(names), csr(names), "web1")
-    asked = len(pebble.hosts.asked)
+    requests_before = len(pebble.hosts.requested_names)
     with pytest.raises(
         TlsError,
         match="this failed once, and is tried again from .* on, .*four.example.org: .*remove .* to have it tried at once",
     ):
         issuer.issue(request(names), csr(names), "web1")
-    assert len(pebble.hosts.asked) == asked
+    assert len(pebble.hosts.requested_names) == requests_before
     pebble.hosts.silent = set()
     issuer.issue(request(names[:3]), csr(names[:3]), "web1")  # something else may be tried at once
 
@@ -524,7 +527,7 @@ def test_what_is_no_directory_is_reported(acme, pebble):
 
 
 def test_a_request_that_never_succeeded_is_tried_where_it_costs_nothing(acme, pebble, tmp_path):
-    with running(tmp_path) as (test, hosts):
+    with running_pebble(tmp_path) as (test, hosts):
         issuer = acme(test_directory=test.url)
         hosts.thumbprint, hosts.silent = issuer.thumbprint(), {NAMES[0]}
         before = issued_by(pebble)

@@ -26,7 +26,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_l
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import identifiers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.webroot import WebrootSolver
-from ansible_collections.evergreen.tls.tests.unit.acme_server import ERROR, serving
+from ansible_collections.evergreen.tls.tests.unit.acme_server import ERROR, running_acme_server
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 
 NAMES = ("www.example.org", "example.org")
@@ -36,7 +36,7 @@ ABOUT = "the order for www.example.org, example.org at https://127.0.0.1:[0-9]+/
 
 @pytest.fixture
 def server(tmp_path):
-    with serving(tmp_path) as server:
+    with running_acme_server(tmp_path) as server:
         yield server
 
 
@@ -168,7 +168,7 @@ def test_a_directory_that_refuses_in_the_end_has_the_next_one_begin_the_next_run
     monkeypatch.setattr(WebrootSolver, "present", present)
     monkeypatch.setattr(FailureBackoff, "check", lambda *_of_whom: None)  # as if it were some time later
     (tmp_path / "second").mkdir()
-    with serving(tmp_path / "second") as second:
+    with running_acme_server(tmp_path / "second") as second:
         second.orders += [{}] * 9  # so that its tokens are others
         server.status = "invalid"
         server.authorization = refusing(server)
@@ -289,10 +289,10 @@ def test_a_limit_is_told_and_holds_for_all_that_follows(issue, server):
     sentence = rf"^{ABOUT}: too many new orders \(300\) from this account \(rateLimited\); nothing is asked again before {soon()}"
     with pytest.raises(TlsError, match=sentence):
         issue()
-    asked = len(server.asked)
+    requests_before = len(server.requested_paths)
     with pytest.raises(TlsError, match="too many new orders"):
         issue(["other.example"], make_csr(some_key(), ["other.example"], {}), "other")
-    assert len(server.asked) == asked
+    assert len(server.requested_paths) == requests_before
 
 
 def test_a_limit_of_one_domain_holds_for_it_alone(issue, server):
@@ -305,10 +305,10 @@ def test_a_limit_of_one_domain_holds_for_it_alone(issue, server):
     )
     with pytest.raises(TlsError, match="too many certificates"):
         issue()
-    asked = len(server.asked)
+    requests_before = len(server.requested_paths)
     with pytest.raises(TlsError, match="too many certificates"):
         issue(["new.example.org"], make_csr(some_key(), ["new.example.org"], {}), "new")
-    assert len(server.asked) == asked
+    assert len(server.requested_paths) == requests_before
     issue(["www.example.net"], make_csr(some_key(), ["www.example.net"], {}), "net")
 
 
@@ -334,10 +334,10 @@ def test_a_ca_that_cannot_be_reached_is_left_alone_for_a_moment(issue, server):
         TlsError, match="/order cannot be reached: .*; see that the CA runs, and that this machine may connect to it$"
     ):
         issue()
-    asked = len(server.asked)
+    requests_before = len(server.requested_paths)
     with pytest.raises(TlsError, match=r"/order cannot be reached: .*\. It is asked again from [0-9:]+ UTC on$"):
         issue(name="another")
-    assert len(server.asked) == asked
+    assert len(server.requested_paths) == requests_before
 
 
 def test_a_limit_does_not_count_as_a_failure(issue, server):
@@ -478,7 +478,7 @@ def test_an_order_that_takes_too_long_is_gone_on_with(issue, server):
         TlsError, match=f"^{ABOUT} is not finished after 2 seconds; run this again, and it is gone on with$"
     ):
         issue(timeout="2s")
-    server.odd["/order/0"].clear()
+    server.next_responses["/order/0"].clear()
     server.orders[0]["status"] = "ready"
     issue()
     assert len(server.orders) == 1

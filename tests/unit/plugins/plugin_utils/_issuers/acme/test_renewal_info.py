@@ -22,7 +22,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import certificate_id, window
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import survey_hosts
-from ansible_collections.evergreen.tls.tests.unit.acme_server import serving
+from ansible_collections.evergreen.tls.tests.unit.acme_server import running_acme_server
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
 
@@ -34,7 +34,7 @@ SERIAL = f"{LEAF.serial_number:x}"
 
 @pytest.fixture
 def server(tmp_path):
-    with serving(tmp_path) as server:
+    with running_acme_server(tmp_path) as server:
         yield server
 
 
@@ -244,13 +244,13 @@ def test_a_survey_finds_due_what_the_ca_wants_renewed_and_the_host_gets_the_advi
     finding = fleet.finding()
     assert finding.state == "due"
     assert finding.reason.endswith("UTC on; see https://ca.example/incident")
-    requests_before = len(server.asked)
+    requests_before = len(server.requested_paths)
     for check_mode in (False, True):
         passed_on = passed_to_host(fleet, check_mode)
         assert passed_on[f"{fleet.leaf.serial_number:x}"]["reason"] == finding.reason
         assert passed_on[f"{fleet.leaf.serial_number:x}"]["at"] < NOW.isoformat()
     assert fleet.finding() == finding._replace(days_left=fleet.finding().days_left)
-    assert len(server.asked) == requests_before  # what the CA said is fresh
+    assert len(server.requested_paths) == requests_before  # what the CA said is fresh
 
 
 def test_a_survey_finds_fine_what_the_ca_wants_renewed_later(fleet, server):
