@@ -167,7 +167,10 @@ def test_a_sync_that_is_left_out_is_found(tour_of, tally, is_sample, tmp_path):
 
 
 # What was done to the modules, the scenario in which it has to be found, the calls to kill at, and how it shows.
-MODULES = "from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import firewall_commands; from ansible_collections.evergreen.tls.plugins.module_utils._nginx import config_file, process"
+MODULES = (
+    "from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import firewall_commands; "
+    "from ansible_collections.evergreen.tls.plugins.module_utils._nginx import config_file, process"
+)
 SABOTAGE = {
     "a site is written in place": (
         """

@@ -95,8 +95,8 @@ class NginxProcess:
         pid = int(words[0]) if words and PID_PATTERN.fullmatch(words[0]) else None
         if pid and program_name(pid) == "nginx" and not _is_worker(pid):
             return pid
-        found = [pid for pid in program_pids("nginx") if self._is_master(pid)]
-        return found[0] if len(found) == 1 else None
+        masters = [pid for pid in program_pids("nginx") if self._is_master(pid)]
+        return masters[0] if len(masters) == 1 else None
 
     def is_newer_than_loaded(self, path: str) -> bool:
         """Return whether a file or link is newer than the configuration that nginx runs with.

@@ -58,8 +58,8 @@ def _curves(nginx: NginxBuild) -> str:
     return f"X25519MLKEM768:{CURVES}" if nginx.openssl >= (3, 5) else CURVES
 
 
-def _session_tickets(nginx: NginxBuild, wanted: bool | None) -> list[str]:
-    if wanted is None:
+def _session_tickets(nginx: NginxBuild, option: bool | None) -> list[str]:
+    if option is None:
         # Until 1.23.2 the key of the tickets stays the same for as long as nginx runs.
         return ["ssl_session_tickets off;"] if nginx.version < (1, 23, 2) else []
-    return [f"ssl_session_tickets {'on' if wanted else 'off'};"]
+    return [f"ssl_session_tickets {'on' if option else 'off'};"]

@@ -89,8 +89,8 @@ def version_text(version: tuple[int, ...]) -> str:
 
 def first_error(output: str) -> str | None:
     """Return the first error in the output or the log of nginx, or None."""
-    found = ERROR.search(output)
-    return found.group(1) if found else None
+    match = ERROR.search(output)
+    return match.group(1) if match else None
 
 
 def load_error(log: str, master: int) -> str | None:
@@ -99,27 +99,27 @@ def load_error(log: str, master: int) -> str | None:
     log: the new part of the error log, in which workers write about clients, too. nginx tries five times to bind a port that is
     taken; only then does it give up.
     """
-    found = re.findall(rf"^\d{{4}}/\S+ \S+ \[emerg\] {master}#\d+: (.*)$", log, re.MULTILINE)
-    return found[0] if any(not error.startswith("bind() to ") for error in found) else None
+    errors = re.findall(rf"^\d{{4}}/\S+ \S+ \[emerg\] {master}#\d+: (.*)$", log, re.MULTILINE)
+    return errors[0] if any(not error.startswith("bind() to ") for error in errors) else None
 
 
 def taken_port(error: str) -> int | None:
     """Return the port that nginx could not bind, or None for another error."""
-    found = re.match(r"bind\(\) to \S+:([0-9]{1,5}) failed \(98: ", error)
-    return int(found.group(1)) if found else None
+    match = re.match(r"bind\(\) to \S+:([0-9]{1,5}) failed \(98: ", error)
+    return int(match.group(1)) if match else None
 
 
 def _openssl(text: str) -> tuple[int, ...]:
     for words in ("running with", "built with"):
-        found = re.search(rf"{words} OpenSSL ({DOTTED})", text)
-        if found:
-            return _numbers(found.group(1))
+        match = re.search(rf"{words} OpenSSL ({DOTTED})", text)
+        if match:
+            return _numbers(match.group(1))
     return ()
 
 
 def _argument(text: str, name: str, default: str) -> str:
-    found = re.search(rf"--{name}=(\S+)", text)
-    return found.group(1) if found else default
+    match = re.search(rf"--{name}=(\S+)", text)
+    return match.group(1) if match else default
 
 
 def _numbers(version: str) -> tuple[int, ...]:
