@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Faults, one after the other and counted: modules that run in folders of their own, and a table at the end."""
+"""Fixtures for tests that inject faults, and the table of what was tried."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ KEPT = ROOT / ".build/faults.json"  # what was tried in runs of a part, until th
 
 
 class Tally:
-    """What was tried, and how often."""
+    """Counts of what was tried."""
 
     def __init__(self):
         self.counts = {}  # by table, words and column
@@ -47,19 +47,19 @@ class Tally:
         self.began = time.monotonic()
 
     def add(self, part, module, scenario, count):
-        """Remember that something was tried."""
+        """Count faults of a part (kills, errors, states, syncs, file systems)."""
         self._add("faults", (module, scenario), part, count)
 
     def add_lies(self, liar, count):
-        """Remember that somebody has lied so many times."""
+        """Count lies."""
         self._add("lies", (liar,), "lies", count)
 
     def add_inputs(self, file, what, count):
-        """Remember that a parser in a file was fed so many inputs."""
+        """Count the inputs that a parser was fed."""
         self._add("inputs", (file, what), "inputs", count)
 
     def add_run(self, what, happens, count):
-        """Remember what happened so many times to what ran."""
+        """Count what happened to a run."""
         self._add("runs", (what, happens), "times", count)
 
     def _add(self, table, words, column, count):
@@ -67,7 +67,7 @@ class Tally:
         self.counts[key] = self.counts.get(key, 0) + count
 
     def tables(self):
-        """Return the tables of what was tried: how many of their columns are words, their columns and lines, the sum at the end."""
+        """Return the tables: the number of columns that hold words, all columns, and the lines, with the sum at the end."""
         tables = []
         for table, (heads, columns) in TABLES.items():
             lines = dict.fromkeys(words for kind, words, _column in self.counts if kind == table)
@@ -79,7 +79,7 @@ class Tally:
         return tables
 
     def markdown(self):
-        """Return the tables as they stand in the documentation."""
+        """Return the tables in Markdown, as in docs/faults.md."""
         return "\n".join(
             "".join(
                 f"| {' | '.join(str(cell) for cell in line)} |\n"
@@ -89,7 +89,10 @@ class Tally:
         )
 
     def keep(self, path, of):
-        """Add what was tried *of* the same modules and tests in runs before this one, each part as it was last, and keep it all."""
+        """Merge the counts with those that earlier runs of the same plugins and tests saved, and save them.
+
+        of: what what_is_tried() returns.
+        """
         kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         before = kept if kept.get("of") == of else {"counts": [], "seconds": 0.0}
         earlier = {(table, tuple(words), column): count for table, words, column, count in before["counts"]}
@@ -100,7 +103,7 @@ class Tally:
 
 
 def what_is_tried():
-    """Return what tells these modules and tests from others, or None where they differ from what is committed."""
+    """Return the git trees of the plugins and tests, or None if there are changes that are not committed."""
     places = ("plugins", "tests")
     git = ("git", "-C", str(ROOT))
     changed = subprocess.run([*git, "status", "--porcelain", *places], capture_output=True, text=True, check=False)
@@ -110,7 +113,7 @@ def what_is_tried():
 
 
 class Sandbox:
-    """A scenario that can be played again and again, each time on a host of its own that begins the same."""
+    """Runs a scenario repeatedly, each time on a new host in the same initial state."""
 
     def __init__(self, scenario, folder, programs):
         from ansible_collections.evergreen.tls.tests.faults.invariant import Invariant
@@ -129,19 +132,20 @@ class Sandbox:
         self.invariant = Invariant(scenario, self.base, self.recorded)
 
     def changes(self, call):
-        """Say whether a system call of the recorded run changed something on its host, or was its answer."""
+        """Return whether a system call of the recorded run changed its host, or wrote the result."""
         is_change = call.name != "openat" or call.makes_file
         is_answer = call.name == "write" and call.touches(os.path.join(self.recorded.folder, "output"))
         return is_change and call.error is None and (is_answer or self.touches_host(call))
 
     def touches_host(self, call):
-        """Say whether a system call of the recorded run was about something on its host."""
+        """Return whether a system call of the recorded run names a path on its host."""
         return call.touches(self.recorded.top)
 
     def play(self, attempt, variations, describe=None, is_bare=False):
-        """Play a performance for each variation, as many at once as there are processors; return the violations.
+        """Run an attempt for each variation, as many at once as there are processors; return the violations.
 
-        Each has a host that begins as the scenario does, or with *is_bare* makes all of it.
+        attempt: a function of a host and a variation that returns violations. describe: formats a variation.
+        is_bare: leave the host empty, instead of in the initial state of the scenario.
         """
         from ansible_collections.evergreen.tls.tests.faults.scenarios import Host
 
@@ -164,18 +168,18 @@ class Sandbox:
             return [violation for violations in pool.map(once, range(len(variations))) for violation in violations]
 
     def comparable_state(self, host):
-        """Return what a host looks like: the same for hosts on which an ordinary run finds the same work to do."""
+        """Return the state of a host; it is equal for hosts on which an ordinary run has the same work to do."""
         from ansible_collections.evergreen.tls.tests.faults import pair_checks
 
         return pair_checks.comparable_state(host.top, self.base.top)
 
     def unfinished(self, host):
-        """Say whether a run that calls itself successful left something else than an undisturbed one."""
+        """Return a violation if a successful run left another state than an undisturbed run."""
         alike = self.comparable_state(host) == self.comparable_state(self.recorded)
         return [] if alike else ["it says that all went well, and left something else than usual"]
 
     def describe(self, *variation):
-        """Return a variation as people read it."""
+        """Return a variation as text."""
         return ", ".join(one.describe(self.recorded.top) if hasattr(one, "describe") else str(one) for one in variation)
 
     def new_folder(self, name):
@@ -185,12 +189,12 @@ class Sandbox:
         return path
 
     def borrowed(self):
-        """Lend the means to run modules, which serve one host at a time."""
+        """Return a context that takes one of the programs, which serve one host at a time."""
         return Borrowed(self.programs)
 
 
 class Borrowed:
-    """Something out of a queue, which goes back there."""
+    """A context that takes an item from a queue and puts it back."""
 
     def __init__(self, shelf):
         self.shelf = shelf
@@ -218,7 +222,7 @@ def programs():
 
 @pytest.fixture
 def prepare_sabotaged(tmp_path):
-    """Prepare a scenario for modules to which something was done."""
+    """Return a function that prepares a scenario with sabotaged modules."""
     from ansible_collections.evergreen.tls.tests.faults.programs import Programs
 
     shelf = queue.Queue(maxsize=os.cpu_count())
@@ -235,7 +239,7 @@ def prepare_sabotaged(tmp_path):
 
 @pytest.fixture
 def prepare_sandbox(tmp_path, programs):
-    """Prepare a scenario."""
+    """Return a function that prepares the sandbox of a scenario."""
     return lambda scenario: Sandbox(scenario, str(tmp_path), programs)
 
 
@@ -257,7 +261,7 @@ def sites(tmp_path_factory):
 
 @pytest.fixture
 def tally(request):
-    """What was tried."""
+    """Counts of what was tried in this session."""
     return request.config.stash[TALLY]
 
 
@@ -302,7 +306,7 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
 
 
 def write_table(path, tally):
-    """Put the table between the two marks of a file."""
+    """Replace the table between the two marks of a file."""
     begin, end = "<!-- begin of the table -->\n", "<!-- end of the table -->\n"
     head, _begin, rest = path.read_text(encoding="utf-8").partition(begin)
     _old, _end, tail = rest.partition(end)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A scenario that tours machines: once undisturbed, then again and again with a fault in it, each time from its beginning."""
+"""Runs a scenario on machines: once undisturbed, then with one fault at a time, each time from its initial state."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ALL_TRACED = (*TRACED, *PROCESSES)
 
 
 class Tour:
-    """A scenario, the machines that it is played on, and what an undisturbed run of it was like."""
+    """A scenario, the machines that it runs on, and the states of an undisturbed run."""
 
     def __init__(self, scenario: t.Any, machines: queue.Queue, states: list[dict] | None = None) -> None:
-        """*states* are those of modules that are sound, where these are not."""
+        """states: those of unchanged modules, if these are sabotaged."""
         self.scenario = scenario
         self.machines = machines
         machine = machines.get()
@@ -46,11 +46,11 @@ class Tour:
         self.calls = self.run.calls
 
     def kill_points(self) -> list[Call]:
-        """Return the calls at which a kill leaves something else than a kill at the one before.
+        """Return the calls at which a kill leaves another state than a kill at the call before.
 
-        Of what happens again and again until something has come about, the first nap is enough: the calls after it have no
-        numbers that could be told, and what is there before them is what is there at the nap. An open() has none from then on:
-        what is there before it is what is there after the call before it.
+        In a loop that waits for something, the first sleep is enough: the calls after it have no stable numbers, and the
+        state before them is the state at the sleep. After the first sleep, no open() has a stable number either; the state
+        before it is the state after the call before it.
         """
         points, is_waiting, has_waited = [], False, False
         for call in filter(self.changes, self.calls):
@@ -62,7 +62,7 @@ class Tour:
         return points
 
     def refusals(self, errors: list[str]) -> list[tuple[Call, str]]:
-        """Return each call that the system may refuse with an error, one error after the other; of those that only look, each once."""
+        """Return each call that the system may refuse, with the errors in turn. Calls that only read occur once."""
         refusals, looks = [], set()
         for call in self._before_naps():
             is_look = call.name == "openat" and not call.makes_file
@@ -77,7 +77,7 @@ class Tour:
         return refusals
 
     def _before_naps(self) -> list[Call]:
-        """Return the calls that have a number each time, and all that neither looks nor starts something."""
+        """Return the calls that have a stable number, and all that neither read nor start something."""
         calls, is_waiting = [], False
         for call in self.calls:
             is_waiting = is_waiting or call.name == "clock_nanosleep"
@@ -86,7 +86,7 @@ class Tour:
         return calls
 
     def until(self, sign: str, place: str) -> list[str]:
-        """Kill at one such call after the other until a violation has this sign; return all that were found."""
+        """Kill at each kill point that begins with *place* until a violation contains *sign*; return all violations."""
         violations = []
         for point in [point for point in self.kill_points() if self.describe(point).startswith(place)]:
             violations += self.play(self.killed, [(point,)])
@@ -95,7 +95,7 @@ class Tour:
         return violations
 
     def changes(self, call: Call) -> bool:
-        """Say whether a call changes something, has somebody else change something, or waits for that."""
+        """Return whether a call changes something, makes another process do so, or waits for that."""
         if call.error is not None:
             return False
         if call.name in (*STARTS, *SIGNALS, *WAITS):
@@ -103,11 +103,11 @@ class Tour:
         return (call.name != "openat" or call.makes_file) and self.matters(call)
 
     def matters(self, call: Call) -> bool:
-        """Say whether a call is about a file of the scenario, feeds a program, or answers."""
+        """Return whether a call names a file of the scenario, writes to a program, or writes the result."""
         return any(path.startswith(self.scenario.traces) or is_piped(call) or is_answer(call) for path in call.paths)
 
     def play(self, attempt: t.Callable[..., list[str]], variations: list[tuple]) -> list[str]:
-        """Play a performance for each variation, as many at once as there are machines; return the violations."""
+        """Run an attempt for each variation, as many at once as there are machines; return the violations."""
 
         def once(variation: tuple) -> list[str]:
             machine = self.machines.get()
@@ -124,7 +124,7 @@ class Tour:
             return [violation for violations in pool.map(once, variations) for violation in violations]
 
     def killed(self, machine: Machine, call: Call) -> list[str]:
-        """Kill the module at a system call; return what does not hold then, meanwhile, and after an ordinary run."""
+        """Kill the module at a system call; return the violations then, meanwhile, and after an ordinary run."""
         run = self._attempt(machine, call, lambda call: self._kill_at(machine, call), lambda run: run.calls[-1])
         assert run.signal == signal.SIGKILL, f"{self.describe(call)} was not reached"
         machine.settle()
@@ -136,7 +136,7 @@ class Tour:
     def refused(
         self, machine: Machine, call: Call, error: str, remedies: dict[str, str], known_states: set
     ) -> list[str]:
-        """Refuse a system call; return what does not hold then, in what the module says, and after an ordinary run."""
+        """Refuse a system call; return the violations then, in the result, and after an ordinary run."""
         run = self._attempt(machine, call, lambda call: refuse(call, error), lambda run: _hit(run, error))
         violations = self.scenario.violations(machine, self.states)
         result = run.result()
@@ -154,7 +154,7 @@ class Tour:
         return violations + self._unfinished(machine)
 
     def history(self, folder: str) -> DiskHistory:
-        """Return what the run did to the disk; *folder* is not there yet."""
+        """Return the changes of the run to the disk. The folder must not exist; it receives the initial state."""
         machine = self.machines.get()
         try:
             self.scenario.set_up(machine)
@@ -164,7 +164,7 @@ class Tour:
         return DiskHistory(folder, self.scenario.disk[0], self.calls)
 
     def lost_power(self, machine: Machine, _state: str, disk: str) -> list[str]:
-        """Lose the power, with a disk left as it is in a folder; return what does not hold then, and after an ordinary run."""
+        """Restart with the disk that is in a folder, as after a power loss; return the violations then and after an ordinary run."""
         self.scenario.set_up(machine)
         machine.lose_power(*self.scenario.disk, disk)
         self.scenario.boot(machine, self.states[0])
@@ -175,14 +175,14 @@ class Tour:
         return violations + self._unfinished(machine)
 
     def _kill_at(self, machine: Machine, call: Call) -> list[str]:
-        """Return strace's options for a kill at a call; those that answer are numbered by themselves."""
+        """Return the options of strace for a kill at a call. Calls that write the result are counted separately."""
         if not is_answer(call):
             return kill_at(call)
         among = [one for one in self.calls if is_answer(one)].index(call) + 1
         return [*kill_at(dataclasses.replace(call, number=among)), f"--trace-path={machine.folder}/output"]
 
     def describe(self, call: Call) -> str:
-        """Return a system call as people read it."""
+        """Return a system call as text."""
         return f"{call.describe('/')} (number {call.number})"
 
     def _attempt(
@@ -192,7 +192,7 @@ class Tour:
         strace: t.Callable[[Call], list[str]],
         hit: t.Callable[[Run], Call | None],
     ) -> Run:
-        """Run the module with strace's options until they have met the call that was meant; the observer watches."""
+        """Run the module under strace until the options hit the intended call, while the observer watches."""
         for shift in SHIFTS if call.name == "openat" else (0,) * ATTEMPTS:
             self.scenario.set_up(machine)
             self.scenario.watch(machine)
@@ -205,7 +205,7 @@ class Tour:
         raise AssertionError(f"another call was hit, {met and self.describe(met)}")
 
     def _ordinary(self, machine: Machine, is_mended: bool = False) -> list[str]:
-        """Do an ordinary run, and another that must not change anything."""
+        """Do an ordinary run and another one, which must not change anything; return the violations."""
         violations = [] if is_mended else self.scenario.again(machine, self.states[0])
         result = self.scenario.ordinary(machine)
         if result.get("failed"):
@@ -217,7 +217,7 @@ class Tour:
         return violations
 
     def _unfinished(self, machine: Machine, expected: dict | None = None) -> list[str]:
-        """Return what is not as it is after an undisturbed run, and an ordinary one unless another end is wanted."""
+        """Return the parts of the state that differ from *expected*, by default the end of an undisturbed run."""
         expected, state = expected or self.states[-1], self.scenario.state(machine)
         return [
             f"it ends otherwise than usual, {part}: {different(state[part], expected[part])}"
@@ -227,17 +227,17 @@ class Tour:
 
 
 def is_answer(call: Call) -> bool:
-    """Say whether a call writes what the module answers."""
+    """Return whether a call writes the result of the module."""
     return call.name == "write" and call.paths[0].endswith("/output")
 
 
 def is_piped(call: Call) -> bool:
-    """Say whether a call writes what another program reads."""
+    """Return whether a call writes to another program."""
     return call.name == "write" and call.paths[0].startswith("pipe:")
 
 
 def different(one: t.Any, other: t.Any) -> str:
-    """Say what is in one of two things and not in the other."""
+    """Describe the difference between two values."""
     if isinstance(one, dict):
         return ", ".join(f"{key}: {one.get(key)}" for key in {*one, *other} if one.get(key) != other.get(key))
     return f"{one} instead of {other}"

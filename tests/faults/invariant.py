@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What holds at any instant of a scenario, and once an ordinary run has gone over what was left."""
+"""What must hold at each moment of a scenario, and after an ordinary run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ansible_collections.evergreen.tls.tests.faults.scenarios import ROOT, Host,
 
 
 class Invariant:
-    """The invariant of one scenario, as its base (before) and an undisturbed run of it (after) fix it."""
+    """The invariant of a scenario, defined by its initial state and the end of an undisturbed run."""
 
     def __init__(self, scenario: Scenario, base: Host, done: Host) -> None:
         self.scenario = scenario
@@ -38,7 +38,7 @@ class Invariant:
         return pair_checks.fingerprint_in_use(host.store)
 
     def violations(self, host: Host) -> list[str]:
-        """Return what does not hold on a host right now."""
+        """Return the violations on a host now."""
         violations = pair_checks.open_keys(host.top, self.scenario.key_mode)
         in_use = pair_checks.fingerprint_in_use(host.store)
         removed = self.scenario.arguments.get("state") == "absent" and not os.path.lexists(host.store)
@@ -73,7 +73,7 @@ class Invariant:
         return violations
 
     def violations_after_all(self, host: Host) -> list[str]:
-        """Do an ordinary run and return what does not hold then: all is done, nothing lies about, nothing was bought twice."""
+        """Do an ordinary run; return the violations then: unfinished work, leftovers, a certificate issued twice."""
         stores = (host.store, os.path.join(host.directory, ".web.removed"))
         whole = {
             fingerprint for store in stores for fingerprint in pair_checks.complete_folders(store, ROOT.pem).values()
@@ -92,7 +92,7 @@ class Invariant:
         return violations
 
     def violations_when_done(self, host: Host) -> list[str]:
-        """Return what does not hold once all work is done."""
+        """Return the violations after all work is done."""
         violations = pair_checks.open_keys(host.top, self.scenario.key_mode)
         links = self.scenario.links(host)
         also, adopted = ("next",) * self.scenario.waits, "v0001" if self.scenario.adopted(host) else ""

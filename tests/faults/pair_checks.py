@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What has to hold on a disk at any instant, judged by openssl and by nothing of ours."""
+"""Checks of keys and certificates on a disk, by openssl and without code of this collection."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def fingerprint_in_use(store: str) -> str | None:
 
 
 def lasts(folder: str, days: int) -> bool:
-    """Say whether the certificate in a folder is valid for some more days."""
+    """Return whether the certificate in a folder is valid for *days* more days."""
     leaf = _read(os.path.join(folder, "cert.pem")) or b""
     return _openssl("x509", "-noout", "-checkend", str(days * 86400), stdin=leaf) is not None
 
 
 def why_broken(folder: str, root: bytes) -> str | None:
-    """Say what is wrong with a folder that should hold a complete pair, or return None when nothing is."""
+    """Return what is wrong with a folder that should hold a complete pair, or None."""
     contents = []
     for name in PAIR:
         content = _read(os.path.join(folder, name))
@@ -71,7 +71,7 @@ def open_keys(top: str, allowed: int = 0) -> list[str]:
 
 
 def why_unpaired(key: str, certificate: str) -> str | None:
-    """Say why no server could start with a key and a certificate in these files, or return None where it could."""
+    """Return why no server can start with a key and a certificate in these files, or None."""
     public = _openssl("pkey", "-pubout", stdin=_read(key) or b"")
     if public is None:
         return f"{key} cannot be read"
@@ -104,7 +104,7 @@ def tried_version(store: str) -> str | None:
 
 
 def snapshot(top: str) -> dict[str, tuple]:
-    """Return all that there is below a folder, with contents, modes and inodes."""
+    """Return inode, mode, owner, group and content of each path below a folder."""
     entries = {}
     for folder, folders, files in os.walk(top):
         for name in [*folders, *files]:
@@ -117,7 +117,7 @@ def snapshot(top: str) -> dict[str, tuple]:
 
 
 def comparable_state(top: str, base: str) -> frozenset:
-    """Return all that there is below a folder, without what is random in it: names of hidden things, and new keys."""
+    """Return the snapshot of a folder without inodes and random parts: hidden names, new keys and signing requests."""
     known = {entry[-1] for entry in snapshot(base).values()}
     return frozenset(
         (RANDOM.sub("", path), *status, _alike(path, content, known, top))

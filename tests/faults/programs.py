@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Modules as programs of their own, under the eyes of strace from their first step on, killed or refused where a test says so."""
+"""Runs modules in processes of their own under strace, which kills them or refuses a system call."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ for line in sys.stdin:
 
 
 class Programs:
-    """Runs modules, one after the other, each in a process of its own."""
+    """Runs modules one after the other, each in a process of its own."""
 
     def __init__(
         self,
@@ -85,9 +85,10 @@ class Programs:
         inside: tuple[str, ...] = (),
         **environment: str,
     ) -> None:
-        """*sabotage* is what is done to the modules before they run, *environment* what they find in theirs.
+        """Start the process from which modules are forked.
 
-        *inside* are the words that run a program elsewhere.
+        sabotage: code that changes the modules before they run. environment: further variables of the modules.
+        inside: the command that runs a program in a container.
         """
         self.inside = inside
         self.server = subprocess.Popen(
@@ -138,7 +139,7 @@ class Programs:
 
 
 class Run:
-    """How a module ended, what it printed, and the system calls that it made."""
+    """How a module ended, its output, and its system calls."""
 
     def __init__(self, status: int, printed: str, calls: list[Call]) -> None:
         self.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
@@ -146,7 +147,7 @@ class Run:
         self.calls = calls
 
     def result(self) -> dict:
-        """Return what it answered: one line of JSON, whatever happened, which never holds a key."""
+        """Return the result of the module: one line of JSON, which never contains a key."""
         assert self.signal is None, f"signal {self.signal}"
         assert self.printed.lstrip().startswith("{") and "Traceback" not in self.printed, self.printed
         assert "PRIVATE KEY" not in self.printed
@@ -157,7 +158,7 @@ class Run:
 
 @contextlib.contextmanager
 def watched(process: int, options: list[str], log: str, inside: tuple[str, ...] = ()):
-    """Have strace write down the system calls of a process while this context lasts, and do to it what *options* say."""
+    """Record the system calls of a process with strace during this context, with further options of strace."""
     argv = [*inside, "strace", "-y", "-xx", "-s", "1000000", "-o", log, *options, "-p", str(process)]
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as strace:
         first = strace.stderr.readline()
@@ -168,10 +169,10 @@ def watched(process: int, options: list[str], log: str, inside: tuple[str, ...] 
 
 
 def kill_at(call: Call) -> list[str]:
-    """Return strace's options for a kill at a system call, before it has done anything."""
+    """Return the options of strace that kill the process at a system call, before the call has an effect."""
     return [f"--inject={call.name}:signal=KILL:when={call.number}"]
 
 
 def refuse(call: Call, error: str, from_then_on: bool = False) -> list[str]:
-    """Return strace's options by which a system call fails, once or with all of its name that come later."""
+    """Return the options of strace that make a system call fail, once or with all later ones of its name."""
     return [f"--inject={call.name}:error={error}:when={call.number}{'+' if from_then_on else ''}"]

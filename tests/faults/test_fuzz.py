@@ -32,9 +32,9 @@ from ansible_collections.evergreen.tls.tests.faults.regressions import REGRESSIO
 from ansible_collections.evergreen.tls.tests.unit.servers import servers
 
 PLUGINS = pathlib.Path(__file__).parents[2] / "plugins"
-EXAMPLES, EXAMPLES_OF_SAMPLE = 3000, 150  # inputs that hypothesis makes up, for each parser
-SECONDS = 4  # for which atheris looks for new ways through each parser, in the whole suite
-MEMORY = 1024  # MiB that a parser may take at the most, whatever it is fed
+EXAMPLES, EXAMPLES_OF_SAMPLE = 3000, 150  # inputs that hypothesis makes for each parser
+GUIDED_SECONDS = 4  # that atheris spends on each parser, in the whole suite
+MAX_MEMORY_MIB = 1024  # that a parser may use, whatever it is fed
 GUIDED = pathlib.Path(__file__).with_name("coverage_guided.py")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONWARNINGS": "ignore"}
 
@@ -51,18 +51,18 @@ def quiet():
 
 def inputs(parser):
     """Return what hypothesis feeds a parser: bytes and text by chance, and mutated seeds."""
-    almost = st.builds(
+    mutated = st.builds(
         lambda seed, chance: mutate(parser.kind, seed, chance, parser.seeds, parser.signer),
         st.sampled_from(parser.seeds),
         st.integers(0, 2**32).map(random.Random),
     )
-    out_of_the_blue = st.one_of(st.binary(), st.text().map(lambda words: words.encode(errors="surrogateescape")))
-    return st.one_of(out_of_the_blue, almost, almost, almost)
+    by_chance = st.one_of(st.binary(), st.text().map(lambda words: words.encode(errors="surrogateescape")))
+    return st.one_of(by_chance, mutated, mutated, mutated)
 
 
-def eat(parser, examples):
-    """Feed a parser what hypothesis makes up; return how many inputs that were."""
-    eaten = 0
+def feed_examples(parser, examples):
+    """Feed a parser the inputs that hypothesis makes; return their number."""
+    count = 0
 
     @settings(
         max_examples=examples,
@@ -73,21 +73,27 @@ def eat(parser, examples):
         suppress_health_check=list(HealthCheck),
     )
     @given(inputs(parser))
-    def once(content):
-        nonlocal eaten
-        eaten += 1
+    def feed_once(content):
+        nonlocal count
+        count += 1
         feed(parser, content)
 
-    once()
-    return eaten
+    feed_once()
+    return count
 
 
 @each_parser
-def test_a_parser_eats_whatever_it_is_fed(parser, tally, is_sample):
+def test_a_parser_returns_or_says_what_to_do_whatever_it_is_fed(parser, tally, is_sample):
     for content in parser.seeds:
         feed(parser, content)
-    eaten = eat(parser, EXAMPLES_OF_SAMPLE if is_sample else EXAMPLES)
-    tally.add_inputs(parser.file, parser.what, eaten + len(parser.seeds))
+    count = feed_examples(parser, EXAMPLES_OF_SAMPLE if is_sample else EXAMPLES)
+    tally.add_inputs(parser.file, parser.what, count + len(parser.seeds))
+
+
+def test_a_parser_is_labelled_with_the_file_that_it_tests():
+    for parser in PARSERS:
+        paths = [PLUGINS / f"{layer}{parser.file}.py" for layer in ("", "module_utils/_", "plugin_utils/_")]
+        assert any(path.is_file() for path in paths), parser.name
 
 
 def test_what_once_broke_a_parser_does_not_any_more(tally):
@@ -101,7 +107,7 @@ def test_what_once_broke_a_parser_does_not_any_more(tally):
 
 def test_no_parser_has_taken_more_memory_than_it_may():
     """Runs behind the others, whose peak it sees."""
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < MEMORY * 1024
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < MAX_MEMORY_MIB * 1024
 
 
 @each_parser
@@ -112,7 +118,7 @@ def test_no_new_way_through_a_parser_leads_to_an_error(parser, tally, is_sample,
     for number, content in enumerate([*parser.seeds, *REGRESSIONS.get(parser.name, [])]):
         if len(content) < 5000:
             (tmp_path / "corpus" / f"seed{number}").write_bytes(content)
-    ended = guided(tmp_path, parser.name, f"-max_total_time={SECONDS}", f"-rss_limit_mb={MEMORY}")
+    ended = guided(tmp_path, parser.name, f"-max_total_time={GUIDED_SECONDS}", f"-rss_limit_mb={MAX_MEMORY_MIB}")
     runs = [
         int(line.split()[1]) for line in ended.stderr.splitlines() if line.startswith("stat::number_of_executed_units:")
     ]
@@ -140,9 +146,9 @@ def left_inputs(folder):
 
 # -- the suite can fail ----------------------------------------------------------------------------------------------
 
-WORSE = {
+FAULTY_PARSERS = {
     "raises another error": (int, "ValueError: invalid literal"),
-    "says what is wrong, and not what to do": (lambda words: complain("it is no number"), "ends in no advice"),
+    "says what is wrong, and not what to do": (lambda words: fail_with("it is no number"), "ends in no advice"),
     "does not end": (lambda words: endless() if "7" in words else None, "Hang: no end within"),
     "panics": (lambda _words: panic(), "Panic"),
 }
@@ -152,7 +158,7 @@ class Panic(BaseException):
     """As pyo3_runtime.PanicException, which is no Exception."""
 
 
-def complain(sentence):
+def fail_with(sentence):
     raise TlsError(sentence)
 
 
@@ -165,12 +171,14 @@ def panic():
     raise Panic
 
 
-@pytest.mark.parametrize("worse", WORSE)
-def test_a_parser_that_is_worse_is_found(worse, monkeypatch):
+@pytest.mark.parametrize("fault", FAULTY_PARSERS)
+def test_a_faulty_parser_is_found(fault, monkeypatch):
     monkeypatch.setattr(parser_module, "PROCESSOR_TIMEOUT_S", 0.2)
-    parse, complaint = WORSE[worse]
-    with pytest.raises(AssertionError, match=complaint):
-        eat(Parser("worse", worse, lambda content: parse(decode_text(content)), (b"17", b"18")), EXAMPLES_OF_SAMPLE)
+    parse, message = FAULTY_PARSERS[fault]
+    with pytest.raises(AssertionError, match=message):
+        feed_examples(
+            Parser("faulty", fault, lambda content: parse(decode_text(content)), (b"17", b"18")), EXAMPLES_OF_SAMPLE
+        )
 
 
 def test_coverage_leads_to_what_chance_does_not_find(tmp_path):
@@ -205,7 +213,7 @@ TAKES_APART = {
 EXCUSE = re.compile(r" *# not a parser: \S.*")
 
 
-def takers():
+def parsing_functions():
     """Return the functions of plugins/ that take something apart, by file and first line: their name, and whether they are excused."""
     functions = {}
     for path in sorted(PLUGINS.rglob("*.py")):
@@ -249,9 +257,9 @@ def test_the_table_names_whatever_takes_foreign_bytes_apart(monkeypatch):
     monkeypatch.setattr(process, "program_pids", lambda _program: [])  # whatever runs on this machine
     remove_folders()  # what an earlier test has prepared would not be reached
     reached = entered(run)
-    missed = {key: taker for key, taker in takers().items() if key not in reached}
+    missed = {key: function for key, function in parsing_functions().items() if key not in reached}
     assert sorted(name for name, is_excused in missed.values() if not is_excused) == []
-    excused = {key: name for key, (name, is_excused) in takers().items() if is_excused}
+    excused = {key: name for key, (name, is_excused) in parsing_functions().items() if is_excused}
     assert sorted(name for key, name in excused.items() if key not in missed) == [], "these need no excuse"
 
 

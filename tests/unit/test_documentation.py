@@ -118,8 +118,8 @@ def test_what_is_said_of_drift_is_what_the_scenario_sees():
     )
     hosts = read_yaml("molecule/drift/inventory.yml")["web"]["hosts"].values()
     assert hosts
-    seen = [(host["drift"], host["survey"], host["inspection"], host["renew"]) for host in hosts]
-    assert rows[2 : 2 + len(seen)] == seen
+    observed = [(host["drift"], host["survey"], host["inspection"], host["renew"]) for host in hosts]
+    assert rows[2 : 2 + len(observed)] == observed
 
 
 @pytest.mark.parametrize(

@@ -260,9 +260,9 @@ def test_a_command_that_fails_is_reported(command, sentence):
 
 def test_who_cannot_be_told_does_not_keep_the_others_from_being_told(webhook):
     address, calls = webhook()
-    complaints = notify.notify({"command": "false", "webhook": {"url": address}}, REPORT)
+    messages = notify.notify({"command": "false", "webhook": {"url": address}}, REPORT)
     assert len(calls) == 1
-    assert complaints == ["the command ended with status 1; run it by hand to see what it lacks"]
+    assert messages == ["the command ended with status 1; run it by hand to see what it lacks"]
 
 
 def test_settings_that_nobody_thought_of_do_not_keep_the_others_from_being_told(mail_server, webhook):
@@ -270,17 +270,17 @@ def test_settings_that_nobody_thought_of_do_not_keep_the_others_from_being_told(
     server, (address, calls) = mail_server(), webhook()
     for wrong in ({"user": "schedule", "password": "pässwörd"}, {"port": "smtp"}, {"to": None}):
         mail = {**mail_settings(server), **wrong}
-        [complaint] = notify.notify({"command": "true", "mail": mail, "webhook": {"url": address}}, REPORT)
-        assert complaint.endswith("; correct schedule_on_failure.mail")
-        assert "pässwörd" not in complaint
+        [message] = notify.notify({"command": "true", "mail": mail, "webhook": {"url": address}}, REPORT)
+        assert message.endswith("; correct schedule_on_failure.mail")
+        assert "pässwörd" not in message
     assert len(calls) == 3
 
 
 @pytest.mark.parametrize("webhook", [{"url": "http://[::1/secret"}, {"headers": {}}, "http://127.0.0.1/secret"])
 def test_a_webhook_that_cannot_be_read_is_told_to_the_log_without_its_secret(webhook):
-    [complaint] = notify.notify({"webhook": webhook}, REPORT)
-    assert complaint.endswith("; correct schedule_on_failure.webhook")
-    assert "secret" not in complaint
+    [message] = notify.notify({"webhook": webhook}, REPORT)
+    assert message.endswith("; correct schedule_on_failure.webhook")
+    assert "secret" not in message
 
 
 def run(tmp_path, settings, *words):
@@ -302,17 +302,17 @@ def test_the_program_reads_the_end_of_a_log(tmp_path, webhook):
 
 
 @pytest.mark.parametrize(
-    ("said", "identity"), [('{"INVOCATION_ID": "0a0a"}', "0a0a"), ("", "0b0b"), ("{}", "0b0b"), ("[]", "0b0b")]
+    ("output", "identity"), [('{"INVOCATION_ID": "0a0a"}', "0a0a"), ("", "0b0b"), ("{}", "0b0b"), ("[]", "0b0b")]
 )
-def test_the_journal_is_asked_for_the_run_that_failed(tmp_path, monkeypatch, said, identity):
+def test_the_journal_is_asked_for_the_run_that_failed(tmp_path, monkeypatch, output, identity):
     """The next run may have begun meanwhile; the last one is taken only where the journal does not name the one that failed."""
-    journal = f"""case " $* " in *" --output=json "*) echo '{said}';; *) printf "%s\\n" "$@";; esac"""
+    journal = f"""case " $* " in *" --output=json "*) echo '{output}';; *) printf "%s\\n" "$@";; esac"""
     for name, script in {"systemctl": "echo 0b0b", "journalctl": journal}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    asked = notify.journal_of("evergreen-renew").splitlines()
-    assert asked[-3:] == [f"_SYSTEMD_INVOCATION_ID={identity}", "+", f"INVOCATION_ID={identity}"]
+    arguments = notify.journal_of("evergreen-renew").splitlines()
+    assert arguments[-3:] == [f"_SYSTEMD_INVOCATION_ID={identity}", "+", f"INVOCATION_ID={identity}"]
 
 
 def test_the_program_says_that_nobody_is_to_be_told(tmp_path):

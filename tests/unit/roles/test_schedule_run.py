@@ -142,7 +142,7 @@ def test_it_knows_two_jobs(program, words):
 
 @pytest.fixture
 def by_cron(program):
-    """What cron starts, with a stand-in for logger that keeps what it is given, and a command that keeps what it is told."""
+    """What cron starts, with a stand-in for logger that keeps what it is given, and a command that keeps its notification."""
     folder = program.parent
     programs = folder / "programs"
     programs.mkdir()
@@ -178,9 +178,9 @@ def test_cron_hands_a_failure_over_with_the_log_of_the_run(program, by_cron):
     (program.parent / "behaviour").write_text("echo fatal; exit 4\n")
     assert run_by_cron(by_cron).returncode == 4
     assert (program.parent / "renew.log").read_text() == "fatal\n"
-    told = (by_cron.parent / "told").read_text()
-    assert told.startswith("evergreen-renew failed on ")
-    assert told.endswith("\nfatal\n")
+    notification = (by_cron.parent / "told").read_text()
+    assert notification.startswith("evergreen-renew failed on ")
+    assert notification.endswith("\nfatal\n")
     log = (by_cron.parent / "logger.log").read_text()
     assert log.startswith("fatal\n")
     assert log.endswith("; told by command.\n")
