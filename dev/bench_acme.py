@@ -169,7 +169,7 @@ def served_certificates(hosts: Hosts, root: str) -> dict[str, str]:
 
 
 def renew_pebble() -> None:
-    """Have a Pebble that has issued nothing: the more it remembers, the longer it takes for an order, and the likelier it is to get stuck."""
+    """Start a new Pebble. The more it has issued, the longer it takes for an order, and the likelier it gets stuck."""
     with contextlib.suppress(FileNotFoundError):
         podman("rm", "--force", "--time", "0", "--ignore", PEBBLE.read_text(encoding="utf-8").strip())
     # Whoever is refused a nonce twice in a row gives up, but us; that is no matter of time.

@@ -85,7 +85,7 @@ class Fleet:
         return log.read_text(encoding="utf-8"), used
 
     def ping(self, inventory: pathlib.Path | None = None) -> None:
-        """Let Ansible do the least that it can do on all hosts."""
+        """Run the module ping on all hosts."""
         program("ansible", "web", "-m", "ansible.builtin.ping", *self._words(inventory))
 
     def timed(self, hosts: Hosts, times: Times, do: t.Callable[[], t.Any]) -> None:
@@ -164,5 +164,5 @@ def short(path: pathlib.Path) -> str:
 
 
 def say(text: str) -> None:
-    """Tell a person how far we are; the page alone goes to standard output."""
+    """Print progress to standard error; only the page goes to standard output."""
     print(text, file=sys.stderr, flush=True)

@@ -144,7 +144,7 @@ def containers() -> list[dict[str, t.Any]]:
 
 @contextlib.contextmanager
 def locked(path: pathlib.Path) -> t.Iterator[None]:
-    """Let one at a time do what follows."""
+    """Hold the lock of fleets during this context."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
@@ -361,7 +361,7 @@ def wait_for_host(record: Record, host: Host) -> str:
 
 
 def log_in(record: Record, host: Host) -> None:
-    """Make sure that ssh lets us in, with the host key that we know."""
+    """Raise FleetError unless ssh logs in and finds the known host key."""
     config = str(folder_of(record["name"]) / "ssh_config")
     status, _, complaint = run("ssh", "-F", config, "-o", "ConnectTimeout=10", host["name"], "sudo -n true", timeout=30)
     if status:

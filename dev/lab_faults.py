@@ -5,7 +5,7 @@
 """A proxy before an ACME server that fails as it is told: it refuses, cuts off, and holds on to what passes.
 
 It rewrites nothing. An ACME server that names its addresses after the host it was asked by is known by the proxy's address from
-then on. From what passes, the proxy learns which step of which order each request is (class Way), and rules (class Rule) say what
+then on. From what passes, the proxy learns which step of which order each request is (class StepsOfUrls), and rules (class Rule) say what
 becomes of it.
 
 POST /rules     [{"do": "refuse", "step": "newOrder", …}, …] are the rules from now on
@@ -75,14 +75,14 @@ class Rule:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Make sure that the rule can be followed."""
+        """Raise ValueError unless the rule is valid."""
         if self.do not in ACTIONS or self.moment not in ("before", "after"):
             raise ValueError(
                 f"a rule does one of {', '.join(ACTIONS)}, before or after, and not {self.do!r} {self.moment!r}"
             )
 
     def applies(self, step: str, names: str, moment: str, time_: int) -> bool:
-        """Say whether the *time*-th request at a step, counted from one, meets with this rule."""
+        """Return whether the rule applies to the *time_*-th request at a step, counted from one."""
         if self.moment != moment or self.step not in (None, step) or self.names not in (None, names):
             return False
         if self.times is not None and time_ > self.times:
@@ -98,11 +98,11 @@ class Rule:
         return {"Content-Type": PROBLEM, "Retry-After": retry_after}
 
 
-class Way:
-    """What the addresses of an ACME server are about, as far as its answers have told."""
+class StepsOfUrls:
+    """The step of an order that each URL of an ACME server belongs to, learnt from its responses."""
 
     def __init__(self, directory: str) -> None:
-        """Know the path of the directory, from which everything follows."""
+        """Begin with the path of the directory."""
         self.about = {directory: ("directory", "")}
         self.past: set[tuple[str, str]] = set()  # orders, and how far they have come
 
@@ -120,7 +120,7 @@ class Way:
         return step, order
 
     def learn(self, path: str, status: int, headers: t.Mapping[str, str], body: bytes) -> None:
-        """Take from an answer what the addresses in it are about."""
+        """Learn the steps of the URLs in a response."""
         document = parsed(body)
         if status >= 400:
             return
@@ -147,34 +147,34 @@ class Way:
 
 
 class Proxy:
-    """The proxy: what it knows and does, beside the connections that it has."""
+    """The rules and the log of the proxy."""
 
     def __init__(self, directory: str, trust: ssl.SSLContext) -> None:
         """Stand before the server of this directory."""
         url = urllib.parse.urlsplit(directory)
         self.server, self.trust = url.netloc, trust
-        self.lock, self.way = threading.Lock(), Way(url.path)
+        self.lock, self.steps = threading.Lock(), StepsOfUrls(url.path)
         self.seen: list[dict[str, t.Any]] = []
         self.held: list[dict[str, t.Any]] = []
         self.follow([])
 
     def follow(self, rules: list[dict[str, t.Any]]) -> None:
-        """Have other rules from now on."""
+        """Replace the rules."""
         made = [Rule(**rule) for rule in rules]
         with self.lock:
             self.rules, self.times = made, dict[tuple[int, str, str], int]()
             self.released = threading.Event()
 
     def release(self) -> None:
-        """Have no rules, and what is held cut off."""
+        """Remove all rules, and cut off what is held."""
         released = self.released
         self.follow([])
         released.set()
 
     def pass_on(self, method: str, path: str, headers: t.Mapping[str, str], content: bytes) -> Answer | None:
-        """Return what is answered to a request; None where the connection is cut off."""
+        """Return the response to a request, or None if the connection is cut off."""
         with self.lock:
-            step, names = self.way.step(path, content)
+            step, names = self.steps.step(path, content)
             entry = {"number": len(self.seen), "method": method, "step": step, "names": names}
             self.seen.append(entry)
         rule = self.rule(step, names, "before")
@@ -183,7 +183,7 @@ class Proxy:
         answer = self.ask(method, path, headers, content)
         entry["status"] = answer.status
         with self.lock:
-            self.way.learn(path, answer.status, answer.headers, answer.body)
+            self.steps.learn(path, answer.status, answer.headers, answer.body)
         if is_bad_nonce(answer):  # the server has not done what was asked for
             return answer
         rule = self.rule(step, names, "after")
@@ -201,7 +201,7 @@ class Proxy:
             return first
 
     def fail(self, rule: Rule, entry: dict[str, t.Any], answer: Answer | None) -> Answer | None:
-        """Do to a request what a rule says."""
+        """Apply a rule to a request."""
         entry["done"] = f"{rule.do} {rule.status if rule.do == 'refuse' else rule.moment}"
         print(json.dumps(entry), flush=True)
         if rule.do == "refuse":
@@ -215,7 +215,7 @@ class Proxy:
         return dataclasses.replace(answer, half=True) if answer and rule.do == "halve" else None
 
     def ask(self, method: str, path: str, headers: t.Mapping[str, str], content: bytes) -> Answer:
-        """Return what the server answers."""
+        """Return the response of the server."""
         connection = http.client.HTTPSConnection(self.server, timeout=SERVER_TIMEOUT_S, context=self.trust)
         with contextlib.closing(connection):
             passed = {name: value for name, value in headers.items() if name.lower() not in OWN}
@@ -228,7 +228,7 @@ class Proxy:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What is answered: *listed* are the headers one by one, and *half* says that only half of it is to arrive."""
+    """A response. listed: the headers one by one. half: whether only half of the body is sent."""
 
     status: int
     headers: t.Mapping[str, str]
@@ -276,7 +276,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             super().finish()
 
     def log_message(self, *_words: t.Any) -> None:
-        """Say nothing; what is done is said elsewhere."""
+        """Log nothing here; fail() logs."""
 
 
 def passing(proxy: Proxy) -> type[Handler]:
@@ -350,12 +350,12 @@ def names_of(order: dict[str, t.Any]) -> str:
 
 
 def is_bad_nonce(answer: Answer) -> bool:
-    """Say whether the server refuses a request for its nonce."""
+    """Return whether the server refuses a request for its nonce."""
     return answer.status == 400 and str(parsed(answer.body).get("type", "")).endswith(":badNonce")
 
 
 def serve(proxy: Proxy, context: ssl.SSLContext, host: str, ports: tuple[int, int]) -> list[http.server.HTTPServer]:
-    """Have a proxy answer at two ports, clients at the first; return both servers."""
+    """Start the servers of a proxy, for clients and for its control; return both."""
     servers = [
         listener((host, port), context, handler) for port, handler in zip(ports, (passing(proxy), control(proxy)))
     ]

@@ -178,7 +178,7 @@ def fingerprint_of(wish: Wish, part: str, addresses: dict[str, str]) -> str:
 
 
 def is_up_to_date(wish: Wish, part: str, addresses: dict[str, str], before: dict[str, str]) -> bool:
-    """Say whether a part runs with what is wanted now."""
+    """Return whether a part runs with the requested settings."""
     container = id_of(wish.fleet, f"lab-{part}")
     if before.get(container or "") != "running":
         return False

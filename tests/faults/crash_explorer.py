@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Machines with a real nginx and a real firewall: containers that live as long as this process, each with an observer in another network."""
+"""Containers with nginx and a firewall, each with an observer in another network."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Machine:
         time.sleep(0.03)
 
     def settle(self) -> None:
-        """Wait until all has ended that a module which was killed has started, but for nginx itself."""
+        """Wait until all programs that a killed module has started have ended, except for nginx."""
         while self.command("pgrep", "-x", CHILD_PROGRAMS.partition("|")[2], check=False).stdout:
             time.sleep(0.01)
 
@@ -133,12 +133,12 @@ class Machine:
             subprocess.run(["cp", "--archive", "--no-target-directory", path, copy], check=True)
 
     def lose_power(self, top: str, paths: tuple[str, ...], folder: str) -> None:
-        """End all that runs, and put what is in a folder in the place of what lies at these paths."""
+        """End all programs, and replace these paths by the content of a folder."""
         self.command("sh", "-ec", f"{KILL_SCRIPT}\nnft flush ruleset; rm -rf /run/nginx.pid {' '.join(paths)}")
         subprocess.run(["cp", "--archive", f"{folder}/.", self.path(top)], check=True)
 
     def reset(self) -> None:
-        """Bring it back to its beginning: nothing runs, nothing filters, and files are what they were."""
+        """Restore the initial state: no programs, no firewall rules, and the original files."""
         self.command(
             "sh",
             "-ec",
@@ -169,7 +169,7 @@ class Machine:
         os.symlink(target, self.path(path))
 
     def snapshot(self, *tops: str) -> dict[str, tuple[int, bytes | str | None]]:
-        """Return all that there is below folders, and files, by their paths: modes, and contents or where links lead."""
+        """Return mode and content (of a link: its target) of folders and all that is below them, by path."""
         entries = {}
         for top in tops:
             inner = os.walk(self.path(top))
@@ -180,7 +180,7 @@ class Machine:
         return entries
 
     def restore(self, expected: dict[str, tuple[int, bytes | str | None]], *tops: str) -> None:
-        """Make what is below folders as it was in a picture; what is so already stays untouched."""
+        """Restore a snapshot of folders; paths that are equal already are not touched."""
         present = self.snapshot(*tops)
         for path in sorted(set(present) - set(expected), reverse=True):
             (os.rmdir if stat.S_ISDIR(present[path][0]) else os.unlink)(self.path(path))
@@ -197,7 +197,7 @@ class Machine:
 
 
 class Observer:
-    """A client in a network of its own, with nothing in it but a wire to a machine."""
+    """A client in a network namespace of its own, connected to one machine."""
 
     def __init__(self, pid: int) -> None:
         self.process = subprocess.Popen(
@@ -229,12 +229,12 @@ class Observer:
         self._say("watch", endpoints)
 
     def end(self) -> dict[str, int]:
-        """Return what was seen since watch(), a last look after this was called included, and how often."""
+        """Return the observations since watch(), with their counts; the last attempt begins after this call."""
         self._say("end", self.endpoints)
         return json.loads(self.process.stdout.readline())
 
     def try_once(self, endpoints: dict[str, t.Any]) -> dict[str, int]:
-        """Try each place once, and return what was seen."""
+        """Try each endpoint once; return the observations with their counts."""
         self._say("try", endpoints)
         return json.loads(self.process.stdout.readline())
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a disk may hold after the power has failed: a model of a file system, played from recorded system calls.
+"""A model of what a disk may contain after a power loss, built from recorded system calls.
 
 It promises no more than POSIX does, less than any file system of today keeps:
 
@@ -31,7 +31,7 @@ VARIANTS = ("all", "nothing", "half", "zeros")
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One change: of names in a folder, of what a file holds, or of its mode and owner; or that something was synced."""
+    """One change of names in a folder, of the content, mode or owner of a file, or one sync."""
 
     kind: str
     inode: int
@@ -58,7 +58,7 @@ class Inode:
 
 
 class DiskHistory:
-    """What a run did to a disk, step by step, from a base on which all was synced."""
+    """The changes of a run to a disk, step by step, from a base on which all is synced."""
 
     def __init__(self, base: str, recorded: str, calls: list[Call]) -> None:
         self.recorded = recorded
@@ -72,7 +72,7 @@ class DiskHistory:
                 self._play(call)
 
     def states(self, without: int | None = None) -> t.Iterator[tuple[frozenset[int], dict[int, str], bool]]:
-        """Return each state that a crash may leave, once: the steps that survive, what files hold, and whether it is the end.
+        """Return each state that a crash may leave, once: surviving steps, variants of contents, and whether it is the end.
 
         *without* is the number of a sync that is left out.
         """
@@ -97,7 +97,7 @@ class DiskHistory:
                         yield kept | survivors, variants, last
 
     def build(self, survivors: frozenset[int], variants: dict[int, str], top: str, known_as: str = "") -> None:
-        """Make what is on the disk in a state, in a folder that is not there yet, and that links know by this name."""
+        """Create a state of the disk in a new folder. known_as: the path of that folder in the targets of links."""
         inodes = {number: inode.copy() for number, inode in self.inodes.items()}
         for number in sorted(survivors):
             step = self.steps[number]
@@ -116,7 +116,7 @@ class DiskHistory:
         self._make(inodes, self.base, top, known_as or top, {})
 
     def describe(self, survivors: frozenset[int], variants: dict[int, str]) -> str:
-        """Return a state as people read it: what is lost of what was done until the last step that is there."""
+        """Return a state as text: the last step that survived, and the steps before it that are lost."""
         end = max(survivors, default=-1)
         lost = [
             self.steps[number].description

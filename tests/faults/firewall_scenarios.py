@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The scenarios in which firewall_port is killed on the host, and what holds of a firewall at any instant."""
+"""Scenarios for firewall_port, and what must hold of a firewall at each moment."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def firewalld(machine: Machine) -> None:
 
 
 class FirewallPort(ActionModule):
-    """firewall_port with a machine as its host. strace traces the visit that runs commands there."""
+    """firewall_port with a machine as its host. strace traces the module call that runs commands."""
 
     def __init__(self, machine: Machine, strace: list[str] | None, traced: tuple[str, ...]) -> None:
         self._task = types.SimpleNamespace(check_mode=False)
@@ -98,8 +98,8 @@ class FirewallPort(ActionModule):
 
 
 @dataclasses.dataclass(frozen=True)
-class Visit:
-    """The result of firewall_port, and the system calls of its visit to the host."""
+class ActionRun:
+    """The result of firewall_port, and the system calls of its commands on the host."""
 
     action_result: dict
     signal: int | None = None
@@ -125,11 +125,11 @@ class FirewallScenario:
     )  # what a power loss may damage
 
     def set_up(self, machine: Machine) -> None:
-        """Bring a machine to where the scenario begins."""
+        """Bring a machine into the initial state of the scenario."""
         machine.reset()
         self.filters(machine)
 
-    def run(self, machine: Machine, strace: list[str] | None, traced: tuple[str, ...]) -> Visit:
+    def run(self, machine: Machine, strace: list[str] | None, traced: tuple[str, ...]) -> ActionRun:
         """Run the action."""
         action = FirewallPort(machine, strace, traced)
         defaults = {"protocol": "tcp", "sources": [], "state": "open", "backend": "auto", "zone": None, "ports": [443]}
@@ -138,7 +138,7 @@ class FirewallScenario:
         except TlsError as error:
             result = {"failed": True, "msg": str(error)}
         run = action.traced_run
-        return Visit(result, run.signal, run.calls) if run else Visit(result)
+        return ActionRun(result, run.signal, run.calls) if run else ActionRun(result)
 
     def ordinary(self, machine: Machine) -> dict:
         """Return the result of a run without faults."""
@@ -155,11 +155,11 @@ class FirewallScenario:
             machine.command(*program.split(), LOADERS[program])
 
     def again(self, machine: Machine, before: dict) -> list[str]:
-        """Nothing is ever refused here."""
+        """Return no violations: no firewall refuses a configuration."""
         return []
 
     def watch(self, machine: Machine) -> None:
-        """Have the observer ask from now on."""
+        """Start the observer."""
         machine.observer.watch(ENDPOINTS)
 
     def state(self, machine: Machine) -> dict:
@@ -173,13 +173,13 @@ class FirewallScenario:
         }
 
     def unexpected_observations(self, machine: Machine, states: list[dict]) -> list[str]:
-        """Return what the observer saw and should not have: above all, that port 22 is closed."""
+        """Return the observations that neither the state before nor the one after explains."""
         allowed = set().union(*(state["lets in"] for state in states))
         observations = machine.observer.end().items()
         return [f"the observer saw: {what} ({times} times)" for what, times in observations if what not in allowed]
 
     def violations(self, machine: Machine, states: list[dict]) -> list[str]:
-        """Return what does not hold right now: each table, and each file, is what it was before or is after."""
+        """Return the violations now: each table and file must be as before or as after the run."""
         violations, state = [], self.state(machine)
         for part in ("tables", "files"):
             for name in {*state[part], *(name for one in states for name in one[part])}:

@@ -33,7 +33,7 @@ systemctl restart nginx
 
 
 class Fleet:
-    """Some hosts; all that a test does to one it does by podman, so that SSH is left to Ansible."""
+    """Hosts in containers. Tests reach them by podman, so that Ansible alone uses SSH."""
 
     def __init__(self, name: str, hosts: int) -> None:
         self.name = name
@@ -53,18 +53,18 @@ class Fleet:
         self._run("down", self.name)
 
     def do(self, host: str, script: str, check: bool = True) -> str:
-        """Have a shell of a host do something as root; return what it printed."""
+        """Run a shell script on a host as root; return its output."""
         command = [ROOT / "dev/fleet", "exec", self.name, host, "--", "sh", "-c", script]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         assert done.returncode == 0 or not check, f"{host}: {script}: {done.stdout}{done.stderr}"
         return done.stdout if check else f"{done.returncode} {done.stdout}{done.stderr}"
 
     def keep(self, host: str, name: str) -> None:
-        """Keep what stands on a host, for put_back()."""
+        """Save the state of a host, for put_back()."""
         self.do(host, KEEP.format(name))
 
     def put_back(self, host: str, name: str) -> None:
-        """Have what keep() kept stand on a host again, in use by its nginx."""
+        """Restore the state that keep() saved, and restart nginx."""
         self.do(host, PUT_BACK.format(name))
 
     @staticmethod
@@ -74,7 +74,7 @@ class Fleet:
 
 
 class Controller:
-    """Somebody's home, from which Ansible is run; *variables* are what stands in his group_vars."""
+    """A home directory from which Ansible runs. variables: the content of its group_vars."""
 
     def __init__(self, home: pathlib.Path, fleet: Fleet, variables: str) -> None:
         self.home = home
@@ -118,7 +118,7 @@ class Controller:
         return run
 
     def points(self, playbook: str, *arguments: str) -> list[str]:
-        """Run a playbook undisturbed; return the points that it came past."""
+        """Run a playbook undisturbed; return the points that it reached."""
         log = self.home / "points"
         log.unlink(missing_ok=True)
         run = self.run(playbook, *arguments, **self.watching(log))
@@ -126,7 +126,7 @@ class Controller:
         return log.read_text(encoding="utf-8").splitlines()
 
     def kill_at(self, number: int, whole: bool, playbook: str, *arguments: str, **environment: str) -> list[str]:
-        """Have a playbook killed at a point; return those it came past. Without *whole*, what it started lives on."""
+        """Kill a playbook at a point; return the points that it reached. whole: kill its child processes as well."""
         log = self.home / "points"
         log.unlink(missing_ok=True)
         spare = {} if whole else {"POINTS_SPARE_WORKERS": "yes"}
@@ -135,7 +135,7 @@ class Controller:
         return log.read_text(encoding="utf-8").splitlines()
 
     def has_no_processes(self) -> bool:
-        """Say whether nothing works any more that a run of this controller has started; connections that are kept do not."""
+        """Return whether all processes of the runs of this controller have ended, except for kept connections."""
         return not self.processes("ansible-playboo")
 
     def processes(self, program: str) -> list[int]:
@@ -153,7 +153,7 @@ class Controller:
 
     @staticmethod
     def watching(log: pathlib.Path) -> dict[str, str]:
-        """Return the environment in which a run writes down the points that it comes past."""
+        """Return the environment in which a run logs the points that it reaches."""
         return {
             "ANSIBLE_CALLBACK_PLUGINS": str(pathlib.Path(__file__).parent / "callbacks"),
             "ANSIBLE_CALLBACKS_ENABLED": "points",
@@ -169,7 +169,7 @@ class Run:
         self.output = output
 
     def wait(self) -> None:
-        """Wait for its end."""
+        """Wait for the end of the run."""
         try:
             self.process.wait(RUN_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -178,22 +178,22 @@ class Run:
 
     @property
     def status(self) -> int:
-        """Return how it ended."""
+        """Return the exit status."""
         return self.process.wait(RUN_TIMEOUT_S)
 
     @property
     def printed(self) -> str:
-        """Return what it printed so far."""
+        """Return the output so far."""
         return self.output.read_text(encoding="utf-8")
 
     @property
     def sentences(self) -> str:
-        """Return what it printed, with the line breaks and paddings of Ansible taken out."""
+        """Return the output so far, with each run of white space as one blank."""
         return re.sub(r"\s+", " ", self.printed)
 
 
 def until(condition, what: str) -> None:
-    """Wait for a state."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + RUN_TIMEOUT_S
     while not condition():
         assert time.monotonic() < deadline, f"{what} never came about"

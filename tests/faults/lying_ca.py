@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A CA that lies: what it may answer to a signing request, and the sentence that refuses it."""
+"""A malicious CA: its responses to a signing request, and the sentence that refuses each."""
 
 from __future__ import annotations
 
@@ -49,24 +49,24 @@ REQUESTED_NAMES = ", ".join(sorted(NAMES))
 
 
 def leads_to(name: str) -> str:
-    """Return what is said of a chain that ends elsewhere than at the root."""
+    """Return the sentence about a chain that does not end at the root."""
     return f"the chain ends at {name}, which is not a root of the issuer (Faults RSA CA, Faults Root CA); {AGAIN}"
 
 
 def leaf_and(
     *above: x509.Certificate, by: Authority = ISSUING, names: t.Sequence[str] = (*NAMES,), **options: t.Any
 ) -> t.Callable:
-    """Return what answers with a certificate and others."""
+    """Return a function that issues a certificate and appends others."""
     return lambda csr: to_pem([by.leaf(names, PublicKey(load_csr(csr)), **options), *above])
 
 
 def chain_of(by: Authority = ISSUING, names: t.Sequence[str] = (*NAMES,), **options: t.Any) -> t.Callable:
-    """Return what answers with a chain."""
+    """Return a function that issues a chain."""
     return lambda csr: to_pem(by.chain(names, PublicKey(load_csr(csr)), **options))
 
 
 def certificates(csr: bytes) -> list:
-    """Return an honest chain from a CA that is three levels deep, and its root."""
+    """Return a valid chain of a CA with three levels, and its root."""
     return [*LOWEST.chain(NAMES, PublicKey(load_csr(csr))), ROOT.certificate]
 
 
@@ -76,12 +76,12 @@ def ordered(*order: int) -> t.Callable:
 
 
 def with_text(before: bytes = b"", after: bytes = b"") -> t.Callable:
-    """Return what has something before and behind an honest chain."""
+    """Return a function that issues a valid chain between two texts."""
     return lambda csr: before + chain_of()(csr) + after
 
 
 def weakly_signed(digest: str) -> t.Callable:
-    """Return what the openssl command signs with a digest of old."""
+    """Return a function that signs with an obsolete digest, by the openssl command."""
 
     def sign(csr):
         with tempfile.TemporaryDirectory() as name:
@@ -114,12 +114,12 @@ def _signed_by_openssl(folder: pathlib.Path, *options: str) -> bytes:
 
 
 def broken(csr: bytes) -> bytes:
-    """Return a chain in which a letter is another one."""
+    """Return a chain with one character replaced."""
     return chain_of()(csr).replace(b"MII", b"MIX", 1)
 
 
 def changed_after_signing(csr: bytes) -> bytes:
-    """Return a chain whose leaf was changed once it was signed, to be valid for longer."""
+    """Return a chain whose leaf was changed after it was signed, to be valid for longer."""
     leaf = ISSUING.leaf(NAMES, PublicKey(load_csr(csr)), days=(-1, 90))
     end, later = (f"{NOW + days * DAY:%y%m%d%H%M%SZ}".encode() for days in (90, 900))
     forged = leaf.public_bytes(Encoding.DER).replace(end, later)
@@ -128,7 +128,7 @@ def changed_after_signing(csr: bytes) -> bytes:
 
 
 def for_other_kinds_of_names(csr: bytes) -> bytes:
-    """Return the certificate of a server that is a person, too."""
+    """Return the certificate of a server that names an email address as well."""
     kinds = [*map(x509.DNSName, NAMES), x509.RFC822Name("ops@bank.example")]
     subject, key = named(NAMES[0]), load_csr(csr).public_key()
     names = x509.SubjectAlternativeName(kinds)
@@ -142,7 +142,7 @@ def crowd(_csr: bytes) -> bytes:
 
 
 def limited(*extensions: x509.ExtensionType, path_length: int | None = None) -> Authority:
-    """Return a CA of the root that may not sign for everything."""
+    """Return a CA below the root whose certificate has constraints."""
     authority = Authority("Limited CA", above=ROOT)
     subject, key = authority.certificate.subject, authority.key.public_key()
     constraints = x509.BasicConstraints(True, path_length)
@@ -259,7 +259,7 @@ LIES: dict[str, tuple[t.Callable[[bytes], bytes], str]] = {
 
 
 def _signed_by_nobody(csr: bytes) -> x509.Certificate:
-    """Return the certificate of the key, as one that has signed itself would look."""
+    """Return a certificate of the key that looks self-signed."""
     lonely = Authority(NAMES[0])
     return lonely.leaf(NAMES, PublicKey(load_csr(csr)))
 
@@ -282,7 +282,7 @@ PUT_RIGHT: dict[str, t.Callable[[bytes], bytes]] = {
 
 
 class LyingCa:
-    """An issuer of the inventory that answers what it likes, now this and then that; *responses* are used up in their order."""
+    """An issuer that returns the given responses, one for each request."""
 
     SETTINGS: t.ClassVar[dict[str, t.Any]] = {}
     DEFAULTS: t.ClassVar[dict[str, t.Any]] = {}
@@ -299,13 +299,13 @@ class LyingCa:
         return ROOT.pem + RSA_ROOT.pem
 
     def terms(self, request: dict) -> dict:
-        """Return what decides on the certificate."""
+        """Return the terms of the certificate."""
         return {"names": request["domains"]}
 
     def issue(self, request: dict, csr: bytes, host: str) -> bytes:
-        """Lie."""
+        """Return the next response."""
         self.csrs.append(csr)
         return self.responses.pop(0)(csr)
 
     def record(self, request: dict, chain: list, host: str) -> None:
-        """Write nothing down."""
+        """Record nothing."""

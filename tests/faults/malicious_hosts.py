@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Hosts that were taken over: whatever Ansible has them run, they output what they like."""
+"""Malicious hosts: whatever Ansible runs on them, they output what a test chooses."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ModuleResults = dict[str, t.Any]
 
 
 def valid_results(host: str) -> ModuleResults:
-    """Return what the modules would say on a host whose certificate is due."""
+    """Return the valid results of modules on a host whose certificate is due."""
     fingerprint = "ab" * 32
     nothing = [[["has", program], False] for program in ("firewall-cmd", "ufw", "nft", "iptables", "ip6tables")]
     return {
@@ -73,12 +73,12 @@ def valid_results(host: str) -> ModuleResults:
 
 
 def in_each_result(**lie: t.Any) -> t.Callable[[ModuleResults], ModuleResults]:
-    """Return what adds a lie to each answer."""
+    """Return a function that adds values to each result."""
     return lambda results: {module: {**result, **copy.deepcopy(lie)} for module, result in results.items()}
 
 
 def in_result(module: str, **lie: t.Any) -> t.Callable[[ModuleResults], ModuleResults]:
-    """Return what adds a lie to the answer of one module; what is None is left out of it."""
+    """Return a function that changes values in the result of one module; `...` removes one."""
 
     def changed_results(results):
         result = {**results[module], **lie}
@@ -88,12 +88,12 @@ def in_result(module: str, **lie: t.Any) -> t.Callable[[ModuleResults], ModuleRe
 
 
 def as_text(text: str, module: str = "certificate_request") -> t.Callable[[ModuleResults], ModuleResults]:
-    """Return what prints a text in the place of the answer of a module."""
+    """Return a function that replaces the output of a module by a text."""
     return lambda results: {**results, module: text}
 
 
 def in_each_text(word: str) -> t.Callable[[t.Any], t.Any]:
-    """Return what puts a word in the place of each text of the answers, and beside each key below those of a module."""
+    """Return a function that replaces each text in results by a word, and adds it as a key below the top level."""
 
     def twist(value):
         if isinstance(value, dict):
@@ -149,7 +149,7 @@ class Fleet:
         (folder / "inventory.json").write_text(json.dumps({"all": {"vars": variables, "hosts": hosts}}))
 
     def play(self, playbook: str, *arguments: str) -> str:
-        """Run a playbook of the collection on all of them; return what it prints."""
+        """Run a playbook of the collection on all hosts; return its output."""
         program = os.path.join(os.path.dirname(sys.executable), "ansible-playbook")
         environment = {
             **os.environ,

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Bytes that are almost what a parser wants: text, DER and JSON with one thing or a few out of place."""
+"""Mutations of valid text, DER and JSON."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ ODD_VALUES = (
 
 
 def mutate(kind, content, random, others, signer=None):
-    """Return *content* with something out of place, as *random* wills; *others* are like it. *kind* is text, der or json."""
+    """Return a mutation of content. kind: text, der or json. others: contents from which parts are taken."""
     if kind != "text" and random.random() < 0.8:
         try:
             changed = mutate_pem(content, random, signer) if kind == "der" else mutate_json(content, random, others)
@@ -179,7 +179,7 @@ TEXT_CHANGES = (
 
 
 def mutate_pem(content, random, signer=None):
-    """Return PEM, or DER, in which one element of the DER is another, and all lengths are right most of the time.
+    """Return PEM or DER with changed elements, whose lengths are usually correct.
 
     With *signer*, a private key, what was changed is signed anew, so that more than the signature is looked at.
     """
@@ -330,7 +330,7 @@ def _places(level):
 
 
 def mutate_json(content, random, others):
-    """Return JSON in which one to three values are others."""
+    """Return JSON with one to three values changed."""
     value = json.loads(content)
     for _time in range(random.randint(1, 3)):
         value = _changed_json(value, random, others)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The scenarios in which nginx_sites and nginx_reload are killed, and what holds of nginx at any instant."""
+"""Scenarios for nginx_sites and nginx_reload, and what must hold of nginx at each moment."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def renewed_and_stopped(machine: Machine) -> None:
 
 
 def renewed_and_broken(machine: Machine) -> None:
-    """Have somebody else break what nginx would read next."""
+    """Put the new version in use, and add a broken file that nginx includes."""
     renewed(machine)
     machine.put("/etc/nginx/conf.d/other.conf", b"no_such_directive on;\n")
 
@@ -106,7 +106,7 @@ class NginxScenario:
     disk: tuple[str, tuple[str, ...]] = ("/etc", FOLDERS)  # what a power loss may damage
 
     def set_up(self, machine: Machine) -> None:
-        """Bring a machine to where the scenario begins."""
+        """Bring a machine into the initial state of the scenario."""
         machine.reset()
         for (name, number), (files, _fingerprint) in VERSIONS.items():
             for file, content in files.items():
@@ -126,7 +126,7 @@ class NginxScenario:
         return machine.run(self.module, strace, traced, request=request, started=True, timeout=20)
 
     def ordinary(self, machine: Machine) -> dict:
-        """Do what an ordinary run does, once what is wrong about the configuration is corrected."""
+        """Correct the configuration and do an ordinary run; return its result."""
         broken = machine.path("/etc/nginx/conf.d/other.conf")
         if os.path.lexists(broken):
             os.unlink(broken)
@@ -135,12 +135,12 @@ class NginxScenario:
         return self._sites(machine, self.mended).result()
 
     def boot(self, machine: Machine, before: dict) -> None:
-        """Start what ran before, after a power loss, if it can be started."""
+        """Start nginx after a power loss, if it ran before and accepts its configuration."""
         if "http:80 answers" in before["serves"] and not machine.command("nginx", "-t", "-q", check=False).returncode:
             machine.start_nginx()
 
     def again(self, machine: Machine, before: dict) -> list[str]:
-        """Do what was done once more before anything is corrected; return what does not hold then."""
+        """Repeat the run before anything is corrected; return the violations."""
         if not self.mended:
             return []
         result = self._sites(machine, self.new_sites).result()
@@ -149,17 +149,17 @@ class NginxScenario:
         return violations + ([] if now == was else [f"what nginx cannot have stays there: {now}"])
 
     def watch(self, machine: Machine) -> None:
-        """Have the observer ask from now on."""
+        """Start the observer."""
         machine.observer.watch(ENDPOINTS)
 
     def state(self, machine: Machine) -> dict:
-        """Return what is served and what is on the disk, but for the lock, which stays there."""
+        """Return what is served, how nginx starts, and the files except for the lock."""
         files = machine.snapshot(*FOLDERS)
         files.pop(LOCK, None)
         return {"serves": set(machine.observer.try_once(ENDPOINTS)), "starts": self._starts(machine), "files": files}
 
     def unexpected_observations(self, machine: Machine, states: list[dict]) -> list[str]:
-        """Return what the observer saw and should not have, in a run that began and ended with these states."""
+        """Return the observations that neither the state before nor the one after explains."""
         allowed = set().union(*(state["serves"] for state in states))
         return [
             f"the observer saw: {what} ({times} times)"
@@ -168,7 +168,7 @@ class NginxScenario:
         ]
 
     def violations(self, machine: Machine, states: list[dict]) -> list[str]:
-        """Return what does not hold right now: nginx can be started, and each file is what it was before or is after."""
+        """Return the violations now: nginx must start, and each file must be as before or as after the run."""
         violations = []
         starts, files = self._starts(machine), machine.snapshot(*FOLDERS)
         if starts not in [state["starts"] for state in states]:
@@ -186,7 +186,7 @@ class NginxScenario:
         return violations
 
     def _starts(self, machine: Machine) -> str:
-        """Say how nginx ends that is started from what is on the disk."""
+        """Return how `nginx -t` and a start of nginx end with the files on the disk."""
         tested = machine.command("nginx", "-t", "-q", check=False)
         apart = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", START)
         started = machine.command(*apart, check=False)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The scenarios in which something breaks: what is on the host before, which module runs, and what an ordinary run is after it."""
+"""Scenarios for certificate_request and certificate_install: initial state, run, and ordinary run after a fault."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Host:
         self.issued = 0
 
     def make(self) -> None:
-        """Make it, bare."""
+        """Create an empty host."""
         os.makedirs(self.link_folder)
 
     def copy_from(self, other: Host) -> None:
-        """Make it the same as another host."""
+        """Copy another host."""
         shutil.copytree(other.top, self.top, symlinks=True)
         for folder, folders, files in os.walk(self.top):
             for path in (os.path.join(folder, name) for name in [*folders, *files]):
@@ -51,14 +51,14 @@ class Host:
                     os.symlink(target, path)
 
     def run(self, module: str, strace: list[str] | None = None, **arguments: t.Any) -> Run:
-        """Run a module; with *strace*, its options, under it."""
+        """Run a module. strace: options with which it runs under strace."""
         internal = {"_ansible_diff": True, "_ansible_remote_tmp": self.folder}
         arguments = {"directory": self.directory, "roots": ROOT.pem.decode(), **arguments, **internal}
         log = os.path.join(self.folder, "log") if strace is not None else ""
         return self.programs.run(module, arguments, os.path.join(self.folder, "output"), strace, log)
 
     def put_by_hand(self, request: dict, days: tuple[int, int] = FRESH, mode: int = 0o600) -> None:
-        """Put a key and a certificate where somebody puts them by hand, for a request that adopts them."""
+        """Write the key and the certificate that a request adopts."""
         paths, key = request["adopt"], some_key(1)
         contents = {"key": key_pem(key), "certificate": to_pem(ISSUING.chain(request["domains"], key, days=days))}
         for option, content in contents.items():
@@ -75,7 +75,7 @@ class Host:
         return self.run("certificate_install", request=request, chain=chain, state=state).result()
 
     def renew(self, request: dict, days: tuple[int, int] = FRESH) -> None:
-        """Have a new certificate, whatever is there."""
+        """Install a new certificate, whether one is due or not."""
         requested = self.ask(request, force=os.path.isdir(self.store))
         result = self.install(request, self.sign(requested["csr"], request, days))
         assert not result.get("failed"), result
@@ -87,7 +87,7 @@ class Host:
         return to_pem([leaf, ISSUING.certificate]).decode()
 
     def converge(self, request: dict) -> dict:
-        """Do what an ordinary run does: ask, have it issued when there is something to issue, install what is ready."""
+        """Do an ordinary run: request a certificate, issue it if one is due, and install what is ready."""
         requested = self.ask(request)
         if requested.get("failed"):
             return requested
@@ -97,7 +97,7 @@ class Host:
 
 
 class PublicKey:
-    """The key of a signing request, for an authority that only asks for its public part."""
+    """The key of a signing request, for an authority that needs its public part alone."""
 
     def __init__(self, csr) -> None:
         self.csr = csr
@@ -108,7 +108,7 @@ class PublicKey:
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-    """What is there before (*prepare* returns the chain that is to be installed), what runs, and for which request."""
+    """Initial state, module and request. prepare: creates the state and returns the chain to install."""
 
     title: str
     module: str
@@ -127,22 +127,22 @@ class Scenario:
         return host.run(self.module, strace, request=request, **{**arguments, **self.arguments})
 
     def ordinary(self, host: Host) -> dict:
-        """Do what an ordinary run does for this scenario."""
+        """Do an ordinary run for this scenario; return its result."""
         request = (self.after or self.request)(host)
         return host.install(request, state="absent") if self.end == "absent" else host.converge(request)
 
     def adopted(self, host: Host) -> dict[str, str]:
-        """Return the paths at which a pair was made by hand, where there is one."""
+        """Return the paths of the pair that the request adopts, if there is one."""
         return self.request(host).get("adopt", {})
 
     def links(self, host: Host) -> dict[str, str]:
-        """Return the links that the request wants, and where they are to lead."""
+        """Return the links of the request, with their targets."""
         files = self.request(host).get("links", {})
         return {path: os.path.join(host.store, "current", file) for path, file in files.items()}
 
 
 def controller_arguments(request: dict) -> dict:
-    """Return what the controller tells certificate_request beside the request."""
+    """Return the arguments that the controller passes to certificate_request beside the request."""
     return {"host": "web1", "passphrase": request.get("key_passphrase")}
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A site on a host, with a private CA on its controller: what holds at any instant, as openssl and nginx see it."""
+"""A site on a host with a private CA on its controller, and checks of both by openssl and nginx."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Site:
         self.keep("renew")
 
     def new_controller(self, home: pathlib.Path) -> Controller:
-        """Return somebody who has the same inventory and the folder of the CA."""
+        """Return a controller with the same inventory and the same folder of the CA."""
         return Controller(home, self.fleet, VARIABLES.format(directory=self.ca))
 
     def run(self, playbook: str, *arguments: str) -> Run:
@@ -81,25 +81,25 @@ class Site:
         return self.controller.run(playbook, *self.only(), *arguments)
 
     def only(self) -> tuple[str, str]:
-        """Return what keeps a playbook to this host."""
+        """Return the arguments that limit a playbook to this host."""
         return ("--limit", self.host)
 
     def keep(self, name: str) -> None:
-        """Keep what stands on the host and in the folder of the CA, for put_back()."""
+        """Save the state of the host and of the CA, for put_back()."""
         self.fleet.keep(self.host, name)
         shutil.rmtree(self.kept / name, ignore_errors=True)
         self.ca.mkdir(exist_ok=True)
         shutil.copytree(self.ca, self.kept / name)
 
     def put_back(self, name: str) -> None:
-        """Have everything as it was, but for what the controller has at home."""
+        """Restore the state of the host and of the CA, but not the home of the controller."""
         self.fleet.put_back(self.host, name)
         shutil.rmtree(self.ca)
         if any((self.kept / name).iterdir()):
             shutil.copytree(self.kept / name, self.ca)
 
     def served(self) -> str | None:
-        """Return the serial number of what a client gets that trusts the CA; None where nothing listens, and what is wrong else."""
+        """Return the serial number that a client of the CA gets, a message if it is not trusted, or None without a server."""
         command = ["openssl", "s_client", "-connect", f"{self.address}:443", "-servername", NAME]
         command += ["-verify_hostname", NAME, "-verify_return_error", "-no-CApath", "-no-CAstore"]
         root = self.ca / "root.pem"
@@ -122,7 +122,7 @@ class Site:
         return {record["serial_number"]: record["host"] for record in records if record["host"] == self.host}
 
     def violations(self, before: dict[str, str]) -> list[str]:
-        """Return what does not hold now, where the certificates *before* were there when it all began."""
+        """Return the violations now. before: the hosts by serial number when the test began."""
         violations = self.fleet.do(self.host, CHECK_SCRIPT).splitlines()
         issued, served = self.issued(), self.served()
         if served is None and before:
@@ -134,7 +134,7 @@ class Site:
         return [*violations, *held(self.ca), *broken_records(self.controller.home / ".evergreen/runs")]
 
     def violations_when_done(self, before: dict[str, str]) -> list[str]:
-        """Return what does not hold once a run has finished the work: one certificate, in use and served."""
+        """Return the violations after a run has finished: one new certificate must be in use and served."""
         violations = self.violations(before)
         new = set(self.issued()) - set(before)
         if {self.served()} != new:
@@ -143,7 +143,7 @@ class Site:
 
 
 def held(ca: pathlib.Path) -> list[str]:
-    """Return the locks around a CA that somebody holds."""
+    """Return the locks of a CA that a process holds."""
     violations = []
     for path, lock in ((ca / "lock", fcntl.flock), (ca / "answers/lock", fcntl.lockf)):
         with contextlib.suppress(FileNotFoundError), path.open("r+b") as stream:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""System calls, as strace writes them down: which there were, what they touched, and how one of them is told from the others."""
+"""System calls in the log of strace: name, number, arguments and the paths that they name."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ RANDOM = re.compile(r"\.[0-9a-f]{8}(?=/|$)")
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """One system call; *number* says which of its name it is."""
+    """One system call. number: its position among the calls of the same name, from 1."""
 
     name: str
     number: int
@@ -71,7 +71,7 @@ class Call:
 
     @property
     def makes_file(self) -> bool:
-        """Say whether it is an open() that may make a file."""
+        """Return whether the call is an open() that may create a file."""
         return self.name == "openat" and "O_CREAT" in self.arguments[2]
 
     def string(self, position: int) -> str:
@@ -87,11 +87,11 @@ class Call:
         return int(self.arguments[position], 8)
 
     def touches(self, folder: str) -> bool:
-        """Say whether it is about something in a folder, or the folder."""
+        """Return whether the call names a folder or something below it."""
         return any(path == folder or path.startswith(f"{folder}/") for path in self.paths)
 
     def describe(self, folder: str) -> str:
-        """Return what it is as people read it, the same on every run: paths below *folder*, without what is random in them."""
+        """Return the call as text that is equal in each run: paths relative to *folder*, without random parts."""
         paths = [os.path.relpath(path, folder) if path[:1] == "/" else "a pipe" for path in self.paths]
         if self.name in SIGNALS:
             paths = [self.arguments[1]]
@@ -102,7 +102,7 @@ class Call:
 
 
 def read_calls(log: str) -> list[Call]:
-    """Return the system calls that strace wrote down, in their order, each with its number among those of its name."""
+    """Parse the log of strace."""
     calls, counts = [], {}
     for line in log.splitlines():
         match = LINE.match(line)

@@ -114,7 +114,7 @@ def test_nothing_is_issued_for_a_host_whose_clock_is_far_off(
 
 
 def within_a_second(message, sentence):
-    """Say whether a sentence is said, though some moments may have passed since the clock was set."""
+    """Return whether a message equals a sentence, except for durations."""
     loose = re.sub(r"\d+ (day|hour|minute|second)s?( and \d+ \w+)?", "TIME", message)
     return loose == re.sub(r"\d+ (day|hour|minute|second)s?( and \d+ \w+)?", "TIME", sentence)
 

@@ -30,7 +30,7 @@ SAMPLE_OF_CUTS = [("certificate_install", "sshd is killed")]
 
 
 class Gate(t.NamedTuple):
-    """What brings a module to a halt in the midst of its work, tells that it is there, and lets it go on."""
+    """Scripts that stop a module during its work, check that it has stopped, and let it continue."""
 
     close: str
     is_reached: str
@@ -72,7 +72,7 @@ WAYS = ("ssh is killed", "sshd is killed", "packets are dropped")
 
 
 def killed(playbook, site, number, point, whole, **environment):
-    """Have a run killed at a point; return what does not hold then, and after the next run."""
+    """Kill a run at a point; return the violations then and after the next run."""
     site.put_back(playbook)
     before = site.issued()
     reached = site.controller.kill_at(number, whole, playbook, *site.only(), **environment)
@@ -90,7 +90,7 @@ def killed(playbook, site, number, point, whole, **environment):
 
 
 def cut_off(site, module, way):
-    """Have the connection to a host cut while a module is at work there; return what does not hold then, and after the next run."""
+    """Cut the connection to a host while a module runs there; return the violations then and after the next run."""
     gate = GATES[module]
     site.put_back("renew")
     before = site.issued()
@@ -128,7 +128,7 @@ def cut(site, way):
 
 
 def met(playbook, site, number):
-    """Run a playbook from two controllers at once; return what does not hold then."""
+    """Run a playbook from two controllers at once; return the violations."""
     site.put_back(playbook)
     before = site.issued()
     controllers = [site.controller, site.new_controller(site.controller.home.parent / "another")]
@@ -142,7 +142,7 @@ def met(playbook, site, number):
 
 
 def survived(site, point):
-    """Halt one of two controllers at a point, kill it once the other has come to where it may wait; return what does not hold for that."""
+    """Halt one of two controllers at a point, and kill it while the other may wait for it; return the violations."""
     dying, other = site.controller, site.new_controller(site.controller.home.parent / "another")
     site.put_back("renew")
     number = dying.points("renew", *site.only()).index(point) + 1
@@ -164,7 +164,7 @@ def survived(site, point):
 
 
 def on_all(sites, tries, attempt):
-    """Make all tries, each on a site that is free; return what does not hold."""
+    """Make all attempts, each on a free site; return the violations."""
     waiting = collections.deque(tries)
 
     def work(site):

@@ -62,6 +62,6 @@ def test_an_error_at_any_system_call_is_told_in_a_sentence_and_the_next_run_fini
 
 
 def is_alike(result, usual):
-    """Say whether an answer is the one that is usual in the scenario, the refusal of the request's own command."""
+    """Return whether a result is the usual refusal of the scenario, by the command of its request."""
     refusal = "'false'"
     return refusal in usual["msg"] and refusal in result["msg"]

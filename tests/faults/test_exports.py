@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Exports, killed at each system call: what servers read stays whole, and in the end they have read what is in use."""
+"""Exports whose module is killed at each system call: files stay whole, and servers load them in the end."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class ExportScenario:
         )
 
     def run(self, host, _chain, strace=None):
-        """Run the module in its scenario; what is remembered of exports is about those of this host then."""
+        """Run the module; adapt the paths in the record of exports to this host first."""
         ledger = os.path.join(host.store, "exports.json")
         if read(ledger):
             with open(ledger, "r+b") as stream:
@@ -164,7 +164,7 @@ def in_keystore(path):
 
 
 def find_violations(host):
-    """Return what does not hold at any instant."""
+    """Return the violations now."""
     violations = pair_checks.open_keys(host.top, 0o600)
     versions = [os.path.join(host.store, name) for name in os.listdir(host.store) if name.startswith("v")]
     keystore, bundle = paths(host)
@@ -180,7 +180,7 @@ def find_violations(host):
 
 
 def violations_after_all(scenario, host):
-    """Do an ordinary run, and another that changes nothing; return what does not hold then."""
+    """Do an ordinary run and another, which must not change anything; return the violations."""
     result = scenario.ordinary(host)
     if result.get("failed"):
         return [f"the ordinary run fails: {result['msg']}"]
@@ -200,14 +200,14 @@ def violations_after_all(scenario, host):
 
 
 def killed(scenario, host, call):
-    """Kill the module at a system call; return what does not hold then, and after an ordinary run."""
+    """Kill the module at a system call; return the violations then and after an ordinary run."""
     run = scenario.run(host, None, kill_at(call))
     assert run.signal == signal.SIGKILL, f"{call.name} {call.number} was not reached"
     return find_violations(host) + violations_after_all(scenario, host)
 
 
 def refused(scenario, host, call, error):
-    """Refuse a system call; return what does not hold then, in what the module says, and after an ordinary run."""
+    """Refuse a system call; return the violations then, in the result, and after an ordinary run."""
     result = scenario.run(host, None, refuse(call, error)).result()
     violations = find_violations(host)
     if result.get("failed") and "; " not in result["msg"]:
@@ -217,7 +217,7 @@ def refused(scenario, host, call, error):
 
 @pytest.fixture
 def sandbox(tmp_path):
-    """Prepare a scenario, for modules to which something may have been done."""
+    """Return a function that prepares a scenario, with sabotaged modules if code is given."""
     program = tmp_path / "programs/systemctl"
     program.parent.mkdir()
     program.write_text(SYSTEMCTL)
@@ -237,7 +237,7 @@ def sandbox(tmp_path):
 
 
 def points_of(sandbox):
-    """Return the system calls at which something changes on the host, or other programs are started."""
+    """Return the system calls that change something on the host or start a program."""
     points = [call for call in sandbox.calls if call.error is None and (call.name in STARTS or sandbox.changes(call))]
     return [call for call in points if call.paths or call.name in STARTS]
 

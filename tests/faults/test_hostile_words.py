@@ -112,7 +112,7 @@ def run(monkeypatch):
 
 
 def why_no_sentence(result):
-    """Say what is wrong with a refusal, or return None: it is one that ends in what to do, and plays with no terminal."""
+    """Return why a refusal does not end in what to do or has control characters, or None."""
     sentence = result["msg"]
     if not all(character.isprintable() or character == "\n" for character in sentence):
         return f"{sentence!r} plays with the terminal"

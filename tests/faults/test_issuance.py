@@ -78,7 +78,7 @@ class ControllerSandbox:
         ]
 
     def killed(self, number, call):
-        """Kill it at a system call; return what does not hold then, and after the next run."""
+        """Kill the process at a system call; return the violations then and after the next run."""
         folder = self.new_folder(str(number))
         recorded = self.folder / "recorded"
         with Borrowed(self) as programs:
@@ -93,7 +93,7 @@ class ControllerSandbox:
         return [f"{alike(call, recorded)}: {violation}" for violation in violations]
 
     def violations_when_done(self, folder, results):
-        """Return what does not hold once a certificate was issued: all who ask get the same, and it is the one on record."""
+        """Return the violations after a certificate was issued: both requests get it, and it is the one on record."""
         new = {path.stem for path in folder.glob("pki/issued/*.json")} - {
             path.stem for path in self.base.glob("pki/issued/*.json")
         }
@@ -108,7 +108,7 @@ class ControllerSandbox:
         return violations
 
     def play(self, points):
-        """Kill it at each of these; return all violations."""
+        """Kill the process at each of these system calls; return all violations."""
         with concurrent.futures.ThreadPoolExecutor(self.processors) as pool:
             return [
                 violation
@@ -137,7 +137,7 @@ class Borrowed:
 
 
 def issue(programs, folder, csr, strace=None):
-    """Have a certificate issued; with *strace*, its options, under it."""
+    """Issue a certificate. strace: options with which the process runs under strace."""
     arguments = {"directory": str(folder / "pki"), "request": REQUEST, "csr": csr}
     log = str(folder / "strace") if strace is not None else ""
     return programs.run("issue", arguments, str(folder / "output"), strace, log)
@@ -151,7 +151,7 @@ def request(folder, name):
 
 
 def find_violations(folder):
-    """Return what does not hold in the folder of a CA at any moment."""
+    """Return the violations in the folder of a CA now."""
     pki = folder / "pki"
     violations = [
         f"{path.name} is open to others" for path in pki.rglob("*.key*") if stat.S_IMODE(path.stat().st_mode) & 0o077
@@ -174,7 +174,7 @@ def find_violations(folder):
 
 
 def alike(call, folder):
-    """Return a system call as it is told whatever is random in it."""
+    """Return a system call as text, without random parts."""
     return call.number, SERIAL_NUMBER.sub("SERIAL", call.describe(str(folder)))
 
 

@@ -74,7 +74,7 @@ store.Store.find_ready = lambda self, wanted, now, roots: None
 
 
 def killed(sandbox, scenario, host, call):
-    """Kill a module at a system call; return what does not hold then, and after an ordinary run."""
+    """Kill a module at a system call; return the violations then and after an ordinary run."""
     run = scenario.run(host, sandbox.chain, kill_at(call))
     assert run.signal == signal.SIGKILL, f"{call.name} {call.number} was not reached"
     hit = run.calls[-1]

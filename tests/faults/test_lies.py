@@ -39,7 +39,7 @@ def bare_action(monkeypatch):
 
 @pytest.fixture
 def sign(monkeypatch):
-    """Have a signing request signed, as the playbooks do it, by a CA that answers what it likes."""
+    """Return a function that has a signing request signed by a malicious CA, as the playbooks do."""
     present = {}
     monkeypatch.setitem(ISSUERS, "liar", lambda number: present[number])
     ISSUERS["liar"].SETTINGS = {"number": {"type": "int"}}
@@ -63,7 +63,7 @@ def sandbox(prepare_sandbox):
     return prepare_sandbox(SCENARIO)
 
 
-class Waiting:
+class PendingHost:
     """A host whose certificate is due, and that has asked for another."""
 
     def __init__(self, host):
@@ -72,17 +72,17 @@ class Waiting:
         self.before, self.in_use = pair_checks.snapshot(host.top), pair_checks.fingerprint_in_use(host.store)
 
     def install(self, chain):
-        """Hand a chain to certificate_install, without the checks of the controller."""
+        """Pass a chain to certificate_install, without the checks of the controller."""
         return self.host.run("certificate_install", request=plain(self.host), chain=chain, roots=ROOTS).result()
 
     def why_touched(self):
-        """Say what is not as it was, or return None."""
+        """Return what has changed, or None."""
         if pair_checks.fingerprint_in_use(self.host.store) != self.in_use:
             return "another certificate is in use"
         return None if pair_checks.snapshot(self.host.top) == self.before else "something was changed"
 
     def why_not_renewed(self):
-        """Say why what is in use now is no good certificate for the key that was waiting, or return None."""
+        """Return why the certificate in use is not a valid one for the pending key, or None."""
         if pair_checks.fingerprint_in_use(self.host.store) == self.in_use:
             return "the old certificate is in use"
         key = os.path.join(self.host.store, "v0002", "privkey.pem")
@@ -102,33 +102,33 @@ def test_a_ca_that_lies_is_refused_with_its_reason_and_the_old_certificate_stays
 
 
 def violations_of_lies(host, titles, sign):
-    """Have a CA lie many times to a host, and then say the truth; return what does not hold."""
-    waiting, cache_directory, violations = Waiting(host), f"{host.folder}/answers", []
+    """Send a host the lies of a CA and then a valid chain; return the violations."""
+    pending, cache_directory, violations = PendingHost(host), f"{host.folder}/answers", []
     for title in titles:
         make, sentence = LIES[title]
-        raw = make(waiting.csr.encode())
-        result = sign(waiting.csr, LyingCa(cache_directory, lambda _csr, raw=raw: raw))
+        raw = make(pending.csr.encode())
+        result = sign(pending.csr, LyingCa(cache_directory, lambda _csr, raw=raw: raw))
         refused = result.get("failed") and result["msg"].startswith(REFUSED) and sentence in result["msg"]
         violations += [] if refused else [f"{title}: the controller says {result}"]
         if raw and title not in NOT_FOR_HOSTS:  # as if the controller checked nothing
-            result = waiting.install(raw.decode(errors="replace"))
+            result = pending.install(raw.decode(errors="replace"))
             refused = result.get("failed") and result["msg"].startswith("the chain for web is refused: ")
             violations += [] if refused else [f"{title}: the host says {result}"]
-        violations += [f"{title}: {why}" for why in [waiting.why_touched()] if why]
-    result = sign(waiting.csr, LyingCa(cache_directory, chain_of()))
-    waiting.install(result.get("chain"))
-    return violations + [why for why in [waiting.why_not_renewed()] if why]
+        violations += [f"{title}: {why}" for why in [pending.why_touched()] if why]
+    result = sign(pending.csr, LyingCa(cache_directory, chain_of()))
+    pending.install(result.get("chain"))
+    return violations + [why for why in [pending.why_not_renewed()] if why]
 
 
 def test_what_a_ca_means_well_is_put_right_and_comes_into_use(sandbox, sign, tally):
     def lie(host, title):
-        waiting = Waiting(host)
-        result = sign(waiting.csr, LyingCa(f"{host.folder}/answers", PUT_RIGHT[title]))
+        pending = PendingHost(host)
+        result = sign(pending.csr, LyingCa(f"{host.folder}/answers", PUT_RIGHT[title]))
         violations = [f"the controller says {result}"] if result.get("failed") else []
-        waiting.install(result.get("chain"))
+        pending.install(result.get("chain"))
         chain = result.get("chain", "")
         violations += [] if chain.count("BEGIN") in (2, 3) and ROOT.pem.decode() not in chain else ["it is no chain"]
-        return violations + [why for why in [waiting.why_not_renewed()] if why]
+        return violations + [why for why in [pending.why_not_renewed()] if why]
 
     violations = sandbox.play(lie, list(PUT_RIGHT))
     tally.add_lies("a CA", len(PUT_RIGHT))
@@ -142,17 +142,17 @@ def test_a_ca_that_never_answers_is_given_up_and_the_next_run_has_the_same_reque
     let_go = threading.Event()
 
     def hang(host, _title):
-        waiting, cache_directory = Waiting(host), f"{host.folder}/answers"
-        result = sign(waiting.csr, LyingCa(cache_directory, lambda csr: let_go.wait() and b""))
+        pending, cache_directory = PendingHost(host), f"{host.folder}/answers"
+        result = sign(pending.csr, LyingCa(cache_directory, lambda csr: let_go.wait() and b""))
         sentence = (
             "liar has not answered for 0 seconds, and nothing is changed; see that it can be reached from the controller, "
             "then run this again"
         )
         violations = [] if result.get("msg") == sentence else [f"it says {result}"]
-        violations += [why for why in [waiting.why_touched()] if why]
+        violations += [why for why in [pending.why_touched()] if why]
         monkeypatch.setattr(issue, "ISSUE_TIMEOUT_S", 60)
-        waiting.install(sign(waiting.csr, LyingCa(cache_directory, chain_of())).get("chain"))
-        return violations + [why for why in [waiting.why_not_renewed()] if why]
+        pending.install(sign(pending.csr, LyingCa(cache_directory, chain_of())).get("chain"))
+        return violations + [why for why in [pending.why_not_renewed()] if why]
 
     violations = sandbox.play(hang, ["never"])
     let_go.set()
@@ -165,16 +165,16 @@ def test_a_ca_that_answers_the_second_time_only_is_asked_with_the_same_key_and_r
         raise TlsError("the CA is closed for lunch; come back later")
 
     def ask_twice(host, _title):
-        waiting = Waiting(host)
+        pending = PendingHost(host)
         ca = LyingCa(f"{host.folder}/answers", fail, chain_of())
-        result = sign(waiting.csr, ca)
+        result = sign(pending.csr, ca)
         violations = [] if result.get("msg") == "the CA is closed for lunch; come back later" else [f"it says {result}"]
-        violations += [why for why in [waiting.why_touched()] if why]
+        violations += [why for why in [pending.why_touched()] if why]
         again = host.ask(plain(host))
-        violations += [] if again["csr"] == waiting.csr and not again["changed"] else ["another request was made"]
-        waiting.install(sign(again["csr"], ca).get("chain"))
-        violations += [] if ca.csrs == [waiting.csr.encode()] * 2 else ["the CA was asked for something else"]
-        return violations + [why for why in [waiting.why_not_renewed()] if why]
+        violations += [] if again["csr"] == pending.csr and not again["changed"] else ["another request was made"]
+        pending.install(sign(again["csr"], ca).get("chain"))
+        violations += [] if ca.csrs == [pending.csr.encode()] * 2 else ["the CA was asked for something else"]
+        return violations + [why for why in [pending.why_not_renewed()] if why]
 
     violations = sandbox.play(ask_twice, ["the second time only"])
     tally.add_lies("a CA", 1)

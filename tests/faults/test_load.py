@@ -89,7 +89,7 @@ def test_no_client_notices_that_a_fleet_is_renewed_again_and_again(sites, tally,
 
 
 def loaded(site, folder):
-    """Have clients make new connections to a host, some hundreds in a second."""
+    """Start clients that make some hundreds of new connections a second to a host."""
     return NewConnections(NAME, site.address, folder, connections=4, pause=10)
 
 

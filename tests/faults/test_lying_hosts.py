@@ -179,7 +179,7 @@ DEPLOYED = {
     scope="module", params=[("evergreen.tls.renew", LIES), ("evergreen.tls.deploy", DEPLOYED)], ids=["renew", "deploy"]
 )
 def played(request, tmp_path_factory):
-    """Have all of them lie to a playbook; return the lies, the fleet and what was printed."""
+    """Run a playbook on malicious hosts; return the lies, the fleet and the output."""
     playbook, lies = request.param
     if request.config.getoption("--sample") and lies is LIES:  # each takes most of a second
         lies = dict(list(lies.items())[1::3])

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files
 
 
 def symlink(path, target="{others}/version"):
-    """Return what plants a symbolic link to something of Eve's."""
+    """Return a function that plants a symbolic link to a path of Eve's."""
 
     def plant(host):
         clear(place(host, path))
@@ -40,7 +40,7 @@ def symlink(path, target="{others}/version"):
 
 
 def hard_link(path, target="version/privkey.pem"):
-    """Return what gives a file of Eve's another name."""
+    """Return a function that plants a hard link to a file of Eve's."""
 
     def plant(host):
         clear(place(host, path))
@@ -50,7 +50,7 @@ def hard_link(path, target="version/privkey.pem"):
 
 
 def made(make, *arguments, path):
-    """Return what plants something that a function makes."""
+    """Return a function that plants what *make* creates."""
 
     def plant(host):
         clear(place(host, path))
@@ -60,7 +60,7 @@ def made(make, *arguments, path):
 
 
 def folder(path, owner=EVE, mode=0o755):
-    """Return what plants a folder with a certificate of Eve's."""
+    """Return a function that plants a folder with a certificate of Eve's."""
 
     def plant(host):
         clear(place(host, path))
@@ -72,7 +72,7 @@ def folder(path, owner=EVE, mode=0o755):
 
 
 def given(path, owner=EVE, mode=0o755):
-    """Return what gives away something that is there."""
+    """Return a function that changes owner and mode of an existing path."""
 
     def plant(host):
         os.chown(place(host, path), owner, owner)
@@ -82,7 +82,7 @@ def given(path, owner=EVE, mode=0o755):
 
 
 def both(*plants):
-    """Return what does one after the other."""
+    """Return a function that calls all of these."""
     return lambda host: [plant(host) for plant in plants]
 
 
@@ -198,7 +198,7 @@ def place(host, path):
 
 
 def clear(path):
-    """Take away what is there."""
+    """Remove what is at a path."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
     elif os.path.lexists(path):
@@ -216,7 +216,7 @@ def invite_eve(host):
 
 
 def violations_of(host, scenario, title, plants):
-    """Plant something, and do an ordinary run; return what does not hold then."""
+    """Plant something and do an ordinary run; return the violations."""
     plant, sentence = plants[title]
     invite_eve(host)
     plant(host)

@@ -17,7 +17,7 @@ from ansible_collections.evergreen.tls.tests.faults.scenarios import SCENARIOS
 
 
 def why_answer_is_lost(scenario, sandbox, host):
-    """Say what of an answer a disk does not hold, or return None.
+    """Return which part of a result the disk has lost, or None.
 
     A request that was handed out waits with its key; a certificate that was said to be in use is, with its links.
     """
@@ -33,7 +33,7 @@ def why_answer_is_lost(scenario, sandbox, host):
 
 
 def why_request_is_lost(csr, folder):
-    """Say why a request would be made anew, though it was handed out, or return None."""
+    """Return which part of a returned signing request the disk has lost, or None."""
     public_key = openssl("req", "-noout", "-pubkey", stdin=csr.encode())
     passphrase = os.path.join(folder, "passphrase")
     how = ["-passin", f"file:{passphrase}"] if os.path.exists(passphrase) else []
@@ -51,7 +51,7 @@ def openssl(*arguments, stdin=b""):
 
 
 def is_link(path, target):
-    """Say whether a symbolic link leads somewhere."""
+    """Return whether a path is a symbolic link to a target."""
     return os.path.islink(path) and os.readlink(path) == target
 
 
@@ -81,7 +81,7 @@ def test_power_lost_at_any_moment_leaves_old_or_new_and_the_next_run_finishes(
 
 
 def violations_in_state(history, scenario, sandbox, host, state):
-    """Rebuild a state and return what does not hold in it."""
+    """Rebuild a state; return its violations."""
     survivors, variants, is_end = state
     history.build(survivors, variants, host.top)
     lost = why_answer_is_lost(scenario, sandbox, host) if is_end else None
@@ -127,5 +127,5 @@ def test_a_sync_that_is_left_out_is_found(scenario, prepare_sandbox, tally):
 
 
 def state_key(state):
-    """Return a state as something that can be compared."""
+    """Return a hashable key of a state."""
     return state[0], tuple(sorted(state[1].items())), state[2]
