@@ -25,8 +25,8 @@ import tempfile
 import time
 import typing as t
 
+from fleet_distributions import ensure_image, image_name
 from fleet_files import write_files
-from fleet_images import ensure_image, image_name
 from fleet_podman import BUILD, FleetError, podman, run, try_podman
 
 FLEETS = BUILD / "fleets"

@@ -30,8 +30,8 @@ import urllib.error
 import urllib.request
 
 import lab_files
+from fleet_distributions import LAB, ensure_image, image_name
 from fleet_hosts import FLEETS, LAB_LABEL, Record, folder_of, id_of, known_record, locked, states
-from fleet_images import LAB, ensure_image, image_name
 from fleet_podman import FleetError, podman, run, try_podman
 
 PARTS = ("names", "resolver", "pebble", "caddy", "faults")

@@ -7,15 +7,15 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batch_size import orders_at_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Background
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
     OBTAIN_ARGUMENTS,
     SHOWN_BY_ANSIBLE,
     PerRequestAction,
     diffs_and_warnings,
-    orders_at_once,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import (
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import (
     check_distinct_requests,
     complete_request,
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed import describe_installed
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.certificate_info import describe_installed
 
 
 class ActionModule(TlsAction):

@@ -8,16 +8,16 @@ import contextlib
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batch_size import orders_at_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Barrier, Worker
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
     OBTAIN_ARGUMENTS,
     PerRequestAction,
     diffs_and_warnings,
-    orders_at_once,
     without_shown,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.tags import selected_tags
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import (
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import (
     check_distinct_requests,
     has_encrypted_key,
 )

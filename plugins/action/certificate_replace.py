@@ -13,7 +13,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request
     PerRequestAction,
     diffs_and_warnings,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct_requests
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import check_distinct_requests
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
 

@@ -11,7 +11,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request
     PerRequestAction,
     diffs_and_warnings,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 
 RESTART_TIMEOUT_S = 60.0  # that a server in Java may need until it listens again
 

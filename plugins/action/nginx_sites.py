@@ -8,7 +8,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import has_encrypted_key
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import has_encrypted_key
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_sites
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import challenge_thumbprints
 

@@ -51,6 +51,7 @@ class ActionModule(TlsAction):
         "fail_when": {"type": "str", "choices": sorted(FAILING_STATES), "default": "never"},
         "most": {"type": "int", "default": 100},
         "at_once": {"type": "int", "default": MAX_HANDSHAKES},
+        "timeout": {"type": "float"},
     }
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -58,7 +59,9 @@ class ActionModule(TlsAction):
         search = compile_query(arguments["query"])
         hosts = task_vars["ansible_play_hosts_all"]
         variables, progress = task_vars["hostvars"].__getitem__, Progress(display.display)
-        findings = survey_hosts(hosts, variables, progress, arguments["inspect"], arguments["at_once"])
+        findings = survey_hosts(
+            hosts, variables, progress, arguments["inspect"], arguments["at_once"], arguments["timeout"]
+        )
         display.display(
             findings_table(findings, shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns, arguments["most"])
         )

@@ -283,12 +283,11 @@ options:
     default: {}
 """
 
-
-# The same for all certificates of a host, in a list.
-ModuleDocFragment.REQUESTS = (
-    ModuleDocFragment.DOCUMENTATION.replace("  request:\n", "  requests:\n", 1)
-    .replace("an entry of C(certificate_requests) says it", "C(certificate_requests) says it", 1)
-    .replace("What the certificate is to be", "What the certificates of the host are to be", 1)
-    .replace("    type: dict\n", "    type: list\n    elements: dict\n", 1)
-    .replace("O(request.", "O(requests[].")
-)
+    # The same for all certificates of a host, in a list.
+    REQUESTS = (
+        DOCUMENTATION.replace("  request:\n", "  requests:\n", 1)
+        .replace("an entry of C(certificate_requests) says it", "C(certificate_requests) says it", 1)
+        .replace("What the certificate is to be", "What the certificates of the host are to be", 1)
+        .replace("    type: dict\n", "    type: list\n    elements: dict\n", 1)
+        .replace("O(request.", "O(requests[].")
+    )

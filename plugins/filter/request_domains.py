@@ -9,8 +9,8 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import check_distinct_requests
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_names
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import check_distinct_requests
 
 
 def request_domains(requests: t.Any) -> dict[str, list[str]]:

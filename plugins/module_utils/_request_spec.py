@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The options of a certificate request. plugin_utils/_inventory/request.py completes one."""
+"""The options of a certificate request. plugin_utils/_inventory/complete_request.py completes one."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ description:
     C(certificate_requests) wants, by the rules that decide on a host whether a certificate is due.
   - An endpoint is a domain of a request at an address. The address is C(certificate_endpoint), an address or a list of them,
     with or without a port; by default C(ansible_host), and the port of the request.
-  - No endpoint is waited for longer than five seconds, and none keeps another waiting. Each that cannot be seen is one line with
+  - No endpoint is waited for longer than O(timeout), and none keeps another waiting. Each that cannot be seen is one line with
     its reason.
   - Runs once for the whole play, on the controller. Prints a table with the worst first.
   - What a handshake does not show stays unseen, such as a key that was deleted while nginx still serves it.
@@ -58,9 +58,12 @@ options:
   at_once:
     description:
       - How many handshakes are made at a time; at the most half as many as the limit of open files allows.
-      - An endpoint that does not answer costs five seconds, and so do as many of them as are looked at at a time.
+      - An endpoint that does not answer costs O(timeout), and so do as many of them as are looked at at a time.
     type: int
     default: 500
+  timeout:
+    description: For how many seconds a handshake may take, with the resolution of the name and the connection. By default 5.
+    type: float
 seealso:
   - module: evergreen.tls.handshake_verify
 """

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Renewal: whether a certificate is due, and why. All reasons are written here."""
+"""Renewal: whether a certificate is due, and why.
+
+The reasons are worded here. What is wrong with a chain or a key is worded where these are checked: check_chain(), load_key().
+"""
 
 from __future__ import annotations
 
@@ -132,6 +135,16 @@ def why_due_regardless(is_forced: bool, is_inspected: bool) -> str | None:
     if is_inspected:
         return INSPECTED
     return FORCED if is_forced else None
+
+
+def why_ca_wants_renewal(server: str, chosen: datetime.datetime | None, explanation: str | None) -> str:
+    """Return the reason of a CA that wants a certificate renewed (RFC 9773).
+
+    chosen: from when on. explanation: the URL of the page that says why.
+    """
+    when = f" from {format_date(chosen)} on" if chosen else ""
+    page = f"; see {explanation}" if explanation else ""
+    return f"{server} wants it renewed{when}{page}"
 
 
 def why_exposed(path: str, mode: int, allowed_mode: int) -> str | None:

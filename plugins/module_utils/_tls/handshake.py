@@ -25,16 +25,22 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 if t.TYPE_CHECKING:
     from cryptography import x509
 
-HANDSHAKE_TIMEOUT_S = 5.0  # for name resolution, connection and handshake together
+HANDSHAKE_TIMEOUT_S = 5.0  # where the caller names no timeout
 CONTEXT_LOCK = threading.Lock()  # without it, all threads would build the first context
 
 
 def handshake(
-    address: str, port: int, domain: str, roots: str | None = None, verify: bool = False
+    address: str,
+    port: int,
+    domain: str,
+    roots: str | None = None,
+    verify: bool = False,
+    timeout: float | None = None,
 ) -> tuple[list[x509.Certificate], str | None]:
     """Return the chain that a server presents, leaf first, and the version of TLS.
 
     address: a name or IP address to connect to. domain: the name to ask for (SNI, RFC 6066, section 3).
+    timeout: seconds for name resolution, connection and handshake together; by default HANDSHAKE_TIMEOUT_S.
     verify: the chain has to verify strictly against *roots* (PEM; by default the system's), and to cover the domain.
     Raises TlsError if there is no handshake; its detail C(failure) is C(untrusted), C(no handshake), C(nothing) or C(garbage).
     On Python 3.9 the chain is the leaf alone.
@@ -42,9 +48,10 @@ def handshake(
     name = probe_name(domain)
     where = f"{name} at {address} port {port}"
     is_connected = False
+    timeout = HANDSHAKE_TIMEOUT_S if timeout is None else timeout
     try:
-        context, deadline = _context(roots, verify), time.monotonic() + HANDSHAKE_TIMEOUT_S
-        with _connect(address, port, deadline) as connection:
+        context, deadline = _context(roots, verify), time.monotonic() + timeout
+        with _connect(address, port, deadline, timeout) as connection:
             is_connected = True
             connection.settimeout(_seconds_left(deadline))  # for the whole handshake, however slowly its bytes come
             with context.wrap_socket(connection, server_hostname=_server_name(name, verify)) as tls:
@@ -59,9 +66,9 @@ def handshake(
         ) from error
     except (TimeoutError, socket.timeout) as error:
         remedy = (
-            f"what listens there has not finished a handshake within {HANDSHAKE_TIMEOUT_S:.0f} seconds; see which program it is, and its load"
+            f"what listens there has not finished a handshake within {timeout:.0f} seconds; see which program it is, and its load"
             if is_connected
-            else f"no answer within {HANDSHAKE_TIMEOUT_S:.0f} seconds; open the port on every firewall on the way"
+            else f"no answer within {timeout:.0f} seconds; open the port on every firewall on the way"
         )
         raise TlsError(f"{where}: {remedy}", failure="nothing") from error
     except (socket.gaierror, ValueError) as error:
@@ -79,12 +86,12 @@ def handshake(
         ) from error
 
 
-def _connect(address: str, port: int, deadline: float) -> socket.socket:
+def _connect(address: str, port: int, deadline: float, timeout: float) -> socket.socket:
     """Return a connection to the first IP address that accepts one.
 
     Each address has its share of the time that is left.
     """
-    ip_addresses = _resolve(address, deadline)
+    ip_addresses = _resolve(address, deadline, timeout)
     while True:
         ip_address = ip_addresses.pop(0)
         try:
@@ -96,7 +103,7 @@ def _connect(address: str, port: int, deadline: float) -> socket.socket:
                 raise
 
 
-def _resolve(address: str, deadline: float) -> list[str]:
+def _resolve(address: str, deadline: float, timeout: float) -> list[str]:
     """Return the IP addresses of a name within the time that is left. getaddrinfo() may take longer."""
     if is_ip_address(address):
         return [address]
@@ -105,7 +112,7 @@ def _resolve(address: str, deadline: float) -> list[str]:
     try:
         result = results.get(timeout=_seconds_left(deadline))
     except queue.Empty:
-        raise socket.gaierror(socket.EAI_AGAIN, f"no answer within {HANDSHAKE_TIMEOUT_S:.0f} seconds") from None
+        raise socket.gaierror(socket.EAI_AGAIN, f"no answer within {timeout:.0f} seconds") from None
     if isinstance(result, Exception):
         raise result
     return [socket_address[0] for *_family, socket_address in result]

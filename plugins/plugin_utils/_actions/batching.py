@@ -28,7 +28,6 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import validated_result
 
-MAX_REQUESTS = 50  # in one batch, so that what goes to the host stays small
 MAX_WAIT_S = 30.0  # for which calls to the host wait for workers that a CA still keeps
 # Without locks of this kind, which are there on Linux, a process that works on one more order lets go of that on the first.
 HAS_LOCKS = hasattr(fcntl, "F_OFD_SETLK")

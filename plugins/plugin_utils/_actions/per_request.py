@@ -6,20 +6,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.loader import action_loader
 
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import MAX_REQUESTS, Batch, Worker
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batch_size import MAX_REQUESTS
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Batch, Worker
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import why_lost
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 
 SHOWN_BY_ANSIBLE = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
 OBTAIN_ARGUMENTS: dict[str, t.Any] = {  # the arguments of whoever obtains the certificates of a host
@@ -112,15 +108,3 @@ def diffs_and_warnings(steps: list[dict[str, t.Any]]) -> dict[str, t.Any]:
     """Return the diffs and warnings of the steps that were taken for a certificate, as lists."""
     diffs = [step["diff"] for step in steps if "diff" in step]
     return {"diff": diffs, "warnings": [warning for step in steps for warning in step.get("warnings", [])]}
-
-
-# not a parser: it only passes on foreign input
-def orders_at_once(arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> int:
-    """Return how many requests of a host may be with their CA at a time: what the CAs allow, divided among the hosts of the run."""
-    limits = []
-    for name in {request["issuer"] for request in arguments["requests"]}:
-        with contextlib.suppress(TlsError, OSError):  # the requests that need this issuer fail with the reason
-            issuer = open_issuer(name, arguments["issuers"])
-            limits.append(issuer.at_once if isinstance(issuer, AcmeIssuer) else 1)
-    hosts = min(int(task_vars.get("ansible_forks") or 1), len(task_vars.get("ansible_play_batch") or [""]))
-    return math.ceil(min(limits, default=1) / hosts)

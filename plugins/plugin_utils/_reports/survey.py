@@ -31,11 +31,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import (
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import (
     check_distinct_requests,
     complete_request,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import validate_arguments
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import Issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import advice, open_issuer, with_defaults
@@ -108,6 +108,7 @@ def survey_hosts(
     progress: t.Callable[[str, int, int], None],
     inspect: bool = False,
     at_once: int = MAX_HANDSHAKES,
+    timeout: float | None = None,
 ) -> list[Finding]:
     """Return the findings about all endpoints of the hosts, the worst first.
 
@@ -115,6 +116,7 @@ def survey_hosts(
     progress: is called with what is done, how often it is done, and how often it will be.
     inspect: adds a finding that is due for each host with requests, since its disk is to be inspected.
     at_once: the maximum of handshakes at a time.
+    timeout: seconds for each of them; None for the one of handshake().
     """
     open_issuers: OpenIssuers = {}
     findings: list[Finding] = []
@@ -137,7 +139,7 @@ def survey_hosts(
             findings.append(Finding(host, "unknown", why))
         progress("hosts whose variables are read", number, len(hosts))
     with concurrent.futures.ThreadPoolExecutor(_thread_count(at_once, len(endpoints))) as pool:
-        futures = [pool.submit(check_endpoint, endpoint) for endpoint in endpoints]
+        futures = [pool.submit(check_endpoint, endpoint, timeout) for endpoint in endpoints]
         for number, future in enumerate(concurrent.futures.as_completed(futures), 1):
             findings.append(future.result())
             progress("endpoints looked at", number, len(futures))
@@ -174,12 +176,12 @@ def endpoints_of_host(host: str, variables: t.Mapping[str, t.Any], open_issuers:
 
 
 # not a parser: it only passes on foreign input
-def check_endpoint(endpoint: Endpoint) -> Finding:
+def check_endpoint(endpoint: Endpoint, timeout: float | None = None) -> Finding:
     """Return the finding about an endpoint, after one TLS handshake with it, or two."""
     host, request, domain, address, port, issuer, roots = endpoint
     finding = Finding(host, "unknown", "", request["name"], domain, address, port)
     try:
-        chain, protocol, distrust = _presented_chain(address, port, domain, trust=roots is None)
+        chain, protocol, distrust = _presented_chain(address, port, domain, roots is None, timeout)
         if names_of(chain[0]) == set(request["domains"]):
             request = {**request, "renewals": {**advice(issuer, host, request["name"], chain[0])}}
         now = utc_now()
@@ -224,18 +226,18 @@ def _severity(finding: Finding) -> tuple[t.Any, ...]:
 
 
 def _presented_chain(
-    address: str, port: int, domain: str, trust: bool
+    address: str, port: int, domain: str, trust: bool, timeout: float | None
 ) -> tuple[list[x509.Certificate], str | None, str | None]:
     """Return the chain that is presented, the version of TLS, and why the system does not trust the chain.
 
     trust: whether the system has to trust it. Otherwise the last value is None.
     """
     try:
-        return (*handshake(address, port, domain, verify=trust), None)
+        return (*handshake(address, port, domain, verify=trust, timeout=timeout), None)
     except TlsError as error:
         if error.details["failure"] != "untrusted":
             raise
-        return (*handshake(address, port, domain), str(error))
+        return (*handshake(address, port, domain, timeout=timeout), str(error))
 
 
 def _thread_count(at_once: int, endpoints: int) -> int:

@@ -19,6 +19,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewa
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import (
+    check_distinct_requests,
+    complete_request,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_name, normal_names
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import (
     normal_renew_before,
@@ -26,10 +30,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations
     parse_renew_before,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import (
-    check_distinct_requests,
-    complete_request,
-)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_sites
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer

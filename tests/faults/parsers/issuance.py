@@ -45,6 +45,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import problem
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import limited_scopes, retry_after
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.response import Response
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import read_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbox import InboxFile, unused_file_messages
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.intermediates import ca_issuers_urls
@@ -95,7 +96,7 @@ def read_problem(value: t.Any) -> None:
 
 def read_response(content: bytes) -> None:
     """Read the body of an ACME response as any object, as an order and as renewal information."""
-    response = client.Response("https://ca.example", 400, {"Retry-After": decode_text(content)}, content, {})
+    response = Response("https://ca.example", 400, {"Retry-After": decode_text(content)}, content, {})
     response.retry_after()
     client._json_value(response)
     document = response.json()

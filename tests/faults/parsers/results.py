@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_resu
     RESULT_SPECS,
     validated_result,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed import describe_installed
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.certificate_info import describe_installed
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import make_report, survey_result
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal_table import report_text
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records import time_of_record

@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import (
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import (
     complete_request,
 )
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key

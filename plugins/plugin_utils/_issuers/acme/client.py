@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The HTTP client for an ACME server: signed requests, nonces, and retries (RFC 8555, section 6).
+"""The HTTP client for an ACME server: signed requests and nonces (RFC 8555, section 6).
 
 The signatures are those of the library C(acme). Its own client does not keep what a fleet needs: Retry-After, the kind of a conflict,
 and that a nonce may be refused more than once.
@@ -17,24 +17,29 @@ import os
 import time
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.http_session import (
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
+    Unreachable,
+    words_of_ca,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import (
+    RateLimits,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import DirectoryObject
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.response import Response
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.retries import (
+    CONNECT_TIMEOUT_S,
+    NONCE_TRIES,
+    RATE_LIMIT_STATUSES,
+    RESPONSE_TIMEOUT_S,
+    SERVER_ERROR_STATUSES,
+    Retries,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.tls_session import (
     is_cut_off,
     open_session,
     why,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
-    Unreachable,
-    problem,
-    words_of_ca,
-)
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import (
-    MAX_WAIT_S,
-    RateLimits,
-    retry_after,
-)
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import DirectoryObject
 
 try:
     import josepy
@@ -48,16 +53,7 @@ else:
 
 JOSE_MEDIA_TYPE = "application/jose+json"
 MAX_RESPONSE_BYTES = 1024 * 1024  # real ones have a few thousand
-MAX_QUOTED_BYTES = 60  # of a response that is no JSON, in an error
-READ_TIMEOUT_S = 30.0  # without a byte
-CONNECT_TIMEOUT_S = 10.0
-SINGLE_TRY_TIMEOUT_S = 5.0
-RESPONSE_TIMEOUT_S = 90.0  # for a whole response
 MAX_NONCES = 10  # that are kept
-NONCE_TRIES = 10  # of a request whose nonce is refused; test servers refuse every twentieth, and more
-RETRY_DELAYS_S = (0.5, 2.0, 5.0)  # after a lost connection, or a failure of the server
-RATE_LIMIT_STATUSES = (429, 503)
-SERVER_ERROR_STATUSES = (500, 502, 504)  # a proxy before a server that is gone sends them, too
 
 
 def require_libraries() -> None:
@@ -66,34 +62,6 @@ def require_libraries() -> None:
         raise TlsError(
             f"the issuer type acme needs the Python library {MISSING_LIBRARY} on the controller; pip install -r requirements.txt"
         )
-
-
-class Response(t.NamedTuple):
-    """The response of an ACME server."""
-
-    url: str
-    status: int
-    headers: t.Mapping[str, str]
-    body: bytes
-    links: dict[str, list[str]]  # relation: URLs (RFC 8288)
-
-    def json(self) -> dict[str, t.Any]:
-        """Return the JSON object in the body. Raises TlsError if it is none."""
-        try:
-            value = json.loads(self.body)
-        except (ValueError, RecursionError):
-            value = None
-        if not isinstance(value, dict):
-            raise TlsError(
-                f"{self.url} does not answer as an ACME server does, but with "
-                f"{words_of_ca(self.body[:MAX_QUOTED_BYTES].decode(errors='replace'))!r}; "
-                "see that directory is the address of an ACME directory, and that no proxy answers in its place"
-            )
-        return value
-
-    def retry_after(self) -> float | None:
-        """Return the seconds after which the server accepts the next request, if it says so."""
-        return retry_after(self.headers, utc_now())
 
 
 class Signer(t.NamedTuple):
@@ -130,9 +98,7 @@ class Client:
         is_single_try: give up at the first failure, for requests that can wait for the next run.
         """
         self.url, self.limits, self.ca_file = url, limits, ca_file
-        self.retry_delays: tuple[float, ...] = () if is_single_try else RETRY_DELAYS_S  # seconds
-        self.read_timeout = SINGLE_TRY_TIMEOUT_S if is_single_try else READ_TIMEOUT_S
-        self.max_wait = 0.0 if is_single_try else MAX_WAIT_S
+        self.retries = Retries(limits, is_single_try)
         self._connection = CONNECTIONS.setdefault((os.getpid(), url, ca_file), Connection())
 
     def directory(self) -> DirectoryObject:
@@ -170,7 +136,7 @@ class Client:
 
     def get(self, url: str, subject: str) -> Response:
         """Return the response to an unsigned request. *subject* begins its errors."""
-        return self._with_retries(lambda: self._send("GET", url), subject, ())
+        return self.retries.first_success(lambda: self._send("GET", url), subject, ())
 
     # not a parser: it reads what the collection has made or checked
     def post(
@@ -200,7 +166,7 @@ class Client:
                     return response
             raise AssertionError
 
-        return self._with_retries(attempt, subject, names)
+        return self.retries.first_success(attempt, subject, names)
 
     def _nonce(self) -> str | Response:
         """Return the newest unused nonce, or the response of a server that has none for the moment."""
@@ -216,40 +182,11 @@ class Client:
                     "directory, and the status page of the CA"
                 )
 
-    def _with_retries(self, attempt: t.Callable[[], Response], subject: str, names: t.Sequence[str]) -> Response:
-        """Return the first response that is no error. Raises Problem.
-
-        After a rate limit, the request is repeated within max_wait; after a server error, after each of retry_delays, and with
-        another nonce, since the server may have used up the first one.
-        """
-        deadline, delays = time.monotonic() + self.max_wait, iter(self.retry_delays)
-        while True:
-            self.limits.wait(names, max(0.0, deadline - time.monotonic()))
-            response = attempt()
-            if response.status < 400:
-                return response
-            refusal = problem(
-                subject,
-                _json_value(response),
-                response.status,
-                response.retry_after(),
-                _first(response.links.get("help")),
-            )
-            delay = next(delays, None) if response.status in SERVER_ERROR_STATUSES else None
-            if delay is not None:
-                time.sleep(delay)
-                continue
-            if response.status not in RATE_LIMIT_STATUSES:
-                raise refusal
-            refusal = self.limits.record(refusal, names)
-            if (refusal.retry_after or 0) > deadline - time.monotonic():
-                raise refusal
-
     def _send(
         self, method: str, url: str, content: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Response:
         """Return the response to one request, which is repeated if the connection is lost. Raises Unreachable."""
-        for delay in (*self.retry_delays, None):
+        for delay in (*self.retries.delays, None):
             try:
                 response = self._exchange(method, url, content, headers or {})
                 break
@@ -269,7 +206,7 @@ class Client:
                     ) from error
                 if delay is None:
                     sentence = f"{url} cannot be reached: {why(error)}; see that the CA runs, and that this machine may connect to it"
-                    if self.retry_delays:
+                    if self.retries.delays:
                         self.limits.record_unreachable(sentence)
                     raise Unreachable(sentence) from error
                 time.sleep(delay)
@@ -284,7 +221,7 @@ class Client:
             url,
             data=content,
             headers=headers,
-            timeout=(min(self.read_timeout, CONNECT_TIMEOUT_S), self.read_timeout),
+            timeout=(min(self.retries.read_timeout, CONNECT_TIMEOUT_S), self.retries.read_timeout),
             allow_redirects=method == "GET",
             stream=True,
             proxies=requests.utils.get_environ_proxies(url),
@@ -320,18 +257,6 @@ def signature_algorithm(key: josepy.JWK) -> t.Any:
     return {256: josepy.ES256, 384: josepy.ES384, 521: josepy.ES512}[key.key.key_size]
 
 
-def _json_value(response: Response) -> t.Any:
-    """Return the JSON in the body of a response, or an empty dictionary if it is none."""
-    try:
-        return json.loads(response.body)
-    except (ValueError, RecursionError):
-        return {}
-
-
 def _is_bad_nonce(response: Response) -> bool:
-    document = _json_value(response) if response.status == 400 else {}
+    document = response.json_or_empty() if response.status == 400 else {}
     return isinstance(document, dict) and str(document.get("type", "")).endswith(":badNonce")
-
-
-def _first(items: list[str] | None) -> str | None:
-    return items[0] if items else None

@@ -23,7 +23,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of, parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date, utc_now
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_ca_wants_renewal
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import RenewalAdvice
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import base64url
@@ -268,12 +269,9 @@ def window(
 
 
 def renewal_reason(record: CertificateRecord) -> str:
-    """Return in words when, and on which page of the CA why, a certificate is to be renewed."""
-    host = re.sub("^https?://([^/]*).*", r"\1", record.get("directory") or "the CA")
-    page = f"; see {record['explanation']}" if record.get("explanation") else ""
-    chosen = parse_date(record.get("chosen"))
-    when = f" from {format_date(chosen)} on" if chosen else ""
-    return f"{host} wants it renewed{when}{page}"
+    """Return why a certificate is to be renewed, from what is recorded of the CA's answer."""
+    server = re.sub("^https?://([^/]*).*", r"\1", record.get("directory") or "the CA")
+    return why_ca_wants_renewal(server, parse_date(record.get("chosen")), record.get("explanation"))
 
 
 def _interval_after(failures: int) -> datetime.timedelta:

@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr, requested_names
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_key
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.installed import describe_installed
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.certificate_info import describe_installed
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 
 MODULES = "ansible_collections.evergreen.tls.plugins.modules"

@@ -17,7 +17,7 @@ from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.modules import host_batch
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import batching, per_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import batching
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
     PerRequestAction,
@@ -319,28 +319,6 @@ def test_an_action_that_several_requests_need_is_run_once():
 
     result = action.run_requests(REQUESTS, work, 1)
     assert done == ["installed"] and result["changed"] and not result["failed"]
-
-
-@pytest.mark.parametrize(
-    ("solver", "forks", "hosts", "share"),
-    [
-        pytest.param("http", 5, 1, 20, id="all of them for one host"),
-        pytest.param("http", 10, 10, 2, id="each host its share"),
-        pytest.param("http", 10, 100, 2, id="of those that are worked on at a time"),
-        pytest.param("http", 50, 30, 1, id="one at least"),
-        pytest.param({"type": "command", "command": "/bin/dns"}, 5, 1, 1, id="commands one after the other"),
-    ],
-)
-def test_the_orders_that_a_ca_allows_are_divided_among_the_hosts(tmp_path, solver, forks, hosts, share):
-    issuers = {"le": {"type": "acme", "folder": str(tmp_path), "solver": solver, "at_once": 20}}
-    arguments = {"requests": [{"name": "www", "domains": ["www.example.org"], "issuer": "le"}], "issuers": issuers}
-    task_vars = {"ansible_forks": forks, "ansible_play_batch": [f"web{number}" for number in range(hosts)]}
-    assert per_request.orders_at_once(arguments, task_vars) == share
-
-
-def test_an_issuer_without_a_limit_of_orders_gets_one_at_a_time():
-    requests = [{"name": issuer, "domains": ["www.example.org"], "issuer": issuer} for issuer in ("local", "nobody")]
-    assert per_request.orders_at_once({"requests": requests, "issuers": {}}, {}) == 1
 
 
 def test_host_batch_can_run_all_modules_that_are_batched():

@@ -265,6 +265,13 @@ def test_bad_endpoints_are_one_finding_each_and_hide_no_other(start, fleet):
     assert {finding.host: finding.address for finding in findings}["no-address.invalid"] == "no-address.invalid"
 
 
+def test_an_endpoint_is_waited_for_as_long_as_the_timeout_says(start, fleet):
+    finding = fleet.add("web1", start(keep_silent).port).finding(timeout=1.0)
+    assert finding.reason.endswith(
+        "has not finished a handshake within 1 seconds; see which program it is, and its load"
+    )
+
+
 def test_dead_endpoints_cost_their_timeout_once_and_not_in_series(start, fleet, monkeypatch):
     """All are connected before the first is answered, and a good one has been seen meanwhile."""
     monkeypatch.setattr(handshake, "HANDSHAKE_TIMEOUT_S", 60.0)

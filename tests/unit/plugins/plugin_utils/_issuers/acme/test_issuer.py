@@ -33,9 +33,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_issued_chain
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import client
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import retries
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client import Client
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import certificate_id
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
@@ -502,7 +502,7 @@ def test_variables_of_the_environment_make_nobody_trusted(acme, pebble, monkeypa
 
 
 def test_a_ca_that_is_away_is_reported_and_the_next_one_asked(acme, pebble, monkeypatch):
-    monkeypatch.setattr(client, "RETRY_DELAYS_S", (0.0,))
+    monkeypatch.setattr(retries, "RETRY_DELAYS_S", (0.0,))
     away = f"https://127.0.0.1:{closed_port()}/dir"
     with pytest.raises(
         TlsError,

@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr, make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import client
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import retries
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import leads_to
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import FailureBackoff
@@ -42,7 +42,7 @@ def server(tmp_path):
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
-    monkeypatch.setattr(client, "RETRY_DELAYS_S", (0.0, 0.0))
+    monkeypatch.setattr(retries, "RETRY_DELAYS_S", (0.0, 0.0))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, SUBJECT_FIELDS, key_mode
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request import (
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import (
     VERSION_FILES,
     check_distinct_requests,
     complete_request,

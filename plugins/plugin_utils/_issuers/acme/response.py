@@ -1,0 +1,52 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The response of an ACME server to one request."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import words_of_ca
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import retry_after
+
+MAX_QUOTED_BYTES = 60  # of a response that is no JSON, in an error
+
+
+class Response(t.NamedTuple):
+    """The response of an ACME server."""
+
+    url: str
+    status: int
+    headers: t.Mapping[str, str]
+    body: bytes
+    links: dict[str, list[str]]  # relation: URLs (RFC 8288)
+
+    def json(self) -> dict[str, t.Any]:
+        """Return the JSON object in the body. Raises TlsError if it is none."""
+        try:
+            value = json.loads(self.body)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            raise TlsError(
+                f"{self.url} does not answer as an ACME server does, but with "
+                f"{words_of_ca(self.body[:MAX_QUOTED_BYTES].decode(errors='replace'))!r}; "
+                "see that directory is the address of an ACME directory, and that no proxy answers in its place"
+            )
+        return value
+
+    def retry_after(self) -> float | None:
+        """Return the seconds after which the server accepts the next request, if it says so."""
+        return retry_after(self.headers, utc_now())
+
+    def json_or_empty(self) -> t.Any:
+        """Return the JSON in the body, or an empty dictionary if it is none."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return {}
