@@ -9,12 +9,14 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import csr_to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Background
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_csr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import (
     PLAIN,
     Pending,
@@ -65,7 +67,7 @@ class ActionModule(TlsAction):
             issue_request = t.cast(IssueRequest, {**request, **context})
             pending = None
             if csr and isinstance(issuer, PendingIssuer):
-                pending = issuer.find_pending(issue_request, csr, host)
+                pending = issuer.find_pending(issue_request, csr_to_pem(check_csr(csr, request)), host)
             if pending is not None:
                 return _result_while_pending(pending, issuer, arguments["valid"])
             would = f"would have {subject} issued by {request['issuer']}"

@@ -278,7 +278,7 @@ options:
       - "C(type=command) is a program that signs what stands on its standard input. Its settings: C(argv), C(timeout), C(environment),
         C(roots), C(directory)."
       - "Issuers of every type have C(defaults), C(organizations), C(rules), C(ip_addresses), C(may_add), C(chain_extra) and
-        C(preferred_root)."
+        C(preferred_root). A CA may leave fields of the subject out; with C(may_add=[subject]) it may also add some."
     type: dict
     default: {}
 """

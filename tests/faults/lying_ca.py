@@ -12,7 +12,7 @@ import typing as t
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
@@ -214,6 +214,22 @@ LIES: dict[str, tuple[t.Callable[[bytes], bytes], str]] = {
         chain_of(usage=(ExtendedKeyUsageOID.CLIENT_AUTH,)),
         "the certificate is not for servers (no serverAuth); have it issued for a server",
     ),
+    "for programs besides": (
+        chain_of(usage=(ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CODE_SIGNING)),
+        "the certificate is for codeSigning besides, and a server needs serverAuth alone; have it issued for a server, with a profile",
+    ),
+    "for anything": (
+        chain_of(usage=(ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)),
+        "the certificate is for anyExtendedKeyUsage besides, and a server needs serverAuth alone; ",
+    ),
+    "the common name of a bank": (
+        chain_of(subject=named("bank.example")),
+        f"the common name of the certificate is bank.example, which is none of its names; have it issued for {', '.join(NAMES)}",
+    ),
+    "the organization of somebody": (
+        chain_of(subject=x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Domain Admins\x1b[2J")])),
+        "the subject of the certificate has organization_name Domain Admins?[2J, and the inventory says nothing of that; have it issued",
+    ),
     "signed with SHA-1": (weakly_signed("sha1"), f"the certificate is signed with sha1, which clients refuse; {AGAIN}"),
     "signed with MD5": (weakly_signed("md5"), f"the certificate is signed with md5, which clients refuse; {AGAIN}"),
     "a CA signed with SHA-1": (
@@ -276,6 +292,7 @@ PUT_RIGHT: dict[str, t.Callable[[bytes], bytes]] = {
     "with other certificates of the server's names": lambda csr: to_pem(
         [ISSUING.leaf(NAMES, some_key(2)), *certificates(csr)]
     ),
+    "with another of its names in front": chain_of(subject=named(NAMES[1].upper())),
     "among words": with_text(b"Dear customer,\r\nhere it is.\r\n", b"Yours\r\n"),
     "in the lines of Windows": lambda csr: chain_of()(csr).replace(b"\n", b"\r\n"),
 }

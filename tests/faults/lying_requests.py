@@ -11,7 +11,7 @@ import typing as t
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import AttributeOID, ExtendedKeyUsageOID
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
@@ -47,7 +47,7 @@ def request(
     kinds = [one if isinstance(one, x509.GeneralName) else x509.DNSName(one) for one in names]
     builder = x509.CertificateSigningRequestBuilder().subject_name(named(subject))
     for extension in [*([x509.SubjectAlternativeName(kinds)] if kinds else []), *extensions]:
-        builder = builder.add_extension(extension, critical=True)
+        builder = builder.add_extension(extension, critical=not isinstance(extension, x509.SubjectAlternativeName))
     return builder.sign(key, digest_for(key)).public_bytes(Encoding.PEM)
 
 
@@ -107,14 +107,70 @@ LIES: dict[str, tuple[bytes, str]] = {
     ),
 }
 
-# What is signed, for the names of the inventory and for a server, whatever else it asks for.
-SIGNED_WITHOUT_IT: dict[str, bytes] = {
-    "a CA": request(x509.BasicConstraints(True, None)),
-    "to sign certificates": request(USAGE),
-    "to sign programs": request(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])),
-    "to have no revocation": request(x509.OCSPNoCheck()),
-    "a policy": request(POLICY),
-    "an extension of its own": request(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")),
-    "the name of a bank": request(subject="bank.example"),
-    "another request behind it": request() + request(names=["bank.example"]),
+
+def with_attribute(oid: x509.ObjectIdentifier, value: bytes) -> bytes:
+    """Return an honest request with one attribute more."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(named(NAMES[0]))
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in NAMES]), critical=False)
+    return builder.add_attribute(oid, value).sign(KEY, digest_for(KEY)).public_bytes(Encoding.PEM)
+
+
+def not_made(difference: str) -> str:
+    """Return what is said of a request that the inventory does not make."""
+    return (
+        f"the signing request for web is not the one that the inventory makes: {difference}; have it made again by "
+        "certificate_request on the host (an older version may have made it), and if it comes again, look at what the host is doing"
+    )
+
+
+def not_asked_for(extension: str) -> str:
+    """Return what is said of a request with an extension that the inventory does not make."""
+    return not_made(f"it has the extension {extension}, and the inventory asks for names alone")
+
+
+ALONE = "the text of the signing request holds more than one request in PEM; send that alone, or have it made again with force: true"
+MICROSOFT_EXTENSIONS = x509.ObjectIdentifier("1.3.6.1.4.1.311.2.1.14")  # read by openssl where the others are missing
+
+# What passes the checks of names and keys, asks for more, and is refused as well.
+LIES |= {
+    "a CA": (request(x509.BasicConstraints(True, None)), not_asked_for("basicConstraints")),
+    "to sign certificates": (request(USAGE), not_asked_for("keyUsage")),
+    "to sign programs": (
+        request(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])),
+        not_asked_for("extendedKeyUsage"),
+    ),
+    "to have no revocation": (request(x509.OCSPNoCheck()), not_asked_for("OCSPNoCheck")),
+    "a policy": (request(POLICY), not_asked_for("certificatePolicies")),
+    "an extension of its own": (
+        request(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")),
+        not_asked_for("1.2.3.4"),
+    ),
+    "the name of a bank": (
+        request(subject="bank.example"),
+        not_made("its subject is CN=bank.example, and the inventory says CN=www.example.org"),
+    ),
+    "a subject that plays with the terminal": (
+        request(subject="\x1b[2J"),
+        not_made("its subject is CN=?[2J, and the inventory says CN=www.example.org"),
+    ),
+    "extensions where only Microsoft looks": (with_attribute(MICROSOFT_EXTENSIONS, b"0\0"), NO_EXTENSIONS),
+    "an attribute of its own": (
+        with_attribute(x509.ObjectIdentifier("1.2.840.113549.1.9.2"), b"unstructured name"),
+        not_made("it has the attribute 1.2.840.113549.1.9.2, and the inventory does not ask for that"),
+    ),
+    "a challenge password": (
+        with_attribute(AttributeOID.CHALLENGE_PASSWORD, b"correct horse"),
+        not_made("its challenge password is not that of the inventory"),
+    ),
+    "its names twice": (
+        request(names=[*NAMES, NAMES[0]]),
+        not_made(f"its names are {', '.join([*NAMES, NAMES[0]])}, and the inventory writes {', '.join(NAMES)}"),
+    ),
+    "its names in capitals": (
+        request(names=[NAMES[0].upper(), NAMES[1]]),
+        not_made(f"its names are {NAMES[0].upper()}, {NAMES[1]}, and the inventory writes {', '.join(NAMES)}"),
+    ),
+    "another request behind it": (request() + request(names=["bank.example"]), ALONE),
+    "base64 before it": (b"MIIBAg==\n" + request(), ALONE),
+    "a certificate behind it": (request() + ROOT.pem, ALONE),
 }

@@ -26,6 +26,7 @@ from ansible_collections.evergreen.tls.tests.faults.scenarios import ROOT, Scena
 NOT_FOR_HOSTS = (
     *("a private key", "an encrypted private key", "50 MB"),
     *("below a CA for other names", "below a CA that may have none below it"),
+    *("for programs besides", "for anything", "the common name of a bank", "the organization of somebody"),
 )
 REFUSED = "the answer of liar for the certificate of web is refused, and nothing is changed: "
 SCENARIO = Scenario("a CA that lies", "certificate_request", due, plain)

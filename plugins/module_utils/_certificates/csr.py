@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import collections
 import ipaddress
+import re
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import alternative_names, is_ip_address
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address, normal_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import SUBJECT_FIELDS, Request
 
@@ -25,6 +27,10 @@ except ImportError:  # reported by require_cryptography() before anything here i
 if t.TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes, PrivateKeyTypes
 
+ONE_CSR = re.compile(
+    rb"\s*-----BEGIN (NEW )?CERTIFICATE REQUEST-----[A-Za-z0-9+/=\s]*-----END (NEW )?CERTIFICATE REQUEST-----\s*"
+)
+EXTENSION_REQUEST = "1.2.840.113549.1.9.14"  # RFC 2985, section 5.4.2
 MAX_COMMON_NAME_LENGTH = 64  # characters (RFC 5280, appendix A.1, ub-common-name)
 
 
@@ -76,7 +82,8 @@ def general_names(names: list[str]) -> list[x509.GeneralName]:
 def load_csr(pem: bytes) -> x509.CertificateSigningRequest:
     """Return the signing request in PEM.
 
-    Raises TlsError if it, its key or its subject cannot be read, or if its signature is not one of its key.
+    Raises TlsError if it, its key or its subject cannot be read, if its signature is not one of its key, or if the text holds
+    anything else: another reader might take that for the request.
     """
     try:
         csr = x509.load_pem_x509_csr(pem)
@@ -85,7 +92,78 @@ def load_csr(pem: bytes) -> x509.CertificateSigningRequest:
         raise TlsError("the signing request cannot be read; have it made again on the host with force: true") from error
     if not has_valid_signature:
         raise TlsError("the signing request does not prove possession of its key; have it made again with force: true")
+    if not ONE_CSR.fullmatch(pem):
+        raise TlsError(
+            "the text of the signing request holds more than one request in PEM; send that alone, or have it made again with force: true"
+        )
     return csr
+
+
+def csr_to_pem(csr: x509.CertificateSigningRequest) -> bytes:
+    """Return a signing request in PEM, written anew from what was parsed."""
+    return csr.public_bytes(serialization.Encoding.PEM)
+
+
+def csr_to_der(csr: x509.CertificateSigningRequest) -> bytes:
+    """Return a signing request in DER, written anew from what was parsed."""
+    return csr.public_bytes(serialization.Encoding.DER)
+
+
+def csr_difference(csr: x509.CertificateSigningRequest, request: Request) -> str | None:
+    """Return what a signing request has that make_csr() does not write for a request, or lacks; None without a difference.
+
+    Only the key and the order of the names are left to whoever made it. The subject is compared as it is encoded.
+    """
+    try:
+        return (
+            _subject_difference(csr, request)
+            or _extension_difference(csr, request)
+            or _attribute_difference(csr, request)
+        )
+    except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return "its subject, extensions or attributes cannot be read"
+
+
+def _subject_difference(csr: x509.CertificateSigningRequest, request: Request) -> str | None:
+    subject, expected = csr.subject, subject_name(request["domains"], request)
+    if subject.public_bytes() == expected.public_bytes():
+        return None
+    texts = [name.rfc4514_string() or "nothing" for name in (subject, expected)]
+    if texts[0] == texts[1]:
+        return f"its subject {texts[0]} is encoded in another way"
+    return f"its subject is {texts[0]}, and the inventory says {texts[1]}"
+
+
+def _extension_difference(csr: x509.CertificateSigningRequest, request: Request) -> str | None:
+    names: list[x509.GeneralName] = []
+    for extension in csr.extensions:
+        if not isinstance(extension.value, x509.SubjectAlternativeName):
+            return f"it has the extension {_oid_name(extension.oid)}, and the inventory asks for names alone"
+        if extension.critical:
+            return "its names are marked as critical, and the inventory does not say so"
+        names = list(extension.value)
+    if collections.Counter(names) != collections.Counter(general_names(request["domains"])):
+        return f"its names are {', '.join(str(name.value) for name in names) or 'missing'}, and the inventory writes {', '.join(request['domains'])}"
+    return None
+
+
+def _attribute_difference(csr: x509.CertificateSigningRequest, request: Request) -> str | None:
+    password = request.get("challenge_password") or None
+    if challenge_password(csr) != password:
+        return "its challenge password is not that of the inventory"
+    if not hasattr(csr, "attributes"):  # before cryptography 36, on hosts alone
+        return None
+    expected = [EXTENSION_REQUEST, *([AttributeOID.CHALLENGE_PASSWORD.dotted_string] if password else [])]
+    found = [attribute.oid.dotted_string for attribute in csr.attributes]
+    unexpected = collections.Counter(found) - collections.Counter(expected)
+    if unexpected:
+        return f"it has the attribute {', '.join(sorted(unexpected))}, and the inventory does not ask for that"
+    return None
+
+
+def _oid_name(oid: x509.ObjectIdentifier) -> str:
+    name = getattr(oid, "_name", "Unknown OID")
+    return oid.dotted_string if name == "Unknown OID" else name
 
 
 def challenge_password(csr: x509.CertificateSigningRequest) -> str | None:
@@ -101,13 +179,18 @@ def challenge_password(csr: x509.CertificateSigningRequest) -> str | None:
 
 
 def requested_names(csr: x509.CertificateSigningRequest) -> set[str]:
-    """Return the names that a signing request asks for, in their normal form."""
+    """Return the names that a signing request asks for, in their normal form. Raises TlsError if they cannot be read."""
+    return set(ordered_names(csr))
+
+
+def ordered_names(csr: x509.CertificateSigningRequest) -> list[str]:
+    """Return the names of a signing request in its order, in their normal form. Raises TlsError if they cannot be read."""
     try:
         names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return set()
+        return []
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise TlsError(
             "the extensions of the signing request cannot be read; have it made again with force: true"
         ) from error
-    return alternative_names(names)
+    return [normal_name(name) for name in names]

@@ -47,16 +47,14 @@ def check_request_name(name: str) -> str:
 
 
 def alternative_names(names: x509.SubjectAlternativeName) -> set[str]:
-    """Return the names of a subject alternative name (RFC 5280, section 4.2.1.6) in their normal form.
+    """Return the names of a subject alternative name (RFC 5280, section 4.2.1.6) in their normal form."""
+    return {normal_name(name) for name in names}
 
-    Names other than DNS names and IP addresses have their type in front.
-    """
-    normal = set()
-    for name in names:
-        if isinstance(name, x509.DNSName):
-            normal.add(name.value.lower())
-        elif isinstance(name, x509.IPAddress):
-            normal.add(name.value.compressed)
-        else:
-            normal.add(f"{type(name).__name__}:{name.value}")
-    return normal
+
+def normal_name(name: x509.GeneralName) -> str:
+    """Return a name in its normal form. Those that are no DNS names or IP addresses have their type in front."""
+    if isinstance(name, x509.DNSName):
+        return name.value.lower()
+    if isinstance(name, x509.IPAddress):
+        return name.value.compressed
+    return f"{type(name).__name__}:{name.value}"

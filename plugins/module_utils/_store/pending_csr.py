@@ -9,11 +9,9 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import (
-    challenge_password,
+    csr_difference,
     load_csr,
     make_csr,
-    requested_names,
-    subject_name,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
     describe_key,
@@ -43,7 +41,7 @@ def matching_csr(store: Store, request: Request) -> bytes | None:
     try:
         store.check_key_mode("next", request)
         public_key, csr = store.private_key("next").public_key(), load_csr(pem)
-        fits = pem.isascii() and _is_for_key(csr, public_key, store, request) and _says_as_requested(csr, request)
+        fits = pem.isascii() and _is_for_key(csr, public_key, store, request) and csr_difference(csr, request) is None
     except TlsError:
         return None
     return pem if fits else None
@@ -56,14 +54,6 @@ def _is_for_key(
         public_bytes(public_key) == public_bytes(csr.public_key())
         and describe_key(public_key) == describe_requested_key(request)
         and (request["reuse_key"] or not is_key_in_use(store, public_key))
-    )
-
-
-def _says_as_requested(csr: x509.CertificateSigningRequest, request: Request) -> bool:
-    return (
-        requested_names(csr) == set(request["domains"])
-        and csr.subject == subject_name(request["domains"], request)
-        and challenge_password(csr) == request["challenge_password"]
     )
 
 

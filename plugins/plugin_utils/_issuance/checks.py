@@ -10,7 +10,11 @@ import datetime
 import ipaddress
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import check_chain, parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr, requested_names
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import (
+    csr_difference,
+    load_csr,
+    requested_names,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
     describe_key,
     describe_requested_key,
@@ -23,7 +27,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_sign
     NO_CROSS_SIGNING,
     CrossSigning,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.leaf import check_leaf
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import (
+    escape_as_one_line,
+    escape_control_characters,
+)
 
 try:
     from cryptography import x509
@@ -37,12 +45,13 @@ MAX_CERTIFICATES = 100  # that a CA may send; each is compared with each
 MAX_BYTES = 1024 * 1024  # of a CSR, or of what a CA sends; honest ones have a few thousand
 MAX_NAMES_IN_ERROR = 20  # of those that a host asks for
 MAX_NAME_LENGTH_IN_ERROR = 255
+MAX_DIFFERENCE_LENGTH = 300  # characters of what a host wrote into a CSR
 
 
-def check_csr(csr: bytes, request: Request) -> PublicKey:
-    """Return the public key of a CSR whose names and type of key are those of the request.
+def check_csr(csr: bytes, request: Request) -> x509.CertificateSigningRequest:
+    """Return a parsed CSR whose subject, names, attributes and type of key are those that the inventory makes.
 
-    The host that sent it may be compromised, so nothing else of the CSR is used.
+    The host that sent it may be compromised. Whoever passes the CSR on writes it anew from what is returned (csr_to_pem()).
     Raises TlsError when the CSR is too large or malformed, or differs from the request.
     """
     if len(csr) > MAX_BYTES:
@@ -56,13 +65,19 @@ def check_csr(csr: bytes, request: Request) -> PublicKey:
             f"the host asks for a certificate for {_listed(csr_names) or 'no name'}, and the inventory says {_listed(names)}; "
             "if the inventory is right, look at what the host is doing"
         )
-    public_key = parsed.public_key()
-    kind, expected_kind = describe_key(public_key), describe_requested_key(request)
+    kind, expected_kind = describe_key(parsed.public_key()), describe_requested_key(request)
     if kind != expected_kind:
         raise TlsError(
             f"the host offers a key of type {kind}, and the inventory says {expected_kind}; look at what the host is doing"
         )
-    return public_key
+    difference = csr_difference(parsed, request)
+    if difference is not None:
+        raise TlsError(
+            f"the signing request for {request['name']} is not the one that the inventory makes: "
+            f"{escape_as_one_line(difference)[:MAX_DIFFERENCE_LENGTH]}; have it made again by certificate_request on the host "
+            "(an older version may have made it), and if it comes again, look at what the host is doing"
+        )
+    return parsed
 
 
 def check_issued_chain(
@@ -94,6 +109,7 @@ def check_issued_chain(
         )
     chain = order_chain(certificates, public_key, trusted, cross_signing)
     check_chain(chain, public_key, request["domains"], now, trusted or None, request.get("allowed_domains") or ())
+    check_leaf(chain[0], request)
     # The verifier does not know Ed25519, which is not in the profile of the web.
     if trusted and not isinstance(public_key, ed25519.Ed25519PublicKey):
         for name in request["domains"]:

@@ -73,6 +73,7 @@ class Command:
         self.roots_path = roots
         self.cache_directory = os.path.join(os.path.abspath(directory), "answers")
         self.cross_signing = NO_CROSS_SIGNING
+        self.may_add_subject = False
         self.remarks: list[str] = []
 
     @staticmethod

@@ -10,6 +10,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import csr_to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_replace
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
@@ -19,6 +20,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks imp
     check_csr,
     check_issued_chain,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.leaf import usage_warning
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Pending
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import (
     AcmeIssuer,
@@ -48,6 +50,7 @@ class Issued(t.NamedTuple):
     warnings: list[str]
 
 
+# not a parser: it only passes on foreign input
 def issue_once(
     issuer: Issuer,
     request: Request,
@@ -63,7 +66,9 @@ def issue_once(
     context: further keys of IssueRequest for the issuer.
     Raises TlsError when the CSR, the CA or its chain is refused.
     """
-    public_key = check_csr(csr, request)
+    checked = check_csr(csr, request)
+    csr, public_key = csr_to_pem(checked), checked.public_key()  # what is checked is what is sent
+    request = {**request, "may_add_subject": getattr(issuer, "may_add_subject", False)}
     terms = {**issuer.terms(request), **issuer.cross_signing.terms()}
     with IssuedCache(issuer.cache_directory).entry(csr, terms) as entry:
         roots = issuer.roots()
@@ -90,10 +95,11 @@ def issue_once(
                 )
         issuer.record(request, chain, host)
     other_root = issuer.cross_signing.why_other_root(chain, parse_chain(roots) if roots else [])
-    warnings += [other_root] if other_root else []
+    warnings += [one for one in (other_root, usage_warning(chain[0])) if one]
     return Issued(chain, roots, is_new, warnings + issuer.remarks)
 
 
+# not a parser: it only passes on foreign input
 def begin_once(
     issuer: AcmeIssuer, request: Request, csr: bytes, host: str, in_use: str | None = None
 ) -> list[ChallengeFiles]:
@@ -101,7 +107,9 @@ def begin_once(
 
     There are none where a cached chain can be used. Raises TlsError as issue_once() does.
     """
-    public_key = check_csr(csr, request)
+    checked = check_csr(csr, request)
+    csr, public_key = csr_to_pem(checked), checked.public_key()  # what is checked is what is sent
+    request = {**request, "may_add_subject": getattr(issuer, "may_add_subject", False)}
     terms = {**issuer.terms(request), **issuer.cross_signing.terms()}
     with IssuedCache(issuer.cache_directory).entry(csr, terms) as entry:
         if _usable(entry.read(), public_key, request, host, issuer.roots(), in_use, issuer):

@@ -106,6 +106,7 @@ class LocalCa:
         self.crl_url = crl_url
         self.cache_directory = self._path("answers")
         self.cross_signing = NO_CROSS_SIGNING
+        self.may_add_subject = False
         self.remarks: list[str] = []
 
     @staticmethod

@@ -40,7 +40,7 @@ POLICY_SETTINGS: dict[str, t.Any] = {
     "organizations": {"type": "dict"},
     "rules": {"type": "str", "choices": ["public", "private"]},
     "ip_addresses": {"type": "bool"},
-    "may_add": {"type": "list", "elements": "str", "choices": ["www", "parent"]},
+    "may_add": {"type": "list", "elements": "str", "choices": ["www", "parent", "subject"]},
 }
 
 

@@ -74,6 +74,7 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
     try:
         issuer = kind(**{key: value for key, value in complete.items() if key in kind.SETTINGS})
         further_roots = issuer.preferred_roots if isinstance(issuer, AcmeIssuer) else ()
+        issuer.may_add_subject = "subject" in (complete["may_add"] or ())
         issuer.cross_signing = read_cross_signing(complete, further_roots)
     except TlsError as error:
         raise TlsError(f"issuer {name}: {error}", **error.details) from error

@@ -25,7 +25,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
     describe_chain,
     parse_chain,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr, requested_names
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import (
+    csr_difference,
+    load_csr,
+    requested_names,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
     describe_key,
     load_key,
@@ -56,6 +60,13 @@ from ansible_collections.evergreen.tls.tests.faults.parsers.samples import (
     ROOT,
 )
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import NOW, key_pem
+
+
+def read_csr(content: bytes) -> None:
+    """Read a signing request, and compare it with one of the inventory."""
+    csr = load_csr(content)
+    requested_names(csr)
+    csr_difference(csr, {"domains": ["www.example.org", "example.org"]})
 
 
 def read_chain(content: bytes) -> None:
@@ -172,7 +183,7 @@ CERTIFICATES_PARSERS = (
     Parser(
         "certificates/csr",
         "a signing request",
-        lambda content: requested_names(load_csr(content)),
+        read_csr,
         CSRS,
         "der",
         signer_of(KEY),

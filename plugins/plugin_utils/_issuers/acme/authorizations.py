@@ -29,6 +29,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge i
 
 display = Display()
 
+MAX_NAME_LENGTH = 255  # characters of a name that a CA wrote, in an error
+
 
 class PendingAuthorization(t.NamedTuple):
     """An authorization that the CA has not validated yet."""
@@ -39,10 +41,14 @@ class PendingAuthorization(t.NamedTuple):
 
 
 class Authorizations:
-    """The authorizations of the orders that are sent by one Polling."""
+    """The authorizations of the orders that are sent by one Polling.
 
-    def __init__(self, polling: Polling, solver: Solver) -> None:
+    names: of the orders. A solver never sees another name.
+    """
+
+    def __init__(self, polling: Polling, solver: Solver, names: list[str]) -> None:
         self.polling, self.solver = polling, solver
+        self.domains = {name.removeprefix("*.") for name in names}
 
     def responses(self, order: OrderObject) -> list[ChallengeResponse]:
         """Return the responses to present before an order can be finalized."""
@@ -77,12 +83,24 @@ class Authorizations:
         pending = []
         for url in order.get("authorizations") or []:
             authorization = self._fetch(url)
+            self._check_name(authorization)
             if authorization.get("status") == "pending":
                 response = self._response(authorization)
                 pending.append(PendingAuthorization(url, self._challenge(authorization), response))
             elif authorization.get("status") != "valid":
                 raise self._problem([authorization])
         return pending
+
+    def _check_name(self, authorization: AuthorizationObject) -> None:
+        """Raise TlsError for a name that is not one of the order (RFC 8555, section 7.1.4).
+
+        A wildcard is validated by the name below it, and not every CA marks it as one.
+        """
+        if domain_of(authorization) not in self.domains:
+            raise TlsError(
+                f"{self.polling.subject}: the CA wants {name_of(authorization)[:MAX_NAME_LENGTH] or 'no name'} to be validated, which is "
+                "none of the order; nothing is shown to it. See that directory of the issuer leads to the right CA"
+            )
 
     def _start_validation(self, pending: PendingAuthorization) -> None:
         """Tell the CA that the response is there.

@@ -91,5 +91,5 @@ class DirectoryFallback:
 
         orders = self.servers.orders(directory, self.order_records, self.timeout)
         replaces = self.renewals.predecessor(host, request["name"], directory.url, request["domains"], utc_now())
-        spec = OrderSpec(csr, request["domains"], directory.profile, replaces, directory.preferred_root)
+        spec = OrderSpec(csr, request["domains"], directory.profile, replaces, directory.preferred_root, request)
         return step(orders, spec)

@@ -130,6 +130,7 @@ class Acme:
         )
         self.failures = FailureBackoff(self.folder.subfolder("failures"))
         self.cross_signing = NO_CROSS_SIGNING
+        self.may_add_subject = False
         self.remarks: list[str] = []
         self.preferred_roots: list[str | None] = [one.preferred_root for one in self.directories]
         self._renewal_queries = threading.BoundedSemaphore(MAX_RENEWAL_QUERIES)

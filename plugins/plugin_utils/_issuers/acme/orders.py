@@ -10,16 +10,16 @@ The record of an order is named after its directory and the digest of its CSR.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after, not_before
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import csr_to_der, load_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_issued_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account import Account
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import base64url
@@ -66,6 +66,7 @@ class OrderSpec(t.NamedTuple):
     profile: str | None = None
     replaces: str | None = None  # the certificate that is renewed (RFC 9773, section 5)
     preferred_root: str | None = None  # the common name of a root
+    request: Request | None = None  # whose subject the certificate may have; without it, only a common name
 
 
 class OrderRecord(t.TypedDict, total=False):
@@ -120,7 +121,7 @@ class Order:
         self.account, self.client = orders.account, orders.account.client
         self.subject = f"the order for {', '.join(spec.names)} at {orders.directory_url}"
         self.polling = Polling(orders.account, self.subject, orders.timeout)
-        self.authorizations = Authorizations(self.polling, orders.solver)
+        self.authorizations = Authorizations(self.polling, orders.solver, spec.names)
 
     def finish(self) -> bytes:
         """Take all steps that are left; return the chain in PEM."""
@@ -252,7 +253,7 @@ class Order:
         """
         public_key = load_csr(self.spec.csr).public_key()
         try:
-            check_issued_chain(chain, public_key, {"domains": self.spec.names}, None, utc_now())
+            check_issued_chain(chain, public_key, self.spec.request or {"domains": self.spec.names}, None, utc_now())
         except TlsError as error:
             self.orders.folder.remove(self.name)
             raise Problem(
@@ -305,7 +306,5 @@ def leads_to(chain: bytes, root: str) -> bool:
     }
 
 
-# not a parser: it reads what the collection has made or checked
 def _pem_to_der(pem: bytes) -> bytes:
-    body = b"".join(line for line in pem.splitlines() if line and not line.startswith(b"-----"))
-    return base64.b64decode(body)
+    return csr_to_der(load_csr(pem))

@@ -30,8 +30,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr, subject_name
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import describe_key
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
@@ -68,6 +67,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queu
     PENDING,
     Queue,
     QueueRecord,
+    csr_content,
 )
 
 try:
@@ -106,6 +106,7 @@ class Manual:
         self.cache_directory = self._path("answers")
         self.remarks: list[str] = []
         self.cross_signing = NO_CROSS_SIGNING
+        self.may_add_subject = False
 
     @staticmethod
     def settings_of_name(name: str) -> dict[str, t.Any]:
@@ -129,8 +130,8 @@ class Manual:
         with self._opened():
             self._withdraw_old(now)
             record = self.queue.get(_csr_key_digest(csr))
-            is_new = record is None or record["state"] != PENDING
-            if record is None or record["state"] != PENDING:
+            is_new = record is None or not _is_pending(record, csr)
+            if record is None or not _is_pending(record, csr):
                 issued_before = self._issued_before(record, request, csr, now)
                 if record and issued_before:
                     self._clear_outbox([record])
@@ -150,7 +151,7 @@ class Manual:
     def find_pending(self, request: IssueRequest, csr: bytes, host: str) -> Pending | None:
         """Return the Pending that issue() would return, and change nothing."""
         record = self.queue.get(_csr_key_digest(csr))
-        if record is None or record["state"] != PENDING:
+        if record is None or not _is_pending(record, csr):
             return None
         files = read_inbox(self.inbox, self.settings["passwords"]) if os.path.isdir(self.inbox) else []
         if self._chain_in(files, record, request, csr, _now()) is not None:
@@ -196,10 +197,11 @@ class Manual:
 
         before: the closed record of the same public key.
         """
-        pending = self.queue.pending()
-        replaced = [one for one in pending if (one["host"], one["request"]) == (host, request["name"])]
+        pending, key = self.queue.pending(), _csr_key_digest(csr)
+        replaced = [
+            one for one in pending if one["key"] == key or (one["host"], one["request"]) == (host, request["name"])
+        ]
         self._withdraw(replaced, "another one took its place", now)
-        key = _csr_key_digest(csr)
         earlier = list(before["earlier"]) if before else []
         if before and before["fingerprint"]:
             earlier.append(before["fingerprint"])
@@ -209,10 +211,7 @@ class Manual:
             "key": key,
             "host": host,
             "request": request["name"],
-            "names": request["domains"],
-            "kind": describe_key(load_csr(csr).public_key()),
-            "subject": subject_name(request["domains"], request).rfc4514_string(),
-            "csr": csr.decode(),
+            **csr_content(csr),
             "reason": request.get("reason") or "a certificate is needed",
             "by": valid.get("not_after") if valid else None,
             "asked_by": self.settings["asked_by"] or f"{user_name()} on {socket.gethostname()}",
@@ -361,6 +360,16 @@ class Manual:
 
     def _path(self, *parts: str) -> str:
         return os.path.join(self.directory, *parts)
+
+
+# not a parser: it reads what the collection has made or checked
+def _is_pending(record: QueueRecord, csr: bytes) -> bool:
+    """Return whether a record waits for the answer to this CSR; one of the same key may ask for something else."""
+    try:
+        waiting = load_csr(record["csr"].encode())
+    except TlsError:
+        return False
+    return record["state"] == PENDING and waiting.tbs_certrequest_bytes == load_csr(csr).tbs_certrequest_bytes
 
 
 # not a parser: it reads what the collection has made or checked

@@ -13,6 +13,8 @@ import os
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import csr_to_pem, load_csr, ordered_names
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import describe_key
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file, replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import expect_date
@@ -26,16 +28,21 @@ PENDING, ISSUED, WITHDRAWN = "waiting", "answered", "withdrawn"  # the states of
 MAX_RECORD_AGE = datetime.timedelta(days=400)  # of a closed record, so that a late certificate is recognized
 
 
-class QueueRecord(t.TypedDict):
+class CsrContent(t.TypedDict):
+    """What people read of a CSR, and the CSR."""
+
+    names: list[str]
+    kind: str  # of its key
+    subject: str
+    csr: str  # PEM
+
+
+class QueueRecord(CsrContent):
     """A request. Dates are in ISO 8601."""
 
     key: str  # digest of its public key
     host: str
     request: str  # its name
-    names: list[str]
-    kind: str  # of its key
-    subject: str
-    csr: str  # PEM
     reason: str
     by: str | None  # when the certificate in use expires
     asked_by: str
@@ -47,6 +54,18 @@ class QueueRecord(t.TypedDict):
     state: str
     why: str | None  # it is not pending any more
     closed: str | None
+
+
+# not a parser: it reads a CSR that was checked
+def csr_content(csr: bytes) -> CsrContent:
+    """Return what stands in a CSR, names in its order: people are told what they hand in, not what somebody wanted."""
+    parsed = load_csr(csr)
+    return {
+        "names": ordered_names(parsed),
+        "kind": describe_key(parsed.public_key()),
+        "subject": parsed.subject.rfc4514_string(),
+        "csr": csr_to_pem(parsed).decode(),
+    }
 
 
 class Queue:

@@ -7,18 +7,25 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import (
+    general_names,
+    make_csr,
+    subject_name,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_csr, check_issued_chain
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.leaf import usage_warning
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, key_pem, named, some_key
 
@@ -49,12 +56,8 @@ def checked(issued, roots=ROOT.pem, key=KEY, **changes):
 @pytest.mark.parametrize("kind", ["ECC", "RSA", "Ed25519"])
 def test_a_correct_csr_passes_with_its_key(kind):
     key = some_key(kind=kind)
-    public_key = check_csr(make_csr(key, NAMES[::-1], {}), {**REQUEST, "type": kind})
-    assert public_bytes(public_key) == public_bytes(key.public_key())
-
-
-def test_only_the_names_and_the_key_of_a_csr_are_checked():
-    check_csr(make_csr(KEY, NAMES, {"common_name": "bank.example", "organization_name": "Bank"}), REQUEST)
+    csr = check_csr(make_csr(key, [NAMES[0], *NAMES[:0:-1]], {}), {**REQUEST, "type": kind})
+    assert public_bytes(csr.public_key()) == public_bytes(key.public_key())
 
 
 @pytest.mark.parametrize(
@@ -71,6 +74,46 @@ def test_a_csr_for_other_names_is_refused(names, csr_names):
         f"the host asks for a certificate for {csr_names}, and the inventory says "
         "*.example.org, 192.0.2.1, 2001:db8::1, www.example.org; if the inventory is right, look at what the host is doing"
     )
+
+
+def test_a_csr_with_another_subject_is_refused():
+    csr = make_csr(KEY, NAMES, {"common_name": "bank.example", "organization_name": "Domain Admins"})
+    assert csr_refusal(csr) == (
+        "the signing request for web is not the one that the inventory makes: its subject is CN=bank.example,O=Domain Admins, "
+        "and the inventory says CN=www.example.org; have it made again by certificate_request on the host (an older version may have "
+        "made it), and if it comes again, look at what the host is doing"
+    )
+
+
+def test_the_subject_of_a_csr_is_that_of_the_request():
+    subject = {
+        "common_name": "Shop",
+        "organization_name": "Müller",
+        "country_name": "DE",
+        "email_address": "a@example.org",
+    }
+    csr = make_csr(KEY, NAMES, {**subject, "challenge_password": "correct horse"})
+    check_csr(csr, {**REQUEST, **subject, "challenge_password": "correct horse"})
+    for field in subject:
+        assert "its subject is " in csr_refusal(csr, **{**subject, "challenge_password": "correct horse", field: None})
+    password = csr_refusal(csr, **subject, challenge_password="battery staple")
+    assert "its challenge password is not that of the inventory" in password
+    assert "correct horse" not in password and "battery" not in password
+
+
+def test_a_subject_that_is_encoded_in_another_way_is_another_subject():
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAMES[0], _ASN1Type.BMPString)])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    csr = builder.add_extension(x509.SubjectAlternativeName(general_names(NAMES)), False).sign(KEY, hashes.SHA256())
+    assert "its subject CN=www.example.org is encoded in another way" in csr_refusal(csr.public_bytes(Encoding.PEM))
+
+
+def test_a_long_difference_is_cut():
+    units = [x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, "z" * 60)] * 20
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(units))
+    csr = builder.add_extension(x509.SubjectAlternativeName(general_names(NAMES)), False).sign(KEY, hashes.SHA256())
+    sentence = csr_refusal(csr.public_bytes(Encoding.PEM))
+    assert "z" * 60 in sentence and len(sentence) < 600
 
 
 def test_a_csr_without_names_is_refused():
@@ -243,10 +286,89 @@ def test_name_constraints_are_checked_by_the_verifier():
 )
 def test_a_chain_for_any_valid_name_passes(name):
     names = [name, "www.example.org"]
-    chain = ISSUING.chain(names, KEY, subject=named("Shop"))
+    chain = ISSUING.chain(names, KEY, subject=named("www.example.org"))
     assert checked(to_pem(chain), domains=names) == chain
-    stranger = to_pem(Authority("Stranger").chain(names, KEY, subject=named("Shop")))
+    stranger = to_pem(Authority("Stranger").chain(names, KEY, subject=named("www.example.org")))
     assert "which is not a root of the issuer" in chain_refusal(stranger, domains=names)
+
+
+SUBJECT = {"common_name": "Shop", "organization_name": "Example Ltd", "country_name": "GB"}
+
+
+def issued_with(usage=(ExtendedKeyUsageOID.SERVER_AUTH,), **fields):
+    """Return a chain whose leaf has a subject."""
+    return to_pem(ISSUING.chain(NAMES, KEY, subject=subject_name([], fields), usage=usage))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"common_name": "WWW.example.org"},
+        {"common_name": "*.example.org"},
+        {"common_name": "2001:db8:0:0::1"},
+        {"common_name": "Shop"},
+        {"organization_name": "EXAMPLE  ltd"},
+        SUBJECT,
+    ],
+)
+def test_a_ca_may_leave_fields_of_the_subject_out(fields):
+    assert checked(issued_with(**fields), **SUBJECT)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        (
+            {"common_name": "bank.example"},
+            "the common name of the certificate is bank.example, which is none of its names; ",
+        ),
+        (
+            {"organization_name": "Example GmbH"},
+            "has organization_name Example GmbH, and the inventory says organization_name: Example Ltd; ",
+        ),
+        ({"locality_name": "London"}, "has locality_name London, and the inventory says nothing of that; "),
+    ],
+)
+def test_a_ca_may_not_add_to_the_subject(fields, sentence):
+    assert sentence in chain_refusal(issued_with(**fields), **SUBJECT)
+
+
+def test_a_ca_that_may_add_to_the_subject_may_not_choose_the_common_name():
+    assert checked(issued_with(**SUBJECT, locality_name="London"), common_name="Shop", may_add_subject=True)
+    sentence = chain_refusal(issued_with(common_name="bank.example"), may_add_subject=True)
+    assert sentence.startswith("the common name of the certificate is bank.example, which is none of its names; ")
+
+
+def test_a_field_that_no_option_names_is_named_by_its_attribute():
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.DOMAIN_COMPONENT, "corp")])
+    assert chain_refusal(to_pem(ISSUING.chain(NAMES, KEY, subject=subject))) == (
+        "the subject of the certificate has DC corp, and the inventory says nothing of that; have it issued without that, or, "
+        "if it is right, set may_add: [subject] for the issuer"
+    )
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        ExtendedKeyUsageOID.CODE_SIGNING,
+        ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+        ExtendedKeyUsageOID.SMARTCARD_LOGON,
+        x509.ObjectIdentifier("1.2.3"),
+    ],
+)
+def test_a_certificate_for_more_than_tls_is_refused(usage):
+    sentence = chain_refusal(issued_with(usage=(ExtendedKeyUsageOID.SERVER_AUTH, usage)))
+    assert re.match(r"the certificate is for \S+ besides, and a server needs serverAuth alone; ", sentence)
+
+
+def test_a_certificate_for_clients_too_passes_with_a_warning():
+    usage = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+    [leaf, _ca] = checked(issued_with(usage=usage, common_name="www.example.org"))
+    assert usage_warning(leaf) == (
+        "the certificate of www.example.org is for clientAuth beside serverAuth: whoever trusts its CA for logins accepts this "
+        "server as a client; have the CA issue for servers alone"
+    )
+    assert usage_warning(CHAIN[0]) is None
 
 
 def test_an_ed25519_key_is_checked_without_the_verifier():

@@ -37,7 +37,7 @@ REQUEST = {
     "challenge_password": "correct horse",
     "mode": "0640",
 }
-CSR = make_csr(some_key(), NAMES, {})
+CSR = make_csr(some_key(), NAMES, {"challenge_password": "correct horse"})
 
 # A CA as people write it around openssl: it signs what stands on its standard input, for the names of the environment.
 OPENSSL_CA = """
@@ -104,6 +104,18 @@ def test_a_program_gets_the_request_without_secrets(run, tmp_path):
             '"reason": "certificate_force is set", "type": "ECC", "size": 2048, "curve": "secp256r1", "lifetime": "9d"}'
         ),
     ]
+
+
+def test_a_program_never_sees_a_request_that_the_inventory_does_not_make(run, tmp_path):
+    password = {"challenge_password": "correct horse"}
+    other = make_csr(
+        some_key(), NAMES, {**password, "organization_name": "Domain Admins", "common_name": "bank.example"}
+    )
+    for csr in (other, CSR + other, b"text\n" + CSR):
+        assert "the signing request" in refusal(run, f"touch {tmp_path}/seen; exit 1", csr=csr)
+    assert not (tmp_path / "seen").exists()
+    run(f"cat > {tmp_path}/csr; cat {tmp_path}/chain.pem", csr=CSR.replace(b"\n", b"\r\n"))
+    assert (tmp_path / "csr").read_bytes() == CSR
 
 
 def test_a_program_gets_the_environment_of_its_issuer_and_that_of_the_run(run, tmp_path):

@@ -380,6 +380,44 @@ def test_an_order_that_becomes_invalid_says_why(issue, server):
         issue()
 
 
+FOREIGN = [
+    {"type": "dns", "value": "../../../etc/cron.d/x;$(id)"},
+    {"type": "dns", "value": "bank.example"},
+    {"type": "dns", "value": "shop.www.example.org"},
+    {"type": "dns", "value": "org"},
+    {"type": "dns", "value": "*.example.org"},
+    {"type": "ip", "value": "192.0.2.1"},
+    {"type": "dns", "value": ["www.example.org"]},
+    {"type": "dns"},
+]
+
+
+@pytest.mark.parametrize("identifier", FOREIGN, ids=str)
+@pytest.mark.parametrize("state", ["pending", "valid"])
+def test_an_authorization_for_a_name_outside_the_order_is_refused_before_anything_is_shown(
+    issue, server, tmp_path, identifier, state
+):
+    challenge = {"type": "http-01", "url": f"{server.base}/challenge/0.1", "token": "abc", "status": "pending"}
+    foreign = {"status": state, "identifier": identifier, "challenges": [challenge]}
+    server.answer("/authorization/0.1", 200, foreign)
+    script = tmp_path / "show"
+    script.write_text(f"#!/bin/sh\ntouch {tmp_path}/shown\n")
+    script.chmod(0o755)
+    program = [str(script)]
+    issue.solver = {"type": "command", "challenge": "http-01", "present": program, "clean_up": program}
+    with pytest.raises(
+        TlsError, match=f"{ABOUT}: the CA wants .* to be validated, which is none of the order; nothing is shown"
+    ):
+        issue()
+    assert not (tmp_path / "shown").exists() and server.count("/challenge/") == 0
+
+
+def test_the_der_that_is_sent_is_that_of_the_request_that_was_checked(issue, server):
+    with pytest.raises(TlsError, match="more than one request"):
+        issue(csr=b"MIIBAg==\n" + CSR)
+    assert server.certificates == []
+
+
 @pytest.mark.parametrize("state", ["deactivated", "expired", "revoked", "invalid"])
 def test_an_authorization_that_is_not_valid_is_no_success(issue, server, state):
     server.status = state

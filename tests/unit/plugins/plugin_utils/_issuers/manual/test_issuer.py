@@ -169,9 +169,32 @@ def test_files_that_are_taken_out_of_the_outbox_are_not_written_again(desk):
     assert desk.files() == ["www_web1.html", "www_web1.yml"]
 
 
+def test_what_is_handed_in_is_the_signing_request_that_was_checked_and_people_read_what_is_in_it(desk):
+    odd = desk.csr.replace(b"\n", b"\r\n") + b"\n\n"
+    desk.ask(csr=odd)
+    assert (desk.outbox / "www_web1.csr").read_bytes() == desk.csr
+    for csr in (make_csr(desk.key, NAMES, {"organization_name": "Domain Admins"}), desk.csr + desk.csr):
+        with pytest.raises(TlsError, match="the signing request"):
+            desk.ask(csr=csr)
+    assert (desk.outbox / "www_web1.csr").read_bytes() == desk.csr
+    manifest = yaml.safe_load((desk.outbox / "www_web1.yml").read_text(encoding="utf-8"))
+    assert manifest["organization"] == "CN=www.example.org"
+
+
+def test_a_request_with_the_same_key_and_other_content_takes_the_place_of_the_one_that_waits(desk):
+    desk.ask()
+    names = [*NAMES, "shop.example.org"]
+    csr = make_csr(desk.key, names, {})
+    assert desk.ask(csr=csr, domains=names).changed
+    assert not desk.ask(csr=csr, domains=names).changed
+    assert (desk.outbox / "www_web1.csr").read_bytes() == csr
+    assert yaml.safe_load((desk.outbox / "www_web1.yml").read_text(encoding="utf-8"))["names"] == names
+
+
 def test_the_manifest_has_everything_that_a_ticket_needs(desk):
     desk.settings["asked_by"] = "Web team <web@example.org>"
     valid = {"not_before": "2026-06-01T00:00:00+00:00", "not_after": "2026-12-18T00:00:00+00:00"}
+    desk.csr = make_csr(desk.key, NAMES, {"organization_name": "例子公司 & Söhne"})
     desk.ask(valid=valid, reason="33% of its lifetime is left", organization_name="例子公司 & Söhne")
     manifest = yaml.safe_load((desk.outbox / "www_web1.yml").read_text(encoding="utf-8"))
     assert manifest["put_answer_into"] == str(desk.inbox)
