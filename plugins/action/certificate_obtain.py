@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batch_size import orders_at_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Barrier, Worker
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
@@ -102,7 +101,7 @@ class ActionModule(PerRequestAction):
         for issuer_name, settings in arguments["issuers"].items():
             if isinstance(settings, dict) and hasattr(ISSUERS.get(str(settings.get("type"))), "pending_names"):
                 names = []
-                with contextlib.suppress(TlsError, OSError):  # the requests that need this issuer fail with the reason
+                with contextlib.suppress(Exception):  # the requests that need this issuer fail with the reason
                     issuer = open_issuer(issuer_name, arguments["issuers"])
                     names = issuer.pending_names(host) if isinstance(issuer, PendingIssuer) else []
                 requests += [

@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 import copy
+import traceback
 import typing as t
 
 from ansible.module_utils.basic import missing_required_lib
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error, unexpected_error
 
 try:
     import cryptography  # noqa: F401, pylint: disable=unused-import
@@ -20,6 +21,9 @@ except ImportError:
     HAS_CRYPTOGRAPHY = False
 else:
     HAS_CRYPTOGRAPHY = True
+
+
+TRACEBACK_VERBOSITY = 3  # how many times -v is given
 
 
 class ModuleResult(t.TypedDict, total=False):
@@ -66,13 +70,21 @@ def run_module(module: Module, decide: Work) -> t.NoReturn:
 
 
 def result_of(module: Module, decide: Work) -> dict[str, t.Any]:
-    """Run the work of a module and return its result; TlsError and OSError become a failed result."""
+    """Run the work of a module and return its result. Whatever it raises becomes a failed result.
+
+    An error that is not foreseen keeps its traceback at C(-vvv).
+    """
     try:
         return dict(decide(module))
     except TlsError as error:
         return {**error.details, "failed": True, "msg": str(error)}
     except OSError as error:
         return {"failed": True, "msg": str(system_error(error))}
+    except Exception as error:
+        result: dict[str, t.Any] = {"failed": True, "msg": unexpected_error(error)}
+        if getattr(module, "_verbosity", 0) >= TRACEBACK_VERBOSITY:
+            result["exception"] = traceback.format_exc()
+        return result
 
 
 def with_arguments(module: Module, options: dict[str, t.Any], arguments: dict[str, t.Any]) -> Module:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import typing as t
 
@@ -29,6 +30,9 @@ REMEDIES = {  # by errno
 }
 
 
+MAX_ERROR_LENGTH = 200  # characters of what a library says
+
+
 class TlsError(Exception):
     """A sentence that says what is wrong and ends in what to do.
 
@@ -49,3 +53,40 @@ def system_error(error: OSError) -> TlsError:
     where = f"{error.filename}: " if error.filename else ""
     what = error.strerror or str(error)
     return TlsError(f"{where}{what}; {REMEDIES.get(error.errno or 0, 'put that right and run this again')}")
+
+
+@contextlib.contextmanager
+def errors_as(sentence_of: t.Callable[[str], str]) -> t.Iterator[None]:
+    """Raise TlsError for whatever the code within raises: libraries raise more than they document.
+
+    sentence_of: returns the sentence, given what the library says on one line. TlsError and OSError pass as they are.
+    A panic of the Rust in cryptography is no Exception, and is caught by its name.
+    """
+    try:
+        yield
+    except (TlsError, OSError):
+        raise
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        raise TlsError(sentence_of(error_text(error))) from error
+
+
+def is_failure(error: BaseException) -> bool:
+    """Say whether an error is a failure of the code, and not a wish to end, such as an interrupt."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def error_text(error: BaseException) -> str:
+    """Return the type and the text of an error on one line, escaped and no longer than MAX_ERROR_LENGTH.
+
+    >>> error_text(ValueError("year 0 is out of range"))
+    'ValueError: year 0 is out of range'
+    """
+    words = " ".join(f"{type(error).__name__}: {error}"[: 2 * MAX_ERROR_LENGTH].split()).rstrip(": ")
+    return "".join(character if character.isprintable() else "?" for character in words)[:MAX_ERROR_LENGTH]
+
+
+def unexpected_error(error: BaseException) -> str:
+    """Return a sentence about an error that nobody thought of. Its traceback is for whoever shows it at C(-vvv)."""
+    return f"it ended in an error that is not foreseen ({error_text(error)}); run this again with -vvv, and report what that shows"

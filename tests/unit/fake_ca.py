@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import datetime
 import functools
+import ssl
 import subprocess
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
@@ -23,6 +24,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 
 NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
 DAY = datetime.timedelta(days=1)
+YEAR_ZERO = b"00000101000000Z"  # a date that OpenSSL takes, and Python has none of
 SERVER = (ExtendedKeyUsageOID.SERVER_AUTH,)
 KEY_USAGES = (
     "digital_signature",
@@ -47,21 +49,35 @@ def some_key(number=0, kind="ECC"):
     return _remembered_key(number, kind)
 
 
+def der_element(tag: int, content: bytes) -> bytes:
+    """Return an element of DER."""
+    size = len(content).to_bytes((len(content).bit_length() + 7) // 8, "big")
+    return bytes([tag, *([0x80 + len(size)] if len(content) > 0x7F else []), *(size or b"\0")]) + content
+
+
+def pem_valid_until(authority, date, names, key, extensions=()):
+    """Return a leaf in PEM whose end is written so, as GeneralizedTime, and which its CA has signed like that."""
+    leaf = authority.leaf(names, key, days=(-1, 40000), extensions=extensions)
+    content, algorithm = leaf.tbs_certificate_bytes, bytes.fromhex("300a06082a8648ce3d040302")  # ecdsa-with-SHA256
+    end = leaf.not_valid_after_utc.strftime("%Y%m%d%H%M%SZ").encode()
+    assert content.count(end) == 1 and len(date) == len(end) and algorithm in content
+    content = content.replace(end, date)
+    signature = authority.key.sign(content, ec.ECDSA(hashes.SHA256()))
+    der = der_element(0x30, content + algorithm + der_element(0x03, b"\0" + signature))
+    return ssl.DER_cert_to_PEM_cert(der).encode()
+
+
 def endless_key() -> bytes:
     """Return an RSA key (PKCS #8) with a prime of 60 000 bits, which OpenSSL would check for hours."""
 
-    def element(tag: int, content: bytes) -> bytes:
-        size = len(content).to_bytes((len(content).bit_length() + 7) // 8, "big")
-        return bytes([tag, *([0x80 + len(size)] if len(content) > 0x7F else []), *(size or b"\0")]) + content
-
     def integer(number: int) -> bytes:
-        return element(0x02, number.to_bytes(number.bit_length() // 8 + 1, "big"))
+        return der_element(0x02, number.to_bytes(number.bit_length() // 8 + 1, "big"))
 
     prime = (1 << 60_000) + 45  # no small number divides it
     numbers = (0, (1 << 2047) + 1, 65537, (1 << 2046) + 1, prime, (1 << 1023) + 1, 3, 3, 3)  # RFC 8017, appendix A.1.2
-    rsa_key = element(0x30, b"".join(integer(number) for number in numbers))
+    rsa_key = der_element(0x30, b"".join(integer(number) for number in numbers))
     algorithm = bytes.fromhex("300d06092a864886f70d0101010500")
-    der = element(0x30, integer(0) + algorithm + element(0x04, rsa_key))
+    der = der_element(0x30, integer(0) + algorithm + der_element(0x04, rsa_key))
     return b"-----BEGIN PRIVATE KEY-----\n" + base64.encodebytes(der) + b"-----END PRIVATE KEY-----\n"
 
 

@@ -10,26 +10,30 @@ import datetime
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import errors_as
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
 except ImportError:  # reported by require_cryptography() before anything here is called
     pass
 
 
 def parse_certificate(der: bytes) -> x509.Certificate:
-    """Return the certificate in DER. Raises TlsError if it, its key or its names cannot be read.
+    """Return the certificate in DER. Raises TlsError if it, or anything in it that is used later, cannot be read.
 
-    Libraries read the latter only when they are used.
+    The library reads key, names, dates and extensions only when they are used. Extensions of a self-issued certificate may be
+    unreadable: clients trust a root for its name and key alone.
     """
-    try:
+    with errors_as(lambda _text: "it is a certificate that cannot be read; have it issued again"):
         certificate = x509.load_der_x509_certificate(der)
-        _read = certificate.public_key(), certificate.subject, certificate.issuer
-    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError, x509.InvalidVersion) as error:
-        raise TlsError("it is a certificate that cannot be read; have it issued again") from error
+        _read = (
+            (certificate.public_key(), certificate.serial_number, certificate.signature),
+            (common_name(certificate.subject), common_name(certificate.issuer)),
+            (not_before(certificate), not_after(certificate)),
+        )
+        if certificate.subject != certificate.issuer:
+            _extensions = list(certificate.extensions)
     return certificate
 
 

@@ -12,12 +12,11 @@ import re
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address, normal_name
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, errors_as
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import SUBJECT_FIELDS, Request
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ed25519
     from cryptography.x509.oid import AttributeOID, NameOID
@@ -85,11 +84,9 @@ def load_csr(pem: bytes) -> x509.CertificateSigningRequest:
     Raises TlsError if it, its key or its subject cannot be read, if its signature is not one of its key, or if the text holds
     anything else: another reader might take that for the request.
     """
-    try:
+    with errors_as(lambda _text: "the signing request cannot be read; have it made again on the host with force: true"):
         csr = x509.load_pem_x509_csr(pem)
         _read, has_valid_signature = (csr.public_key(), csr.subject), csr.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError, x509.InvalidVersion) as error:
-        raise TlsError("the signing request cannot be read; have it made again on the host with force: true") from error
     if not has_valid_signature:
         raise TlsError("the signing request does not prove possession of its key; have it made again with force: true")
     if not ONE_CSR.fullmatch(pem):
@@ -185,12 +182,11 @@ def requested_names(csr: x509.CertificateSigningRequest) -> set[str]:
 
 def ordered_names(csr: x509.CertificateSigningRequest) -> list[str]:
     """Return the names of a signing request in its order, in their normal form. Raises TlsError if they cannot be read."""
-    try:
-        names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise TlsError(
-            "the extensions of the signing request cannot be read; have it made again with force: true"
-        ) from error
-    return [normal_name(name) for name in names]
+    with errors_as(
+        lambda _text: "the extensions of the signing request cannot be read; have it made again with force: true"
+    ):
+        try:
+            names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            return []
+        return [normal_name(name) for name in names]

@@ -12,11 +12,10 @@ import re
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der import INTEGER, descendants
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, is_failure
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 
 try:
-    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 except ImportError:  # reported by require_cryptography() before anything here is called
@@ -60,7 +59,11 @@ def load_key(pem: bytes, where: str = "the private key", passphrase: bytes | Non
                 f"{where} is not encrypted, though a passphrase lies beside it; move it away to have a new one made"
             ) from error
         raise TlsError(f"{where} is protected by a passphrase; put an unprotected key there") from error
-    except (ValueError, UnsupportedAlgorithm, InternalError) as error:  # the last for an Ed25519 key of another size
+    except (
+        BaseException
+    ) as error:  # the library raises what it does not document, for an Ed25519 key of another size say
+        if not is_failure(error):
+            raise
         beside = " with the passphrase beside it" if passphrase else ""
         raise TlsError(
             f"{where} holds no private key that can be read{beside}; move it away to have a new one made"

@@ -9,15 +9,17 @@ from __future__ import annotations
 import functools
 import typing as t
 
+from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import ActionCall, Batch, ModuleCall
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import why_silent
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import validated_result
+from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors, validate_arguments
@@ -64,8 +66,10 @@ class TlsAction(ActionBase):
                 "msg": escape_control_characters(str(error), keep_line_breaks=True),
                 **error.details,
             }
-        except OSError as error:
-            return {"failed": True, "msg": str(system_error(error))}
+        except AnsibleError:  # of which Ansible makes a result, or an unreachable host
+            raise
+        except BaseException as error:
+            return {"failed": True, "msg": failure_sentence(error)}
 
     # not a parser: it only passes on foreign input
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:

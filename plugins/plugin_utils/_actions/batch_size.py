@@ -10,7 +10,6 @@ import contextlib
 import math
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 
@@ -22,7 +21,7 @@ def orders_at_once(arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> 
     """Return how many requests of a host may be with their CA at a time: what the CAs allow, divided among the hosts of the run."""
     limits = []
     for name in {request["issuer"] for request in arguments["requests"]}:
-        with contextlib.suppress(TlsError, OSError):  # the requests that need this issuer fail with the reason
+        with contextlib.suppress(Exception):  # the requests that need this issuer fail with the reason
             issuer = open_issuer(name, arguments["issuers"])
             limits.append(issuer.at_once if isinstance(issuer, AcmeIssuer) else 1)
     hosts = min(int(task_vars.get("ansible_forks") or 1), len(task_vars.get("ansible_play_batch") or [""]))

@@ -16,6 +16,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batch_size import MAX_REQUESTS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Batch, Worker
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import why_lost
+from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 
 SHOWN_BY_ANSIBLE = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
 OBTAIN_ARGUMENTS: dict[str, t.Any] = {  # the arguments of whoever obtains the certificates of a host
@@ -76,6 +77,8 @@ class PerRequestAction(TlsAction):
                 return {**result, **await work(request)}
             except AnsibleConnectionFailure as error:
                 self._lost = why_lost(str(error))
+            except BaseException as error:
+                return {**result, "failed": True, "msg": failure_sentence(error)}
         return {**result, "failed": True, "msg": self._lost}
 
     async def run_step(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -90,7 +90,7 @@ def advice(issuer: Issuer, host: str, request: str, leaf: x509.Certificate | Non
         return {}
     try:
         return issuer.advice(host, request, leaf)
-    except (TlsError, OSError):
+    except Exception:
         return {}
 
 

@@ -28,9 +28,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_due_regardless, why_replace
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
+from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import (
     check_distinct_requests,
     complete_request,
@@ -124,19 +125,18 @@ def survey_hosts(
     for number, host in enumerate(hosts, 1):
         try:
             variables = variables_of(host)
-            endpoints_here = endpoints_of_host(host, variables, open_issuers)
+            endpoints_here, faults = endpoints_of_host(host, variables, open_issuers)
+            findings += faults
             is_forced = boolean(variables.get("certificate_force"), strict=False)
             reason = why_due_regardless(is_forced, inspect) if endpoints_here else None
             if reason:
                 findings.append(Finding(host, "due", reason))
             endpoints += endpoints_here
-        except TlsError as error:
-            findings.append(Finding(host, "unknown", str(error)))
-        except OSError as error:
-            findings.append(Finding(host, "unknown", str(system_error(error))))
         except AnsibleError as error:
             why = f"its variables cannot be read: {' '.join(str(error).split())}; correct the inventory"
             findings.append(Finding(host, "unknown", why))
+        except BaseException as error:
+            findings.append(Finding(host, "unknown", failure_sentence(error)))
         progress("hosts whose variables are read", number, len(hosts))
     with concurrent.futures.ThreadPoolExecutor(_thread_count(at_once, len(endpoints))) as pool:
         futures = [pool.submit(check_endpoint, endpoint, timeout) for endpoint in endpoints]
@@ -146,19 +146,26 @@ def survey_hosts(
     return sorted(findings, key=_severity)
 
 
-def endpoints_of_host(host: str, variables: t.Mapping[str, t.Any], open_issuers: OpenIssuers) -> list[Endpoint]:
-    """Return the endpoints at which a host has to present its certificates.
+def endpoints_of_host(
+    host: str, variables: t.Mapping[str, t.Any], open_issuers: OpenIssuers
+) -> tuple[list[Endpoint], list[Finding]]:
+    """Return the endpoints at which a host has to present its certificates, and a finding about each request that makes no sense.
 
-    open_issuers: those of the hosts before; the issuers of this host are added. Raises TlsError where the inventory makes no sense.
+    open_issuers: those of the hosts before; the issuers of this host are added. Raises TlsError where no request makes sense.
     """
     values = _read_variables(variables)
     if "certificate_requests" not in values:
-        return []
-    issuers = values.get("certificate_issuers")
-    if isinstance(values["certificate_requests"], list):
-        values["certificate_requests"] = [with_defaults(request, issuers) for request in values["certificate_requests"]]
-    validated = _validated({name: values[name] for name in VARIABLES_SPEC if name in values})
-    requests = [complete_request(request) for request in validated["certificate_requests"]]
+        return [], []
+    listed, faults = values.pop("certificate_requests"), []
+    issuers = _validated({name: values[name] for name in VARIABLES_SPEC if name in values})["certificate_issuers"]
+    requests: list[Request] = []
+    for item in listed if isinstance(listed, list) else [listed]:
+        try:
+            alone = [with_defaults(item, issuers)] if isinstance(listed, list) else item
+            validated = _validated({"certificate_requests": alone})["certificate_requests"]
+            requests += [complete_request(request) for request in validated]
+        except BaseException as error:
+            faults.append(_fault(host, item, error))
     if requests and values.get("certificate_verify_from") == "host":
         raise TlsError(
             "it cannot be seen from here, as certificate_verify_from says; renew looks at it on the host itself"
@@ -167,12 +174,22 @@ def endpoints_of_host(host: str, variables: t.Mapping[str, t.Any], open_issuers:
     endpoints = []
     for completed in requests:
         request: Request = {**completed, "host": host}
-        issuer, roots = _open_once(request["issuer"], validated["certificate_issuers"], open_issuers)
+        try:
+            issuer, roots = _open_once(request["issuer"], issuers, open_issuers)
+        except BaseException as error:
+            faults.append(_fault(host, request, error))
+            continue
         for address, port in host_addresses(values, host, request["port"]):
             endpoints += [
                 Endpoint(host, request, domain, address, port, issuer, roots) for domain in request["domains"]
             ]
-    return endpoints
+    return endpoints, faults
+
+
+def _fault(host: str, request: t.Any, error: BaseException) -> Finding:
+    """Return the finding about a request of which an error is all that is known. It is being handled."""
+    name = request.get("name") if isinstance(request, dict) else None
+    return Finding(host, "unknown", failure_sentence(error), name if isinstance(name, str) else "")
 
 
 # not a parser: it only passes on foreign input
@@ -194,8 +211,8 @@ def check_endpoint(endpoint: Endpoint, timeout: float | None = None) -> Finding:
             certificate=describe_chain(chain),
             days_left=round(days_left, 3),
         )
-    except TlsError as error:
-        return finding._replace(reason=str(error))
+    except BaseException as error:
+        return finding._replace(reason=failure_sentence(error))
 
 
 # not a parser: it reads what the collection has made or checked
@@ -235,7 +252,7 @@ def _presented_chain(
     try:
         return (*handshake(address, port, domain, verify=trust, timeout=timeout), None)
     except TlsError as error:
-        if error.details["failure"] != "untrusted":
+        if error.details.get("failure") != "untrusted":
             raise
         return (*handshake(address, port, domain, timeout=timeout), str(error))
 

@@ -44,6 +44,8 @@ OPTIONS = {"name": {"type": "str", "required": True}, "keep": {"type": "int", "d
 def decide(module):
     if module.params["name"] == "bad":
         raise TlsError("it is bad; correct it", seen="nothing")
+    if module.params["name"] == "odd":
+        raise KeyError("odd")
     if module.params["name"] == "full":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/etc/evergreen")
     return {"changed": False, "msg": f"{module.params['name']} {module.params['keep']} {module.check_mode}"}
@@ -54,6 +56,15 @@ def test_a_module_exits_with_what_was_decided_or_fails_with_the_sentence_for_why
     assert Module(name="bad").run_module() == {"failed": True, "msg": "it is bad; correct it", "seen": "nothing"}
     said = Module(name="full").run_module()
     assert said["failed"] and "/etc/evergreen" in said["msg"] and "; " in said["msg"]
+
+
+def test_an_error_that_is_not_foreseen_is_a_sentence_and_shows_where_at_vvv():
+    sentence = "it ended in an error that is not foreseen (KeyError: 'odd'); run this again with -vvv, and report what that shows"
+    module = Module(name="odd")
+    assert module.run_module() == {"failed": True, "msg": sentence}
+    module._verbosity = 3
+    result = module.run_module()
+    assert result["msg"] == sentence and "in decide" in result["exception"]
 
 
 def test_a_module_with_other_arguments_has_their_types_and_defaults_and_is_the_same_otherwise():

@@ -11,7 +11,15 @@ import os
 
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import REMEDIES, TlsError, system_error
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import (
+    REMEDIES,
+    TlsError,
+    error_text,
+    errors_as,
+    is_failure,
+    system_error,
+    unexpected_error,
+)
 
 
 def test_an_error_is_its_sentence_and_keeps_details_beside_it():
@@ -47,4 +55,33 @@ def test_a_real_refusal_names_the_file(tmp_path):
         (tmp_path / "missing/file").write_bytes(b"")
     assert str(system_error(caught.value)) == (
         f"{tmp_path}/missing/file: No such file or directory; create what is missing and run this again"
+    )
+
+
+class PanicException(BaseException):
+    """As Rust's panics are in Python: they have this name, and are no Exception."""
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), KeyError("odd"), RecursionError("odd"), PanicException("odd")])
+def test_whatever_a_library_raises_becomes_the_sentence(error):
+    with pytest.raises(TlsError) as caught, errors_as(lambda text: f"it cannot be read ({text}); have it sent again"):
+        raise error
+    assert str(caught.value).startswith(f"it cannot be read ({type(error).__name__}: ")
+    assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", [TlsError("a sentence; do this"), OSError(errno.EACCES, "no"), KeyboardInterrupt()])
+def test_sentences_errors_of_the_system_and_interrupts_pass(error):
+    with pytest.raises(type(error)) as caught, errors_as(str):
+        raise error
+    assert caught.value is error
+    assert is_failure(error) is not isinstance(error, KeyboardInterrupt)
+
+
+def test_the_text_of_an_error_is_one_short_line_that_is_safe_to_print():
+    assert error_text(ValueError("a\x1b[2J\n\u202eb")) == "ValueError: a?[2J ?b"
+    assert len(error_text(ValueError("x" * 10_000))) == 200
+    assert error_text(MemoryError()) == "MemoryError"
+    assert unexpected_error(ValueError("odd")) == (
+        "it ended in an error that is not foreseen (ValueError: odd); run this again with -vvv, and report what that shows"
     )

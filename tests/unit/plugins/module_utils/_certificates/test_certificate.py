@@ -24,7 +24,16 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, garbled_pem, openssl, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import (
+    DAY,
+    NOW,
+    YEAR_ZERO,
+    Authority,
+    garbled_pem,
+    openssl,
+    pem_valid_until,
+    some_key,
+)
 
 ROOT = Authority("Example CAs")
 LEAF = ROOT.leaf(["www.example.org"], some_key())
@@ -83,3 +92,54 @@ def test_a_fingerprint_is_the_one_that_openssl_prints(tmp_path):
     printed = openssl(tmp_path, "x509", "-in", "leaf.pem", "-noout", "-fingerprint", "-sha256").decode()
     assert fingerprint(LEAF) == printed.split("=")[1].strip().replace(":", "").lower()
     assert fingerprint(LEAF) != fingerprint(ROOT.certificate)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"\x06\x03\x55\x1d\x0f", b"\x06\x03\x55\x1d\x13"),  # the key usage becomes other basic constraints
+        (b"\x82\x0fwww.example.org", b"\x87\x0fwww.example.org"),  # an address of 15 bytes
+        (b"\x82\x0fwww.example.org", b"\x82\x0fwww.ex\xffmple.org"),
+    ],
+)
+def test_a_certificate_whose_extensions_cannot_be_read_is_refused(old, new):
+    with pytest.raises(TlsError) as caught:
+        parse_certificate(ssl.PEM_cert_to_DER_cert(garbled_pem(LEAF, old, new).decode()))
+    assert str(caught.value) == "it is a certificate that cannot be read; have it issued again"
+
+
+def test_a_date_that_there_is_not_is_refused():
+    pem = pem_valid_until(ROOT, YEAR_ZERO, ["www.example.org"], some_key())
+    with pytest.raises(TlsError, match="it is a certificate that cannot be read"):
+        parse_certificate(ssl.PEM_cert_to_DER_cert(pem.decode()))
+
+
+def test_a_certificate_without_a_defined_end_is_read():
+    """The date of RFC 5280, section 4.1.2.5."""
+    pem = pem_valid_until(ROOT, b"99991231235959Z", ["www.example.org"], some_key())
+    certificate = parse_certificate(ssl.PEM_cert_to_DER_cert(pem.decode()))
+    assert not_after(certificate).year == 9999 and "valid until 9999-12-31" in describe_certificate(certificate)
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+def test_a_serial_number_that_is_negative_is_read_as_clients_do():
+    odd = ROOT.leaf(["www.example.org"], some_key())
+    number = odd.serial_number.to_bytes(odd.serial_number.bit_length() // 8 + 1, "big")
+    pem = garbled_pem(odd, bytes([0x02, len(number)]) + number, bytes([0x02, len(number), 0x80]) + number[1:])
+    certificate = parse_certificate(ssl.PEM_cert_to_DER_cert(pem.decode()))
+    assert "serial number -" in describe_certificate(certificate)
+
+
+@pytest.mark.parametrize("error", [KeyError("k"), x509.InvalidVersion("v", 7), OverflowError(), RecursionError()])
+@pytest.mark.parametrize("part", ["subject", "extensions", "not_valid_after_utc", "serial_number"])
+def test_whatever_the_library_raises_is_one_sentence(monkeypatch, part, error):
+    class Certificate:
+        def __getattr__(self, name):
+            if name == part:
+                raise error
+            return getattr(LEAF, name)
+
+    monkeypatch.setattr(x509, "load_der_x509_certificate", lambda _der: Certificate())
+    with pytest.raises(TlsError) as caught:
+        parse_certificate(b"")
+    assert str(caught.value) == "it is a certificate that cannot be read; have it issued again"

@@ -295,8 +295,24 @@ def test_a_certificate_that_cannot_be_read_is_refused(pem):
     ],
 )
 def test_a_certificate_whose_names_cannot_be_read_is_refused(old, new):
-    chain = parse_chain(garbled_pem(CHAIN[0], old, new))
-    assert refusal_of(chain) == "the extensions of the certificate cannot be read; have it issued again"
+    with pytest.raises(TlsError) as caught:
+        parse_chain(garbled_pem(CHAIN[0], old, new))
+    assert str(caught.value) == "it holds a PEM certificate that cannot be read; have it issued again"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"\x06\x03\x55\x1d\x0e", b"\x06\x03\x55\x1d\x0f"),  # the key identifier becomes a second key usage
+        (b"\x06\x03\x55\x1d\x13", b"\x06\x03\x55\x1d\x11"),  # the basic constraints become a list of names
+    ],
+)
+def test_a_root_whose_extensions_cannot_be_read_is_a_root_all_the_same(old, new):
+    (root,) = parse_chain(garbled_pem(ROOT.certificate, old, new))
+    check_chain(CHAIN, KEY.public_key(), NAMES, NOW, [root])
+    with pytest.raises(TlsError) as caught:
+        is_ca(root)
+    assert str(caught.value) == "the extensions of the certificate cannot be read; have it issued again"
 
 
 def test_a_chain_is_read_past_what_people_write_around_it():

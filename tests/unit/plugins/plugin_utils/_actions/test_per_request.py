@@ -10,6 +10,7 @@ import importlib
 import pathlib
 import re
 import types
+import typing as t
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
@@ -19,6 +20,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.modules import host_batch
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import batching
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Background, Batch
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
     PerRequestAction,
     diffs_and_warnings,
@@ -81,6 +83,35 @@ def test_a_host_that_cannot_be_reached_is_tried_once_for_all_its_requests():
     assert tried == ["www"]
     assert result["failed"] and not result["changed"]
     assert result["msg"] == f"www: {sentence} · mail: {sentence}"
+
+
+@pytest.mark.parametrize("at_once", [0, 2])
+def test_whatever_one_request_raises_keeps_none_of_the_others_back(at_once):
+    async def work(request):
+        if request["name"] == "www":
+            return {}["nothing"]
+        await Background(lambda: None)
+        return {"changed": True, "msg": "renewed"}
+
+    action = PerRequestAction(Task(), None, None, None, None)
+    result = action.run_requests([{"name": "www"}, {"name": "mail"}], work, at_once)
+    assert result["failed"] and result["msg"].startswith(
+        "www: it ended in an error that is not foreseen (KeyError: 'nothing'); "
+    )
+    assert [(one["name"], one["failed"]) for one in result["certificates"]] == [("www", True), ("mail", False)]
+
+
+def test_an_action_fails_with_a_sentence_whatever_it_raises():
+    class Odd(TlsAction):
+        ARGUMENTS: t.ClassVar[dict] = {}
+
+        async def decide(self, arguments, task_vars):
+            raise ZeroDivisionError("division by zero")
+
+    task = Task()
+    task.args = {}
+    (result,) = Batch().run([Odd(task, None, None, None, None, None)._decided({})])
+    assert result["failed"] and "(ZeroDivisionError: division by zero); " in result["msg"]
 
 
 def test_diffs_and_warnings_of_all_steps_are_listed():

@@ -26,6 +26,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import renewal_time
 from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake
+from ansible_collections.evergreen.tls.plugins.plugin_utils import _boundary as boundary
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports import survey
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import (
     Finding,
     endpoints_of_host,
@@ -36,7 +39,15 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey impo
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey_table import (
     findings_table,
 )
-from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, garbled_pem, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import (
+    DAY,
+    NOW,
+    YEAR_ZERO,
+    Authority,
+    garbled_pem,
+    pem_valid_until,
+    some_key,
+)
 from ansible_collections.evergreen.tls.tests.unit.servers import (
     answer_together,
     closed_port,
@@ -364,8 +375,82 @@ def test_a_host_whose_inventory_makes_no_sense_is_one_finding_and_the_others_are
     fleet.add("bad", 443, variables=variables).add("good", start().present(CHAIN).port)
     bad, good = fleet.findings()
     assert bad.reason.startswith(reason)
-    assert bad == Finding("bad", "unknown", bad.reason)
+    assert bad == Finding("bad", "unknown", bad.reason, bad.request)
+    assert bad.request in ("", *(one["name"] for one in requests_of(fleet.hosts["bad"])))
     assert good.state == "fine"
+
+
+def requests_of(variables):
+    """Return the requests of a host that are dictionaries."""
+    requests = variables["certificate_requests"]
+    return [one for one in requests if isinstance(one, dict)] if isinstance(requests, list) else []
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ({"name": "bad", "domains": [NAME], "issuer": "corprate"}, "there is no issuer named corprate"),
+        (
+            {"name": "bad", "domains": ["www..example.org"]},
+            "certificate request bad: 'www..example.org' is not a DNS name",
+        ),
+        ({"name": "bad", "domains": [NAME], "type": "DSA"}, "value of type must be one of: RSA, ECC, Ed25519"),
+        ({"name": "bad", "domains": [NAME], "issuer": "broken"}, "roots: /nowhere/root.pem does not exist"),
+        (
+            {"name": "bad", "domains": [NAME], "issuer": "odd"},
+            "it ended in an error that is not foreseen (KeyError: 'odd'); ",
+        ),
+    ],
+)
+def test_a_request_that_makes_no_sense_hides_no_other_of_its_host(start, fleet, monkeypatch, bad, reason):
+    def odd_issuer(name, issuers):
+        if name == "odd":
+            raise KeyError(name)
+        return open_issuer(name, issuers)
+
+    monkeypatch.setattr(survey, "open_issuer", odd_issuer)
+    port = start().present(CHAIN).port
+    fleet.add("web1", port)
+    fleet.hosts["web1"]["certificate_requests"].insert(0, bad)
+    fleet.hosts["web1"]["certificate_issuers"]["broken"] = {"type": "manual", "roots": "/nowhere/root.pem"}
+    found, fine = fleet.findings()
+    assert (found.state, found.request, found.host) == ("unknown", "bad", "web1")
+    assert found.reason.startswith(reason)
+    assert (fine.state, fine.request) == ("fine", "www")
+    assert "web1  bad " in findings_table([found, fine], 200, 100)
+
+
+def test_a_certificate_with_a_date_that_there_is_not_hides_no_other_endpoint(start, fleet):
+    odd_pem = pem_valid_until(ISSUING, YEAR_ZERO, [NAME], KEY)
+    fleet.add("odd", start().present_pem(odd_pem).port).add("web1", start().present(CHAIN).port)
+    odd, fine = fleet.findings()
+    assert odd.state == "unknown"
+    assert odd.reason.endswith(": the certificate that is presented cannot be read; replace it")
+    assert odd.reason.startswith(f"{NAME} at 127.0.0.1 port ")
+    assert (fine.host, fine.state) == ("web1", "fine")
+
+
+@pytest.mark.parametrize("error", [KeyError("k"), RecursionError("deep"), x509.InvalidVersion("v", 7), MemoryError()])
+@pytest.mark.parametrize("broken", ["handshake", "why_replace", "describe_chain", "advice"])
+def test_whatever_a_look_raises_is_a_finding_of_that_look(start, fleet, monkeypatch, broken, error):
+    work = getattr(survey, broken)
+
+    def break_first(*arguments, **more):
+        if not broken_once:
+            broken_once.append(True)
+            raise error
+        return work(*arguments, **more)
+
+    broken_once, shown = [], []
+    monkeypatch.setattr(survey, broken, break_first)
+    monkeypatch.setattr(boundary.display, "vvv", shown.append)
+    port = start().present(CHAIN).port
+    fleet.add("web1", port).add("web2", port)
+    first, second = fleet.findings(at_once=1)
+    assert (first.state, second.state) == ("unknown", "fine")
+    assert first.reason.startswith(f"it ended in an error that is not foreseen ({type(error).__name__}")
+    assert first.reason.endswith("; run this again with -vvv, and report what that shows")
+    assert len(shown) == 1 and "break_first" in shown[0]
 
 
 def test_roots_that_cannot_be_read_are_a_finding(fleet):
@@ -376,6 +461,7 @@ def test_roots_that_cannot_be_read_are_a_finding(fleet):
         "unknown",
         f"{fleet.folder}/root.pem: Is a directory; move away the folder that stands in the place of a file "
         "and run this again",
+        "www",
     )
 
 
@@ -484,7 +570,7 @@ def test_what_the_issuer_says_of_its_requests_is_what_has_to_be_served():
         "certificate_issuers": {"bought": {"type": "manual", "may_add": ["www"]}},
         "certificate_requests": [{"name": "www", "domains": ["example.org"], "issuer": "bought"}],
     }
-    (endpoint,) = endpoints_of_host("web1", variables, {})
+    ((endpoint,), _faults) = endpoints_of_host("web1", variables, {})
     request = endpoint.request
     assert (request["type"], request["size"], request["renew_before"]) == ("RSA", 2048, "0.500000")
     assert request["allowed_domains"] == ["www.example.org"]
