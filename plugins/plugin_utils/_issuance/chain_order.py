@@ -6,12 +6,17 @@
 
 from __future__ import annotations
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import is_ca, is_signed_by
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import is_ca
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import (
     NO_CROSS_SIGNING,
     CrossSigning,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.signatures import (
+    MAX_CHAIN_LENGTH,
+    SignatureChecks,
+    has_same_ca,
 )
 
 try:
@@ -31,26 +36,38 @@ def order_chain(
 
     Each certificate is signed by the next. The root, duplicates and unrelated certificates are left out.
     CAs that sign each other allow several chains. The shortest to a preferred root is returned, else the shortest to any of the
-    *roots*, else the longest; the last two are extended by C(chain_extra). Raises TlsError when no certificate has the key.
+    *roots*, else the longest; the last two are extended by C(chain_extra). No chain has more than MAX_CHAIN_LENGTH certificates.
+    Raises TlsError when no certificate has the key, or the certificates are such that too many signatures are to be checked.
     """
+    is_signed_by = SignatureChecks()
     leaves = [one for one in certificates if public_bytes(one.public_key()) == public_bytes(public_key)]
     if not leaves:
         raise TlsError(
             "no certificate in the answer belongs to the key of the request; have the same request issued again"
         )
-    authorities = [one for one in dict.fromkeys([*certificates, *cross_signing.extra]) if is_ca(one)]
+    authorities = [one for one in dict.fromkeys([*certificates, *cross_signing.extra]) if _may_sign(one)]
     known = [*roots, *(one for one in authorities if one.subject == one.issuer)]
     candidates = [one for one in authorities if one.subject != one.issuer]
     chains, trusted = [leaves[:1]], []
     for chain in chains:  # breadth first: longer chains are appended meanwhile
         last = chain[-1]
-        if cross_signing.is_below_preferred_root(last, known):
+        if cross_signing.is_below_preferred_root(last, known, is_signed_by):
             return chain
         if any(is_signed_by(last, root) for root in roots):
             trusted.append(chain)
             if not cross_signing.roots:
                 break
-        uppers = [one for one in candidates if one != leaves[0] and is_signed_by(last, one)]
+        if len(chain) == MAX_CHAIN_LENGTH:
+            continue
+        uppers = [one for one in candidates if is_signed_by(last, one) and not has_same_ca(chain, one)]
         chains += [[*chain, one] for one in uppers]
         candidates = [one for one in candidates if one not in uppers]
-    return cross_signing.extend_chain(trusted[0] if trusted else max(chains, key=len), known)
+    return cross_signing.extend_chain(trusted[0] if trusted else max(chains, key=len), known, is_signed_by)
+
+
+def _may_sign(certificate: x509.Certificate) -> bool:
+    """Say whether a certificate is one of a CA, as far as its extensions can be read."""
+    try:
+        return is_ca(certificate)
+    except TlsError:
+        return False

@@ -9,7 +9,11 @@ from __future__ import annotations
 import datetime
 import ipaddress
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import check_chain, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
+    check_chain,
+    parse_bundle,
+    parse_chain,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import (
     csr_difference,
     load_csr,
@@ -20,7 +24,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
     describe_requested_key,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address, probe_name
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, errors_as
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.chain_order import order_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import (
@@ -102,11 +106,26 @@ def check_issued_chain(
         raise TlsError(
             "the answer holds a private key, and keys are made on hosts alone; destroy it and have the CA sign the request"
         )
-    trusted, certificates = parse_chain(roots) if roots else [], parse_chain(issued)
-    if len(certificates) > MAX_CERTIFICATES:
+    trusted, (certificates, unreadable) = parse_chain(roots) if roots else [], parse_bundle(issued, MAX_CERTIFICATES)
+    try:
+        return _checked_chain(certificates, public_key, request, trusted, now, cross_signing)
+    except TlsError as error:
+        if not unreadable:
+            raise
         raise TlsError(
-            f"the answer has {len(certificates)} certificates, and chains have a few; see what answers in place of the CA"
-        )
+            f"it holds a PEM certificate that cannot be read; have it issued again ({unreadable} cannot; without: {error})"
+        ) from error
+
+
+def _checked_chain(
+    certificates: list[x509.Certificate],
+    public_key: PublicKey,
+    request: Request,
+    trusted: list[x509.Certificate],
+    now: datetime.datetime,
+    cross_signing: CrossSigning,
+) -> list[x509.Certificate]:
+    """Return the chain of *public_key*, leaf first, if clients that trust these roots accept it. Raises TlsError."""
     chain = order_chain(certificates, public_key, trusted, cross_signing)
     check_chain(chain, public_key, request["domains"], now, trusted or None, request.get("allowed_domains") or ())
     check_leaf(chain[0], request)
@@ -133,7 +152,8 @@ def _verify(chain: list[x509.Certificate], name: str, roots: list[x509.Certifica
         verifier = builder.build_server_verifier(subject)
     except ValueError:  # a name with an underscore, which clients accept and the profile of the web does not know
         return
-    try:
-        verifier.verify(chain[0], chain[1:])
-    except verification.VerificationError as error:
-        raise TlsError(f"clients would not accept the chain for {name}: {error}; have the CA correct it") from error
+    with errors_as(lambda text: f"clients would not accept the chain for {name}: {text}; have the CA correct it"):
+        try:
+            verifier.verify(chain[0], chain[1:])
+        except verification.VerificationError as error:
+            raise TlsError(f"clients would not accept the chain for {name}: {error}; have the CA correct it") from error

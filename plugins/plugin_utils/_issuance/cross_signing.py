@@ -21,6 +21,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.signatures import SignedBy
 
 try:
     from cryptography import x509
@@ -40,7 +41,9 @@ class CrossSigning(t.NamedTuple):
     extra: tuple[x509.Certificate, ...] = ()
     roots: tuple[str, ...] = ()
 
-    def is_below_preferred_root(self, certificate: x509.Certificate, known: t.Iterable[x509.Certificate]) -> bool:
+    def is_below_preferred_root(
+        self, certificate: x509.Certificate, known: t.Iterable[x509.Certificate], is_signed_by: SignedBy = is_signed_by
+    ) -> bool:
         """Say whether a preferred root has signed a certificate.
 
         known: CA certificates. The signature is checked if the root is among them; else its name decides.
@@ -51,11 +54,14 @@ class CrossSigning(t.NamedTuple):
         return not namesakes or any(is_signed_by(certificate, one) for one in namesakes)
 
     def extend_chain(
-        self, chain: list[x509.Certificate], known: t.Iterable[x509.Certificate]
+        self,
+        chain: list[x509.Certificate],
+        known: t.Iterable[x509.Certificate],
+        is_signed_by: SignedBy = is_signed_by,
     ) -> list[x509.Certificate]:
         """Return a chain with the certificates of C(chain_extra) that continue it, as far as a preferred root."""
         chain, known = list(chain), list(known)
-        while not self.is_below_preferred_root(chain[-1], known):
+        while not self.is_below_preferred_root(chain[-1], known, is_signed_by):
             upper = next((one for one in self.extra if one not in chain and is_signed_by(chain[-1], one)), None)
             if upper is None:
                 break

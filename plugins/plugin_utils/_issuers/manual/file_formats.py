@@ -12,12 +12,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import re
 import typing as t
 import warnings
-import zipfile
-import zlib
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import parse_certificate
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der import (
@@ -30,34 +27,35 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der im
     read_header,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import open_key
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, error_text, is_failure
+from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.archive import (
+    UNSUPPORTED_ARCHIVE,
+    ArchiveBudget,
+    unpack,
+)
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding, pkcs7, pkcs12
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
 MAX_FILE_BYTES = 1024 * 1024  # inside an archive or not; chains have a few thousand
-MAX_ARCHIVE_BYTES = 8 * MAX_FILE_BYTES
-MAX_UNPACKED_BYTES = 4 * MAX_ARCHIVE_BYTES  # of all files in an archive and in its archives
-MAX_FILES_IN_ARCHIVE = 1000
-MAX_ARCHIVE_DEPTH = 3  # archives within archives
-MAX_PASSWORD_ITERATIONS = 2_000_000  # of PKCS #12; programs write 1 to 600 000
+MAX_CERTIFICATES = 1000  # in a file of the inbox, readable or not
+MAX_MESSAGES = 5  # about a file of the inbox
+MAX_PASSWORD_ITERATIONS = 5_000_000  # of all parts of a PKCS #12; programs write 1 to 600 000 for each of three
+MAX_TRIED_ITERATIONS = 3 * MAX_PASSWORD_ITERATIONS  # of all passwords that are tried, in a file of the inbox
 MAX_DER_DEPTH = 32
 MIN_DER_BYTES = 16  # bytes; nothing that is looked for is shorter
 MAX_DER_HEADER_BYTES = 6  # bytes; four of them for the length
 
 MAX_LABEL_LINE_BYTES = 100
-MAX_SHOWN_NAME_LENGTH = 100
 
 BEGIN, DASHES = b"-----BEGIN ", b"-----"
 CERTIFICATE_LABELS = (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")
 PKCS7_LABELS = (b"PKCS7", b"CMS", b"PKCS #7 SIGNED DATA")
 BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
-UNSUPPORTED_ARCHIVE = "that is archived in a way that is not read here; put what is in it into the inbox instead"
 
 
 class FileContents(t.NamedTuple):
@@ -74,10 +72,16 @@ def read_certificates(content: bytes, passwords: t.Sequence[str] = ()) -> FileCo
     passwords: to be tried on PKCS #12, besides none and an empty one.
     """
     reader = _Reader(passwords)
-    reader.read(content)
+    try:
+        reader.read(content)
+    except BaseException as error:
+        reader.messages.append(f"it cannot be read to its end: {failure_sentence(error)}")
     if not (reader.certificates or reader.messages or reader.has_private_key):
         reader.messages.append("it holds no certificate in any form that is known here; see what it is")
-    return FileContents(reader.certificates, list(dict.fromkeys(reader.messages)), reader.has_private_key)
+    messages = list(dict.fromkeys(reader.messages))
+    if len(messages) > MAX_MESSAGES:
+        messages[MAX_MESSAGES:] = [f"and {len(messages) - MAX_MESSAGES} more of that kind; see what it is"]
+    return FileContents(reader.certificates, messages, reader.has_private_key)
 
 
 class _Reader:
@@ -88,8 +92,9 @@ class _Reader:
         self.certificates: list[x509.Certificate] = []
         self.messages: list[str] = []
         self.has_private_key = False
-        self.bytes_left = MAX_UNPACKED_BYTES
-        self.files_left = MAX_FILES_IN_ARCHIVE
+        self.budget = ArchiveBudget()
+        self.certificates_left = MAX_CERTIFICATES
+        self.iterations_left = MAX_TRIED_ITERATIONS
 
     def read(self, content: bytes, depth: int = 0) -> None:
         """Read one file. depth: the number of archives around it."""
@@ -163,51 +168,14 @@ class _Reader:
         return self._read_der(decoded)
 
     def _read_archive(self, content: bytes, depth: int) -> None:
-        if depth >= MAX_ARCHIVE_DEPTH:
-            self.messages.append(f"it has more than {MAX_ARCHIVE_DEPTH} archives within each other; unpack it yourself")
-            return
-        if len(content) > MAX_ARCHIVE_BYTES:
-            self.messages.append(
-                f"it is an archive of {len(content)} bytes, and {MAX_ARCHIVE_BYTES} are read; see what it is"
-            )
-            return
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                for member in archive.infolist():
-                    if member.is_dir() or member.filename.startswith("__MACOSX/"):
-                        continue
-                    part = self._unpack(archive, member)
-                    if part is None:
-                        return
-                    if part:
-                        self.read(part, depth + 1)
-        except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
-            self.messages.append(f"it is an archive that cannot be read ({error}); have it sent again")
-
-    def _unpack(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | None:
-        """Return a file of an archive: empty when it cannot be read, None when the archive is too large."""
-        if member.flag_bits & 1:
-            self.messages.append(f"{_shortened(member.filename)} in it is protected by a password; unpack it yourself")
-            return b""
-        limit = min(self.bytes_left, MAX_ARCHIVE_BYTES)
-        try:
-            with archive.open(member) as stream:  # what the archive says of sizes is not believed
-                part = stream.read(limit + 1)
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError) as error:
-            self.messages.append(
-                f"{_shortened(member.filename)} in it cannot be unpacked ({error}); have it sent again"
-            )
-            return b""
-        self.files_left -= 1
-        self.bytes_left -= len(part)
-        if self.files_left < 0 or self.bytes_left < 0 or len(part) > limit:
-            self.messages.append(
-                f"it is an archive of more than {MAX_FILES_IN_ARCHIVE} files or {MAX_UNPACKED_BYTES} bytes, as nobody sends certificates; remove it"
-            )
-            return None
-        return part
+        for part in unpack(content, depth, self.budget, self.messages):
+            self.read(part, depth + 1)
 
     def _add_certificate(self, der: bytes) -> None:
+        self.certificates_left -= 1
+        if self.certificates_left < 0:
+            self.messages.append(f"it holds more than {MAX_CERTIFICATES} certificates, as no CA sends them; remove it")
+            return
         header = _sequence_header(der)
         for candidate in (der, der[: header.end if header else 0]):  # OpenSSL's trusted certificates have more behind
             try:
@@ -218,8 +186,8 @@ class _Reader:
         self.messages.append("it holds a certificate that cannot be read; have it sent again")
 
     def _add_certificates(self, certificates: list[x509.Certificate]) -> None:
-        """Add certificates of a library that did not check that their keys can be read."""
-        for certificate in certificates:
+        """Add certificates of a library that did not check that all of them can be read."""
+        for certificate in certificates[: self.certificates_left + 1]:
             self._add_certificate(certificate.public_bytes(Encoding.DER))
 
     def _read_pkcs7(self, der: bytes) -> None:
@@ -227,24 +195,37 @@ class _Reader:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of sets out of order, as CAs send them
                 certificates = pkcs7.load_der_pkcs7_certificates(der)
-        except (ValueError, UnsupportedAlgorithm) as error:
-            self.messages.append(f"it is PKCS #7 that cannot be read ({error}); have the chain sent as PEM")
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+            self.messages.append(f"it is PKCS #7 that cannot be read ({error_text(error)}); have the chain sent as PEM")
             return
         self._add_certificates(certificates)
 
     def _read_pkcs12(self, der: bytes) -> None:
-        if max(_password_iterations(der), default=0) > MAX_PASSWORD_ITERATIONS:
-            self.messages.append(
-                "it is PKCS #12 that would take minutes to open, as nobody sends certificates; remove it"
-            )
-            return
+        try:
+            iterations = sum(_password_iterations(der))
+        except ValueError:  # more elements than are looked at
+            iterations = MAX_PASSWORD_ITERATIONS + 1
         for password in self.passwords:
+            self.iterations_left -= iterations
+            if iterations > MAX_PASSWORD_ITERATIONS or self.iterations_left < 0:
+                self.messages.append(
+                    "it is PKCS #12 that would take minutes to open, as nobody sends certificates; remove it"
+                )
+                return
             try:
-                bundle = pkcs12.load_pkcs12(der, password)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of BER, in which some programs write it
+                    bundle = pkcs12.load_pkcs12(der, password)
             except (ValueError, TypeError):  # the password is another one
                 continue
-            except UnsupportedAlgorithm as error:
-                self.messages.append(f"it is PKCS #12 that cannot be read ({error}); have the chain sent as PEM")
+            except BaseException as error:
+                if not is_failure(error):
+                    raise
+                self.messages.append(
+                    f"it is PKCS #12 that cannot be read ({error_text(error)}); have the chain sent as PEM"
+                )
                 return
             self.has_private_key = self.has_private_key or bundle.key is not None
             entries = [bundle.cert, *bundle.additional_certs]
@@ -291,7 +272,7 @@ def _is_key(der: bytes) -> bool:
         open_key(der, is_text=False)
     except TypeError:  # it is protected
         return True
-    except (ValueError, UnsupportedAlgorithm):
+    except Exception:
         return False
     return True
 
@@ -299,10 +280,8 @@ def _is_key(der: bytes) -> bool:
 def _is_csr(der: bytes) -> bool:
     try:
         x509.load_der_x509_csr(der)
-    except (ValueError, UnsupportedAlgorithm):
+    except x509.InvalidVersion:  # one that is none of PKCS #10
+        return True
+    except Exception:
         return False
     return True
-
-
-def _shortened(name: str) -> str:
-    return escape_control_characters(name[-MAX_SHOWN_NAME_LENGTH:])

@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import stat
+import time
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import common_name, fingerprint
@@ -22,10 +23,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import (
-    MAX_ARCHIVE_BYTES,
-    read_certificates,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.archive import MAX_ARCHIVE_BYTES
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import read_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queue import ISSUED, PENDING, QueueRecord
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
@@ -36,6 +36,13 @@ except ImportError:  # the controller's requirements name it; action plugins say
     pass
 
 MAX_INBOX_FILES = 10_000
+MAX_INBOX_BYTES = 64 * 1024 * 1024  # of all files together
+INBOX_TIMEOUT_S = 60.0  # for all files together
+TOO_MUCH = (
+    f"it is not read, since all that is in the inbox together is more than {MAX_INBOX_BYTES} bytes, or takes longer than "
+    f"{INBOX_TIMEOUT_S:.0f} seconds; remove what the CA did not send"
+)
+MAX_REASONS = 20  # for which a file is named
 DATE_LENGTH = len("2026-01-01")
 PRIVATE_KEY_MESSAGE = (
     "it holds a private key, and keys are made on hosts alone: whoever had this file can pose as the server. Destroy it here and "
@@ -65,7 +72,14 @@ def read_inbox(directory: str, passwords: t.Sequence[str]) -> list[InboxFile]:
 
     Raises TlsError when a folder cannot be read, or there are more than MAX_INBOX_FILES files.
     """
-    return [_read_inbox_file(path, passwords) for path in _list_files(directory)]
+    paths = _list_files(directory)
+    files: dict[str, InboxFile] = {}
+    bytes_left, deadline = MAX_INBOX_BYTES, time.monotonic() + INBOX_TIMEOUT_S
+    for size, path in sorted((_size_of(path), path) for path in paths):  # what is too much keeps no small file back
+        bytes_left -= size
+        is_within_budget = bytes_left >= 0 and time.monotonic() < deadline
+        files[path] = _read_inbox_file(path, passwords) if is_within_budget else InboxFile(path, [], [TOO_MUCH])
+    return [files[path] for path in paths]
 
 
 def unused_file_messages(files: list[InboxFile], records: dict[str, QueueRecord]) -> list[str]:
@@ -84,8 +98,16 @@ def unused_file_messages(files: list[InboxFile], records: dict[str, QueueRecord]
         if nothing_pending and file.certificates and not file.leaves() and not _is_of_issued_chain(file, records):
             names = ", ".join(escape_control_characters(common_name(one.subject)) for one in file.authorities())
             reasons.append(f"the CA {names} signed nothing that was asked for here; remove this file")
-        messages += [f"{escape_control_characters(file.path)}: {reason}" for reason in dict.fromkeys(reasons)]
+        reasons = list(dict.fromkeys(reasons))
+        if len(reasons) > MAX_REASONS:
+            reasons[MAX_REASONS:] = [f"and {len(reasons) - MAX_REASONS} more of that kind; see what it is"]
+        messages += [file_message(file, reason) for reason in reasons]
     return messages
+
+
+def file_message(file: InboxFile, reason: str) -> str:
+    """Return a sentence about a file. Whoever put it there chose its name."""
+    return f"{escape_control_characters(file.path)}: {reason}"
 
 
 def certificate_key_digest(certificate: x509.Certificate) -> str:
@@ -117,7 +139,11 @@ def _has_pending(records: dict[str, QueueRecord]) -> bool:
 
 def _is_of_issued_chain(file: InboxFile, records: dict[str, QueueRecord]) -> bool:
     """Say whether all CAs in a file are of an issued chain, or its root."""
-    chains = [parse_chain(record["chain"].encode()) for record in records.values() if record["chain"]]
+    chains = []
+    for record in records.values():
+        if record["chain"]:
+            with contextlib.suppress(TlsError):  # one that a newer library refuses
+                chains.append(parse_chain(record["chain"].encode()))
     return all(any(one in chain or is_signed_by(chain[-1], one) for chain in chains) for one in file.authorities())
 
 
@@ -157,6 +183,16 @@ def _read_inbox_file(path: str, passwords: t.Sequence[str]) -> InboxFile:
         return InboxFile(path, [], [f"it cannot be read: {why}"])
     except TlsError as error:
         return InboxFile(path, [], [str(error)])
+    except BaseException as error:
+        return InboxFile(path, [], [f"it cannot be read: {failure_sentence(error)}"])
+
+
+def _size_of(path: str) -> int:
+    """Return how many bytes of a file are read at the most."""
+    try:
+        return min(os.lstat(path).st_size, MAX_ARCHIVE_BYTES + 1)
+    except OSError:  # it was taken away meanwhile
+        return 0
 
 
 def _read_bytes(path: str) -> bytes:

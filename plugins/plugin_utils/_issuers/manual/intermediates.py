@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import http.client
 import os
+import socket
 import ssl
 import time
 import typing as t
@@ -22,7 +24,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
     is_ca,
     is_signed_by,
-    parse_chain,
+    parse_bundle,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
@@ -30,7 +32,15 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_sign
     NO_CROSS_SIGNING,
     CrossSigning,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.signatures import (
+    MAX_CHAIN_LENGTH,
+    SignatureChecks,
+    SignedBy,
+    has_same_ca,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import read_certificates
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
+from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run_with_timeout
 
 try:
     from cryptography import x509
@@ -38,10 +48,13 @@ try:
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
-MAX_CHAIN_LENGTH = 8  # certificates
+MAX_CHAINS = 1000  # among which the best is looked for
 MAX_FETCHED_BYTES = 64 * 1024
 MAX_URLS = 3  # of one certificate
-FETCH_TIMEOUT_S = 10.0  # for one intermediate
+FETCH_TIMEOUT_S = 10.0  # for one intermediate, from the name of the server to the last byte
+AIA_TIMEOUT_S = 30.0  # for all intermediates of a chain
+MAX_ROOTS = 1000  # in a file of the system
+MAX_PROBLEM_LENGTH = 200  # characters about one URL
 STORES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
@@ -59,30 +72,34 @@ def best_chain(
     below the root.
     """
     known = [*roots, *(one for one in certificates if one.subject == one.issuer)]
+    candidates = [one for one in dict.fromkeys(certificates) if one.subject != one.issuer and is_ca(one)]
+    is_signed_by = SignatureChecks()
 
     def is_finished(chain: list[x509.Certificate]) -> bool:
         is_trusted = not cross_signing.roots and any(is_signed_by(chain[-1], root) for root in roots)
-        return is_trusted or cross_signing.is_below_preferred_root(chain[-1], known)
-
-    def chains_from(chain: list[x509.Certificate]) -> t.Iterator[list[x509.Certificate]]:
-        yield chain
-        if len(chain) < MAX_CHAIN_LENGTH and not is_finished(chain):
-            for upper in certificates:
-                is_new = upper not in chain and upper.subject != upper.issuer
-                if is_new and is_ca(upper) and is_signed_by(chain[-1], upper):
-                    yield from chains_from([*chain, upper])
+        return is_trusted or cross_signing.is_below_preferred_root(chain[-1], known, is_signed_by)
 
     def rank(chain: list[x509.Certificate]) -> tuple[bool, bool, bool, int]:
-        is_preferred = cross_signing.is_below_preferred_root(chain[-1], known)
-        is_trusted = leads_to_root(chain, roots, certificates)
+        is_preferred = cross_signing.is_below_preferred_root(chain[-1], known, is_signed_by)
+        is_trusted = leads_to_root(chain, roots, certificates, is_signed_by)
         is_valid = all(not_before(one) <= now < not_after(one) for one in chain)
         return is_preferred, is_trusted, is_valid, -len(chain) if is_trusted else len(chain)
 
-    return max(chains_from([leaf]), key=rank)
+    chains = [[leaf]]
+    for chain in chains:  # breadth first: longer chains are appended meanwhile
+        if len(chain) == MAX_CHAIN_LENGTH or is_finished(chain):
+            continue
+        for upper in candidates:
+            if len(chains) < MAX_CHAINS and is_signed_by(chain[-1], upper) and not has_same_ca(chain, upper):
+                chains.append([*chain, upper])
+    return max(chains, key=rank)
 
 
 def leads_to_root(
-    chain: list[x509.Certificate], roots: list[x509.Certificate], certificates: t.Sequence[x509.Certificate] = ()
+    chain: list[x509.Certificate],
+    roots: list[x509.Certificate],
+    certificates: t.Sequence[x509.Certificate] = (),
+    is_signed_by: SignedBy = is_signed_by,
 ) -> bool:
     """Say whether a root is in a chain or has signed one of it.
 
@@ -98,9 +115,9 @@ def fetch_intermediates(chain: list[x509.Certificate], roots: list[x509.Certific
     Raises TlsError when a certificate names URLs and none has its issuer.
     """
     fetched: list[x509.Certificate] = []
-    last = chain[-1]
+    last, deadline = chain[-1], time.monotonic() + AIA_TIMEOUT_S
     while len(chain) + len(fetched) < MAX_CHAIN_LENGTH and not leads_to_root([last], roots):
-        upper = _fetch_issuer(last)
+        upper = _fetch_issuer(last, deadline)
         if upper is None or upper.subject == upper.issuer:
             break
         fetched.append(upper)
@@ -114,26 +131,28 @@ def system_roots() -> list[x509.Certificate]:
         pem = read_file(path) if path and os.path.isfile(path) else None
         if pem:
             try:
-                return parse_chain(pem)
+                return parse_bundle(pem, MAX_ROOTS)[0]
             except TlsError:
                 continue
     return []
 
 
-def _fetch_issuer(certificate: x509.Certificate) -> x509.Certificate | None:
+def _fetch_issuer(certificate: x509.Certificate, deadline: float) -> x509.Certificate | None:
     """Return the certificate that signed another one, from the URLs in it; None when it has none.
 
-    Raises TlsError when none of the URLs has it.
+    deadline: by time.monotonic(). Raises TlsError when none of the URLs has it.
     """
+    is_signed_by = SignatureChecks()
     problems = []
     for url in ca_issuers_urls(certificate)[:MAX_URLS]:
         try:
-            for candidate in read_certificates(_http_get(url)).certificates:
+            timeout = min(FETCH_TIMEOUT_S, deadline - time.monotonic())
+            for candidate in read_certificates(_http_get(url, timeout)).certificates:
                 if is_ca(candidate) and is_signed_by(certificate, candidate):
                     return candidate
-            problems.append(f"{url} holds no certificate that signed it")
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            problems.append(f"{url}: {error}")
+            problems.append(f"{_shown(url)} holds no certificate that signed it")
+        except Exception as error:
+            problems.append(_shown(f"{url}: {error}"))
     if problems:
         raise TlsError(
             f"the intermediate {common_name(certificate.issuer)} cannot be had ({'; '.join(problems)}); put it into the inbox"
@@ -145,7 +164,7 @@ def ca_issuers_urls(certificate: x509.Certificate) -> list[str]:
     """Return the HTTP URLs of a certificate's issuer (RFC 5280, section 4.2.2.1)."""
     try:
         access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except (x509.ExtensionNotFound, ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except Exception:  # there is none, or extensions cannot be read
         return []
     urls = [
         one.access_location.value
@@ -156,28 +175,43 @@ def ca_issuers_urls(certificate: x509.Certificate) -> list[str]:
     return [url for url in urls if url.startswith("http://")]
 
 
-def _http_get(url: str) -> bytes:
+def _shown(text: str) -> str:
+    return escape_as_one_line(text)[:MAX_PROBLEM_LENGTH]
+
+
+def _http_get(url: str, timeout: float) -> bytes:
     """Return the body of a response. Redirects are not followed.
 
+    timeout: seconds from the look at the name of the server to the last byte, however slowly bytes come.
     Raises ValueError for another status than 200, and for a response that is too large or too slow; OSError, HTTPException.
     """
     parts = urllib.parse.urlsplit(url)
     if not parts.hostname:
         raise ValueError("it names no server")
-    deadline = time.monotonic() + FETCH_TIMEOUT_S
-    connection = http.client.HTTPConnection(
-        parts.hostname, parts.port or http.client.HTTP_PORT, timeout=FETCH_TIMEOUT_S
-    )
+    if timeout <= 0:
+        raise ValueError("the answers of all servers together take too long")
+    connection = http.client.HTTPConnection(parts.hostname, parts.port or http.client.HTTP_PORT, timeout=timeout)
+    target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
     try:
-        connection.request("GET", urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, "")))
-        response = connection.getresponse()
-        if response.status != http.client.OK:
-            raise ValueError(f"the server answers with {response.status}")
-        content = b""
-        while part := response.read1(8192):
-            content += part
-            if len(content) > MAX_FETCHED_BYTES or time.monotonic() > deadline:
-                raise ValueError("the answer is too long, or takes too long")
-        return content
+        return run_with_timeout(timeout, lambda: _body(connection, target))
+    except TimeoutError as error:
+        raise ValueError("the answer is too long, or takes too long") from error
     finally:
+        if connection.sock is not None:
+            with contextlib.suppress(OSError):  # ends a read in another thread
+                connection.sock.shutdown(socket.SHUT_RDWR)
         connection.close()
+
+
+def _body(connection: http.client.HTTPConnection, target: str) -> bytes:
+    """Return the body of the response to a GET. Raises ValueError for another status than 200, and for one that is too large."""
+    connection.request("GET", target)
+    response = connection.getresponse()
+    if response.status != http.client.OK:
+        raise ValueError(f"the server answers with {response.status}")
+    content = b""
+    while part := response.read1(8192):
+        content += part
+        if len(content) > MAX_FETCHED_BYTES:
+            raise ValueError("the answer is too long, or takes too long")
+    return content

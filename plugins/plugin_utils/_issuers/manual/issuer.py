@@ -35,6 +35,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked, read_file
+from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._current_user import user_name
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_issued_chain
@@ -50,6 +51,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbo
     PRIVATE_KEY_MESSAGE,
     InboxFile,
     certificate_key_digest,
+    file_message,
     is_finished,
     key_digest,
     read_inbox,
@@ -69,11 +71,15 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queu
     QueueRecord,
     csr_content,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 try:
     from cryptography import x509
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
+
+
+MAX_EXPOSED_KEYS = 5  # files with private keys that one error names
 
 
 class Manual:
@@ -267,12 +273,14 @@ class Manual:
                 if file.has_private_key:
                     raise TlsError(PRIVATE_KEY_MESSAGE)
                 return self._checked_chain(leaf, files, request, csr, now)
-            except TlsError as error:
-                refusals.setdefault(file.path, str(error))
+            except BaseException as error:
+                refusals.setdefault(file.path, failure_sentence(error))
         if not refusals:
             return None
         path, why = next(iter(refusals.items()))
-        raise TlsError(f"{path} answers the request {request['name']} of {record['host']}, and is refused: {why}")
+        raise TlsError(
+            f"{escape_control_characters(path)} answers the request {request['name']} of {record['host']}, and is refused: {why}"
+        )
 
     # not a parser: it only passes on foreign input
     def _checked_chain(
@@ -308,16 +316,16 @@ class Manual:
             known = read_certificates(content).certificates
         for record in self.queue.records():
             if record["chain"]:
-                known += [one for one in parse_chain(record["chain"].encode())[1:] if one not in known]
+                with contextlib.suppress(TlsError):  # one that a newer library refuses
+                    known += [one for one in parse_chain(record["chain"].encode())[1:] if one not in known]
         return known
 
     def _pending(self, files: list[InboxFile], record: QueueRecord, request: IssueRequest, is_new: bool) -> Pending:
         """Return a request as Pending. Raises TlsError when a private key lies in the inbox."""
         self.remarks = unused_file_messages(files, self._records())
-        paths = [file.path for file in files if file.has_private_key]
-        if paths:
-            about = [remark for remark in self.remarks if remark.startswith(tuple(paths))]
-            raise TlsError(f"{'. '.join(about)}", changed=is_new)
+        exposed = [file_message(file, PRIVATE_KEY_MESSAGE) for file in files if file.has_private_key]
+        if exposed:
+            raise TlsError(". ".join(exposed[:MAX_EXPOSED_KEYS]), changed=is_new)
         path = os.path.join(self.outbox.directory, f"{record['stem']}.csr")
         since = expect_date(record["handed_in"])
         return Pending(
@@ -382,7 +390,11 @@ def _missing_intermediate(chain: list[x509.Certificate], files: list[InboxFile],
     top = chain[-1]
     name = common_name(top.issuer)
     namesakes = [file.path for file in files for one in file.authorities() if one.subject == top.issuer]
-    other = f" ({namesakes[0]} has one of that name, but it did not sign this)" if namesakes else ""
+    other = (
+        f" ({escape_control_characters(namesakes[0])} has one of that name, but it did not sign this)"
+        if namesakes
+        else ""
+    )
     ways = ["put it into the inbox beside the certificate", "name it in intermediates of the issuer"]
     if not has_aia:
         ways.append("set aia: true to have it fetched")

@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der import (
     INTEGER,
+    MAX_ELEMENTS,
     OCTET_STRING,
     SEQUENCE,
     Element,
@@ -63,3 +64,24 @@ def test_descendants_are_found_as_deep_as_is_asked():
     values = [(before and before.value, element.value) for before, element in descendants(outer, 2)]
     assert values == [(None, inner), (None, ONE + TWO), (None, b"\x01"), (b"\x01", b"\x02")]
     assert len(list(descendants(outer, 1))) == 2
+
+
+def test_a_tag_of_several_bytes_is_one_tag():
+    assert read_header(b"\x3f\x81\x01\x03abc") == Header(0x3F, 4, 7)
+    with pytest.raises(ValueError):
+        read_header(b"\x3f\x81\x81")
+
+
+def test_descendants_are_found_in_ber():
+    segmented = b"\x24\x80" + b"\x04\x02sa" + b"\x04\x02lt" + b"\x00\x00"
+    outer = b"\x30\x80" + segmented + ONE + b"\x30\x80" + TWO + b"\x00\x00" + b"\x00\x00"
+    found = [(before and before.value, element) for before, element in descendants(outer + TWO, 8)]
+    assert (b"salt", Element(INTEGER, b"\x01")) in found
+    assert (None, Element(OCTET_STRING, b"salt")) in found
+    assert [element.value for _before, element in found if element.tag == INTEGER] == [b"\x02", b"\x01", b"\x02"]
+
+
+@pytest.mark.parametrize("der", [b"\x05\x00" * (MAX_ELEMENTS + 1), b"\x30\x80" * (MAX_ELEMENTS + 1)])
+def test_more_elements_than_are_looked_at_are_refused(der):
+    with pytest.raises(ValueError):
+        list(descendants(der, 32))
