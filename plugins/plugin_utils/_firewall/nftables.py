@@ -39,9 +39,7 @@ MAX_INCLUDE_DEPTH = 5  # files that include each other
 # The rules that this writes into the file are between two lines, as those of blockinfile are.
 BLOCK_BEGIN = "# BEGIN evergreen.tls.firewall_port: written by a program, which replaces all up to END"
 BLOCK_END = "# END evergreen.tls.firewall_port"
-BLOCK_BEGIN_LINE, BLOCK_END_LINE = (
-    re.compile(rf"^{re.escape(line)}$\n?", re.MULTILINE) for line in (BLOCK_BEGIN, BLOCK_END)
-)
+BLOCK_LINE = re.compile(rf"^(?:{re.escape(BLOCK_BEGIN)}|{re.escape(BLOCK_END)})$\n?", re.MULTILINE)
 
 
 class BlockRule(t.NamedTuple):
@@ -252,14 +250,16 @@ def split_blocks(text: str) -> tuple[str, list[str]]:
 
     A line that begins or ends a block without its counterpart is removed alone, since what follows may not be ours.
     """
-    rest, blocks, position = "", [], 0
-    for end in BLOCK_END_LINE.finditer(text):
-        begins = list(BLOCK_BEGIN_LINE.finditer(text, position, end.start()))
-        if begins:
-            rest += text[position : begins[-1].start()].rstrip("\n") + "\n"
-            blocks.append(text[begins[-1].start() : end.end()])
-            position = end.end()
-    return BLOCK_END_LINE.sub("", BLOCK_BEGIN_LINE.sub("", rest + text[position:])), blocks
+    rest, blocks, position = [], [], 0
+    begin: int | None = None  # of the last line that begins a block, since the last block
+    for line in BLOCK_LINE.finditer(text):  # once, however many lines begin or end nothing
+        if line[0].startswith(BLOCK_BEGIN):
+            begin = line.start()
+        elif begin is not None:
+            rest.append(text[position:begin].rstrip("\n") + "\n")
+            blocks.append(text[begin : line.end()])
+            position, begin = line.end(), None
+    return BLOCK_LINE.sub("", "".join([*rest, text[position:]])), blocks
 
 
 def parse_block(text: str) -> list[BlockRule]:

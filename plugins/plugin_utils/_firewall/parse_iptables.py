@@ -9,6 +9,7 @@ Source: iptables(8), iptables-extensions(8).
 
 from __future__ import annotations
 
+import collections
 import ipaddress
 import re
 import shlex
@@ -59,9 +60,9 @@ def _parse_rule(line: str, chain: str, words: list[str], number: int) -> Rule | 
     """Return a rule, or None if new connections from other hosts never match it, or if it has no verdict."""
     fields: dict[str, t.Any] = {"verdict": "", "chain": chain, "handle": number, "text": line}
     fields["has_unknown_match"] = False
-    rest, is_negated = list(words), False
+    rest, is_negated = collections.deque(words), False
     while rest:
-        option = rest.pop(0)
+        option = rest.popleft()
         if option == "!":
             is_negated = True
             continue
@@ -106,5 +107,5 @@ def _parse_rule(line: str, chain: str, words: list[str], number: int) -> Rule | 
             fields["has_unknown_match"] = True
         is_negated = False
         if option.startswith("-") and rest:
-            rest.pop(0)
+            rest.popleft()
     return Rule(**fields) if fields["verdict"] else None

@@ -28,6 +28,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules impo
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
 STATEMENT_VERDICTS = {**VERDICTS, "jump": "jump", "goto": "jump"}
+MAX_COMPARISONS = 1_000_000  # of the networks in the matches of one rule
 NEUTRAL_STATEMENTS = {"counter", "log", "comment", "mangle", "notrack", "meta", "ct helper"}
 
 
@@ -172,6 +173,9 @@ def _restrict_sources(fields: dict[str, t.Any], networks: t.Sequence[Network | N
         fields["has_unknown_match"] = True
         return
     sources: tuple[Network, ...] | None = fields.get("sources")
+    if len(known) * len(sources or ()) > MAX_COMPARISONS:
+        fields["has_unknown_match"] = True
+        return
     fields["sources"] = (
         tuple(one for one in known if sources is None or any(is_within(one, other) for other in sources)) or sources
     )

@@ -9,6 +9,7 @@ They get the chain that was issued for it.
 
 answers/
 ├── SHA256.pem      an issued chain, by the digest of its CSR and of the terms under which it was issued
+├── SHA256.refused  how often the answer for such a CSR was refused, and when its CA may be asked again
 └── lock            one byte of it is locked for each CSR; its modification time is that of the last clean-up
 """
 
@@ -23,6 +24,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     locked,
@@ -38,6 +40,7 @@ except ImportError:  # the controller's requirements name it; action plugins say
 
 MAX_AGE = datetime.timedelta(days=30)  # of a chain; a request may wait on its host for as long
 CLEANUP_INTERVAL = datetime.timedelta(hours=1)  # a clean-up looks at every file of the folder
+REFUSAL_BACKOFFS = [datetime.timedelta(minutes=minutes) for minutes in (10, 100, 1440)]  # after each refusal in a row
 LOCK_TIMEOUT_S = 900.0  # another run may hold the lock of a CSR while its CA looks at DNS
 
 
@@ -57,7 +60,7 @@ class IssuedCache:
         self._make()
         digest = hashlib.sha256(csr + json.dumps(terms, sort_keys=True).encode()).hexdigest()
         with locked(self._path("lock"), LOCK_TIMEOUT_S, offset=int(digest[:15], 16)):
-            yield CachedChain(self, self._path(f"{digest}.pem"))
+            yield CachedChain(self, self._path(f"{digest}.pem"), self._path(f"{digest}.refused"))
 
     def forget(self, serial_number: int) -> None:
         """Remove the chain of the certificate with this serial number, for instance before it is revoked."""
@@ -94,9 +97,10 @@ class IssuedCache:
 class CachedChain:
     """The entry of one CSR, while its lock is held."""
 
-    def __init__(self, cache: IssuedCache, path: str) -> None:
+    def __init__(self, cache: IssuedCache, path: str, refusal_path: str) -> None:
         self.cache = cache
         self.path = path
+        self.refusal_path = refusal_path
 
     def read(self) -> list[x509.Certificate] | None:
         """Return the cached chain, or None. Check it as if it came from the CA."""
@@ -105,7 +109,35 @@ class CachedChain:
     def write(self, chain: list[x509.Certificate], now: datetime.datetime) -> None:
         """Cache a chain. It is on the disk when this returns. Raises OSError."""
         replace_file(self.path, to_pem(chain), mode=0o600)
+        _remove(self.refusal_path)
         self.cache.remove_expired(now)
+
+    def check_refusals(self, now: datetime.datetime) -> None:
+        """Raise TlsError where an answer was refused a short while ago: asking again may cost, and changes nothing."""
+        record = self._refusals()
+        until = parse_date(record.get("until"))
+        if until and until > now:
+            raise TlsError(
+                f"the CA is asked again from {format_date(until)} on, since what it issued was refused: {record.get('sentence')}. "
+                f"Once that is put right, remove {self.refusal_path} to have it asked at once"
+            )
+
+    # not a parser: it reads what the collection has made or checked
+    def record_refusal(self, sentence: str, now: datetime.datetime) -> None:
+        """Record that an answer of the CA was refused. Raises OSError."""
+        before = self._refusals().get("count")
+        count = before + 1 if isinstance(before, int) and before > 0 else 1
+        until = now + REFUSAL_BACKOFFS[min(count, len(REFUSAL_BACKOFFS)) - 1]
+        record = {"count": count, "until": until.isoformat(), "sentence": sentence}
+        replace_file(self.refusal_path, json.dumps(record).encode() + b"\n", mode=0o600)
+
+    # not a parser: it reads what the collection has made or checked
+    def _refusals(self) -> dict[str, t.Any]:
+        try:
+            record = json.loads(read_file(self.refusal_path) or b"{}")
+        except ValueError:
+            return {}
+        return record if isinstance(record, dict) else {}
 
 
 def _read_chain(path: str) -> list[x509.Certificate] | None:

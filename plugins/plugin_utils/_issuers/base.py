@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import RenewalAdvice, Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import CrossSigning
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Pending, Validity
@@ -18,6 +19,10 @@ try:
     from cryptography import x509
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
+
+
+class RefusedAnswer(TlsError):
+    """A CA has issued a certificate, and it is not used. It is not asked again by each run."""
 
 
 class IssueRequest(Request, total=False):

@@ -31,7 +31,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending im
     expect_date,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import read_roots
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest, RefusedAnswer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
 from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import kill_process_group
 
@@ -113,8 +113,10 @@ class Command:
             return Pending(f"{program} says: {message}" if message else waits, since)
         if status:
             how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"exited with {status}"
-            printed = ", and the certificate that it printed is refused" if BEGIN in output else ""
-            raise TlsError(f"{program} {how}{printed}: {message or NO_MESSAGE}; correct it and run this again")
+            remedy = f"{message or NO_MESSAGE}; correct it and run this again"
+            if BEGIN in output:
+                raise RefusedAnswer(f"{program} {how}, and the certificate that it printed is refused: {remedy}")
+            raise TlsError(f"{program} {how}: {remedy}")
         if BEGIN not in output:
             raise TlsError(
                 f"{program} printed no certificate in PEM ({len(output)} bytes): {message or NO_MESSAGE}; have it print one on its "

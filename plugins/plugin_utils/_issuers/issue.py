@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint, to_pem
@@ -15,7 +16,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewa
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import IssuedCache
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import CachedChain, IssuedCache
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import (
     check_csr,
     check_issued_chain,
@@ -27,6 +28,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import
     ChallengeFiles,
     Issuer,
     IssueRequest,
+    RefusedAnswer,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run_with_timeout
 
@@ -76,14 +78,20 @@ def issue_once(
         chain = _usable(entry.read(), public_key, request, host, roots, in_use, issuer)
         is_new = not chain
         if not chain:
+            entry.check_refusals(utc_now())
             issue_request = t.cast(IssueRequest, {**request, **(context or {}), "in_use": in_use})
-            issued = _in_time(request, lambda: issuer.issue(issue_request, csr, host))
+            try:
+                issued = _in_time(request, lambda: issuer.issue(issue_request, csr, host))
+            except RefusedAnswer as error:
+                _remember(entry, error)
+                raise
             if isinstance(issued, Pending):
                 return issued
             roots = issuer.roots()  # the private CA may have been made meanwhile
             try:
                 chain = check_issued_chain(issued, public_key, request, roots, utc_now(), issuer.cross_signing)
             except TlsError as error:
+                _remember(entry, error)
                 raise TlsError(
                     f"the answer of {request['issuer']} for the certificate of {request['name']} is refused, and nothing is changed: {error}"
                 ) from error
@@ -97,6 +105,12 @@ def issue_once(
     other_root = issuer.cross_signing.why_other_root(chain, parse_chain(roots) if roots else [])
     warnings += [one for one in (other_root, usage_warning(chain[0])) if one]
     return Issued(chain, roots, is_new, warnings + issuer.remarks)
+
+
+def _remember(entry: CachedChain, error: TlsError) -> None:
+    """Record that an answer was refused. Where that cannot be written, the CA is asked again by the next run."""
+    with contextlib.suppress(OSError):
+        entry.record_refusal(str(error), utc_now())
 
 
 # not a parser: it only passes on foreign input
@@ -114,6 +128,7 @@ def begin_once(
     with IssuedCache(issuer.cache_directory).entry(csr, terms) as entry:
         if _usable(entry.read(), public_key, request, host, issuer.roots(), in_use, issuer):
             return []
+        entry.check_refusals(utc_now())
         return _in_time(request, lambda: issuer.begin_order(t.cast(IssueRequest, request), csr, host))
 
 

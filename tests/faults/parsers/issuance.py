@@ -183,7 +183,8 @@ def remove_folders() -> None:
 
 def read_cached_chain(content: bytes) -> None:
     with mock.patch.object(cache, "read_file", return_value=content):
-        cache.CachedChain(cache.IssuedCache("/nowhere"), "/nowhere/x.pem").read()
+        entry = cache.CachedChain(cache.IssuedCache("/nowhere"), "/nowhere/x.pem", "/nowhere/x.refused")
+        entry.read()
 
 
 RECORD = {

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.nftables import (
@@ -151,3 +153,14 @@ def test_empty_lines_before_a_block_take_linear_time():
     assert split_blocks(text) == ("\n" * 100_000, [])
     whole = replace_block(text, [BlockRule("add", "inet filter input", "tcp dport 443 accept")])
     assert replace_block(whole, []) == "\n"
+
+
+@pytest.mark.parametrize(
+    "line", [BLOCK_END, BLOCK_BEGIN, f"{BLOCK_BEGIN}\n{BLOCK_END}", f"{BLOCK_END}\n{BLOCK_BEGIN}", f"{BLOCK_END}x"]
+)
+def test_lines_that_begin_or_end_blocks_take_linear_time(line):
+    start = time.process_time()
+    rest, blocks = split_blocks(f"table inet theirs {{\n}}\n\n{line}\n" * 50_000)
+    assert time.process_time() - start < 3
+    assert "".join([rest, *blocks]).count("table inet theirs {\n}\n") == 50_000
+    assert len(blocks) in (0, 49_999, 50_000)

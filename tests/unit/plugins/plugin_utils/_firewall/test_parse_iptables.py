@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 
 import pytest
 
@@ -60,3 +61,10 @@ def test_a_rule_for_a_host_name_is_neither_an_allow_rule_nor_a_deny_rule():
         for negated in ("", "! "):
             ruleset = parse_iptables(f"-P INPUT ACCEPT\n-A INPUT {negated}-s www.example.org -j {verb}\n")
             assert evaluate(ruleset, "INPUT", PortAccess("tcp", 443, ANY_IPV4)) == ("accept", None, None)
+
+
+def test_a_rule_of_very_many_words_takes_linear_time():
+    start = time.process_time()
+    ruleset = parse_iptables("-A INPUT " + "x " * 500_000 + "-p tcp --dport 80 -j ACCEPT\n")
+    assert time.process_time() - start < 10
+    assert verdict(ruleset, 80) == "accept"

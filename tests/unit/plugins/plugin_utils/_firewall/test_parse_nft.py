@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
@@ -122,3 +124,12 @@ tcp dport 22 accept
 def test_a_malformed_listing_is_an_error(text):
     with pytest.raises(TlsError, match="lists what is not understood here; choose another backend, or none"):
         parse_nftables(text)
+
+
+def test_sets_that_are_compared_with_sets_take_bounded_time():
+    networks = [{"prefix": {"addr": f"10.{n >> 8 & 255}.{n & 255}.0", "len": 24}} for n in range(5000)]
+    sources = match({"payload": {"protocol": "ip", "field": "saddr"}}, {"set": networks})
+    start = time.process_time()
+    (base,) = parse_nftables(listing(("input", [sources, sources, sources, ACCEPT])))
+    assert time.process_time() - start < 5
+    assert base.ruleset["input"].rules[0].has_unknown_match

@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import datetime
 import errno
 import os
+import pathlib
+import re
 
 import pytest
 
@@ -20,7 +23,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_sign
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import issue
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
-from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, Authority, new_key, some_key
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, new_key, some_key
 
 NAMES = ["www.example.org"]
 KEY = {"type": "ECC", "curve": "secp256r1", "size": 2048}
@@ -122,16 +126,62 @@ def test_a_cached_chain_for_another_key_is_not_used(tmp_path, csr):
 
 def test_a_wrong_chain_is_not_cached(tmp_path, csr):
     seller = Seller(tmp_path, days=(-80, -1))
-    for _run in range(2):
-        with pytest.raises(TlsError) as caught:
-            issue_once(seller, REQUEST, csr, "web1")
-        assert str(caught.value).startswith(
-            "the answer of bought for the certificate of web is refused, and nothing is changed: "
-        )
-    assert seller.sold == 2
+    with pytest.raises(TlsError) as caught:
+        issue_once(seller, REQUEST, csr, "web1")
+    assert str(caught.value).startswith(
+        "the answer of bought for the certificate of web is refused, and nothing is changed: "
+    )
+    assert seller.sold == 1
     assert seller.recorded == []
     seller.days = (-1, 90)
+    assert issue_once(seller, REQUEST, make_csr(some_key(1), NAMES, {}), "web1").is_new
+
+
+def test_what_was_refused_is_not_bought_by_each_run(tmp_path, csr, monkeypatch):
+    seller, bought_at = Seller(tmp_path, days=(-80, -1)), []
+    for minute in range(0, 3000, 5):
+        monkeypatch.setattr(issue, "utc_now", lambda minute=minute: NOW + datetime.timedelta(minutes=minute))
+        sold = seller.sold
+        with pytest.raises(TlsError) as caught:
+            issue_once(seller, REQUEST, csr, "web1")
+        if seller.sold > sold:
+            bought_at.append(minute)
+        else:
+            assert str(caught.value).startswith("the CA is asked again from ")
+            assert "since what it issued was refused: the certificate expired on " in str(caught.value)
+    assert bought_at == [0, 10, 110, 1550, 2990]
+
+
+def test_what_was_refused_is_bought_again_when_the_terms_are_others_or_the_record_is_removed(tmp_path, csr):
+    seller = Seller(tmp_path, days=(-80, -1))
+    with pytest.raises(TlsError, match="is refused"):
+        issue_once(seller, REQUEST, csr, "web1")
+    with pytest.raises(TlsError, match="is asked again from .*have it asked at once") as caught:
+        issue_once(seller, REQUEST, csr, "web1")
+    seller.days = (-1, 90)
+    assert issue_once(seller, {**REQUEST, "lifetime": "47d"}, csr, "web1").is_new
+    (path,) = re.findall(r"remove (\S+\.refused) to", str(caught.value))
+    os.unlink(path)
     assert issue_once(seller, REQUEST, csr, "web1").is_new
+
+
+def test_a_certificate_that_a_failing_program_printed_is_not_bought_by_each_run(tmp_path, csr):
+    (tmp_path / "chain.pem").write_bytes(to_pem(Authority().chain(NAMES, some_key())))
+    argv = ["sh", "-c", f"echo asked >> {tmp_path}/log; cat {tmp_path}/chain.pem; exit 1"]
+    settings = {"type": "command", "argv": argv, "directory": str(tmp_path / "command")}
+    for sentence in ("the certificate that it printed is refused", "is asked again from"):
+        with pytest.raises(TlsError, match=sentence):
+            issue_once(open_issuer("bought", {"bought": settings}), REQUEST, csr, "web1")
+    assert (tmp_path / "log").read_text() == "asked\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"no JSON", b"[]", b'{"until": 7}', b'{"until": "2999", "count": "x"}'])
+def test_a_record_of_refusals_that_makes_no_sense_keeps_nothing_back(tmp_path, csr, content):
+    seller = Seller(tmp_path)
+    with IssuedCache(seller.cache_directory).entry(csr, seller.terms(REQUEST)) as entry:
+        pathlib.Path(entry.refusal_path).write_bytes(content)
+    assert issue_once(seller, REQUEST, csr, "web1").is_new
+    assert not os.path.exists(entry.refusal_path)
 
 
 def test_a_wrong_csr_makes_no_cache(tmp_path, csr):
