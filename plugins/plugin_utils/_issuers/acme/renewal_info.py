@@ -4,8 +4,8 @@
 
 """ACME Renewal Information (RFC 9773): when CAs want certificates renewed.
 
-Each request of a host has a record with its certificates. Each certificate has the window that the CA suggested, and a random time in it.
-The time stays until the window changes, so that all runs and all hosts agree. A CA can only move a renewal to an earlier time
+Each request of a host has a record with its certificates. Each certificate has the window that the CA suggested, and a time in it. The time
+is a hash of the certificate and the window, so that all runs, hosts and controllers agree. A CA can only move a renewal to an earlier time
 than the lifetime says (module_utils/_certificates/renewal.py): nothing that it sends lets a certificate expire.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import random
+import hashlib
 import re
 import typing as t
 
@@ -64,7 +64,7 @@ class CertificateRecord(t.TypedDict, total=False):
     next: str  # when to ask the CA again
     failures: int  # in a row, of asking the CA
     window: list[str]  # start and end, as the CA suggested
-    chosen: str  # a random time in the window
+    chosen: str  # renewal_instant() of the window
     explanation: str | None  # the page of the CA about the window
 
 
@@ -209,10 +209,8 @@ class RenewalRecords:
         if suggested is None:  # as if the CA had no information
             return changes
         start, end = suggested
-        if [start.isoformat(), end.isoformat()] != record.get("window") or not record.get("chosen"):
-            chosen = start + (end - start) * random.SystemRandom().random()  # forks would draw the same number
-            changes["window"] = [start.isoformat(), end.isoformat()]
-            changes["chosen"] = chosen.replace(microsecond=0).isoformat()
+        changes["window"] = [start.isoformat(), end.isoformat()]
+        changes["chosen"] = renewal_instant(name, start, end).isoformat()
         page = renewal_info.get("explanationURL")
         changes["explanation"] = words_of_ca(page) if isinstance(page, str) else None
         return changes
@@ -266,6 +264,16 @@ def window(
     if start is None or end is None or end <= start or start >= expiry:
         return None
     return start, min(end, expiry)
+
+
+def renewal_instant(certificate: str, start: datetime.datetime, end: datetime.datetime) -> datetime.datetime:
+    """Return the time in a window at which a certificate, by ID, is renewed: uniform over a fleet (RFC 9773, section 4.2).
+
+    It is the same on every controller, and after the loss of all records.
+    """
+    digest = hashlib.sha256(f"{certificate} {int(start.timestamp())} {int(end.timestamp())}".encode()).digest()
+    share = int.from_bytes(digest[:8], "big") / 2**64
+    return (start + (end - start) * share).astimezone(datetime.timezone.utc).replace(microsecond=0)
 
 
 def renewal_reason(record: CertificateRecord) -> str:

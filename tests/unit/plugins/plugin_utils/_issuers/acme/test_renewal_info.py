@@ -19,7 +19,11 @@ from cryptography import x509
 from ansible_collections.evergreen.tls.plugins.action.certificate_request import ActionModule
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import client
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import certificate_id, window
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import (
+    certificate_id,
+    renewal_instant,
+    window,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import survey_hosts
 from ansible_collections.evergreen.tls.tests.unit.acme_server import running_acme_server
@@ -109,6 +113,35 @@ def test_an_instant_in_the_window_is_chosen_and_kept(settings, server):
     server.suggest(NOW + 20 * DAY, NOW + 22 * DAY)
     forget_when_to_ask(settings)
     assert advice(settings)[SERIAL]["at"] > first[SERIAL]["at"]
+
+
+def test_controllers_that_share_nothing_choose_the_same_instant(settings, server, tmp_path):
+    server.suggest(NOW + 10 * DAY, NOW + 12 * DAY)
+    instants = {advice({**settings, "folder": str(tmp_path / f"home{number}")})[SERIAL]["at"] for number in range(3)}
+    assert len(instants) == 1
+
+
+def test_an_instant_that_was_drawn_at_random_gives_way(settings, server):
+    server.suggest(NOW + 10 * DAY, NOW + 12 * DAY)
+    chosen = advice(settings)
+    content = json.loads(record(settings).read_text())
+    for entry in content["certificates"].values():
+        entry["chosen"] = (NOW + 11 * DAY).isoformat()
+    record(settings).write_text(json.dumps(content))
+    forget_when_to_ask(settings)
+    assert advice(settings) == chosen
+
+
+def test_instants_are_spread_over_the_window_whatever_its_time_zone():
+    start, end = NOW.replace(microsecond=0), NOW.replace(microsecond=0) + 2 * DAY
+    instants = [renewal_instant(f"AKI.{number}", start, end) for number in range(1000)]
+    assert all(start <= instant < end for instant in instants)
+    for quarter in range(4):
+        edges = start + quarter * DAY / 2, start + (quarter + 1) * DAY / 2
+        assert 150 < sum(edges[0] <= instant < edges[1] for instant in instants) < 350
+    elsewhere = datetime.timezone(datetime.timedelta(hours=5, minutes=30))
+    assert renewal_instant("AKI.1", start.astimezone(elsewhere), end.astimezone(elsewhere)) == instants[1]
+    assert renewal_instant("AKI.1", start, end + HOUR) != instants[1]  # another window is another instant
 
 
 @pytest.mark.parametrize(("sent", "hours"), [("21600", 6), ("1", 1 / 60), ("864000000", 24), ("never", 6)])
