@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date, utc_now
@@ -14,6 +13,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request
     diffs_and_warnings,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import check_distinct_requests
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
 
@@ -49,7 +49,10 @@ class ActionModule(PerRequestAction):
     ) -> dict[str, t.Any]:
         """Return the result for one request."""
         host = task_vars.get("inventory_hostname", "")
-        records, record = JsonRecords(os.path.abspath(arguments["records"])), file_name(host, request["name"])
+        records, record = (
+            JsonRecords(absolute_folder("records", arguments["records"])),
+            file_name(host, request["name"]),
+        )
         store = {"directory": arguments["directory"], "name": request["name"]}
         info = await self.run_step("certificate_info", store, task_vars)
         if info.get("failed"):

@@ -14,6 +14,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import make_report, survey_result
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal_table import report_text
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records import (
@@ -59,7 +60,10 @@ def keep_record(directory: str, keep: str | None, record: RunRecord, now: dateti
     Return the path of the record, or None if it cannot be written. Failures are shown as warnings.
     """
     try:
-        path = write_record(directory, record, now)
+        path = write_record(absolute_folder("renew_records", directory), record, now)
+    except TlsError as error:
+        display.warning(f"no record of this run is written: {error}")
+        return None
     except OSError as error:
         display.warning(
             f"no record of this run is written to {directory}: {error.strerror}; correct that folder, or renew_records"

@@ -46,6 +46,26 @@ def check_path(option: str, path: str) -> None:
         raise TlsError(f"{option}: {path!r} is not an absolute path in its plain form; correct it")
 
 
+# not a parser: it reads what the collection has made or checked
+def absolute_folder(option: str, path: str) -> str:
+    """Return the folder of the controller that an option names, normalized, after ~ and variables were replaced.
+
+    Raises TlsError unless it begins with C(/): it would be another folder for another user or in another place, and what is kept there would be made anew.
+    """
+    if path.startswith("/"):
+        return os.path.normpath(path)
+    first = path.partition("/")[0]
+    if first == "~":
+        why = "the home folder of ~ is not known here: HOME is not set, and this user has no entry in /etc/passwd; set HOME, or"
+    elif first.startswith("~"):
+        why = f"there is no user {first[1:]!r} here; correct it, or"
+    elif "$" in first:
+        why = f"{first!r} is not set here; set it, or"
+    else:
+        why = "it is another folder wherever Ansible is started;"
+    raise TlsError(f"{option} is {path!r}, and {why} write a path that begins with /")
+
+
 def check_key_mode(mode: str, where: str = "") -> None:
     """Raise TlsError unless the octal mode fits the file of a private key.
 

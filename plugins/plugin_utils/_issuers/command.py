@@ -24,6 +24,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import MAX_BYTES
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import (
@@ -71,7 +72,7 @@ class Command:
         self.timeout = parse_duration(timeout).total_seconds()
         self.environment = {str(name): str(value) for name, value in environment.items()}
         self.roots_path = roots
-        self.cache_directory = os.path.join(os.path.abspath(directory), "answers")
+        self.cache_directory = os.path.join(absolute_folder("directory", directory), "answers")
         self.cross_signing = NO_CROSS_SIGNING
         self.may_add_subject = False
         self.remarks: list[str] = []

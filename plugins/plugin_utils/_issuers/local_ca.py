@@ -40,6 +40,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
     sync_folder,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca_certificates import (
@@ -99,7 +100,7 @@ class LocalCa:
     DEFAULTS: t.ClassVar[dict[str, t.Any]] = {}
 
     def __init__(self, directory: str, name: str, lifetime: str, passphrase: str | None, crl_url: str | None) -> None:
-        self.directory = os.path.abspath(directory)
+        self.directory = absolute_folder("directory", directory)
         self.name = _checked_name(name)
         self.lifetime = parse_duration(lifetime)
         self.passphrase = passphrase.encode() if passphrase else None

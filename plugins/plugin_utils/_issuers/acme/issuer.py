@@ -37,6 +37,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import RenewalAdvice, Request
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import (
@@ -119,7 +120,7 @@ class Acme:
         self.timeout = parse_duration(settings["timeout"]).total_seconds()
         if settings["at_once"] < 1:
             raise TlsError(f"at_once is {settings['at_once']}, and orders need one place at least; write 1 or more")
-        self.folder = JsonRecords(os.path.abspath(settings["folder"]))
+        self.folder = JsonRecords(absolute_folder("folder", settings["folder"]))
         self.keys = AccountKeys(self.folder, settings["account_key"])
         self.servers = Servers(settings, self.folder, self.keys)
         self.cache_directory = os.path.join(self.folder.path, "answers")

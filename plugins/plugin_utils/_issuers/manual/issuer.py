@@ -38,6 +38,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._current_user import user_name
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_issued_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import (
@@ -101,10 +102,10 @@ class Manual:
     DEFAULTS: t.ClassVar[dict[str, t.Any]] = {"type": "RSA", "size": 2048, "renew_before": "1/2", "rules": "public"}
 
     def __init__(self, directory: str, **settings: t.Any) -> None:
-        self.directory = os.path.abspath(directory)
-        self.inbox = os.path.abspath(settings["inbox"] or self._path("inbox"))
+        self.directory = absolute_folder("directory", directory)
+        self.inbox = absolute_folder("inbox", settings["inbox"] or self._path("inbox"))
         self.outbox = Outbox(
-            os.path.abspath(settings["outbox"] or self._path("outbox")), self.inbox, settings["bundle"]
+            absolute_folder("outbox", settings["outbox"] or self._path("outbox")), self.inbox, settings["bundle"]
         )
         self.patience = parse_duration(settings["patience"])
         self.settings = settings

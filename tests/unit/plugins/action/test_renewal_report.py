@@ -250,3 +250,12 @@ def test_what_templates_raise_in_variables_hides_no_other_host(start, tmp_path):
     run.leave("web2", renew_failed="no CA; start it")
     failed = run.report()["failed_hosts"]
     assert failed == {"web2": "no CA; start it"}
+
+
+def test_a_folder_of_a_home_that_is_not_known_is_a_warning(quiet, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(os.listdir(tmp_path))
+    result = quiet.report("~nobody-here/runs")
+    assert "record" not in result and sorted(os.listdir(tmp_path)) == before
+    warning = " ".join(capsys.readouterr().err.split())
+    assert "no record of this run is written: renew_records is '~nobody-here/runs', and there is no user" in warning

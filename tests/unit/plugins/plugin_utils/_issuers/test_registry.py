@@ -105,6 +105,48 @@ def test_a_passphrase_is_in_no_error(tmp_path):
     assert "correct horse" not in str(caught.value)
 
 
+FOLDERS = [
+    ("local_ca", "directory", {}),
+    ("command", "directory", {"argv": ["/bin/true"]}),
+    ("acme", "folder", {}),
+    ("manual", "directory", {}),
+    ("manual", "inbox", {}),
+    ("manual", "outbox", {}),
+]
+EITHER_WAY = "write a path that begins with /"
+
+
+@pytest.mark.parametrize(("kind", "option", "settings"), FOLDERS)
+@pytest.mark.parametrize(
+    ("folder", "why"),
+    [
+        ("pki", f"it is another folder wherever Ansible is started; {EITHER_WAY}"),
+        ("./pki", f"it is another folder wherever Ansible is started; {EITHER_WAY}"),
+        ("~nobody-here/pki", f"there is no user 'nobody-here' here; correct it, or {EITHER_WAY}"),
+        ("$NO_SUCH_VARIABLE/pki", f"'$NO_SUCH_VARIABLE' is not set here; set it, or {EITHER_WAY}"),
+    ],
+)
+def test_a_folder_that_does_not_begin_with_a_slash_is_refused(kind, option, settings, folder, why, tmp_path):
+    with pytest.raises(TlsError) as caught:
+        open_issuer("corporate", {"corporate": {"type": kind, **settings, option: folder}})
+    assert str(caught.value) == f"issuer corporate: {option} is {folder!r}, and {why}"
+
+
+@pytest.mark.parametrize("kind", ["local_ca", "command", "acme", "manual"])
+def test_without_a_home_no_folder_is_named_after_the_tilde(kind, monkeypatch, tmp_path):
+    def unknown(uid):
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.chdir(tmp_path)
+    settings = {"argv": ["/bin/true"]} if kind == "command" else {}
+    with pytest.raises(TlsError) as caught:
+        open_issuer("corporate", {"corporate": {"type": kind, **settings}})
+    assert "HOME is not set, and this user has no entry in /etc/passwd; set HOME, or write a path" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", sorted(ISSUERS))
 def test_every_issuer_has_the_methods_of_the_protocol(name):
     methods = {method for method in vars(Issuer) if not method.startswith("_")}
