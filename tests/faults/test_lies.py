@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import threading
 
 import pytest
@@ -28,6 +29,7 @@ NOT_FOR_HOSTS = (
     *("below a CA for other names", "below a CA that may have none below it"),
     *("for programs besides", "for anything", "the common name of a bank", "the organization of somebody"),
 )
+ASKED_LATER = "the CA is asked again from "
 REFUSED = "the answer of liar for the certificate of web is refused, and nothing is changed: "
 SCENARIO = Scenario("a CA that lies", "certificate_request", due, plain)
 ROOTS = (ROOT.pem + RSA_ROOT.pem).decode()
@@ -103,7 +105,10 @@ def test_a_ca_that_lies_is_refused_with_its_reason_and_the_old_certificate_stays
 
 
 def violations_of_lies(host, titles, sign):
-    """Send a host the lies of a CA and then a valid chain; return the violations."""
+    """Send a host the lies of a CA and then a valid chain; return the violations.
+
+    After each lie, the record is removed that keeps a CA from being asked again by each run.
+    """
     pending, cache_directory, violations = PendingHost(host), f"{host.folder}/answers", []
     for title in titles:
         make, sentence = LIES[title]
@@ -111,6 +116,9 @@ def violations_of_lies(host, titles, sign):
         result = sign(pending.csr, LyingCa(cache_directory, lambda _csr, raw=raw: raw))
         refused = result.get("failed") and result["msg"].startswith(REFUSED) and sentence in result["msg"]
         violations += [] if refused else [f"{title}: the controller says {result}"]
+        again = sign(pending.csr, LyingCa(cache_directory, chain_of()))
+        violations += [] if again["msg"].startswith(ASKED_LATER) else [f"{title}: the CA is asked again at once"]
+        forget_refusals(cache_directory)
         if raw and title not in NOT_FOR_HOSTS:  # as if the controller checked nothing
             result = pending.install(raw.decode(errors="replace"))
             refused = result.get("failed") and result["msg"].startswith("the chain for web is refused: ")
@@ -119,6 +127,12 @@ def violations_of_lies(host, titles, sign):
     result = sign(pending.csr, LyingCa(cache_directory, chain_of()))
     pending.install(result.get("chain"))
     return violations + [why for why in [pending.why_not_renewed()] if why]
+
+
+def forget_refusals(cache_directory):
+    """Remove what is remembered of refused answers, as the sentence about them says."""
+    for path in pathlib.Path(cache_directory).glob("*.refused"):
+        path.unlink()
 
 
 def test_what_a_ca_means_well_is_put_right_and_comes_into_use(sandbox, sign, tally):

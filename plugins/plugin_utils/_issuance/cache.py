@@ -40,7 +40,9 @@ except ImportError:  # the controller's requirements name it; action plugins say
 
 MAX_AGE = datetime.timedelta(days=30)  # of a chain; a request may wait on its host for as long
 CLEANUP_INTERVAL = datetime.timedelta(hours=1)  # a clean-up looks at every file of the folder
-REFUSAL_BACKOFFS = [datetime.timedelta(minutes=minutes) for minutes in (10, 100, 1440)]  # after each refusal in a row
+REFUSAL_BACKOFFS = [
+    datetime.timedelta(minutes=minutes) for minutes in (1, 10, 100, 1440)
+]  # after each refusal in a row
 LOCK_TIMEOUT_S = 900.0  # another run may hold the lock of a CSR while its CA looks at DNS
 
 

@@ -149,7 +149,7 @@ def test_what_was_refused_is_not_bought_by_each_run(tmp_path, csr, monkeypatch):
         else:
             assert str(caught.value).startswith("the CA is asked again from ")
             assert "since what it issued was refused: the certificate expired on " in str(caught.value)
-    assert bought_at == [0, 10, 110, 1550, 2990]
+    assert bought_at == [0, 5, 15, 115, 1555, 2995]
 
 
 def test_what_was_refused_is_bought_again_when_the_terms_are_others_or_the_record_is_removed(tmp_path, csr):
