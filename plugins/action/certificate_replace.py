@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
     PerRequestAction,
@@ -15,6 +14,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import check_distinct_requests
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issued import (
+    RecordedCertificate,
+    recorded_certificates,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
 
 ALL = "all"
@@ -47,47 +50,78 @@ class ActionModule(PerRequestAction):
     async def _replace_and_revoke(
         self, request: dict[str, t.Any], arguments: dict[str, t.Any], task_vars: dict[str, t.Any]
     ) -> dict[str, t.Any]:
-        """Return the result for one request."""
+        """Return the result for one request. The records of the controller say what is revoked, and the host does not."""
         host = task_vars.get("inventory_hostname", "")
+        store = {"directory": arguments["directory"], "name": request["name"]}
+        info = await self.run_step("certificate_info", store, task_vars)
+        if info.get("failed") and not arguments["even_if_served"]:
+            return {"failed": True, "msg": info["msg"]}
+        shown = _serial_number(next(iter(info.get("certificates") or []), {}))
+        recorded, problems = recorded_certificates(host, request["name"], request["issuer"], arguments["issuers"])
         records, record = (
             JsonRecords(absolute_folder("records", arguments["records"])),
             file_name(host, request["name"]),
         )
-        store = {"directory": arguments["directory"], "name": request["name"]}
-        info = await self.run_step("certificate_info", store, task_vars)
-        if info.get("failed"):
-            return {"failed": True, "msg": info["msg"]}
-        installed: dict[str, t.Any] = next(iter(info["certificates"]), {})
-        # A revocation that an earlier run began comes first: the certificate that is in use now may be the new one.
-        pending = _still_valid(records.read(record)) or _revocation_record(installed, request)
+        begun = records.read(record).get("serial_numbers") or []  # by an earlier run, which may have replaced them
+        valid = [one for one in recorded if not one.revoked]
+        pending = [one for one in valid if one.serial_number in begun]
+        is_replaced = bool(pending) and shown in {one.serial_number for one in valid if one not in pending}
+        pending = pending or valid
+        if begun and {one.serial_number for one in recorded if one.revoked}.issuperset(begun):
+            records.remove(record)
+            return {"msg": f"{', '.join(begun)} was revoked by an earlier run"}
         if not pending:
-            return {"msg": "there is no certificate on this host to be revoked"}
-        old = pending["serial_number"]
+            return _nothing_recorded(host, request, shown, recorded, problems)
+        serials = ", ".join(one.serial_number for one in pending)
+        cas = " and ".join(dict.fromkeys(one.issuer for one in pending))
         if self._task.check_mode:
-            return {"changed": True, "msg": f"would replace {old}, prove that, and have {pending['issuer']} revoke it"}
-        records.write(record, pending)
-        steps = await self._replace(request, arguments, task_vars, _serial_number(installed) == old)
+            return {"changed": True, "msg": f"would replace {serials}, prove that, and have {cas} revoke it"}
+        records.write(record, {"serial_numbers": [one.serial_number for one in pending]})
+        steps = [info] if info.get("failed") else await self._replace(request, arguments, task_vars, not is_replaced)
         problem = next((step["msg"] for step in steps if step.get("failed")), None)
+        warnings = [*problems, *_other_certificate_warning(host, request["name"], shown, is_replaced, pending)]
         if problem and not arguments["even_if_served"]:
             return {
                 "failed": True,
                 "changed": any(step.get("changed") for step in steps),
-                "msg": f"{old} is not revoked, since clients may get it still: {problem}. Put that right and run this again; "
+                "msg": f"{serials} is not revoked, since clients may get it still: {problem}. Put that right and run this again; "
                 "or have it revoked all the same with even_if_served (revoke_served of the playbook)",
-                **diffs_and_warnings(steps),
+                **diffs_and_warnings([*steps, {"warnings": warnings}]),
             }
-        revocation = {"issuer": pending["issuer"], "serial_number": old, "reason": arguments["reason"]}
-        steps.append(
-            await self.run_step("certificate_revoke", {**revocation, "issuers": arguments["issuers"]}, task_vars)
-        )
-        if not steps[-1].get("failed"):
+        revocations = [await self._revoke(one, host, arguments, task_vars) for one in pending]
+        is_failed = any(step.get("failed") for step in revocations)
+        if not is_failed or self._is_all_marked(pending, request, arguments, host):
             records.remove(record)
+        messages = [*([f"not replaced ({problem})"] if problem else []), *(step["msg"] for step in revocations)]
         return {
-            "changed": any(step.get("changed") for step in steps),
-            "failed": bool(steps[-1].get("failed")),
-            "serial_number": old,
-            "msg": ", ".join([*([f"not replaced ({problem})"] if problem else []), steps[-1]["msg"]]),
-            **diffs_and_warnings(steps),
+            "changed": any(step.get("changed") for step in [*steps, *revocations]),
+            "failed": is_failed,
+            "serial_number": pending[-1].serial_number,
+            "revoked": [step["revoked"] for step in revocations if not step.get("failed")],
+            "msg": ", ".join(messages),
+            **diffs_and_warnings([*steps, *revocations, {"warnings": warnings}]),
+        }
+
+    def _is_all_marked(
+        self, pending: list[RecordedCertificate], request: dict[str, t.Any], arguments: dict[str, t.Any], host: str
+    ) -> bool:
+        """Say whether all of them are revoked, or marked so where people or a program have to do it."""
+        recorded, _problems = recorded_certificates(host, request["name"], request["issuer"], arguments["issuers"])
+        return {one.serial_number for one in recorded if one.revoked}.issuperset(one.serial_number for one in pending)
+
+    async def _revoke(
+        self, certificate: RecordedCertificate, host: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
+        """Return the result of certificate_revoke for a certificate of the records."""
+        named = {"issuer": certificate.issuer, "serial_number": certificate.serial_number}
+        revocation = {**named, "reason": arguments["reason"], "issuers": arguments["issuers"]}
+        step = await self.run_step("certificate_revoke", revocation, task_vars)
+        if step.get("failed"):
+            return step
+        return {
+            **step,
+            "msg": f"{step['msg']} (of {host}, by {certificate.issuer})",
+            "revoked": {**named, "host": host},
         }
 
     async def _replace(
@@ -107,20 +141,41 @@ class ActionModule(PerRequestAction):
         return [*steps, await self.run_step("certificate_serve", served, task_vars)]
 
 
-def _revocation_record(installed: dict[str, t.Any], request: dict[str, t.Any]) -> dict[str, t.Any] | None:
-    """Return serial_number, not_after and issuer of the certificate in use, None if there is none."""
-    certificate = installed.get("certificate")
-    if not certificate:
-        return None
-    issuer = installed.get("issuer") or request["issuer"]
-    return {name: certificate[name] for name in ("serial_number", "not_after")} | {"issuer": issuer}
-
-
 def _serial_number(installed: dict[str, t.Any]) -> str | None:
     return (installed.get("certificate") or {}).get("serial_number")
 
 
-def _still_valid(pending: dict[str, t.Any]) -> dict[str, t.Any] | None:
-    """Return the record of an earlier run, unless its certificate has expired by now."""
-    end = parse_date(pending.get("not_after"))
-    return pending if end and end > utc_now() else None
+def _nothing_recorded(
+    host: str,
+    request: dict[str, t.Any],
+    shown: str | None,
+    recorded: list[RecordedCertificate],
+    problems: list[str],
+) -> dict[str, t.Any]:
+    """Return the result where the records have no certificate that can be revoked. It is a failure if there may be one all the same."""
+    if problems:
+        return {"failed": True, "msg": f"nothing is revoked, since records cannot be read: {'; '.join(problems)}"}
+    if shown in {one.serial_number for one in recorded}:
+        return {
+            "failed": True,
+            "msg": f"{shown} was revoked before, and {host} has it in use still; renew it with -e certificate_force=true",
+        }
+    if shown is None:
+        return {"msg": "there is no certificate on this host to be revoked"}
+    return {
+        "failed": True,
+        "msg": f"nothing is revoked: this controller has no record of a certificate that was issued to {host} for {request['name']}. The host "
+        f"shows one with the serial number {shown}; if it is its own, have its CA revoke it (certificate_revoke, from the controller that "
+        "ordered it), and have a new one made with -e certificate_force=true",
+    }
+
+
+def _other_certificate_warning(
+    host: str, name: str, shown: str | None, is_replaced: bool, pending: list[RecordedCertificate]
+) -> list[str]:
+    """Return a warning where the host does not show a certificate of its own."""
+    own = [one.serial_number for one in pending]
+    if is_replaced or shown in own:
+        return []
+    issued = f"what was issued to it is {', '.join(own)}: that is revoked"
+    return [f"{host} shows {shown or 'no certificate'} for {name}, and {issued}; look at what the host is doing"]

@@ -13,6 +13,8 @@ description:
   - Has a new certificate with a new key issued and installed for each request, as M(evergreen.tls.certificate_obtain) does, sees that clients
     get it at every address, as M(evergreen.tls.certificate_serve) does, and only then has the one before revoked.
   - Where the new one cannot be had or proved, the one before goes on serving and is not revoked, unless O(even_if_served) says so.
+  - What is revoked, and by which issuer, is what the records of the controller have for the host and the request, whatever the host shows. A host
+    that shows something else is warned about.
   - What is to be revoked is written down first. A run that was killed is finished by the next one, and revokes nothing else.
 author:
   - Evergreen contributors (@evergreen)
@@ -78,7 +80,7 @@ msg:
   description: What was done, in a sentence.
   returned: always
   type: str
-  sample: "www.example.org: 6e5b0c11a0 is revoked"
+  sample: "www.example.org: 6e5b0c11a0 is revoked (of web1, by corporate)"
 certificates:
   description: What became of each request.
   returned: when the requests make sense
@@ -102,13 +104,32 @@ certificates:
       type: str
       returned: always
     serial_number:
-      description: The serial number of the certificate that was to be revoked.
+      description: The serial number of the newest certificate that was to be revoked.
       type: str
       returned: when it was replaced, or revoked all the same
+    revoked:
+      description: What is revoked.
+      type: list
+      elements: dict
+      returned: when it was replaced, or revoked all the same
+      contains:
+        serial_number:
+          description: The serial number, in hexadecimal digits.
+          type: str
+        issuer:
+          description: The name of the issuer that revoked it.
+          type: str
+        host:
+          description: The host that it was issued to.
+          type: str
   sample:
     - name: www.example.org
       changed: true
       failed: false
-      msg: 6e5b0c11a0 is revoked
+      msg: 6e5b0c11a0 is revoked (of web1, by corporate)
       serial_number: 6e5b0c11a0
+      revoked:
+        - serial_number: 6e5b0c11a0
+          issuer: corporate
+          host: web1
 """

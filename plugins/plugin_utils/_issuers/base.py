@@ -12,6 +12,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import RenewalAdvice, Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import CrossSigning
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import IssuedCertificate
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Pending, Validity
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import ChallengeFiles
 
@@ -75,6 +76,18 @@ class Issuer(t.Protocol):
 
         Called after the chain was cached and before it is used, and again each time that the cached chain is used.
         """
+
+    def issued(self, host: str, request: str) -> list[IssuedCertificate]:
+        """Return what the records of the controller have for a request of a host, the oldest first.
+
+        Nothing that a host has shown is among them. Raises TlsError for records that cannot be read.
+        """
+
+    def revoked(self, host: str, request: str) -> dict[str, str]:
+        """Return the reasons for what is revoked of a request of a host, by serial number."""
+
+    def revocation(self, serial_number: str) -> str | None:
+        """Return the reason for which any certificate of this issuer is revoked, None where it is not."""
 
     def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
         """Revoke a certificate; return whether it was not revoked before. With *pretend*, change nothing.

@@ -27,6 +27,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import MAX_BYTES
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import (
+    IssuedRecords,
+    RecordedIssuer,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import (
     Pending,
     expect_date,
@@ -51,7 +55,7 @@ NO_MESSAGE = "it said nothing"
 PASSED_KEYS = ("name", "domains", "host", "reason", "type", "size", "curve", "lifetime")
 
 
-class Command:
+class Command(RecordedIssuer):
     """The issuer C(type: command)."""
 
     SETTINGS: t.ClassVar[dict[str, t.Any]] = {
@@ -62,6 +66,7 @@ class Command:
         "directory": {"type": "path", "default": "~/.evergreen/command"},
     }
     DEFAULTS: t.ClassVar[dict[str, t.Any]] = {}
+    issued_records: IssuedRecords
 
     def __init__(
         self, argv: list[str], timeout: str, environment: dict[str, t.Any], roots: str | None, directory: str
@@ -72,7 +77,9 @@ class Command:
         self.timeout = parse_duration(timeout).total_seconds()
         self.environment = {str(name): str(value) for name, value in environment.items()}
         self.roots_path = roots
-        self.cache_directory = os.path.join(absolute_folder("directory", directory), "answers")
+        folder = absolute_folder("directory", directory)
+        self.cache_directory = os.path.join(folder, "answers")
+        self.issued_records = IssuedRecords(os.path.join(folder, "issued"))
         self.cross_signing = NO_CROSS_SIGNING
         self.may_add_subject = False
         self.remarks: list[str] = []
@@ -126,10 +133,13 @@ class Command:
         return output
 
     def record(self, request: Request, chain: list[x509.Certificate], host: str) -> None:
-        """Do nothing: recording is up to the program."""
+        """Write down for whom the certificate was issued."""
+        self.issued_records.add(host, request["name"], chain[0])
 
     def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
-        """Raise TlsError: the CA behind the program revokes."""
+        """Raise TlsError: the CA behind the program revokes. What is named here is not used again."""
+        if not pretend:
+            self.issued_records.mark_revoked(serial_number, reason)
         raise TlsError(
             f"a certificate of {os.path.basename(self.argv[0])} is revoked with the tools of that CA; its serial number is {serial_number}"
         )

@@ -17,9 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import os
-import re
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after, to_pem
@@ -42,17 +40,22 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import RecordedIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca_certificates import (
     CRL_LIFETIME,
-    RevokedCertificate,
     ca_name,
-    crl_entry,
     sign_ca_certificate,
     sign_crl,
     sign_server_certificate,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca_records import (
+    IssuedRecord,
+    LocalCaRecords,
+    load_record,
+    record_json,
+    revoked_certificate,
+)
 
 try:
     from cryptography import x509
@@ -70,24 +73,8 @@ MAX_NAME_BYTES = 42  # common names have 64, and "Issuing CA" and a date follow
 # In the order in which they are made: a folder with root.pem is complete. A folder without it has never signed anything.
 FILES = ("root.key", "issuing.key", "issuing.pem", "root.pem")
 
-SERIAL = re.compile(r"[0-9a-f]{1,64}")
 
-
-class IssuedRecord(t.TypedDict):
-    """The record of an issued certificate. Dates are in ISO 8601."""
-
-    serial_number: str  # lower-case hexadecimal digits
-    host: str
-    request: str  # its name
-    names: list[str]
-    not_after: str
-    issued_at: str
-    revoked_at: str | None
-    reason: str | None  # a key of REVOCATION_REASONS
-    certificate: str  # PEM
-
-
-class LocalCa:
+class LocalCa(RecordedIssuer):
     """The issuer C(type: local_ca)."""
 
     SETTINGS: t.ClassVar[dict[str, t.Any]] = {
@@ -106,6 +93,7 @@ class LocalCa:
         self.passphrase = passphrase.encode() if passphrase else None
         self.crl_url = crl_url
         self.cache_directory = self._path("answers")
+        self.issued_records = LocalCaRecords(self._path("issued"), self._path("crl.pem"))
         self.cross_signing = NO_CROSS_SIGNING
         self.may_add_subject = False
         self.remarks: list[str] = []
@@ -163,7 +151,7 @@ class LocalCa:
             "reason": None,
             "certificate": to_pem(chain[:1]).decode(),
         }
-        replace_file(path, _json(record))
+        replace_file(path, record_json(record))
 
     def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
         """Put a certificate on the revocation list; return whether it was not on it.
@@ -174,7 +162,7 @@ class LocalCa:
             raise TlsError(f"there is no CA in {self.directory}; correct the directory of the issuer")
         with self._opened() as (key, issuing):
             path = self._path("issued", f"{serial_number}.json")
-            record = _load_record(path)
+            record = load_record(path)
             if record is None:
                 raise TlsError(
                     f"{self.directory} has issued no certificate with the serial number {serial_number}; see {self._path('issued')}"
@@ -184,7 +172,7 @@ class LocalCa:
             if pretend:
                 return True
             revoked: IssuedRecord = {**record, "revoked_at": utc_now().isoformat(), "reason": reason}
-            replace_file(path, _json(revoked))
+            replace_file(path, record_json(revoked))
             self._write_crl(key, issuing)
         return True
 
@@ -262,9 +250,9 @@ class LocalCa:
         now = utc_now()
         revoked = []
         for name in sorted(os.listdir(self._path("issued"))):
-            record = _load_record(self._path("issued", name)) if name.endswith(".json") else None
+            record = load_record(self._path("issued", name)) if name.endswith(".json") else None
             if record and record["revoked_at"] and datetime.datetime.fromisoformat(record["not_after"]) > now:
-                revoked.append(_revoked_certificate(record))
+                revoked.append(revoked_certificate(record))
         crl = sign_crl(revoked, issuing, key, now)
         replace_file(self._path("crl.pem"), crl.public_bytes(serialization.Encoding.PEM))
 
@@ -319,41 +307,3 @@ def _checked_name(name: str) -> str:
             f"the name of the CA has {len(name.encode())} bytes, and {MAX_NAME_BYTES} are allowed; shorten it in certificate_issuers"
         )
     return name
-
-
-def _load_record(path: str) -> IssuedRecord | None:
-    """Return the record of a certificate, or None. Raises TlsError when it is malformed."""
-    content = read_file(path)
-    if content is None:
-        return None
-    with reject_malformed_input(f"{path} is no record of a certificate; restore it from a backup"):
-        record: IssuedRecord = json.loads(content)
-        parse_chain(record["certificate"].encode())
-        for date in (record["issued_at"], record["not_after"]):
-            _check_date(date)
-        if not SERIAL.fullmatch(record["serial_number"]) or not (
-            isinstance(record["request"], str) and record["names"]
-        ):
-            raise ValueError(record["serial_number"])
-        if record["revoked_at"] is not None:
-            _check_date(record["revoked_at"])
-            crl_entry(_revoked_certificate(record))
-    return record
-
-
-def _check_date(text: str) -> None:
-    """Raise ValueError unless a date in ISO 8601 has a time zone."""
-    if datetime.datetime.fromisoformat(text).tzinfo is None:
-        raise ValueError(text)
-
-
-def _revoked_certificate(record: IssuedRecord) -> RevokedCertificate:
-    """Return the entry of a record for the revocation list. Raises ValueError when it is not revoked."""
-    if record["revoked_at"] is None or record["reason"] is None:
-        raise ValueError(record["serial_number"])
-    revoked_at = datetime.datetime.fromisoformat(record["revoked_at"])
-    return RevokedCertificate(int(record["serial_number"], 16), revoked_at, record["reason"])
-
-
-def _json(record: IssuedRecord) -> bytes:
-    return json.dumps(record, indent=2).encode() + b"\n"

@@ -39,6 +39,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import RecordedIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import (
     AccountKeys,
@@ -90,7 +91,7 @@ CERTIFICATE_RECORDS_KEPT = datetime.timedelta(days=600)
 MAX_RENEWAL_QUERIES = 10  # at a time
 
 
-class Acme:
+class Acme(RecordedIssuer):
     """The issuer C(type: acme)."""
 
     SETTINGS: t.ClassVar[dict[str, t.Any]] = {
@@ -125,7 +126,7 @@ class Acme:
         self.servers = Servers(settings, self.folder, self.keys)
         self.cache_directory = os.path.join(self.folder.path, "answers")
         self.order_records = self.folder.subfolder("orders")
-        self.renewals = RenewalRecords(self.folder.subfolder("certificates"))
+        self.issued_records = self.renewals = RenewalRecords(self.folder.subfolder("certificates"))
         self.fallback = DirectoryFallback(
             self.directories, self.servers, self.renewals, self.order_records, self.timeout
         )
@@ -205,7 +206,7 @@ class Acme:
         The same CSR may come again, for another certificate.
         """
         self._forget_orders(to_pem(chain[:1]).decode())
-        self.renewals.add(host, request["name"], chain[0])
+        self.renewals.add(host, request["name"], chain[0], {"issued": True})
 
     # not a parser: it reads what the collection has made or checked
     def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
@@ -220,7 +221,7 @@ class Acme:
                 f"{self.renewals.folder.path} knows no valid certificate with the serial number {serial_number}; revoke it from the "
                 "controller that ordered it"
             )
-        host, request, record = found
+        record = found[2]
         if record.get("revoked"):
             return False
         if pretend:
@@ -239,7 +240,7 @@ class Acme:
             if refusal.code != "alreadyRevoked":
                 raise
             is_new = False
-        self.renewals.mark_revoked(host, request, serial_number)
+        self.renewals.mark_revoked(serial_number, reason)
         self._forget_orders(record["certificate"])
         return is_new
 
@@ -309,7 +310,7 @@ class Acme:
         """Record that a certificate was issued, and that it replaces all others of the request."""
         name, leaf = request["name"], parse_chain(chain)[0]
         before = list(self.renewals.current(host, name))
-        new = self.renewals.add(host, name, leaf, {"directory": directory.url, "replaced": False})
+        new = self.renewals.add(host, name, leaf, {"directory": directory.url, "issued": True, "replaced": False})
         self.renewals.mark_replaced(host, name, [one for one in before if one != new])
         self.folder.subfolder("succeeded").write(self._success_name(request), {"at": utc_now().isoformat()})
 

@@ -27,6 +27,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewa
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import RenewalAdvice
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import IssuedCertificate
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import base64url
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     Problem,
@@ -59,8 +60,10 @@ class CertificateRecord(t.TypedDict, total=False):
     not_after: str
     certificate: str  # PEM
     directory: str | None  # the URL of the CA's directory, once it is known
+    issued: bool  # to this controller; else it was seen on a host, which may show what is not its own
     replaced: bool
     revoked: bool
+    reason: str  # for its revocation
     next: str  # when to ask the CA again
     failures: int  # in a row, of asking the CA
     window: list[str]  # start and end, as the CA suggested
@@ -176,19 +179,48 @@ class RenewalRecords:
 
     def find(self, serial_number: str) -> tuple[str, str, CertificateRecord] | None:
         """Return host, request and record of the certificate with a serial number, or None."""
+        for host, request in self._holders(serial_number):
+            for record in self._records(host, request).values():
+                if record.get("serial_number") == serial_number:
+                    return host, request, record
+        return None
+
+    def mark_revoked(self, serial_number: str, reason: str) -> None:
+        """Record that a certificate is revoked, wherever it is recorded."""
+        for host, request in self._holders(serial_number):
+            with self._edit(host, request) as records:
+                for record in records.values():
+                    if record.get("serial_number") == serial_number:
+                        record["revoked"], record["reason"] = True, reason
+
+    def issued(self, host: str, request: str) -> list[IssuedCertificate]:
+        """Return what was issued to this controller for a request of a host, the oldest first; nothing that was only seen there."""
+        certificates = (
+            IssuedCertificate(one["serial_number"], one["not_after"], one["not_before"], _revocation(one))
+            for one in self._records(host, request).values()
+            if is_issued_here(one)
+        )
+        return sorted(certificates, key=lambda one: one.issued_at)
+
+    def revoked(self, host: str, request: str) -> dict[str, str]:
+        """Return the reasons for what is revoked of a request of a host, by serial number."""
+        reasons = {one["serial_number"]: _revocation(one) for one in self._records(host, request).values()}
+        return {serial_number: reason for serial_number, reason in reasons.items() if reason}
+
+    def revocation(self, serial_number: str) -> str | None:
+        """Return the reason for which a certificate is revoked, None where it is not."""
+        found = self.find(serial_number)
+        return _revocation(found[2]) if found else None
+
+    def _holders(self, serial_number: str) -> list[tuple[str, str]]:
+        """Return the hosts and requests for which a certificate is recorded, those to which it was issued first."""
+        found = []
         for name in self.folder.names():
             content = self.folder.read(name)
             for record in (content.get("certificates") or {}).values():
                 if record.get("serial_number") == serial_number:
-                    return content["host"], content["request"], record
-        return None
-
-    def mark_revoked(self, host: str, request: str, serial_number: str) -> None:
-        """Record that a certificate is revoked."""
-        with self._edit(host, request) as records:
-            for record in records.values():
-                if record.get("serial_number") == serial_number:
-                    record["revoked"] = True
+                    found.append((not is_issued_here(record), content["host"], content["request"]))
+        return [(host, request) for _is_foreign, host, request in sorted(found)]
 
     def _query(self, record: CertificateRecord, name: str, client: Client, now: datetime.datetime) -> CertificateRecord:
         """Return what changes in a record by the renewal information of its CA."""
@@ -233,6 +265,15 @@ class RenewalRecords:
             newest = sorted(valid, key=lambda one: valid[one]["not_before"])[-MAX_CERTIFICATES:]
             certificates = {one: valid[one] for one in newest}
             self.folder.write(name, {"host": host, "request": request, "certificates": certificates})
+
+
+def is_issued_here(record: CertificateRecord) -> bool:
+    """Say whether a certificate was issued to this controller. Older records have no word of that, but of what is not replaced yet."""
+    return bool(record.get("issued") or record.get("replaced") is False)
+
+
+def _revocation(record: CertificateRecord) -> str | None:
+    return record.get("reason", "unspecified") if record.get("revoked") else None
 
 
 def certificate_id(leaf: x509.Certificate) -> str | None:

@@ -41,12 +41,18 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_issued_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import (
+    IssuedRecords,
+    RecordedIssuer,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import (
     Pending,
     expect_date,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import read_roots
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import (
+    IssueRequest,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import read_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbox import (
     PRIVATE_KEY_MESSAGE,
@@ -71,6 +77,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queu
     Queue,
     QueueRecord,
     csr_content,
+    is_pending,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
@@ -83,7 +90,7 @@ except ImportError:  # the controller's requirements name it; action plugins say
 MAX_EXPOSED_KEYS = 5  # files with private keys that one error names
 
 
-class Manual:
+class Manual(RecordedIssuer):
     """The issuer C(type: manual)."""
 
     SETTINGS: t.ClassVar[dict[str, t.Any]] = {
@@ -99,6 +106,7 @@ class Manual:
         "asked_by": {"type": "str"},
     }
     # People are slow, and commercial CAs have rules of their own.
+    issued_records: IssuedRecords
     DEFAULTS: t.ClassVar[dict[str, t.Any]] = {"type": "RSA", "size": 2048, "renew_before": "1/2", "rules": "public"}
 
     def __init__(self, directory: str, **settings: t.Any) -> None:
@@ -111,6 +119,7 @@ class Manual:
         self.settings = settings
         self.queue = Queue(self._path("requests"))
         self.cache_directory = self._path("answers")
+        self.issued_records = IssuedRecords(self._path("issued"))
         self.remarks: list[str] = []
         self.cross_signing = NO_CROSS_SIGNING
         self.may_add_subject = False
@@ -137,8 +146,8 @@ class Manual:
         with self._opened():
             self._withdraw_old(now)
             record = self.queue.get(_csr_key_digest(csr))
-            is_new = record is None or not _is_pending(record, csr)
-            if record is None or not _is_pending(record, csr):
+            is_new = record is None or not is_pending(record, csr)
+            if record is None or not is_pending(record, csr):
                 issued_before = self._issued_before(record, request, csr, now)
                 if record and issued_before:
                     self._clear_outbox([record])
@@ -158,7 +167,7 @@ class Manual:
     def find_pending(self, request: IssueRequest, csr: bytes, host: str) -> Pending | None:
         """Return the Pending that issue() would return, and change nothing."""
         record = self.queue.get(_csr_key_digest(csr))
-        if record is None or not _is_pending(record, csr):
+        if record is None or not is_pending(record, csr):
             return None
         files = read_inbox(self.inbox, self.settings["passwords"]) if os.path.isdir(self.inbox) else []
         if self._chain_in(files, record, request, csr, _now()) is not None:
@@ -179,10 +188,13 @@ class Manual:
         return [record["request"] for record in self.queue.pending(host)]
 
     def record(self, request: Request, chain: list[x509.Certificate], host: str) -> None:
-        """Do nothing: issue() has recorded it."""
+        """Write down for whom the certificate was issued."""
+        self.issued_records.add(host, request["name"], chain[0])
 
     def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
-        """Raise TlsError: the people of the CA revoke."""
+        """Raise TlsError: the people of the CA revoke. What is named here is not used again."""
+        if not pretend:
+            self.issued_records.mark_revoked(serial_number, reason)
         raise TlsError(
             f"a certificate of a CA with people in it is revoked by them; tell them its serial number {serial_number} and the reason {reason}"
         )
@@ -369,16 +381,6 @@ class Manual:
 
     def _path(self, *parts: str) -> str:
         return os.path.join(self.directory, *parts)
-
-
-# not a parser: it reads what the collection has made or checked
-def _is_pending(record: QueueRecord, csr: bytes) -> bool:
-    """Return whether a record waits for the answer to this CSR; one of the same key may ask for something else."""
-    try:
-        waiting = load_csr(record["csr"].encode())
-    except TlsError:
-        return False
-    return record["state"] == PENDING and waiting.tbs_certrequest_bytes == load_csr(csr).tbs_certrequest_bytes
 
 
 # not a parser: it reads what the collection has made or checked

@@ -68,6 +68,16 @@ def csr_content(csr: bytes) -> CsrContent:
     }
 
 
+# not a parser: it reads what the collection has made or checked
+def is_pending(record: QueueRecord, csr: bytes) -> bool:
+    """Return whether a record waits for the answer to this CSR; one of the same key may ask for something else."""
+    try:
+        waiting = load_csr(record["csr"].encode())
+    except TlsError:
+        return False
+    return record["state"] == PENDING and waiting.tbs_certrequest_bytes == load_csr(csr).tbs_certrequest_bytes
+
+
 class Queue:
     """The records in a folder. The caller of a method that changes one holds the lock of the issuer."""
 

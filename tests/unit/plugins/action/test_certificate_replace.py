@@ -14,22 +14,29 @@ import datetime
 import pytest
 from ansible.playbook.task import Task
 
+from ansible_collections.evergreen.tls.plugins.action import certificate_replace
 from ansible_collections.evergreen.tls.plugins.action.certificate_replace import ActionModule
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issued import RecordedCertificate
 
 REQUESTS = [
     {"name": "www", "domains": ["www.example.org"], "issuer": "corporate", "reuse_key": True},
     {"name": "mail", "domains": ["mail.example.org"]},
 ]
 SOON = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=30)).isoformat()
-PAST = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)).isoformat()
+
+
+def recorded(number, issuer="corporate"):
+    """Return what the records of an issuer have of a certificate."""
+    return RecordedCertificate(issuer, f"{number:x}", SOON, None)
 
 
 class Host:
     """A host with a certificate, which each certificate_obtain replaces by one with a greater serial number."""
 
     def __init__(self, records):
-        self.records, self.serial_number, self.steps, self.fails = records, 0xA1, [], {}
+        self.records, self.serial_number, self.steps, self.fails, self.problems = records, 0xA1, [], {}, []
         self.not_after = SOON
+        self.recorded = [recorded(0xA1)]  # what the controller has issued to it
 
     def replace(self, check_mode=False, **arguments):
         """Return the result of the action."""
@@ -51,10 +58,16 @@ class Host:
             return {"certificates": [{"name": arguments["name"], **present}]}
         if name == "certificate_obtain":
             self.serial_number += 1
+            self.recorded.append(recorded(self.serial_number))
             return {"changed": True, "certificates": [{"name": "www", "fingerprint": "f1"}]}
         if name == "certificate_serve":
             return {"changed": True, "msg": "it is presented"}
-        return {"changed": True, "msg": f"{arguments['serial_number']} is revoked"}
+        serial_number = arguments["serial_number"]
+        self.recorded = [
+            one._replace(revoked=one.revoked or "superseded" * (one.serial_number == serial_number))
+            for one in self.recorded
+        ]
+        return {"changed": True, "msg": f"{serial_number} is revoked"}
 
     def names(self):
         """Return the names of the steps since the last time."""
@@ -63,8 +76,12 @@ class Host:
 
 
 @pytest.fixture
-def host(tmp_path):
-    return Host(tmp_path / "records")
+def host(tmp_path, monkeypatch):
+    host = Host(tmp_path / "records")
+    monkeypatch.setattr(
+        certificate_replace, "recorded_certificates", lambda *_of_what: (list(host.recorded), host.problems)
+    )
+    return host
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +92,7 @@ def bare_action(monkeypatch):
 def test_the_new_one_is_proved_before_the_old_one_is_revoked(host):
     result = host.replace(reason="key_compromise")
     assert result["changed"] and not result["failed"]
-    assert result["msg"] == "www: a1 is revoked"
+    assert result["msg"] == "www: a1 is revoked (of web1, by corporate)"
     (_info, _place), (_obtain, obtained), (_serve, served), (_revoke, revoked) = host.steps
     assert host.names() == ["info", "obtain", "serve", "revoke"]
     assert obtained["force"] and obtained["requests"][0]["reuse_key"] is False
@@ -100,7 +117,7 @@ def test_it_is_revoked_all_the_same_where_that_is_wanted(host):
     host.fails = {"certificate_serve": "nginx is broken"}
     result = host.replace(even_if_served=True)
     assert not result["failed"]
-    assert result["msg"] == "www: not replaced (nginx is broken), a1 is revoked"
+    assert result["msg"] == "www: not replaced (nginx is broken), a1 is revoked (of web1, by corporate)"
     assert host.names() == ["info", "obtain", "serve", "revoke"]
 
 
@@ -110,16 +127,76 @@ def test_a_later_run_finishes_what_an_earlier_one_began_and_revokes_nothing_else
     assert host.replace()["failed"]
     host.names()
     host.fails = {}
-    assert host.replace()["msg"] == "www: a1 is revoked"
+    assert host.replace()["msg"] == "www: a1 is revoked (of web1, by corporate)"
     assert host.names() == ["info", "serve", "revoke"]
-    assert host.replace()["msg"] == "www: a2 is revoked"
+    assert host.replace()["msg"] == "www: a2 is revoked (of web1, by corporate)"
 
 
 def test_what_has_expired_meanwhile_need_not_be_revoked(host):
-    host.not_after, host.fails = PAST, {"certificate_revoke": "not now"}
+    host.fails = {"certificate_revoke": "not now"}
     assert host.replace()["failed"]
-    host.not_after, host.fails = SOON, {}
-    assert host.replace()["msg"] == "www: a2 is revoked"
+    host.recorded, host.fails = host.recorded[1:], {}  # expired certificates are not among them
+    assert host.replace()["msg"] == "www: a2 is revoked (of web1, by corporate)"
+
+
+def test_what_was_issued_is_revoked_whatever_the_host_shows(host):
+    for shown in (0xBB, 0):
+        host.recorded, host.serial_number = [recorded(0xA1)], shown
+        result = host.replace(reason="key_compromise")
+        assert not result["failed"] and result["msg"] == "www: a1 is revoked (of web1, by corporate)"
+        assert result["warnings"] == [
+            f"web1 shows {'bb' if shown else 'no certificate'} for www, and what was issued to it is a1: that is revoked; look at what the host is doing"
+        ]
+        assert [arguments["serial_number"] for name, arguments in host.steps if name == "certificate_revoke"] == ["a1"]
+        host.names()
+
+
+def test_all_that_was_issued_is_revoked_by_whoever_issued_it(host):
+    host.recorded.insert(0, recorded(0x99, issuer="before"))
+    [result] = host.replace()["certificates"]
+    assert result["msg"] == "99 is revoked (of web1, by before), a1 is revoked (of web1, by corporate)"
+    assert result["revoked"] == [
+        {"issuer": "before", "serial_number": "99", "host": "web1"},
+        {"issuer": "corporate", "serial_number": "a1", "host": "web1"},
+    ]
+
+
+def test_a_certificate_without_a_record_is_reported(host):
+    host.recorded = []
+    result = host.replace()
+    assert result["failed"] and result["msg"] == (
+        "www: nothing is revoked: this controller has no record of a certificate that was issued to web1 for www. The host shows one with the "
+        "serial number a1; if it is its own, have its CA revoke it (certificate_revoke, from the controller that ordered it), and have a "
+        "new one made with -e certificate_force=true"
+    )
+    assert host.names() == ["info"]
+
+
+def test_records_that_cannot_be_read_are_no_empty_ones(host):
+    host.recorded, host.problems = [], ["issuer corporate: broken"]
+    result = host.replace()
+    assert (
+        result["failed"]
+        and result["msg"] == "www: nothing is revoked, since records cannot be read: issuer corporate: broken"
+    )
+
+
+def test_a_host_that_fails_to_answer_does_not_keep_its_certificate_from_being_revoked(host):
+    host.fails = {"certificate_info": "the library is missing"}
+    result = host.replace(even_if_served=True)
+    assert not result["failed"]
+    assert result["msg"] == "www: not replaced (the library is missing), a1 is revoked (of web1, by corporate)"
+    assert host.names() == ["info", "revoke"]
+
+
+def test_what_an_earlier_run_has_revoked_already_is_not_replaced_again(host):
+    host.fails = {"certificate_serve": "not now"}
+    assert host.replace()["failed"]
+    host.names()
+    host.recorded[0] = host.recorded[0]._replace(revoked="superseded")  # and then it was killed
+    host.fails = {}
+    assert host.replace()["msg"] == "www: a1 was revoked by an earlier run"
+    assert host.names() == ["info"] and not list(host.records.glob("*.json"))
 
 
 def test_check_mode_says_what_would_be_done(host):
@@ -138,7 +215,7 @@ def test_a_host_without_such_a_request_is_passed_over(host):
 
 
 def test_a_host_without_a_certificate_is_passed_over(host):
-    host.serial_number = 0
+    host.serial_number, host.recorded = 0, []
     result = host.replace()
     assert (result["changed"], result["msg"]) == (False, "www: there is no certificate on this host to be revoked")
 

@@ -1,0 +1,166 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The records of a private CA: one JSON file in C(issued) for each certificate, with its revocation."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+import json
+import os
+import re
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import IssuedCertificate
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca_certificates import (
+    RevokedCertificate,
+    crl_entry,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import (
+    MALFORMED_INPUT_ERRORS,
+    reject_malformed_input,
+)
+
+try:
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
+    pass
+
+SERIAL = re.compile(r"[0-9a-f]{1,64}")
+
+
+class IssuedRecord(t.TypedDict):
+    """The record of an issued certificate. Dates are in ISO 8601."""
+
+    serial_number: str  # lower-case hexadecimal digits
+    host: str
+    request: str  # its name
+    names: list[str]
+    not_after: str
+    issued_at: str
+    revoked_at: str | None
+    reason: str | None  # a key of REVOCATION_REASONS
+    certificate: str  # PEM
+
+
+def load_record(path: str) -> IssuedRecord | None:
+    """Return the record of a certificate, or None. Raises TlsError when it is malformed."""
+    content = read_file(path)
+    if content is None:
+        return None
+    with reject_malformed_input(f"{path} is no record of a certificate; restore it from a backup"):
+        record: IssuedRecord = json.loads(content)
+        parse_chain(record["certificate"].encode())
+        for date in (record["issued_at"], record["not_after"]):
+            _check_date(date)
+        if not SERIAL.fullmatch(record["serial_number"]) or not (
+            isinstance(record["request"], str) and record["names"]
+        ):
+            raise ValueError(record["serial_number"])
+        if record["revoked_at"] is not None:
+            _check_date(record["revoked_at"])
+            crl_entry(revoked_certificate(record))
+    return record
+
+
+def _check_date(text: str) -> None:
+    """Raise ValueError unless a date in ISO 8601 has a time zone."""
+    if datetime.datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError(text)
+
+
+def revoked_certificate(record: IssuedRecord) -> RevokedCertificate:
+    """Return the entry of a record for the revocation list. Raises ValueError when it is not revoked."""
+    if record["revoked_at"] is None or record["reason"] is None:
+        raise ValueError(record["serial_number"])
+    revoked_at = datetime.datetime.fromisoformat(record["revoked_at"])
+    return RevokedCertificate(int(record["serial_number"], 16), revoked_at, record["reason"])
+
+
+def record_json(record: IssuedRecord) -> bytes:
+    return json.dumps(record, indent=2).encode() + b"\n"
+
+
+class Revocations(t.NamedTuple):
+    """What a private CA has revoked: the reasons by serial number, of all, and of each host and request."""
+
+    reasons: dict[str, str]
+    by_request: dict[tuple[str, str], dict[str, str]]
+
+
+class LocalCaRecords:
+    """The records of a private CA, as they are asked for. crl_path: its revocation list, which says what has to be read."""
+
+    def __init__(self, folder: str, crl_path: str) -> None:
+        self.folder, self.crl_path = folder, crl_path
+
+    def issued(self, host: str, request: str) -> list[IssuedCertificate]:
+        """Return what was issued for a request of a host, the oldest first."""
+        certificates = (
+            IssuedCertificate(one["serial_number"], one["not_after"], one["issued_at"], one["reason"])
+            for one in _records(self.folder, _names(self.folder))
+            if (one["host"], one["request"]) == (host, request)
+        )
+        return sorted(certificates, key=lambda one: one.issued_at)
+
+    def revoked(self, host: str, request: str) -> dict[str, str]:
+        """Return the reasons for what is revoked of a request of a host, by serial number."""
+        return self._revocations().by_request.get((host, request), {})
+
+    def revocation(self, serial_number: str) -> str | None:
+        """Return the reason for which a certificate is revoked, None where it is not."""
+        return self._revocations().reasons.get(serial_number)
+
+    def _revocations(self) -> Revocations:
+        """Return what is revoked. It is read again when the revocation list was written."""
+        try:
+            changed = os.stat(self.crl_path).st_mtime_ns
+        except OSError:  # the records have all of it
+            return _read_revocations.__wrapped__(self.folder, self.crl_path, 0)
+        return _read_revocations(self.folder, self.crl_path, changed)
+
+
+@functools.lru_cache(maxsize=8)
+def _read_revocations(folder: str, crl_path: str, _changed: int) -> Revocations:
+    found = Revocations({}, {})
+    listed = _listed_serials(crl_path)
+    names = _names(folder) if listed is None else [f"{serial}.json" for serial in listed]
+    for record in _records(folder, names):
+        if record["revoked_at"] and record["reason"]:
+            found.reasons[record["serial_number"]] = record["reason"]
+            found.by_request.setdefault((record["host"], record["request"]), {})[record["serial_number"]] = record[
+                "reason"
+            ]
+    return found
+
+
+def _listed_serials(crl_path: str) -> list[str] | None:
+    """Return the serial numbers on a revocation list, None where it cannot be read."""
+    try:
+        return [f"{one.serial_number:x}" for one in x509.load_pem_x509_crl(read_file(crl_path) or b"")]
+    except (ValueError, TypeError, UnsupportedAlgorithm, OSError):
+        return None
+
+
+# not a parser: it reads what the collection has made or checked
+def _names(folder: str) -> list[str]:
+    try:
+        return [name for name in os.listdir(folder) if name.endswith(".json") and not name.startswith(".")]
+    except OSError:
+        return []
+
+
+# not a parser: it reads what the collection has made or checked
+def _records(folder: str, names: t.Iterable[str]) -> t.Iterator[IssuedRecord]:
+    """Yield the records that can be read; what is wrong with another is said where that one is needed."""
+    for name in names:
+        with contextlib.suppress(*MALFORMED_INPUT_ERRORS, OSError):
+            record = json.loads(read_file(os.path.join(folder, name)) or b"")
+            if isinstance(record, dict) and record.keys() >= IssuedRecord.__required_keys__:
+                yield t.cast(IssuedRecord, record)
