@@ -23,6 +23,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records
     remove_old_records,
     write_record,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 display = Display()
 
@@ -65,7 +66,7 @@ def keep_record(directory: str, keep: str | None, record: RunRecord, now: dateti
         display.warning(f"no record of this run is written: {error}")
         return None
     except OSError as error:
-        display.warning(
+        _warn(
             f"no record of this run is written to {directory}: {error.strerror}; correct that folder, or renew_records"
         )
         return None
@@ -74,7 +75,12 @@ def keep_record(directory: str, keep: str | None, record: RunRecord, now: dateti
     try:
         remove_old_records(os.path.dirname(path), parse_duration(keep), now)
     except TlsError as error:
-        display.warning(f"no old records of runs are removed, since renew_records_kept makes no sense: {error}")
+        _warn(f"no old records of runs are removed, since renew_records_kept makes no sense: {error}")
     except OSError as error:
-        display.warning(f"old records of runs are not removed: {system_error(error)}")
+        _warn(f"old records of runs are not removed: {system_error(error)}")
     return path
+
+
+def _warn(text: str) -> None:
+    """Show a warning without control characters, which paths and the words of others may have."""
+    display.warning(escape_control_characters(text))

@@ -27,6 +27,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey_tabl
     findings_table,
     summary_sentence,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, escape_value
 
 try:
     import jmespath
@@ -86,9 +87,11 @@ class ActionModule(TlsAction):
         if self._task.check_mode:
             return
         try:
-            replace_file(path, json.dumps(endpoints, indent=2).encode() + b"\n")
+            replace_file(path, json.dumps(escape_value(endpoints), indent=2).encode() + b"\n")
         except OSError as error:
-            display.warning(f"the survey is not written to {path}: {error.strerror}; correct the path")
+            display.warning(
+                escape_control_characters(f"the survey is not written to {path}: {error.strerror}; correct the path")
+            )
 
 
 # not a parser: it catches what the library of queries raises

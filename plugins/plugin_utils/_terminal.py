@@ -6,15 +6,29 @@
 
 from __future__ import annotations
 
+import collections.abc
+import dataclasses
+import typing as t
+
+MAX_TEXT_CHARACTERS = 300  # of a text of others, where people read it
+MAX_RESULT_DEPTH = 50  # of dictionaries and lists in each other; those of the collection have fewer than ten
+# Joiners, which names in Persian and Indic scripts (RFC 5892, appendix A) and emoji need, and spaces of scripts and typography.
+KEPT = "\u200c\u200d\u00a0\u2009\u202f\u3000"
+
 
 def escape_control_characters(text: str, replacement: str = "?", keep_line_breaks: bool = False) -> str:
     r"""Return the text with *replacement* for each character that C(str.isprintable) denies, such as ESC.
+
+    These are the control characters C0 and C1, those that change the direction of text, separators of lines and paragraphs,
+    and halves of surrogate pairs. Characters in KEPT stay, and tabs where line breaks do.
 
     >>> escape_control_characters("a\x1b[2Jb\nc"), escape_control_characters("a\nb", keep_line_breaks=True)
     ('a?[2Jb?c', 'a\nb')
     """
     return "".join(
-        character if character.isprintable() or (keep_line_breaks and character == "\n") else replacement
+        character
+        if character.isprintable() or character in KEPT or (keep_line_breaks and character in "\n\t")
+        else replacement
         for character in text
     )
 
@@ -26,3 +40,53 @@ def escape_as_one_line(text: str) -> str:
     'two lines?'
     """
     return escape_control_characters(" ".join(text.split()))
+
+
+def shorten(text: str, maximum: int = MAX_TEXT_CHARACTERS) -> str:
+    """Return a text of others with *maximum* characters at most. What is left out is in its middle: sentences end in what to do.
+
+    >>> shorten("one two three", 7)
+    'one…ree'
+    """
+    if len(text) <= maximum:
+        return text
+    end = (maximum - 1) // 2
+    return f"{text[: maximum - 1 - end]}…{text[-end:]}"
+
+
+def shorten_lines(text: str) -> str:
+    """Return a text of others whose lines have MAX_TEXT_CHARACTERS at most."""
+    return "\n".join(shorten(line) for line in text.split("\n"))
+
+
+def escape_value(value: t.Any, depth: int = MAX_RESULT_DEPTH) -> t.Any:
+    r"""Return a value of any shape, such as the result of a task, with each text in it without control characters.
+
+    Line breaks are kept, so that PEM and tables stay as they are. What is nested deeper than *depth* is left out.
+    A mapping loses the type that it has beside dict. The summaries of warnings of Ansible are dataclasses.
+
+    >>> escape_value({"a\x1b": ["b\x07", 1, None]})
+    {'a?': ['b?', 1, None]}
+    """
+    if isinstance(value, str):
+        escaped = escape_control_characters(value, keep_line_breaks=True)
+        return value if escaped == value else escaped
+    if not isinstance(value, (collections.abc.Mapping, list, tuple, set, frozenset)) and not _is_dataclass(value):
+        return value
+    if depth <= 0:
+        return "…"
+    if isinstance(value, collections.abc.Mapping):
+        return {escape_value(key, depth - 1): escape_value(one, depth - 1) for key, one in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = [escape_value(one, depth - 1) for one in value]
+        return tuple(items) if isinstance(value, tuple) else items
+    texts = {
+        field.name: escape_value(getattr(value, field.name), depth - 1)
+        for field in dataclasses.fields(value)
+        if field.init
+    }
+    return dataclasses.replace(value, **texts)
+
+
+def _is_dataclass(value: t.Any) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)

@@ -223,6 +223,28 @@ def test_what_a_host_says_reaches_those_who_are_told_as_it_is(played, tmp_path):
     assert not list(tmp_path.rglob("evaluated"))
 
 
+def test_words_of_a_host_reach_the_terminal_without_control_characters(tmp_path):
+    evil = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202e\u2028 all is well"
+    described = {"common_name": evil, "issuer": evil, evil: evil}
+    lies = {
+        "web1": in_each_result(warnings=[evil, evil * 1000], deprecations=[{"msg": evil, "version": "9.0.0"}]),
+        "web2": in_each_result(diff={"before": evil, "after": f"{evil}!", "before_header": evil}),
+        "web3": in_result("certificate_install", certificate=described, msg=evil, version=evil),
+        "web4": in_result("certificate_install", failed=True, msg=evil * 1000),
+        "web5": in_result("certificate_request", reason=evil, missing=evil, failed=True),
+        "web6": in_result("certificate_request", exposed=evil, since=evil, ready=evil, in_use=evil),
+        "web7": as_text(evil),
+        "web8": in_each_text(evil),
+    }
+    fleet = Fleet(tmp_path, lies)
+    printed = fleet.play("evergreen.tls.renew", "-v", "--diff")
+    told = "".join(path.read_text(encoding="utf-8") for path in tmp_path.glob("runs/*"))
+    assert "all is well" in printed and "all is well" in told
+    for text in (printed, json.dumps(json.loads(told), ensure_ascii=False)):
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", text)
+        assert text.count("all is well") < 500, "thousands of words"
+
+
 @pytest.fixture
 def issue(monkeypatch, tmp_path):
     """Have the local CA sign a request, as the playbooks do it; return the result, and the CA's folder."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import typing as t
 
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
@@ -24,7 +24,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors, validate_arguments
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import with_defaults
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import (
+    escape_control_characters,
+    escape_value,
+    shorten_lines,
+)
 
 INTERPRETER_FACTS = (
     "discovered_interpreter_"  # what the names of the facts begin with that Ansible itself finds on a host
@@ -46,9 +50,14 @@ class TlsAction(ActionBase):
         self._interpreter_facts: dict[str, t.Any] = {}
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Return the result of the task."""
-        (result,) = Batch().run([self.work(task_vars or {})])
-        return result
+        """Return the result of the task. No text in it has control characters: this is where all texts of others leave the collection."""
+        try:
+            (result,) = Batch().run([self.work(task_vars or {})])
+        except AnsibleConnectionFailure as error:  # in the words of the host, and of what connects to it
+            raise AnsibleConnectionFailure(
+                shorten_lines(escape_control_characters(str(error), keep_line_breaks=True))
+            ) from None
+        return escape_value(result)
 
     async def work(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result of the task, in a batch that others may share."""
@@ -63,7 +72,7 @@ class TlsAction(ActionBase):
         except TlsError as error:
             return {
                 "failed": True,
-                "msg": escape_control_characters(str(error), keep_line_breaks=True),
+                "msg": str(error),
                 **error.details,
             }
         except AnsibleError:  # of which Ansible makes a result, or an unreachable host

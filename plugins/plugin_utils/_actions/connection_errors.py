@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, shorten
 
 PROGRAM_NOT_FOUND = 127  # the exit status of a shell that does not find a program
-MAX_LINE_CHARACTERS = 300
 
 
 # not a parser: it accepts any text, or raises TlsError
 def why_lost(message: str) -> str:
     """Return why Ansible could not work on a host, with the remedy, from the message of AnsibleConnectionFailure."""
-    last = (message.strip().splitlines() or ["no reason given"])[-1].strip().rstrip(".")
+    last = (_last_line(message) or "no reason given").strip().rstrip(".")
     if "No space left" in message:
         return "the host has no space left for what Ansible puts there; free some, and run this again"
     if "temporary directory" in message:
@@ -51,4 +50,4 @@ def why_silent(module: str, result: dict[str, t.Any]) -> str:
 def _last_line(printed: t.Any) -> str:
     """Return the last line of what was printed on a host, without control characters."""
     lines = str(printed or "").strip().splitlines()
-    return escape_control_characters(lines[-1][:MAX_LINE_CHARACTERS]) if lines else ""
+    return escape_control_characters(shorten(lines[-1])) if lines else ""

@@ -12,7 +12,11 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import (
+    escape_control_characters,
+    shorten,
+    shorten_lines,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
 BOOL: dict[str, t.Any] = {"type": "bool"}
@@ -110,6 +114,8 @@ ADDED_BY_ANSIBLE = (
     "uid",
 )
 # By these keys Ansible itself is told facts, and what became of a task. They are left out where no spec lists them.
+# Values that others than people read: other tasks go on with them, or whole results are in them.
+CARRIED = ("chain", "csr", "host_state", "path", "public_key", "results")
 STEERING = ("ansible_facts", "ansible_stats", "failed_when_result", "results", "skipped", "unreachable")
 
 
@@ -134,9 +140,9 @@ def validated_result(module: str, result: dict[str, t.Any]) -> dict[str, t.Any]:
         checked = ArgumentSpecValidator(spec).validate(given)
     if checked.error_messages:
         raise TlsError(
-            f"the host does not answer {module} as it should: {spec_errors(checked)}; look at what it is doing"
+            f"the host does not answer {module} as it should: {shorten(spec_errors(checked))}; look at what it is doing"
         )
-    valid = {key: checked.validated_parameters[key] for key in given}
+    valid = _shortened({key: checked.validated_parameters[key] for key in given})
     valid.update(
         {key: escape_control_characters(valid[key], keep_line_breaks=True) for key in ("msg", "reason") if key in valid}
     )
@@ -152,6 +158,15 @@ def validated_result(module: str, result: dict[str, t.Any]) -> dict[str, t.Any]:
     if valid.get("failed") and not valid.get("msg"):
         raise TlsError(f"{module} failed, and the host does not say why; look at what it is doing")
     return {**{key: result[key] for key in ADDED_BY_ANSIBLE if key in result}, **valid}
+
+
+def _shortened(value: t.Any) -> t.Any:
+    """Return a value with its texts as short as people read those of others, other than those that are CARRIED."""
+    if isinstance(value, dict):
+        return {shorten(str(key)): one if key in CARRIED else _shortened(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_shortened(one) for one in value]
+    return shorten_lines(value) if isinstance(value, str) else value
 
 
 def _text_of_warning(warning: t.Any) -> t.Any:

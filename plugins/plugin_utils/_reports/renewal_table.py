@@ -40,9 +40,9 @@ def _table_line(outcome: Outcome, check_mode: bool) -> tuple[str, str, str, str,
     return (
         state_words(outcome.state, check_mode),
         escape_control_characters(outcome.host),
-        outcome.request or "-",
+        escape_control_characters(outcome.request) or "-",
         _display_date(outcome.until) if outcome.until else "-",
-        since + outcome.reason,
+        escape_control_characters(since + outcome.reason),
     )
 
 

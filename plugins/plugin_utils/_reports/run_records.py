@@ -25,6 +25,7 @@ from ansible.release import __version__ as ansible_version
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._current_user import user_name
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import ReportSummary
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_value
 
 RECORD_FORMAT = 1  # of the content; a field that is added does not change it
 RECORD_TIME_FORMAT = "%Y-%m-%dT%H-%M-%SZ"
@@ -80,7 +81,9 @@ def write_record(directory: str, record: RunRecord, now: datetime.datetime) -> s
     _make_folder(directory)
     time = now.astimezone(datetime.timezone.utc).strftime(RECORD_TIME_FORMAT)
     path = os.path.join(directory, f"{time}-{secrets.token_hex(8)}.json")
-    replace_file(path, json.dumps({"format": RECORD_FORMAT, **record}, indent=2).encode() + b"\n", mode=RECORD_MODE)
+    replace_file(
+        path, json.dumps({"format": RECORD_FORMAT, **escape_value(record)}, indent=2).encode() + b"\n", mode=RECORD_MODE
+    )
     return path
 
 

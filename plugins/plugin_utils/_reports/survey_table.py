@@ -10,7 +10,7 @@ import time
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import STATES, Finding
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, shorten
 
 PROGRESS_INTERVAL_S = 3.0
 
@@ -81,7 +81,7 @@ def _table_line(finding: Finding) -> tuple[str, str, str, str, str]:
     endpoint = f"{finding.address} {finding.port}" if finding.address else "-"
     left = "-" if finding.days_left is None else _format_days(finding.days_left)
     state = f"{finding.state}: {_reason_without_endpoint(finding)}" if finding.reason else finding.state
-    return (finding.host, finding.name or finding.request or "-", endpoint, left, state)
+    return (finding.host, shorten(finding.name or finding.request or "-"), endpoint, left, shorten(state))
 
 
 # not a parser: it reads what the collection has made or checked

@@ -33,6 +33,9 @@ ANSWER_TIMEOUT_S = 30.0  # for each answer of a server
 COMMAND_TIMEOUT_S = 300.0
 MAX_LOG_LINES = 200
 FAILURE = "d9b373ed55a64feb8242e02dbe79a49c"  # what systemd says when a unit has failed (sd-messages.h)
+MAX_TEXT_CHARACTERS = 300  # of what servers say
+# Joiners and spaces that are kept beside what is printable, as plugin_utils/_terminal.py keeps them.
+KEPT = "\u200c\u200d\u00a0\u2009\u202f\u3000"
 Settings = dict[str, t.Any]
 
 
@@ -136,7 +139,7 @@ def call_webhook(webhook: Settings, report: Report) -> None:
         urllib.request.build_opener(NoDetour).open(request, timeout=ANSWER_TIMEOUT_S).close()
     except urllib.error.HTTPError as error:
         raise NotifyError(
-            f"{place} answered {error.code} {error.reason}; correct schedule_on_failure.webhook"
+            f"{place} answered {error.code} {shorten(str(error.reason))}; correct schedule_on_failure.webhook"
         ) from error
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise NotifyError(
@@ -173,7 +176,19 @@ def reason_of(error: Exception) -> str:
     inner = getattr(error, "reason", None)
     if isinstance(inner, Exception):
         error = inner
-    return str(getattr(error, "strerror", None) or error or type(error).__name__).rstrip(".")
+    return shorten(str(getattr(error, "strerror", None) or error or type(error).__name__)).rstrip(".")
+
+
+def escape(text: str) -> str:
+    """Return a text with "?" for each control character, and for those that change the direction of text."""
+    return "".join(
+        character if character.isprintable() or character in KEPT or character in "\n\t" else "?" for character in text
+    )
+
+
+def shorten(text: str) -> str:
+    """Return the beginning of what a server says."""
+    return text if len(text) <= MAX_TEXT_CHARACTERS else f"{text[: MAX_TEXT_CHARACTERS - 1]}…"
 
 
 def notify(settings: Settings, report: Report) -> list[str]:
@@ -184,7 +199,7 @@ def notify(settings: Settings, report: Report) -> list[str]:
             try:
                 channel(settings[name], report)
             except NotifyError as error:
-                complaints.append(str(error))
+                complaints.append(escape(str(error)))
             except Exception as error:  # Settings can be wrong in ways that only a library below knows.
                 complaints.append(f"{name} met {type(error).__name__}; correct schedule_on_failure.{name}")
     return complaints
@@ -235,7 +250,9 @@ def main(arguments: list[str] | None = None) -> None:
             f"Nobody was told, since {given.settings} or the log cannot be read: {error}; run evergreen.tls.schedule again"
         )
     now = datetime.datetime.now(datetime.timezone.utc)
-    report = Report(socket.gethostname(), given.unit, now.isoformat(timespec="seconds"), last_lines(log))
+    report = Report(
+        socket.gethostname(), escape(given.unit), now.isoformat(timespec="seconds"), escape(last_lines(log))
+    )
     complaints = notify(settings, report)
     if complaints:
         sys.exit("\n".join(f"Not everybody was told: {complaint}." for complaint in complaints))

@@ -22,6 +22,11 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
 
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import (
+    MAX_TEXT_CHARACTERS,
+    escape_control_characters,
+)
+
 PROGRAM = pathlib.Path(__file__).parents[3] / "roles/schedule/files/notify.py"
 
 
@@ -334,3 +339,20 @@ def test_the_program_says_that_its_settings_are_broken(tmp_path, settings):
     assert "Nobody was told, since" in done.stderr
     assert done.stderr.rstrip().endswith("run evergreen.tls.schedule again")
     assert "Traceback" not in done.stderr
+
+
+def test_a_log_is_told_without_control_characters(tmp_path):
+    (tmp_path / "log").write_text("a\x1b[2J\tb\n\x9b\u202eübel\n", encoding="utf-8")
+    (tmp_path / "settings").write_text(json.dumps({"command": f"tee {tmp_path}/told"}))
+    notify.main(["--settings", str(tmp_path / "settings"), "--log", str(tmp_path / "log"), "unit\x1b"])
+    told = (tmp_path / "told").read_text(encoding="utf-8")
+    assert "a?[2J\tb\n??übel" in told and "unit? failed" in told and "\x1b" not in told
+
+
+def test_it_escapes_the_characters_that_the_collection_escapes():
+    text = "".join(map(chr, range(0x110000)))
+    assert notify.escape(text) == escape_control_characters(text, keep_line_breaks=True)
+
+
+def test_words_of_a_server_are_as_long_as_people_read():
+    assert len(notify.reason_of(OSError("a" * 5000))) == notify.MAX_TEXT_CHARACTERS == MAX_TEXT_CHARACTERS

@@ -26,6 +26,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resour
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import Solver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import ChallengeResponse
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 display = Display()
 
@@ -137,7 +138,9 @@ class Authorizations:
         try:
             self.solver.clean_up(responses)
         except TlsError as error:
-            display.warning(f"{self.polling.subject}: what was shown to the CA is left behind: {error}")
+            display.warning(
+                escape_control_characters(f"{self.polling.subject}: what was shown to the CA is left behind: {error}")
+            )
 
     def _fetch(self, url: str) -> AuthorizationObject:
         return t.cast(AuthorizationObject, self.polling.fetch(url))

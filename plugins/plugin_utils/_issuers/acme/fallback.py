@@ -23,6 +23,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.proble
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import RenewalRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.servers import Servers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 if t.TYPE_CHECKING:  # it needs the libraries of ACME, which a survey does not load
     from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import Orders, OrderSpec
@@ -64,7 +65,7 @@ class DirectoryFallback:
                 refusals.append(str(error))
                 if is_last or not (is_server_failure(error) or error_code(error) in OTHER_CA_MAY_ISSUE):
                     raise Problem(" · ".join(refusals), error_code(error)) from error
-                display.warning(f"{error}. Asking the next directory of {request['issuer']}")
+                display.warning(escape_control_characters(f"{error}. Asking the next directory of {request['issuer']}"))
                 if not is_server_failure(error):  # so that the next run begins with the directory that is tried now
                     self.order_records.remove(self._order_name(directory, request, csr))
             except TlsError as error:

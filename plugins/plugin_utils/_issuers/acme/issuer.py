@@ -72,6 +72,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge i
     DNS_PERSIST_01,
     ChallengeResponse,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 if t.TYPE_CHECKING:
     from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import Orders, OrderSpec
@@ -296,7 +297,7 @@ class Acme(RecordedIssuer):
         except (Problem, Unreachable) as error:
             if not is_server_failure(error) and error_code(error) not in OTHER_CA_MAY_ISSUE:
                 raise
-            display.warning(f"{error}. Going on without the test")
+            display.warning(escape_control_characters(f"{error}. Going on without the test"))
             return None
 
     def _is_testable(self) -> bool:

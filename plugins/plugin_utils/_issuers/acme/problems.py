@@ -9,10 +9,10 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, shorten
 
 ERROR_PREFIX = "urn:ietf:params:acme:error:"
-MAX_WORDS_CHARACTERS = 600
+MAX_SUBPROBLEMS = 20  # that a sentence names
 
 # By error type (RFC 8555, section 6.7; RFC 9773, section 7.4).
 REMEDIES = {
@@ -110,9 +110,11 @@ def problem(
     parts = subproblems(document)
     # A compound error only points to its subproblems.
     sentences = [] if code == "compound" and parts else [explanation(document, status)]
-    for name, part in parts:
+    for name, part in parts[:MAX_SUBPROBLEMS]:
         words = explanation(part, 0)
         sentences.append(f"{name}: {words}" if name else words)
+    if len(parts) > MAX_SUBPROBLEMS:
+        sentences.append(f"and {len(parts) - MAX_SUBPROBLEMS} more")
     page = link or document.get("instance")
     if page and code in ("userActionRequired", "rateLimited") and words_of_ca(page) not in " ".join(sentences):
         sentences.append(f"see {words_of_ca(page)}")
@@ -147,7 +149,7 @@ def code_of(document: ProblemDocument) -> str:
 def words_of_ca(text: t.Any) -> str:
     """Return text of the CA on one line, without control characters and the full stop.
 
-    It is cut after MAX_WORDS_CHARACTERS.
+    It has MAX_TEXT_CHARACTERS at most.
     """
     words = " ".join(escape_control_characters(str(text), replacement=" ").split()).rstrip(". ")
-    return words if len(words) <= MAX_WORDS_CHARACTERS else f"{words[:MAX_WORDS_CHARACTERS]}…"
+    return shorten(words)

@@ -18,6 +18,11 @@ import yaml
 
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queue import QueueRecord
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import (
+    escape_control_characters,
+    escape_value,
+    shorten,
+)
 
 BUNDLE = "requests.zip"
 MAX_STEM_LENGTH = 150
@@ -136,7 +141,7 @@ def request_files(record: QueueRecord, inbox: str) -> dict[str, bytes]:
 
 def manifest(record: QueueRecord, inbox: str) -> dict[str, t.Any]:
     """Return the manifest of a request, with the keys of ROWS."""
-    return {
+    content = {
         "names": record["names"],
         "organization": record["subject"],
         "key": record["kind"],
@@ -150,6 +155,8 @@ def manifest(record: QueueRecord, inbox: str) -> dict[str, t.Any]:
         "put_answer_into": inbox,
         "public_key_sha256": record["key"],
     }
+    texts = {key: shorten(str(content[key])) for key in ("organization", "why") if content[key]}
+    return t.cast("dict[str, t.Any]", escape_value({**content, **texts}))
 
 
 def page(content: dict[str, t.Any], csr: str) -> str:
@@ -161,7 +168,12 @@ def page(content: dict[str, t.Any], csr: str) -> str:
     wildcards = [WILDCARD.format(name[2:]) for name in content["names"] if name.startswith("*.")]
     notes = [f"<li>{html.escape(note)}</li>" for note in (*NOTES, *wildcards)]
     title = html.escape(f"Certificate for {content['names'][0]}")
-    return PAGE.format(title=title, rows="\n".join(rows), notes="\n".join(notes), csr=html.escape(csr))
+    return PAGE.format(
+        title=title,
+        rows="\n".join(rows),
+        notes="\n".join(notes),
+        csr=html.escape(escape_control_characters(csr, keep_line_breaks=True)),
+    )
 
 
 def bundle(records: list[QueueRecord], inbox: str) -> bytes:

@@ -10,9 +10,11 @@ import types
 import typing as t
 
 import pytest
+from ansible.errors import AnsibleConnectionFailure
 from ansible.playbook.task import Task
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import base
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import endpoints
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Batch
@@ -140,3 +142,67 @@ def test_of_all_facts_the_python_that_was_found_on_a_host_is_passed_on(monkeypat
 def test_a_passphrase_travels_alone_too():
     assert base._has_secret({"request": {"name": "www"}, "passphrase": "secret"})
     assert not base._has_secret({"request": {"name": "www"}, "passphrase": None})
+
+
+EVIL = "\x1b[2J\x07\x9b31m\u202e\u2028"
+ESCAPED = "?[2J??31m??"
+
+
+class Evil(base.TlsAction):
+    """Returns, or raises, what is set."""
+
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {}
+    outcome: t.Any = None
+
+    async def decide(self, arguments, task_vars):
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+@pytest.fixture
+def run_evil(monkeypatch):
+    monkeypatch.setattr(ActionBase, "run", lambda *_arguments, **_more: {})  # which wants a connection
+    return run_with
+
+
+def run_with(outcome):
+    task = Task()
+    task.action, task.args = "evergreen.tls.evil", {}
+    action = Evil(task, None, None, None, None, None)
+    action.outcome = outcome
+    return action.run(task_vars={})
+
+
+def test_no_text_leaves_an_action_with_control_characters(run_evil):
+    pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    result = run_evil(
+        {
+            "changed": True,
+            EVIL: [EVIL, {"names": [EVIL]}],
+            "warnings": [EVIL],
+            "deprecations": [{"msg": EVIL, "version": "1"}],
+            "diff": [{"before": f"a\tb\n{EVIL}"}],
+            "chain": pem,
+        }
+    )
+    assert result == {
+        "changed": True,
+        ESCAPED: [ESCAPED, {"names": [ESCAPED]}],
+        "warnings": [ESCAPED],
+        "deprecations": [{"msg": ESCAPED, "version": "1"}],
+        "diff": [{"before": f"a\tb\n{ESCAPED}"}],
+        "chain": pem,
+    }
+
+
+def test_no_error_leaves_an_action_with_control_characters(run_evil):
+    assert run_evil(TlsError(f"no: {EVIL}", problems=[EVIL])) == {
+        "failed": True,
+        "msg": f"no: {ESCAPED}",
+        "problems": [ESCAPED],
+    }
+    assert run_evil(OSError(2, "no such file", f"/{EVIL}"))["msg"].count("\x1b") == 0
+    with pytest.raises(AnsibleConnectionFailure) as caught:
+        run_evil(AnsibleConnectionFailure(f"Failed to connect: {EVIL}{'x' * 999}"))
+    assert f"Failed to connect: {ESCAPED}" in str(caught.value) and len(str(caught.value)) == 300

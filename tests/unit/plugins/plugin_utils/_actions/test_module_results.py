@@ -145,3 +145,40 @@ def test_a_warning_is_text_whatever_ansible_wraps_it_in():
         "the site www waits for its certificate",
         "beware of ?[2J",
     ]
+
+
+def test_words_of_a_host_are_as_long_as_people_read_and_end_in_what_to_do():
+    words = f"it fails{'!' * 10**6}; look at the host"
+    result = validated_result(
+        "certificate_install",
+        {
+            "failed": True,
+            "msg": words,
+            "warnings": [words],
+            "diff": {"before": f"{words}\nb", "after": ""},
+            "certificate": {"common_name": words, words: [words]},
+        },
+    )
+    shown = f"it fails{'!' * 200}"
+    texts = [
+        result["msg"],
+        *result["warnings"],
+        result["diff"]["before"].splitlines()[0],
+        result["certificate"]["common_name"],
+        *next(one for key, one in result["certificate"].items() if key.startswith("it fails")),
+    ]
+    assert {len(text) for text in texts} == {300} and max(map(len, result["certificate"])) == 300
+    assert all(text.endswith("; look at the host") and shown[:100] in text for text in texts)
+
+
+def test_what_other_tasks_go_on_with_is_left_whole():
+    pem = "-----BEGIN CERTIFICATE REQUEST-----\n" + "MIIB" * 500 + "\n-----END CERTIFICATE REQUEST-----\n"
+    assert validated_result("certificate_request", {"due": True, "csr": pem})["csr"] == pem
+    file = [["read", "/etc/nftables.conf"], "#\x1b\t" + "a" * 999]
+    assert validated_result("firewall_commands", {"changed": False, "host_state": [file]})["host_state"] == [file]
+
+
+def test_a_value_of_another_form_is_told_in_few_words():
+    with pytest.raises(TlsError) as caught:
+        validated_result("certificate_request", {"failed": True, "msg": "no", "missing": "evil" * 10**5})
+    assert "got: evil" in str(caught.value) and len(str(caught.value)) < 500

@@ -10,10 +10,10 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     ERROR_PREFIX,
-    MAX_WORDS_CHARACTERS,
     REMEDIES,
     problem,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import MAX_TEXT_CHARACTERS
 
 SEE = "see the documentation of the CA"
 
@@ -48,7 +48,13 @@ def test_the_words_of_the_ca_are_shown_with_what_to_do(document, sentence):
 
 
 def test_words_without_end_are_shortened():
-    assert len(str(problem("it", {"detail": "x" * 5000}, 400))) < MAX_WORDS_CHARACTERS + 100
+    assert len(str(problem("it", {"detail": "x" * 5000}, 400))) < MAX_TEXT_CHARACTERS + 100
+
+
+def test_subproblems_without_end_are_counted():
+    parts = [{"type": f"{ERROR_PREFIX}caa", "identifier": {"value": f"{number}.example.org"}} for number in range(9999)]
+    sentence = str(problem("it", {"type": f"{ERROR_PREFIX}compound", "subproblems": parts}, 400))
+    assert "19.example.org" in sentence and "and 9979 more" in sentence and len(sentence) < 2000
 
 
 def test_the_kind_of_a_refusal_is_that_of_the_part_that_tells_what_to_do():

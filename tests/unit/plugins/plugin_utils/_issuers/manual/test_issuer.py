@@ -228,6 +228,14 @@ def test_the_manifest_has_everything_that_a_ticket_needs(desk):
     assert desk.csr.decode() in page
 
 
+def test_words_of_a_host_in_the_outbox_neither_move_the_cursor_nor_are_markup(desk):
+    desk.ask(reason=f"\x1b[2J\u202e<script>{'x' * 5000}")
+    manifest = yaml.safe_load((desk.outbox / "www_web1.yml").read_text(encoding="utf-8"))
+    assert manifest["why"].startswith("?[2J?<script>x") and len(manifest["why"]) == 300
+    page = (desk.outbox / "www_web1.html").read_text(encoding="utf-8")
+    assert "?[2J?&lt;script&gt;x" in page and "<script>" not in page
+
+
 class Tagged(str):
     """Stands for a tagged string of Ansible."""
 
