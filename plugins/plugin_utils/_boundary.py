@@ -16,6 +16,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import (
     system_error,
     unexpected_error,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 display = Display()
 
@@ -31,5 +32,6 @@ def failure_sentence(error: BaseException) -> str:
         return str(error)
     if isinstance(error, OSError):
         return str(system_error(error))
-    display.vvv("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+    lines = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    display.vvv(escape_control_characters(lines, keep_line_breaks=True))
     return unexpected_error(error)

@@ -38,7 +38,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending im
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import (
     account_key,
-    client,
     directories,
     renewal_info,
     resources,
@@ -98,7 +97,7 @@ def read_response(content: bytes) -> None:
     """Read the body of an ACME response as any object, as an order and as renewal information."""
     response = Response("https://ca.example", 400, {"Retry-After": decode_text(content)}, content, {})
     response.retry_after()
-    client._json_value(response)
+    response.json_or_empty()
     document = response.json()
     resources.names_of_order(document)
     renewal_info.window(document, NOW)
