@@ -20,7 +20,12 @@ import datetime
 import os
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after, to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
+    common_name,
+    fingerprint,
+    not_after,
+    to_pem,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import (
     load_csr,
@@ -56,6 +61,12 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca_re
     record_json,
     revoked_certificate,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.private_authority import (
+    absence_sentence,
+    check_root_setting,
+    read_root_pin,
+    subject_key_identifier,
+)
 
 try:
     from cryptography import x509
@@ -68,7 +79,8 @@ except ImportError:  # the controller's requirements name it; action plugins say
 
 ROOT_LIFETIME = datetime.timedelta(days=20 * 365)
 ISSUING_LIFETIME = datetime.timedelta(days=10 * 365)
-MAX_NAME_BYTES = 42  # common names have 64, and "Issuing CA" and a date follow
+RECORDS_KEPT = datetime.timedelta(days=30)  # of certificates that expired
+MAX_NAME_BYTES = 42  # common names have 64, and "Issuing CA" and digits of its key follow
 
 # In the order in which they are made: a folder with root.pem is complete. A folder without it has never signed anything.
 FILES = ("root.key", "issuing.key", "issuing.pem", "root.pem")
@@ -83,15 +95,27 @@ class LocalCa(RecordedIssuer):
         "lifetime": {"type": "str", "default": "90d"},
         "passphrase": {"type": "str", "no_log": True},
         "crl_url": {"type": "str"},
+        "root": {"type": "str"},
     }
     DEFAULTS: t.ClassVar[dict[str, t.Any]] = {}
 
-    def __init__(self, directory: str, name: str, lifetime: str, passphrase: str | None, crl_url: str | None) -> None:
+    def __init__(
+        self,
+        directory: str,
+        name: str,
+        lifetime: str,
+        passphrase: str | None,
+        crl_url: str | None,
+        root: str | None = None,
+    ) -> None:
         self.directory = absolute_folder("directory", directory)
         self.name = _checked_name(name)
         self.lifetime = parse_duration(lifetime)
         self.passphrase = passphrase.encode() if passphrase else None
         self.crl_url = crl_url
+        self.root = check_root_setting(root)
+        self.issuer = "local"  # its name in certificate_issuers; set by open_issuer()
+        self.why_not_make: t.Callable[[], str | None] = lambda: None  # asked under the lock before a CA is made
         self.cache_directory = self._path("answers")
         self.issued_records = LocalCaRecords(self._path("issued"), self._path("crl.pem"))
         self.cross_signing = NO_CROSS_SIGNING
@@ -104,8 +128,50 @@ class LocalCa(RecordedIssuer):
         return {}
 
     def roots(self) -> bytes | None:
-        """Return the root in PEM; None while the CA is not made."""
-        return to_pem([self._load_certificate("root.pem")]) if os.path.exists(self._path("root.pem")) else None
+        """Return the root in PEM; None while the CA is not made. Raises TlsError where the inventory pins another one."""
+        pin = read_root_pin(self.root)
+        if pin and pin.pem:
+            return pin.pem
+        if not os.path.exists(self._path("root.pem")):
+            return None
+        if pin:
+            self._check_presence()
+        return to_pem([self._load_certificate("root.pem")])
+
+    def absence(self) -> str | None:
+        """Return what is wrong with the CA on this controller, after the words C(the issuer NAME); None where it is there.
+
+        It is missing, or another one than the inventory pins.
+        """
+        pin = read_root_pin(self.root)
+        if not os.path.exists(self._path("root.pem")):
+            return f"has no CA in {self.directory} on this controller"
+        if pin and pin.fingerprint is None:
+            return f"has no root in {pin.path} on this controller"
+        found = fingerprint(self._load_certificate("root.pem")) if pin else None
+        if pin and found != pin.fingerprint:
+            return f"has a CA in {self.directory} on this controller with the root sha256:{found}, and its root is set to sha256:{pin.fingerprint}"
+        return None
+
+    def key_identifiers(self) -> set[bytes]:
+        """Return the identifiers of the keys with which the CA on this controller signs; none while it is not made."""
+        names = [name for name in ("root.pem", "issuing.pem") if os.path.exists(self._path(name))]
+        return {subject_key_identifier(self._load_certificate(name)) for name in names}
+
+    def root_name(self) -> str:
+        """Return what the root in the folder is called."""
+        return common_name(self._load_certificate("root.pem").subject)
+
+    def make(self) -> None:
+        """Make the CA where there is none. Raises TlsError where it may not be made."""
+        with self._opened():
+            pass
+
+    def maintain(self) -> None:
+        """Renew the revocation list of the CA, and drop old records, where half of the lifetime of the list is over."""
+        if os.path.exists(self._path("root.pem")) and not self._is_crl_fresh():
+            with self._opened() as (key, issuing):
+                self._refresh_crl(key, issuing)
 
     def terms(self, request: Request) -> dict[str, t.Any]:
         """Return what decides on a certificate beside the CSR."""
@@ -182,10 +248,15 @@ class LocalCa(RecordedIssuer):
 
         Raises TlsError when files are missing, malformed, or do not belong together.
         """
+        if self.root:
+            self._check_presence()
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
         with locked(self._path("lock")):
             present = {name for name in FILES if os.path.exists(self._path(name))}
             if "root.pem" not in present:
+                refusal = self.why_not_make()
+                if refusal:
+                    raise TlsError(refusal)
                 self._make(present)
             elif missing := [name for name in FILES if name not in present]:
                 raise TlsError(
@@ -199,6 +270,12 @@ class LocalCa(RecordedIssuer):
                 )
             yield key, issuing
 
+    def _check_presence(self) -> None:
+        """Raise TlsError unless the CA is there, and is the one that the inventory pins."""
+        absence = self.absence()
+        if absence:
+            raise TlsError(absence_sentence(self.issuer, absence, bool(self.root)))
+
     def _make(self, leftovers: set[str]) -> None:
         """Make root and issuing CA.
 
@@ -209,8 +286,8 @@ class LocalCa(RecordedIssuer):
         os.makedirs(self._path("issued"), mode=0o700, exist_ok=True)
         now = utc_now()
         root_key, issuing_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-        root_name = ca_name(f"{self.name} Root CA {now:%Y-%m-%d}", self.name)
-        issuing_name = ca_name(f"{self.name} Issuing CA {now:%Y-%m-%d}", self.name)
+        root_name = ca_name(self.name, "Root CA", now, root_key.public_key())
+        issuing_name = ca_name(self.name, "Issuing CA", now, issuing_key.public_key())
         root = sign_ca_certificate(
             root_name, root_key.public_key(), root_name, root_key, now, ROOT_LIFETIME, path_length=1
         )
@@ -226,6 +303,10 @@ class LocalCa(RecordedIssuer):
         sync_folder(self.directory)
         self._write_crl(issuing_key, issuing)
         replace_file(self._path("root.pem"), to_pem([root]))
+        self.remarks.append(
+            f"a private CA is made in {self.directory} for the issuer {self.issuer}; back it up, and pin it in certificate_issuers, so that no "
+            f"other controller makes another one: root: sha256:{fingerprint(root)}"
+        )
 
     def _lifetime(self, request: Request) -> datetime.timedelta:
         lifetime = request.get("lifetime")
@@ -236,25 +317,32 @@ class LocalCa(RecordedIssuer):
 
         A list that is missing or malformed is written again as well.
         """
+        if not self._is_crl_fresh():
+            self._write_crl(key, issuing)
+
+    def _is_crl_fresh(self) -> bool:
         try:
             present = x509.load_pem_x509_crl(read_file(self._path("crl.pem")) or b"")
             next_update = present.next_update_utc
-            is_fresh = next_update is not None and next_update - utc_now() >= CRL_LIFETIME / 2
         except (ValueError, TypeError, UnsupportedAlgorithm):  # lost or damaged; the records have all of it
-            is_fresh = False
-        if not is_fresh:
-            self._write_crl(key, issuing)
+            return False
+        return next_update is not None and next_update - utc_now() >= CRL_LIFETIME / 2
 
     def _write_crl(self, key: SigningKey, issuing: x509.Certificate) -> None:
-        """Write the revocation list from the records. Expired certificates are left out."""
+        """Write the revocation list from the records. Expired certificates are left out, and their records are removed after a while."""
         now = utc_now()
-        revoked = []
+        revoked, outdated = [], []
         for name in sorted(os.listdir(self._path("issued"))):
             record = load_record(self._path("issued", name)) if name.endswith(".json") else None
-            if record and record["revoked_at"] and datetime.datetime.fromisoformat(record["not_after"]) > now:
+            end = datetime.datetime.fromisoformat(record["not_after"]) if record else now
+            if record and record["revoked_at"] and end > now:
                 revoked.append(revoked_certificate(record))
+            elif end < now - RECORDS_KEPT:
+                outdated.append(self._path("issued", name))
         crl = sign_crl(revoked, issuing, key, now)
         replace_file(self._path("crl.pem"), crl.public_bytes(serialization.Encoding.PEM))
+        for path in outdated:
+            os.unlink(path)
 
     def _key_pem(self, key: ec.EllipticCurvePrivateKey) -> bytes:
         protection = (

@@ -28,6 +28,8 @@ CRL_LIFETIME = datetime.timedelta(days=30)
 BACKDATING = datetime.timedelta(
     hours=1
 )  # of not_before, for hosts whose clock is behind; at most a tenth of the lifetime
+KEY_DIGITS = 8  # of the key identifier in the name of a CA, so that two of the same day can be told apart
+MAX_COMMON_NAME_BYTES = 64  # RFC 5280, appendix A.1, has as many characters
 KEY_USAGES = (
     "digital_signature",
     "content_commitment",
@@ -49,11 +51,18 @@ class RevokedCertificate(t.NamedTuple):
     reason: str  # a key of REVOCATION_REASONS
 
 
-def ca_name(common_name: str, organization: str) -> x509.Name:
-    """Return the subject of a CA certificate."""
+def ca_name(name: str, role: str, now: datetime.datetime, public_key: CaPublicKey) -> x509.Name:
+    """Return the subject of a CA certificate, with eight digits of its key identifier, and the day where there is room for it.
+
+    name: of the private CA. role: C(Root CA) or C(Issuing CA).
+    """
+    digits = x509.SubjectKeyIdentifier.from_public_key(public_key).digest.hex()[:KEY_DIGITS]
+    common_name = f"{name} {role} {now:%Y-%m-%d} {digits}"
+    if len(common_name.encode()) > MAX_COMMON_NAME_BYTES:
+        common_name = f"{name} {role} {digits}"
     return x509.Name(
         [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, name),
             x509.NameAttribute(NameOID.COMMON_NAME, common_name),
         ]
     )

@@ -73,6 +73,8 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
     complete = checked.validated_parameters
     try:
         issuer = kind(**{key: value for key, value in complete.items() if key in kind.SETTINGS})
+        if isinstance(issuer, LocalCa):
+            issuer.issuer = name
         further_roots = issuer.preferred_roots if isinstance(issuer, AcmeIssuer) else ()
         issuer.may_add_subject = "subject" in (complete["may_add"] or ())
         issuer.cross_signing = read_cross_signing(complete, further_roots)

@@ -35,7 +35,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks imp
     check_issued_chain,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import expect_date
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca, local_ca_records
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import (
     account_key,
     directories,
@@ -147,7 +147,11 @@ def read_ca_files(content: bytes) -> None:
         def read_content(path, part=part):
             return content if part in path else read_file(path)
 
-        with mock.patch.object(local_ca, "read_file", read_content), mock.patch.object(local_ca, "replace_file"):
+        with (
+            mock.patch.object(local_ca, "read_file", read_content),
+            mock.patch.object(local_ca_records, "read_file", read_content),
+            mock.patch.object(local_ca, "replace_file"),
+        ):
             try:
                 ca.issue(REQUEST, CSR, "web1")
                 ca.roots()

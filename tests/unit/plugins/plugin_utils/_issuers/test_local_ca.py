@@ -19,6 +19,8 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
+    common_name,
+    fingerprint,
     not_after,
     not_before,
     to_pem,
@@ -30,6 +32,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.private_authority import subject_key_identifier
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import openssl, some_key
 
 NAMES = ["www.example.org", "*.example.org", "192.0.2.1", "2001:db8::1"]
@@ -51,8 +54,8 @@ sys.stdout.buffer.write(answer + ca.roots())
 """
 
 
-def opened(folder, name="Evergreen", lifetime="90d", passphrase=None, crl_url=None):
-    return LocalCa(str(folder), name, lifetime, passphrase, crl_url)
+def opened(folder, name="Evergreen", lifetime="90d", passphrase=None, crl_url=None, root=None):
+    return LocalCa(str(folder), name, lifetime, passphrase, crl_url, root)
 
 
 def request_for(**changes):
@@ -576,3 +579,158 @@ def test_a_csr_with_a_wrong_signature_is_not_signed(folder):
     with pytest.raises(TlsError, match="the signing request cannot be read"):
         opened(folder).issue(request_for(), csr[:-60], "web1")
     assert records(folder) == []
+
+
+def pin_of(folder):
+    """Return the setting that pins the CA in a folder."""
+    root = parse_chain((folder / "root.pem").read_bytes())[0]
+    return f"sha256:{fingerprint(root)}"
+
+
+@pytest.fixture
+def other_folder(tmp_path):
+    """Return the folder of a CA of the same name."""
+    folder = tmp_path / "other"
+    issue(opened(folder))
+    return folder
+
+
+@pytest.mark.parametrize("as_path", [False, True])
+def test_a_pinned_root_is_the_one_that_is_used(folder, as_path):
+    issue(opened(folder))
+    root = str(folder / "root.pem") if as_path else pin_of(folder)
+    pinned = opened(folder, root=root)
+    assert pinned.absence() is None and pinned.roots() == (folder / "root.pem").read_bytes()
+    issue(pinned)
+
+
+def test_a_fingerprint_is_read_as_openssl_prints_it(folder):
+    issue(opened(folder))
+    digits = pin_of(folder).partition(":")[2].upper()
+    pairs = ":".join(digits[start : start + 2] for start in range(0, 64, 2))
+    assert opened(folder, root=f"sha256:{pairs}").absence() is None
+
+
+@pytest.mark.parametrize("as_path", [False, True])
+def test_no_ca_is_made_where_a_root_is_pinned(folder, other_folder, as_path):
+    root = str(other_folder / "root.pem") if as_path else pin_of(other_folder)
+    pinned = opened(folder, root=root)
+    assert refusal(issue, pinned) == (
+        f"the issuer local has no CA in {folder} on this controller; run this where the CA is, or correct its directory or its root; "
+        "none is made where root is set"
+    )
+    assert not folder.exists()
+    # what hosts serve can be judged all the same
+    assert pinned.roots() == ((other_folder / "root.pem").read_bytes() if as_path else None)
+
+
+@pytest.mark.parametrize("as_path", [False, True])
+def test_another_ca_than_the_pinned_one_is_refused(folder, other_folder, as_path):
+    issue(opened(folder))
+    before = sorted(path.name for path in (folder / "issued").iterdir())
+    pinned = opened(folder, root=str(other_folder / "root.pem") if as_path else pin_of(other_folder))
+    sentence = (
+        f"the issuer local has a CA in {folder} on this controller with the root {pin_of(folder)}, and its root is set to {pin_of(other_folder)}; "
+        "run this where the CA is, or correct its directory or its root; none is made where root is set"
+    )
+    assert refusal(issue, pinned) == sentence
+    assert refusal(pinned.revoke, before[0].partition(".")[0], "superseded") == sentence
+    assert sorted(path.name for path in (folder / "issued").iterdir()) == before
+    if not as_path:
+        assert refusal(pinned.roots) == sentence
+
+
+def test_a_file_of_a_root_that_is_not_there_is_named(folder, tmp_path):
+    issue(opened(folder))
+    pinned = opened(folder, root=str(tmp_path / "root.pem"))
+    assert refusal(issue, pinned).startswith(
+        f"the issuer local has no root in {tmp_path}/root.pem on this controller; "
+    )
+
+
+@pytest.mark.parametrize(
+    ("root", "sentence"),
+    [
+        ("sha256:12", "root is 'sha256:12', and a fingerprint is sha256: and 64 hexadecimal digits; correct it"),
+        ("SHA256:" + "g" * 64, f"root is 'SHA256:{'g' * 64}', and a fingerprint is sha256: and 64"),
+        ("root.pem", "root is 'root.pem', and it is another folder wherever Ansible is started; write a path that"),
+        ("~nobody-here/root.pem", "root is '~nobody-here/root.pem', and there is no user 'nobody-here' here; correct"),
+    ],
+)
+def test_a_root_that_is_neither_path_nor_fingerprint_is_refused(folder, root, sentence):
+    assert refusal(lambda: opened(folder, root=root)).startswith(sentence)
+
+
+def test_a_file_with_several_roots_pins_none(folder, other_folder):
+    issue(opened(folder))
+    both = folder.parent / "roots.pem"
+    both.write_bytes((folder / "root.pem").read_bytes() + (other_folder / "root.pem").read_bytes())
+    assert refusal(opened(folder, root=str(both)).roots) == (
+        f"root: {both} holds 2 certificates, and a CA has one root; leave that one alone in it"
+    )
+
+
+def test_whoever_makes_a_ca_is_told_how_to_pin_it(folder):
+    ca = opened(folder)
+    issue(ca)
+    (remark,) = ca.remarks
+    assert remark.startswith(f"a private CA is made in {folder} for the issuer local; ")
+    assert remark.endswith(f": root: {pin_of(folder)}")
+    again = opened(folder)
+    issue(again)
+    assert again.remarks == []
+
+
+def test_a_ca_is_not_made_where_the_controller_is_not_the_one(folder):
+    ca = opened(folder)
+    ca.why_not_make = lambda: "hosts serve certificates of one; run this elsewhere"
+    assert refusal(issue, ca) == "hosts serve certificates of one; run this elsewhere"
+    assert [path.name for path in folder.iterdir()] == ["lock"]
+    issue(opened(folder))
+    issue(ca)  # it is there by now, and nobody is asked
+
+
+@pytest.mark.parametrize("name", ["Evergreen", "x" * 33, "x" * 34, "ü" * 21])
+def test_the_names_of_a_ca_tell_it_from_another_of_the_same_day(folder, other_folder, name):
+    issuing = issue(opened(folder, name=name))[1]
+    root = parse_chain((folder / "root.pem").read_bytes())[0]
+    for authority, role in ((root, "Root CA"), (issuing, "Issuing CA")):
+        digits = subject_key_identifier(authority).hex()[:8]
+        called = common_name(authority.subject)
+        assert called.startswith(f"{name} {role} ") and called.endswith(f" {digits}") and len(called.encode()) <= 64
+    assert common_name(root.subject) != common_name(parse_chain((other_folder / "root.pem").read_bytes())[0].subject)
+
+
+def age(folder, certificate, days):
+    """Make the record of a certificate say that it expired so many days ago."""
+    path = folder / "issued" / f"{serial(certificate)}.json"
+    end = datetime.datetime.now(datetime.timezone.utc) - days * DAY
+    path.write_text(json.dumps({**json.loads(path.read_text()), "not_after": end.isoformat()}))
+
+
+def test_records_of_what_expired_long_ago_are_removed_with_the_next_list(folder):
+    ca = opened(folder)
+    old, recent, valid = (issue(ca)[0] for _number in range(3))
+    age(folder, old, 31)
+    age(folder, recent, 29)
+    ca.revoke(serial(valid), "superseded")
+    assert {one["serial_number"] for one in records(folder)} == {serial(recent), serial(valid)}
+
+
+def test_the_list_is_renewed_though_nothing_is_issued(folder, monkeypatch):
+    ca = opened(folder)
+    gone = issue(ca)[0]
+    ca.revoke(serial(gone), "key_compromise")
+    first = (folder / "crl.pem").read_bytes()
+    ca.maintain()
+    assert (folder / "crl.pem").read_bytes() == first
+    now = datetime.datetime.now(datetime.timezone.utc)
+    monkeypatch.setattr(local_ca, "utc_now", lambda: now + 16 * DAY)
+    ca.maintain()
+    crl = x509.load_pem_x509_crl((folder / "crl.pem").read_bytes())
+    assert crl.next_update_utc > now + 45 * DAY and [one.serial_number for one in crl] == [gone.serial_number]
+
+
+def test_there_is_nothing_to_maintain_before_there_is_a_ca(folder):
+    opened(folder).maintain()
+    assert not folder.exists()
