@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import nftables
-from ansible_collections.evergreen.tls.tests.unit.fake_ca import endless_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import (
+    YEAR_ZERO,
+    Authority,
+    endless_key,
+    garbled_pem,
+    pem_valid_until,
+    some_key,
+)
 
 LONG = b"9" * 5000  # digits, of which Python reads 4300 at the most
 BEGIN = b"-----BEGIN CERTIFICATE-----\n"
@@ -96,10 +104,24 @@ def circle(count: int) -> bytes:
     return "".join(["http { include conf.d/*.conf; }\n", *files]).encode()
 
 
+ROOT = Authority("Regressions Root CA")
+ODD_DATE = pem_valid_until(ROOT, YEAR_ZERO, ["www.example.org"], some_key())
+OTHER_VERSION = garbled_pem(ROOT.certificate, b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07")
+OTHER_EXTENSIONS = garbled_pem(
+    ROOT.leaf(["www.example.org"], some_key()), b"\x06\x03\x55\x1d\x0f", b"\x06\x03\x55\x1d\x13"
+)
+ODD_CERTIFICATES = [ODD_DATE, OTHER_VERSION, OTHER_EXTENSIONS]
+
+
 REGRESSIONS: dict[str, list[bytes]] = {
     "store/store: the record of a trial": [b"[" * MANY],
     "store/exports: the record of exports": [b"[" * MANY],
-    "certificates/chain: a chain": [BEGIN * (MANY // 5)],
+    "certificates/chain: a chain": [BEGIN * (MANY // 5), *ODD_CERTIFICATES],
+    "certificates/certificate: a certificate": [ssl.PEM_cert_to_DER_cert(pem.decode()) for pem in ODD_CERTIFICATES],
+    "issuance/checks: an issued chain": ODD_CERTIFICATES,
+    "issuance/cross_signing: chain_extra": ODD_CERTIFICATES,
+    "issuance/cache: a cached chain": ODD_CERTIFICATES,
+    "issuance/cache: the record of refused answers": [b'{"count": -10}', b'{"until": 7, "count": Infinity}', b"[]"],
     "certificates/keys: a private key": [SHORT_KEY, endless_key()],
     "certificates/csr: a signing request": [request_of_version_3()],
     "issuance/checks: a signing request of a host": [request_of_version_3()],
@@ -210,7 +232,11 @@ REGRESSIONS: dict[str, list[bytes]] = {
     ],
     "issuers/acme/client: a response of an ACME server": [b"[" * MANY, b'{"identifiers":true}'],
     "issuers/acme/renewal_info: a certificate": [certificate_with_an_extension_twice()],
-    "issuers/manual/file_formats: a file in the inbox": [endless_key()],
+    "issuers/manual/file_formats: a file in the inbox": [
+        *(endless_key(), *ODD_CERTIFICATES, b"PK\x03\x04" + b"PK\x01\x02" * MANY, b"\x30\x80" * MANY),
+        b"\x30\x80\x02\x01\x03" + b"\x24\x80" * MANY,
+        base64.b64decode(b"".join(request_of_version_3().splitlines()[1:-1])),
+    ],
     "solvers/persist: a persistent record": [
         "letsencrypt.org; accounturi=https://ca.example/acct/1; policy=wildcard; persistUntil=²".encode(),
     ],

@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import general_names
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der import SEQUENCE, elements
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_key, make_key
 
 NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
@@ -53,6 +54,17 @@ def der_element(tag: int, content: bytes) -> bytes:
     """Return an element of DER."""
     size = len(content).to_bytes((len(content).bit_length() + 7) // 8, "big")
     return bytes([tag, *([0x80 + len(size)] if len(content) > 0x7F else []), *(size or b"\0")]) + content
+
+
+def with_indefinite_lengths(der, depth):
+    """Return DER as BER in which the sequences and tagged elements of the upper levels are of indefinite length."""
+    parts = []
+    for tag, value in elements(der):
+        if depth and tag in (SEQUENCE, 0xA0):
+            parts.append(bytes([tag, 0x80]) + with_indefinite_lengths(value, depth - 1) + b"\0\0")
+        else:
+            parts.append(der_element(tag, value))
+    return b"".join(parts)
 
 
 def pem_valid_until(authority, date, names, key, extensions=()):

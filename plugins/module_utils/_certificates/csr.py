@@ -117,7 +117,9 @@ def csr_difference(csr: x509.CertificateSigningRequest, request: Request) -> str
             or _extension_difference(csr, request)
             or _attribute_difference(csr, request)
         )
-    except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except TlsError:
+        raise
+    except Exception:  # whatever the library raises
         return "its subject, extensions or attributes cannot be read"
 
 

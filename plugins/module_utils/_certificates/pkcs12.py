@@ -25,7 +25,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der im
     integer,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, is_failure
 
 try:
     import cryptography
@@ -71,7 +71,7 @@ class KeystoreInfo(t.NamedTuple):
     """What a keystore shows without its password."""
 
     algorithms: frozenset[str]
-    iterations: int  # the most that one part has
+    iterations: int  # of all its parts together
     friendly_name: str | None
 
 
@@ -133,7 +133,9 @@ def keystore_difference(
         return f"its friendly name is {info.friendly_name!r}"
     try:
         stored_key, leaf, others = pkcs12.load_key_and_certificates(der, password.encode())
-    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         return "it has another password, or is damaged"
     certificates = sorted(_der(one) for one in [leaf, *others] if one is not None)
     if stored_key is None or public_bytes(stored_key.public_key()) != public_bytes(key.public_key()):
@@ -178,7 +180,7 @@ def _read_pfx(der: bytes) -> KeystoreInfo:
         algorithm, _digest = children(digest_info, SEQUENCE)
         schemes.append(({_name(children(algorithm, SEQUENCE))}, max(map(integer, iterations), default=0)))
     algorithms = frozenset(name for names, _iterations in schemes for name in names)
-    return KeystoreInfo(algorithms, max((iterations for _names, iterations in schemes), default=0), friendly_name)
+    return KeystoreInfo(algorithms, sum(iterations for _names, iterations in schemes), friendly_name)
 
 
 def _data(content_info: Element) -> Element:

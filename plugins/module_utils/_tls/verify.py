@@ -15,7 +15,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import probe_name
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, unexpected_error
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
 
@@ -101,6 +101,9 @@ def verify_request(
             except TlsError as error:
                 problems.append(str(error))
                 is_answered = is_answered or error.details.get("failure") != "nothing"
+            except Exception as error:
+                problems.append(f"{probe_name(domain)} at {address} port {port}: {unexpected_error(error)}")
+                is_answered = True
     result: Verification = {
         "changed": False,
         "handshakes": handshakes,

@@ -120,8 +120,8 @@ class CachedChain:
         until = parse_date(record.get("until"))
         if until and until > now:
             raise TlsError(
-                f"the CA is asked again from {format_date(until)} on, since what it issued was refused: {record.get('sentence')}. "
-                f"Once that is put right, remove {self.refusal_path} to have it asked at once"
+                f"the CA is asked again from {format_date(until)} on, since what it issued was refused: {record.get('sentence') or 'nobody knows why'}; "
+                f"once that is put right, remove {self.refusal_path} to have it asked at once"
             )
 
     # not a parser: it reads what the collection has made or checked

@@ -17,12 +17,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
     parse_chain,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, errors_as
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.chain_tree import chain_tree
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
 try:
-    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
@@ -101,10 +100,8 @@ def _described(item: dict[str, t.Any], now: datetime.datetime) -> InstalledCerti
 
 
 def _public_key(pem: str | None) -> PublicKeyTypes:
-    try:
+    with errors_as(lambda _text: "the host shows no public key that can be read; look at what it is doing"):
         return serialization.load_pem_public_key(_to_bytes(pem))
-    except (ValueError, UnsupportedAlgorithm, InternalError) as error:
-        raise TlsError("the host shows no public key that can be read; look at what it is doing") from error
 
 
 def _to_bytes(text: str | None) -> bytes:

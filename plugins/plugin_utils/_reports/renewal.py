@@ -15,6 +15,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import (
     escape_as_one_line,
     escape_control_characters,
@@ -102,7 +103,11 @@ def make_report(survey: t.Any, variables_of: VariablesOf, check_mode: bool = Fal
     due = _due_findings(survey)
     outcomes = []
     for host, findings in due.items():
-        outcomes += _outcomes_of_host(host, findings, _read_variables(variables_of, host, RUN_VARIABLES), check_mode)
+        try:
+            variables = _read_variables(variables_of, host, RUN_VARIABLES)
+            outcomes += _outcomes_of_host(host, findings, variables, check_mode)
+        except BaseException as error:
+            outcomes.append(Outcome(host, "failed", failure_sentence(error)))
     stopped_by = _stopping_hosts(outcomes)
     why_stopped = f"{_failure_clause(outcomes)}, which stopped the run" if stopped_by else ""
     outcomes = [_with_reason(outcome, why_stopped) if outcome.state == "untouched" else outcome for outcome in outcomes]

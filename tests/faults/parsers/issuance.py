@@ -19,6 +19,7 @@ import typing as t
 import zipfile
 from unittest import mock
 
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import (
     pkcs7,
@@ -50,6 +51,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbo
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.intermediates import ca_issuers_urls
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import command, persist
+from ansible_collections.evergreen.tls.tests.faults.parsers.certificates import KEYSTORES
 from ansible_collections.evergreen.tls.tests.faults.parsers.parser import (
     Parser,
     decode_text,
@@ -69,7 +71,7 @@ from ansible_collections.evergreen.tls.tests.faults.parsers.samples import (
     REQUEST,
     ROOT,
 )
-from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, with_indefinite_lengths
 
 
 def read_chain_extra(content: bytes) -> None:
@@ -184,6 +186,17 @@ def remove_folders() -> None:
         shutil.rmtree(FOLDERS.pop())
 
 
+def read_refusals(value: t.Any) -> None:
+    """Read a value as the record of refused answers."""
+    entry = cache.CachedChain(cache.IssuedCache("/nowhere"), "/nowhere/x.pem", "/nowhere/x.refused")
+    with (
+        mock.patch.object(cache, "read_file", return_value=json.dumps(value).encode()),
+        mock.patch.object(cache, "replace_file"),
+    ):
+        entry.record_refusal("it is odd; correct it", NOW)
+        entry.check_refusals(NOW)
+
+
 def read_cached_chain(content: bytes) -> None:
     with mock.patch.object(cache, "read_file", return_value=content):
         entry = cache.CachedChain(cache.IssuedCache("/nowhere"), "/nowhere/x.pem", "/nowhere/x.refused")
@@ -203,10 +216,10 @@ RECORD = {
 }
 
 
-def zipped(content: bytes) -> bytes:
+def zipped(content: bytes, method: int = zipfile.ZIP_STORED) -> bytes:
     """Return an archive with a file in it."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
+    with zipfile.ZipFile(packed, "w", method) as archive:
         archive.writestr("chain.pem", content)
     return packed.getvalue()
 
@@ -222,6 +235,9 @@ INBOX = (
     ),
     zipped(PEM),
     base64.encodebytes(ssl.PEM_cert_to_DER_cert(ROOT.pem.decode())),
+    zipped(zipped(pkcs7.serialize_certificates(CERTIFICATES, serialization.Encoding.DER)), zipfile.ZIP_DEFLATED),
+    x509.load_pem_x509_csr(CSR).public_bytes(serialization.Encoding.DER),
+    *(with_indefinite_lengths(keystore, depth) for keystore in KEYSTORES for depth in (2, 9)),
 )
 RECORDS = (RECORD, {**RECORD, "revoked_at": NOW.isoformat(), "reason": "superseded"})
 PROBLEMS = (
@@ -285,6 +301,13 @@ ISSUANCE_PARSERS = (
         (NOW.isoformat().encode(),),
     ),
     Parser("issuers/manual/file_formats", "a file in the inbox", read_inbox_file, INBOX, "der"),
+    Parser(
+        "issuance/cache",
+        "the record of refused answers",
+        parse_json(read_refusals),
+        encode_json({"count": 3, "until": (NOW + DAY).isoformat(), "sentence": "it is odd; correct it"}),
+        "json",
+    ),
     Parser("issuance/cache", "a cached chain", read_cached_chain, (PEM,), "der", signer_of(ISSUING.key)),
     Parser("issuers/local_ca", "records", parse_json(read_records), encode_json(*RECORDS), "json"),
     Parser("issuers/local_ca", "files", read_ca_files, (b"7b", PEM, KEYS[0], *encode_json(RECORD)), "der"),

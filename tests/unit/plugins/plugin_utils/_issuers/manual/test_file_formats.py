@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der import SEQUENCE, elements
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der import elements
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual import file_formats
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import (
     MAX_CERTIFICATES,
@@ -28,6 +28,7 @@ from ansible_collections.evergreen.tls.tests.unit.fake_ca import (
     der_element,
     pem_valid_until,
     some_key,
+    with_indefinite_lengths,
 )
 
 NAMES = ["www.example.org"]
@@ -55,17 +56,6 @@ def keystore(iterations, password=b"other"):
     old, new = rounds_of(7_000_000 // 100), rounds_of(iterations)
     assert old in content and len(old) == len(new)
     return content.replace(old, new)
-
-
-def with_indefinite_lengths(der, depth):
-    """Return DER as BER in which the sequences and tagged elements of the upper levels are of indefinite length."""
-    parts = []
-    for tag, value in elements(der):
-        if depth and tag in (SEQUENCE, 0xA0):
-            parts.append(bytes([tag, 0x80]) + with_indefinite_lengths(value, depth - 1) + b"\0\0")
-        else:
-            parts.append(der_element(tag, value))
-    return b"".join(parts)
 
 
 def in_segments(der):
