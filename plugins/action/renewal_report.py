@@ -12,7 +12,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import FleetAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import make_report, survey_result
@@ -28,11 +28,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import esc
 display = Display()
 
 
-class ActionModule(TlsAction):
+class ActionModule(FleetAction):
     """Report what became of everything that was due, and write a record of the run, on the controller."""
 
     _requires_connection = False
-    BYPASS_HOST_LOOP = True
+    VARIABLES: t.ClassVar[dict[str, str]] = {"directory": "renew_records", "keep": "renew_records_kept"}
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "directory": {"type": "path", "default": "~/.evergreen/runs"},
         "keep": {"type": "str", "default": "400d"},

@@ -13,7 +13,7 @@ from ansible.utils.display import Display
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_file
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import FleetAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import (
     MAX_HANDSHAKES,
     renewal_order,
@@ -40,11 +40,14 @@ WIDTH_WITHOUT_TERMINAL = 10_000  # characters, such as in the mail of a schedule
 FAILING_STATES: dict[str, tuple[str, ...]] = {"never": (), "due": ("due", "expired"), "expired": ("expired",)}
 
 
-class ActionModule(TlsAction):
+class ActionModule(FleetAction):
     """Survey all endpoints of the hosts of a play, from the controller."""
 
     _requires_connection = False
-    BYPASS_HOST_LOOP = True
+    VARIABLES: t.ClassVar[dict[str, str]] = {
+        "inspect": "renew_inspect",
+        **{option: f"survey_{option}" for option in ("query", "path", "fail_when", "most", "timeout")},
+    }
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "query": {"type": "str"},
         "inspect": {"type": "bool", "default": False},

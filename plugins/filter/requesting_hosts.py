@@ -6,13 +6,20 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import facts_of, overriding_facts
+
 
 def requesting_hosts(hostvars: t.Mapping[str, t.Any]) -> list[str]:
-    """Return the names of the hosts whose certificate requests are not empty, or cannot be read."""
+    """Return the names of the hosts whose certificate requests are not empty, or cannot be read.
+
+    So are those whose facts would override a variable of this collection, so that the role fails there.
+    """
     return [host for host in hostvars if _has_requests(hostvars[host])]
 
 
 def _has_requests(variables: t.Mapping[str, t.Any]) -> bool:
+    if overriding_facts(facts_of(variables)):
+        return True
     if "certificate_requests" not in variables:
         return False
     try:

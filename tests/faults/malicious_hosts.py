@@ -148,8 +148,8 @@ class Fleet:
         }
         (folder / "inventory.json").write_text(json.dumps({"all": {"vars": variables, "hosts": hosts}}))
 
-    def play(self, playbook: str, *arguments: str) -> str:
-        """Run a playbook of the collection on all hosts; return its output."""
+    def play(self, playbook: str, *arguments: str, **settings: str) -> str:
+        """Run a playbook on all hosts, with settings of Ansible in the environment; return its output."""
         program = os.path.join(os.path.dirname(sys.executable), "ansible-playbook")
         environment = {
             **os.environ,
@@ -159,6 +159,7 @@ class Fleet:
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_FORKS": "4",
             "ANSIBLE_PIPELINING": "0",
+            **settings,
         }
         argv = [program, "--inventory", str(self.folder / "inventory.json"), playbook, *arguments]
         ended = subprocess.run(

@@ -22,6 +22,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_resu
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import (
+    check_facts,
+    options_from_inventory,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors, validate_arguments
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import with_defaults
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import (
@@ -68,6 +72,7 @@ class TlsAction(ActionBase):
     async def _decided(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         try:
             require_cryptography()
+            self._check_facts(task_vars)
             return await self.decide(self._arguments(), task_vars)
         except TlsError as error:
             return {
@@ -79,6 +84,10 @@ class TlsAction(ActionBase):
             raise
         except BaseException as error:
             return {"failed": True, "msg": failure_sentence(error)}
+
+    def _check_facts(self, task_vars: dict[str, t.Any]) -> None:
+        """Raise TlsError if facts of the host would decide in place of the inventory."""
+        check_facts(task_vars, task_vars.get("inventory_hostname", ""))
 
     # not a parser: it only passes on foreign input
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -167,6 +176,23 @@ class TlsAction(ActionBase):
             about = f"certificate request {name}" if name else self._task.action
             raise TlsError(f"{about}: {spec_errors(checked)}; correct the inventory")
         return {**checked.validated_parameters, **shared}
+
+
+class FleetAction(TlsAction):
+    """An action that runs once for all hosts of a play: facts of one host must not end it for the others."""
+
+    BYPASS_HOST_LOOP = True
+    VARIABLES: t.ClassVar[
+        dict[str, str]
+    ]  # the variables of the playbooks of this collection from which options come, by option
+
+    def _check_facts(self, task_vars: dict[str, t.Any]) -> None:
+        """Take the options, which are read from the variables of the first host, from another where its facts would say them."""
+        host, hosts = task_vars.get("inventory_hostname"), task_vars.get("ansible_play_hosts_all", ())
+        others = [other for other in hosts if other != host]
+        self._task.args = options_from_inventory(
+            self._task.args, self.VARIABLES, task_vars, others, lambda other: task_vars["hostvars"][other]
+        )
 
 
 class HostAction(TlsAction):

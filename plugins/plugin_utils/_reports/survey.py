@@ -37,6 +37,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_
     complete_request,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import check_facts
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import validate_arguments
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import Issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import advice, open_issuer, with_defaults
@@ -125,6 +126,7 @@ def survey_hosts(
     for number, host in enumerate(hosts, 1):
         try:
             variables = variables_of(host)
+            check_facts(variables, host)
             endpoints_here, faults = endpoints_of_host(host, variables, open_issuers)
             findings += faults
             is_forced = boolean(variables.get("certificate_force"), strict=False)

@@ -25,3 +25,10 @@ def test_only_hosts_with_requests_are_chosen():
 
 def test_a_host_whose_requests_cannot_be_read_is_chosen_so_that_it_fails():
     assert requesting_hosts({"one": Broken(certificate_requests=[])}) == ["one"]
+
+
+def test_a_host_whose_facts_would_override_the_inventory_is_chosen_so_that_it_fails():
+    facts = {"certificate_requests": []}
+    assert requesting_hosts(
+        {"one": {"ansible_facts": facts, **facts}, "two": {"ansible_facts": {"hostname": "two"}}}
+    ) == ["one"]
