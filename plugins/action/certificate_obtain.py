@@ -139,7 +139,7 @@ class ActionModule(PerRequestAction):
             return _result(steps, "it waits", issued["waiting"])
         if not issued.get("failed"):
             chain = {"chain": issued.get("chain"), "roots": issued.get("roots")}
-            steps.append(await self.run_step("certificate_install", {**store, **chain}, task_vars))
+            steps.append(await self.run_step("certificate_install", {**store, **issuers, **chain}, task_vars))
         return _result(steps, "it is due")
 
 

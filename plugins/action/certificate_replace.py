@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
+from ansible_collections.evergreen.tls.plugins.module_utils._store.revoked import KEY_COMPROMISE
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
     PerRequestAction,
     diffs_and_warnings,
@@ -26,7 +27,7 @@ ALL = "all"
 class ActionModule(PerRequestAction):
     """Replace certificates of a host, verify that clients get the new ones, and only then have the old ones revoked."""
 
-    STEPS = ("certificate_info", "certificate_obtain", "certificate_revoke", "certificate_serve")
+    STEPS = ("certificate_info", "certificate_install", "certificate_obtain", "certificate_revoke", "certificate_serve")
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "requests": {**REQUEST_SPEC, "type": "list", "elements": "dict"},
         "names": {"type": "list", "elements": "str", "required": True},
@@ -92,12 +93,19 @@ class ActionModule(PerRequestAction):
         is_failed = any(step.get("failed") for step in revocations)
         if not is_failed or self._is_all_marked(pending, request, arguments, host):
             records.remove(record)
+        if arguments["reason"] == KEY_COMPROMISE and not problem:  # the host removes the keys of what is revoked by now
+            issuers = {"issuers": arguments["issuers"]}
+            own = {"request": request, "directory": arguments["directory"], **issuers}
+            removal = await self.run_step("certificate_install", own, task_vars)
+            is_failed = is_failed or bool(removal.get("failed"))
+            steps.append(removal)
+            revocations += [removal] if removal.get("failed") or removal.get("changed") else []
         messages = [*([f"not replaced ({problem})"] if problem else []), *(step["msg"] for step in revocations)]
         return {
             "changed": any(step.get("changed") for step in [*steps, *revocations]),
             "failed": is_failed,
             "serial_number": pending[-1].serial_number,
-            "revoked": [step["revoked"] for step in revocations if not step.get("failed")],
+            "revoked": [step["revoked"] for step in revocations if "revoked" in step],
             "msg": ", ".join(messages),
             **diffs_and_warnings([*steps, *revocations, {"warnings": warnings}]),
         }

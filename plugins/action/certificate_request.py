@@ -14,6 +14,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import cloc
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import PendingIssuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issued import revoked_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
     advice,
     check_request_for_issuer,
@@ -32,6 +33,7 @@ class ActionModule(TlsAction):
         "force": {"type": "bool", "default": False},
         "host": {"type": "str"},
         "renewals": {"type": "dict"},
+        "revoked": {"type": "dict"},
         "withdraw": {"type": "bool", "default": False},
     }
 
@@ -43,7 +45,9 @@ class ActionModule(TlsAction):
         issuer = open_issuer(request["issuer"], issuers)
         roots = issuer.roots()
         patience = issuer.patience if isinstance(issuer, PendingIssuer) else None
-        renewals = arguments["renewals"]
+        renewals, revoked = arguments["renewals"], arguments["revoked"]
+        if revoked is None:
+            revoked = revoked_certificates(host, request["name"], request["issuer"], issuers)
         arguments = {
             **arguments,
             "patience": int(patience.total_seconds()) if patience else None,
@@ -52,6 +56,7 @@ class ActionModule(TlsAction):
             "roots": arguments["roots"] or (roots.decode() if roots else None),
             "host": host,
             "renewals": advice(issuer, host, request["name"]) if renewals is None else renewals,
+            "revoked": revoked,
         }
         result = await self._run_on_host(arguments, task_vars)
         if result.get("missing"):

@@ -173,7 +173,8 @@ class Service:
         return self._recorded(await self.step("nginx_reload", {**self._store(request), **more}))
 
     async def _install(self, **more: t.Any) -> dict[str, t.Any]:
-        return self._recorded(await self.step("certificate_install", {**self._store(self.request), **more}))
+        issuers = {"issuers": self.arguments["issuers"]}
+        return self._recorded(await self.step("certificate_install", {**self._store(self.request), **issuers, **more}))
 
     def _store(self, request: dict[str, t.Any]) -> dict[str, t.Any]:
         return {"request": request, "directory": self.arguments["directory"]}

@@ -111,7 +111,7 @@ class RenewalAdvice(t.TypedDict):
 class Request(t.TypedDict, total=False):
     """A certificate request, with the options of REQUEST. All of them are there once it is complete.
 
-    Four keys are no options: the controller adds them, for the host that the request belongs to and for its issuer.
+    Five keys are no options: the controller adds them, for the host that the request belongs to and for its issuer.
     """
 
     name: str
@@ -148,6 +148,7 @@ class Request(t.TypedDict, total=False):
 
     host: str  # as the inventory names it
     renewals: dict[str, RenewalAdvice]  # by serial number, in hexadecimal digits
+    revoked: dict[str, str]  # the reasons for what is revoked of it, by serial number
     passphrase: str | None  # for a key that is to be encrypted
     may_add_subject: bool  # whether the issuer may write fields into the subject that the request does not have
 

@@ -110,6 +110,9 @@ def why_replace(
     roots: list[x509.Certificate] | None = None,
 ) -> str | None:
     """Return why a chain that is installed or served is due, or None while it is not."""
+    revoked = (request.get("revoked") or {}).get(f"{chain[0].serial_number:x}")
+    if revoked is not None:
+        return f"it is revoked ({revoked.replace('_', ' ')}), serial number {chain[0].serial_number:x}"
     try:
         check_chain(chain, public_key, request["domains"], now, roots, request.get("allowed_domains") or ())
     except TlsError as error:

@@ -28,6 +28,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
 from ansible_collections.evergreen.tls.plugins.module_utils._store.links import check_links, remove_links
+from ansible_collections.evergreen.tls.plugins.module_utils._store.revoked import (
+    remove_compromised_keys,
+    unusable_versions,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils._system.command import run_command
 
@@ -41,6 +45,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "state": {"type": "str", "choices": ["present", "previous", "absent"], "default": "present"},
     "chain": {"type": "str"},
     "roots": {"type": "str"},
+    "revoked": {"type": "dict", "default": {}},
 }
 
 
@@ -52,6 +57,7 @@ class Options(t.TypedDict):
     state: str  # present, previous or absent
     chain: str | None  # PEM
     roots: str | None  # PEM
+    revoked: dict[str, str]  # the reasons for what is revoked, by serial number
 
 
 class Result(ModuleResult, total=False):
@@ -77,7 +83,8 @@ def decide(module: Module) -> Result:
     """Bring the version in use to what the options say."""
     require_cryptography()
     options = t.cast(Options, module.params)
-    request = options["request"]
+    request: Request = {**options["request"], "revoked": options["revoked"]}
+    options = {**options, "request": request}
     store = Store(options["directory"], request["name"])
     store.check_folders()
     if not module.check_mode:
@@ -114,6 +121,11 @@ def run(options: Options, store: Store, check_mode: bool) -> tuple[Result, list[
             result = go_back(request, store, check_mode)
         else:
             result = remove(request, store, check_mode)
+        if state != "absent":
+            removed = remove_compromised_keys(store, options["revoked"], check_mode)
+            if removed:
+                result["changed"] = True
+                result["msg"] += f", the key of {', '.join(removed)} is removed, since it was compromised"
         result["changed"] = result["changed"] or is_trial_ended
     return result, chain
 
@@ -221,7 +233,7 @@ def end_trial(request: Request, store: Store) -> bool:
 
 def go_back(request: Request, store: Store, check_mode: bool) -> Result:
     """Put the newest earlier version in use that can still be served."""
-    version = store.previous(utc_now())
+    version = store.previous(utc_now(), unusable_versions(store, request.get("revoked")))
     if version is None:
         return {"changed": False, "msg": f"{request['name']} has no earlier version that could be served"}
     if not check_mode:

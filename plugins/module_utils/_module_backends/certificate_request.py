@@ -44,6 +44,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "force": {"type": "bool", "default": False},
     "host": {"type": "str", "default": ""},
     "renewals": {"type": "dict", "default": {}},
+    "revoked": {"type": "dict", "default": {}},
     "patience": {"type": "int"},
     "withdraw": {"type": "bool", "default": False},
     "passphrase": {"type": "str", "no_log": True},
@@ -60,6 +61,7 @@ class Options(t.TypedDict):
     force: bool
     host: str
     renewals: dict[str, t.Any]  # what CAs advise, by serial number
+    revoked: dict[str, str]  # the reasons for what is revoked, by serial number
     patience: int | None  # seconds after which a signing request that waits is replaced
     withdraw: bool
     passphrase: str | None
@@ -110,6 +112,7 @@ class Preparation:
             **options["request"],
             "host": options["host"],
             "renewals": options["renewals"],
+            "revoked": options["revoked"],
             "passphrase": options["passphrase"],
         }
         self.roots = parse_chain(options["roots"].encode()) if options["roots"] else None

@@ -26,6 +26,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._store.key_encryptio
     check_passphrase_file,
     key_files,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._store.revoked import is_compromised
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 
 if t.TYPE_CHECKING:
@@ -54,6 +55,7 @@ def _is_for_key(
         public_bytes(public_key) == public_bytes(csr.public_key())
         and describe_key(public_key) == describe_requested_key(request)
         and (request["reuse_key"] or not is_key_in_use(store, public_key))
+        and not is_compromised(store, public_key, request.get("revoked"))
     )
 
 
@@ -84,7 +86,7 @@ def prepare_csr(store: Store, request: Request) -> bytes:
 def reused_key(store: Store, request: Request) -> PrivateKeyTypes | None:
     """Return the key in use if the request reuses it, or None.
 
-    A key of another kind, or one that others could read, is not reused.
+    A key of another kind, or one that others could read or that was compromised, is not reused.
     """
     current = store.current()
     if current is None or not request["reuse_key"] or store.why_exposed(current):
@@ -93,5 +95,7 @@ def reused_key(store: Store, request: Request) -> PrivateKeyTypes | None:
         store.check_key_mode(current, request)
         key = store.private_key(current)
     except TlsError:
+        return None
+    if is_compromised(store, key.public_key(), request.get("revoked")):
         return None
     return key if describe_key(key.public_key()) == describe_requested_key(request) else None

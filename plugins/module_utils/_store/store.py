@@ -35,6 +35,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._store.links import 
     read_links,
     restore_links,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._store.revoked import COMPROMISED_KEY, unusable_versions
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     create_file,
     locked,
@@ -102,7 +103,10 @@ class Store(Versions):
         is_forced: bool = False,
     ) -> str | None:
         """Return why a version is due for renewal, or None; a version of None is due as well."""
-        return why_renew(self.installed(version) if version else None, request, now, roots, is_forced)
+        reason = why_renew(self.installed(version) if version else None, request, now, roots, is_forced)
+        if reason is None and version in unusable_versions(self, request.get("revoked")):
+            return COMPROMISED_KEY
+        return reason
 
     def installed(self, version: str) -> Installed:
         """Return the files of a version, as why_renew() takes them."""
@@ -133,11 +137,12 @@ class Store(Versions):
                 return version
         return None
 
-    def previous(self, now: datetime.datetime) -> str | None:
-        """Return the newest version before the current one that is valid, or None."""
+    def previous(self, now: datetime.datetime, unusable: t.Collection[str] = ()) -> str | None:
+        """Return the newest version before the current one that is valid and not among the unusable ones, or None."""
         current = self.current()
         for version in reversed(self.versions()):
-            if current is not None and number(version) < number(current) and self._is_whole(version, now):
+            is_older = current is not None and number(version) < number(current)
+            if is_older and version not in unusable and self._is_whole(version, now):
                 return version
         return None
 

@@ -140,6 +140,7 @@ def _read_revocations(folder: str, crl_path: str, _changed: int) -> Revocations:
     return found
 
 
+# not a parser: it reads what the collection has made or checked
 def _listed_serials(crl_path: str) -> list[str] | None:
     """Return the serial numbers on a revocation list, None where it cannot be read."""
     try:

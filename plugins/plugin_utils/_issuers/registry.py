@@ -96,6 +96,18 @@ def advice(issuer: Issuer, host: str, request: str, leaf: x509.Certificate | Non
         return {}
 
 
+def revocation(issuer: Issuer, host: str, request: str, serial_number: str) -> str | None:
+    """Return the reason for which a certificate is revoked, by the records of its issuer; None where they do not say so.
+
+    The revocation list of a private CA is read whole; the records of others by host and request alone.
+    """
+    try:
+        reason = issuer.revoked(host, request).get(serial_number)
+        return issuer.revocation(serial_number) if reason is None and isinstance(issuer, LocalCa) else reason
+    except (TlsError, OSError, AttributeError):
+        return None
+
+
 def with_defaults(request: t.Any, issuers: t.Any) -> t.Any:
     """Return a request with the options that it leaves out from its issuer.
 

@@ -40,7 +40,12 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import check_facts
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import validate_arguments
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import Issuer
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import advice, open_issuer, with_defaults
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
+    advice,
+    open_issuer,
+    revocation,
+    with_defaults,
+)
 
 try:
     from cryptography import x509
@@ -203,7 +208,9 @@ def check_endpoint(endpoint: Endpoint, timeout: float | None = None) -> Finding:
         chain, protocol, distrust = _presented_chain(address, port, domain, roots is None, timeout)
         if names_of(chain[0]) == set(request["domains"]):
             request = {**request, "renewals": {**advice(issuer, host, request["name"], chain[0])}}
-        now = utc_now()
+        serial_number, now = f"{chain[0].serial_number:x}", utc_now()
+        revoked = revocation(issuer, host, request["name"], serial_number)
+        request = {**request, "revoked": {serial_number: revoked} if revoked else {}}
         reason = why_replace(chain, chain[0].public_key(), None, request, now, roots) or distrust
         days_left = (not_after(chain[0]) - now) / datetime.timedelta(days=1)
         return finding._replace(

@@ -39,7 +39,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.signatures
     has_same_ca,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import read_certificates
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbox import InboxFile
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import (
+    escape_as_one_line,
+    escape_control_characters,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run_with_timeout
 
 try:
@@ -215,3 +219,21 @@ def _body(connection: http.client.HTTPConnection, target: str) -> bytes:
         if len(content) > MAX_FETCHED_BYTES:
             raise ValueError("the answer is too long, or takes too long")
     return content
+
+
+def missing_intermediate(chain: list[x509.Certificate], files: list[InboxFile], has_roots: bool, has_aia: bool) -> str:
+    """Say which intermediate is missing, and whether the inbox has another one of its name."""
+    top = chain[-1]
+    name = common_name(top.issuer)
+    namesakes = [file.path for file in files for one in file.authorities() if one.subject == top.issuer]
+    other = (
+        f" ({escape_control_characters(namesakes[0])} has one of that name, but it did not sign this)"
+        if namesakes
+        else ""
+    )
+    ways = ["put it into the inbox beside the certificate", "name it in intermediates of the issuer"]
+    if not has_aia:
+        ways.append("set aia: true to have it fetched")
+    if not has_roots:
+        ways.append(f"name the root of this CA in roots if {name} is the root itself")
+    return f"the chain is not whole: the certificate {name}, which signed {common_name(top.subject)}, is missing{other}; {', or '.join(ways)}"

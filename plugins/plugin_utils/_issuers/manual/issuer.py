@@ -24,7 +24,6 @@ import socket
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
-    common_name,
     fingerprint,
     not_before,
     to_pem,
@@ -68,6 +67,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inte
     best_chain,
     fetch_intermediates,
     leads_to_root,
+    missing_intermediate,
     system_roots,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.outbox import Outbox, file_stem
@@ -314,7 +314,7 @@ class Manual(RecordedIssuer):
         pem, public_key = to_pem(chain), load_csr(csr).public_key()
         check_issued_chain(pem, public_key, request, None, now)
         if not leads_to_root(chain, roots, certificates):
-            raise TlsError(_missing_intermediate(chain, files, bool(roots_pem), self.settings["aia"]))
+            raise TlsError(missing_intermediate(chain, files, bool(roots_pem), self.settings["aia"]))
         return check_issued_chain(pem, public_key, request, roots_pem, now, self.cross_signing)
 
     # not a parser: it reads what the collection has made or checked
@@ -386,24 +386,6 @@ class Manual(RecordedIssuer):
 # not a parser: it reads what the collection has made or checked
 def _csr_key_digest(csr: bytes) -> str:
     return key_digest(load_csr(csr).public_key())
-
-
-def _missing_intermediate(chain: list[x509.Certificate], files: list[InboxFile], has_roots: bool, has_aia: bool) -> str:
-    """Say which intermediate is missing, and whether the inbox has another one of its name."""
-    top = chain[-1]
-    name = common_name(top.issuer)
-    namesakes = [file.path for file in files for one in file.authorities() if one.subject == top.issuer]
-    other = (
-        f" ({escape_control_characters(namesakes[0])} has one of that name, but it did not sign this)"
-        if namesakes
-        else ""
-    )
-    ways = ["put it into the inbox beside the certificate", "name it in intermediates of the issuer"]
-    if not has_aia:
-        ways.append("set aia: true to have it fetched")
-    if not has_roots:
-        ways.append(f"name the root of this CA in roots if {name} is the root itself")
-    return f"the chain is not whole: the certificate {name}, which signed {common_name(top.subject)}, is missing{other}; {', or '.join(ways)}"
 
 
 def _now() -> datetime.datetime:

@@ -62,6 +62,8 @@ class Host:
             return {"changed": True, "certificates": [{"name": "www", "fingerprint": "f1"}]}
         if name == "certificate_serve":
             return {"changed": True, "msg": "it is presented"}
+        if name == "certificate_install":
+            return {"changed": True, "msg": "the key of v0001 is removed"}
         serial_number = arguments["serial_number"]
         self.recorded = [
             one._replace(revoked=one.revoked or "superseded" * (one.serial_number == serial_number))
@@ -92,9 +94,10 @@ def bare_action(monkeypatch):
 def test_the_new_one_is_proved_before_the_old_one_is_revoked(host):
     result = host.replace(reason="key_compromise")
     assert result["changed"] and not result["failed"]
-    assert result["msg"] == "www: a1 is revoked (of web1, by corporate)"
-    (_info, _place), (_obtain, obtained), (_serve, served), (_revoke, revoked) = host.steps
-    assert host.names() == ["info", "obtain", "serve", "revoke"]
+    assert result["msg"] == "www: a1 is revoked (of web1, by corporate), the key of v0001 is removed"
+    (_info, _place), (_obtain, obtained), (_serve, served), (_revoke, revoked), (_install, own) = host.steps
+    assert host.names() == ["info", "obtain", "serve", "revoke", "install"]
+    assert own["request"]["name"] == "www" and "chain" not in own
     assert obtained["force"] and obtained["requests"][0]["reuse_key"] is False
     assert served["obtained"]["certificates"] == [{"name": "www", "fingerprint": "f1"}]
     assert revoked == {"issuer": "corporate", "serial_number": "a1", "reason": "key_compromise", "issuers": {}}
@@ -142,7 +145,7 @@ def test_what_has_expired_meanwhile_need_not_be_revoked(host):
 def test_what_was_issued_is_revoked_whatever_the_host_shows(host):
     for shown in (0xBB, 0):
         host.recorded, host.serial_number = [recorded(0xA1)], shown
-        result = host.replace(reason="key_compromise")
+        result = host.replace(reason="superseded")
         assert not result["failed"] and result["msg"] == "www: a1 is revoked (of web1, by corporate)"
         assert result["warnings"] == [
             f"web1 shows {'bb' if shown else 'no certificate'} for www, and what was issued to it is a1: that is revoked; look at what the host is doing"
@@ -159,6 +162,18 @@ def test_all_that_was_issued_is_revoked_by_whoever_issued_it(host):
         {"issuer": "before", "serial_number": "99", "host": "web1"},
         {"issuer": "corporate", "serial_number": "a1", "host": "web1"},
     ]
+
+
+def test_a_key_that_could_not_be_removed_is_a_failure(host):
+    host.fails = {"certificate_install": "the disk is full"}
+    result = host.replace(reason="key_compromise")
+    assert result["failed"] and result["msg"] == "www: a1 is revoked (of web1, by corporate), the disk is full"
+
+
+def test_a_key_that_is_in_use_still_is_not_removed(host):
+    host.fails = {"certificate_serve": "nginx is broken"}
+    assert not host.replace(reason="key_compromise", even_if_served=True)["failed"]
+    assert host.names() == ["info", "obtain", "serve", "revoke"]
 
 
 def test_a_certificate_without_a_record_is_reported(host):

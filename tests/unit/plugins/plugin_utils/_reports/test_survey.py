@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import resource
 import socket
@@ -163,6 +164,23 @@ def test_an_endpoint_that_serves_something_else_is_due(start, fleet, chain, reas
     assert (finding.state, finding.protocol) == ("due", "TLSv1.3")
     assert finding.reason.startswith(reason)
     assert finding.certificate == describe_chain(chain)
+
+
+@pytest.mark.parametrize("host", ["web1", "web9"])
+def test_what_the_private_ca_has_revoked_is_due(start, fleet, host):
+    serial = f"{CHAIN[0].serial_number:x}"
+    record = {
+        "serial_number": serial,
+        "host": host,
+        "request": "www",
+        "names": [NAME],
+        "certificate": to_pem(CHAIN[:1]).decode(),
+    }
+    dates = {"not_after": (NOW + DAY).isoformat(), "issued_at": NOW.isoformat(), "revoked_at": NOW.isoformat()}
+    (fleet.folder / "issued").mkdir()
+    (fleet.folder / "issued" / f"{serial}.json").write_text(json.dumps({**record, **dates, "reason": "key_compromise"}))
+    finding = fleet.add("web1", start().present(CHAIN).port).finding()
+    assert (finding.state, finding.reason) == ("due", f"it is revoked (key compromise), serial number {serial}")
 
 
 def test_an_endpoint_whose_key_is_of_another_type_is_due(start, fleet):
