@@ -20,9 +20,15 @@ class ActionModule(TlsAction):
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         thumbprints: dict[str, str] = {}
+        problems: list[str] = []  # of issuers: other requests of the host are served all the same
         if arguments["sites"]:
-            thumbprints = challenge_thumbprints(arguments["requests"], arguments["issuers"], self._task.check_mode)
+            requests, issuers = arguments["requests"], arguments["issuers"]
+            has_others = len({str(request.get("issuer")) for request in requests}) > 1
+            thumbprints = challenge_thumbprints(
+                requests, issuers, self._task.check_mode, problems if has_others else None
+            )
         encrypted = [request.get("name") for request in arguments["requests"] if has_encrypted_key(request)]
         sites = normal_sites(arguments, thumbprints, encrypted)
         others = {name: value for name, value in self._task.args.items() if name not in ("requests", "issuers")}
-        return await self.run_module("nginx_sites", {**others, "sites": sites}, task_vars)
+        result = await self.run_module("nginx_sites", {**others, "sites": sites}, task_vars)
+        return {**result, "warnings": [*result.get("warnings", []), *problems]} if problems else result

@@ -8,28 +8,40 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import DEFAULT_SOLVER, solver_type
 
 
 def challenge_thumbprints(
-    requests: list[dict[str, t.Any]], issuers: dict[str, t.Any], pretend: bool = False
+    requests: list[dict[str, t.Any]],
+    issuers: dict[str, t.Any],
+    pretend: bool = False,
+    problems: list[str] | None = None,
 ) -> dict[str, str]:
     """Return account key thumbprints by the names of the requests whose challenges hosts respond to.
 
     requests, issuers: as in the inventory. With *pretend*, no account key is made.
+    problems: gets a sentence about each issuer that cannot be used, whose requests are left out. Without it, the error is raised.
     """
     issuer_names = {
         request["name"]: request["issuer"]
         for request in requests
         if hosts_respond(request, issuers) and request.get("name")
     }
-    opened = {name: open_issuer(name, issuers) for name in set(issuer_names.values())}
-    thumbprints = {
-        name: issuer.thumbprint(pretend) for name, issuer in opened.items() if isinstance(issuer, AcmeIssuer)
-    }
-    return {name: thumbprints[issuer] for name, issuer in issuer_names.items()}
+    thumbprints: dict[str, str] = {}
+    for name in dict.fromkeys(issuer_names.values()):
+        try:
+            issuer = open_issuer(name, issuers)
+            if isinstance(issuer, AcmeIssuer):
+                thumbprints[name] = issuer.thumbprint(pretend)
+        except BaseException as error:
+            sentence = failure_sentence(error)
+            if problems is None:
+                raise
+            problems.append(f"nginx answers no challenges of {name}, which cannot be used: {sentence}")
+    return {name: thumbprints[issuer] for name, issuer in issuer_names.items() if issuer in thumbprints}
 
 
 def hosts_respond(request: dict[str, t.Any], issuers: dict[str, t.Any], solver: str = DEFAULT_SOLVER) -> bool:

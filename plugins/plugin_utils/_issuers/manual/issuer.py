@@ -87,6 +87,7 @@ except ImportError:  # the controller's requirements name it; action plugins say
     pass
 
 
+MAX_CANDIDATES = 20  # certificates for one key whose chains are looked for, the newest ones
 MAX_EXPOSED_KEYS = 5  # files with private keys that one error names
 
 
@@ -281,7 +282,8 @@ class Manual(RecordedIssuer):
             if certificate_key_digest(certificate) == record["key"] and fingerprint(certificate) not in known
         ]
         refusals: dict[str, str] = {}
-        for file, leaf in sorted(candidates, key=lambda pair: not_before(pair[1]), reverse=True):
+        newest_first = sorted(candidates, key=lambda pair: not_before(pair[1]), reverse=True)
+        for file, leaf in newest_first[:MAX_CANDIDATES]:
             try:
                 if file.has_private_key:
                     raise TlsError(PRIVATE_KEY_MESSAGE)

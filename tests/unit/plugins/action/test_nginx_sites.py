@@ -123,3 +123,16 @@ def test_an_issuer_that_makes_no_sense_is_told():
         sites=[{"name": "a", "return_code": 404}], requests=[{"name": "a", "issuer": "le"}], issuers=issuers
     )
     assert result["failed"] and result["msg"].startswith("issuer le: ") and passed == []
+
+
+def test_an_issuer_that_cannot_be_used_is_a_warning_and_the_other_sites_are_configured(tmp_path):
+    issuers = {
+        "le": {"type": "acme", "folder": str(tmp_path)},
+        "broken": {"type": "acme", "account_key": "/nowhere/key.pem"},
+    }
+    requests = [{"name": "a", "issuer": "le"}, {"name": "b", "issuer": "broken"}]
+    sites = [{"name": name, "return_code": 404} for name in "ab"]
+    result, (passed,) = run(sites=sites, requests=requests, issuers=issuers)
+    assert not result.get("failed") and len(result["warnings"]) == 1
+    assert result["warnings"][0].startswith("nginx answers no challenges of broken, which cannot be used: ")
+    assert [bool(site["acme_thumbprint"]) for site in passed["sites"]] == [True, False]

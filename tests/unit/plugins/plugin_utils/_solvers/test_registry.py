@@ -78,3 +78,21 @@ def test_who_only_pretends_makes_no_key(tmp_path):
     assert not (tmp_path / "a").exists() and len(placeholder) == 43
     (real,) = challenge_thumbprints(requests("le"), issuers).values()
     assert challenge_thumbprints(requests("le"), issuers, pretend=True) == {"site0": real} != {"site0": placeholder}
+
+
+@pytest.mark.parametrize(
+    ("broken", "sentence"),
+    [
+        ({"type": "acme", "directory": 7}, "issuer broken: "),
+        ({"type": "acme", "account_key": "no key"}, "account_key of the issuer holds no private key in PEM"),
+    ],
+)
+def test_an_issuer_that_cannot_be_used_hides_no_other(tmp_path, broken, sentence):
+    issuers = {"le": {"type": "acme", "folder": str(tmp_path / "a")}, "broken": {"folder": str(tmp_path), **broken}}
+    problems = []
+    thumbprints = challenge_thumbprints(requests("broken", "le", "broken"), issuers, problems=problems)
+    assert list(thumbprints) == ["site1"]
+    (problem,) = problems
+    assert problem.startswith("nginx answers no challenges of broken, which cannot be used: ") and sentence in problem
+    with pytest.raises(TlsError):
+        challenge_thumbprints(requests("broken"), issuers)
