@@ -15,6 +15,7 @@ class ActionModule(TlsAction):
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "path": {"type": "str", "default": "/var/www/html"},
         "files": {"type": "dict", "required": True},
+        "owner": {"type": "str"},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     }
 

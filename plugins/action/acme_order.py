@@ -86,8 +86,9 @@ class ActionModule(PerRequestAction):
 
 
 def _merged(challenge_files: list[ChallengeFiles]) -> list[ChallengeFiles]:
-    """Return one item for each host and path, with the files of all requests."""
-    merged: dict[tuple[str, str], dict[str, str]] = {}
+    """Return one item for each host, path and owner, with the files of all requests."""
+    merged: dict[tuple[str, str, str | None], ChallengeFiles] = {}
     for one in challenge_files:
-        merged.setdefault((one["host"], one["path"]), {}).update(one["files"])
-    return [{"host": host, "path": path, "files": files} for (host, path), files in merged.items()]
+        place = merged.setdefault((one["host"], one["path"], one.get("owner")), {**one, "files": {}})
+        place["files"].update(one["files"])
+    return list(merged.values())

@@ -116,7 +116,9 @@ options:
           - With another one, the present key is encrypted anew; it becomes a new version with the same certificate.
         type: str
       owner:
-        description: The owner of the private key's file. By default the user that the module runs as.
+        description:
+          - The owner of the private key's file. By default the user that the module runs as.
+          - The folders of O(request.links) and O(request.adopt) may belong to this user, besides root.
         type: str
       group:
         description: The group of the private key's file. By default the group of the user that the module runs as.
@@ -134,6 +136,8 @@ options:
           - Further paths for programs that expect certificates elsewhere, each with the file that it leads to,
             V(privkey.pem), V(cert.pem), V(chain.pem) or V(fullchain.pem).
           - They become symbolic links into the current version.
+          - The folders on the way to them belong to root, or to O(request.owner), and cannot be written by others.
+            Symbolic links on the way are followed only where root made them in a folder of root's.
         type: dict
         default: {}
       adopt:
@@ -143,7 +147,7 @@ options:
           - A pair that is adopted is served as it is, and renewed when it is due. It is due at once if the certificate is none that the
             request asks for, or if others than the request names could read the key.
           - Where neither file is there, nothing is adopted, and the links come with the first certificate.
-          - C(docs/adopt.md) says what is refused, and why.
+          - For the folders of the files holds what O(request.links) says. C(docs/adopt.md) says what is refused, and why.
         type: dict
         suboptions:
           key:
@@ -184,7 +188,10 @@ options:
         default: []
         suboptions:
           path:
-            description: The file. Its folder has to be there, and not be open to everybody for writing.
+            description:
+              - The file. Its folder has to be there, and not be open to everybody for writing.
+              - The folders on the way to it belong to root, or to O(request.exports[].owner), and cannot be written by others.
+                Symbolic links on the way are followed only where root made them in a folder of root's.
             type: path
             required: true
           format:
@@ -221,7 +228,7 @@ options:
             choices: [modern, legacy]
             default: modern
           owner:
-            description: The owner of the file. By default the user that the module runs as.
+            description: The owner of the file, to whom its folders may belong. By default the user that the module runs as.
             type: str
           group:
             description: The group of the file. By default the group of the user that the module runs as.

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import re
-import secrets
 import time
 import typing as t
 
@@ -16,7 +16,12 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import Module, ModuleResult, run_module
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._system.files import path_in_errors
+from ansible_collections.evergreen.tls.plugins.module_utils._system.files import path_in_errors, write_file
+from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import (
+    PathUse,
+    check_status,
+    trusted_folder,
+)
 
 CHALLENGE_FOLDERS = (".well-known", "acme-challenge")  # RFC 8555, section 8.3
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -32,6 +37,7 @@ def main() -> None:
         argument_spec={
             "path": {"type": "str", "default": "/var/www/html"},
             "files": {"type": "dict", "required": True},
+            "owner": {"type": "str"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
@@ -39,13 +45,15 @@ def main() -> None:
     run_module(module, decide)
 
 
+# not a parser: check_file() looks at what it writes
 def decide(module: Module) -> ModuleResult:
     """Write or remove the files, and remove old files of earlier runs."""
     path, files, is_present = module.params["path"], module.params["files"], module.params["state"] == "present"
+    use = PathUse("path", user_id(module.params.get("owner")), "owner of the solver webroot")
     os.umask(0o022)  # so that any web server can read what is created
     for token, content in files.items():
         check_file(token, content)
-    with open_challenge_folder(path, may_create=is_present and not module.check_mode) as folder:
+    with open_challenge_folder(path, use, may_create=is_present and not module.check_mode) as folder:
         existing = {name: read_small_file(folder, name) for name in names_in(folder)}
         before = {name: content for name, content in existing.items() if name in files}
         after = files if is_present else {}
@@ -54,7 +62,8 @@ def decide(module: Module) -> ModuleResult:
                 remove_file(folder, name)
             for name in after:
                 if before.get(name) != after[name]:
-                    write_file(folder, path, name, after[name])
+                    where = os.path.join(path, *CHALLENGE_FOLDERS, name)
+                    write_file(where, after[name].encode("ascii"), 0o644, use.owner, dir_fd=folder)
             for name in leftovers(existing, files):
                 remove_old_file(folder, name)
     where = os.path.join(path, *CHALLENGE_FOLDERS)
@@ -74,8 +83,18 @@ def check_file(token: str, content: t.Any) -> None:
         raise TlsError(f"files: {token!r} is no token with its key authorization; pass what acme_order returns")
 
 
+def user_id(name: str | None) -> int:
+    """Return the number of a user, or -1 for None. Raises TlsError if there is no such user."""
+    try:
+        return pwd.getpwnam(name).pw_uid if name else -1
+    except KeyError as error:
+        raise TlsError(
+            f"owner: there is no user {name} on this host; create it, or correct owner of the solver webroot"
+        ) from error
+
+
 @contextlib.contextmanager
-def open_challenge_folder(path: str, may_create: bool) -> t.Iterator[int | None]:
+def open_challenge_folder(path: str, use: PathUse, may_create: bool) -> t.Iterator[int | None]:
     """Yield a descriptor of the folder of the files, or None if there is none.
 
     No symbolic link below *path* is followed: the owner of a folder on the way could redirect what root writes.
@@ -83,37 +102,40 @@ def open_challenge_folder(path: str, may_create: bool) -> t.Iterator[int | None]
     with contextlib.ExitStack() as stack:
         descriptor: int | None
         try:
-            descriptor = os.open(path, OPEN_FOLDER)
+            descriptor = stack.enter_context(trusted_folder(path, use))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise TlsError(
                 f"{path} is no folder on this host; correct path of the solver webroot, or create it"
             ) from error
-        stack.callback(os.close, descriptor)
         for name in CHALLENGE_FOLDERS:
             path = os.path.join(path, name)
             if descriptor is not None:
-                descriptor = open_folder_in(descriptor, path, name, may_create)
+                descriptor = open_folder_in(descriptor, path, use, may_create)
             if descriptor is not None:
                 stack.callback(os.close, descriptor)
+                check_status(os.fstat(descriptor), path, use)
         yield descriptor
 
 
-def open_folder_in(parent: int, path: str, name: str, may_create: bool) -> int | None:
-    """Return a descriptor of a folder in another one, or None if it does not exist.
-
-    *path* names it in errors.
-    """
+def open_folder_in(parent: int, path: str, use: PathUse, may_create: bool) -> int | None:
+    """Return a descriptor of the folder *path* in the one above it, or None if it does not exist."""
+    name, is_new = os.path.basename(path), False
     if may_create:
         with contextlib.suppress(FileExistsError), path_in_errors(path):
             os.mkdir(name, 0o755, dir_fd=parent)
+            is_new = True
     try:
-        return os.open(name, OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=parent)
+        descriptor = os.open(name, OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=parent)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise TlsError(
             f"{path} is a symbolic link or no folder, and root would write where its owner wants; put a folder in its place"
         ) from error
+    if is_new and use.owner != -1 and os.fstat(descriptor).st_uid == os.geteuid():
+        with path_in_errors(path):
+            os.fchown(descriptor, use.owner, -1)
+    return descriptor
 
 
 def names_in(folder: int | None) -> list[str]:
@@ -151,21 +173,6 @@ def remove_old_file(folder: int, name: str) -> None:
     with contextlib.suppress(OSError):
         if time.time() - os.lstat(name, dir_fd=folder).st_mtime > MAX_AGE_S:
             os.unlink(name, dir_fd=folder)
-
-
-def write_file(folder: int, path: str, name: str, content: str) -> None:
-    """Write a file with mode 0644, by one rename. *path* names the webroot in errors."""
-    temporary = f".{name}.{secrets.token_hex(4)}"
-    with path_in_errors(os.path.join(path, *CHALLENGE_FOLDERS, name)):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            with open(os.open(temporary, flags, 0o644, dir_fd=folder), "w", encoding="ascii") as stream:
-                os.fchmod(stream.fileno(), 0o644)
-                stream.write(content)
-            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-        except OSError:
-            remove_file(folder, temporary)
-            raise
 
 
 def remove_file(folder: int, name: str) -> None:

@@ -51,6 +51,7 @@ EXAMPLES = r"""
 - name: Show them
   evergreen.tls.acme_challenge_files:
     path: "{{ item.path }}"
+    owner: "{{ item.owner | default(omit) }}"
     files: "{{ item.files }}"
   loop: "{{ ordered.places }}"
   loop_control:
@@ -77,6 +78,10 @@ places:
       description: What files have to be below C(.well-known/acme-challenge/) there, each with its content.
       type: dict
       returned: always
+    owner:
+      description: The user to whom the folder may belong besides root.
+      type: str
+      returned: where C(owner) of the solver is set
   sample:
     - host: web1
       path: /var/www/html

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import typing as t
 
@@ -88,11 +89,12 @@ def decide(module: Module) -> Result:
             return {"changed": False, "msg": f"{request['name']} is not installed yet"}
         raise TlsError(f"no certificate of {request['name']} is installed; install it first, with certificate_install")
     if module.check_mode:
-        work = Work(store, version, exports)
-        work.find_reasons()
-        return work.result(is_dry_run=True)
-    with store.lock():
-        work = Work(store, store.current() or version, exports)
+        with contextlib.ExitStack() as folders:
+            work = Work(store, version, exports, folders)
+            work.find_reasons()
+            return work.result(is_dry_run=True)
+    with store.lock(), contextlib.ExitStack() as folders:
+        work = Work(store, store.current() or version, exports, folders)
         work.find_reasons()
         work.write()
         errors = work.refresh_units()
@@ -105,10 +107,10 @@ def decide(module: Module) -> Result:
 class Work:
     """The exports of a request, and what has to be done about them.
 
-    Methods that change something need the lock of the store.
+    Methods that change something need the lock of the store. *folders* closes the folders of the exports.
     """
 
-    def __init__(self, store: Store, version: str, exports: list[Export]) -> None:
+    def __init__(self, store: Store, version: str, exports: list[Export], folders: contextlib.ExitStack) -> None:
         self.name = os.path.basename(store.path)
         self.exports = exports
         self.pair = installed_pair(store, version)
@@ -119,7 +121,7 @@ class Work:
         self.new_passwords: dict[str | None, str] = {}  # by the files that are to hold them
         for export in exports:
             if export.is_present:
-                export.check_paths(store)
+                export.check_paths(store, folders)
 
     def find_reasons(self) -> None:
         """Find the exports that have to be written or removed, and why."""
@@ -220,11 +222,11 @@ class Work:
 
     def _remove(self, export: Export) -> None:
         if export.path in self.ledger.written:
-            remove_export(export.path)
+            remove_export(export.path, export.spec)
             password_file = self.ledger.written[export.path]
             used = [other.spec["password_file"] for other in self.exports if other.is_present]
             if password_file and password_file not in used:
-                remove_export(password_file)
+                remove_export(password_file, export.spec)
         self.ledger.written.pop(export.path, None)
         self.ledger.pending.pop(export.path, None)
 

@@ -188,9 +188,10 @@ class DiskHistory:
         elif call.name in ("link", "linkat"):
             (old, old_name), (new, new_name) = map(self._place, call.paths)
             self._rename(((new, new_name, self.names[old][old_name]),), description)
-        elif call.name == "mkdir":
-            self._new(call.paths[0], Inode("folder", {}, call.mode(1) & ~UMASK, (-1, -1)), description)
-        elif call.name == "symlink":
+        elif call.name in ("mkdir", "mkdirat"):
+            mode = call.mode(2 if call.name == "mkdirat" else 1)
+            self._new(call.paths[0], Inode("folder", {}, mode & ~UMASK, (-1, -1)), description)
+        elif call.name in ("symlink", "symlinkat"):
             self._new(call.paths[0], Inode("link", call.string(0), 0o777, (-1, -1)), description)
         elif call.makes_file:
             folder, name = self._place(call.paths[0])

@@ -29,9 +29,9 @@ store.replace_link = replace_link
     ),
     "a link takes the place of a file in two steps": (
         """
-def replace_link(target, path):
-    os.unlink(path)
-    os.symlink(target, path)
+def replace_link(target, path, dir_fd):
+    os.unlink(os.path.basename(path), dir_fd=dir_fd)
+    os.symlink(target, os.path.basename(path), dir_fd=dir_fd)
 from ansible_collections.evergreen.tls.plugins.module_utils._store import adopt
 adopt.replace_link = replace_link
 """,

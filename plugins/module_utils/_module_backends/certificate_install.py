@@ -27,7 +27,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
-from ansible_collections.evergreen.tls.plugins.module_utils._store.links import check_links, remove_links
+from ansible_collections.evergreen.tls.plugins.module_utils._store.links import (
+    check_link_folders,
+    check_links,
+    remove_links,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._store.revoked import (
     remove_compromised_keys,
     unusable_versions,
@@ -222,7 +226,7 @@ def end_trial(request: Request, store: Store) -> bool:
     version = store.version_on_trial()
     error = validation_error(request) if version else None  # without one, a killed run had just gone back
     if error:
-        before = store.go_back()
+        before = store.go_back(request)
         raise TlsError(
             f"{version} of {request['name']} was refused by {request['validate']!r}, and {before or 'nothing'} is in use as before: "
             f"{error}; put that right and run this again, the certificate is kept"
@@ -244,6 +248,7 @@ def go_back(request: Request, store: Store, check_mode: bool) -> Result:
 def remove(request: Request, store: Store, check_mode: bool) -> Result:
     """Remove the certificate with its links, unless the option validate refuses that."""
     if not check_mode:
+        check_link_folders(request)
         store.remove_left_over(request)
         store.hide()  # its links lead nowhere then
         error = validation_error(request)

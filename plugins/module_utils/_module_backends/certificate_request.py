@@ -32,6 +32,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._store.key_encryptio
     has_requested_encryption,
     key_files,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._store.links import check_link_folders
 from ansible_collections.evergreen.tls.plugins.module_utils._store.pending_csr import matching_csr, prepare_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 
@@ -125,6 +126,7 @@ class Preparation:
         """Withdraw the signing request, or adopt a pair and check whether the certificate is due."""
         if self.options["withdraw"]:
             return self.withdraw()
+        check_link_folders(self.request)  # before a CA is asked
         if not self.check_mode:
             self.store.unhide_left_over()
         if to_adopt(self.store, self.request):

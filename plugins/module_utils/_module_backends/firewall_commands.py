@@ -19,6 +19,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
     remove_temporary_files,
     replace_file,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import PathUse, check_folder
 from ansible_collections.evergreen.tls.plugins.module_utils._wire import WIRE_ENCODING, from_wire, to_wire
 
 # The one definition of the options of firewall_commands. Described for people in plugins/modules/firewall_commands.yml.
@@ -147,6 +148,7 @@ def run_firewall_command(host: LocalHost, command: Command) -> None:
         raise TlsError(f"`{' '.join(argv)}` refused {subject}: {from_wire(output)}; put that right and run this again")
     if path:
         path = os.path.realpath(from_wire(path))
+        check_folder(os.path.dirname(path), PathUse("firewall"))  # so nobody but root can exchange anything there
         with locked(os.path.dirname(path), is_folder=True):
             remove_temporary_files(path)
             old = os.stat(path)

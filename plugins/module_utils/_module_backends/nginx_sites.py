@@ -40,6 +40,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec imp
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import version_text
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked, read_file, sync_folder
 from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import foreign_holder, listening_sockets
+from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import PathUse, check_folder
 
 LOCK_SUFFIX = "lock"
 RELOAD_TIMEOUT_S = 30.0
@@ -79,6 +80,7 @@ def decide(module: Module) -> Result:
     options = t.cast(Options, module.params)
     sites = options["sites"] if options["state"] == "present" else []
     check_certificates(sites, options["domains"], options["store"])
+    check_folder(os.path.dirname(options["path"]), PathUse("path"))  # so nobody but root can exchange anything there
     check_written_by_us(options["path"])
     if not module.get_bin_path("nginx", opt_dirs=PROGRAM_FOLDERS):
         return without_nginx(module, options, sites)

@@ -22,6 +22,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
     replace_file,
     sync_folder,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import PathUse, check_folder
 
 TEST_SUFFIX = "evergreen-test"  # of the files that nginx tests
 LOADED_SUFFIX = "loaded"  # of the content that nginx runs with, until it has loaded the new one
@@ -53,6 +54,7 @@ class ConfigFile:
             return None
         try:
             for path, content in {staged: text, **copies}.items():
+                check_folder(os.path.dirname(path), PathUse("include"))
                 create_file(path, content.encode("utf-8", "surrogateescape"), mode=0o600)
             error = self.nginx.test_error(hidden_path(self.main, TEST_SUFFIX))
         finally:
@@ -103,7 +105,8 @@ class ConfigFile:
     def sweep(self) -> None:
         """Remove the files that a killed run has left: with the lock held, no other run can use them."""
         for path in {self.path, *self.files}:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, TlsError):  # in a folder of somebody else there are none
+                check_folder(os.path.dirname(path), PathUse("include"))
                 os.unlink(hidden_path(path, TEST_SUFFIX))
         remove_temporary_files(self.path)
 

@@ -20,6 +20,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
     replace_file,
     sync_folder,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import PathUse, check_folder
 
 
 class SiteCertificates:
@@ -52,6 +53,7 @@ class SiteCertificates:
         They stay empty until nginx has loaded a configuration that names them.
         """
         for path in filterfalse(os.path.lexists, self._passphrase_files()):
+            check_folder(os.path.dirname(path), PathUse("store"))
             create_file(path, b"", mode=0o600)
             sync_folder(os.path.dirname(path))
 
@@ -62,6 +64,7 @@ class SiteCertificates:
         """
         for path in self._passphrase_files():
             if not os.path.getsize(path):
+                check_folder(os.path.dirname(path), PathUse("store"))
                 remove_temporary_files(path)
                 replace_file(path, b"\n", mode=0o600)
 

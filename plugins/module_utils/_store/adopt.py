@@ -10,8 +10,9 @@ renewal comes once all of them are there. A file is given up only where the vers
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
-import pwd
 import stat
 import typing as t
 
@@ -22,9 +23,20 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewa
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import ADOPTED_FILES, Request, key_mode
 from ansible_collections.evergreen.tls.plugins.module_utils._store.attributes import user_id
-from ansible_collections.evergreen.tls.plugins.module_utils._store.links import check_outside, is_link_to, link_target
+from ansible_collections.evergreen.tls.plugins.module_utils._store.links import (
+    check_outside,
+    is_link_to,
+    link_target,
+    path_use,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
-from ansible_collections.evergreen.tls.plugins.module_utils._system.files import path_in_errors, replace_link
+from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
+    READ_FILE,
+    path_in_errors,
+    read_link,
+    replace_link,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import trusted_folder, user_name
 
 if t.TYPE_CHECKING:
     from cryptography import x509
@@ -56,19 +68,23 @@ def find_pair(store: Store, request: Request) -> Pair | None:
     current = store.current()
     if current is not None:
         for path in to_adopt(store, request):
-            _check_held(store, current, path, request)
+            with _folder_of(path, request) as folder:
+                _check_held(store, current, path, request, folder)
         return None
     for path, file in _paths(request).items():
         check_outside(store, path, "adopt")
         if not os.path.lexists(path) or is_link_to(store, path, file):
             others = " and ".join(to_adopt(store, request))
             raise TlsError(f"adopt: {others} is there, and {path} is not; {AGAIN}")
-    key, status = _read_key(paths["key"], request)
-    chain, _status = _read_certificates(paths["certificate"], request)
+    with _folder_of(paths["key"], request) as folder:
+        key, status = _read_key(paths["key"], request, folder)
+    with _folder_of(paths["certificate"], request) as folder:
+        chain = _read_certificates(paths["certificate"], request, folder)
     if public_bytes(chain[0].public_key()) != public_bytes(load_key(key).public_key()):
         raise TlsError(f"adopt: {paths['certificate']} does not belong to the key in {paths['key']}; {AGAIN}")
     if paths.get("chain"):
-        chain = _continued(chain, _read_certificates(paths["chain"], request)[0], paths)
+        with _folder_of(paths["chain"], request) as folder:
+            chain = _continued(chain, _read_certificates(paths["chain"], request, folder), paths)
     return Pair(key, chain, _why_exposed(paths["key"], status, request))
 
 
@@ -86,8 +102,9 @@ def take_in(store: Store, request: Request) -> str:
         store.switch(version)
     current = store.require_current()
     for path in to_adopt(store, request):
-        _check_held(store, current, path, request)
-        replace_link(link_target(store, _paths(request)[path]), path)
+        with _folder_of(path, request) as folder:
+            _check_held(store, current, path, request, folder)
+            replace_link(link_target(store, _paths(request)[path]), path, folder)
     return current
 
 
@@ -106,16 +123,21 @@ def _holding(store: Store, pair: Pair) -> str | None:
     return None
 
 
-def _check_held(store: Store, version: str, path: str, request: Request) -> None:
+def _folder_of(path: str, request: Request) -> contextlib.AbstractContextManager[int]:
+    """Open the folder of a path of C(adopt), in which the file is read and replaced."""
+    return trusted_folder(os.path.dirname(path), path_use(request, "adopt"))
+
+
+def _check_held(store: Store, version: str, path: str, request: Request, folder: int) -> None:
     """Raise TlsError unless the version in use holds all that is in a file, so that a link can replace it."""
     file = _paths(request)[path]
     if file == "privkey.pem":
-        key, _status = _read_key(path, request)
+        key, _status = _read_key(path, request, folder)
         held = store.private_key(version, f"{store.path}/{version}/{file}")
         is_held = public_bytes(load_key(key).public_key()) == public_bytes(held.public_key())
     else:
         chain = parse_chain(store.file(version, "fullchain.pem") or b"")
-        certificates, _status = _read_certificates(path, request)
+        certificates = _read_certificates(path, request, folder)
         is_held = all(
             certificate in chain or (file == "chain.pem" and _is_root(certificate)) for certificate in certificates
         )
@@ -126,16 +148,18 @@ def _check_held(store: Store, version: str, path: str, request: Request) -> None
         )
 
 
-def _read(path: str, request: Request) -> tuple[bytes, os.stat_result]:
+def _read(path: str, request: Request, folder: int) -> tuple[bytes, os.stat_result]:
     """Return content and status of a file. Raises TlsError for a file that a link must not replace."""
-    if os.path.islink(path):
+    target = read_link(path, folder)
+    if target is not None:
         raise TlsError(
-            f"adopt: {path} is a symbolic link to {os.readlink(path)}; have adopt name that file, and links name {path}"
+            f"adopt: {path} is a symbolic link to {target}; have adopt name that file, and links name {path}"
         )
-    if not stat.S_ISREG(os.lstat(path).st_mode):
-        raise TlsError(f"adopt: {path} is not a regular file; {AGAIN}")
-    with path_in_errors(path), open(path, "rb", opener=_open_without_waiting) as stream:
-        status = os.fstat(stream.fileno())
+    descriptor = _open(path, folder)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise TlsError(f"adopt: {path} is not a regular file; {AGAIN}")
         if status.st_nlink > 1:
             raise TlsError(
                 f"adopt: {path} has other names (hard links), which would keep the old certificate for ever; find them with "
@@ -143,20 +167,29 @@ def _read(path: str, request: Request) -> tuple[bytes, os.stat_result]:
             )
         if status.st_uid not in (0, os.geteuid(), user_id(request.get("owner"))):
             raise TlsError(
-                f"adopt: {path} belongs to {_user_name(status.st_uid)}, who could put anything there; have a look at it, run "
+                f"adopt: {path} belongs to {user_name(status.st_uid)}, who could put anything there; have a look at it, run "
                 f"chown {os.geteuid()} on it, and run this again; owner of the request says who will own the key"
             )
-        return stream.read(), status
+        with path_in_errors(path), open(descriptor, "rb", closefd=False) as stream:
+            return stream.read(), status
+    finally:
+        os.close(descriptor)
 
 
-def _open_without_waiting(path: str, flags: int) -> int:
-    """Open a file, but do not follow links, and do not wait for the writer of a pipe."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+def _open(path: str, folder: int) -> int:
+    """Return a descriptor of a file in a folder. Raises TlsError for what can only be something else."""
+    try:
+        with path_in_errors(path):
+            return os.open(os.path.basename(path), READ_FILE, dir_fd=folder)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+            raise
+        raise TlsError(f"adopt: {path} is not a regular file; {AGAIN}") from error
 
 
-def _read_key(path: str, request: Request) -> tuple[bytes, os.stat_result]:
+def _read_key(path: str, request: Request, folder: int) -> tuple[bytes, os.stat_result]:
     """Return the content of the file of a private key, and its status."""
-    content, status = _read(path, request)
+    content, status = _read(path, request, folder)
     if b"-----BEGIN CERTIFICATE" in content:
         raise TlsError(
             f"adopt: {path} holds a certificate besides the key, which a link to the key would not; {_SPLIT}"
@@ -175,15 +208,15 @@ def _read_key(path: str, request: Request) -> tuple[bytes, os.stat_result]:
     return content, status
 
 
-def _read_certificates(path: str, request: Request) -> tuple[list[x509.Certificate], os.stat_result]:
-    """Return the certificates in a file, and its status."""
-    content, status = _read(path, request)
+def _read_certificates(path: str, request: Request, folder: int) -> list[x509.Certificate]:
+    """Return the certificates in a file."""
+    content, _status = _read(path, request, folder)
     if b"PRIVATE KEY-----" in content:
         raise TlsError(
             f"adopt: {path} holds a private key besides the certificate, which a link to that would not; {_SPLIT}"
         )
     try:
-        return parse_chain(content), status
+        return parse_chain(content)
     except TlsError as error:
         raise TlsError(
             f"adopt: {path} holds no certificates in PEM that can be read; {AGAIN}. DER becomes PEM with openssl x509 -inform der"
@@ -220,10 +253,3 @@ def _is_root(certificate: x509.Certificate) -> bool:
 
 def _why_exposed(path: str, status: os.stat_result, request: Request) -> str | None:
     return why_exposed(path, stat.S_IMODE(status.st_mode), key_mode(request))
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"

@@ -9,6 +9,7 @@ The file C(exports.json) in the folder of the certificate records what was writt
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -27,10 +28,13 @@ from ansible_collections.evergreen.tls.plugins.module_utils._store.attributes im
 from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     read_file,
+    read_file_in,
+    remove_file,
     remove_temporary_files,
     replace_file,
     sync_folder,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import PathUse, trusted_folder
 
 try:
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -72,12 +76,14 @@ class Export:
         self.friendly_name = spec["friendly_name"] or request_name
         restarts = [("restart", unit) for unit in spec["restart"] or []]
         reloads = [("reload", unit) for unit in spec["reload"] or []]
+        self._folders: dict[str, int] = {}  # descriptors of the folders of the paths that check_paths() has checked
         self.unit_actions = list(dict.fromkeys([*restarts, *reloads]))  # (verb, unit)
 
-    def check_paths(self, store: Versions) -> None:
-        """Raise TlsError for a path that must not be written.
+    def check_paths(self, store: Versions, stack: contextlib.ExitStack) -> None:
+        """Raise TlsError for a path that must not be written, and open the folders for all that is done in them.
 
-        It has to be free or a regular file, in a folder that is not writable by all. Owner and group have to exist.
+        A path has to be free or a regular file, in a folder that nobody else can exchange and that is not writable by all. Owner and
+        group have to exist. *stack* closes the folders.
         """
         self._attributes()
         for path in filter(None, (self.path, self.spec["password_file"])):
@@ -86,10 +92,12 @@ class Export:
                 raise TlsError(f"exports: {path} lies among the certificates themselves; choose a path outside")
             if not os.path.isdir(folder):
                 raise TlsError(f"exports: the folder of {path} does not exist; create it or correct the path")
-            mode = os.stat(folder).st_mode
-            if mode & stat.S_IWOTH:
-                raise TlsError(f"exports: the folder of {path} can be written by everybody; choose another one")
-            if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+            _check_not_shared(path, os.stat(folder))
+            descriptor = stack.enter_context(trusted_folder(folder, path_use(self.spec)))
+            _check_not_shared(path, os.fstat(descriptor))
+            self._folders[path] = descriptor
+            status = self._status(path)
+            if status is not None and not stat.S_ISREG(status.st_mode):
                 raise TlsError(f"exports: {path} is there and is not a regular file; move it away and run this again")
 
     def password(self) -> str | None:
@@ -97,36 +105,35 @@ class Export:
 
         Raises TlsError for a file without a password.
         """
-        if not self.spec["password_file"]:
+        path = self.spec["password_file"]
+        if not path:
             return self.spec["password"]
-        content = read_file(self.spec["password_file"])
+        content = read_file_in(path, self._folders[path])
         if content is None:
             return None
-        password = content.decode(errors="replace").partition("\n")[0].rstrip("\r")
-        if not password or not all(" " <= character <= "~" for character in password):
+        status = self._status(path)
+        if status is None or status.st_nlink > 1:
             raise TlsError(
-                f"exports: the first line of {self.spec['password_file']} is no password, which has letters, digits and signs "
-                "that ASCII has; write one into it, or remove it to have one made"
+                f"exports: {path} has other names (hard links), and may be a secret of somebody else; find them with "
+                f"find / -xdev -samefile {path}, remove them and run this again"
             )
-        return password
+        return parse_password(content, path)
 
     # not a parser: it reads what the collection has made or checked
     def write_password(self, password: str) -> None:
         """Write a new password into the password file, with the owner and mode of the export."""
         path = self.spec["password_file"]
         if path:
-            remove_temporary_files(path)
-            replace_file(path, f"{password}\n".encode(), *self._attributes())
+            self._replace(path, f"{password}\n".encode())
 
     def why_write(self, pair: Pair, password: str | None) -> str | None:
         """Return why the file has to be written, or None if it is as the request says."""
-        try:
-            status = os.lstat(self.path)
-        except FileNotFoundError:
+        status = self._status(self.path)
+        if status is None:
             return MISSING
         if self.needs_password and password is None:
             return "its password is not there"
-        content = read_file(self.path) if status.st_size <= MAX_EXPORT_BYTES else None
+        content = read_file_in(self.path, self._folders[self.path]) if status.st_size <= MAX_EXPORT_BYTES else None
         if content is None:
             return OTHER
         return self._content_difference(content, pair, password) or self._attribute_difference(status)
@@ -146,8 +153,7 @@ class Export:
 
     def write(self, content: bytes) -> None:
         """Write the file, and remove the temporary files of killed runs beside it."""
-        remove_temporary_files(self.path)
-        replace_file(self.path, content, *self._attributes())
+        self._replace(self.path, content)
 
     @property
     def needs_password(self) -> bool:
@@ -165,6 +171,17 @@ class Export:
         default = "0644" if self.spec["format"] == "der" else "0600"
         mode = int(self.spec["mode"] or default, 8)
         return mode, user_id(self.spec["owner"]), group_id(self.spec["group"])
+
+    def _status(self, path: str) -> os.stat_result | None:
+        """Return the status of what is at a path, or None if there is nothing."""
+        try:
+            return os.lstat(os.path.basename(path), dir_fd=self._folders[path])
+        except FileNotFoundError:
+            return None
+
+    def _replace(self, path: str, content: bytes) -> None:
+        remove_temporary_files(path, self._folders[path])
+        replace_file(path, content, *self._attributes(), dir_fd=self._folders[path])
 
     def _content_difference(self, content: bytes, pair: Pair, password: str | None) -> str | None:
         if self.needs_password and password is not None:
@@ -245,13 +262,41 @@ def new_password() -> str:
     return secrets.token_urlsafe(24)
 
 
-def remove_export(path: str) -> None:
-    """Remove a file and the temporary files of killed runs beside it, and sync the folder."""
-    if os.path.isdir(os.path.dirname(path)):
-        remove_temporary_files(path)
-        if os.path.lexists(path):
-            os.unlink(path)
-        sync_folder(os.path.dirname(path))
+def parse_password(content: bytes, path: str) -> str:
+    """Return the first line of a password file. Raises TlsError if that is no password."""
+    password = content.decode(errors="replace").partition("\n")[0].rstrip("\r")
+    if not password or not all(" " <= character <= "~" for character in password):
+        raise TlsError(
+            f"exports: the first line of {path} is no password, which has letters, digits and signs "
+            "that ASCII has; write one into it, or remove it to have one made"
+        )
+    return password
+
+
+def path_use(spec: ExportSpec) -> PathUse:
+    """Return the use of the paths of an export: their folders may belong to its owner."""
+    try:
+        owner = user_id(spec["owner"])
+    except TlsError:  # a user who is gone owns nothing; check_paths() says so where a file is to be written
+        owner = -1
+    return PathUse("exports", owner, "owner of the export")
+
+
+def remove_export(path: str, spec: ExportSpec) -> None:
+    """Remove a file of an export and the temporary files of killed runs beside it, and sync the folder."""
+    if not os.path.isdir(os.path.dirname(path)):
+        return
+    with trusted_folder(os.path.dirname(path), path_use(spec)) as folder:
+        remove_temporary_files(path, folder)
+        with contextlib.suppress(FileNotFoundError):
+            remove_file(path, folder)
+        sync_folder(os.path.dirname(path), folder)
+
+
+def _check_not_shared(path: str, folder: os.stat_result) -> None:
+    """Raise TlsError if the folder of a path, by its status, can be written by everybody."""
+    if folder.st_mode & stat.S_IWOTH:
+        raise TlsError(f"exports: the folder of {path} can be written by everybody; choose another one")
 
 
 def _parse_ledger(content: bytes) -> tuple[dict[str, str | None], dict[str, list[str]]]:

@@ -6,12 +6,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
+from ansible_collections.evergreen.tls.plugins.module_utils._store.attributes import user_id
 from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions
-from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_link, sync_folder
+from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
+    is_link,
+    read_link,
+    remove_file,
+    replace_link,
+    sync_folder,
+    temporary_link,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import (
+    PathUse,
+    check_folder,
+    trusted_folder,
+)
 
 
 def link_target(versions: Versions, file: str) -> str:
@@ -19,21 +34,49 @@ def link_target(versions: Versions, file: str) -> str:
     return os.path.join(versions.path, "current", file)
 
 
-def is_link_to(versions: Versions, path: str, file: str) -> bool:
+def is_link_to(versions: Versions, path: str, file: str, dir_fd: int | None = None) -> bool:
     """Return whether *path* is a symbolic link to link_target()."""
-    return os.path.islink(path) and os.readlink(path) == link_target(versions, file)
+    return read_link(path, dir_fd) == link_target(versions, file)
+
+
+def path_use(request: Request, option: str) -> PathUse:
+    """Return the use of the paths of an *option*: their folders may belong to the owner of the request."""
+    try:
+        owner = user_id(request.get("owner"))
+    except TlsError:  # a user who is gone owns nothing, and this is said when a key is written
+        owner = -1
+    return PathUse(option, owner, "owner of the request")
 
 
 def check_links(versions: Versions, request: Request) -> None:
-    """Raise TlsError if a link cannot be created: its path is taken, or its folder is missing."""
+    """Raise TlsError if a link cannot be created.
+
+    Its path is taken, or its folder is missing or can be exchanged by somebody else.
+    """
     for path in request["links"]:
         check_outside(versions, path, "links")
-        if os.path.lexists(path) and not os.path.islink(path):
+        try:
+            with trusted_folder(os.path.dirname(path), path_use(request, "links")) as folder:
+                _check_free(path, folder)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise TlsError(f"links: the folder of {path} does not exist; create it or correct the path") from error
+
+
+def check_link_folders(request: Request) -> None:
+    """Raise TlsError if somebody else can exchange a folder on the way to a link. A folder may be missing."""
+    for folder in dict.fromkeys(map(os.path.dirname, request["links"])):
+        check_folder(folder, path_use(request, "links"))
+
+
+def _check_free(path: str, folder: int) -> None:
+    """Raise TlsError if anything but a link to a file is at a path."""
+    name = os.path.basename(path)
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode):
             raise TlsError(f"links: {path} is there and is not a symbolic link; move it away and run this again")
-        if os.path.isdir(path):
+    with contextlib.suppress(OSError):  # a link that leads nowhere
+        if stat.S_ISDIR(os.stat(name, dir_fd=folder).st_mode):
             raise TlsError(f"links: {path} leads to a folder; choose another path, or remove it")
-        if not os.path.isdir(os.path.dirname(path)):
-            raise TlsError(f"links: the folder of {path} does not exist; create it or correct the path")
 
 
 def check_outside(versions: Versions, path: str, option: str) -> None:
@@ -50,26 +93,45 @@ def missing_links(versions: Versions, request: Request) -> list[str]:
 def create_links(versions: Versions, request: Request) -> None:
     """Create the missing_links()."""
     for path in missing_links(versions, request):
-        replace_link(link_target(versions, request["links"][path]), path)
+        with trusted_folder(os.path.dirname(path), path_use(request, "links")) as folder:
+            replace_link(link_target(versions, request["links"][path]), path, folder)
 
 
 def remove_links(versions: Versions, request: Request) -> None:
     """Remove the links of a request that lead to its certificate."""
     for path, file in request["links"].items():
         if is_link_to(versions, path, file):
-            os.unlink(path)
-            sync_folder(os.path.dirname(path))  # before the folder that names the link is gone
+            with trusted_folder(os.path.dirname(path), path_use(request, "links")) as folder:
+                if is_link_to(versions, path, file, folder):
+                    remove_file(path, folder)
+                    sync_folder(os.path.dirname(path), folder)  # before the folder that names the link is gone
 
 
 def read_links(request: Request) -> dict[str, str | None]:
     """Return the target of each link, or None for one that does not exist; for restore_links()."""
-    return {path: os.readlink(path) if os.path.islink(path) else None for path in request["links"]}
+    return {path: read_link(path) for path in request["links"]}
 
 
-def restore_links(targets: dict[str, str | None]) -> None:
+def restore_links(targets: dict[str, str | None], request: Request) -> None:
     """Give links the targets that read_links() returned."""
     for path, target in targets.items():
-        if target is not None:
-            replace_link(target, path)
-        elif os.path.islink(path):
-            os.unlink(path)
+        if target is None and not is_link(path):
+            continue
+        with trusted_folder(os.path.dirname(path), path_use(request, "links")) as folder:
+            if target is not None:
+                replace_link(target, path, folder)
+            elif is_link(path, folder):
+                remove_file(path, folder)
+
+
+def left_over_links(request: Request) -> list[str]:
+    """Return the links that replace_link() left in runs that were killed."""
+    return [path for path in map(temporary_link, request["links"]) if is_link(path)]
+
+
+def remove_left_over_links(request: Request) -> None:
+    """Remove the left_over_links()."""
+    for path in left_over_links(request):
+        with trusted_folder(os.path.dirname(path), path_use(request, "links")) as folder:
+            if is_link(path, folder):
+                remove_file(path, folder)

@@ -31,8 +31,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._store.attributes im
 from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions, number
 from ansible_collections.evergreen.tls.plugins.module_utils._store.links import (
     create_links,
+    left_over_links,
     missing_links,
     read_links,
+    remove_left_over_links,
     restore_links,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._store.revoked import COMPROMISED_KEY, unusable_versions
@@ -46,9 +48,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
     replace_link,
     set_attributes,
     sync_folder,
-    temporary_link,
     write_file,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import PathUse, check_folder
 
 if t.TYPE_CHECKING:
     from cryptography import x509
@@ -71,13 +73,17 @@ class Store(Versions):
         self.gone = os.path.join(directory, f".{name}.gone")  # the folder while its files are removed
 
     def check_folders(self) -> None:
-        """Raise TlsError if another user can change the folders, or redirect them by a link."""
+        """Raise TlsError if another user can change the folders or those above them, or redirect them by a link.
+
+        So nobody else can exchange anything here, and whatever is done in the folder is done by its path.
+        """
         above = os.path.dirname(self.path)
         if os.path.exists(above):
             status = os.stat(above)
             is_shared = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX  # /tmp has the sticky bit
             if is_shared or status.st_uid not in (0, os.geteuid()):
                 raise TlsError(_not_ours(above))
+        check_folder(above, PathUse("directory"))
         versions = self.versions() if os.path.isdir(self.path) else []
         inner = [os.path.join(self.path, name) for name in ("next", *versions)]
         for path in filter(os.path.lexists, (self.path, self.hidden, self.gone, *inner)):
@@ -226,11 +232,16 @@ class Store(Versions):
         """Keep the current version."""
         os.unlink(self.trial)
 
-    def go_back(self) -> str | None:
+    def go_back(self, request: Request) -> str | None:
         """Restore the links and the version from before the trial; return its name."""
         _version, before, links = self._trial()
-        restore_links(links)  # first, as they may lead elsewhere, and there may be nothing to switch back to
-        self.switch(before if before in self.versions() else None)
+        earlier = before if before in self.versions() else None
+        try:
+            restore_links(links, request)  # first, as they may lead elsewhere, and there may be nothing to switch to
+        except TlsError:  # whoever owns the folder of a link does not keep a version in use that was refused
+            self.switch(earlier)
+            raise
+        self.switch(earlier)
         self.end_trial()
         return before
 
@@ -292,7 +303,8 @@ class Store(Versions):
 
     def remove_left_over(self, request: Request) -> None:
         """Remove the temporary files and folders of killed runs."""
-        for path in self.left_over(request):
+        remove_left_over_links(request)
+        for path in self._left_over_here():
             if os.path.isdir(path) and not os.path.islink(path):
                 remove_folder(path)
             else:
@@ -300,9 +312,7 @@ class Store(Versions):
 
     def left_over(self, request: Request) -> list[str]:
         """Return the temporary files, folders and links of killed runs."""
-        hidden = [os.path.join(self.path, name) for name in os.listdir(self.path) if name.startswith(".")]
-        links = filter(os.path.islink, map(temporary_link, request["links"]))
-        return [*hidden, *links, *filter(os.path.isdir, [self.gone])]
+        return [*self._left_over_here(), *left_over_links(request)]
 
     def paths_to_correct(self, version: str, request: Request) -> list[str]:
         """Return the paths that differ from the request.
@@ -319,6 +329,11 @@ class Store(Versions):
         create_links(self, request)
         for path in self._wrong_key_files(version, request):
             set_attributes(path, *file_attributes(os.path.basename(path), request))
+
+    def _left_over_here(self) -> list[str]:
+        """Return the temporary files and folders of killed runs in the folders of the certificate."""
+        hidden = [os.path.join(self.path, name) for name in os.listdir(self.path) if name.startswith(".")]
+        return [*hidden, *filter(os.path.isdir, [self.gone])]
 
     def _wrong_key_files(self, version: str, request: Request) -> list[str]:
         """Return the files of the private key and its passphrase whose mode or owner is wrong."""

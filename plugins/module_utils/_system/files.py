@@ -6,6 +6,9 @@
 
 A file is a new inode with its final mode, and on the disk before it gets its name. nginx 1.27.4 and later continue to serve the old
 certificate if the inode and mtime of its file are unchanged.
+
+dir_fd: the descriptor of the folder of a path, from trusted_paths.py. The function then acts in this folder, wherever the path
+leads meanwhile; the path is for errors. Without one, nobody else can change where the path leads.
 """
 
 from __future__ import annotations
@@ -24,13 +27,18 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
+READ_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # does not wait for the writer of a pipe
 LOCK_TIMEOUT_S = 60.0
 LOCK_INTERVAL_S = 0.05
 
 
-def create_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1) -> None:
+def create_file(
+    path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1, *, dir_fd: int | None = None
+) -> None:
     """Write a new file, with its mode and owner from its first byte on, and sync it to the disk."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with path_in_errors(path):
+        descriptor = os.open(_name(path, dir_fd), flags, 0o600, dir_fd=dir_fd)
     with path_in_errors(path), open(descriptor, "wb") as stream:
         if (owner, group) != (-1, -1):
             os.fchown(descriptor, owner, group)
@@ -40,51 +48,74 @@ def create_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, g
         os.fsync(descriptor)
 
 
-def replace_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1) -> None:
+def replace_file(
+    path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1, *, dir_fd: int | None = None
+) -> None:
     """Replace a file by one rename, so that nobody ever reads half of it, and sync its folder."""
-    write_file(path, content, mode, owner, group)
-    sync_folder(os.path.dirname(path))
+    write_file(path, content, mode, owner, group, dir_fd=dir_fd)
+    sync_folder(os.path.dirname(path), dir_fd)
 
 
-def write_file(path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1) -> None:
+def write_file(
+    path: str, content: bytes, mode: int = 0o644, owner: int = -1, group: int = -1, *, dir_fd: int | None = None
+) -> None:
     """Replace a file by one rename. The caller syncs the folder, once for several files."""
     folder, name = os.path.split(path)
     temporary = _unused_name(folder, name)
     try:
-        create_file(temporary, content, mode, owner, group)
-        os.rename(temporary, path)
+        create_file(temporary, content, mode, owner, group, dir_fd=dir_fd)
+        _rename(temporary, path, dir_fd)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)
+            remove_file(temporary, dir_fd)
         raise
 
 
 # not a parser: it accepts any text, or raises TlsError
-def remove_temporary_files(path: str) -> None:
+def remove_temporary_files(path: str, dir_fd: int | None = None) -> None:
     """Remove the temporary files that write_file() left beside *path* in runs that were killed.
 
     The caller makes sure, by a lock, that no other run is writing the file.
     """
     folder, name = os.path.split(path)
-    for entry in os.listdir(folder):
+    for entry in os.listdir(folder if dir_fd is None else dir_fd):
         if re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}", entry):
-            os.unlink(os.path.join(folder, entry))
+            remove_file(os.path.join(folder, entry), dir_fd)
 
 
-def replace_link(target: str, path: str) -> None:
+def remove_file(path: str, dir_fd: int | None = None) -> None:
+    """Remove a file or a link. The caller syncs the folder."""
+    with path_in_errors(path):
+        os.unlink(_name(path, dir_fd), dir_fd=dir_fd)
+
+
+def is_link(path: str, dir_fd: int | None = None) -> bool:
+    """Return whether *path* is a symbolic link."""
+    return read_link(path, dir_fd) is not None
+
+
+def read_link(path: str, dir_fd: int | None = None) -> str | None:
+    """Return the target of a symbolic link, or None if there is none."""
+    try:
+        return os.readlink(_name(path, dir_fd), dir_fd=dir_fd)
+    except OSError:
+        return None
+
+
+def replace_link(target: str, path: str, dir_fd: int | None = None) -> None:
     """Replace *path*, by one rename, by a symbolic link to *target*, and sync its folder."""
     temporary = temporary_link(path)
-    if os.path.islink(temporary):
-        os.unlink(temporary)  # a run that was killed left it
+    if is_link(temporary, dir_fd):
+        remove_file(temporary, dir_fd)  # a run that was killed left it
     with path_in_errors(temporary):
-        os.symlink(target, temporary)
+        os.symlink(target, _name(temporary, dir_fd), dir_fd=dir_fd)
     try:
-        os.rename(temporary, path)
+        _rename(temporary, path, dir_fd)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)
+            remove_file(temporary, dir_fd)
         raise
-    sync_folder(os.path.dirname(path))
+    sync_folder(os.path.dirname(path), dir_fd)
 
 
 def set_attributes(path: str, mode: int, owner: int = -1, group: int = -1) -> None:
@@ -136,14 +167,15 @@ def remove_folder(path: str) -> None:
         shutil.rmtree(path)
 
 
-def sync_folder(path: str) -> None:
-    """Sync the names in a folder to the disk."""
-    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync_folder(path: str, dir_fd: int | None = None) -> None:
+    """Sync the names in a folder to the disk. dir_fd: a descriptor of this folder."""
+    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if dir_fd is None else dir_fd
     try:
         with path_in_errors(path):
             os.fsync(descriptor)
     finally:
-        os.close(descriptor)
+        if dir_fd is None:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -203,6 +235,16 @@ def locked(
         os.close(descriptor)
 
 
+def _name(path: str, dir_fd: int | None) -> str:
+    """Return a path as the functions of os take it together with dir_fd."""
+    return path if dir_fd is None else os.path.basename(path)
+
+
+def _rename(old: str, new: str, dir_fd: int | None) -> None:
+    with path_in_errors(old):
+        os.rename(_name(old, dir_fd), _name(new, dir_fd), src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+
+
 def _unused_name(folder: str, name: str) -> str:
     return os.path.join(folder, f".{name}.{secrets.token_hex(4)}")
 
@@ -215,7 +257,7 @@ def read_file(path: str, offset: int = 0) -> bytes | None:
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a folder raises an error that names it
-            raise TlsError(f"{path} is not a regular file; move it away and run this again")
+            raise TlsError(_not_regular(path))
         with open(path, "rb") as stream:
             stream.seek(offset)
             return stream.read()
@@ -223,3 +265,27 @@ def read_file(path: str, offset: int = 0) -> bytes | None:
         return None
     except ValueError:  # a path that no file can have, such as one with a zero byte
         return None
+
+
+def read_file_in(path: str, dir_fd: int) -> bytes | None:
+    """Return the content of a file in a folder, or None if there is no file.
+
+    Raises TlsError for anything but a regular file: a symbolic link is not followed.
+    """
+    try:
+        with path_in_errors(path):
+            descriptor = os.open(_name(path, dir_fd), READ_FILE, dir_fd=dir_fd)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):  # a symbolic link, a socket
+            raise
+        raise TlsError(_not_regular(path)) from error
+    with path_in_errors(path), open(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise TlsError(_not_regular(path))
+        return stream.read()
+
+
+def _not_regular(path: str) -> str:
+    return f"{path} is not a regular file; move it away and run this again"

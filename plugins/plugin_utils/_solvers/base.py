@@ -27,6 +27,7 @@ class ChallengeFiles(t.TypedDict):
     host: str  # its name in the inventory
     path: str  # the webroot, above .well-known
     files: dict[str, str]  # token: key authorization
+    owner: t.NotRequired[str]  # the user to whom the folders of the webroot may belong besides root
 
 
 class Solver(t.Protocol):

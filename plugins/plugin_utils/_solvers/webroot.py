@@ -35,16 +35,19 @@ class WebrootSolver:
     SETTINGS: t.ClassVar[dict[str, t.Any]] = {
         **HttpChecker.SETTINGS,
         "path": {"type": "str", "default": "/var/www/html"},
+        "owner": {"type": "str"},
         "hosts": {"type": "list", "elements": "str", "default": []},
     }
 
-    def __init__(self, account: AcmeAccount, path: str, hosts: list[str], **settings: t.Any) -> None:
+    def __init__(
+        self, account: AcmeAccount, path: str, hosts: list[str], owner: str | None = None, **settings: t.Any
+    ) -> None:
         if not os.path.isabs(path):
             raise TlsError(
                 f"path {path!r} does not begin with a slash; write the folder that nginx serves, as its root says"
             )
         self.challenge_type = HTTP_01
-        self.path, self.hosts = path, hosts
+        self.path, self.hosts, self.owner = path, hosts, owner
         self.checker = HttpChecker(**settings)
 
     def check(self, domains: list[str]) -> None:
@@ -67,7 +70,12 @@ class WebrootSolver:
     def challenge_files(self, responses: list[ChallengeResponse], host: str) -> list[ChallengeFiles]:
         """Return the files for each host in the setting C(hosts), or else for *host*."""
         files = {response.token: response.key_authorization for response in responses}
-        return [{"host": one, "path": self.path, "files": files} for one in self.hosts or [host]] if files else []
+        hosts = (self.hosts or [host]) if files else []
+        places: list[ChallengeFiles] = [{"host": one, "path": self.path, "files": files} for one in hosts]
+        if self.owner:
+            for place in places:
+                place["owner"] = self.owner
+        return places
 
     def _check_of(self, expected: ChallengeResponse) -> HttpCheck:
         def refusal(where: str, response: HttpResponse) -> str:

@@ -144,9 +144,7 @@ def read_ledger(content: bytes) -> None:
 
 
 def read_password(content: bytes) -> None:
-    options = {"path": "/a", "friendly_name": None, "restart": [], "reload": [], "password_file": "/b"}
-    with mock.patch.object(exports, "read_file", return_value=content):
-        password = exports.Export(options, "site").password()
+    password = exports.parse_password(content, "/etc/keystore.password")
     assert password and password.isprintable()
 
 

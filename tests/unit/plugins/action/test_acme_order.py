@@ -90,6 +90,12 @@ def test_files_of_several_requests_are_merged_by_host(run):
     assert more["places"] == result["places"]
 
 
+def test_files_of_several_owners_are_not_merged(run):
+    place = {"host": "web1", "path": "/srv/www", "files": {"a": "a.x"}}
+    run.challenge_files = [{**place, "owner": "alice"}, place, {**place, "owner": "alice", "files": {"b": "b.x"}}]
+    assert run.order(request())["places"] == [{**place, "owner": "alice", "files": {"a": "a.x", "b": "b.x"}}, place]
+
+
 @pytest.mark.parametrize(
     "step_result", [{"due": False}, {"due": True, "ready": "next"}, {"failed": True, "msg": "no disk"}]
 )

@@ -421,7 +421,7 @@ def test_a_failure_keeps_the_file_before(host, monkeypatch):
     before = host.keystore.read_bytes()
     host.install()
 
-    def refuse(*_arguments):
+    def refuse(*_arguments, **_folder):
         raise OSError(28, "No space left on device", str(host.out))
 
     with monkeypatch.context() as patched:
@@ -495,7 +495,9 @@ def test_what_belongs_to_somebody_else_is_given_back(host, monkeypatch):
     host.export(host.p12())
     monkeypatch.setattr(exports, "user_id", lambda _name: os.getuid() + 1)
     given = []
-    monkeypatch.setattr(exports, "replace_file", lambda _path, _content, *mode_and_owner: given.append(mode_and_owner))
+    monkeypatch.setattr(
+        exports, "replace_file", lambda _path, _content, *mode_and_owner, **_folder: given.append(mode_and_owner)
+    )
     assert host.export(host.p12(owner="tomcat"))["msg"] == f"{host.keystore} is written (it belongs to somebody else)"
     assert (0o600, os.getuid() + 1, -1) in given
     assert attributes.user_id(None) == -1

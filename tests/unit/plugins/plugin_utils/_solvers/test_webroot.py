@@ -51,6 +51,9 @@ def test_files_are_for_the_host_of_the_order_unless_others_are_named():
         {"host": "web3", "path": "/srv/www", "files": files},
     ]
     assert opened(hosts=["web2"]).challenge_files([], "web1") == []
+    assert opened(owner="www-data").challenge_files(responses, "web1") == [
+        {"host": "web1", "path": "/var/www/html", "files": files, "owner": "www-data"}
+    ]
 
 
 def test_before_an_order_it_is_enough_that_hosts_speak_http(here, web, solver):

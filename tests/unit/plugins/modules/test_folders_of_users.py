@@ -1,0 +1,392 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What modules do, as root, where a path of the inventory leads through folders of another user."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import types
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import result_of
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import (
+    certificate_install,
+    certificate_request,
+    nginx_sites,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
+from ansible_collections.evergreen.tls.plugins.module_utils._store import adopt, exports, links
+from ansible_collections.evergreen.tls.plugins.modules import acme_challenge_files, certificate_export
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
+
+ALICE = 65534  # nobody
+ROOT = Authority("Root")
+TOKEN = {"token": f"token.{'x' * 43}"}
+EXPORT_OPTIONS = {
+    "request": REQUEST_SPEC,
+    "directory": {"type": "path"},
+    "passwords": {"type": "dict", "default": {}, "no_log": True},
+}
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
+
+
+class Host:
+    """A host with the certificates of a bank, on which Alice has a home."""
+
+    def __init__(self, top):
+        self.store = top / "etc/evergreen"
+        self.home = top / "home/alice"
+        self.store.mkdir(parents=True)
+        self.home.mkdir(parents=True)
+        self.give(self.home)
+        self.bank = self.version("bank", some_key(1))
+
+    def version(self, name, key):
+        """Put a certificate into the store; return the folder of its version."""
+        folder = self.store / name / "v0001"
+        folder.mkdir(parents=True)
+        chain = [ROOT.leaf([f"{name}.example.org"], key)]
+        files = {
+            "privkey.pem": key_pem(key),
+            "cert.pem": to_pem(chain),
+            "chain.pem": b"",
+            "fullchain.pem": to_pem(chain),
+        }
+        for file, content in {**files, "issuer": b"local"}.items():
+            (folder / file).write_bytes(content)
+        (folder / "privkey.pem").chmod(0o600)
+        (self.store / name / "current").symlink_to("v0001")
+        return folder
+
+    def give(self, path):
+        """Let a path belong to Alice."""
+        os.chown(path, ALICE, ALICE, follow_symlinks=False)
+
+    def folder(self, path="tls"):
+        """Return a folder of Alice's in her home."""
+        (self.home / path).mkdir(exist_ok=True)
+        self.give(self.home / path)
+        return self.home / path
+
+    def lead(self, target, path="tls"):
+        """Let Alice lead a path in her home to another folder; return the path."""
+        (self.home / path).symlink_to(target)
+        self.give(self.home / path)
+        return self.home / path
+
+    def pair(self, folder, key):
+        """Put a pair that was made by hand into a folder of Alice's; return the value of adopt."""
+        paths = {"key": folder / "privkey.pem", "certificate": folder / "fullchain.pem"}
+        paths["key"].write_bytes(key_pem(key))
+        paths["certificate"].write_bytes(to_pem([ROOT.leaf(["alice.example.org"], key)]))
+        for path in paths.values():
+            path.chmod(0o600)
+            self.give(path)
+        return {option: str(path) for option, path in paths.items()}
+
+    def run(self, decide, options, check_mode=False, **arguments):
+        """Run a module; return its result."""
+        checked = ArgumentSpecValidator(options).validate(arguments)
+        assert not checked.error_messages
+        module = types.SimpleNamespace(params=checked.validated_parameters, check_mode=check_mode)
+        return result_of(module, decide)
+
+    def request(self, owner="nobody", name="alice", **options):
+        return {"name": name, "domains": ["alice.example.org"], "owner": owner, "encrypt_key": False, **options}
+
+    def prepare(self, check_mode=False, **options):
+        request = self.request(**options)
+        return self.run(
+            certificate_request.decide,
+            certificate_request.OPTIONS,
+            check_mode,
+            directory=str(self.store),
+            request=request,
+        )
+
+    def install(self, **options):
+        request = self.request(**options)
+        return self.run(
+            certificate_install.decide, certificate_install.OPTIONS, directory=str(self.store), request=request
+        )
+
+    def export(self, *wanted, name="bank", check_mode=False):
+        request = self.request(name=name, exports=list(wanted))
+        return self.run(
+            certificate_export.decide, EXPORT_OPTIONS, check_mode, directory=str(self.store), request=request
+        )
+
+    def picture(self):
+        """Return what is in the bank's folder: the inode, owner and mode of each path."""
+        status = {str(path): path.lstat() for path in sorted(self.bank.parent.rglob("*")) if path.name != "lock"}
+        return {path: (one.st_ino, one.st_uid, one.st_mode, one.st_size) for path, one in status.items()}
+
+
+@pytest.fixture
+def host(tmp_path):
+    return Host(tmp_path)
+
+
+def link_sentence(option, path):
+    return (
+        f"{option}: {path} is a symbolic link, which nobody could lead to other files, in the folder {path.parent} of nobody; put a folder in "
+        "its place, or choose a path elsewhere"
+    )
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_pair_is_not_adopted_through_a_link_of_a_user(host, check_mode, linked):
+    before = host.picture()
+    folder = host.lead(host.bank)
+    paths = {"key": str(folder / "privkey.pem"), "certificate": str(folder / "fullchain.pem")}
+    wanted = {paths["key"]: "privkey.pem", paths["certificate"]: "fullchain.pem"} if linked else {}
+    result = host.prepare(check_mode, adopt=paths, links=wanted)
+    assert result == {"failed": True, "msg": link_sentence("links" if linked else "adopt", folder)}
+    assert host.picture() == before
+    assert not (host.store / "alice/v0001").exists()
+
+
+def test_a_pair_in_a_folder_of_a_user_whom_the_request_does_not_name_is_refused(host):
+    paths = host.pair(host.folder(), some_key(2))
+    result = host.prepare(owner=None, adopt=paths)
+    assert result["msg"].startswith(f"adopt: the folder {host.home} belongs to nobody, who could lead to other files")
+    assert "let owner of the request name that user, or run chown 0 on it" in result["msg"]
+    assert not os.path.islink(paths["key"])
+
+
+def test_a_pair_in_a_folder_of_the_owner_of_the_request_is_adopted(host):
+    paths = host.pair(host.folder(), some_key(2))
+    result = host.prepare(adopt=paths)
+    assert not result.get("failed"), result
+    assert os.readlink(paths["key"]) == f"{host.store}/alice/current/privkey.pem"
+    assert (host.store / "alice/v0001/privkey.pem").stat().st_uid == ALICE
+
+
+def exchange_before(monkeypatch, module, name, host, target):
+    """Have a folder of Alice's exchanged for a link right before a function of a module is called."""
+    real = getattr(module, name)
+
+    def exchanged(*arguments, **options):
+        if not (host.home / "tls").is_symlink():
+            (host.home / "tls").rename(host.home / "before")
+            host.lead(target)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(module, name, exchanged)
+
+
+def test_a_folder_that_is_exchanged_before_links_replace_its_files_loses_its_own_files_only(host, monkeypatch):
+    paths, before = host.pair(host.folder(), some_key(2)), host.picture()
+    exchange_before(monkeypatch, adopt, "replace_link", host, host.bank)
+    result = host.prepare(adopt=paths)
+    assert result["msg"] == link_sentence("adopt", host.home / "tls")  # at the second file
+    assert host.picture() == before
+    assert (host.home / "before/privkey.pem").is_symlink() and not (host.home / "before/fullchain.pem").is_symlink()
+
+
+def adopted_by(host):
+    paths = host.pair(host.folder("pair"), some_key(2))
+    assert not host.prepare(adopt=paths).get("failed")
+
+
+@pytest.mark.parametrize("call", ["prepare", "install"])
+def test_links_are_not_made_or_swept_through_a_link_of_a_user(host, call):
+    adopted_by(host)
+    (host.bank / ".privkey.pem.new").symlink_to("somebody needs this")
+    folder, before = host.lead(host.bank), host.picture()
+    wanted = {str(folder / "privkey.pem"): "privkey.pem", str(folder / "new.pem"): "fullchain.pem"}
+    result = getattr(host, call)(links=wanted)
+    assert result["msg"] == link_sentence("links", folder)
+    assert host.picture() == before
+
+
+def test_links_in_a_folder_of_the_owner_are_made_where_the_folder_was_when_it_was_checked(host, monkeypatch):
+    adopted_by(host)
+    path, before = host.folder() / "new.pem", host.picture()
+    exchange_before(monkeypatch, links, "replace_link", host, host.bank)
+    assert host.install(links={str(path): "fullchain.pem"})["changed"] is True
+    assert (host.home / "before/new.pem").is_symlink()
+    assert host.picture() == before
+
+
+def test_a_removal_with_links_behind_a_link_of_a_user_removes_nothing(host):
+    adopted_by(host)
+    path = host.folder() / "new.pem"
+    wanted = {str(path): "fullchain.pem"}
+    assert host.install(links=wanted)["changed"] is True
+    path.parent.rename(host.home / "before")
+    host.lead(host.bank)
+    result = host.run(
+        certificate_install.decide,
+        certificate_install.OPTIONS,
+        directory=str(host.store),
+        request=host.request(links=wanted),
+        state="absent",
+    )
+    assert result["msg"] == link_sentence("links", path.parent)
+    assert (host.store / "alice/current").is_symlink()
+
+
+EXPORTS = {"a file": {"format": "pem"}, "a keystore": {"format": "pkcs12", "password_file": "{folder}/password"}}
+
+
+@pytest.mark.parametrize("kind", EXPORTS)
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_exports_are_not_written_through_a_link_of_a_user(host, tmp_path, kind, check_mode):
+    target = tmp_path / "cron.d"
+    target.mkdir()
+    folder = host.lead(target)
+    wanted = {name: value.format(folder=folder) for name, value in EXPORTS[kind].items()}
+    result = host.export({"path": str(folder / "job"), "owner": "nobody", **wanted}, check_mode=check_mode)
+    assert result["msg"] == link_sentence("exports", folder)
+    assert list(target.iterdir()) == []
+
+
+def test_only_the_owner_of_an_export_may_own_its_folder(host):
+    path = host.folder() / "bank.pem"
+    result = host.export({"path": str(path), "format": "pem"})
+    assert f"exports: the folder {host.home} belongs to nobody" in result["msg"]
+    assert "let owner of the export name that user" in result["msg"]
+    assert host.export({"path": str(path), "format": "pem", "owner": "nobody"})["changed"] is True
+    assert path.stat().st_uid == ALICE
+
+
+@pytest.mark.parametrize("moment", ["remove_temporary_files", "replace_file", "read_file_in"])
+def test_exports_are_written_where_the_folder_was_when_it_was_checked(host, tmp_path, monkeypatch, moment):
+    target = tmp_path / "cron.d"
+    target.mkdir()
+    (target / "password").write_text("a secret of root\n")
+    path = host.folder() / "bank.p12"
+    wanted = {"path": str(path), "owner": "nobody", "password_file": str(path.parent / "password")}
+    exchange_before(monkeypatch, exports, moment, host, target)
+    assert host.export(wanted)["changed"] is True
+    assert {one.name for one in (host.home / "before").iterdir()} == {"bank.p12", "password"}
+    assert "a secret" not in (host.home / "before/password").read_text()
+    assert [one.name for one in target.iterdir()] == ["password"]
+
+
+def test_an_export_is_not_removed_through_a_link_of_a_user(host):
+    path, before = host.folder() / "privkey.pem", host.picture()
+    wanted = {"path": str(path), "format": "pem", "owner": "nobody"}
+    assert host.export(wanted)["changed"] is True
+    path.parent.rename(host.home / "before")
+    host.lead(host.bank)
+    assert host.export({**wanted, "state": "absent"})["msg"] == link_sentence("exports", path.parent)
+    ours = {path: one for path, one in host.picture().items() if "v0001/" in path}
+    assert ours == {path: one for path, one in before.items() if "v0001/" in path}
+
+
+def test_a_hard_link_in_the_place_of_a_password_file_is_refused(host):
+    secret = host.home.parent / "secret"
+    secret.write_text("a secret of root\n")
+    path = host.folder() / "bank.p12"
+    os.link(secret, path.parent / "password")
+    result = host.export({"path": str(path), "owner": "nobody", "password_file": str(path.parent / "password")})
+    assert result["msg"].startswith(f"exports: {path.parent}/password has other names (hard links)")
+    assert not path.exists()
+
+
+def challenge(path, **options):
+    module = types.SimpleNamespace(
+        params={"path": str(path), "files": TOKEN, "state": "present", "owner": None, **options}, check_mode=False
+    )
+    return result_of(module, acme_challenge_files.decide)
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_challenge_files_are_not_written_through_a_link_of_a_user(host, tmp_path, state):
+    target = tmp_path / "www"
+    (target / ".well-known/acme-challenge").mkdir(parents=True)
+    (target / ".well-known/acme-challenge/token").write_text("somebody needs this")
+    folder = host.lead(target)
+    assert challenge(folder, owner="nobody", state=state)["msg"] == link_sentence("path", folder)
+    assert (target / ".well-known/acme-challenge/token").read_text() == "somebody needs this"
+
+
+def test_a_webroot_of_a_user_needs_the_name_of_the_user(host):
+    folder = host.folder("www")
+    result = challenge(folder)
+    assert result["msg"].startswith(f"path: the folder {host.home} belongs to nobody, who could lead to other files")
+    assert "let owner of the solver webroot name that user" in result["msg"]
+    assert challenge(folder, owner="nobody")["changed"] is True
+    shown = folder / ".well-known/acme-challenge"
+    assert {path.stat().st_uid for path in (shown.parent, shown, shown / "token")} == {ALICE}
+    assert challenge(folder, owner="nobody-knows")["msg"].startswith(
+        "owner: there is no user nobody-knows on this host"
+    )
+
+
+def test_a_folder_of_a_user_in_a_webroot_of_root_is_refused(host, tmp_path):
+    (tmp_path / "www/.well-known").mkdir(parents=True)
+    host.give(tmp_path / "www/.well-known")
+    assert f"the folder {tmp_path}/www/.well-known belongs to nobody" in challenge(tmp_path / "www")["msg"]
+    assert not (tmp_path / "www/.well-known/acme-challenge/token").exists()
+
+
+@pytest.mark.parametrize("leads", [False, True])
+def test_a_store_below_a_folder_of_a_user_is_refused(host, tmp_path, leads):
+    folder = host.lead(host.store) if leads else host.folder()
+    result = host.run(
+        certificate_request.decide,
+        certificate_request.OPTIONS,
+        directory=str(folder / "evergreen"),
+        request=host.request(owner="nobody"),
+    )
+    assert result["msg"].startswith(
+        f"directory: the folder {host.home} belongs to nobody, who could lead to other files"
+    )
+    assert not (folder / "evergreen").exists()
+
+
+def test_the_file_of_sites_is_not_written_below_a_folder_of_a_user(host):
+    (host.home / "conf.d").mkdir()
+    options = {"path": str(host.home / "conf.d/sites.conf"), "sites": [], "state": "absent", "domains": {}}
+    (host.home / "conf.d/sites.conf").write_text("somebody needs this")
+    module = types.SimpleNamespace(params={**options, "store": str(host.store)}, check_mode=False)
+    result = result_of(module, nginx_sites.decide)
+    assert result["msg"].startswith(f"path: the folder {host.home} belongs to nobody, who could lead to other files")
+    assert (host.home / "conf.d/sites.conf").exists()
+
+
+def test_while_a_user_exchanges_folder_and_link_all_the_time_only_files_of_the_user_change(host, tmp_path):
+    adopted_by(host)
+    target, folder = tmp_path / "bank.d", host.folder()
+    target.mkdir()
+    for name in ("site.pem", "bank.pem", "token"):
+        (target / name).write_text("somebody needs this")
+    host.lead(target, "link")
+    before, is_over = host.picture(), threading.Event()
+
+    def exchange():
+        while not is_over.is_set():
+            for old, new in (("tls", "aside"), ("link", "tls"), ("tls", "link"), ("aside", "tls")):
+                os.rename(host.home / old, host.home / new)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    thread = threading.Thread(target=exchange)
+    thread.start()
+    wanted = {"path": str(folder / "bank.pem"), "format": "pem", "owner": "nobody"}
+    try:
+        for number in range(40):
+            file = ("fullchain.pem", "cert.pem")[number % 2]
+            host.install(links={str(folder / "site.pem"): file})
+            host.export({**wanted, "mode": ("0600", "0640")[number % 2]}, name="alice")
+            challenge(folder, owner="nobody", state=("present", "absent")[number % 2])
+    finally:
+        is_over.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert {path.name: path.read_text() for path in target.iterdir()} == dict.fromkeys(
+        ("site.pem", "bank.pem", "token"), "somebody needs this"
+    )
+    assert host.picture() == before
