@@ -33,6 +33,7 @@ DEFAULT_SHARE = 1 / 3
 DEFAULT_SHARE_OF_SHORT = 1 / 2
 SHORT_LIFETIME = datetime.timedelta(days=10)
 
+KEY_COMPROMISE = "key_compromise"  # a reason for a revocation (RFC 5280, section 5.3.1), as the inventory writes it
 NO_CERTIFICATE = "there is no certificate yet"
 NO_KEY = "its private key is missing"
 FORCED = "certificate_force is set"

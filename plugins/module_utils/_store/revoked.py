@@ -15,6 +15,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import KEY_COMPROMISE
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import sync_folder
@@ -23,7 +24,6 @@ if t.TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-KEY_COMPROMISE = "key_compromise"
 COMPROMISED_KEY = "its key was compromised: a certificate for it is revoked"
 
 
@@ -63,7 +63,6 @@ def remove_compromised_keys(versions: Versions, revoked: dict[str, str] | None, 
     return names
 
 
-# not a parser: it only passes on foreign input
 def _leaves(versions: Versions, revoked: dict[str, str] | None) -> dict[str, x509.Certificate]:
     """Return the certificates of all versions that can be read; nothing is read where nothing is revoked."""
     leaves = {}

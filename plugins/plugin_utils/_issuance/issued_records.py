@@ -10,16 +10,26 @@ Only what an issuer has returned is written here, never what a host shows.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import KEY_COMPROMISE
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date, utc_now
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
 
 try:
     from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes as PublicKey
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
+
+
+# not a parser: it reads what the collection has made or checked
+def key_digest(key: PublicKey) -> str:
+    """Return the SHA-256 digest of a public key (SubjectPublicKeyInfo), in hexadecimal digits."""
+    return hashlib.sha256(public_bytes(key)).hexdigest()
 
 
 class IssuedCertificate(t.NamedTuple):
@@ -46,6 +56,9 @@ class ReadableRecords(t.Protocol):
     def revocation(self, serial_number: str) -> str | None:
         """Return the reason for which any certificate of the issuer is revoked, None where it is not."""
 
+    def compromised_keys(self, host: str, request: str) -> t.Collection[str]:
+        """Return the digests of keys (key_digest()) that were compromised; those of a request of a host at least."""
+
 
 class RecordedIssuer:
     """What issuers tell of their records; see ReadableRecords."""
@@ -64,6 +77,10 @@ class RecordedIssuer:
         """Return the reason for which a certificate is revoked, None where it is not."""
         return self.issued_records.revocation(serial_number)
 
+    def compromised_keys(self, host: str, request: str) -> t.Collection[str]:
+        """Return the digests of keys that were compromised; those of a request of a host at least."""
+        return self.issued_records.compromised_keys(host, request)
+
 
 class Record(t.TypedDict):
     """An issued certificate. Dates are in ISO 8601."""
@@ -71,6 +88,7 @@ class Record(t.TypedDict):
     not_after: str
     issued_at: str
     revoked: str | None  # the reason, once somebody has wanted it to be revoked
+    key: str  # the digest of its public key
 
 
 class IssuedRecords:
@@ -92,6 +110,7 @@ class IssuedRecords:
                 "not_after": not_after(leaf).isoformat(),
                 "issued_at": now.isoformat(),
                 "revoked": None,
+                "key": key_digest(leaf.public_key()),
             }
             self.folder.write(name, {"host": host, "request": request, "certificates": kept})
 
@@ -128,6 +147,10 @@ class IssuedRecords:
         """Return the reason for which a certificate is marked, None where it is not."""
         found = (self._certificates(name).get(serial_number) for name in self.folder.names())
         return next((one["revoked"] for one in found if one and one["revoked"]), None)
+
+    def compromised_keys(self, host: str, request: str) -> set[str]:
+        """Return the digests of the keys of a request of a host that were compromised."""
+        return {one["key"] for one in self.read(host, request).values() if one["revoked"] == KEY_COMPROMISE}
 
     # not a parser: it reads what the collection has made or checked
     def _certificates(self, name: str) -> dict[str, Record]:

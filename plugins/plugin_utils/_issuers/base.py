@@ -89,6 +89,9 @@ class Issuer(t.Protocol):
     def revocation(self, serial_number: str) -> str | None:
         """Return the reason for which any certificate of this issuer is revoked, None where it is not."""
 
+    def compromised_keys(self, host: str, request: str) -> t.Collection[str]:
+        """Return the digests of keys that were compromised; those of a request of a host at least."""
+
     def revoke(self, serial_number: str, reason: str, pretend: bool = False) -> bool:
         """Revoke a certificate; return whether it was not revoked before. With *pretend*, change nothing.
 

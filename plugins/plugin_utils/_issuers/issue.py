@@ -21,6 +21,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks imp
     check_csr,
     check_issued_chain,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import key_digest
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.leaf import usage_warning
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Pending
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import (
@@ -70,6 +71,7 @@ def issue_once(
     """
     checked = check_csr(csr, request)
     csr, public_key = csr_to_pem(checked), checked.public_key()  # what is checked is what is sent
+    _check_key(issuer, public_key, request, host)
     request = {**request, "may_add_subject": getattr(issuer, "may_add_subject", False)}
     terms = {**issuer.terms(request), **issuer.cross_signing.terms()}
     with IssuedCache(issuer.cache_directory).entry(csr, terms) as entry:
@@ -123,6 +125,7 @@ def begin_once(
     """
     checked = check_csr(csr, request)
     csr, public_key = csr_to_pem(checked), checked.public_key()  # what is checked is what is sent
+    _check_key(issuer, public_key, request, host)
     request = {**request, "may_add_subject": getattr(issuer, "may_add_subject", False)}
     terms = {**issuer.terms(request), **issuer.cross_signing.terms()}
     with IssuedCache(issuer.cache_directory).entry(csr, terms) as entry:
@@ -130,6 +133,16 @@ def begin_once(
             return []
         entry.check_refusals(utc_now())
         return _in_time(request, lambda: issuer.begin_order(t.cast(IssueRequest, request), csr, host))
+
+
+def _check_key(issuer: Issuer, public_key: PublicKey, request: Request, host: str) -> None:
+    """Raise TlsError for a key that was compromised. An honest host makes another one: certificate_request is told what is revoked."""
+    compromised_keys = getattr(issuer, "compromised_keys", None)
+    if compromised_keys and key_digest(public_key) in compromised_keys(host, request["name"]):
+        raise TlsError(
+            f"{host} offers a key for {request['name']} for which a certificate was revoked, since the key was compromised; have another key made "
+            "with -e certificate_force=true, and if it comes again, look at what the host is doing"
+        )
 
 
 def _in_time(request: Request, call: t.Callable[[], Result]) -> Result:

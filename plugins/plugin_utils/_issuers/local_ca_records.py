@@ -15,8 +15,13 @@ import re
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import KEY_COMPROMISE
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import IssuedCertificate
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import (
+    IssuedCertificate,
+    key_digest,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca_certificates import (
     RevokedCertificate,
     crl_entry,
@@ -92,6 +97,7 @@ class Revocations(t.NamedTuple):
 
     reasons: dict[str, str]
     by_request: dict[tuple[str, str], dict[str, str]]
+    compromised_keys: set[str]  # digests
 
 
 class LocalCaRecords:
@@ -117,6 +123,10 @@ class LocalCaRecords:
         """Return the reason for which a certificate is revoked, None where it is not."""
         return self._revocations().reasons.get(serial_number)
 
+    def compromised_keys(self, host: str, request: str) -> set[str]:
+        """Return the digests of all keys that were compromised, whose ever they were."""
+        return self._revocations().compromised_keys
+
     def _revocations(self) -> Revocations:
         """Return what is revoked. It is read again when the revocation list was written."""
         try:
@@ -126,14 +136,18 @@ class LocalCaRecords:
         return _read_revocations(self.folder, self.crl_path, changed)
 
 
+# not a parser: it reads what the collection has made or checked
 @functools.lru_cache(maxsize=8)
 def _read_revocations(folder: str, crl_path: str, _changed: int) -> Revocations:
-    found = Revocations({}, {})
+    found = Revocations({}, {}, set())
     listed = _listed_serials(crl_path)
     names = _names(folder) if listed is None else [f"{serial}.json" for serial in listed]
     for record in _records(folder, names):
         if record["revoked_at"] and record["reason"]:
             found.reasons[record["serial_number"]] = record["reason"]
+            if record["reason"] == KEY_COMPROMISE:
+                with contextlib.suppress(TlsError):
+                    found.compromised_keys.add(key_digest(parse_chain(record["certificate"].encode())[0].public_key()))
             found.by_request.setdefault((record["host"], record["request"]), {})[record["serial_number"]] = record[
                 "reason"
             ]

@@ -23,11 +23,17 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of, parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_ca_wants_renewal
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import (
+    KEY_COMPROMISE,
+    why_ca_wants_renewal,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import RenewalAdvice
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import IssuedCertificate
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import (
+    IssuedCertificate,
+    key_digest,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import base64url
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     Problem,
@@ -206,6 +212,16 @@ class RenewalRecords:
         """Return the reasons for what is revoked of a request of a host, by serial number."""
         reasons = {one["serial_number"]: _revocation(one) for one in self._records(host, request).values()}
         return {serial_number: reason for serial_number, reason in reasons.items() if reason}
+
+    # not a parser: it reads what the collection has made or checked
+    def compromised_keys(self, host: str, request: str) -> set[str]:
+        """Return the digests of the keys of a request of a host that were compromised."""
+        certificates = [
+            parse_chain(one["certificate"].encode())[0]
+            for one in self._records(host, request).values()
+            if _revocation(one) == KEY_COMPROMISE
+        ]
+        return {key_digest(leaf.public_key()) for leaf in certificates}
 
     def revocation(self, serial_number: str) -> str | None:
         """Return the reason for which a certificate is revoked, None where it is not."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import stat
 import time
@@ -21,9 +20,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
     names_of,
     parse_chain,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import key_digest
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.archive import MAX_ARCHIVE_BYTES
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import read_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queue import ISSUED, PENDING, QueueRecord
@@ -31,7 +30,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import esc
 
 try:
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes as PublicKey
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
@@ -113,11 +111,6 @@ def file_message(file: InboxFile, reason: str) -> str:
 def certificate_key_digest(certificate: x509.Certificate) -> str:
     """Return the digest of a certificate's public key, by which its request is found."""
     return key_digest(certificate.public_key())
-
-
-def key_digest(public_key: PublicKey) -> str:
-    """Return the SHA-256 of a public key, in hexadecimal digits."""
-    return hashlib.sha256(public_bytes(public_key)).hexdigest()
 
 
 def is_finished(file: InboxFile, records: dict[str, QueueRecord]) -> bool:

@@ -43,6 +43,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_sign
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import (
     IssuedRecords,
     RecordedIssuer,
+    key_digest,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import (
     Pending,
@@ -59,7 +60,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbo
     certificate_key_digest,
     file_message,
     is_finished,
-    key_digest,
     read_inbox,
     unused_file_messages,
 )

@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import key_digest
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import RenewalRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issued import (
@@ -134,3 +137,31 @@ def test_records_of_before_know_what_is_not_replaced(tmp_path):
     records.add("web1", "www", own, {"directory": "https://ca.example", "replaced": False})
     records.add("web1", "www", seen)
     assert [one.serial_number for one in records.issued("web1", "www")] == [f"{own.serial_number:x}"]
+
+
+@pytest.mark.parametrize("name", ["local", "program", "people"])
+def test_a_key_that_was_superseded_is_not_compromised(issuers, name):
+    serial, issuer = issue(issuers, name), open_issuer(name, issuers)
+    with contextlib.suppress(TlsError):
+        issuer.revoke(serial, "superseded")
+    assert issuer.compromised_keys("web1", "www") == set()
+
+
+@pytest.mark.parametrize("name", ["local", "program", "people"])
+def test_a_host_that_offers_a_compromised_key_again_is_refused(issuers, name):
+    serial, issuer = issue(issuers, name), open_issuer(name, issuers)
+    with contextlib.suppress(TlsError):
+        issuer.revoke(serial, "key_compromise")
+    with pytest.raises(
+        TlsError,
+        match="^web1 offers a key for www for which a certificate was revoked, since the key was compromised; ",
+    ):
+        issue(issuers, name)
+
+
+def test_a_compromised_key_of_an_acme_ca_is_known(tmp_path):
+    records, leaf = RenewalRecords(JsonRecords(str(tmp_path))), ROOT.leaf(NAMES, some_key())
+    records.add("web1", "www", leaf, {"issued": True, "replaced": False})
+    assert records.compromised_keys("web1", "www") == set()
+    records.mark_revoked(f"{leaf.serial_number:x}", "key_compromise")
+    assert records.compromised_keys("web1", "www") == {key_digest(leaf.public_key())}
