@@ -24,7 +24,7 @@ import sys
 import time
 import urllib.request
 
-PATIENCE = 240.0
+WAIT_TIMEOUT_S = 240.0
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -77,7 +77,7 @@ def main() -> str | None:
     asked(f"{control}/rules", ca_file, rules)
     with pathlib.Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "killed.log").open("w+", encoding="utf-8") as output:
         run = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + WAIT_TIMEOUT_S
         try:
             while len(held := asked(f"{control}/held", ca_file)) < len(rules):
                 if run.poll() is not None or time.monotonic() > deadline:
