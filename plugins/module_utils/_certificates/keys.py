@@ -12,6 +12,7 @@ import re
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der import INTEGER, descendants
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.password_work import password_work
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, is_failure
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 
@@ -25,6 +26,7 @@ if t.TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 MAX_INTEGER_BYTES = 1025  # the modulus of RSA with 8192 bits
+MAX_PASSPHRASE_WORK = 20_000_000  # iterations; programs write 2 048 to 1 000 000
 MAX_KEY_DEPTH = 4  # levels of DER at which the integers of a private key in PKCS #8 are
 
 
@@ -75,8 +77,11 @@ def open_key(content: bytes, passphrase: bytes | None = None, is_text: bool = Tr
 
     Raises what the library raises. Raises ValueError for an integer so long that the library would check it for hours.
     """
-    if any(longest_integer(der) > MAX_INTEGER_BYTES for der in (_pem_to_ders(content) if is_text else [content])):
+    ders = _pem_to_ders(content) if is_text else [content]
+    if any(longest_integer(der) > MAX_INTEGER_BYTES for der in ders):
         raise ValueError("OpenSSL would look for hours whether such a number is prime")
+    if passphrase and any(password_work(der) > MAX_PASSPHRASE_WORK for der in ders):
+        raise ValueError("the passphrase would take minutes")
     load = serialization.load_pem_private_key if is_text else serialization.load_der_private_key
     return load(content, passphrase)
 

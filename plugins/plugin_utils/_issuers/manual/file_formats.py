@@ -18,15 +18,12 @@ import warnings
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import parse_certificate
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der import (
-    INTEGER,
-    OCTET_STRING,
     SEQUENCE,
     Header,
-    descendants,
-    integer,
     read_header,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import open_key
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.password_work import password_work
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, error_text, is_failure
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.archive import (
@@ -46,7 +43,6 @@ MAX_CERTIFICATES = 1000  # in a file of the inbox, readable or not
 MAX_MESSAGES = 5  # about a file of the inbox
 MAX_PASSWORD_ITERATIONS = 5_000_000  # of all parts of a PKCS #12; programs write 1 to 600 000 for each of three
 MAX_TRIED_ITERATIONS = 3 * MAX_PASSWORD_ITERATIONS  # of all passwords that are tried, in a file of the inbox
-MAX_DER_DEPTH = 32
 MIN_DER_BYTES = 16  # bytes; nothing that is looked for is shorter
 MAX_DER_HEADER_BYTES = 6  # bytes; four of them for the length
 
@@ -204,7 +200,7 @@ class _Reader:
 
     def _read_pkcs12(self, der: bytes) -> None:
         try:
-            iterations = sum(_password_iterations(der))
+            iterations = password_work(der)
         except ValueError:  # more elements than are looked at
             iterations = MAX_PASSWORD_ITERATIONS + 1
         for password in self.passwords:
@@ -256,15 +252,6 @@ def _sequence_header(der: bytes) -> Header | None:
         return None
     header = read_header(der)
     return header if header.tag == SEQUENCE and header.start <= MAX_DER_HEADER_BYTES else None
-
-
-def _password_iterations(der: bytes) -> list[int]:
-    """Return the numbers that follow a salt, at any depth (RFC 7292, appendix C; RFC 8018, appendix A)."""
-    return [
-        integer(element)
-        for before, element in descendants(der, MAX_DER_DEPTH)
-        if element.tag == INTEGER and before is not None and before.tag == OCTET_STRING
-    ]
 
 
 def _is_key(der: bytes) -> bool:
