@@ -18,6 +18,7 @@ import json
 import secrets
 import ssl
 import threading
+import time
 
 import josepy
 from acme import jws
@@ -29,6 +30,7 @@ from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_
 
 OWN_ROOT = Authority("Root CA of the server itself")
 ERROR = "urn:ietf:params:acme:error:"
+TRICKLE_PAUSE_S = 0.05
 LOST = object()  # a response that does not arrive
 
 
@@ -40,7 +42,7 @@ class AcmeServer:
         self.requested_paths, self.orders, self.certificates = [], [], []
         self.nonces, self.accounts, self.next_responses = set(), {}, collections.defaultdict(list)
         self.status, self.challenges, self.meta, self.extra = "valid", ["http-01"], {}, {}
-        self.renewal, self.silent = None, 0
+        self.renewal, self.silent, self.trickled = None, 0, {}
         self.ca_file = str(folder / "acme-ca.pem")
         (folder / "acme-ca.pem").write_bytes(OWN_ROOT.pem)
         (folder / "acme.pem").write_bytes(to_pem([OWN_ROOT.leaf(["127.0.0.1"], some_key())]) + key_pem(some_key()))
@@ -62,6 +64,10 @@ class AcmeServer:
     def lose(self, path):
         """Process the next request to a path, and close the connection without a response."""
         self.next_responses[path].append(LOST)
+
+    def trickle(self, path, is_whole=False):
+        """Have all responses to a path come one byte at a time: the body, or *is_whole* the headers as well."""
+        self.trickled[path] = is_whole
 
     def hang_up(self, times):
         """Close the next connections before the handshake."""
@@ -201,14 +207,27 @@ def handler(server):
                 self.close_connection = True
                 return
             content = content if isinstance(content, bytes) else json.dumps(content).encode()
+            if server.trickled.get(self.path):
+                self.write_slowly(b"HTTP/1.1 200 OK\r\nX-Padding: " + b"a" * 1000)
+                return
             self.send_response(status)
             nonce = {} if self.path == "/directory" else {"Replay-Nonce": server.nonce()}
             for name, value in {**nonce, **headers}.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            if self.command != "HEAD":
+            if self.command != "HEAD" and self.path in server.trickled:
+                self.write_slowly(content)
+            elif self.command != "HEAD":
                 self.wfile.write(content)
+
+        def write_slowly(self, content):
+            """Write a byte every TRICKLE_PAUSE_S, until the client has gone."""
+            self.close_connection = True
+            with contextlib.suppress(OSError):
+                for number in range(len(content)):
+                    self.wfile.write(content[number : number + 1])
+                    time.sleep(TRICKLE_PAUSE_S)
 
         def do_GET(self):
             self.answer()

@@ -39,6 +39,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending im
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca, local_ca_records
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import (
     account_key,
+    client,
     directories,
     renewal_info,
     resources,
@@ -96,13 +97,28 @@ def read_problem(value: t.Any) -> None:
 
 
 def read_response(content: bytes) -> None:
-    """Read the body of an ACME response as any object, as an order and as renewal information."""
-    response = Response("https://ca.example", 400, {"Retry-After": decode_text(content)}, content, {})
+    """Read the headers of an ACME response, and its body as each object of ACME and as renewal information."""
+    url, text = "https://ca.example", decode_text(content)
+    headers = dict.fromkeys(("Retry-After", "Date", "Link", "Location", "Replay-Nonce"), text)
+    response = Response(url, 400, headers, content, client.links_of(url, headers))
+    client.nonce_of(response)
     response.retry_after()
     response.json_or_empty()
+    _accept(lambda: response.location("the order"))
     document = response.json()
+    _accept(lambda: resources.read_directory(document, url))
+    _accept(lambda: resources.names_of_order(resources.read_order(document, url, "the order")))
+    _accept(lambda: resources.name_of(resources.read_authorization(document, url, "the order")))
     resources.names_of_order(document)
     renewal_info.window(document, NOW)
+
+
+def _accept(read: t.Callable[[], t.Any]) -> None:
+    """Read what may be refused, with advice."""
+    try:
+        read()
+    except TlsError as error:
+        assert ";" in str(error), error
 
 
 def read_account_key(content: bytes) -> None:

@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.accoun
     thumbprint,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client import Client, Response, Signer
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem, words_of_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
 
 try:
@@ -110,7 +110,7 @@ class Account:
             if refusal.code != "accountDoesNotExist":
                 raise
             return False
-        self._record(response.headers.get("Location", ""), signer)
+        self._record(self._account_url(response, subject), signer)
         return True
 
     def _recorded(self, contact: list[str] | None = None) -> Signer | None:
@@ -149,20 +149,25 @@ class Account:
             raise refusal.with_remedy(
                 "correct eab_kid and eab_hmac of the issuer, or have the CA give out new ones"
             ) from refusal
-        account_url = response.headers.get("Location")
-        if not account_url:
+        account_url = self._account_url(response, subject)
+        self._record(account_url, signer)
+        return Signer(signer.key, account_url)
+
+    def _account_url(self, response: Response, subject: str) -> str:
+        """Return the URL of the account that a response is about. Raises TlsError if it does not say that."""
+        account_url = response.location(subject)
+        if account_url is None:
             raise TlsError(
                 f"{self.client.url} made an account and did not say where; see the status page of the CA, then run this again"
             )
-        self._record(account_url, signer)
-        return Signer(signer.key, account_url)
+        return account_url
 
     def _new_account(self, signer: Signer) -> dict[str, t.Any]:
         """Return the payload for newAccount."""
         terms = self.client.meta("termsOfService")
         if terms and not self.registration.is_terms_agreed:
             raise TlsError(
-                f"{self.client.url} makes accounts for those who agree to {terms}; read it, and set terms_of_service_agreed of the issuer to true"
+                f"{self.client.url} makes accounts for those who agree to {words_of_ca(terms)}; read it, and set terms_of_service_agreed of the issuer to true"
             )
         payload: dict[str, t.Any] = {"contact": self._contact()} if self.registration.email else {}
         if terms:

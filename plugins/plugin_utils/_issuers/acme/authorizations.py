@@ -143,7 +143,7 @@ class Authorizations:
             )
 
     def _fetch(self, url: str) -> AuthorizationObject:
-        return t.cast(AuthorizationObject, self.polling.fetch(url))
+        return self.polling.fetch_authorization(url)
 
     def _challenge(self, authorization: AuthorizationObject) -> ChallengeObject:
         """Return the challenge of the solver's type."""

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import http.client
 import json
 import os
+import re
 import time
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, error_text
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     Unreachable,
     words_of_ca,
@@ -25,26 +27,32 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.proble
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import (
     RateLimits,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import DirectoryObject
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import (
+    DirectoryObject,
+    is_url,
+    read_directory,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.response import Response
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.retries import (
     CONNECT_TIMEOUT_S,
     NONCE_TRIES,
     RATE_LIMIT_STATUSES,
-    RESPONSE_TIMEOUT_S,
     SERVER_ERROR_STATUSES,
     Retries,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.time_limit import is_over, receive_until
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.tls_session import (
     is_cut_off,
     open_session,
     why,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import MALFORMED_INPUT_ERRORS
 
 try:
     import josepy
     import requests
     import requests.utils
+    import urllib3.exceptions
     from acme import jws
 except ImportError as import_error:  # said by require_libraries(), before anything here is called
     MISSING_LIBRARY = import_error.name
@@ -54,6 +62,8 @@ else:
 JOSE_MEDIA_TYPE = "application/jose+json"
 MAX_RESPONSE_BYTES = 1024 * 1024  # real ones have a few thousand
 MAX_NONCES = 10  # that are kept
+MAX_NONCE_CHARACTERS = 1000
+MAX_LINKS = 20  # of one response
 
 
 def require_libraries() -> None:
@@ -107,18 +117,14 @@ class Client:
         Raises TlsError if the URL is that of something else.
         """
         if self._connection.directory is None:
-            directory = self.get(self.url, f"asking {self.url} what it offers").json()
-            if not isinstance(directory.get("newOrder"), str) or not isinstance(directory.get("newNonce"), str):
-                raise TlsError(
-                    f"{self.url} is no ACME directory: it names no newOrder and newNonce; correct the directory of the issuer"
-                )
-            self._connection.directory = t.cast(DirectoryObject, directory)
+            self._connection.directory = read_directory(
+                self.get(self.url, f"asking {self.url} what it offers").json(), self.url
+            )
         return self._connection.directory
 
     def directory_meta(self) -> dict[str, t.Any]:
         """Return C(meta) of the directory, or an empty dictionary."""
-        meta = self.directory().get("meta")
-        return meta if isinstance(meta, dict) else {}
+        return self.directory().get("meta", {})
 
     def meta(self, name: str) -> t.Any:
         """Return a value in C(meta) of the directory, or None."""
@@ -129,8 +135,8 @@ class Client:
 
         Raises TlsError if there is none.
         """
-        url = self.directory().get(name)
-        if not isinstance(url, str):
+        url = t.cast("str | None", self.directory().get(name))
+        if url is None:
             raise TlsError(f"{self.url} does not offer {name}; choose another directory for the issuer")
         return url
 
@@ -174,11 +180,13 @@ class Client:
             with contextlib.suppress(IndexError):  # also if another order was faster
                 return self._connection.nonces.pop()
             response = self._send("HEAD", self.resource_url("newNonce"))
-            if not response.headers.get("Replay-Nonce"):
+            if not nonce_of(response):
                 if response.status in (*RATE_LIMIT_STATUSES, *SERVER_ERROR_STATUSES):
                     return response
+                nonce = response.headers.get("Replay-Nonce")
+                what = f"with {words_of_ca(nonce)!r}, which is no nonce" if nonce else "without a nonce"
                 raise TlsError(
-                    f"{response.url} answers with HTTP {response.status} and without a nonce; see that directory is the address of an ACME "
+                    f"{response.url} answers with HTTP {response.status} and {what}; see that directory is the address of an ACME "
                     "directory, and the status page of the CA"
                 )
 
@@ -187,8 +195,10 @@ class Client:
     ) -> Response:
         """Return the response to one request, which is repeated if the connection is lost. Raises Unreachable."""
         for delay in (*self.retries.delays, None):
+            deadline = time.monotonic() + self.retries.response_timeout
             try:
-                response = self._exchange(method, url, content, headers or {})
+                with receive_until(deadline):
+                    response = self._exchange(method, url, content, headers or {}, deadline)
                 break
             except (
                 requests.exceptions.InvalidURL,
@@ -204,18 +214,24 @@ class Client:
                         f"the TLS of {url} cannot be trusted: {why(error)}; correct directory, or name the root of the CA's own server "
                         "in ca_file of the issuer"
                     ) from error
-                if delay is None:
+                if delay is None or is_over() or time.monotonic() >= deadline:
                     sentence = f"{url} cannot be reached: {why(error)}; see that the CA runs, and that this machine may connect to it"
                     if self.retries.delays:
                         self.limits.record_unreachable(sentence)
                     raise Unreachable(sentence) from error
                 time.sleep(delay)
-        if nonce := response.headers.get("Replay-Nonce"):
+            except (*MALFORMED_INPUT_ERRORS, http.client.HTTPException, urllib3.exceptions.HTTPError) as error:
+                raise TlsError(
+                    f"{url} does not answer as an ACME server does ({words_of_ca(error_text(error))}); see that directory is the address of "
+                    "an ACME directory, and that no proxy answers in its place"
+                ) from error
+        if nonce := nonce_of(response):
             self._connection.nonces.append(nonce)
         return response
 
-    def _exchange(self, method: str, url: str, content: bytes | None, headers: dict[str, str]) -> Response:
-        deadline = time.monotonic() + RESPONSE_TIMEOUT_S
+    def _exchange(
+        self, method: str, url: str, content: bytes | None, headers: dict[str, str], deadline: float
+    ) -> Response:
         with self._session().request(
             method,
             url,
@@ -226,6 +242,8 @@ class Client:
             stream=True,
             proxies=requests.utils.get_environ_proxies(url),
         ) as response:
+            if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+                raise TlsError(f"{url} sends its answer compressed, unasked; see what answers in place of the CA")
             body = b""
             for part in response.iter_content(65536):
                 body += part
@@ -235,19 +253,33 @@ class Client:
                     )
                 if time.monotonic() > deadline:
                     raise requests.exceptions.ReadTimeout(
-                        f"no end of the answer within {RESPONSE_TIMEOUT_S:.0f} seconds"
+                        f"no end of the answer within {self.retries.response_timeout:.0f} seconds"
                     )
-            links: dict[str, list[str]] = {}
-            for link in requests.utils.parse_header_links(response.headers.get("Link", "")):
-                if "rel" in link and "url" in link:
-                    links.setdefault(link["rel"], []).append(requests.compat.urljoin(url, link["url"]))
-            return Response(url, response.status_code, response.headers, body, links)
+            return Response(url, response.status_code, response.headers, body, links_of(url, response.headers))
 
     def _session(self) -> requests.Session:
         """Return the session, which all requests of this process share."""
         if self._connection.session is None:
             self._connection.session = open_session(self.ca_file)
         return self._connection.session
+
+
+def links_of(url: str, headers: t.Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the URLs in the header Link (RFC 8288) by their relation, MAX_LINKS at most, and none that is malformed."""
+    links: dict[str, list[str]] = {}
+    for link in requests.utils.parse_header_links(headers.get("Link", ""))[:MAX_LINKS]:
+        with contextlib.suppress(ValueError):
+            target = requests.compat.urljoin(url, link.get("url", ""))
+            if "rel" in link and is_url(target):
+                links.setdefault(link["rel"], []).append(target)
+    return links
+
+
+def nonce_of(response: Response) -> str | None:
+    """Return the nonce in a response, None for one that clients have to ignore (RFC 8555, section 6.5.1)."""
+    nonce = response.headers.get("Replay-Nonce", "")
+    is_base64url = re.fullmatch("[A-Za-z0-9_-]+", nonce) and len(nonce) % 4 != 1
+    return nonce if is_base64url and len(nonce) <= MAX_NONCE_CHARACTERS else None
 
 
 def signature_algorithm(key: josepy.JWK) -> t.Any:

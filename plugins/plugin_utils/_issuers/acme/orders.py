@@ -36,6 +36,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resour
     OrderObject,
     identifiers,
     names_of_order,
+    read_order,
     url_in,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
@@ -179,12 +180,12 @@ class Order:
         replaces = {"replaces": self.spec.replaces} if self.spec.replaces else {}
         url = self.client.resource_url("newOrder")
         try:
-            response = self.account.post(url, {**new_order, **replaces}, self.subject, self.spec.names)
+            response = self.polling.send(url, {**new_order, **replaces}, self.spec.names)
         except Problem as refusal:
             if not replaces or refusal.status in (429, 503) or refusal.code in ORDER_ERRORS:
                 raise
-            response = self.account.post(url, new_order, self.subject, self.spec.names)
-        order, order_url = t.cast(OrderObject, response.json()), response.headers.get("Location")
+            response = self.polling.send(url, new_order, self.spec.names)
+        order, order_url = read_order(response.json(), url, self.subject), response.location(self.subject)
         if not order_url or not self._has_our_names(order):
             raise TlsError(
                 f"{self.subject}: the CA made another order of it, for {', '.join(names_of_order(order)) or 'nothing'}; "
@@ -204,6 +205,8 @@ class Order:
                 if status == "pending":
                     self.authorizations.validate(order)  # after which it is ready, without a request to see that
                 order = self._finalize(order, pauses)
+                if order.get("status") in ("pending", "ready"):  # the CA has not noticed yet what it got
+                    self.polling.pause(next(pauses))
             elif status == "processing":
                 self.polling.pause(next(pauses))
                 order = self._fetch()
@@ -211,7 +214,7 @@ class Order:
                 raise self._failure(order)
 
     def _fetch(self) -> OrderObject:
-        return t.cast(OrderObject, self.polling.fetch(self.record["order"]))
+        return self.polling.fetch_order(self.record["order"])
 
     def _finalize(self, order: OrderObject, pauses: t.Iterator[float]) -> OrderObject:
         """Send the CSR; return the order. A second time does no harm: the order says how far it is.
@@ -227,22 +230,22 @@ class Order:
                 raise
             self.polling.pause(next(pauses))
             return self._fetch()
-        return t.cast(OrderObject, response.json())
+        return read_order(response.json(), url, self.subject)
 
     # not a parser: it only passes on foreign input
     def _download(self, order: OrderObject) -> bytes:
         """Return the issued chain, or an alternate that leads to the preferred root (RFC 8555, section 7.4.2)."""
         url = url_in(order, "certificate", self.subject)
-        response = self.account.post(url, None, self.subject, accept=CHAIN_MEDIA_TYPE)
+        response = self.polling.send(url, None, accept=CHAIN_MEDIA_TYPE)
         chain = response.body
         if self.spec.preferred_root and not leads_to(chain, self.spec.preferred_root):
             for alternate_url in response.links.get("alternate", []):
-                alternate = self.account.post(alternate_url, None, self.subject, accept=CHAIN_MEDIA_TYPE).body
+                alternate = self.polling.send(alternate_url, None, accept=CHAIN_MEDIA_TYPE).body
                 if leads_to(alternate, self.spec.preferred_root):
                     chain = alternate
                     break
         self._check(chain)
-        self._write({"step": "issued", "certificate": url, "chain": chain.decode()})
+        self._write({"step": "issued", "certificate": url, "chain": chain.decode(errors="replace")})
         return chain
 
     # not a parser: it only passes on foreign input
@@ -271,7 +274,7 @@ class Order:
         """Return the profile, if the CA offers it."""
         offered = self.client.meta("profiles") or {}
         if profile not in offered:
-            choice = f"only {', '.join(sorted(offered))}" if offered else "no profiles at all"
+            choice = f"only {words_of_ca(', '.join(sorted(offered)))}" if offered else "no profiles at all"
             raise TlsError(
                 f"{self.orders.directory_url} does not offer the profile {profile}, {choice}; correct the profile of the issuer, or leave it out"
             )

@@ -13,7 +13,15 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account import Account
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client import Response
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import (
+    AuthorizationObject,
+    OrderObject,
+    read_authorization,
+    read_order,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.time_limit import receive_until
 
+MIN_RECEIVING_S = 10.0  # for a response, however late it is in an order
 MIN_PAUSE_S, MAX_PAUSE_S = 0.25, 15.0  # between two requests for the same status
 
 
@@ -28,13 +36,26 @@ class Polling:
 
     def post(self, url: str, payload: t.Any, names: t.Sequence[str] = ()) -> Response:
         """Send a request; remember for how long the CA wants the next one to wait."""
-        response = self.account.post(url, payload, self.subject, names)
+        response = self.send(url, payload, names)
         self._retry_after = response.retry_after()
         return response
 
-    def fetch(self, url: str) -> dict[str, t.Any]:
-        """Return the object at a URL (POST-as-GET, RFC 8555, section 6.3)."""
-        return self.post(url, None).json()
+    def send(self, url: str, payload: t.Any, names: t.Sequence[str] = (), accept: str | None = None) -> Response:
+        """Send a request, and receive its response until MIN_RECEIVING_S after the deadline at most.
+
+        Raises TlsError after the deadline.
+        """
+        self._check_deadline()
+        with receive_until(max(self.deadline, time.monotonic() + MIN_RECEIVING_S)):
+            return self.account.post(url, payload, self.subject, names, accept)
+
+    def fetch_order(self, url: str) -> OrderObject:
+        """Return the order at a URL (POST-as-GET, RFC 8555, section 6.3)."""
+        return read_order(self.post(url, None).json(), url, self.subject)
+
+    def fetch_authorization(self, url: str) -> AuthorizationObject:
+        """Return the authorization at a URL (POST-as-GET, RFC 8555, section 6.3)."""
+        return read_authorization(self.post(url, None).json(), url, self.subject)
 
     def pause(self, seconds: float = MIN_PAUSE_S) -> None:
         """Wait as long as the CA asks for, or *seconds* if it does not say.
@@ -43,12 +64,14 @@ class Polling:
         """
         if self._retry_after is not None:
             seconds = min(self._retry_after, MAX_PAUSE_S)
-        left = self.deadline - time.monotonic()
-        if left <= 0:
+        self._check_deadline()
+        time.sleep(min(max(seconds, MIN_PAUSE_S), max(0.0, self.deadline - time.monotonic())))
+
+    def _check_deadline(self) -> None:
+        if time.monotonic() >= self.deadline:
             raise TlsError(
                 f"{self.subject} is not finished after {self.timeout:.0f} seconds; run this again, and it is gone on with"
             )
-        time.sleep(min(max(seconds, MIN_PAUSE_S), left))
 
 
 def growing_pauses() -> t.Iterator[float]:

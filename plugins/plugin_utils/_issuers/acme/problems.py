@@ -12,6 +12,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, shorten
 
 ERROR_PREFIX = "urn:ietf:params:acme:error:"
+MAX_CODE_CHARACTERS = 80  # of an error type
 MAX_SUBPROBLEMS = 20  # that a sentence names
 
 # By error type (RFC 8555, section 6.7; RFC 9773, section 7.4).
@@ -143,7 +144,8 @@ def subproblems(document: ProblemDocument) -> list[tuple[str, ProblemDocument]]:
 
 def code_of(document: ProblemDocument) -> str:
     """Return the error type of a problem document, such as C(rateLimited)."""
-    return words_of_ca(str(document.get("type") or "")).removeprefix(ERROR_PREFIX).replace("about:blank", "")
+    code = words_of_ca(str(document.get("type") or "")).removeprefix(ERROR_PREFIX).replace("about:blank", "")
+    return shorten(code, MAX_CODE_CHARACTERS)
 
 
 def words_of_ca(text: t.Any) -> str:

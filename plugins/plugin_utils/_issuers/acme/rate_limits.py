@@ -182,6 +182,6 @@ def _name_set(names: t.Iterable[str]) -> str:
 def _http_date(text: str) -> datetime.datetime | None:
     try:
         date = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError, IndexError):
+    except (ArithmeticError, LookupError, TypeError, ValueError):
         return None
     return date if date.tzinfo else date.replace(tzinfo=datetime.timezone.utc)

@@ -13,6 +13,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import words_of_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import retry_after
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import is_url
 
 MAX_QUOTED_BYTES = 60  # of a response that is no JSON, in an error
 
@@ -39,6 +40,16 @@ class Response(t.NamedTuple):
                 "see that directory is the address of an ACME directory, and that no proxy answers in its place"
             )
         return value
+
+    def location(self, subject: str) -> str | None:
+        """Return the URL in the header Location, None if there is none. *subject* begins the TlsError for what is none."""
+        url = self.headers.get("Location")
+        if url and not is_url(url):
+            raise TlsError(
+                f"{subject}: {self.url} answers with the Location {words_of_ca(url)!r}, which is no URL that begins with https://; "
+                "see the status page of the CA"
+            )
+        return url or None
 
     def retry_after(self) -> float | None:
         """Return the seconds after which the server accepts the next request, if it says so."""

@@ -19,6 +19,7 @@ READ_TIMEOUT_S = 30.0  # without a byte
 CONNECT_TIMEOUT_S = 10.0
 SINGLE_TRY_TIMEOUT_S = 5.0
 RESPONSE_TIMEOUT_S = 90.0  # for a whole response
+SINGLE_TRY_RESPONSE_TIMEOUT_S = 10.0
 RATE_LIMIT_STATUSES = (429, 503)
 SERVER_ERROR_STATUSES = (500, 502, 504)  # a proxy before a server that is gone sends them, too
 
@@ -34,6 +35,7 @@ class Retries:
         self.limits = limits
         self.delays: tuple[float, ...] = () if is_single_try else RETRY_DELAYS_S  # seconds
         self.read_timeout = SINGLE_TRY_TIMEOUT_S if is_single_try else READ_TIMEOUT_S
+        self.response_timeout = SINGLE_TRY_RESPONSE_TIMEOUT_S if is_single_try else RESPONSE_TIMEOUT_S
         self.max_wait = 0.0 if is_single_try else MAX_WAIT_S
 
     def first_success(self, attempt: t.Callable[[], Response], subject: str, names: t.Sequence[str]) -> Response:

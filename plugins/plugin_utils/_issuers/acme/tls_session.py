@@ -12,6 +12,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import words_of_ca
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.time_limit import LimitedSocket
 
 try:
     import requests
@@ -28,17 +29,21 @@ def open_session(ca_file: str | None) -> requests.Session:
     session = requests.Session()
     session.trust_env = False  # REQUESTS_CA_BUNDLE and ~/.netrc; proxies are looked up for each request
     session.headers["User-Agent"] = USER_AGENT
+    session.headers["Accept-Encoding"] = "identity"  # what is compressed may be a thousand times as large as it seems
     session.mount("https://", _adapter(_ssl_context(ca_file)))
+    del session.adapters["http://"]  # to which no redirect may lead (RFC 8555, section 6.1)
     return session
 
 
 def _ssl_context(ca_file: str | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        context = ssl.create_default_context(cafile=ca_file)
     except FileNotFoundError as error:
         raise TlsError(f"ca_file {ca_file} does not exist; correct the issuer") from error
     except ssl.SSLError as error:
         raise TlsError(f"ca_file {ca_file} holds no certificate in PEM; correct the issuer") from error
+    context.sslsocket_class = LimitedSocket
+    return context
 
 
 def _adapter(context: ssl.SSLContext) -> requests.adapters.HTTPAdapter:

@@ -1,0 +1,391 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Responses of ACME servers that are malformed, that never end, or that come too slowly: one sentence each, which names the server."""
+
+from __future__ import annotations
+
+import datetime
+import gzip
+import threading
+import time
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import polling, retries
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client import links_of, nonce_of
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import retry_after
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import (
+    MAX_TOKEN_CHARACTERS,
+    MAX_URL_CHARACTERS,
+    challenges_of,
+    domain_of,
+    is_url,
+    name_of,
+    names_of_order,
+    read_authorization,
+    read_directory,
+    read_order,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.response import Response
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.time_limit import is_over, receive_until
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.persist import issuer_domains
+from ansible_collections.evergreen.tls.tests.unit.acme_server import running_acme_server
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
+
+NAMES = ["www.example.org", "example.org"]
+CSR = make_csr(some_key(), NAMES, {})
+URL = "https://ca.example/resource"
+ABOUT = "the order at https://ca.example/directory"
+PATIENCE_S = 30.0
+ODD_VALUES = [
+    0,
+    5,
+    1e300,
+    True,
+    "",
+    "x",
+    "\ud800",
+    "\x1b[2J",
+    "https://\u00ff",
+    [],
+    [5],
+    [None],
+    [[]],
+    [{"a": 1}],
+    {},
+    {"a": []},
+]
+FAR_AWAY = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
+DIRECTORY = dict.fromkeys(("newNonce", "newAccount", "newOrder", "revokeCert", "keyChange", "renewalInfo"), URL)
+META = {
+    "termsOfService": URL,
+    "externalAccountRequired": False,
+    "profiles": {"classic": URL},
+    "caaIdentities": ["ca.example"],
+    "issuerDomainNames": ["ca.example"],
+    "accountHashPrefix": "a",
+}
+ORDER = {
+    "status": "pending",
+    "identifiers": [{"type": "dns", "value": name} for name in NAMES],
+    "authorizations": [URL],
+    "finalize": URL,
+    "certificate": URL,
+    "error": {"detail": "no"},
+}
+CHALLENGE = {"type": "http-01", "url": URL, "token": "abc", "status": "pending", "error": {"detail": "no"}}
+AUTHORIZATION = {
+    "status": "pending",
+    "identifier": {"type": "dns", "value": "www.example.org"},
+    "wildcard": False,
+    "challenges": [CHALLENGE],
+}
+
+
+@pytest.fixture
+def server(tmp_path):
+    with running_acme_server(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch):
+    monkeypatch.setattr(retries, "RETRY_DELAYS_S", (0.0, 0.0))
+    monkeypatch.setattr(polling, "MAX_PAUSE_S", 0.3)
+
+
+@pytest.fixture
+def outcome(server, tmp_path):
+    """Return a function that orders a certificate, and returns the sentence of the TlsError; nothing if it is issued."""
+
+    def attempt(**settings):
+        settings = {"directory": server.url, "ca_file": server.ca_file, "folder": str(tmp_path / "acme"), **settings}
+        issuer = open_issuer("ca", {"ca": {"type": "acme", "solver": {"type": "http", "check": False}, **settings}})
+        request, results = {"name": "www", "domains": NAMES, "issuer": "ca", "type": "ECC"}, []
+
+        def work():
+            try:
+                issuer.issue(request, CSR, "web1")
+                results.append("")
+            except TlsError as error:
+                results.append(str(error))
+            except BaseException as error:
+                results.append(error)
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        thread.join(PATIENCE_S)
+        assert results, "the order has no end"
+        assert isinstance(results[0], str), repr(results[0])
+        return results[0]
+
+    return attempt
+
+
+def placed(server, **changes):
+    """Return the first order of a server, with changes."""
+    urls = [f"{server.base}/authorization/0.{number}" for number in range(len(NAMES))]
+    at = {kind: f"{server.base}/{kind}/0" for kind in ("finalize", "certificate")}
+    return {**ORDER, "authorizations": urls, **at, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"authorizations": 5}, "authorizations is 5, and not a list of URLs that begin with https://"),
+        ({"authorizations": [{"a": 1}]}, "authorizations is [{'a': 1}], and not a list of URLs"),
+        ({"authorizations": ["http://127.0.0.1/"]}, "and not a list of URLs that begin with https://"),
+        ({"authorizations": [URL] * 9}, "it has 9 authorizations for 2 names"),
+        ({"status": ["valid"]}, "status is ['valid'], and not a text"),
+        ({"identifiers": "x"}, "identifiers is 'x', and not a list of objects"),
+        ({"finalize": 5, "status": "ready"}, "finalize is 5, and not a URL that begins with https://"),
+        ({"certificate": "/a", "status": "valid"}, "certificate is '/a', and not a URL that begins with https://"),
+    ],
+    ids=str,
+)
+def test_a_malformed_order_is_told(outcome, server, changes, sentence):
+    server.answer("/order", 201, placed(server, **changes), {"Location": f"{server.base}/order/0"})
+    told = outcome()
+    assert f"{server.base}/order answers with what is no order: " in told or "it has 9 auth" in told
+    assert sentence in told and told.endswith("; see the status page of the CA"), told
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"challenges": 5}, "challenges is 5, and not a list of objects"),
+        ({"status": 5}, "status is 5, and not a text"),
+        (
+            {"challenges": [{**CHALLENGE, "token": 5}]},
+            "challenges[0].token is 5, and not a text of 256 characters at most",
+        ),
+        ({"challenges": [{**CHALLENGE, "token": "a" * 999}]}, "and not a text of 256 characters at most"),
+        ({"challenges": [{**CHALLENGE, "url": 5}]}, "challenges[0].url is 5, and not a URL that begins with https://"),
+        ({"challenges": [{**CHALLENGE, "type": [1]}]}, "challenges[0].type is [1], and not a text"),
+    ],
+    ids=str,
+)
+def test_a_malformed_authorization_is_told(outcome, server, changes, sentence):
+    server.answer("/order", 201, placed(server), {"Location": f"{server.base}/order/0"})
+    server.answer("/authorization/0.0", 200, {**AUTHORIZATION, **changes}, times=9)
+    told = outcome()
+    assert f"{server.base}/authorization/0.0 answers with what is no authorization: " in told
+    assert sentence in told and told.endswith("; see the status page of the CA"), told
+
+
+@pytest.mark.parametrize("identifier", ["x", 5, ["x"], {"value": 3221225985}])
+def test_an_identifier_that_is_none_is_no_name_of_the_order(outcome, server, identifier):
+    server.answer("/order", 201, placed(server), {"Location": f"{server.base}/order/0"})
+    server.answer("/authorization/0.0", 200, {**AUTHORIZATION, "identifier": identifier}, times=9)
+    assert f"at {server.url}: the CA wants " in outcome()
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "sentence"),
+    [
+        (
+            "/nonce",
+            {"Replay-Nonce": "n\u00ff"},
+            "/nonce answers with HTTP 200 and with 'n\u00ff', which is no nonce; see that",
+        ),
+        ("/nonce", {"Replay-Nonce": "abcde"}, "with 'abcde', which is no nonce"),  # five characters are no base64url
+        ("/nonce", {"Replay-Nonce": "a" * 5000}, "which is no nonce"),
+        (
+            "/order",
+            {"Location": "order/0"},
+            "/order answers with the Location 'order/0', which is no URL that begins with https://",
+        ),
+        ("/account", {"Location": "\u00ff"}, "/account answers with the Location '\u00ff', which is no URL"),
+        (
+            "/directory",
+            {"Location": "https://["},
+            "/directory does not answer as an ACME server does (ValueError: Invalid IPv6 URL)",
+        ),
+        ("/order", {"Content-Encoding": "gzip"}, "/order sends its answer compressed, unasked"),
+    ],
+    ids=str,
+)
+def test_a_malformed_header_is_told(outcome, server, path, headers, sentence):
+    content = placed(server) if path == "/order" else {}
+    status = 301 if path == "/directory" else 200
+    server.answer(
+        path, status, gzip.compress(b" " * 10**8) if "Content-Encoding" in headers else content, headers, times=9
+    )
+    told = outcome()
+    assert server.base in told and sentence in told, told
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"Retry-After": FAR_AWAY},
+        {"Retry-After": "1" * 50},
+        {"Retry-After": "0", "Date": FAR_AWAY},
+        {"Link": '<https://[>; rel="help"'},
+    ],
+)
+def test_a_refusal_with_a_malformed_header_is_told(outcome, server, header):
+    server.refuse("/order", "rateLimited", "too many", 403, header, times=9)
+    assert f"at {server.url}: too many (rateLimited); wait" in outcome()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("newAccount", 5), ("newOrder", "x"), ("newNonce", "ftp://ca.example"), ("renewalInfo", {}), ("meta", [1])],
+)
+def test_a_malformed_directory_is_told(outcome, server, name, value):
+    server.answer("/directory", 200, {**DIRECTORY, name: value})
+    told = outcome()
+    assert told.startswith(f"{server.url} is no ACME directory: {name} is ") and told.endswith(
+        "; correct the directory of the issuer"
+    )
+
+
+@pytest.mark.parametrize("status", ["ready", "pending", "processing"])
+def test_an_order_that_never_becomes_valid_ends_with_its_timeout(outcome, server, status):
+    server.answer("/order", 201, placed(server, status="ready"), {"Location": f"{server.base}/order/0"})
+    valid = {**AUTHORIZATION, "status": "valid"}
+    server.answer("/authorization/0.0", 200, valid, times=999)
+    server.answer("/authorization/0.1", 200, {**valid, "identifier": {"type": "dns", "value": NAMES[1]}}, times=999)
+    server.answer("/finalize/0", 200, placed(server, status=status), times=999)
+    server.answer("/order/0", 200, placed(server, status=status), times=999)
+    started = time.monotonic()
+    assert outcome(timeout="1s").endswith("is not finished after 1 seconds; run this again, and it is gone on with")
+    assert time.monotonic() - started < 5 and server.count("/finalize/0") < 10, "the CA is not asked without a pause"
+
+
+def test_an_authorization_that_stays_pending_ends_with_the_timeout(outcome, server):
+    server.status = "pending"
+    assert outcome(timeout="1s").endswith("is not finished after 1 seconds; run this again, and it is gone on with")
+
+
+@pytest.mark.parametrize("is_whole", [False, True], ids=["body", "headers"])
+@pytest.mark.parametrize("path", ["/directory", "/order", "/authorization/0.0", "/certificate/0"])
+def test_a_response_that_trickles_ends_in_seconds(outcome, server, path, is_whole, monkeypatch):
+    monkeypatch.setattr(retries, "RESPONSE_TIMEOUT_S", 1.0)
+    server.trickle(path, is_whole)
+    started = time.monotonic()
+    assert f"{server.base}{path} cannot be reached: " in outcome()
+    assert time.monotonic() - started < 6
+
+
+def test_a_response_of_an_order_is_received_until_its_deadline(outcome, server, monkeypatch):
+    monkeypatch.setattr(polling, "MIN_RECEIVING_S", 0.5)
+    server.trickle("/certificate/0")
+    started = time.monotonic()
+    assert f"{server.base}/certificate/0 cannot be reached: " in outcome(timeout="2s")
+    assert time.monotonic() - started < 8
+
+
+def test_nobody_is_led_away_from_tls(outcome, server):
+    server.answer("/directory", 301, {}, {"Location": server.url.replace("https://", "http://")}, times=9)
+    assert f"'{server.url}' is no address of an ACME server; correct the directory of the issuer" in outcome()
+
+
+def test_the_earlier_of_two_deadlines_holds():
+    with receive_until(time.monotonic() - 1), receive_until(time.monotonic() + 99):
+        assert is_over()
+
+
+def is_read(read, *arguments):
+    """Call a reader; accept TlsError alone, which has to name the server and to say what to do."""
+    try:
+        return read(*arguments)
+    except TlsError as error:
+        assert "https://ca.example" in str(error) and ";" in str(error) and str(error).isprintable(), error
+        assert len(str(error)) < 500
+    return None
+
+
+@pytest.mark.parametrize("odd", ODD_VALUES, ids=repr)
+def test_no_value_in_place_of_another_is_anything_but_a_sentence(odd):
+    for name in DIRECTORY:
+        is_read(read_directory, {**DIRECTORY, name: odd}, URL)
+    for name in META:
+        directory = is_read(read_directory, {**DIRECTORY, "meta": {**META, name: odd}}, URL)
+        if directory:
+            try:
+                issuer_domains(directory["meta"], None)
+            except TlsError as error:
+                assert "does not announce" in str(error)
+    for name in ORDER:
+        order = is_read(read_order, {**ORDER, name: odd}, URL, ABOUT)
+        if order:
+            names_of_order(order)
+    for changed in [
+        *({**AUTHORIZATION, name: odd} for name in AUTHORIZATION),
+        *({**AUTHORIZATION, "challenges": [{**CHALLENGE, name: odd}]} for name in CHALLENGE),
+        {**AUTHORIZATION, "challenges": [odd]},
+        {**AUTHORIZATION, "identifier": {"type": "dns", "value": odd}},
+    ]:
+        authorization = is_read(read_authorization, changed, URL, ABOUT)
+        if authorization:
+            assert all(isinstance(one, dict) for one in challenges_of(authorization))
+            assert domain_of(authorization).isprintable() and name_of(authorization).isprintable()
+
+
+def test_what_is_well_formed_is_read():
+    assert read_directory({**DIRECTORY, "meta": META}, URL) == {**DIRECTORY, "meta": META}
+    assert read_directory({**DIRECTORY, "meta": None, "keyChange": None}, URL).keys() == DIRECTORY.keys() - {
+        "keyChange"
+    }
+    assert read_order(ORDER, URL, ABOUT) == ORDER
+    assert read_authorization(AUTHORIZATION, URL, ABOUT) == AUTHORIZATION
+    longest = {**CHALLENGE, "token": "a" * MAX_TOKEN_CHARACTERS}
+    assert challenges_of(read_authorization({"challenges": [longest]}, URL, ABOUT)) == [longest]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (URL, True),
+        (f"https://{'a' * (MAX_URL_CHARACTERS - 8)}", True),
+        (f"https://{'a' * (MAX_URL_CHARACTERS - 7)}", False),
+        ("https://ca.example/\n", False),
+        ("https://ca.example/ a", False),
+        ("https://", False),
+        ("http://ca.example", False),
+        (URL.encode(), False),
+        (None, False),
+    ],
+)
+def test_a_url_begins_with_https_and_has_no_other_characters(value, expected):
+    assert is_url(value) == expected
+
+
+@pytest.mark.parametrize(
+    "text", [FAR_AWAY, "x", "1" * 99, "-1", "1.5", "\u00ff", "Mon, 01 Jan 2026 99:99:99 GMT", "\x00"]
+)
+def test_a_time_to_come_back_that_is_none_is_left_out(text):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    assert retry_after({"Retry-After": text}, now) is None
+    assert retry_after({"Retry-After": "7", "Date": text}, now) == 7
+
+
+@pytest.mark.parametrize(
+    ("header", "links"),
+    [
+        ("", {}),
+        ('</a>;rel="help", <https://[>;rel="help"', {"help": ["https://ca.example/a"]}),
+        ("<javascript:alert(1)>;rel=help", {}),
+        ("<<<>>>;;;===,,,", {}),
+        (
+            ", ".join(f"</{number}>;rel=alternate" for number in range(999)),
+            {"alternate": [f"https://ca.example/{one}" for one in range(20)]},
+        ),
+    ],
+)
+def test_of_links_those_that_are_urls_are_read_and_not_too_many(header, links):
+    assert links_of(URL, {"Link": header}) == links
+
+
+@pytest.mark.parametrize(
+    ("text", "nonce"), [("", None), ("ab", "ab"), ("a_-Z09", "a_-Z09"), ("a b", None), ("ab\n", None), ("a+/b", None)]
+)
+def test_a_nonce_that_is_none_is_left_out(text, nonce):
+    assert nonce_of(Response(URL, 200, {"Replay-Nonce": text}, b"", {})) == nonce
