@@ -10,10 +10,13 @@ import getpass
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
+import tempfile
 
 import pytest
+import yaml
 
 ROLE = pathlib.Path(__file__).parents[3] / "roles/schedule"
 
@@ -265,3 +268,124 @@ def test_further_arguments_are_proved_too(ansible, site, argument):
     done = prove_site(ansible, site, argument)
     assert done.returncode == 2
     assert "nothing was scheduled, put that right and run this again" in done.stdout
+
+
+@as_root
+def test_single_variables_in_a_vault_that_the_schedule_could_not_read_are_refused(ansible, site):
+    command = [str(pathlib.Path(sys.executable).with_name("ansible-vault")), "encrypt_string", "Token-Secret"]
+    (site / "group_vars/all.yml").unlink()
+    command += ["--vault-password-file", "password", "--name", "token"]
+    encrypted = subprocess.run(command, cwd=site, check=True, capture_output=True, text=True).stdout
+    issuers = "\ncertificate_issuers: {shop: {type: acme, eab_key: '{{ token }}'}}\n"
+    (site / "group_vars/all.yml").write_text(encrypted + issuers)
+    done = prove_site(ansible, site)
+    assert done.returncode == 2
+    assert "nothing was scheduled, put that right and run this again" in done.stdout
+    assert re.search("no vault secrets|Decryption failed", done.stdout)
+    assert "Token-Secret" not in done.stdout
+    done = prove_site(ansible, site, f"--vault-password-file={site}/password")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Token-Secret" not in done.stdout
+
+
+@as_root
+def test_a_host_whose_variables_make_no_sense_keeps_no_schedule_from_being_set_up(ansible, site):
+    (site / "group_vars/all.yml").write_text("certificate_requests: '{{ nowhere }}'\n")
+    done = prove_site(ansible, site)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def ca():
+    """The folder of a private CA that the user nobody can read and write; what pytest makes is root's alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        top = pathlib.Path(folder)
+        top.chmod(0o755)
+        (top / "pki/issued").mkdir(parents=True)
+        (top / "pki/root.pem").write_text("root")
+        (top / "pki/root.key").write_text("key")
+        (top / "pki/lock").touch()
+        (top / "runs").mkdir()
+        subprocess.run(["chown", "-R", "nobody", top / "pki", top / "runs"], check=True)
+        yield top / "pki"
+
+
+def prove_access(ansible, ca, **variables):
+    more = {"schedule_user": "nobody", "renew_records": str(ca.parent / "runs"), **with_ca(str(ca)), **variables}
+    return ansible("access", schedule_account=["x", "65534"], schedule_home="/nonexistent", **more)
+
+
+@as_root
+def test_folders_that_the_user_can_read_and_write_are_accepted(ansible, ca):
+    done = prove_access(ansible, ca)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+SPOILED = {
+    "the CA is another user's": (".", lambda path: os.chown(path, 0, 0) or path.chmod(0o700)),
+    "the CA cannot be written": (".", lambda path: path.chmod(0o500)),
+    "its key is another user's": ("root.key", lambda path: os.chown(path, 0, 0) or path.chmod(0o600)),
+    "its records are another user's": ("issued", lambda path: os.chown(path, 0, 0) or path.chmod(0o755)),
+    "its lock is another user's": ("lock", lambda path: os.chown(path, 0, 0) or path.chmod(0o644)),
+    "records of runs cannot be written": ("../runs", lambda path: path.chmod(0o500)),
+}
+
+
+@as_root
+@pytest.mark.parametrize("title", SPOILED)
+def test_a_folder_that_the_user_could_not_use_at_night_is_refused(ansible, ca, title):
+    name, spoil = SPOILED[title]
+    path = pathlib.Path(os.path.normpath(ca / name))
+    spoil(path)
+    done = prove_access(ansible, ca)
+    assert done.returncode == 2
+    assert (
+        f"The user nobody cannot read and write {path}, which renewals need; give that to the user, as in"
+        in done.stdout
+    )
+    assert f"chown -R nobody {path}, or say which user can with schedule_user; nothing was scheduled" in done.stdout
+
+
+@as_root
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        {"type": "acme", "folder": "/root/acme"},
+        {"type": "manual", "directory": "/root/manual"},
+        {"type": "command", "directory": "/root/c"},
+    ],
+)
+def test_folders_of_other_issuers_that_could_not_be_made_are_refused(ansible, ca, issuer):
+    variables = {"certificate_issuers": {"shop": issuer}, "certificate_requests": [{**REQUESTS[0], "issuer": "shop"}]}
+    done = prove_access(ansible, ca, **variables)
+    assert done.returncode == 2
+    assert f"The user nobody cannot read and write {issuer.get('folder') or issuer['directory']}, which" in done.stdout
+
+
+def test_variables_of_a_schedule_that_only_other_hosts_have_are_warned_of(ansible):
+    done = ansible(
+        "ineffective", hosts={"web1": {"schedule_on_failure": {"command": "mail"}}, "web2": {"schedule_times": []}}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        "WARNING: schedule_on_failure, schedule_times of other hosts takes no effect, since the schedule runs on here"
+        in done.stdout
+    )
+    assert "set it for here, as in host_vars/here.yml, or for all hosts" in done.stdout
+
+
+def test_variables_that_the_host_of_the_schedule_has_too_are_not_warned_of(ansible):
+    done = ansible("ineffective", hosts={"web1": {"schedule_on_failure": {"command": "mail"}}}, schedule_on_failure={})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARNING: schedule" not in done.stdout
+
+
+def test_the_script_of_the_jobs_is_for_its_user_alone():
+    tasks = yaml.safe_load((ROLE / "tasks/install.yml").read_text())
+    modes = {
+        pathlib.PurePath(str(copied["dest"])).name: copied["mode"]
+        for task in tasks
+        for copied in task.values()
+        if isinstance(copied, dict) and "dest" in copied
+    }
+    assert modes == {"run": "0500", "notify.py": "0644", "on_failure.json": "0600"}
