@@ -30,6 +30,9 @@ CLIENT_USAGES = {
 }
 
 
+ANY_USAGE = {"2.5.29.37.0": "anyExtendedKeyUsage"}  # which the library has no name for
+
+
 def check_leaf(leaf: x509.Certificate, request: Request) -> None:
     """Raise TlsError if an issued certificate has a subject or a usage that the request does not have.
 
@@ -99,7 +102,7 @@ def _usages(leaf: x509.Certificate) -> list[x509.ObjectIdentifier]:
 # not a parser: it returns a text for any object identifier
 def _usage_name(oid: x509.ObjectIdentifier) -> str:
     name = getattr(oid, "_name", "Unknown OID")
-    return oid.dotted_string if name == "Unknown OID" else name
+    return ANY_USAGE.get(oid.dotted_string, oid.dotted_string) if name == "Unknown OID" else name
 
 
 def _normalized(value: t.Any) -> str:
