@@ -57,6 +57,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca_ce
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca_records import (
     IssuedRecord,
     LocalCaRecords,
+    listed_serials,
     load_record,
     record_json,
     revoked_certificate,
@@ -234,6 +235,8 @@ class LocalCa(RecordedIssuer):
                     f"{self.directory} has issued no certificate with the serial number {serial_number}; see {self._path('issued')}"
                 )
             if record["revoked_at"]:
+                if not pretend and serial_number not in (listed_serials(self._path("crl.pem")) or ()):
+                    self._write_crl(key, issuing)  # a run was killed before it had
                 return False
             if pretend:
                 return True

@@ -140,7 +140,7 @@ class LocalCaRecords:
 @functools.lru_cache(maxsize=8)
 def _read_revocations(folder: str, crl_path: str, _changed: int) -> Revocations:
     found = Revocations({}, {}, set())
-    listed = _listed_serials(crl_path)
+    listed = listed_serials(crl_path)
     names = _names(folder) if listed is None else [f"{serial}.json" for serial in listed]
     for record in _records(folder, names):
         if record["revoked_at"] and record["reason"]:
@@ -155,7 +155,7 @@ def _read_revocations(folder: str, crl_path: str, _changed: int) -> Revocations:
 
 
 # not a parser: it reads what the collection has made or checked
-def _listed_serials(crl_path: str) -> list[str] | None:
+def listed_serials(crl_path: str) -> list[str] | None:
     """Return the serial numbers on a revocation list, None where it cannot be read."""
     try:
         return [f"{one.serial_number:x}" for one in x509.load_pem_x509_crl(read_file(crl_path) or b"")]

@@ -477,6 +477,15 @@ def test_a_revocation_can_be_tried_without_effect(folder):
     assert not ca.revoke(serial(leaf), "unspecified", pretend=True)
 
 
+def test_a_revocation_whose_run_was_killed_comes_onto_the_list_with_the_next_one(folder):
+    ca = opened(folder)
+    leaf, before = issue(ca)[0], (folder / "crl.pem").read_bytes()
+    assert ca.revoke(serial(leaf), "superseded")
+    (folder / "crl.pem").write_bytes(before)
+    assert not ca.revoke(serial(leaf), "superseded")
+    assert "Serial Number" in revoked_by(folder) and ca.revocation(serial(leaf)) == "superseded"
+
+
 def test_an_unknown_certificate_cannot_be_revoked(folder):
     ca = opened(folder)
     assert refusal(ca.revoke, "1f", "unspecified") == (
