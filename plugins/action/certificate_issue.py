@@ -34,10 +34,13 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import
     PendingIssuer,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.private_authority import MAKE_CA, absence_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
     check_request_for_issuer,
     open_issuer,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import why_not_make
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import registry as solvers  # noqa: F401, pylint: disable=unused-import
 
 
@@ -53,6 +56,7 @@ class ActionModule(TlsAction):
         "reason": {"type": "str"},
         "since": {"type": "str"},
         "issuers": {"type": "dict", "default": {}, "no_log": True},
+        "make_ca": {"type": "str", "choices": list(MAKE_CA), "default": "first"},
     }
 
     # not a parser: it only passes on foreign input
@@ -74,6 +78,8 @@ class ActionModule(TlsAction):
             return {"changed": True, "msg": would, "diff": {"before": "", "after": f"{would}\n"}}
         if not arguments["csr"]:
             raise TlsError(f"there is no signing request for {subject}; pass the csr that certificate_request returned")
+        if isinstance(issuer, LocalCa):
+            check_ca(issuer, arguments["make_ca"], task_vars.get("hostvars") or {})
         # ACME issuers hold locks for what they share with other runs, and so with other requests of this run.
         issue = functools.partial(issue_once, issuer, request, csr, host, arguments["in_use"], context)
         issued = await Background(issue) if isinstance(issuer, AcmeIssuer) else issue()
@@ -87,6 +93,15 @@ class ActionModule(TlsAction):
             "warnings": issued.warnings,
             "msg": f"{request['issuer']} issued {subject}{'' if issued.is_new else ' in an earlier run'}",
         }
+
+
+def check_ca(issuer: LocalCa, make_ca: str, hostvars: t.Mapping[str, t.Any]) -> None:
+    """Raise TlsError where a private CA is missing and may not be made. Otherwise hosts are looked at before it is made, unless one is made in any case."""
+    absence = issuer.absence()
+    if absence and (issuer.root or make_ca == "never"):
+        raise TlsError(absence_sentence(issuer.issuer, absence, bool(issuer.root)))
+    if absence and make_ca == "first":
+        issuer.why_not_make = functools.partial(why_not_make, issuer, list(hostvars), hostvars.__getitem__)
 
 
 def _result_while_pending(pending: Pending, issuer: Issuer, valid: Validity | None) -> dict[str, t.Any]:

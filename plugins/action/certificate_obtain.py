@@ -22,6 +22,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import PendingIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_respond
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.private_authority import MAKE_CA
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS, open_issuer
 
 PARTS = ("firewall", "nginx", "certificates")  # the tags that honour_tags knows
@@ -39,6 +40,8 @@ class ActionModule(PerRequestAction):
         "firewall": {"type": "dict"},
         "nginx": {"type": "dict"},
         "honour_tags": {"type": "bool", "default": False},
+        "make_ca": {"type": "str", "choices": list(MAKE_CA), "default": "first"},
+        "refused": {"type": "dict", "default": {}},
     }
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -121,6 +124,9 @@ class ActionModule(PerRequestAction):
             bare = {option: value for option, value in request.items() if option != "withdraw"}
             withdrawal = {**store, **issuers, "request": bare, "withdraw": True}
             return _result([await self.run_step("certificate_request", withdrawal, task_vars)], "")
+        if request["name"] in arguments["refused"]:
+            return {"failed": True, "msg": str(arguments["refused"][request["name"]])}
+        issuers["make_ca"] = arguments["make_ca"]
         requested = await self.run_step(
             "certificate_request", {**store, **issuers, "force": arguments["force"]}, task_vars
         )

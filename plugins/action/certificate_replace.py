@@ -139,7 +139,7 @@ class ActionModule(PerRequestAction):
         common = {name: arguments[name] for name in ("directory", "issuers")}
         steps, obtained = [], {}
         if is_in_use:
-            new_key = {"requests": [{**request, "reuse_key": False}], "force": True}
+            new_key = {"requests": [{**request, "reuse_key": False}], "force": True, "make_ca": "never"}
             steps.append(await self.run_step("certificate_obtain", {**new_key, **common}, task_vars))
             if steps[-1].get("failed"):
                 return steps

@@ -15,6 +15,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import PendingIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issued import revoked_certificates
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.private_authority import MAKE_CA, absence_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
     advice,
     check_request_for_issuer,
@@ -35,6 +37,7 @@ class ActionModule(TlsAction):
         "renewals": {"type": "dict"},
         "revoked": {"type": "dict"},
         "withdraw": {"type": "bool", "default": False},
+        "make_ca": {"type": "str", "choices": list(MAKE_CA), "default": "first"},
     }
 
     # not a parser: it only passes on foreign input
@@ -43,7 +46,14 @@ class ActionModule(TlsAction):
         issuers, host = arguments.pop("issuers"), arguments["host"] or task_vars.get("inventory_hostname", "")
         check_request_for_issuer(request, issuers)
         issuer = open_issuer(request["issuer"], issuers)
-        roots = issuer.roots()
+        make_ca, remarks = arguments.pop("make_ca"), []
+        if isinstance(issuer, LocalCa) and not arguments["withdraw"]:
+            prepare_ca(issuer, make_ca, self._task.check_mode)
+            remarks = issuer.remarks
+        is_absent = isinstance(issuer, LocalCa) and issuer.absence() is not None
+        if is_absent and make_ca == "always":  # in check mode
+            arguments["force"] = True
+        roots = None if is_absent and arguments["withdraw"] else issuer.roots()
         patience = issuer.patience if isinstance(issuer, PendingIssuer) else None
         renewals, revoked = arguments["renewals"], arguments["revoked"]
         if revoked is None:
@@ -61,6 +71,11 @@ class ActionModule(TlsAction):
         result = await self._run_on_host(arguments, task_vars)
         if result.get("missing"):
             result = await self._install(result["missing"], task_vars) or await self._run_on_host(arguments, task_vars)
+        if isinstance(issuer, LocalCa) and is_absent and _is_in_use(result):
+            # Nobody can tell whether clients trust it. A host that serves nothing at the moment has one all the same.
+            raise TlsError(absence_sentence(issuer.issuer, issuer.absence() or "", bool(issuer.root), serving=1))
+        if remarks:
+            result["warnings"] = [*result.get("warnings", []), *remarks]
         is_pending = result.get("failed") or result.get("due") or "since" in result
         if isinstance(issuer, PendingIssuer) and not is_pending:
             is_withdrawn = not self._task.check_mode and issuer.withdraw(host, request["name"])
@@ -99,3 +114,17 @@ class ActionModule(TlsAction):
         if self._task.check_mode:
             return {"changed": True, "due": True, "reason": f"the package {package} would be installed first"}
         return None
+
+
+def prepare_ca(issuer: LocalCa, make_ca: str, check_mode: bool) -> None:
+    """Make a private CA where the user wants a new one. Raises TlsError where there is none, and none may be made."""
+    absence = issuer.absence()
+    if absence and (issuer.root or make_ca == "never"):
+        raise TlsError(absence_sentence(issuer.issuer, absence, bool(issuer.root)))
+    if absence and make_ca == "always" and not check_mode:
+        issuer.make()
+
+
+def _is_in_use(result: dict[str, t.Any]) -> bool:
+    """Return whether a host says that a certificate of the issuer is in use, and not due."""
+    return result.get("due") is False and bool(result.get("fingerprint")) and not result.get("failed")

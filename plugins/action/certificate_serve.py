@@ -25,6 +25,7 @@ class ActionModule(PerRequestAction):
         "directory": {"type": "path", "default": "/etc/evergreen"},
         "issuers": {"type": "dict", "default": {}, "no_log": True},
         "obtained": {"type": "dict", "default": {}},
+        "refused": {"type": "dict", "default": {}},
         "started": {"type": "bool", "default": False},
         "timeout": {"type": "float", "default": 10},
         "verify_from": {"type": "str", "choices": ["controller", "host"], "default": "controller"},
@@ -42,7 +43,11 @@ class ActionModule(PerRequestAction):
             request = request if pending is None else limited_to(request, pending)
             return await Service(request, arguments, run_step, obtained, is_pending=pending is not None).serve()
 
-        requests = [request for request in arguments["requests"] if not obtained.is_missing(request["name"])]
+        requests = [
+            request
+            for request in arguments["requests"]
+            if not (obtained.is_missing(request["name"]) or request["name"] in arguments["refused"])
+        ]
         return self.run_requests(requests, serve, at_once=1)
 
 

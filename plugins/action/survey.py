@@ -11,11 +11,13 @@ import typing as t
 from ansible.utils.display import Display
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import FleetAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import (
     MAX_HANDSHAKES,
+    OpenIssuers,
+    refused_requests,
     renewal_order,
     shuffle_seed,
     survey_hosts,
@@ -56,6 +58,8 @@ class ActionModule(FleetAction):
         "most": {"type": "int", "default": 100},
         "at_once": {"type": "int", "default": MAX_HANDSHAKES},
         "timeout": {"type": "float"},
+        "authorities_only": {"type": "bool", "default": False},
+        "maintain": {"type": "bool", "default": False},
     }
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -63,12 +67,22 @@ class ActionModule(FleetAction):
         search = compile_query(arguments["query"])
         hosts = task_vars["ansible_play_hosts_all"]
         variables, progress = task_vars["hostvars"].__getitem__, Progress(display.display)
+        open_issuers: OpenIssuers = {}
         findings = survey_hosts(
-            hosts, variables, progress, arguments["inspect"], arguments["at_once"], arguments["timeout"]
+            hosts,
+            variables,
+            progress,
+            arguments["inspect"],
+            arguments["at_once"],
+            arguments["timeout"],
+            open_issuers,
+            arguments["authorities_only"],
         )
-        display.display(
-            findings_table(findings, shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns, arguments["most"])
-        )
+        if not arguments["authorities_only"]:
+            width = shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
+            display.display(findings_table(findings, width, arguments["most"]))
+        if arguments["maintain"] and not self._task.check_mode:
+            maintain_authorities(open_issuers)
         endpoints = search([finding._asdict() for finding in findings])
         if arguments["path"]:
             self._write(arguments["path"], endpoints)
@@ -80,6 +94,7 @@ class ActionModule(FleetAction):
             "fine_requests": count_fine_requests(findings),
             "endpoints": endpoints,
             "hosts": renewal_order(findings, shuffle_seed(now)),
+            "refused": refused_requests(findings),
         }
         if any(counts[state] for state in FAILING_STATES[arguments["fail_when"]]):
             raise TlsError(f"{summary_sentence(findings)}; run evergreen.tls.renew", **result)
@@ -94,6 +109,22 @@ class ActionModule(FleetAction):
         except OSError as error:
             display.warning(
                 escape_control_characters(f"the survey is not written to {path}: {error.strerror}; correct the path")
+            )
+
+
+def maintain_authorities(open_issuers: OpenIssuers) -> None:
+    """Renew the revocation lists of private CAs before they end. What cannot be renewed is a warning."""
+    for opened in open_issuers.values():
+        if opened.authority is None or opened.authority.absence:
+            continue
+        try:
+            opened.authority.ca.maintain()
+        except (TlsError, OSError) as error:
+            sentence = str(error if isinstance(error, TlsError) else system_error(error))
+            display.warning(
+                escape_control_characters(
+                    f"the revocation list of {opened.authority.ca.issuer} is not renewed: {sentence}"
+                )
             )
 
 

@@ -38,6 +38,13 @@ attributes:
     details:
       - Each signing request is answered once. Run it only where M(evergreen.tls.certificate_request) returned one.
 options:
+  make_ca:
+    description:
+      - When a private CA (C(type=local_ca)) that is missing is made. V(first) where no endpoint of the inventory serves a certificate of one with its name.
+      - With V(always), a new CA takes the place of one that is lost; clients have to trust its root.
+    type: str
+    choices: [never, first, always]
+    default: first
   csr:
     description: The signing request in PEM. Needed but for check mode.
     type: str

@@ -31,6 +31,17 @@ extends_documentation_fragment:
   - evergreen.tls.request.issuers
   - evergreen.tls.request.force
 options:
+  make_ca:
+    description:
+      - When a private CA (C(type=local_ca)) that is missing is made. V(first) where no endpoint of the inventory serves a certificate of one with its name.
+      - With V(always), a new CA takes the place of one that is lost; clients have to trust its root.
+    type: str
+    choices: [never, first, always]
+    default: first
+  refused:
+    description: Why nothing is done about requests, by name, as M(evergreen.tls.survey) returned it for the host. They fail with that sentence.
+    type: dict
+    default: {}
   firewall:
     description:
       - What M(evergreen.tls.firewall_port) is told, where that is wanted as well.

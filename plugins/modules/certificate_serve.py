@@ -36,6 +36,10 @@ attributes:
   idempotent:
     support: full
 options:
+  refused:
+    description: Requests of which nothing is served or verified, by name, as M(evergreen.tls.survey) returned it for the host.
+    type: dict
+    default: {}
   obtained:
     description:
       - What M(evergreen.tls.certificate_obtain) returned for the same requests, where that was run before.

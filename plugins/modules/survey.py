@@ -64,6 +64,16 @@ options:
   timeout:
     description: For how many seconds a handshake may take, with the resolution of the name and the connection. By default 5.
     type: float
+  authorities_only:
+    description:
+      - Whether only the endpoints of private CAs (C(type=local_ca)) are looked at, for RV(refused), and no table is printed.
+    type: bool
+    default: false
+  maintain:
+    description:
+      - Whether the revocation lists of private CAs on this controller are renewed before they end.
+    type: bool
+    default: false
 seealso:
   - module: evergreen.tls.handshake_verify
 """
@@ -103,7 +113,7 @@ endpoints:
       description: The port that was connected to.
       type: int
     state:
-      description: V(fine), V(due), V(expired), or V(unknown) where there was no handshake.
+      description: V(fine), V(due), V(expired), or V(unknown) where there was no handshake or this controller has not the CA.
       type: str
     reason:
       description: Why it is not fine.
@@ -117,6 +127,9 @@ endpoints:
     certificate:
       description: The certificate that is served, as M(evergreen.tls.certificate_info) describes it.
       type: dict
+    refused:
+      description: Whether nothing is done about it, since this controller has not the CA of the issuer.
+      type: bool
 hosts:
   description:
     - The hosts of which something is not fine, in the order in which C(evergreen.tls.renew) takes them.
@@ -136,6 +149,15 @@ fine_requests:
   returned: always
   type: int
   sample: 997
+refused:
+  description:
+    - Why nothing can be done about requests, by host and name of the request. This controller has not the private CA, or another one than the
+      one that signed what is served; see C(docs/survey.md).
+  returned: always
+  type: dict
+  sample:
+    web1:
+      www: the issuer corporate has no CA in /home/deploy/pki on this controller, and 3 hosts serve certificates of one; run this where the CA is, or set root
 started:
   description: When the survey began, in UTC.
   returned: always

@@ -50,6 +50,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca_certificates import (
     CRL_LIFETIME,
     ca_name,
+    checked_ca_name,
     sign_ca_certificate,
     sign_crl,
     sign_server_certificate,
@@ -64,7 +65,9 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca_re
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.private_authority import (
     absence_sentence,
+    authority_key_identifier,
     check_root_setting,
+    is_named_after,
     read_root_pin,
     subject_key_identifier,
 )
@@ -81,7 +84,6 @@ except ImportError:  # the controller's requirements name it; action plugins say
 ROOT_LIFETIME = datetime.timedelta(days=20 * 365)
 ISSUING_LIFETIME = datetime.timedelta(days=10 * 365)
 RECORDS_KEPT = datetime.timedelta(days=30)  # of certificates that expired
-MAX_NAME_BYTES = 42  # common names have 64, and "Issuing CA" and digits of its key follow
 
 # In the order in which they are made: a folder with root.pem is complete. A folder without it has never signed anything.
 FILES = ("root.key", "issuing.key", "issuing.pem", "root.pem")
@@ -110,7 +112,7 @@ class LocalCa(RecordedIssuer):
         root: str | None = None,
     ) -> None:
         self.directory = absolute_folder("directory", directory)
-        self.name = _checked_name(name)
+        self.name = checked_ca_name(name)
         self.lifetime = parse_duration(lifetime)
         self.passphrase = passphrase.encode() if passphrase else None
         self.crl_url = crl_url
@@ -158,6 +160,12 @@ class LocalCa(RecordedIssuer):
         """Return the identifiers of the keys with which the CA on this controller signs; none while it is not made."""
         names = [name for name in ("root.pem", "issuing.pem") if os.path.exists(self._path(name))]
         return {subject_key_identifier(self._load_certificate(name)) for name in names}
+
+    def is_of_another(self, certificate: x509.Certificate) -> bool:
+        """Return whether a certificate is of a CA of this name, and not of the one on this controller."""
+        return is_named_after(certificate.issuer, self.name) and (
+            authority_key_identifier(certificate) not in self.key_identifiers()
+        )
 
     def root_name(self) -> str:
         """Return what the root in the folder is called."""
@@ -386,15 +394,3 @@ class LocalCa(RecordedIssuer):
 
     def _path(self, *parts: str) -> str:
         return os.path.join(self.directory, *parts)
-
-
-def _checked_name(name: str) -> str:
-    if not name.strip() or not name.isprintable():
-        raise TlsError(
-            f"the name of the CA is {name!r}, and it has to be printable text; correct it in certificate_issuers"
-        )
-    if len(name.encode()) > MAX_NAME_BYTES:
-        raise TlsError(
-            f"the name of the CA has {len(name.encode())} bytes, and {MAX_NAME_BYTES} are allowed; shorten it in certificate_issuers"
-        )
-    return name

@@ -10,6 +10,7 @@ import datetime
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import general_names, subject_name
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 
@@ -29,6 +30,7 @@ BACKDATING = datetime.timedelta(
     hours=1
 )  # of not_before, for hosts whose clock is behind; at most a tenth of the lifetime
 KEY_DIGITS = 8  # of the key identifier in the name of a CA, so that two of the same day can be told apart
+MAX_NAME_BYTES = 42  # common names have 64, and "Issuing CA" and digits of its key follow
 MAX_COMMON_NAME_BYTES = 64  # RFC 5280, appendix A.1, has as many characters
 KEY_USAGES = (
     "digital_signature",
@@ -49,6 +51,19 @@ class RevokedCertificate(t.NamedTuple):
     serial_number: int
     revoked_at: datetime.datetime
     reason: str  # a key of REVOCATION_REASONS
+
+
+def checked_ca_name(name: str) -> str:
+    """Return the name of a private CA. Raises TlsError unless it is printable, and short enough for common names."""
+    if not name.strip() or not name.isprintable():
+        raise TlsError(
+            f"the name of the CA is {name!r}, and it has to be printable text; correct it in certificate_issuers"
+        )
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise TlsError(
+            f"the name of the CA has {len(name.encode())} bytes, and {MAX_NAME_BYTES} are allowed; shorten it in certificate_issuers"
+        )
+    return name
 
 
 def ca_name(name: str, role: str, now: datetime.datetime, public_key: CaPublicKey) -> x509.Name:

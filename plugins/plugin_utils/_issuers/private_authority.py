@@ -97,13 +97,12 @@ def absence_sentence(issuer: str, absence: str, is_pinned: bool, serving: int | 
     """
     looked = "" if serving is None else f", and {_hosts(serving)} of one"
     if is_pinned:
-        advice = "run this where the CA is, or correct its directory or its root; none is made where root is set"
+        advice = "run this where the CA is, or correct directory or root; none is made where root is set"
     elif serving == 0:
         advice = "evergreen.tls.deploy makes it, or run this where the CA is"
     else:
         advice = (
-            "run this where the CA is, or set root and correct its directory; evergreen.tls.deploy makes another one, which no client trusts "
-            f"yet, with -e {NEW_AUTHORITY}"
+            f"run this where the CA is, or set root; evergreen.tls.deploy makes another one with -e {NEW_AUTHORITY}"
         )
     return f"the issuer {issuer} {absence}{looked}; {advice}"
 
@@ -112,7 +111,7 @@ def other_authority_sentence(issuer: str, directory: str, own: str, serving: int
     """Return why nothing is issued where hosts serve certificates of another CA of the same name. own: what the CA here is called."""
     return (
         f"the issuer {issuer} has another CA in {directory} on this controller ({own}) than the one of which {_hosts(serving)}; run this "
-        f"where that CA is, or correct its directory; evergreen.tls.deploy replaces them, by some which other clients trust, with -e {NEW_AUTHORITY}"
+        f"where that CA is, or correct directory; evergreen.tls.deploy replaces them with -e {NEW_AUTHORITY}"
     )
 
 

@@ -150,6 +150,7 @@ def _read_variables(variables_of: VariablesOf, host: str, names: t.Iterable[str]
 def _outcomes_of_host(host: str, findings: Findings, left: dict[str, t.Any], check_mode: bool) -> list[Outcome]:
     """Return what became of the requests of a host. *left* are its RUN_VARIABLES."""
     obtained, served = (_results_by_request(left[name]) for name in ("certificate_obtained", "certificate_served"))
+    refused = {request: why for request, of_request in findings.items() if (why := _refusal(of_request))}
     host_failure = _reason_of_host_failure(left, findings, has_obtained=bool(obtained))
     outcomes = []
     for key in {**obtained, **served}:
@@ -164,15 +165,21 @@ def _outcomes_of_host(host: str, findings: Findings, left: dict[str, t.Any], che
                 check_mode,
             )
         )
+    missing_requests = [request for request in refused if request not in {**obtained, **served}]
+    outcomes += [
+        Outcome(host, "failed", refused[request], request, _first_end(findings[request]))
+        for request in missing_requests
+    ]
+    findings = {request: of_request for request, of_request in findings.items() if request not in missing_requests}
     if host_failure:
         if not any(outcome.state == "failed" for outcome in outcomes):
             outcomes.append(Outcome(host, "failed", host_failure, until=_first_end(_all_findings(findings))))
-    elif outcomes:
+    elif obtained or served:
         without_result = [request for request in findings if request and request not in {**obtained, **served}]
         outcomes += [
             Outcome(host, "failed", NO_RESULT, request, _first_end(findings[request])) for request in without_result
         ]
-    else:
+    elif findings and not (missing_requests and all(_is_host_forced(of_request) for of_request in findings.values())):
         requests = [request for request in findings if request] or [""]
         outcomes += [Outcome(host, "untouched", "", request, _first_end(findings[request])) for request in requests]
     return outcomes
@@ -231,6 +238,16 @@ def _reason_of_host_failure(left: dict[str, t.Any], findings: Findings, has_obta
         or _task_failure(left["certificate_obtained"])
         or _task_failure(left["certificate_served"])
     )
+
+
+def _refusal(findings: list[t.Any]) -> str:
+    """Return why nothing was done about a request, since this controller has not its CA; nothing if that was not so."""
+    return next((_one_line(_get(one, "reason")) for one in findings if _is(one, "refused")), "")
+
+
+def _is_host_forced(findings: list[t.Any]) -> bool:
+    """Return whether a host was due as a whole, by the user's choice."""
+    return all(not _get(one, "request") and _get(one, "state") == "due" for one in findings)
 
 
 def _is_put_in_place(obtained: t.Any) -> bool:

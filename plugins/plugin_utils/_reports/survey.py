@@ -40,11 +40,18 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import check_facts
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import validate_arguments
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import Issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
     advice,
     open_issuer,
     revocation,
     with_defaults,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.private_authorities import (
+    Authority,
+    Observed,
+    authority_of,
+    refusals,
 )
 
 try:
@@ -62,7 +69,13 @@ VARIABLES_SPEC = {
     "certificate_issuers": {"type": "dict", "default": {}},
 }
 VALIDATOR = ArgumentSpecValidator(VARIABLES_SPEC)
-VARIABLES = (*VARIABLES_SPEC, "certificate_verify_from", "certificate_endpoint", "ansible_host")
+VARIABLES = (
+    *VARIABLES_SPEC,
+    "certificate_verify_from",
+    "certificate_endpoint",
+    "certificate_new_authority",
+    "ansible_host",
+)
 
 
 class OpenIssuer(t.NamedTuple):
@@ -70,6 +83,7 @@ class OpenIssuer(t.NamedTuple):
 
     issuer: Issuer
     roots: list[x509.Certificate] | None
+    authority: Authority | None = None  # of a private CA
 
 
 # By name and settings, since hosts may have different settings under the same name.
@@ -86,6 +100,7 @@ class Endpoint(t.NamedTuple):
     port: int
     issuer: Issuer
     roots: list[x509.Certificate] | None
+    authority: Authority | None = None  # of a private CA, unless the inventory wants a new one
 
 
 class Finding(t.NamedTuple):
@@ -101,6 +116,7 @@ class Finding(t.NamedTuple):
     protocol: str = ""
     certificate: ChainDescription | None = None
     days_left: float | None = None
+    refused: bool = False  # whether nothing is done about it, since this controller has not the CA
 
     @property
     def is_forced(self) -> bool:
@@ -116,6 +132,8 @@ def survey_hosts(
     inspect: bool = False,
     at_once: int = MAX_HANDSHAKES,
     timeout: float | None = None,
+    open_issuers: OpenIssuers | None = None,
+    authorities_only: bool = False,
 ) -> list[Finding]:
     """Return the findings about all endpoints of the hosts, the worst first.
 
@@ -124,8 +142,10 @@ def survey_hosts(
     inspect: adds a finding that is due for each host with requests, since its disk is to be inspected.
     at_once: the maximum of handshakes at a time.
     timeout: seconds for each of them; None for the one of handshake().
+    open_issuers: gets the issuers of all hosts.
+    authorities_only: whether only the endpoints of private CAs are looked at.
     """
-    open_issuers: OpenIssuers = {}
+    open_issuers = {} if open_issuers is None else open_issuers
     findings: list[Finding] = []
     endpoints: list[Endpoint] = []
     for number, host in enumerate(hosts, 1):
@@ -133,6 +153,9 @@ def survey_hosts(
             variables = variables_of(host)
             check_facts(variables, host)
             endpoints_here, faults = endpoints_of_host(host, variables, open_issuers)
+            if authorities_only:
+                endpoints += [endpoint for endpoint in endpoints_here if endpoint.authority]
+                continue
             findings += faults
             is_forced = boolean(variables.get("certificate_force"), strict=False)
             reason = why_due_regardless(is_forced, inspect) if endpoints_here else None
@@ -146,11 +169,46 @@ def survey_hosts(
             findings.append(Finding(host, "unknown", failure_sentence(error)))
         progress("hosts whose variables are read", number, len(hosts))
     with concurrent.futures.ThreadPoolExecutor(_thread_count(at_once, len(endpoints))) as pool:
-        futures = [pool.submit(check_endpoint, endpoint, timeout) for endpoint in endpoints]
-        for number, future in enumerate(concurrent.futures.as_completed(futures), 1):
-            findings.append(future.result())
+        futures = [pool.submit(_look_at, endpoint, timeout) for endpoint in endpoints]
+        for number, _future in enumerate(concurrent.futures.as_completed(futures), 1):
             progress("endpoints looked at", number, len(futures))
-    return sorted(findings, key=_severity)
+    looks = [future.result() for future in futures]
+    return sorted([*findings, *_with_refusals(endpoints, looks)], key=_severity)
+
+
+def _with_refusals(endpoints: list[Endpoint], looks: list[tuple[Finding, x509.Certificate | None]]) -> list[Finding]:
+    """Return the findings about endpoints, with the reason of those about which this controller can do nothing."""
+    observations = [
+        Observed(endpoint.host, endpoint.authority, leaf, finding.state == "fine")
+        for endpoint, (finding, leaf) in zip(endpoints, looks)
+    ]
+    return [
+        finding
+        if why is None
+        else finding._replace(state="expired" if finding.state == "expired" else "unknown", reason=why, refused=True)
+        for (finding, _leaf), why in zip(looks, refusals(observations))
+    ]
+
+
+# not a parser: it only passes on foreign input
+def why_not_make(ca: LocalCa, hosts: list[str], variables_of: t.Callable[[str], t.Mapping[str, t.Any]]) -> str | None:
+    """Return why a private CA that is missing is not made: a host of the inventory serves a certificate of one with its name."""
+    open_issuers: OpenIssuers = {}
+    findings = survey_hosts(
+        hosts, variables_of, lambda *_progress: None, True, open_issuers=open_issuers, authorities_only=True
+    )
+    reasons = refused_requests(findings)
+    about = f"the issuer {ca.issuer} has no CA in {ca.directory} "
+    return next((why for of_host in reasons.values() for why in of_host.values() if why.startswith(about)), None)
+
+
+def refused_requests(findings: list[Finding]) -> dict[str, dict[str, str]]:
+    """Return why nothing is done about requests, by host and name of the request."""
+    refused: dict[str, dict[str, str]] = {}
+    for finding in findings:
+        if finding.refused:
+            refused.setdefault(finding.host, {})[finding.request] = finding.reason
+    return refused
 
 
 def endpoints_of_host(
@@ -179,16 +237,18 @@ def endpoints_of_host(
         )
     check_distinct_requests(requests)
     endpoints = []
+    is_new_wanted = boolean(values.get("certificate_new_authority"), strict=False)
     for completed in requests:
         request: Request = {**completed, "host": host}
         try:
-            issuer, roots = _open_once(request["issuer"], issuers, open_issuers)
+            issuer, roots, authority = _open_once(request["issuer"], issuers, open_issuers)
         except BaseException as error:
             faults.append(_fault(host, request, error))
             continue
         for address, port in host_addresses(values, host, request["port"]):
             endpoints += [
-                Endpoint(host, request, domain, address, port, issuer, roots) for domain in request["domains"]
+                Endpoint(host, request, domain, address, port, issuer, roots, None if is_new_wanted else authority)
+                for domain in request["domains"]
             ]
     return endpoints, faults
 
@@ -200,12 +260,14 @@ def _fault(host: str, request: t.Any, error: BaseException) -> Finding:
 
 
 # not a parser: it only passes on foreign input
-def check_endpoint(endpoint: Endpoint, timeout: float | None = None) -> Finding:
-    """Return the finding about an endpoint, after one TLS handshake with it, or two."""
-    host, request, domain, address, port, issuer, roots = endpoint
+def _look_at(endpoint: Endpoint, timeout: float | None = None) -> tuple[Finding, x509.Certificate | None]:
+    """Return the finding about an endpoint, after one TLS handshake with it, or two, and the certificate that it presented."""
+    host, request, domain, address, port, issuer, roots, _authority = endpoint
+    leaf = None
     finding = Finding(host, "unknown", "", request["name"], domain, address, port)
     try:
         chain, protocol, distrust = _presented_chain(address, port, domain, roots is None, timeout)
+        leaf = chain[0]
         if names_of(chain[0]) == set(request["domains"]):
             request = {**request, "renewals": {**advice(issuer, host, request["name"], chain[0])}}
         serial_number, now = f"{chain[0].serial_number:x}", utc_now()
@@ -213,7 +275,7 @@ def check_endpoint(endpoint: Endpoint, timeout: float | None = None) -> Finding:
         request = {**request, "revoked": {serial_number: revoked} if revoked else {}}
         reason = why_replace(chain, chain[0].public_key(), None, request, now, roots) or distrust
         days_left = (not_after(chain[0]) - now) / datetime.timedelta(days=1)
-        return finding._replace(
+        finding = finding._replace(
             state="expired" if days_left <= 0 else "due" if reason else "fine",
             reason=reason or "",
             protocol=protocol or "",
@@ -221,18 +283,27 @@ def check_endpoint(endpoint: Endpoint, timeout: float | None = None) -> Finding:
             days_left=round(days_left, 3),
         )
     except BaseException as error:
-        return finding._replace(reason=failure_sentence(error))
+        finding = finding._replace(reason=failure_sentence(error))
+    return finding, leaf
 
 
 # not a parser: it reads what the collection has made or checked
 def renewal_order(findings: list[Finding], seed: str) -> list[str]:
     """Return the hosts with a finding that is not fine, in the order in which they are to be renewed.
 
+    Those of which nothing can be renewed, since this controller has not the CA, are left out.
+
     Those that answered come first, since the first of all has to show that renewals work. Among them the *seed* decides. Another seed
     gives another order, so that a broken host does not stand before the others for ever.
     """
-    silent = {finding.host for finding in findings if finding.state == "unknown"}
-    hosts = {finding.host for finding in findings if finding.state != "fine"}
+    silent = {finding.host for finding in findings if finding.state == "unknown" and not finding.refused}
+    blocked = {finding.host for finding in findings if finding.refused}
+    blocked -= {finding.host for finding in findings if finding.request and not finding.refused}
+    hosts = {
+        finding.host
+        for finding in findings
+        if finding.state != "fine" and not finding.refused and not (finding.is_forced and finding.host in blocked)
+    }
     return sorted(hosts, key=lambda host: (host in silent, hashlib.sha256(f"{seed}/{host}".encode()).digest()))
 
 
@@ -308,6 +379,12 @@ def _open_once(name: str, issuers: dict[str, t.Any], open_issuers: OpenIssuers) 
     key = (name, repr(issuers.get(name)))
     if key not in open_issuers:
         issuer = open_issuer(name, issuers)
-        pem = issuer.roots()
-        open_issuers[key] = OpenIssuer(issuer, parse_chain(pem) if pem else None)
+        authority = authority_of(issuer, issuers)
+        try:
+            pem = issuer.roots()
+        except TlsError:
+            if not (authority and authority.absence):
+                raise
+            pem = None
+        open_issuers[key] = OpenIssuer(issuer, parse_chain(pem) if pem else None, authority)
     return open_issuers[key]

@@ -625,7 +625,7 @@ def test_no_ca_is_made_where_a_root_is_pinned(folder, other_folder, as_path):
     root = str(other_folder / "root.pem") if as_path else pin_of(other_folder)
     pinned = opened(folder, root=root)
     assert refusal(issue, pinned) == (
-        f"the issuer local has no CA in {folder} on this controller; run this where the CA is, or correct its directory or its root; "
+        f"the issuer local has no CA in {folder} on this controller; run this where the CA is, or correct directory or root; "
         "none is made where root is set"
     )
     assert not folder.exists()
@@ -640,7 +640,7 @@ def test_another_ca_than_the_pinned_one_is_refused(folder, other_folder, as_path
     pinned = opened(folder, root=str(other_folder / "root.pem") if as_path else pin_of(other_folder))
     sentence = (
         f"the issuer local has a CA in {folder} on this controller with the root {pin_of(folder)}, and its root is set to {pin_of(other_folder)}; "
-        "run this where the CA is, or correct its directory or its root; none is made where root is set"
+        "run this where the CA is, or correct directory or root; none is made where root is set"
     )
     assert refusal(issue, pinned) == sentence
     assert refusal(pinned.revoke, before[0].partition(".")[0], "superseded") == sentence

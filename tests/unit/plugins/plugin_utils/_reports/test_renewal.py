@@ -436,3 +436,32 @@ def test_ten_thousand_hosts_are_told_of():
     report = report_on(hosts, fine=5)
     assert report.counts == {"renewed": 0, "repaired": 0, "waiting": 0, "failed": 1, "untouched": 9_999, "fine": 5}
     assert len(report_text(report, 100).splitlines()) == 1 + 1 + 100 + 1 + 1
+
+
+REFUSED = "the issuer corporate has no CA in /pki on this controller, and 2 hosts serve certificates of one; run this where the CA is"
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize("is_inspected", [False, True])
+def test_hosts_that_were_not_logged_in_to_fail_with_what_the_survey_said(check_mode, is_inspected):
+    rows = [{**row(host), "state": "unknown", "reason": REFUSED, "refused": True} for host in ("web1", "web2")]
+    if is_inspected:
+        rows += [{"host": host, "state": "due", "reason": "its disk is inspected", "request": ""} for host in ("web1",)]
+    report = report_on({"web1": {}, "web2": {}}, rows=rows, check_mode=check_mode)
+    assert report.counts == {**dict.fromkeys(report.counts, 0), "failed": 2}
+    assert {one.reason for one in report.outcomes} == {REFUSED}
+    assert sorted(report.failed_hosts) == ["web1", "web2"] and all(
+        REFUSED in why for why in report.failed_hosts.values()
+    )
+    assert report.sentence.startswith("2 failed; web1 and web2 failed: ") and report.stopped_by == []
+
+
+def test_a_refused_request_hides_none_of_the_others_of_its_host():
+    refused = {**row("web1"), "request": "shop", "state": "unknown", "reason": REFUSED, "refused": True}
+    obtained = {
+        "certificates": [{"name": "www", "changed": True, "due": True, "failed": False, "reason": "it expires"}]
+    }
+    served = {"certificates": [{"name": "www", "changed": True, "failed": False, "msg": "proved"}]}
+    left = {"certificate_obtained": obtained, "certificate_served": served}
+    report = report_on({"web1": left}, rows=[row("web1"), refused])
+    assert {(one.request, one.state) for one in report.outcomes} == {("shop", "failed"), ("www", "renewed")}
