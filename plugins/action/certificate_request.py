@@ -22,6 +22,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry im
     check_request_for_issuer,
     open_issuer,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line, shorten
 
 
 class ActionModule(TlsAction):
@@ -109,7 +110,7 @@ class ActionModule(TlsAction):
             return {
                 "failed": True,
                 "msg": f"Python's cryptography library is not on this host, and its package {package} cannot be installed: "
-                f"{installed.get('msg', 'no reason given')}; install it for the Python interpreter of this host",
+                f"{shorten(escape_as_one_line(str(installed.get('msg') or 'no reason given')))}; install it for the Python interpreter of this host",
             }
         if self._task.check_mode:
             return {"changed": True, "due": True, "reason": f"the package {package} would be installed first"}

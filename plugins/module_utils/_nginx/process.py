@@ -38,11 +38,13 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs impor
     parent_pid,
     program_name,
     program_pids,
+    socket_holders,
     start_time,
 )
 
 MASTER_TITLE = "nginx: master process"
 BIND_RETRY_S = 3.0  # nginx tries for 2.5 s to bind its ports
+MAX_ERROR_CHARACTERS = 300  # of a line of the error log, in which others may write
 RELOAD_PER_TEST = 10  # a reload may take this many times as long as a test of the configuration
 PID_PATTERN = re.compile(rb"[0-9]{1,9}")
 PROGRAM_FOLDERS = ["/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin", "/opt/nginx/sbin"]
@@ -167,16 +169,36 @@ class NginxProcess:
         since: the error_log_size() before the reload.
 
         The error may belong to a reload that a killed run requested. So an error counts if it is still there BIND_RETRY_S
-        seconds later, or if the time *is_over*.
+        seconds later, or if the time *is_over*. What an application behind nginx writes ends up in the log as it is, line breaks
+        included, so that any line may be forged. Before the time is over, an error counts only if this host confirms it.
         """
         error = load_error(self.error_log_since(since), self.master_pid() or 0)
-        if error and self.gave_up_at is None:
-            self.gave_up_at = time.monotonic()
-        if error and not is_over and self.gave_up_at is not None and time.monotonic() - self.gave_up_at < BIND_RETRY_S:
+        if not error:
             return None
-        port = taken_port(error) if error else None
+        now = time.monotonic()
+        if self.gave_up_at is None:
+            self.gave_up_at = now
+        if not is_over and now - self.gave_up_at < BIND_RETRY_S:
+            return None
+        if not is_over and not self._is_confirmed(error):
+            self.gave_up_at = now  # a test of a large configuration takes seconds
+            return None
+        error = error[:MAX_ERROR_CHARACTERS]
+        port = taken_port(error)
         holder = _other_program_at(port) if port else None
         return f"{error}, and port {port} is taken by {holder}" if holder else error
+
+    def _is_confirmed(self, error: str) -> bool:
+        """Return whether this host shows that nginx cannot load its configuration, whatever the error log says.
+
+        Another program has a port that the configuration names and nginx does not have; or a test of the configuration fails.
+        """
+        port = taken_port(error)
+        if port is None:
+            return self.test_error() is not None
+        blocks = server_blocks(self.config_files(), self.build.config_path)
+        is_needed = any(listen.port == port for block in blocks for listen in block.listens)
+        return is_needed and _other_program_at(port) is not None and not _has_port("nginx", port)
 
     def error_log_path(self) -> str:
         """Return the path of the error log of the master process."""
@@ -227,6 +249,12 @@ def _other_program_at(port: int) -> str | None:
     """Return the program other than nginx that listens on a port, or None."""
     holders = [foreign_holder(listener, "nginx") for listener in listening_sockets() if listener.port == port]
     return next(filter(None, holders), None)
+
+
+def _has_port(name: str, port: int) -> bool:
+    """Return whether a program of a name listens on a port."""
+    listeners = [listener for listener in listening_sockets() if listener.port == port]
+    return any(program_name(pid) == name for listener in listeners for pid in socket_holders(listener.inode))
 
 
 def _read_regular(path: str) -> bytes | None:

@@ -115,3 +115,21 @@ def test_check_mode_says_that_a_package_would_be_installed_first(monkeypatch, na
     result, _passed = run(monkeypatch, name, REQUEST, check_mode=True, result=missing)
     assert result == {"changed": True, "msg": "the package python3-cryptography would be installed first"}
     assert run(monkeypatch, name, REQUEST, result=missing)[0] == missing
+
+
+def test_words_of_a_package_manager_are_cut_and_on_one_line(monkeypatch):
+    action_class = certificate_request.ActionModule
+    words = "E: \x1b[2JUnable\n\nto fetch\u202e " + "x" * 5000
+
+    async def run_action(*_arguments):
+        return {"failed": True, "msg": words}
+
+    monkeypatch.setattr(action_class, "run_action", run_action)
+    action = action_class(Task(), None, None, None, None, None)
+    with pytest.raises(StopIteration) as ended:
+        action._install("python3-cryptography", {}).send(None)
+    message = ended.value.value["msg"]
+    start = "Python's cryptography library is not on this host, and its package python3-cryptography cannot be installed: E: ?[2JUnable to fetch? xxx"
+    assert message.startswith(start)
+    assert message.endswith("xxx; install it for the Python interpreter of this host")
+    assert len(message) < 500 and message.isprintable()

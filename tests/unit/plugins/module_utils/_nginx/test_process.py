@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import time
+import types
 
 import pytest
 from ansible.module_utils import basic
@@ -210,6 +211,100 @@ def test_a_port_that_a_reload_cannot_have_is_told_with_who_has_it(module, folder
             f"bind() to 127.0.0.1:{port} failed (98: Address already in use), and port {port} is taken by "
             f"{program_name(os.getpid())} (pid {os.getpid()})"
         )
+
+
+MASTER = 4711
+
+
+@pytest.fixture
+def logged(monkeypatch):
+    """Return a function that makes an nginx with such lines of its master in the log, and such a configuration."""
+    monkeypatch.setattr(nginx_process, "BIND_RETRY_S", 0.0)
+
+    def make(*errors, configuration="", test_error=None):
+        nginx = NginxProcess.__new__(NginxProcess)
+        nginx.gave_up_at = None
+        nginx.build = types.SimpleNamespace(config_path="/etc/nginx/nginx.conf")
+        lines = "".join(f"2026/11/30 11:00:00 [emerg] {MASTER}#{MASTER}: {error}\n" for error in errors)
+        for name, value in {
+            "master_pid": MASTER,
+            "error_log_since": lines,
+            "test_error": test_error,
+            "config_files": {"/etc/nginx/nginx.conf": configuration},
+        }.items():
+            monkeypatch.setattr(nginx, name, lambda *_arguments, value=value: value)
+        return nginx
+
+    return make
+
+
+@pytest.fixture
+def taken_by_another():
+    """Return a port that this program has, as an application behind nginx may have one."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield taken.getsockname()[1]
+
+
+def bind_errors(port):
+    return f"bind() to 0.0.0.0:{port} failed (98: Address already in use)", "still could not bind()"
+
+
+def test_a_line_that_an_application_forged_is_not_believed_where_the_configuration_is_valid(logged):
+    nginx = logged("mmap(MAP_ANON|MAP_SHARED, 1) failed (12: Cannot allocate memory)")
+    assert [nginx.reload_error(0) for _time in range(3)] == [None] * 3
+
+
+def test_a_forged_line_about_a_port_of_no_site_is_not_believed(logged, taken_by_another):
+    nginx = logged(*bind_errors(taken_by_another), configuration="http { server { listen 80; } }")
+    assert [nginx.reload_error(0) for _time in range(3)] == [None] * 3
+
+
+def test_a_forged_line_about_a_port_that_nobody_has_is_not_believed(logged):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    nginx = logged(*bind_errors(port), configuration=f"http {{ server {{ listen {port}; }} }}")
+    assert nginx.reload_error(0) is None
+
+
+def test_a_forged_line_about_a_port_that_nginx_has_is_not_believed(logged, taken_by_another, monkeypatch):
+    nginx = logged(*bind_errors(taken_by_another), configuration=f"http {{ server {{ listen {taken_by_another}; }} }}")
+    monkeypatch.setattr(nginx_process, "_has_port", lambda name, port: (name, port) == ("nginx", taken_by_another))
+    assert nginx.reload_error(0) is None
+
+
+def test_a_port_of_a_site_that_another_program_has_is_believed(logged, taken_by_another):
+    nginx = logged(*bind_errors(taken_by_another), configuration=f"http {{ server {{ listen {taken_by_another}; }} }}")
+    assert nginx.reload_error(0) == (
+        f"bind() to 0.0.0.0:{taken_by_another} failed (98: Address already in use), and port {taken_by_another} is taken by "
+        f"{program_name(os.getpid())} (pid {os.getpid()})"
+    )
+
+
+def test_an_error_that_a_test_of_the_configuration_confirms_is_believed_and_cut(logged):
+    nginx = logged("unknown directive " + "a" * 1000, test_error="unknown directive")
+    assert nginx.reload_error(0) == ("unknown directive " + "a" * 1000)[:300]
+
+
+def test_a_test_of_the_configuration_is_not_repeated_at_each_look(logged, monkeypatch):
+    nginx = logged("mmap() failed")
+    tests = []
+    monkeypatch.setattr(nginx, "test_error", lambda: tests.append(1))
+    assert nginx.reload_error(0) is None
+    monkeypatch.setattr(nginx_process, "BIND_RETRY_S", 60.0)
+    assert nginx.reload_error(0) is None
+    assert len(tests) == 1
+
+
+def test_when_the_time_is_over_the_log_says_why(logged):
+    assert logged("mmap() failed").reload_error(0, is_over=True) == "mmap() failed"
+
+
+def test_the_program_at_a_port_is_known_by_its_name(taken_by_another):
+    assert nginx_process._has_port(program_name(os.getpid()), taken_by_another)
+    assert not nginx_process._has_port("nginx", taken_by_another)
 
 
 @needs_nginx
