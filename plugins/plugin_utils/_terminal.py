@@ -10,7 +10,8 @@ import collections.abc
 import dataclasses
 import typing as t
 
-MAX_TEXT_CHARACTERS = 300  # of a text of others, where people read it
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
+
 MAX_RESULT_DEPTH = 50  # of dictionaries and lists in each other; those of the collection have fewer than ten
 # Joiners, which names in Persian and Indic scripts (RFC 5892, appendix A) and emoji need, and spaces of scripts and typography.
 KEPT = "\u200c\u200d\u00a0\u2009\u202f\u3000"
@@ -40,18 +41,6 @@ def escape_as_one_line(text: str) -> str:
     'two lines?'
     """
     return escape_control_characters(" ".join(text.split()))
-
-
-def shorten(text: str, maximum: int = MAX_TEXT_CHARACTERS) -> str:
-    """Return a text of others with *maximum* characters at most. What is left out is in its middle: sentences end in what to do.
-
-    >>> shorten("one two three", 7)
-    'one…ree'
-    """
-    if len(text) <= maximum:
-        return text
-    end = (maximum - 1) // 2
-    return f"{text[: maximum - 1 - end]}…{text[-end:]}"
 
 
 def shorten_lines(text: str) -> str:

@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import errors_as
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 
 try:
     from cryptography import x509
@@ -51,11 +52,13 @@ def describe_certificate(certificate: x509.Certificate) -> str:
 
 
 def common_name(name: x509.Name) -> str:
-    """Return the common name of a subject or issuer, or the whole name where it has none."""
+    """Return the common name of a subject or issuer, or the whole name where it has none, as people read it."""
     for attribute in name:
         if attribute.oid == x509.oid.NameOID.COMMON_NAME:
-            return t.cast(str, attribute.value)  # bytes are in unique identifiers alone (RFC 4519, section 2.40)
-    return name.rfc4514_string() or "(no name)"
+            return shorten(
+                t.cast(str, attribute.value)
+            )  # bytes are in unique identifiers alone (RFC 4519, section 2.40)
+    return shorten(name.rfc4514_string()) or "(no name)"
 
 
 def fingerprint(certificate: x509.Certificate) -> str:

@@ -26,6 +26,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import alternative_names
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, errors_as, is_failure
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 
 try:
     from cryptography import x509
@@ -175,7 +176,7 @@ def describe_chain(chain: list[x509.Certificate]) -> ChainDescription:
     leaf = chain[0]
     return {
         "common_name": common_name(leaf.subject),
-        "names": sorted(names_of(leaf)),
+        "names": [shorten(name) for name in sorted(names_of(leaf))],
         "issuer": common_name(leaf.issuer),
         "chain": [common_name(certificate.subject) for certificate in chain],
         "key": describe_key(leaf.public_key()),
@@ -207,7 +208,7 @@ def _describe_name_difference(covered: set[str], expected: set[str]) -> str:
     if expected - covered:
         parts.append(f"does not cover {', '.join(sorted(expected - covered))}")
     if covered - expected:
-        parts.append(f"covers {', '.join(sorted(covered - expected))}, which nobody asked for")
+        parts.append(f"covers {shorten(', '.join(sorted(covered - expected)))}, which nobody asked for")
     return f"the certificate {' and '.join(parts)}; have it issued for {', '.join(sorted(expected))}"
 
 

@@ -14,6 +14,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address, normal_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, errors_as
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import SUBJECT_FIELDS, Request
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 
 try:
     from cryptography import x509
@@ -142,7 +143,7 @@ def _extension_difference(csr: x509.CertificateSigningRequest, request: Request)
             return "its names are marked as critical, and the inventory does not say so"
         names = list(extension.value)
     if collections.Counter(names) != collections.Counter(general_names(request["domains"])):
-        return f"its names are {', '.join(str(name.value) for name in names) or 'missing'}, and the inventory writes {', '.join(request['domains'])}"
+        return f"its names are {shorten(', '.join(str(name.value) for name in names)) or 'missing'}, and the inventory writes {', '.join(request['domains'])}"
     return None
 
 

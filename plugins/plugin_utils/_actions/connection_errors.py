@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, shorten
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 PROGRAM_NOT_FOUND = 127  # the exit status of a shell that does not find a program
 

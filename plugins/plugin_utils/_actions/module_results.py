@@ -11,12 +11,9 @@ import typing as t
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import (
-    escape_control_characters,
-    shorten,
-    shorten_lines,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, shorten_lines
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
 BOOL: dict[str, t.Any] = {"type": "bool"}

@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import STATES, Finding
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, shorten
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 PROGRESS_INTERVAL_S = 3.0
 

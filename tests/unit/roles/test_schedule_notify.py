@@ -22,10 +22,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import (
-    MAX_TEXT_CHARACTERS,
-    escape_control_characters,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils._text import MAX_TEXT_CHARACTERS
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 PROGRAM = pathlib.Path(__file__).parents[3] / "roles/schedule/files/notify.py"
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, shorten
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 ERROR_PREFIX = "urn:ietf:params:acme:error:"
 MAX_CODE_CHARACTERS = 80  # of an error type

@@ -17,12 +17,9 @@ import zipfile
 import yaml
 
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_file
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queue import QueueRecord
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import (
-    escape_control_characters,
-    escape_value,
-    shorten,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, escape_value
 
 BUNDLE = "requests.zip"
 MAX_STEM_LENGTH = 150

@@ -11,13 +11,12 @@ import unicodedata
 
 import pytest
 
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import (
     MAX_RESULT_DEPTH,
-    MAX_TEXT_CHARACTERS,
     escape_as_one_line,
     escape_control_characters,
     escape_value,
-    shorten,
     shorten_lines,
 )
 
@@ -62,14 +61,6 @@ def test_no_character_moves_the_cursor_turns_the_text_or_ends_the_line():
 def test_what_people_write_stays(text):
     assert escape_control_characters(text) == text
     assert escape_value({text: [text]}) == {text: [text]}
-
-
-@pytest.mark.parametrize("length", [0, 1, MAX_TEXT_CHARACTERS, MAX_TEXT_CHARACTERS + 1, 10**6])
-def test_a_text_keeps_its_beginning_and_its_end(length):
-    text = "a" * (length // 2) + "b" * (length - length // 2)
-    shown = shorten(text)
-    assert len(shown) == min(length, MAX_TEXT_CHARACTERS)
-    assert (shown == text) == (length <= MAX_TEXT_CHARACTERS) and (shown[:1], shown[-1:]) == (text[:1], text[-1:])
 
 
 def test_each_line_of_a_text_is_as_long_as_people_read():

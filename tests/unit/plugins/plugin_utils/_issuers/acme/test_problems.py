@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.evergreen.tls.plugins.module_utils._text import MAX_TEXT_CHARACTERS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     ERROR_PREFIX,
     REMEDIES,
     problem,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import MAX_TEXT_CHARACTERS
 
 SEE = "see the documentation of the CA"
 
