@@ -46,6 +46,7 @@ if t.TYPE_CHECKING:
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "request": REQUEST_SPEC,
     "directory": {"type": "path", "default": "/etc/evergreen"},
+    "issuers": {"type": "dict", "default": {}},
     "state": {"type": "str", "choices": ["present", "previous", "absent"], "default": "present"},
     "chain": {"type": "str"},
     "roots": {"type": "str"},
@@ -58,6 +59,7 @@ class Options(t.TypedDict):
 
     request: Request
     directory: str
+    issuers: dict[str, t.Any]
     state: str  # present, previous or absent
     chain: str | None  # PEM
     roots: str | None  # PEM
