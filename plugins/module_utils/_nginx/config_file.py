@@ -52,9 +52,10 @@ class ConfigFile:
         copies = copies_for_test(self.files, self.main, self.path, staged, lambda path: hidden_path(path, TEST_SUFFIX))
         if not copies:  # nginx does not read the file
             return None
+        for folder in {os.path.dirname(path) for path in (staged, *copies)}:
+            check_folder(folder, PathUse("include"))  # so nobody but root can exchange anything there
         try:
             for path, content in {staged: text, **copies}.items():
-                check_folder(os.path.dirname(path), PathUse("include"))
                 create_file(path, content.encode("utf-8", "surrogateescape"), mode=0o600)
             error = self.nginx.test_error(hidden_path(self.main, TEST_SUFFIX))
         finally:
