@@ -29,6 +29,8 @@ class Module:
 
 @pytest.fixture(autouse=True)
 def root(monkeypatch):
+    if os.geteuid() != 0:  # the folders of tests belong to whoever runs them
+        monkeypatch.setattr(firewall_commands, "check_folder", lambda _path, _use: None)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
 
 
@@ -104,6 +106,19 @@ def test_what_a_killed_run_left_beside_a_file_is_gone_with_the_next(tmp_path):
     (tmp_path / ".rules.0123abcd").write_text("half")
     decide(commands=[command("cat", stdin="new\n", path=file)])
     assert os.listdir(tmp_path) == ["rules"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
+def test_a_file_in_a_folder_of_somebody_else_is_left_as_it_is(tmp_path):
+    rules = tmp_path / "home/rules.nft"
+    rules.parent.mkdir()
+    rules.write_text("old")
+    os.chown(rules.parent, 65534, 65534)
+    with pytest.raises(
+        TlsError, match=f"^firewall: the folder {rules.parent} belongs to nobody, who could lead to other"
+    ):
+        decide(commands=[command("true", stdin="new", path=rules)])
+    assert rules.read_text() == "old"
 
 
 def test_a_file_is_replaced_behind_its_link(tmp_path):
