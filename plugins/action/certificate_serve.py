@@ -19,7 +19,7 @@ RESTART_TIMEOUT_S = 60.0  # that a server in Java may need until it listens agai
 class ActionModule(PerRequestAction):
     """Have each installed certificate of a host served, verify it as a client does, and go back to the version before on failure."""
 
-    STEPS = ("certificate_export", "certificate_install", "handshake_verify", "nginx_reload")
+    STEPS = ("certificate_export", "certificate_info", "certificate_install", "handshake_verify", "nginx_reload")
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "requests": {**REQUEST_SPEC, "type": "list", "elements": "dict"},
         "directory": {"type": "path", "default": "/etc/evergreen"},
@@ -113,7 +113,9 @@ class Service:
         is_new = is_reloaded or loaded.get("fresh") or exported.get("fresh")
         is_new = is_new or self.obtained.is_loaded(self.request["name"])
         # A version that was served before this run may never have been verified: a run may have been killed right after its reload.
-        if result["failed"] and (is_new or verified.get("answered")):
+        if result["failed"] and verified.get("untrusted") and await self._would_fail_alike():
+            result["msg"] += ". The version before leads to the same CA and would fail alike, so nothing is put back"
+        elif result["failed"] and (is_new or verified.get("answered")):
             message, put_back = await self._go_back(bool(is_new))
             result["msg"] = f"{result['msg']}. {message}"
             result.update({"put_back": put_back} if put_back else {})
@@ -121,6 +123,13 @@ class Service:
         if exported.get("changed") and not exported.get("failed"):
             result["exported"] = exported["msg"]
         return {**result, "changed": any(step.get("changed") for step in self.steps), **diffs_and_warnings(self.steps)}
+
+    async def _would_fail_alike(self) -> bool:
+        """Return whether clients that do not trust the version in use would not trust the one before either."""
+        store = {"directory": self.arguments["directory"], "name": self.request["name"]}
+        info = await self.step("certificate_info", store)
+        certificate: dict[str, t.Any] = next(iter(info.get("certificates") or []), {})
+        return certificate.get("same_ca") is True
 
     async def _go_back(self, is_new: bool) -> tuple[str, str | None]:
         """Have the version before served again. Return a message, and the version before if it is in use then.

@@ -20,7 +20,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import REQUEST_NAME_PATTERN
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions
+from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions, number
 
 
 class Installed(t.TypedDict, total=False):
@@ -33,6 +33,7 @@ class Installed(t.TypedDict, total=False):
     waiting_since: str | None  # the date of its signing request, in ISO 8601
     issuer: str | None
     chain: str | None  # PEM
+    chain_before: str | None  # of the version before, in PEM
     encrypted: bool  # whether the private key is
     public_key: str  # PEM
     problem: str  # why the private key cannot be read
@@ -94,6 +95,8 @@ def read_installed(versions: Versions) -> Installed:
         return installed
     installed["issuer"] = _text(versions.file(version, "issuer"))
     installed["chain"] = _text(versions.file(version, "fullchain.pem"))
+    earlier = [one for one in versions.versions() if number(one) < number(version)]
+    installed["chain_before"] = _text(versions.file(earlier[-1], "fullchain.pem")) if earlier else None
     try:
         key = versions.private_key(version, "its private key file")
         installed["encrypted"] = versions.passphrase(version) is not None

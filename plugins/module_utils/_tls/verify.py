@@ -39,6 +39,7 @@ class Verification(t.TypedDict, total=False):
     handshakes: list[Handshake]
     problems: list[str]
     answered: bool  # whether any server answered where there was a problem
+    untrusted: bool  # whether the expected certificate is presented everywhere, and all that is wrong is that it is not trusted
     verified_from: str
     msg: str
 
@@ -90,7 +91,7 @@ def verify_request(
     """
     handshakes: list[Handshake] = []
     problems: list[str] = []
-    is_answered = False
+    is_answered, is_trust_alone = False, True
     for address, port in endpoints:
         for domain in request["domains"]:
             timeout = 0 if check_mode or problems else arguments["timeout"]
@@ -101,17 +102,33 @@ def verify_request(
             except TlsError as error:
                 problems.append(str(error))
                 is_answered = is_answered or error.details.get("failure") != "nothing"
+                is_trust_alone = is_trust_alone and _is_trust_alone(
+                    error, address, port, domain, arguments["fingerprint"]
+                )
             except Exception as error:
                 problems.append(f"{probe_name(domain)} at {address} port {port}: {unexpected_error(error)}")
-                is_answered = True
+                is_answered, is_trust_alone = True, False
     result: Verification = {
         "changed": False,
         "handshakes": handshakes,
         "problems": problems,
         "answered": is_answered,
+        "untrusted": bool(problems) and is_trust_alone,
         "verified_from": observer,
     }
     if problems and not check_mode:
         raise TlsError(f"seen from the {observer}: {'. '.join(problems)}", **result)
     proved = f"{', '.join(dict.fromkeys(one['name'] for one in handshakes))} proved from the {observer}"
     return {**result, "msg": f"not served yet: {'. '.join(problems)}" if problems else proved}
+
+
+# not a parser: it only passes on foreign input
+def _is_trust_alone(error: TlsError, address: str, port: int, domain: str, expected: str | None) -> bool:
+    """Return whether a handshake failed since clients do not trust the certificate, and it is the one with the expected fingerprint."""
+    if error.details.get("failure") != "untrusted" or not expected:
+        return False
+    try:
+        chain, _protocol = handshake(address, port, domain)
+    except TlsError:
+        return False
+    return fingerprint(chain[0]) == expected

@@ -45,7 +45,7 @@ VALID = {
 }
 INSTALLED = {
     **{name: {"type": "str", "required": True} for name in ("name", "path")},
-    **dict.fromkeys(("version", "waiting_since", "issuer", "chain", "public_key", "problem"), TEXT),
+    **dict.fromkeys(("version", "waiting_since", "issuer", "chain", "chain_before", "public_key", "problem"), TEXT),
     "versions": {**TEXTS, "required": True},
     "encrypted": BOOL,
 }
@@ -75,6 +75,7 @@ RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
         "handshakes": {"type": "list", "elements": "dict", "options": HANDSHAKE},
         "problems": TEXTS,
         "answered": BOOL,
+        "untrusted": BOOL,
         "verified_from": TEXT,
     },
     "host_batch": {"results": {"type": "list", "elements": "dict", "required": True}},
@@ -112,7 +113,7 @@ ADDED_BY_ANSIBLE = (
 )
 # By these keys Ansible itself is told facts, and what became of a task. They are left out where no spec lists them.
 # Values that others than people read: other tasks go on with them, or whole results are in them.
-CARRIED = ("chain", "csr", "host_state", "path", "public_key", "results")
+CARRIED = ("chain", "chain_before", "csr", "host_state", "path", "public_key", "results")
 STEERING = ("ansible_facts", "ansible_stats", "failed_when_result", "results", "skipped", "unreachable")
 
 

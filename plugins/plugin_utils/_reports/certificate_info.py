@@ -18,10 +18,12 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, errors_as
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.private_authority import authority_key_identifier
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.chain_tree import chain_tree
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
 try:
+    from cryptography import x509
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
@@ -45,6 +47,7 @@ class InstalledCertificate(t.TypedDict):
     problem: str | None  # why clients would refuse it
     certificate: ChainDescription | None
     drawing: list[str]  # as chain_tree() returns it
+    same_ca: bool | None  # whether the chain of the version before leads to the same CA; None without one
 
 
 class InfoResult(t.TypedDict):
@@ -81,6 +84,7 @@ def _described(item: dict[str, t.Any], now: datetime.datetime) -> InstalledCerti
         "problem": None,
         "certificate": None,
         "drawing": [],
+        "same_ca": None,
     }
     if item.get("version") is None:
         return description
@@ -90,6 +94,7 @@ def _described(item: dict[str, t.Any], now: datetime.datetime) -> InstalledCerti
         certificate = describe_chain(chain)
         description["certificate"] = certificate
         description["drawing"] = chain_tree(chain, now)
+        description["same_ca"] = _leads_to_same_ca(chain, item.get("chain_before"))
         description["days_left"] = round((not_after(chain[0]) - now) / datetime.timedelta(days=1), 3)
         if item.get("problem"):
             raise TlsError(item["problem"])
@@ -107,3 +112,14 @@ def _public_key(pem: str | None) -> PublicKeyTypes:
 def _to_bytes(text: str | None) -> bytes:
     """Return text of a host as bytes. Surrogates in it are replaced."""
     return (text or "").encode(errors="replace")
+
+
+def _leads_to_same_ca(chain: list[x509.Certificate], before: str | None) -> bool | None:
+    """Return whether the last certificates of two chains are signed by the same key; None without a chain before."""
+    if not before:
+        return None
+    try:
+        keys = [authority_key_identifier(one[-1]) for one in (chain, parse_chain(_to_bytes(before)))]
+    except TlsError:
+        return False
+    return keys[0] is not None and keys[0] == keys[1]

@@ -16,7 +16,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, some_key
 
 KEY = some_key()
-CHAIN = Authority("Shown Root CA").chain(["www.example.org"], KEY, days=(0, 90))
+ROOT = Authority("Shown Root CA")
+CHAIN = ROOT.chain(["www.example.org"], KEY, days=(0, 90))
 SHOWN = {
     "name": "www",
     "path": "/etc/evergreen/www",
@@ -66,3 +67,17 @@ def test_a_key_of_another_certificate_is_a_problem():
 def test_what_the_host_cannot_do_is_passed_on():
     missing = {"failed": True, "missing": "python3-cryptography", "msg": "it is missing"}
     assert run(dict(missing)) == missing
+
+
+@pytest.mark.parametrize(
+    ("before", "same_ca"),
+    [
+        (None, None),
+        (to_pem(ROOT.chain(["old.example.org"], some_key())).decode(), True),
+        (to_pem(Authority("Shown Root CA").chain(["www.example.org"], KEY)).decode(), False),  # of the same name
+        ("garbage", False),
+    ],
+)
+def test_whether_the_version_before_is_of_the_same_ca_is_told(before, same_ca):
+    (one,) = run_action(chain_before=before)["certificates"]
+    assert one["same_ca"] is same_ca

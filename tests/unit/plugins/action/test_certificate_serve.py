@@ -313,3 +313,47 @@ def test_a_rollback_that_other_programs_do_not_bring_to_clients_says_so():
     assert serve(host, requests=[BY_TOMCAT])["msg"] == (
         f"{REFUSED['msg']}. v0001 of www is in use again, and the host presents it, but it is not proved: {REFUSED['msg']}"
     )
+
+
+class Untrusted(Host):
+    """A host that presents what is installed, to clients that do not trust it. same_ca: whether the version before is of the same CA."""
+
+    def __init__(self, same_ca, **more):
+        super().__init__(good=(), **more)
+        self.same_ca, self.switched, self.untrusted = same_ca, [], True
+
+    def handshake_verify(self, arguments):
+        return {**super().handshake_verify(arguments), "untrusted": self.untrusted}
+
+    def certificate_info(self, arguments):
+        assert arguments == {"directory": "/etc/evergreen", "name": "www"}
+        return {"certificates": [{"name": "www", "same_ca": self.same_ca}]}
+
+    def certificate_install(self, arguments):
+        self.switched.append(arguments.get("state"))
+        return super().certificate_install(arguments)
+
+
+@pytest.mark.parametrize("served", ["v0001", "v0002"])
+def test_nothing_is_put_back_where_the_version_before_would_not_be_trusted_either(served):
+    host = Untrusted(same_ca=True, served=served)
+    result = serve(host, obtained=INSTALLED)
+    assert result["failed"] and "put_back" not in result
+    assert result["msg"] == (
+        f"{REFUSED['msg']}. The version before leads to the same CA and would fail alike, so nothing is put back"
+    )
+    assert (host.current, host.served, host.switched) == ("v0002", "v0002", [])
+
+
+@pytest.mark.parametrize("same_ca", [False, None, "yes"])
+def test_a_version_of_another_ca_that_is_not_trusted_makes_way(same_ca):
+    host = Untrusted(same_ca=same_ca, served="v0001")
+    host.good = ("v0001",)
+    result = serve(host, obtained=INSTALLED)
+    assert result["failed"] and result["put_back"] == "v0001" and host.served == "v0001"
+
+
+def test_what_fails_for_more_than_trust_makes_way_though_the_ca_is_the_same():
+    host = Untrusted(same_ca=True, served="v0001")
+    host.untrusted, host.good = False, ("v0001",)
+    assert serve(host, obtained=INSTALLED)["put_back"] == "v0001"

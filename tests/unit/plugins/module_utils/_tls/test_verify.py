@@ -145,3 +145,22 @@ def test_in_check_mode_nothing_fails_and_nothing_is_waited_for(start):
     result = all_of(server, check_mode=True, timeout=30)
     assert result["msg"].startswith("not served yet: www.example.org at 127.0.0.1")
     assert len(result["problems"]) == server.connections == 2
+
+
+def test_that_trust_alone_is_missing_is_told_from_other_faults(start):
+    trusted, other = CHAIN, Authority("Stranger CA").chain(NAMES, some_key())
+    stranger = Authority("Stranger CA").pem.decode()
+
+    def looked_at(server, expected, roots=stranger):
+        arguments = {"roots": roots, "fingerprint": expected, "timeout": 0}
+        return verify_request({"domains": NAMES}, [("127.0.0.1", server.port)], arguments, "controller", True)[
+            "untrusted"
+        ]
+
+    server = start().present(trusted)
+    assert looked_at(server, fingerprint(trusted[0])) is True
+    assert looked_at(server, fingerprint(other[0])) is False  # another one than is installed
+    assert looked_at(server, None) is False
+    server.reject = {NAMES[0]}  # of one name, nothing is presented
+    assert looked_at(server, fingerprint(trusted[0])) is False
+    assert looked_at(start().present(trusted), fingerprint(trusted[0]), ROOTS) is False  # all is well
