@@ -57,6 +57,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.fallba
     OrderStep,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
+    MalformedResponse,
     Problem,
     Unreachable,
     error_code,
@@ -281,7 +282,7 @@ class Acme(RecordedIssuer):
         try:
             with OrderSlots(self.folder.subfolder("places"), self.settings["at_once"]).slot(2 * self.timeout):
                 yield
-        except (Problem, Unreachable) as error:
+        except (MalformedResponse, Problem, Unreachable) as error:
             if error_code(error) != "rateLimited":  # RateLimits has recorded those
                 self.failures.record(host, request["name"], digest, str(error))
             raise

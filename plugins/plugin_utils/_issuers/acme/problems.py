@@ -90,6 +90,10 @@ class Unreachable(TlsError):
     """The CA cannot be reached."""
 
 
+class MalformedResponse(TlsError):
+    """The CA sent what is no object of ACME."""
+
+
 def error_code(error: TlsError) -> str:
     """Return the error type of a refusal, or an empty text for another error."""
     return error.code if isinstance(error, Problem) else ""

@@ -15,7 +15,11 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import ProblemDocument, words_of_ca
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
+    MalformedResponse,
+    ProblemDocument,
+    words_of_ca,
+)
 
 DIRECTORY_URLS = ("newNonce", "newAccount", "newOrder", "revokeCert", "keyChange", "renewalInfo")
 MAX_URL_CHARACTERS = 2000
@@ -127,7 +131,7 @@ def read_directory(value: dict[str, t.Any], url: str) -> DirectoryObject:
 
 
 def read_order(value: dict[str, t.Any], url: str, subject: str) -> OrderObject:
-    """Return an order out of the response of a *url*. *subject* begins the TlsError for what is none."""
+    """Return an order out of the response of a *url*. *subject* begins the MalformedResponse for what is none."""
     reader = Reader(value, f"{subject}: {url} answers with what is no order", CA_REMEDY)
     reader.check("status", "a text", lambda status: isinstance(status, str))
     reader.check("identifiers", "a list of objects with the texts type and value", _are_identifiers)
@@ -136,12 +140,12 @@ def read_order(value: dict[str, t.Any], url: str, subject: str) -> OrderObject:
     reader.check("certificate", "a URL that begins with https://", is_url)
     count, names = len(value.get("authorizations") or []), len(value.get("identifiers") or [])
     if count > MAX_AUTHORIZATIONS_PER_NAME * max(1, names):
-        raise TlsError(f"{reader.subject}: it has {count} authorizations for {names} names; {CA_REMEDY}")
+        raise MalformedResponse(f"{reader.subject}: it has {count} authorizations for {names} names; {CA_REMEDY}")
     return t.cast(OrderObject, value)
 
 
 def read_authorization(value: dict[str, t.Any], url: str, subject: str) -> AuthorizationObject:
-    """Return an authorization out of the response of a *url*. *subject* begins the TlsError for what is none.
+    """Return an authorization out of the response of a *url*. *subject* begins the MalformedResponse for what is none.
 
     Its identifier is not checked: domain_of() reads it, and it has to be one of the order.
     """
@@ -165,10 +169,10 @@ class Reader:
         self.value, self.subject, self.remedy, self.prefix = value, subject, remedy, prefix
 
     def check(self, key: str, expected: str, is_valid: t.Callable[[t.Any], bool]) -> None:
-        """Raise TlsError if there is a value of this key that is not as expected. No value, or null, is none."""
+        """Raise MalformedResponse if there is a value of this key that is not as expected. No value, or null, is none."""
         value = self.value.get(key)
         if value is not None and not is_valid(value):
-            raise TlsError(
+            raise MalformedResponse(
                 f"{self.subject}: {self.prefix}{key} is {words_of_ca(repr(value)[:MAX_SHOWN_CHARACTERS])}, and not {expected}; {self.remedy}"
             )
 

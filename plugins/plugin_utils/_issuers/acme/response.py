@@ -10,8 +10,7 @@ import json
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import words_of_ca
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import MalformedResponse, words_of_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import retry_after
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import is_url
 
@@ -28,13 +27,13 @@ class Response(t.NamedTuple):
     links: dict[str, list[str]]  # relation: URLs (RFC 8288)
 
     def json(self) -> dict[str, t.Any]:
-        """Return the JSON object in the body. Raises TlsError if it is none."""
+        """Return the JSON object in the body. Raises MalformedResponse if it is none."""
         try:
             value = json.loads(self.body)
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
-            raise TlsError(
+            raise MalformedResponse(
                 f"{self.url} does not answer as an ACME server does, but with "
                 f"{words_of_ca(self.body[:MAX_QUOTED_BYTES].decode(errors='replace'))!r}; "
                 "see that directory is the address of an ACME directory, and that no proxy answers in its place"
@@ -42,10 +41,10 @@ class Response(t.NamedTuple):
         return value
 
     def location(self, subject: str) -> str | None:
-        """Return the URL in the header Location, None if there is none. *subject* begins the TlsError for what is none."""
+        """Return the URL in the header Location, None if there is none. *subject* begins the MalformedResponse for what is none."""
         url = self.headers.get("Location")
         if url and not is_url(url):
-            raise TlsError(
+            raise MalformedResponse(
                 f"{subject}: {self.url} answers with the Location {words_of_ca(url)!r}, which is no URL that begins with https://; "
                 "see the status page of the CA"
             )

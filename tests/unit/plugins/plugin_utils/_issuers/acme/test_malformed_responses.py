@@ -178,6 +178,13 @@ def test_a_malformed_authorization_is_told(outcome, server, changes, sentence):
     assert sentence in told and told.endswith("; see the status page of the CA"), told
 
 
+def test_a_ca_that_sends_what_is_malformed_is_not_asked_again_by_the_next_run(outcome, server):
+    server.answer("/order", 201, placed(server, authorizations=5), {"Location": f"{server.base}/order/0"}, times=9)
+    first, second = outcome(), outcome()
+    assert second.startswith("this failed once, and is tried again from ") and first in second
+    assert server.count("/order") == 1
+
+
 @pytest.mark.parametrize("identifier", ["x", 5, ["x"], {"value": 3221225985}])
 def test_an_identifier_that_is_none_is_no_name_of_the_order(outcome, server, identifier):
     server.answer("/order", 201, placed(server), {"Location": f"{server.base}/order/0"})
