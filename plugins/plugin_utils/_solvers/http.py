@@ -65,8 +65,8 @@ class HttpSolver:
     def _refusal(self, where: str, response: HttpResponse, token: str) -> str:
         if response.status == 200 and response.body.startswith(f"{token}.".encode()):
             return (
-                f"{where} answers for another ACME account, as if that host were of another fleet or its nginx had "
-                "the location of an earlier key; run evergreen.tls.deploy on it, or correct the DNS record"
+                f"{where} answers for another ACME account, as if this controller had another account key than the one that deployed; give it "
+                "that key (folder or account_key of the issuer), run evergreen.tls.deploy from here, or correct the DNS record"
             )
         return (
             f"{where} does not answer challenges ({response}): run "

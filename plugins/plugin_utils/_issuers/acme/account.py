@@ -68,6 +68,11 @@ class Account:
         """Return the URL of the account."""
         return self.signer().account_url or ""
 
+    def key(self) -> AccountKey:
+        """Return the private key of the account, or the one with which it would be created."""
+        recorded = self._signer or self._recorded()
+        return recorded.key.key if recorded else self.keys.current()
+
     def signer(self) -> Signer:
         """Return what signs for the account.
 

@@ -70,9 +70,8 @@ class Servers:
         return self._open_solver(AcmeAccount(thumbprint(self.keys.current())))
 
     def solver_for(self, account: Account) -> Solver:
-        """Return the solver for an account."""
-        key = account.signer().key.key
-        return self._open_solver(AcmeAccount(thumbprint(key), account.url, account.client.directory_meta))
+        """Return the solver for an account, which is not created for that: hosts are looked at first."""
+        return self._open_solver(AcmeAccount(thumbprint(account.key()), account.url, account.client.directory_meta))
 
     def reachable_clients(self, directories: list[Directory]) -> list[Client]:
         """Return clients for the directories that are reachable, for requests that can wait for the next run."""

@@ -84,7 +84,7 @@ def test_a_host_of_another_account_is_reported_from_one_that_knows_nothing(here,
     web.host("127.0.0.21", lambda _name, path: (200, {}, f"{path.rpartition('/')[2]}.{'x' * 43}".encode()))
     message = error_text(solver, "www.example.org")
     assert message.startswith("www.example.org at 127.0.0.21 answers for another ACME account, as if")
-    assert "run evergreen.tls.deploy on it" in message
+    assert "give it that key (folder or account_key of the issuer), run evergreen.tls.deploy from here, or" in message
 
 
 def test_the_right_body_with_another_status_is_not_right(here, web, solver):

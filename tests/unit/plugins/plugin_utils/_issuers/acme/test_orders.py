@@ -20,11 +20,13 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr, make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import retries
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import thumbprint
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import leads_to
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import FailureBackoff
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import identifiers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http import HttpSolver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.webroot import WebrootSolver
 from ansible_collections.evergreen.tls.tests.unit.acme_server import ERROR, running_acme_server
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
@@ -605,3 +607,25 @@ def order_of(server):
 def records(issue):
     """Return the records of failures."""
     return sorted(pathlib.Path(issue.issuer.failures.folder.path).glob("*.json"))
+
+
+def test_no_account_is_made_where_hosts_do_not_answer_for_its_key(issue, server, tmp_path, monkeypatch):
+    def refuse(_solver, _domains):
+        raise TlsError("www.example.org answers for another ACME account; give this controller its key")
+
+    monkeypatch.setattr(HttpSolver, "check", refuse)
+    for _time in range(2):
+        with pytest.raises(TlsError, match="answers for another ACME account"):
+            issue()
+    assert (server.count("/account"), server.count("/order")) == (0, 0)
+    assert not list((tmp_path / "acme").glob("accounts/*.json"))
+    monkeypatch.setattr(HttpSolver, "check", lambda _solver, _domains: None)
+    assert issue() and server.count("/account") == 1
+
+
+def test_hosts_are_asked_for_the_key_with_which_the_account_is_made(issue, monkeypatch):
+    thumbprints = []
+    monkeypatch.setattr(HttpSolver, "check", lambda solver, _domains: thumbprints.append(solver.thumbprint))
+    issue()
+    account = issue.issuer.servers.account(issue.issuer.directories[0])
+    assert thumbprints == [thumbprint(account.signer().key.key)] == [issue.issuer.thumbprint()]
