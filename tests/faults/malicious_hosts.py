@@ -15,6 +15,7 @@ import sys
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 from ansible_collections.evergreen.tls.tests.conftest import make_collections
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
 
@@ -119,6 +120,7 @@ class Fleet:
     def __init__(self, folder: pathlib.Path, lies: dict[str, t.Callable[[ModuleResults], ModuleResults]]) -> None:
         self.folder = folder
         self.authority = folder / "ca"
+        LocalCa(str(self.authority), "Evergreen", "90d", None, None).make()  # a renewal makes none
         (folder / "liar").write_text(LIAR.format(python=sys.executable))
         (folder / "liar").chmod(0o755)
         hosts = {}
