@@ -85,6 +85,7 @@ def authority_key_identifier(certificate: x509.Certificate) -> bytes | None:
         return None
 
 
+# not a parser: it reads what the collection has made or checked
 def subject_key_identifier(certificate: x509.Certificate) -> bytes:
     """Return the identifier of the key of a CA, as certificates name it that it signed."""
     return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest

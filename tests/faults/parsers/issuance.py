@@ -36,7 +36,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks imp
     check_issued_chain,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import expect_date
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca, local_ca_records
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import (
+    local_ca,
+    local_ca_records,
+    private_authority,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import (
     account_key,
     client,
@@ -110,7 +114,16 @@ def read_response(content: bytes) -> None:
     _accept(lambda: resources.names_of_order(resources.read_order(document, url, "the order")))
     _accept(lambda: resources.name_of(resources.read_authorization(document, url, "the order")))
     resources.names_of_order(document)
-    renewal_info.window(document, NOW)
+    window = renewal_info.window(document, NOW)
+    if window is not None:
+        renewal_info.renewal_instant("a.b", *window)
+
+
+def read_key_identifiers(content: bytes) -> None:
+    """Read the identifier of the key that signed a certificate, for renewal information and to find a private CA."""
+    leaf = parse_chain(content)[0]
+    renewal_info.certificate_id(leaf)
+    private_authority.authority_key_identifier(leaf)
 
 
 def _accept(read: t.Callable[[], t.Any]) -> None:
@@ -334,7 +347,7 @@ ISSUANCE_PARSERS = (
         *(
             "issuers/acme/renewal_info",
             "a certificate",
-            lambda content: renewal_info.certificate_id(parse_chain(content)[0]),
+            read_key_identifiers,
         ),
         (PEM,),
         "der",
