@@ -202,7 +202,7 @@ class LocalCa(RecordedIssuer):
             if now + lifetime > not_after(issuing):
                 raise TlsError(
                     f"the CA in {self.directory} expires on {not_after(issuing):%Y-%m-%d}, before a certificate of {lifetime.days} "
-                    "days would; ask for a shorter lifetime, or move the folder away to have a new CA made"
+                    "days would; ask for a shorter lifetime, or move the folder away and run evergreen.tls.deploy with -e certificate_new_authority=true"
                 )
             public_key = load_csr(csr).public_key()
             certificate = sign_server_certificate(request, public_key, issuing, key, now, lifetime, self.crl_url)
@@ -271,7 +271,7 @@ class LocalCa(RecordedIssuer):
                 self._make(present)
             elif missing := [name for name in FILES if name not in present]:
                 raise TlsError(
-                    f"the CA in {self.directory} lacks {', '.join(missing)}; restore it from a backup, or move the folder away to have a new CA made"
+                    f"the CA in {self.directory} lacks {', '.join(missing)}; restore it from a backup, or move the folder away and run evergreen.tls.deploy with -e certificate_new_authority=true"
                 )
             self._load_certificate("root.pem")
             key, issuing = self._load_key("issuing.key"), self._load_certificate("issuing.pem")

@@ -180,7 +180,7 @@ def test_a_leaf_never_outlives_its_ca(folder):
         issue(ca, lifetime="3651d")
     assert str(caught.value) == (
         f"the CA in {folder} expires on {not_after(issuing):%Y-%m-%d}, before a certificate of 3651 days would; "
-        "ask for a shorter lifetime, or move the folder away to have a new CA made"
+        "ask for a shorter lifetime, or move the folder away and run evergreen.tls.deploy with -e certificate_new_authority=true"
     )
     assert len(records(folder)) == 1
 
