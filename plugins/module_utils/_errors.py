@@ -77,7 +77,6 @@ def is_failure(error: BaseException) -> bool:
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
-# not a parser: it accepts any exception
 def error_text(error: BaseException) -> str:
     """Return the type and the text of an error on one line, escaped and no longer than MAX_ERROR_LENGTH.
 

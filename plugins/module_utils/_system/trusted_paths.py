@@ -92,7 +92,6 @@ def user_name(uid: int) -> str:
         return f"user {uid}"
 
 
-# not a parser: any text is a path
 def _walk(path: str, use: PathUse, stack: contextlib.ExitStack) -> int:
     """Return a descriptor of the folder *path*, which the stack closes together with those of the folders above."""
     folders: list[tuple[int, str]] = []  # from the top to where the walk is

@@ -46,7 +46,6 @@ def check_path(option: str, path: str) -> None:
         raise TlsError(f"{option}: {path!r} is not an absolute path in its plain form; correct it")
 
 
-# not a parser: it reads what the collection has made or checked
 def absolute_folder(option: str, path: str) -> str:
     """Return the folder of the controller that an option names, normalized, after ~ and variables were replaced.
 

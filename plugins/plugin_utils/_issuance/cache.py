@@ -124,7 +124,6 @@ class CachedChain:
                 f"once that is put right, remove {self.refusal_path} to have it asked at once"
             )
 
-    # not a parser: it reads what the collection has made or checked
     def record_refusal(self, sentence: str, now: datetime.datetime) -> None:
         """Record that an answer of the CA was refused. Raises OSError."""
         before = self._refusals().get("count")
@@ -133,7 +132,6 @@ class CachedChain:
         record = {"count": count, "until": until.isoformat(), "sentence": sentence}
         replace_file(self.refusal_path, json.dumps(record).encode() + b"\n", mode=0o600)
 
-    # not a parser: it reads what the collection has made or checked
     def _refusals(self) -> dict[str, t.Any]:
         try:
             record = json.loads(read_file(self.refusal_path) or b"{}")

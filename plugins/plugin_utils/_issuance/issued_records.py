@@ -26,7 +26,6 @@ except ImportError:  # the controller's requirements name it; action plugins say
     pass
 
 
-# not a parser: it reads what the collection has made or checked
 def key_digest(key: PublicKey) -> str:
     """Return the SHA-256 digest of a public key (SubjectPublicKeyInfo), in hexadecimal digits."""
     return hashlib.sha256(public_bytes(key)).hexdigest()

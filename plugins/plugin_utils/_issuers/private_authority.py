@@ -40,7 +40,6 @@ class RootPin(t.NamedTuple):
     pem: bytes | None
 
 
-# not a parser: it reads what the collection has made or checked
 def check_root_setting(root: str | None) -> str | None:
     """Return the setting root with its path expanded. Raises TlsError unless it is a path that begins with C(/), or a fingerprint."""
     if not root or SHA256.fullmatch(root):

@@ -45,7 +45,6 @@ class Observed(t.NamedTuple):
     is_fine: bool
 
 
-# not a parser: it only passes on foreign input
 def authority_of(issuer: Issuer, issuers: dict[str, t.Any]) -> Authority | None:
     """Return the private CA of an issuer, None for issuers of other types.
 

@@ -106,6 +106,7 @@ def read_response(content: bytes) -> None:
     headers = dict.fromkeys(("Retry-After", "Date", "Link", "Location", "Replay-Nonce"), text)
     response = Response(url, 400, headers, content, client.links_of(url, headers))
     client.nonce_of(response)
+    assert error_text(ValueError(text)).isprintable(), "what a library says of an answer"
     response.retry_after()
     response.json_or_empty()
     _accept(lambda: response.location("the order"))
