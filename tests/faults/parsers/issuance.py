@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
     parse_chain,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, error_text, system_error
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache, cross_signing
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import (
     check_csr,
