@@ -317,8 +317,8 @@ def test_a_ca_with_a_missing_file_is_never_made_again(folder, lost):
     for name in lost:
         (folder / name).unlink()
     assert refusal(issue, ca) == (
-        f"the CA in {folder} lacks {', '.join(lost)}; restore it from a backup, or move the folder away to have a "
-        "new CA made"
+        f"the CA in {folder} lacks {', '.join(lost)}; restore it from a backup, or move the folder away "
+        "and run evergreen.tls.deploy with -e certificate_new_authority=true"
     )
     assert ca.roots() == root
 
