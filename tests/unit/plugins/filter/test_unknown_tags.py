@@ -30,7 +30,7 @@ def command_line(monkeypatch):
         (["firewall"], []),
         (["firewall", "frewall"], []),
         (["frewall"], ["frewall"]),
-        (["frewall", "ngnix"], ["frewall", "ngnix"]),
+        (["frewall", "ngx"], ["frewall", "ngx"]),
     ],
 )
 def test_tags_of_which_the_playbook_has_none_are_named(command_line, playbook, run_tags, unknown):
