@@ -126,9 +126,9 @@ class ActionModule(PerRequestAction):
             return _result([await self.run_step("certificate_request", withdrawal, task_vars)], "")
         if request["name"] in arguments["refused"]:
             return {"failed": True, "msg": str(arguments["refused"][request["name"]])}
-        issuers["make_ca"] = arguments["make_ca"]
+        issuing = {**issuers, "make_ca": arguments["make_ca"]}
         requested = await self.run_step(
-            "certificate_request", {**store, **issuers, "force": arguments["force"]}, task_vars
+            "certificate_request", {**store, **issuing, "force": arguments["force"]}, task_vars
         )
         if requested.get("failed") or not (requested.get("due") or "ready" in requested):
             return _result([requested], "it is not due")
@@ -139,7 +139,7 @@ class ActionModule(PerRequestAction):
         steps, issued = [requested], {}
         if "ready" not in requested:
             csr = {key: requested.get(key) for key in ("csr", "in_use", "valid", "reason", "since")}
-            issued = await self.run_step("certificate_issue", {"request": request, **issuers, **csr}, task_vars)
+            issued = await self.run_step("certificate_issue", {"request": request, **issuing, **csr}, task_vars)
             steps.append(issued)
         if issued.get("waiting"):
             return _result(steps, "it waits", issued["waiting"])
