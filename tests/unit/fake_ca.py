@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import general_names
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der import SEQUENCE, elements
@@ -71,7 +71,7 @@ def pem_valid_until(authority, date, names, key, extensions=()):
     """Return a leaf in PEM whose end is written so, as GeneralizedTime, and which its CA has signed like that."""
     leaf = authority.leaf(names, key, days=(-1, 40000), extensions=extensions)
     content, algorithm = leaf.tbs_certificate_bytes, bytes.fromhex("300a06082a8648ce3d040302")  # ecdsa-with-SHA256
-    end = leaf.not_valid_after_utc.strftime("%Y%m%d%H%M%SZ").encode()
+    end = not_after(leaf).strftime("%Y%m%d%H%M%SZ").encode()
     assert content.count(end) == 1 and len(date) == len(end) and algorithm in content
     content = content.replace(end, date)
     signature = authority.key.sign(content, ec.ECDSA(hashes.SHA256()))
