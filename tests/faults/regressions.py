@@ -178,7 +178,7 @@ REGRESSIONS: dict[str, list[bytes]] = {
         ),
     ],
     "firewall/firewalld: routes in /proc": [b"x\nx", b"\n\n" + b"0" * 32, b"x\neth0 00000000 0 x 0 0 0 00000000"],
-    "reports/installed: the result of certificate_info": [
+    "reports/certificate_info: the result of certificate_info": [
         b'{"now": null, "certificates": []}',
         b'{"failed": "no"}',
         b'{"now": "x", "certificates": []}',
@@ -211,7 +211,7 @@ REGRESSIONS: dict[str, list[bytes]] = {
     ],
     "issuers/local_ca: files": [SHORT_KEY, endless_key(), b"\x80", b"\0", b"[" * MANY],
     "inventory/endpoints: an endpoint": [b":" * 2000 + b" "],
-    "inventory/request: a request": [b"0.5", b'{"name": "www", "domains": ["x"], "port": Infinity}'],
+    "inventory/complete_request: a request": [b"0.5", b'{"name": "www", "domains": ["x"], "port": Infinity}'],
     "reports/survey: the variables of a host": [
         *(b'{"certificate_requests": [{"name": "www", "domains": ["x"], "port": Infinity}]}',),
         b'{"certificate_requests": [{"links": 1}]}',

@@ -11,7 +11,7 @@ import typing as t
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
+from ansible_collections.evergreen.tls.plugins.module_utils._text import MAX_TEXT_CHARACTERS, shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, shorten_lines
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
@@ -116,6 +116,10 @@ ADDED_BY_ANSIBLE = (
 CARRIED = ("chain", "chain_before", "csr", "host_state", "path", "public_key", "results")
 STEERING = ("ansible_facts", "ansible_stats", "failed_when_result", "results", "skipped", "unreachable")
 
+# In these a module of the collection says a sentence of its own, which may name a certificate, paths and what to do.
+SENTENCES = ("msg", "reason")
+MAX_SENTENCE_CHARACTERS = 2 * MAX_TEXT_CHARACTERS
+
 
 def validated_result(module: str, result: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return the result of a module, once it has the form that its spec says. A host that was taken over may return anything.
@@ -148,7 +152,7 @@ def validated_result(module: str, result: dict[str, t.Any]) -> dict[str, t.Any]:
         valid["warnings"] = [escape_control_characters(text, keep_line_breaks=True) for text in valid["warnings"]]
     if "diff" in valid:
         texts = {
-            key: escape_control_characters(text, keep_line_breaks=True)
+            key: escape_control_characters(text, keep_line_breaks=True, keep_tabs=True)
             for key, text in valid["diff"].items()
             if isinstance(text, str)
         }
@@ -158,13 +162,18 @@ def validated_result(module: str, result: dict[str, t.Any]) -> dict[str, t.Any]:
     return {**{key: result[key] for key in ADDED_BY_ANSIBLE if key in result}, **valid}
 
 
-def _shortened(value: t.Any) -> t.Any:
+def _shortened(value: t.Any, maximum: int = MAX_TEXT_CHARACTERS) -> t.Any:
     """Return a value with its texts as short as people read those of others, other than those that are CARRIED."""
     if isinstance(value, dict):
-        return {shorten(str(key)): one if key in CARRIED else _shortened(one) for key, one in value.items()}
+        return {
+            shorten(str(key)): one
+            if key in CARRIED
+            else _shortened(one, MAX_SENTENCE_CHARACTERS if key in SENTENCES else MAX_TEXT_CHARACTERS)
+            for key, one in value.items()
+        }
     if isinstance(value, list):
-        return [_shortened(one) for one in value]
-    return shorten_lines(value) if isinstance(value, str) else value
+        return [_shortened(one, maximum) for one in value]
+    return shorten_lines(value, maximum) if isinstance(value, str) else value
 
 
 def _text_of_warning(warning: t.Any) -> t.Any:

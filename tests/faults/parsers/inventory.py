@@ -160,7 +160,7 @@ INVENTORY_PARSERS = (
         (b"192.0.2.1:8443", b"[2001:db8::1]:8443", b"www.example.org", b"fe80::1%eth0"),
     ),
     Parser(
-        "inventory/request",
+        "inventory/complete_request",
         "a request",
         parse_json(read_request),
         encode_json(REQUEST_OPTIONS, MISSPELLED_REQUEST),

@@ -140,7 +140,7 @@ RESULTS_PARSERS = (
         "json",
     ),
     Parser(
-        "reports/installed",
+        "reports/certificate_info",
         "the result of certificate_info",
         parse_json(read_info_result),
         encode_json(INFO_RESULT),

@@ -51,7 +51,7 @@ def test_no_character_moves_the_cursor_turns_the_text_or_ends_the_line():
     turning = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029"
     controls = "".join(map(chr, [*range(32), *range(127, 160)]))
     assert set(escape_control_characters(turning + controls)) == {"?"}
-    assert set(escape_control_characters(turning + controls, keep_line_breaks=True)) == {"?", "\n", "\t"}
+    assert set(escape_control_characters(turning + controls, keep_line_breaks=True)) == {"?", "\n"}
     kept = {character for character in map(chr, range(0x110000)) if escape_control_characters(character) == character}
     assert {unicodedata.category(character) for character in kept & {*"\u200c\u200d"}} == {"Cf"}
     assert not {one for one in kept if unicodedata.category(one)[0] == "C"} - {*"\u200c\u200d"}
@@ -98,3 +98,8 @@ def test_a_value_that_is_nested_without_end_is_left_out():
     while isinstance(shown, list):
         (shown,), depth = shown, depth + 1
     assert (shown, depth) == ("…", MAX_RESULT_DEPTH)
+
+
+def test_tabs_stay_in_the_content_of_files_alone():
+    result = {"msg": "a\tb\nc", "diff": [{"before": "\tlisten 80;\n", "after": "\x1b\n"}]}
+    assert escape_value(result) == {"msg": "a?b\nc", "diff": [{"before": "\tlisten 80;\n", "after": "?\n"}]}

@@ -160,8 +160,8 @@ def test_words_of_a_host_are_as_long_as_people_read_and_end_in_what_to_do():
         },
     )
     shown = f"it fails{'!' * 200}"
+    assert len(result["msg"]) == 600 and result["msg"].endswith("; look at the host")  # a sentence of our own module
     texts = [
-        result["msg"],
         *result["warnings"],
         result["diff"]["before"].splitlines()[0],
         result["certificate"]["common_name"],
