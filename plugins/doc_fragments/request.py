@@ -6,6 +6,8 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
+    REQUESTS: str  # see below
+
     # The option that every module and action shares that is about one certificate (module_utils/_request_spec.py).
     DOCUMENTATION = r"""
 options:
@@ -290,11 +292,12 @@ options:
     default: {}
 """
 
-    # The same for all certificates of a host, in a list.
-    REQUESTS = (
-        DOCUMENTATION.replace("  request:\n", "  requests:\n", 1)
-        .replace("an entry of C(certificate_requests) says it", "C(certificate_requests) says it", 1)
-        .replace("What the certificate is to be", "What the certificates of the host are to be", 1)
-        .replace("    type: dict\n", "    type: list\n    elements: dict\n", 1)
-        .replace("O(request.", "O(requests[].")
-    )
+
+# The same for all certificates of a host, in a list.
+ModuleDocFragment.REQUESTS = (
+    ModuleDocFragment.DOCUMENTATION.replace("  request:\n", "  requests:\n", 1)
+    .replace("an entry of C(certificate_requests) says it", "C(certificate_requests) says it", 1)
+    .replace("What the certificate is to be", "What the certificates of the host are to be", 1)
+    .replace("    type: dict\n", "    type: list\n    elements: dict\n", 1)
+    .replace("O(request.", "O(requests[].")
+)

@@ -48,6 +48,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "revoked": {"type": "dict", "default": {}},
     "patience": {"type": "int"},
     "withdraw": {"type": "bool", "default": False},
+    "make_ca": {"type": "str", "choices": ["never", "first", "always"], "default": "first"},  # for the controller
     "passphrase": {"type": "str", "no_log": True},
 }
 

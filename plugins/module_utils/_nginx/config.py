@@ -175,7 +175,8 @@ def copies_for_test(
     """Return files, text by path, with which nginx tests *staged* in the place of *path*.
 
     They are copies of the main file and of the files between it and *path*. *path* itself
-    stays as it is. In the copies each include that leads to it is replaced by a list of its files. *copy* returns the path of the copy of a file, which has to be in the same folder.
+    stays as it is. In the copies each include that leads to it is replaced by a list of its files. *copy* returns the path of the copy of a file,
+    which has to be in the same folder.
     """
     copies: dict[str, str] = {}
     taken = itertools.count()

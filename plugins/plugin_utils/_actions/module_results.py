@@ -131,7 +131,8 @@ def validated_result(module: str, result: dict[str, t.Any]) -> dict[str, t.Any]:
     unknown = sorted(str(key) for key in result if key not in (*spec, *ADDED_BY_ANSIBLE, *STEERING))
     if unknown:
         raise TlsError(
-            f"{module} returns {escape_control_characters(unknown[0][:MAX_KEY_CHARACTERS])} on the host, which is no key of its result; look at what it is doing"
+            f"{module} returns {escape_control_characters(unknown[0][:MAX_KEY_CHARACTERS])} on the host, which is no key of its result; "
+            "look at what it is doing"
         )
     if result.get("failed") is True:  # as modules say it, and not in words that turn out to mean no
         spec = {key: {**kind, "required": False} for key, kind in spec.items()}

@@ -271,7 +271,8 @@ class LocalCa(RecordedIssuer):
                 self._make(present)
             elif missing := [name for name in FILES if name not in present]:
                 raise TlsError(
-                    f"the CA in {self.directory} lacks {', '.join(missing)}; restore it from a backup, or move the folder away and run evergreen.tls.deploy with -e certificate_new_authority=true"
+                    f"the CA in {self.directory} lacks {', '.join(missing)}; restore it from a backup, or move the folder away "
+                    "and run evergreen.tls.deploy with -e certificate_new_authority=true"
                 )
             self._load_certificate("root.pem")
             key, issuing = self._load_key("issuing.key"), self._load_certificate("issuing.pem")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import datetime
 import http.client
@@ -90,12 +91,15 @@ def best_chain(
         return is_preferred, is_trusted, is_valid, -len(chain) if is_trusted else len(chain)
 
     chains = [[leaf]]
-    for chain in chains:  # breadth first: longer chains are appended meanwhile
+    queue = collections.deque(chains)
+    while queue:  # breadth first
+        chain = queue.popleft()
         if len(chain) == MAX_CHAIN_LENGTH or is_finished(chain):
             continue
         for upper in candidates:
             if len(chains) < MAX_CHAINS and is_signed_by(chain[-1], upper) and not has_same_ca(chain, upper):
                 chains.append([*chain, upper])
+                queue.append(chains[-1])
     return max(chains, key=rank)
 
 

@@ -13,6 +13,9 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
+LOOP = []
+LOOP.append(LOOP)
+
 
 def nested(value):
     return nested(value[0])
@@ -29,7 +32,7 @@ def nested(value):
         lambda: int(float("inf")),
         lambda: json.loads("{"),
         lambda: next(iter([])),
-        lambda: nested((lambda loop: loop.append(loop) or loop)([])),
+        lambda: nested(LOOP),
     ],
 )
 def test_a_malformed_value_is_told_in_the_message(read):
