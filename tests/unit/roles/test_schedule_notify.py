@@ -349,7 +349,7 @@ def test_a_log_is_told_without_control_characters(tmp_path):
 
 def test_it_escapes_the_characters_that_the_collection_escapes():
     text = "".join(map(chr, range(0x110000)))
-    assert notify.escape(text) == escape_control_characters(text, keep_line_breaks=True)
+    assert notify.escape(text) == escape_control_characters(text, keep_line_breaks=True, keep_tabs=True)
 
 
 def test_words_of_a_server_are_as_long_as_people_read():

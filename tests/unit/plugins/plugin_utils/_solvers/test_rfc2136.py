@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import types
 
 import dns.name
 import dns.rcode
@@ -80,7 +81,7 @@ def test_a_record_that_is_an_alias_is_put_where_the_alias_leads_to(here, zone):
 
 def test_the_memory_of_resolvers_is_waited_for_where_somebody_else_has_records(here, zone, monkeypatch):
     slept = []
-    monkeypatch.setattr(dns01.time, "sleep", slept.append)
+    monkeypatch.setattr(dns01, "time", types.SimpleNamespace(sleep=slept.append))
     updates = solver(here)
     updates.present([response("example.org", "one"), response("example.org", "two")])
     solver(here).present([response("example.org", "of-another-host")])
