@@ -79,7 +79,7 @@ class Tally:
         return tables
 
     def markdown(self):
-        """Return the tables in Markdown, as in docs/faults.md."""
+        """Return the tables in Markdown, as in docs/reliability.md."""
         return "\n".join(
             "".join(
                 f"| {' | '.join(str(cell) for cell in line)} |\n"
