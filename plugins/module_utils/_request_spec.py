@@ -47,7 +47,7 @@ EXPORT_SPEC = {
 ADOPTED_FILES = {"key": "privkey.pem", "certificate": "fullchain.pem", "chain": "chain.pem"}
 
 # The service of a cloud that presents the certificate (plugin_utils/_providers/registry.py names the services).
-CLOUD_SPEC = {
+CLOUD_SPEC: dict[str, dict[str, t.Any]] = {
     "account": {"type": "str"},
     "service": {"type": "str"},
     "resources": {"type": "list", "elements": "str", "default": []},
