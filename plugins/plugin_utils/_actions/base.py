@@ -28,6 +28,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_chec
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors, validate_arguments
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import with_defaults
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.cloud_account import with_solver_accounts
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import (
     escape_control_characters,
     escape_value,
@@ -73,7 +74,7 @@ class TlsAction(ActionBase):
         try:
             require_cryptography()
             self._check_facts(task_vars)
-            return await self.decide(self._arguments(), task_vars)
+            return await self.decide(with_cloud_accounts(self._arguments(), task_vars), task_vars)
         except TlsError as error:
             return {
                 "failed": True,
@@ -221,6 +222,20 @@ class HostAction(TlsAction):
     def _arguments(self) -> dict[str, t.Any]:
         """Return the arguments that are checked here: the module has others."""
         return self._checked({name: value for name, value in self._task.args.items() if name in self.ARGUMENTS})
+
+
+def with_cloud_accounts(arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return the arguments of a task whose issuers have solvers with the settings of their accounts."""
+    if not isinstance(arguments.get("issuers"), dict):
+        return arguments
+    issuers = with_solver_accounts(arguments["issuers"], lambda: cloud_accounts(task_vars))
+    return {**arguments, "issuers": issuers}
+
+
+def cloud_accounts(task_vars: dict[str, t.Any]) -> t.Any:
+    """Return the variable C(cloud_accounts) of the host of a task, unchecked, with its templates resolved."""
+    variables = task_vars.get("hostvars", {}).get(task_vars.get("inventory_hostname")) or task_vars
+    return variables.get("cloud_accounts", {})
 
 
 def without_secrets(request: dict[str, t.Any]) -> dict[str, t.Any]:

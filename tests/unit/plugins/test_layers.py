@@ -53,7 +53,10 @@ PACKAGES = {
         "plugin_utils/_issuers",
         "plugin_utils/_inventory",
     },
-    "plugin_utils/_actions": {*BASICS, "plugin_utils/_issuance", "plugin_utils/_issuers", "plugin_utils/_inventory"},
+    "plugin_utils/_actions": {
+        *BASICS,
+        *(f"plugin_utils/_{name}" for name in ("issuance", "issuers", "inventory", "solvers")),
+    },
 }
 # Files that only some may import: what speaks to Ansible on a host, and what knows every issuer.
 DOORS = {
