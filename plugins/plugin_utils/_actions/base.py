@@ -21,7 +21,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import validated_result
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import (
     check_facts,
     options_from_inventory,
@@ -250,8 +249,6 @@ def _has_secret(arguments: dict[str, t.Any]) -> bool:
     return bool(arguments.get("passphrase") or (arguments.get("request") or {}).get("challenge_password"))
 
 
-def endpoints(task_vars: dict[str, t.Any], port: int) -> list[tuple[str, int]]:
-    """Return the addresses and ports at which clients reach the host of a task."""
-    host = task_vars["inventory_hostname"]
-    variables = task_vars.get("hostvars", {}).get(host) or task_vars  # where templates are resolved
-    return host_addresses(variables, host, port)
+def host_variables(task_vars: dict[str, t.Any]) -> t.Mapping[str, t.Any]:
+    """Return the variables of the host of a task, whose templates are resolved where hostvars are there."""
+    return task_vars.get("hostvars", {}).get(task_vars["inventory_hostname"]) or task_vars

@@ -19,6 +19,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.errors i
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.walk import (
     SYSTEM_CLOCK,
     Clock,
+    check_settings,
     intervals,
     wait_until_ready,
 )
@@ -50,17 +51,6 @@ def settings_of(cloud: Cloud) -> Settings:
     return settings
 
 
-def check_settings(service: CertificateService, bindings: t.Iterable[Binding], settings: Settings) -> None:
-    """Raise TlsError for a setting that a resource does not have."""
-    for binding in bindings:
-        unknown = [name for name in settings if name not in binding.settings]
-        if unknown:
-            raise TlsError(
-                f"{service.title}: {binding.resource} has no setting {', '.join(unknown)} that can be changed here; "
-                f"take {' and '.join(f'cloud.{name}' for name in unknown)} out of the certificate request"
-            )
-
-
 def differing(binding: Binding, settings: Settings) -> Settings:
     """Return those of the settings that the resource has otherwise."""
     now: t.Mapping[str, t.Any] = binding.settings
@@ -86,7 +76,8 @@ def settle(
         return Settled(changes)
     deadline = clock.now() + patience_s
     for binding, different in changes:
-        _configure(service, binding, different, deadline, clock)
+        for one in _one_by_one(different):
+            _configure(service, binding, one, deadline, clock)
     changed = [binding.resource for binding, _different in changes]
     if not changed:
         return Settled([])
@@ -98,6 +89,15 @@ def settle(
         if different.get("redirect") and binding.resource not in pending:
             _prove_or_take_back(service, binding, prove_redirect, deadline, clock)
     return Settled(changes, pending)
+
+
+def _one_by_one(settings: Settings) -> list[Settings]:
+    """Return settings of one each, with the redirect last: services take one change at a time."""
+    return [t.cast(Settings, {name: value}) for name, value in sorted(settings.items(), reverse=True, key=_rank)]
+
+
+def _rank(item: tuple[str, t.Any]) -> int:
+    return ["redirect", "hsts", "tls_versions"].index(item[0])
 
 
 def _configure(

@@ -18,7 +18,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     fingerprint,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import Binding, CertificateService
+from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import (
+    Binding,
+    CertificateService,
+    Settings,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.errors import Busy
 
 if t.TYPE_CHECKING:
@@ -38,6 +42,7 @@ class Clock(t.NamedTuple):
 
 
 SYSTEM_CLOCK = Clock()
+NO_SETTINGS = Settings()
 
 
 class Pair(t.NamedTuple):
@@ -67,15 +72,22 @@ class Deployment(t.NamedTuple):
 
 
 def deploy_certificate(
-    service: CertificateService, pair: Pair, patience_s: float, is_check: bool = False, clock: Clock = SYSTEM_CLOCK
+    service: CertificateService,
+    pair: Pair,
+    patience_s: float,
+    is_check: bool = False,
+    clock: Clock = SYSTEM_CLOCK,
+    settings: Settings = NO_SETTINGS,
 ) -> Deployment:
     """Have all resources of a service present an installed certificate, and return what was done.
 
     patience_s: seconds that the service has to bring it into effect; what takes longer is in C(pending).
+    settings: what settle() is to set once the certificate is proved.
     Raises TlsError before anything is uploaded where the service cannot serve the certificate, or a resource is unfit.
     """
     service.check(pair.chain)
     before = fit_bindings(service)
+    check_settings(service, before, settings)
     if is_check:
         certificate = service.find(pair.chain, pair.label)
         return Deployment(certificate, certificate is None, _to_bind(before, certificate), before)
@@ -113,6 +125,17 @@ def fit_bindings(service: CertificateService) -> list[Binding]:
     if unfit:
         raise TlsError(f"{service.title}: {'. '.join(unfit)}")
     return bindings
+
+
+def check_settings(service: CertificateService, bindings: t.Iterable[Binding], settings: Settings) -> None:
+    """Raise TlsError for a setting that a resource does not have."""
+    for binding in bindings:
+        unknown = [name for name in settings if name not in binding.settings]
+        if unknown:
+            raise TlsError(
+                f"{service.title}: {binding.resource} has no setting {', '.join(unknown)} that can be changed here; "
+                f"take {' and '.join(f'cloud.{name}' for name in unknown)} out of the certificate request"
+            )
 
 
 def _find_or_upload(service: CertificateService, pair: Pair) -> tuple[str, bool]:

@@ -17,7 +17,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder, check_home
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
 
 try:
     from cryptography import x509
@@ -46,7 +46,6 @@ def check_root_setting(root: str | None) -> str | None:
         return root or None
     if root.lower().startswith("sha256:"):
         raise TlsError(f"root is {root!r}, and a fingerprint is sha256: and 64 hexadecimal digits; correct it")
-    check_home("root", root)
     return absolute_folder("root", os.path.expanduser(os.path.expandvars(root)))
 
 
