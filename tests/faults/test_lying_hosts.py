@@ -245,6 +245,80 @@ def test_words_of_a_host_reach_the_terminal_without_control_characters(tmp_path)
         assert text.count("all is well") < 500, "thousands of words"
 
 
+def test_no_host_forges_lines_of_the_output_or_floods_it(tmp_path):
+    forged = "ha\nfatal: [bank]: FAILED! => {}\n\nPLAY RECAP *****\nbank : ok=1"
+    flood = "L" * 100_000
+    every = ("mode", "owner", "group", "state", "secontext", "module_stderr", "size", "uid", "invocation", "rc")
+    lies = {
+        "web1": in_each_result(warnings=[forged] * 5000, deprecations=[{"msg": forged, "version": "9.0.0"}]),
+        "web2": in_each_result(
+            diff={"prepared": forged, "before": "a\n" * 10**5, "after": "b", "before_header": forged}
+        ),
+        "web3": in_result("certificate_request", failed=True, msg=f"{forged}\n" * 20_000),
+        "web4": in_result("certificate_request", reason=forged, since=forged, exposed=forged),
+        "web5": in_result("certificate_request", failed=True, msg="no", **dict.fromkeys(every, flood)),
+        "web6": in_each_result(**{key: [flood, {"a": float("nan")}] for key in every}),
+        "web7": in_result("nginx_reload", msg=forged, reason=forged, addresses=[forged] * 1000),
+        "web8": in_each_result(exception=f"Traceback\n{forged}"),
+    }
+    fleet = Fleet(tmp_path, lies)
+    printed = fleet.play("evergreen.tls.renew", "-v", "--diff")
+    assert "[WARNING]" in printed and "bank" in printed
+    assert not re.search("^(fatal: .bank|bank )", printed, re.MULTILINE), printed
+    assert printed.count("\nPLAY RECAP") == 1 and "LLLLL" * 100 not in printed
+    assert printed.count("bank") < 1000 and len(printed) < 400_000, len(printed)
+
+
+def test_a_host_that_stays_busy_or_answers_without_end_keeps_nobody_else_back(tmp_path):
+    fleet = Fleet(tmp_path, {host: in_each_result() for host in ("busy", "endless", "honest")})
+    for host, program in (("busy", "sleep 3000"), ("endless", """yes '{"a": 1}'""")):
+        (tmp_path / host).unlink()
+        (tmp_path / host).write_text(f"#!/bin/sh\nexec {program}\n")
+        (tmp_path / host).chmod(0o755)
+    printed = fleet.play("evergreen.tls.renew", "-e", '{"certificate_host_timeout": 8}')
+    sentences = {
+        "busy": "certificate_request has not ended within 8 seconds on the host; see what keeps it there, or allow more with "
+        "certificate_host_timeout, and run this again",
+        "endless": "the host answers certificate_request without end; look at what it is doing",
+        "honest": UNPROVED.format(domain=domain_of("honest")),
+    }
+    for host, expected in sentences.items():
+        assert re.search(rf"^fatal: \[{host}\].*{re.escape(expected)}", printed, re.MULTILINE), printed
+    assert set(fleet.issued()) == {"honest"}
+    assert list(tmp_path.glob("runs/*.json")) and "Traceback" not in printed
+
+
+# What takes the place of ssh, and so prints what a host prints before there is any Python.
+SHELLS = {
+    "banner": "printf 'ha\\033[2J\\nfatal: [bank]: FAILED!\\nPLAY RECAP ***\\n' >&2; exit 255",
+    "junk": "printf 'ha\\033[2J\\nfatal: [bank]: FAILED!\\nPLAY RECAP ***\\n'; exit 1",
+    "flood": "head -c 100000 /dev/zero | tr '\\0' L >&2; exit 255",
+    "command_as_folder": "echo '/tmp/$(touch evaluated)'",
+    "no_folder": "exit 0",
+    "sudo": "echo 'sudo: a password is required' >&2; exit 1",
+}
+
+
+@pytest.mark.parametrize("playbook", ["evergreen.tls.renew", "evergreen.tls.deploy"])
+def test_a_host_that_lies_to_ssh_has_its_sentence(tmp_path, playbook):
+    fleet = Fleet(tmp_path, {host: in_each_result() for host in SHELLS})
+    inventory = json.loads((tmp_path / "inventory.json").read_text())
+    inventory["all"]["vars"]["ansible_connection"] = "ssh"
+    for host, variables in inventory["all"]["hosts"].items():
+        (tmp_path / f"ssh_{host}").write_text(f"#!/bin/sh\n{SHELLS[host]}\n")
+        (tmp_path / f"ssh_{host}").chmod(0o755)
+        transfers = dict.fromkeys(("ansible_sftp_executable", "ansible_scp_executable"), "false")
+        variables.update(ansible_ssh_executable=str(tmp_path / f"ssh_{host}"), **transfers)
+        del variables["ansible_python_interpreter"]
+    (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+    printed = fleet.play(playbook)
+    for host in SHELLS:
+        assert re.search(rf"^fatal: \[{host}\].*=> ", printed, re.MULTILINE), printed
+    assert "that is not foreseen" not in printed and "Traceback" not in printed and "\x1b" not in printed
+    assert not re.search(r"^fatal: \[bank", printed, re.MULTILINE) and printed.count("\nPLAY RECAP") == 1
+    assert "L" * 400 not in printed and not list(tmp_path.rglob("evaluated"))
+
+
 @pytest.fixture
 def issue(monkeypatch, tmp_path):
     """Have the local CA sign a request, as the playbooks do it; return the result, and the CA's folder."""

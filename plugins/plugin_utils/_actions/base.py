@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import typing as t
 
@@ -16,23 +17,27 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
+from ansible_collections.evergreen.tls.plugins.module_utils._text import MAX_TEXT_CHARACTERS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import ActionCall, Batch, ModuleCall
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import why_silent
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.host_limits import (
+    CLEANUP_TIMEOUT_S,
+    HostLimitError,
+    host_timeout_s,
+    limited_host_call,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.host_text import sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import validated_result
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import (
     check_facts,
     options_from_inventory,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors, validate_arguments
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import with_defaults
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.cloud_account import with_solver_accounts
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import (
-    escape_control_characters,
-    escape_value,
-    shorten_lines,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_value
 
 INTERPRETER_FACTS = (
     "discovered_interpreter_"  # what the names of the facts begin with that Ansible itself finds on a host
@@ -58,9 +63,7 @@ class TlsAction(ActionBase):
         try:
             (result,) = Batch().run([self.work(task_vars or {})])
         except AnsibleConnectionFailure as error:  # in the words of the host, and of what connects to it
-            raise AnsibleConnectionFailure(
-                shorten_lines(escape_control_characters(str(error), keep_line_breaks=True))
-            ) from None
+            raise AnsibleConnectionFailure(sentence(str(error), MAX_TEXT_CHARACTERS)) from None
         return escape_value(result)
 
     async def work(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -73,7 +76,7 @@ class TlsAction(ActionBase):
         try:
             require_cryptography()
             self._check_facts(task_vars)
-            return await self.decide(with_cloud_accounts(self._arguments(), task_vars), task_vars)
+            return await self.decide(self._arguments(), task_vars)
         except TlsError as error:
             return {
                 "failed": True,
@@ -117,11 +120,39 @@ class TlsAction(ActionBase):
 
     def _execute(self, task_vars: dict[str, t.Any], module: str, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result of a module as the host returns it."""
-        try:
-            result = self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
-        except RecursionError as error:
-            raise TlsError(f"the host answers {module} without end; look at what it is doing") from error
+        with self._limited(task_vars, module):
+            try:
+                result = self._execute_module(f"evergreen.tls.{module}", module_args=arguments, task_vars=task_vars)
+            except RecursionError as error:
+                raise TlsError(f"the host answers {module} without end; look at what it is doing") from error
+            except AnsibleConnectionFailure:
+                raise
+            except AnsibleError as error:
+                raise TlsError(
+                    f"Ansible cannot run {module} on the host: {sentence(str(error))}; look at what it is doing"
+                ) from error
         return self._without_facts(result)
+
+    @contextlib.contextmanager
+    def _limited(self, task_vars: dict[str, t.Any], call: str) -> t.Iterator[None]:
+        """Limit the time and the memory of a call to the host. After a call that was ended, nothing is cleared away there."""
+        try:
+            with limited_host_call(host_timeout_s(task_vars, self._render), call):
+                yield
+        except HostLimitError:
+            self._connection._shell.tmpdir = None
+            raise
+
+    def _render(self, template: str) -> t.Any:
+        return self._templar.template(template)
+
+    def cleanup(self, force: bool = False) -> None:
+        """Remove the temporary folder of Ansible on the host, which must not take long."""
+        with (
+            contextlib.suppress(HostLimitError),
+            limited_host_call(CLEANUP_TIMEOUT_S, "the removal of temporary files"),
+        ):
+            super().cleanup(force)
 
     def _without_facts(self, result: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return a result without its facts; keep the one that Ansible itself found on the host: its Python.
@@ -154,7 +185,12 @@ class TlsAction(ActionBase):
         if isinstance(action, TlsAction):
             action.is_last = is_last
             return self._without_facts(await action.work(task_vars))
-        return self._without_facts(await ActionCall(name, arguments, lambda: action.run(task_vars=task_vars)))
+
+        def run() -> dict[str, t.Any]:
+            with self._limited(task_vars, name):
+                return t.cast("dict[str, t.Any]", action.run(task_vars=task_vars))
+
+        return self._without_facts(await ActionCall(name, arguments, run))
 
     def _arguments(self) -> dict[str, t.Any]:
         """Return the arguments of the task. Raises TlsError if they are not as ARGUMENTS says."""
@@ -223,20 +259,6 @@ class HostAction(TlsAction):
         return self._checked({name: value for name, value in self._task.args.items() if name in self.ARGUMENTS})
 
 
-def with_cloud_accounts(arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Return the arguments of a task whose issuers have solvers with the settings of their accounts."""
-    if not isinstance(arguments.get("issuers"), dict):
-        return arguments
-    issuers = with_solver_accounts(arguments["issuers"], lambda: cloud_accounts(task_vars))
-    return {**arguments, "issuers": issuers}
-
-
-def cloud_accounts(task_vars: dict[str, t.Any]) -> t.Any:
-    """Return the variable C(cloud_accounts) of the host of a task, unchecked, with its templates resolved."""
-    variables = task_vars.get("hostvars", {}).get(task_vars.get("inventory_hostname")) or task_vars
-    return variables.get("cloud_accounts", {})
-
-
 def without_secrets(request: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return a request without the passphrase of its key and the passwords of its exports."""
     exports = [{**export, "password": None} for export in request.get("exports") or []]
@@ -249,6 +271,8 @@ def _has_secret(arguments: dict[str, t.Any]) -> bool:
     return bool(arguments.get("passphrase") or (arguments.get("request") or {}).get("challenge_password"))
 
 
-def host_variables(task_vars: dict[str, t.Any]) -> t.Mapping[str, t.Any]:
-    """Return the variables of the host of a task, whose templates are resolved where hostvars are there."""
-    return task_vars.get("hostvars", {}).get(task_vars["inventory_hostname"]) or task_vars
+def endpoints(task_vars: dict[str, t.Any], port: int) -> list[tuple[str, int]]:
+    """Return the addresses and ports at which clients reach the host of a task."""
+    host = task_vars["inventory_hostname"]
+    variables = task_vars.get("hostvars", {}).get(host) or task_vars  # where templates are resolved
+    return host_addresses(variables, host, port)

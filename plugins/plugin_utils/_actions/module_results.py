@@ -11,9 +11,17 @@ import typing as t
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._text import MAX_TEXT_CHARACTERS, shorten
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.host_text import (
+    ADDED_BY_ANSIBLE,
+    added_by_ansible,
+    check_size,
+    readable_diff,
+    readable_values,
+    readable_warnings,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, shorten_lines
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
 BOOL: dict[str, t.Any] = {"type": "bool"}
@@ -92,33 +100,11 @@ RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
 }
 
 
-# Ansible itself adds these to the result of a module, and shows them.
-# AnsibleModule.add_path_info adds what it knows of the file to a result with a path.
-ADDED_BY_ANSIBLE = (
-    "_ansible_parsed",
-    "deprecations",
-    "exception",
-    "gid",
-    "group",
-    "invocation",
-    "mode",
-    "module_stderr",
-    "module_stdout",
-    "owner",
-    "rc",
-    "secontext",
-    "size",
-    "state",
-    "uid",
-)
 # By these keys Ansible itself is told facts, and what became of a task. They are left out where no spec lists them.
-# Values that others than people read: other tasks go on with them, or whole results are in them.
-CARRIED = ("chain", "chain_before", "csr", "host_state", "path", "public_key", "results")
 STEERING = ("ansible_facts", "ansible_stats", "failed_when_result", "results", "skipped", "unreachable")
 
-# In these a module of the collection says a sentence of its own, which may name a certificate, paths and what to do.
-SENTENCES = ("msg", "reason")
-MAX_SENTENCE_CHARACTERS = 2 * MAX_TEXT_CHARACTERS
+# Ansible on the host adds these to the result of a module. They become warnings.
+DEPRECATIONS = "deprecations"
 
 
 def validated_result(module: str, result: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -127,8 +113,9 @@ def validated_result(module: str, result: dict[str, t.Any]) -> dict[str, t.Any]:
     Only the form is checked: the values are as true as the host. Raises TlsError for a value of another form, for a key that
     neither the spec lists nor Ansible adds, and for a failure without a reason.
     """
+    check_size(module, result)
     spec = {**COMMON, **RESULT_SPECS[module]}
-    unknown = sorted(str(key) for key in result if key not in (*spec, *ADDED_BY_ANSIBLE, *STEERING))
+    unknown = sorted(str(key) for key in result if key not in (*spec, *ADDED_BY_ANSIBLE, DEPRECATIONS, *STEERING))
     if unknown:
         raise TlsError(
             f"{module} returns {escape_control_characters(unknown[0][:MAX_KEY_CHARACTERS])} on the host, which is no key of its result; "
@@ -141,44 +128,37 @@ def validated_result(module: str, result: dict[str, t.Any]) -> dict[str, t.Any]:
         if isinstance(given.get("warnings"), list):
             given["warnings"] = [_text_of_warning(warning) for warning in given["warnings"]]
         checked = ArgumentSpecValidator(spec).validate(given)
+        valid = {} if checked.error_messages else _readable(checked.validated_parameters, given, result)
     if checked.error_messages:
         raise TlsError(
             f"the host does not answer {module} as it should: {shorten(spec_errors(checked))}; look at what it is doing"
         )
-    valid = _shortened({key: checked.validated_parameters[key] for key in given})
-    valid.update(
-        {key: escape_control_characters(valid[key], keep_line_breaks=True) for key in ("msg", "reason") if key in valid}
-    )
-    if "warnings" in valid:
-        valid["warnings"] = [escape_control_characters(text, keep_line_breaks=True) for text in valid["warnings"]]
-    if "diff" in valid:
-        texts = {
-            key: escape_control_characters(text, keep_line_breaks=True, keep_tabs=True)
-            for key, text in valid["diff"].items()
-            if isinstance(text, str)
-        }
-        valid["diff"] = {**valid["diff"], **texts}
     if valid.get("failed") and not valid.get("msg"):
         raise TlsError(f"{module} failed, and the host does not say why; look at what it is doing")
-    return {**{key: result[key] for key in ADDED_BY_ANSIBLE if key in result}, **valid}
+    return valid
 
 
-def _shortened(value: t.Any, maximum: int = MAX_TEXT_CHARACTERS) -> t.Any:
-    """Return a value with its texts as short as people read those of others, other than those that are CARRIED."""
-    if isinstance(value, dict):
-        return {
-            shorten(str(key)): one
-            if key in CARRIED
-            else _shortened(one, MAX_SENTENCE_CHARACTERS if key in SENTENCES else MAX_TEXT_CHARACTERS)
-            for key, one in value.items()
-        }
-    if isinstance(value, list):
-        return [_shortened(one, maximum) for one in value]
-    return shorten_lines(value, maximum) if isinstance(value, str) else value
+def _readable(validated: dict[str, t.Any], given: t.Collection[str], result: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return the validated values of the keys that were given, and those that Ansible adds, in the form in which people read them."""
+    readable = {**added_by_ansible(result), **readable_values({key: validated[key] for key in given if key != "diff"})}
+    warnings = validated["warnings"] if "warnings" in given else []
+    deprecations = [_text_of_warning(one) for one in _as_list(result.get(DEPRECATIONS))]
+    warnings = [*warnings, *(text for text in deprecations if isinstance(text, str))]
+    if warnings or "warnings" in given:
+        readable["warnings"] = readable_warnings(warnings)
+    if "diff" in given:
+        readable["diff"] = readable_diff(validated["diff"])
+    return readable
+
+
+def _as_list(value: t.Any) -> list[t.Any]:
+    return value if isinstance(value, list) else []
 
 
 def _text_of_warning(warning: t.Any) -> t.Any:
-    """Return the text of a warning, which ansible-core 2.19 wraps in a WarningSummary."""
+    """Return the text of a warning or deprecation, which ansible-core 2.19 wraps in a summary, and older ones in a dictionary."""
+    if isinstance(warning, dict):
+        return warning.get("msg", warning)
     return getattr(getattr(warning, "event", None), "msg", warning)
 
 

@@ -16,6 +16,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batch_size import MAX_REQUESTS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Batch, Worker
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import why_lost
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.host_limits import HostLimitError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 
 SHOWN_BY_ANSIBLE = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
@@ -76,7 +77,7 @@ class PerRequestAction(TlsAction):
             try:
                 return {**result, **await work(request)}
             except AnsibleConnectionFailure as error:
-                self._lost = why_lost(str(error))
+                self._lost = str(error) if isinstance(error, HostLimitError) else why_lost(str(error))
             except BaseException as error:
                 return {**result, "failed": True, "msg": failure_sentence(error)}
         return {**result, "failed": True, "msg": self._lost}

@@ -43,9 +43,12 @@ def test_keys_that_tell_ansible_what_became_of_a_task_are_left_out():
     ) == {"changed": True}
 
 
-def test_a_sentence_keeps_its_lines_and_loses_its_control_characters():
-    result = {"failed": True, "msg": "one\x1b[2J\ntwo\r\x07"}
-    assert validated_result("certificate_install", result) == {"failed": True, "msg": "one?[2J\ntwo??"}
+def test_a_sentence_is_one_line_without_control_characters():
+    result = {"failed": True, "msg": "one\x1b[2J\nfatal: [web2]: FAILED!\r\x07"}
+    assert validated_result("certificate_install", result) == {
+        "failed": True,
+        "msg": "one?[2J fatal: [web2]: FAILED!??",
+    }
     assert validated_result("nginx_reload", {"reason": "\x9b"}) == {"reason": "?"}
 
 
@@ -85,7 +88,6 @@ def test_what_ansible_itself_adds_to_a_result_is_passed_on():
         "_ansible_parsed": True,
         "invocation": {},
         "exception": "Traceback",
-        "deprecations": [],
         "rc": 1,
         "warnings": ["beware"],
     }
@@ -176,6 +178,58 @@ def test_what_other_tasks_go_on_with_is_left_whole():
     assert validated_result("certificate_request", {"due": True, "csr": pem})["csr"] == pem
     file = [["read", "/etc/nftables.conf"], "#\x1b\t" + "a" * 999]
     assert validated_result("firewall_commands", {"changed": False, "host_state": [file]})["host_state"] == [file]
+
+
+FORGED = "ha\nfatal: [bank]: FAILED! => {}\n\nPLAY RECAP ***"
+
+
+@pytest.mark.parametrize("key", ["mode", "owner", "group", "state", "secontext", "module_stderr", "path"])
+def test_what_ansible_adds_has_no_more_text_than_people_read(key):
+    result = validated_result("nginx_sites", {"changed": True, key: FORGED + "!" * 10**5})
+    assert len(result[key]) == 300 and "\n" not in result[key]
+
+
+@pytest.mark.parametrize("key", ["mode", "uid", "gid", "size", "rc", "invocation", "exception"])
+@pytest.mark.parametrize("value", [[FORGED], float("nan"), None])
+def test_what_ansible_adds_in_another_form_is_left_out(key, value):
+    assert validated_result("nginx_sites", {"changed": True, key: value}) == {"changed": True}
+
+
+def test_no_text_of_a_host_begins_a_line_of_the_output():
+    deprecation = {"msg": FORGED, "version": "9.0.0"}
+    diff = {"before": "a\nb\n", "after": "c", "before_header": FORGED, "after_header": FORGED, "prepared": FORGED}
+    given = {"changed": True, "reason": FORGED, "warnings": [FORGED], "deprecations": [deprecation], "diff": diff}
+    result = validated_result("nginx_reload", given)
+    line = "ha fatal: [bank]: FAILED! => {} PLAY RECAP ***"
+    assert result == {
+        "changed": True,
+        "reason": line,
+        "warnings": [line, line],
+        "diff": {"before": "a\nb\n", "after": "c", "before_header": line, "after_header": line},
+    }
+
+
+def test_a_flood_of_warnings_is_counted_and_not_shown():
+    warnings = validated_result("nginx_reload", {"warnings": [f"{number}" for number in range(5000)]})["warnings"]
+    assert warnings[:20] == [f"{number}" for number in range(20)]
+    assert warnings[20:] == ["the host has 4980 more warnings; look at what it is doing"]
+
+
+def test_a_flood_of_lines_is_cut():
+    result = validated_result(
+        "nginx_sites", {"msg": "a\n" * 10**6, "diff": {"before": "a\n" * 10**6, "after": {"a": 1}}}
+    )
+    assert len(result["msg"]) == 600
+    assert result["diff"]["before"].splitlines()[-1] == "… 990001 more lines" and "after" not in result["diff"]
+    assert result["diff"]["before"].count("\n") < 10_100
+
+
+@pytest.mark.parametrize("value", [[1] * 300_000, [[[]] * 1000] * 1000, {f"{number}": 1 for number in range(300_000)}])
+@pytest.mark.parametrize("key", ["invocation", "fingerprints", "ansible_facts", "results"])
+def test_a_flood_of_values_is_refused(key, value):
+    with pytest.raises(TlsError) as caught:
+        validated_result("nginx_sites", {"changed": True, key: value})
+    assert str(caught.value) == "the host answers nginx_sites with more than 200000 values; look at what it is doing"
 
 
 def test_a_value_of_another_form_is_told_in_few_words():
