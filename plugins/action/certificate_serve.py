@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REMOTE_SERVERS, REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
     PerRequestAction,
     diffs_and_warnings,
@@ -14,12 +14,22 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 
 RESTART_TIMEOUT_S = 60.0  # that a server in Java may need until it listens again
+REMOTE_TIMEOUT_S = 60.0  # that the machines of a service may need after it says that a change is in effect
+MAX_DEPLOYMENTS_AT_ONCE = 8
+REMOTE_HANDSHAKES = 3  # in a row at each address of a service, where several machines may answer
 
 
 class ActionModule(PerRequestAction):
     """Have each installed certificate of a host served, verify it as a client does, and go back to the version before on failure."""
 
-    STEPS = ("certificate_export", "certificate_info", "certificate_install", "handshake_verify", "nginx_reload")
+    STEPS = (
+        "certificate_deploy",
+        "certificate_export",
+        "certificate_info",
+        "certificate_install",
+        "handshake_verify",
+        "nginx_reload",
+    )
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "requests": {**REQUEST_SPEC, "type": "list", "elements": "dict"},
         "directory": {"type": "path", "default": "/etc/evergreen"},
@@ -48,7 +58,9 @@ class ActionModule(PerRequestAction):
             for request in arguments["requests"]
             if not (obtained.is_missing(request["name"]) or request["name"] in arguments["refused"])
         ]
-        return self.run_requests(requests, serve, at_once=1)
+        # Services are waited for side by side; everything else is done one after the other.
+        remote = sum(request["served_by"] in REMOTE_SERVERS for request in requests)
+        return self.run_requests(requests, serve, at_once=max(1, min(remote, MAX_DEPLOYMENTS_AT_ONCE)))
 
 
 class Obtained:
@@ -90,19 +102,25 @@ class Service:
     ) -> None:
         self.request, self.arguments, self.step, self.is_pending = request, arguments, step, is_pending
         self.obtained = obtained
+        self.canonical_names: dict[str, str] = {}  # of the domains that a cloud serves
         self.steps: list[dict[str, t.Any]] = []  # their results, for what Ansible shows of them
 
     async def serve(self) -> dict[str, t.Any]:
         """Have the installed version served, and verify that; return the result for the request."""
         known = self.obtained.fingerprint(self.request["name"])
+        is_remote = self.request["served_by"] in REMOTE_SERVERS
         # Exports come first: if the run is killed after them, a handshake shows that nginx has still to be reloaded.
         exported = await self._export(self.request)
         is_export_done = not (exported.get("changed") or exported.get("failed"))
-        if known and self.arguments["verify_from"] == "controller" and is_export_done:
+        # A deployment compares the settings of a service as well; a renewal leaves it alone where clients get the certificate.
+        may_skip = self.arguments["verify_from"] == "controller" and not (is_remote and self.arguments["started"])
+        if known and may_skip and is_export_done:
             handshake = await self._handshake(self.request, known, timeout=0)
             if not handshake.get("failed") and not handshake["problems"]:
                 return {"msg": handshake["msg"], **diffs_and_warnings([*self.steps, handshake])}
         loaded = await self._load(self.request, exported, started=self.arguments["started"])
+        if loaded.get("waiting"):
+            return self._waiting(loaded)
         verified = loaded if loaded.get("failed") or self.is_pending else await self._verify(self.request, loaded)
         result = {"msg": verified["msg"], "failed": bool(verified.get("failed"))}
         if exported.get("failed") and loaded is not exported:
@@ -119,10 +137,20 @@ class Service:
             message, put_back = await self._go_back(bool(is_new))
             result["msg"] = f"{result['msg']}. {message}"
             result.update({"put_back": put_back} if put_back else {})
+        elif is_remote and not result["failed"]:
+            settled = await self._deploy(self.request, is_proved=True)
+            result["failed"] = bool(settled.get("failed"))
+            result["msg"] = ", ".join(filter(None, (result["msg"], settled["msg"])))
         result["failed"] = result["failed"] or bool(exported.get("failed"))
         if exported.get("changed") and not exported.get("failed"):
             result["exported"] = exported["msg"]
         return {**result, "changed": any(step.get("changed") for step in self.steps), **diffs_and_warnings(self.steps)}
+
+    def _waiting(self, loaded: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the result where a service has not brought a change into effect yet; what was served before goes on being served."""
+        changed = any(step.get("changed") for step in self.steps)
+        result = {"msg": loaded["msg"], "failed": False, "changed": changed, "waiting": loaded["waiting"]}
+        return {**result, **diffs_and_warnings(self.steps)}
 
     async def _would_fail_alike(self) -> bool:
         """Return whether clients that do not trust the version in use would not trust the one before either."""
@@ -146,7 +174,9 @@ class Service:
         if not verified.get("failed"):
             return f"{back['msg']}: {verified['msg']}", back["put_back"]
         if is_new:
-            server = "nginx" if request["served_by"] == "nginx" else "the host"
+            server = {"nginx": "nginx", "cloud": "the cloud", "appliance": "the appliance"}.get(
+                request["served_by"], "the host"
+            )
             failure = (
                 f"but {server} does not present it"
                 if verified is loaded
@@ -164,6 +194,8 @@ class Service:
     async def _handshake(self, request: dict[str, t.Any], fingerprint: str | None, timeout: float) -> dict[str, t.Any]:
         """Return the result of handshake_verify; timeout: seconds."""
         expected = {"fingerprint": fingerprint, "timeout": timeout, "verify_from": self.arguments["verify_from"]}
+        if request["served_by"] in REMOTE_SERVERS:
+            expected |= {"times": REMOTE_HANDSHAKES, "canonical_names": self.canonical_names}
         arguments = {"request": request, "issuers": self.arguments["issuers"], **expected}
         return await self.step("handshake_verify", arguments)
 
@@ -172,19 +204,30 @@ class Service:
         timeout = self.arguments["timeout"]
         if any(step.get("units") for step in self.steps):
             timeout = max(timeout, RESTART_TIMEOUT_S)
+        if request["served_by"] in REMOTE_SERVERS:
+            timeout = max(timeout, REMOTE_TIMEOUT_S)
         return self._recorded(await self._handshake(request, loaded.get("fingerprint"), timeout))
 
     async def _export(self, request: dict[str, t.Any]) -> dict[str, t.Any]:
         """Bring the exports up to date. Return the result of certificate_export, empty if the request has none."""
-        if not request["exports"] and request["served_by"] == "nginx":
+        if request["served_by"] in REMOTE_SERVERS or (not request["exports"] and request["served_by"] == "nginx"):
             return {}
         return self._recorded(await self.step("certificate_export", self._store(request)))
 
     async def _load(self, request: dict[str, t.Any], exported: dict[str, t.Any], **more: t.Any) -> dict[str, t.Any]:
         """Have nginx load what is in use. Other programs load the exports, and the result is that of certificate_export."""
+        if request["served_by"] in REMOTE_SERVERS:
+            return await self._deploy(request)
         if request["served_by"] != "nginx" or (exported.get("failed") and exported.get("fresh")):
             return exported
         return self._recorded(await self.step("nginx_reload", {**self._store(request), **more}))
+
+    async def _deploy(self, request: dict[str, t.Any], is_proved: bool = False) -> dict[str, t.Any]:
+        """Bring what is in use to the service that presents it. Once it is proved, the settings of the service follow."""
+        arguments = {**self._store(request), "issuers": self.arguments["issuers"], "proved": is_proved}
+        deployed = self._recorded(await self.step("certificate_deploy", arguments))
+        self.canonical_names = deployed.get("canonical_names") or {}
+        return deployed
 
     async def _install(self, **more: t.Any) -> dict[str, t.Any]:
         issuers = {"issuers": self.arguments["issuers"]}

@@ -8,10 +8,21 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
-from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import verify_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction, endpoints
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import (
+    REMOTE_SERVERS,
+    REQUEST_SPEC,
+    Request,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import verify_targets
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction, host_variables
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import (
+    Target,
+    at_every_address,
+    request_targets,
+    served_domains,
+    with_remote_advice,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 
 
@@ -26,6 +37,8 @@ class ActionModule(TlsAction):
         "fingerprint": {"type": "str"},
         "roots": {"type": "str"},
         "timeout": {"type": "float", "default": 10},
+        "times": {"type": "int", "default": 1},
+        "canonical_names": {"type": "dict", "default": {}},
         "verify_from": {"type": "str", "choices": ["controller", "host"], "default": "controller"},
     }
 
@@ -35,16 +48,27 @@ class ActionModule(TlsAction):
         roots = open_issuer(request["issuer"], arguments.pop("issuers")).roots()
         arguments["request"] = request
         arguments["roots"] = arguments["roots"] or (roots.decode() if roots else None)
+        canonical_names = arguments.pop("canonical_names")
         if arguments["verify_from"] == "host":
             return _described(await self.run_module("handshake_verify", arguments, task_vars))
-        address, port = arguments["address"], request["port"]
-        addresses_and_ports = [(address, port)] if address else endpoints(task_vars, port)
+        targets = self._targets(request, arguments["address"], canonical_names, task_vars)
+        advise = with_remote_advice if request["served_by"] in REMOTE_SERVERS else str
         try:
-            return _described(
-                verify_request(request, addresses_and_ports, arguments, "controller", self._task.check_mode)
-            )
+            result = verify_targets(targets, arguments, "controller", self._task.check_mode)
         except TlsError as error:
-            raise TlsError(str(error), **_described(error.details)) from error
+            details = _described(error.details)
+            raise TlsError(advise(str(error)), **details) from error
+        return {**_described(result), "msg": advise(result["msg"])}
+
+    def _targets(
+        self, request: Request, address: str | None, canonical_names: dict[str, t.Any], task_vars: dict[str, t.Any]
+    ) -> list[Target]:
+        """Return where to look: at the one address that is named, at those of the host, or at every address of a service."""
+        if address:
+            return [(address, request["port"], domain) for domain in served_domains(request)]
+        host = task_vars["inventory_hostname"]
+        targets = request_targets(host_variables(task_vars), host, request)
+        return at_every_address(targets, canonical_names) if request["served_by"] in REMOTE_SERVERS else targets
 
 
 def _described(result: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

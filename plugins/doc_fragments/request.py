@@ -177,10 +177,74 @@ options:
         description:
           - V(nginx), or V(other) where another program has the port and reads O(request.exports). nginx is not reloaded then,
             and need not be there.
-          - Either way it is proved that clients of the port get the certificate.
+          - V(cloud) where a service of a cloud presents the certificate, as O(request.cloud) says, and V(appliance) where a machine
+            without Python does. The connection of such a host is V(local); the private key is made and kept on the controller,
+            and M(evergreen.tls.certificate_deploy) brings it to the service.
+          - In each case it is proved that clients of the port get the certificate.
         type: str
-        choices: [nginx, other]
+        choices: [nginx, other, cloud, appliance]
         default: nginx
+      cloud:
+        description: The service of a cloud that presents the certificate, for O(request.served_by=cloud).
+        type: dict
+        suboptions:
+          account:
+            description: The account, a key of C(cloud_accounts). It may be left out where there is only one.
+            type: str
+          service:
+            description:
+              - The service of the cloud, such as V(cdn) or V(cloudfront). C(docs/cloud.md) names those of each cloud.
+              - The default is the content delivery network of the cloud.
+            type: str
+          resources:
+            description:
+              - The resources of the service that present the certificate, such as domains of a content delivery network.
+              - The default is the domains of the request, where the resources of the service are domains.
+            type: list
+            elements: str
+            default: []
+          region:
+            description: The region of the resources, for services that have regions. The default is that of the account.
+            type: str
+          zone:
+            description: The zone that the domains belong to, for services that have zones.
+            type: str
+          load_balancer:
+            description: The identifier of the load balancer, for services of that kind.
+            type: str
+          listener:
+            description: The identifier of the listener of the load balancer.
+            type: str
+          redirect:
+            description:
+              - Whether HTTP is redirected to HTTPS. It is set once the certificate is proved.
+              - Without it, the setting of the service stays as it is.
+            type: bool
+          hsts:
+            description:
+              - The C(max-age) of the header C(Strict-Transport-Security) in seconds; V(0) has no such header sent.
+              - Without it, the setting of the service stays as it is.
+            type: int
+          tls_versions:
+            description:
+              - The versions of TLS that the service accepts, without a gap.
+              - Without it, the setting of the service stays as it is.
+            type: list
+            elements: str
+            choices: [TLSv1, TLSv1.1, TLSv1.2, TLSv1.3]
+          hosted:
+            description: Whether the cloud makes the certificate and keeps its private key, which then nobody else has.
+            type: bool
+            default: false
+          keep:
+            description: How many uploads to the cloud stay there; older ones of this request are removed. The default is O(request.keep).
+            type: int
+          patience:
+            description:
+              - How long the service may take to bring a change into effect, such as V(15m). Until then the run waits.
+              - After that the certificate is C(waiting), the certificate before stays in use, and the next run goes on.
+            type: str
+            default: 15m
       exports:
         description:
           - Further forms of the certificate for programs that do not read PEM files, as M(evergreen.tls.certificate_export) writes them.

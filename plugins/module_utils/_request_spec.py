@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import typing as t
 
+# What presents a certificate. That of REMOTE_SERVERS is no program of the host: its connection is local.
+SERVERS = ["nginx", "other", "cloud", "appliance"]
+REMOTE_SERVERS = ("cloud", "appliance")
 KEY_TYPES = ["RSA", "ECC", "Ed25519"]
 RSA_KEY_SIZES = [2048, 3072, 4096]
 ECC_CURVES = ["secp256r1", "secp384r1", "secp521r1"]
+TLS_VERSIONS = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]  # the oldest first
 
 # The options of a subject, named as in community.crypto, and the attributes of NameOID (RFC 5280, section 4.1.2.4).
 SUBJECT_FIELDS = {
@@ -41,6 +45,23 @@ EXPORT_SPEC = {
 
 # The options of C(adopt), and the file of a version to which the path of each becomes a link.
 ADOPTED_FILES = {"key": "privkey.pem", "certificate": "fullchain.pem", "chain": "chain.pem"}
+
+# The service of a cloud that presents the certificate (plugin_utils/_providers/registry.py names the services).
+CLOUD_SPEC: dict[str, dict[str, t.Any]] = {
+    "account": {"type": "str"},
+    "service": {"type": "str"},
+    "resources": {"type": "list", "elements": "str", "default": []},
+    "region": {"type": "str"},
+    "zone": {"type": "str"},
+    "load_balancer": {"type": "str"},
+    "listener": {"type": "str"},
+    "redirect": {"type": "bool"},
+    "hsts": {"type": "int"},
+    "tls_versions": {"type": "list", "elements": "str", "choices": TLS_VERSIONS},
+    "hosted": {"type": "bool", "default": False},
+    "keep": {"type": "int"},
+    "patience": {"type": "str", "default": "15m"},
+}
 
 # The one definition of a request, an option of all modules and actions that take one. It is documented in
 # plugins/doc_fragments/request.py.
@@ -78,7 +99,8 @@ REQUEST_SPEC = {
         },
         "validate": {"type": "str"},
         "port": {"type": "int", "default": 443},
-        "served_by": {"type": "str", "choices": ["nginx", "other"], "default": "nginx"},
+        "served_by": {"type": "str", "choices": SERVERS, "default": "nginx"},
+        "cloud": {"type": "dict", "options": CLOUD_SPEC},
         "exports": {"type": "list", "elements": "dict", "default": [], "options": EXPORT_SPEC},
     },
 }
@@ -99,6 +121,24 @@ class Export(t.TypedDict, total=False):
     mode: str | None
     restart: list[str]
     reload: list[str]
+
+
+class Cloud(t.TypedDict, total=False):
+    """The value of C(cloud), with the options of CLOUD_SPEC."""
+
+    account: str | None
+    service: str | None
+    resources: list[str]
+    region: str | None
+    zone: str | None
+    load_balancer: str | None
+    listener: str | None
+    redirect: bool | None
+    hsts: int | None  # seconds
+    tls_versions: list[str] | None
+    hosted: bool
+    keep: int | None
+    patience: str
 
 
 class RenewalAdvice(t.TypedDict):
@@ -143,7 +183,8 @@ class Request(t.TypedDict, total=False):
     adopt: dict[str, str | None] | None  # key, certificate, chain: paths
     validate: str | None
     port: int
-    served_by: str
+    served_by: str  # one of SERVERS
+    cloud: Cloud | None
     exports: list[Export]
 
     host: str  # as the inventory names it

@@ -25,6 +25,8 @@ def main() -> None:
             "fingerprint": {"type": "str"},
             "roots": {"type": "str"},
             "timeout": {"type": "float", "default": 10},
+            "times": {"type": "int", "default": 1},
+            "canonical_names": {"type": "dict", "default": {}},
             "verify_from": {"type": "str", "choices": ["controller", "host"], "default": "controller"},
         },
         supports_check_mode=True,

@@ -46,15 +46,15 @@ class Verification(t.TypedDict, total=False):
 
 # not a parser: it only passes on foreign input
 def verify_endpoint(
-    address: str, port: int, domain: str, roots: str | None, expected: str | None, timeout: float
+    address: str, port: int, domain: str, roots: str | None, expected: str | None, timeout: float, times: int = 1
 ) -> Handshake:
-    """Return the handshake of a client that trusts *roots*.
+    """Return the handshake of a client that trusts *roots*, the last of as many as have to succeed in a row.
 
     expected: the fingerprint that the certificate has to have.
     timeout: seconds for which it tries again, since workers of nginx that are going away may still answer.
     Raises TlsError with the last reason; its detail C(failure) is one of handshake(), or C(another) for another certificate.
     """
-    deadline = time.monotonic() + timeout
+    deadline, in_a_row = time.monotonic() + timeout, 0
     while True:
         try:
             chain, protocol = handshake(address, port, domain, roots, verify=True)
@@ -64,14 +64,17 @@ def verify_endpoint(
                     f"{describe_certificate(chain[0])}; see which server answers there",
                     failure="another",
                 )
-            return {
-                "name": probe_name(domain),
-                "address": address,
-                "port": port,
-                "protocol": protocol,
-                "chain": to_pem(chain).decode(),
-            }
+            in_a_row += 1
+            if in_a_row >= times:
+                return {
+                    "name": probe_name(domain),
+                    "address": address,
+                    "port": port,
+                    "protocol": protocol,
+                    "chain": to_pem(chain).decode(),
+                }
         except TlsError:
+            in_a_row = 0
             if time.monotonic() >= deadline:
                 raise
         time.sleep(RETRY_INTERVAL_S)
@@ -89,25 +92,29 @@ def verify_request(
     endpoints: addresses and ports. arguments: of the module. observer: C(controller) or C(host).
     Raises TlsError with the result as its details if a handshake fails, except in check mode.
     """
+    targets = [(address, port, domain) for address, port in endpoints for domain in request["domains"]]
+    return verify_targets(targets, arguments, observer, check_mode)
+
+
+def verify_targets(
+    targets: list[tuple[str, int, str]], arguments: t.Mapping[str, t.Any], observer: str, check_mode: bool
+) -> Verification:
+    """Return the result of handshake_verify for each address, port and domain, as verify_request() does."""
     handshakes: list[Handshake] = []
     problems: list[str] = []
     is_answered, is_trust_alone = False, True
-    for address, port in endpoints:
-        for domain in request["domains"]:
-            timeout = 0 if check_mode or problems else arguments["timeout"]
-            try:
-                handshakes.append(
-                    verify_endpoint(address, port, domain, arguments["roots"], arguments["fingerprint"], timeout)
-                )
-            except TlsError as error:
-                problems.append(str(error))
-                is_answered = is_answered or error.details.get("failure") != "nothing"
-                is_trust_alone = is_trust_alone and _is_trust_alone(
-                    error, address, port, domain, arguments["fingerprint"]
-                )
-            except Exception as error:
-                problems.append(f"{probe_name(domain)} at {address} port {port}: {unexpected_error(error)}")
-                is_answered, is_trust_alone = True, False
+    for address, port, domain in targets:
+        timeout = 0 if check_mode or problems else arguments["timeout"]
+        expected, times = arguments["fingerprint"], arguments.get("times") or 1
+        try:
+            handshakes.append(verify_endpoint(address, port, domain, arguments["roots"], expected, timeout, times))
+        except TlsError as error:
+            problems.append(str(error))
+            is_answered = is_answered or error.details.get("failure") != "nothing"
+            is_trust_alone = is_trust_alone and _is_trust_alone(error, address, port, domain, expected)
+        except Exception as error:
+            problems.append(f"{probe_name(domain)} at {address} port {port}: {unexpected_error(error)}")
+            is_answered, is_trust_alone = True, False
     result: Verification = {
         "changed": False,
         "handshakes": handshakes,

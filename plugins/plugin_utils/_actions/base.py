@@ -30,13 +30,13 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.host_text i
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import validated_result
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import (
     check_facts,
     options_from_inventory,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors, validate_arguments
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import with_defaults
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.cloud_account import with_solver_accounts
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_value
 
 INTERPRETER_FACTS = (
@@ -76,7 +76,7 @@ class TlsAction(ActionBase):
         try:
             require_cryptography()
             self._check_facts(task_vars)
-            return await self.decide(self._arguments(), task_vars)
+            return await self.decide(with_cloud_accounts(self._arguments(), task_vars), task_vars)
         except TlsError as error:
             return {
                 "failed": True,
@@ -259,6 +259,20 @@ class HostAction(TlsAction):
         return self._checked({name: value for name, value in self._task.args.items() if name in self.ARGUMENTS})
 
 
+def with_cloud_accounts(arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return the arguments of a task whose issuers have solvers with the settings of their accounts."""
+    if not isinstance(arguments.get("issuers"), dict):
+        return arguments
+    issuers = with_solver_accounts(arguments["issuers"], lambda: cloud_accounts(task_vars))
+    return {**arguments, "issuers": issuers}
+
+
+def cloud_accounts(task_vars: dict[str, t.Any]) -> t.Any:
+    """Return the variable C(cloud_accounts) of the host of a task, unchecked, with its templates resolved."""
+    variables = task_vars.get("hostvars", {}).get(task_vars.get("inventory_hostname")) or task_vars
+    return variables.get("cloud_accounts", {})
+
+
 def without_secrets(request: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return a request without the passphrase of its key and the passwords of its exports."""
     exports = [{**export, "password": None} for export in request.get("exports") or []]
@@ -271,8 +285,6 @@ def _has_secret(arguments: dict[str, t.Any]) -> bool:
     return bool(arguments.get("passphrase") or (arguments.get("request") or {}).get("challenge_password"))
 
 
-def endpoints(task_vars: dict[str, t.Any], port: int) -> list[tuple[str, int]]:
-    """Return the addresses and ports at which clients reach the host of a task."""
-    host = task_vars["inventory_hostname"]
-    variables = task_vars.get("hostvars", {}).get(host) or task_vars  # where templates are resolved
-    return host_addresses(variables, host, port)
+def host_variables(task_vars: dict[str, t.Any]) -> t.Mapping[str, t.Any]:
+    """Return the variables of the host of a task, whose templates are resolved where hostvars are there."""
+    return task_vars.get("hostvars", {}).get(task_vars["inventory_hostname"]) or task_vars

@@ -193,7 +193,7 @@ def _outcome(fine: Outcome, obtained: t.Any, served: t.Any, check_mode: bool) ->
     """
     new_end = _iso_date(_get(_get(obtained, "certificate"), "not_after"))
     with_new_end = fine if check_mode else fine._replace(until=new_end)
-    pending = _get(obtained, "waiting")
+    pending = _get(obtained, "waiting") or _get(served, "waiting")
     failures = [_failure_message(result) for result in (obtained, served) if _has_failed(result)]
     if failures:
         put_back = _one_line(_get(served, "put_back")) or None

@@ -29,16 +29,19 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_due_regardless, why_replace
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REMOTE_SERVERS, REQUEST_SPEC, Request
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import (
     check_distinct_requests,
     complete_request,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import check_facts
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import validate_arguments
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import (
+    request_targets,
+    with_remote_advice,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import Issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
@@ -245,11 +248,10 @@ def endpoints_of_host(
         except BaseException as error:
             faults.append(_fault(host, request, error))
             continue
-        for address, port in host_addresses(values, host, request["port"]):
-            endpoints += [
-                Endpoint(host, request, domain, address, port, issuer, roots, None if is_new_wanted else authority)
-                for domain in request["domains"]
-            ]
+        endpoints += [
+            Endpoint(host, request, domain, address, port, issuer, roots, None if is_new_wanted else authority)
+            for address, port, domain in request_targets(values, host, request)
+        ]
     return endpoints, faults
 
 
@@ -283,7 +285,9 @@ def _look_at(endpoint: Endpoint, timeout: float | None = None) -> tuple[Finding,
             days_left=round(days_left, 3),
         )
     except BaseException as error:
-        finding = finding._replace(reason=failure_sentence(error))
+        sentence = failure_sentence(error)
+        is_remote = request["served_by"] in REMOTE_SERVERS
+        finding = finding._replace(reason=with_remote_advice(sentence) if is_remote else sentence)
     return finding, leaf
 
 

@@ -14,6 +14,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import DEFAULT_SOLVER, AcmeAccount, Solver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.command import CommandSolver
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dnspod import DnspodSolver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http import HttpSolver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.persist import PersistSolver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.rfc2136 import Rfc2136Solver
@@ -25,6 +26,7 @@ SOLVERS: dict[str, type[Solver]] = {
     "rfc2136": Rfc2136Solver,
     "command": CommandSolver,
     "persist": PersistSolver,
+    "dnspod": DnspodSolver,
 }
 
 

@@ -13,6 +13,7 @@ from ansible_collections.evergreen.tls.tests.faults.parsers.issuance import ISSU
 from ansible_collections.evergreen.tls.tests.faults.parsers.nginx import NGINX_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.results import RESULTS_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.system import SYSTEM_PARSERS
+from ansible_collections.evergreen.tls.tests.faults.parsers.tencent import TENCENT_PARSERS
 
 PARSERS = (
     *CERTIFICATES_PARSERS,
@@ -22,4 +23,5 @@ PARSERS = (
     *FIREWALL_PARSERS,
     *INVENTORY_PARSERS,
     *RESULTS_PARSERS,
+    *TENCENT_PARSERS,
 )

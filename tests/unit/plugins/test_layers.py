@@ -34,7 +34,12 @@ PACKAGES = {
     "module_utils/_store": BASICS,
     "module_utils/_module_backends": EVERYTHING_FOR_HOSTS,
     "plugin_utils/_inventory": {*BASICS, "module_utils/_nginx"},  # the spec of a site
-    "plugin_utils/_solvers": {*BASICS, "plugin_utils/_inventory"},
+    "plugin_utils/_deployment": {*BASICS, "module_utils/_store", "module_utils/_tls", "plugin_utils/_inventory"},
+    "plugin_utils/_providers": {*BASICS, "plugin_utils/_deployment", "plugin_utils/_inventory"},
+    "plugin_utils/_solvers": {
+        *BASICS,
+        *(f"plugin_utils/_{name}" for name in ("providers", "deployment", "inventory")),
+    },
     "plugin_utils/_issuance": BASICS,
     "plugin_utils/_issuers": {
         *BASICS,
@@ -48,7 +53,10 @@ PACKAGES = {
         "plugin_utils/_issuers",
         "plugin_utils/_inventory",
     },
-    "plugin_utils/_actions": {*BASICS, "plugin_utils/_issuance", "plugin_utils/_issuers", "plugin_utils/_inventory"},
+    "plugin_utils/_actions": {
+        *BASICS,
+        *(f"plugin_utils/_{name}" for name in ("issuance", "issuers", "inventory", "solvers")),
+    },
 }
 # Files that only some may import: what speaks to Ansible on a host, and what knows every issuer.
 DOORS = {

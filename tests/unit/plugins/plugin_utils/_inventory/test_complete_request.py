@@ -59,6 +59,7 @@ def test_a_request_needs_a_name_and_domains_alone():
         "validate": None,
         "port": 443,
         "served_by": "nginx",
+        "cloud": None,
         "exports": [],
     }
 

@@ -1,0 +1,89 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where clients reach the certificate of a request: addresses, ports and the domains that are asked for."""
+
+from __future__ import annotations
+
+import socket
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address, probe_name
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
+from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run_with_timeout
+
+RESOLVE_TIMEOUT_S = 10.0
+MAX_ADDRESSES = 64  # of one name
+
+Target = tuple[str, int, str]  # the address or name, the port, and the domain that is asked for
+
+
+def request_targets(variables: t.Mapping[str, t.Any], host: str, request: Request) -> list[Target]:
+    """Return where clients reach a request, for each of its domains.
+
+    A cloud is reached at the domains themselves, unless the inventory has C(certificate_endpoint). The address of such a host in the
+    inventory is that of the controller.
+    """
+    domains = served_domains(request)
+    if request["served_by"] == "cloud" and not variables.get("certificate_endpoint"):
+        return [(probe_name(domain), request["port"], domain) for domain in domains]
+    places = host_addresses(variables, host, request["port"])
+    return [(address, port, domain) for address, port in places for domain in domains]
+
+
+def served_domains(request: Request) -> list[str]:
+    """Return the domains that have to be served: those among the resources of a cloud, where there are some, as it may serve some alone."""
+    cloud = request["cloud"] or {}
+    resources = [name.lower() for name in cloud.get("resources") or ()]
+    return [name for name in resources if _is_covered(name, request["domains"])] or request["domains"]
+
+
+def _is_covered(name: str, domains: list[str]) -> bool:
+    """Return whether a name is one of the domains, or one that a wildcard of them covers."""
+    return name in domains or ("." in name and f"*.{name.partition('.')[2]}" in domains)
+
+
+def at_every_address(targets: list[Target], canonical_names: t.Mapping[str, t.Any]) -> list[Target]:
+    """Return targets for each IP address of each target's name, and of its canonical name.
+
+    canonical_names: by domain, the name that the DNS has to lead to (a CNAME), where it is known.
+    A name without an address stays as it is where its canonical name has none either, so that the handshake says what is wrong.
+    """
+    resolved: dict[Target, None] = {}
+    for name, port, domain in targets:
+        canonical = canonical_names.get(domain)
+        more = ip_addresses(str(canonical), port) if canonical and name == probe_name(domain) else []
+        addresses = [*ip_addresses(name, port), *more] or [name]
+        resolved.update({(address, port, domain): None for address in addresses})
+    return list(resolved)
+
+
+def ip_addresses(name: str, port: int) -> list[str]:
+    """Return the IP addresses of a name in the order of the resolver, none where it has none."""
+    if is_ip_address(name):
+        return [name]
+    try:
+        results = run_with_timeout(RESOLVE_TIMEOUT_S, lambda: socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
+    except (OSError, ValueError, TimeoutError):
+        return []
+    return list(dict.fromkeys(str(address[0]) for *_family, address in results))[:MAX_ADDRESSES]
+
+
+# What handshakes advise about nginx on a host, and what is to be done about a cloud or an appliance instead.
+REMOTE_ADVICE = {
+    "start nginx with a site on that port": "see in the settings of the service that HTTPS is on",
+    "add a site for it to nginx_sites": "see in the settings of the service that it has this domain and a certificate for it",
+    "correct ansible_host": "have the DNS lead to the service, or write certificate_endpoint",
+    "see which server block answers to": "see in the settings of the service what answers to",
+    "see which program or server block listens there": "see that the DNS leads to the service",
+    "see which server block listens there": "see that the DNS leads to the service",
+}
+
+
+def with_remote_advice(sentence: str) -> str:
+    """Return what a handshake says, with advice for a certificate that no program of the host presents."""
+    for advice, other in REMOTE_ADVICE.items():
+        sentence = sentence.replace(advice, other)
+    return sentence

@@ -1,0 +1,36 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The services of clouds that present certificates. A further service is one file, and one line in SERVICES."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts import find_account
+from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import CertificateService
+
+if t.TYPE_CHECKING:
+    from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts import Account
+
+    Opener = t.Callable[[Account, Request], CertificateService]
+
+# By type of account: the services by the value of C(cloud.service). The first is the default. Each is a class, or a function, that takes
+# the account and the complete request.
+SERVICES: dict[str, dict[str, Opener]] = {}
+
+
+def open_service(request: Request, accounts: t.Any) -> CertificateService:
+    """Return the service that C(cloud) of a complete request names. accounts: the value of C(cloud_accounts), unchecked."""
+    cloud = request.get("cloud") or {}
+    account = find_account(cloud.get("account"), accounts, SERVICES)
+    services = SERVICES[account.type]
+    name = cloud.get("service") or next(iter(services))
+    if name not in services:
+        raise TlsError(
+            f"accounts of type {account.type} have no service {name}, only {', '.join(services)}; correct cloud.service, or name another account"
+        )
+    return services[name](account, request)

@@ -1,0 +1,88 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Parsers of what Tencent Cloud answers."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.https_call import HttpResponse
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.client import read_response
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.credentials import (
+    read_metadata,
+    read_role,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.dnspod import DnspodZones, DnsRecord
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.errors import Call
+from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, decode_text, encode_json, parse_json
+
+CALL = Call("main", "ssl", "DescribeCertificates")
+DATE = "Mon, 30 Nov 2026 12:00:00 GMT"
+EXPIRED = {"Code": "AuthFailure.SignatureExpire", "Message": "The clock is off."}
+RECORD = DnsRecord("example.org", "a", "TXT", "v")
+ZONE = {
+    "DomainInfo": {"Status": "ENABLE", "DnsStatus": ""},
+    "RecordId": 1,
+    "RecordList": [{"RecordId": 1, "Name": "a", "Type": "TXT", "Value": "v"}],
+}
+CREDENTIALS = {"TmpSecretId": "AKIDx", "TmpSecretKey": "k", "Token": "t", "ExpiredTime": 1796000000, "Code": "Success"}
+
+
+def answer_of(content: bytes, date: str = DATE) -> dict[str, t.Any]:
+    return read_response(CALL, HttpResponse(200, {"date": date}, content), 1796000000.0)
+
+
+def read_date(content: bytes) -> None:
+    answer_of(encode_json({"Response": {"Error": EXPIRED}})[0], decode_text(content))
+
+
+class Answers:
+    """A client that gives the same answer to each call."""
+
+    def __init__(self, answer: t.Any) -> None:
+        self.answer = answer
+
+    def call(self, *_call: t.Any) -> dict[str, t.Any]:
+        return self.answer if isinstance(self.answer, dict) else {}
+
+
+def read_zone(value: t.Any) -> None:
+    """Read a value as each answer of DNSPod."""
+    zones = DnspodZones(Answers(value))
+    for read in (lambda: zones.check("example.org"), lambda: zones.add(RECORD), lambda: zones.remove(RECORD)):
+        try:
+            read()
+        except TlsError as error:
+            assert ";" in str(error)
+    zones.remove(RECORD)
+
+
+TENCENT_PARSERS = (
+    Parser(
+        "providers/tencent/client",
+        "an answer of the API",
+        answer_of,
+        encode_json(
+            {"Response": {"TotalCount": 0, "Certificates": [], "RequestId": "r"}},
+            {"Response": {"Error": EXPIRED, "RequestId": "r"}},
+        ),
+    ),
+    Parser("providers/tencent/client", "the header Date", read_date, (DATE.encode(),)),
+    Parser(
+        "providers/tencent/credentials",
+        "an answer of the metadata service",
+        lambda content: read_metadata(content, "account main", "run this on a CVM instance"),
+        encode_json(CREDENTIALS),
+    ),
+    Parser("providers/tencent/dnspod", "answers about a zone", parse_json(read_zone), encode_json(ZONE), "json"),
+    Parser(
+        "providers/tencent/credentials",
+        "an answer of STS",
+        parse_json(lambda value: read_role(value, "STS gives no credentials; try again later")),
+        encode_json({"Credentials": CREDENTIALS, "ExpiredTime": 1796000000}),
+        "json",
+    ),
+)
