@@ -49,6 +49,7 @@ def installed_pair(directory: str, request: Request, host: str) -> Pair | None:
     return Pair(chain, functools.partial(_key_of, store, current, chain, request), label, store.lock)
 
 
+# not a parser: it reads what the collection has made or checked
 def _key_of(store: Store, version: str, chain: list[x509.Certificate], request: Request) -> PrivateKeyTypes:
     """Return the private key of a version. Raises TlsError unless it is the one of the chain, and the chain is good."""
     with _readable(store.path):
@@ -72,6 +73,7 @@ def _readable(path: str) -> t.Iterator[None]:
         ) from error
 
 
+# not a parser: it reads what the inventory says
 def upload_prefix(request: Request, host: str) -> str:
     """Return what the labels of all uploads of a request begin with. The host is in it where the request has another name.
 

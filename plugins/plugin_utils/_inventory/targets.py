@@ -37,10 +37,11 @@ def served_domains(request: Request) -> list[str]:
     """Return the domains that have to be served: those among the resources of a cloud, where there are some, as it may serve some alone."""
     cloud = request["cloud"] or {}
     resources = [name.lower() for name in cloud.get("resources") or ()]
-    return [name for name in resources if _is_covered(name, request["domains"])] or request["domains"]
+    return [name for name in resources if is_covered(name, request["domains"])] or request["domains"]
 
 
-def _is_covered(name: str, domains: list[str]) -> bool:
+# not a parser: it compares names in their normal form
+def is_covered(name: str, domains: list[str]) -> bool:
     """Return whether a name is one of the domains, or one that a wildcard of them covers."""
     return name in domains or ("." in name and f"*.{name.partition('.')[2]}" in domains)
 

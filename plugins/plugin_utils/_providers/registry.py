@@ -12,6 +12,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts import find_account
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import CertificateService
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.cdn import Cdn
 
 if t.TYPE_CHECKING:
     from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts import Account
@@ -20,7 +21,11 @@ if t.TYPE_CHECKING:
 
 # By type of account: the services by the value of C(cloud.service). The first is the default. Each is a class, or a function, that takes
 # the account and the complete request.
-SERVICES: dict[str, dict[str, Opener]] = {}
+SERVICES: dict[str, dict[str, Opener]] = {
+    "tencent": {
+        "cdn": Cdn,
+    },
+}
 
 
 def open_service(request: Request, accounts: t.Any) -> CertificateService:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts import Account
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.https_call import HttpResponse
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.cdn import Cdn
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.certificates import read_bindings
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.client import read_response
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.credentials import (
     read_metadata,
@@ -42,8 +45,8 @@ def read_date(content: bytes) -> None:
 class Answers:
     """A client that gives the same answer to each call."""
 
-    def __init__(self, answer: t.Any) -> None:
-        self.answer = answer
+    def __init__(self, answer: t.Any, name: str = "") -> None:
+        self.answer, self.name = answer, name
 
     def call(self, *_call: t.Any) -> dict[str, t.Any]:
         return self.answer if isinstance(self.answer, dict) else {}
@@ -60,7 +63,46 @@ def read_zone(value: t.Any) -> None:
     zones.remove(RECORD)
 
 
+DOMAIN = {
+    "Domain": "a.example.org",
+    "Status": "online",
+    "Cname": "a.cdn.dnsv1.com",
+    "AccessPort": [80, 443],
+    "Https": {
+        "Switch": "on",
+        "CertInfo": {"CertId": "x"},
+        "Hsts": {"Switch": "on", "MaxAge": 1},
+        "TlsVersion": ["TLSv1.2"],
+    },
+    "ForceRedirect": {"Switch": "on", "RedirectType": "https"},
+}
+BOUND = {
+    "SyncTaskBindResourceResult": [
+        {"TaskId": "t", "Status": 1, "BindResourceResult": [{"BindResourceRegionResult": [{"TotalCount": 1}]}]}
+    ]
+}
+REQUEST: t.Any = {"name": "a", "domains": ["a.example.org"], "keep": 1, "cloud": None}
+
+
+def read_cdn(value: t.Any) -> None:
+    """Read a value as each answer about the domains of a request."""
+    cdn = Cdn(Account("main", "tencent", {}), REQUEST, Answers(value, name="main"))
+    for read in (cdn.bindings, lambda: cdn.uploads("evergreen/"), lambda: cdn.remove("x")):
+        try:
+            read()
+        except TlsError as error:
+            assert ";" in str(error)
+    read_bindings(value if isinstance(value, dict) else {})
+
+
 TENCENT_PARSERS = (
+    Parser(
+        "providers/tencent/cdn",
+        "answers about domains and uploads",
+        parse_json(read_cdn),
+        encode_json({"Domains": [DOMAIN]}, BOUND, {"Certificates": [{"CertificateId": "x", "Alias": "evergreen/a"}]}),
+        "json",
+    ),
     Parser(
         "providers/tencent/client",
         "an answer of the API",
