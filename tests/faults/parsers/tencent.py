@@ -9,7 +9,11 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._cloud_firewall.change import deciding_rule
+from ansible_collections.evergreen.tls.plugins.plugin_utils._cloud_firewall.lighthouse import LighthouseFirewall
+from ansible_collections.evergreen.tls.plugins.plugin_utils._cloud_firewall.security_group import SecurityGroup
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts import Account
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import parse_port_accesses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.https_call import HttpResponse
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.cdn import Cdn
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.certificates import read_bindings
@@ -30,6 +34,14 @@ ZONE = {
     "DomainInfo": {"Status": "ENABLE", "DnsStatus": ""},
     "RecordId": 1,
     "RecordList": [{"RecordId": 1, "Name": "a", "Type": "TXT", "Value": "v"}],
+}
+ACCOUNT = Account("main", "tencent", {"secret_id": "a", "secret_key": "b", "region": "ap-guangzhou"})
+POLICY = {"PolicyIndex": 0, "Protocol": "TCP", "Port": "80,443-445", "CidrBlock": "0.0.0.0/0", "Action": "ACCEPT"}
+RULES = {
+    "SecurityGroupPolicySet": {"Version": "1", "Ingress": [POLICY]},
+    "FirewallRuleSet": [POLICY],
+    "FirewallVersion": 1,
+    "SecurityGroupAssociationStatisticsSet": [{"TotalCount": 1}],
 }
 CREDENTIALS = {"TmpSecretId": "AKIDx", "TmpSecretKey": "k", "Token": "t", "ExpiredTime": 1796000000, "Code": "Success"}
 
@@ -95,6 +107,20 @@ def read_cdn(value: t.Any) -> None:
     read_bindings(value if isinstance(value, dict) else {})
 
 
+def read_rules(value: t.Any) -> None:
+    """Read a value as the rules of a security group and of a Lighthouse instance, and judge them."""
+    for firewall in (SecurityGroup(ACCOUNT, "sg-1", None), LighthouseFirewall(ACCOUNT, "lhins-1", None)):
+        firewall.client = t.cast(t.Any, Answers(value))
+        try:
+            read = firewall.read()
+        except TlsError as error:
+            assert ";" in str(error)
+            continue
+        for access in parse_port_accesses([443], "tcp", []):
+            deciding_rule(read.rules, access)
+        firewall.instance_count()
+
+
 TENCENT_PARSERS = (
     Parser(
         "providers/tencent/cdn",
@@ -120,6 +146,7 @@ TENCENT_PARSERS = (
         encode_json(CREDENTIALS),
     ),
     Parser("providers/tencent/dnspod", "answers about a zone", parse_json(read_zone), encode_json(ZONE), "json"),
+    Parser("cloud_firewall", "rules of Tencent Cloud", parse_json(read_rules), encode_json(RULES), "json"),
     Parser(
         "providers/tencent/credentials",
         "an answer of STS",

@@ -46,6 +46,10 @@ PACKAGES = {
         *(f"plugin_utils/_{name}" for name in ("solvers", "issuance", "inventory")),
     },
     "plugin_utils/_firewall": BASICS,
+    "plugin_utils/_cloud_firewall": {
+        *BASICS,
+        *(f"plugin_utils/_{name}" for name in ("firewall", "providers", "deployment")),
+    },
     "plugin_utils/_reports": {
         *BASICS,
         "module_utils/_tls",
