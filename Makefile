@@ -22,8 +22,8 @@ SCENARIOS := $(sort $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/m
 
 # The containers of the fleet (podman and what it runs with, mmdebstrap for their images), clients to look at them with
 # (curl, openssl, ssh), load (wrk), and what checks this repository.
-PACKAGES := aardvark-dns ca-certificates curl faketime iproute2 iptables mmdebstrap netavark nftables openssh-client openssl \
-	podman python3-venv runc shellcheck strace wrk
+PACKAGES := aardvark-dns ca-certificates curl faketime iproute2 iptables mmdebstrap netavark nftables openssh-client openssh-sftp-server \
+	openssl podman python3-venv runc shellcheck strace wrk
 
 .PHONY: help setup packages venv collections acme-servers fleet fleet-down images demo \
 	unit unit-edges faults lint format specs molecule install-test bench build test clean

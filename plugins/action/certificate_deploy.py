@@ -17,6 +17,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import
     host_variables,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Background
+from ansible_collections.evergreen.tls.plugins.plugin_utils._appliance.registry import open_appliance
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import (
     Binding,
     CertificateService,
@@ -94,6 +95,9 @@ class ActionModule(TlsAction):
             )
 
     def _open(self, request: Request, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> CertificateService:
+        if request["served_by"] == "appliance":
+            targets = request_targets(host_variables(task_vars), task_vars["inventory_hostname"], request)
+            return open_appliance(request, list(dict.fromkeys((address, port) for address, port, _domain in targets)))
         accounts = arguments["accounts"]
         return open_service(request, cloud_accounts(task_vars) if accounts is None else accounts)
 

@@ -245,6 +245,143 @@ options:
               - After that the certificate is C(waiting), the certificate before stays in use, and the next run goes on.
             type: str
             default: 15m
+      appliance:
+        description:
+          - The machine that presents the certificate, for O(request.served_by=appliance). It is reached by SSH and needs no Python.
+          - C(docs/appliances.md) has an example for each preset, and says what was tried.
+        type: dict
+        suboptions:
+          host:
+            description: The name or address of its SSH server. The default is that at which clients reach the host.
+            type: str
+          port:
+            description: The port of its SSH server.
+            type: int
+            default: 22
+          user:
+            description: The user who logs in, and who may write the files and run the commands.
+            type: str
+            required: true
+          password:
+            description: The password of the user, from a vault.
+            type: str
+          key_file:
+            description: A file on the controller with the private key of the user.
+            type: path
+          key_passphrase:
+            description: The passphrase of O(request.appliance.key_file), from a vault.
+            type: str
+          agent:
+            description: Whether the keys of the SSH agent of the controller are tried.
+            type: bool
+            default: false
+          host_key:
+            description:
+              - The fingerprints that the host key may have, such as V(SHA256:…), as C(ssh-keygen -lf FILE) prints them.
+              - With any of them, O(request.appliance.known_hosts) is not read.
+            type: list
+            elements: str
+            default: []
+          known_hosts:
+            description:
+              - A file on the controller with the host keys of appliances, as OpenSSH writes it.
+              - An appliance that shows a key which is not in it is refused before anything is sent.
+            type: path
+            default: ~/.ssh/known_hosts
+          preset:
+            description:
+              - Files and commands for a known program. What O(request.appliance.files), O(request.appliance.verify) and
+                O(request.appliance.commands) say takes the place of what the preset says.
+              - V(nginx) writes V(/etc/ssl/certs/NAME.pem) and V(/etc/ssl/private/NAME.key), V(haproxy) writes V(/etc/ssl/private/NAME.pem).
+              - V(iis) imports a keystore into Windows and binds it to O(request.appliance.host_names) of O(request.appliance.site).
+            type: str
+            choices: [nginx, haproxy, iis]
+          files:
+            description: The files that the appliance gets. At least one of them holds the certificate.
+            type: list
+            elements: dict
+            default: []
+            suboptions:
+              path:
+                description: The path of the file on the appliance. Its folder has to be there.
+                type: str
+                required: true
+              content:
+                description:
+                  - V(fullchain) is the certificate with the intermediates, V(cert) the certificate alone, V(chain) the intermediates alone.
+                  - V(key) is the private key (PKCS#8), V(combined) the certificate, the intermediates and the key in one file.
+                  - V(pkcs12) is a keystore with all of them.
+                type: str
+                choices: [fullchain, cert, chain, key, combined, pkcs12]
+                required: true
+              mode:
+                description: The mode of the file. The default is V(0600) for one with the private key, and V(0644) for others.
+                type: str
+              password:
+                description: The password of a keystore, from a vault; printable ASCII.
+                type: str
+              encryption:
+                description: The encryption of a keystore, as in O(request.exports[].encryption).
+                type: str
+                choices: [modern, legacy]
+                default: modern
+          verify:
+            description:
+              - A command that has to succeed once the files are in place and before O(request.appliance.commands), such as V(nginx -t).
+                If it fails, the files of before are put back.
+            type: str
+          commands:
+            description:
+              - The commands that have the new files used, one after the other. If one of them fails or takes too long, the files
+                of before are put back, and the commands are run again.
+              - The shell of the user runs them.
+            type: list
+            elements: dict
+            default: []
+            suboptions:
+              command:
+                description: The command line.
+                type: str
+                required: true
+              timeout:
+                description: The seconds that it may take.
+                type: int
+                default: 30
+              exit_codes:
+                description: The exit codes by which it has succeeded.
+                type: list
+                elements: int
+                default: [0]
+          timeout:
+            description: The seconds that the connection, the key exchange and the login may take each.
+            type: int
+            default: 10
+          patience:
+            description: How long the appliance may take until it presents the certificate, such as V(30s). After that, the files of before are put back.
+            type: str
+            default: 30s
+          transfer:
+            description:
+              - V(sftp) uploads files by SFTP, V(exec) by commands of a POSIX shell that read them from their standard input.
+              - V(auto) is SFTP where the appliance has it, else V(exec).
+            type: str
+            choices: [auto, sftp, exec]
+            default: auto
+          legacy_algorithms:
+            description: Whether algorithms that OpenSSH no longer offers may be used, such as AES in CBC mode and HMAC with SHA-1.
+            type: bool
+            default: false
+          site:
+            description: The site of IIS, for O(request.appliance.preset=iis).
+            type: str
+            default: Default Web Site
+          host_names:
+            description:
+              - The values of the field "Host name" of the bindings of IIS, each with SNI, for O(request.appliance.preset=iis).
+              - The default is the domains of the request.
+            type: list
+            elements: str
+            default: []
       exports:
         description:
           - Further forms of the certificate for programs that do not read PEM files, as M(evergreen.tls.certificate_export) writes them.

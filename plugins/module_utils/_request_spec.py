@@ -63,6 +63,45 @@ CLOUD_SPEC: dict[str, dict[str, t.Any]] = {
     "patience": {"type": "str", "default": "15m"},
 }
 
+# A file of an appliance, and a command that is run there.
+APPLIANCE_CONTENTS = ["fullchain", "cert", "chain", "key", "combined", "pkcs12"]
+APPLIANCE_FILE_SPEC = {
+    "path": {"type": "str", "required": True},
+    "content": {"type": "str", "choices": APPLIANCE_CONTENTS, "required": True},
+    "mode": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "encryption": {"type": "str", "choices": ["modern", "legacy"], "default": "modern"},
+}
+APPLIANCE_COMMAND_SPEC = {
+    "command": {"type": "str", "required": True},
+    "timeout": {"type": "int", "default": 30},
+    "exit_codes": {"type": "list", "elements": "int", "default": [0]},
+}
+APPLIANCE_PRESETS = ["nginx", "haproxy", "iis"]
+
+# A machine without Python that presents the certificate, and that is reached by SSH (plugin_utils/_appliance).
+APPLIANCE_SPEC = {
+    "host": {"type": "str"},
+    "port": {"type": "int", "default": 22},
+    "user": {"type": "str", "required": True},
+    "password": {"type": "str", "no_log": True},
+    "key_file": {"type": "path", "no_log": False},
+    "key_passphrase": {"type": "str", "no_log": True},
+    "agent": {"type": "bool", "default": False},
+    "host_key": {"type": "list", "elements": "str", "default": [], "no_log": False},
+    "known_hosts": {"type": "path", "default": "~/.ssh/known_hosts"},
+    "preset": {"type": "str", "choices": APPLIANCE_PRESETS},
+    "files": {"type": "list", "elements": "dict", "default": [], "options": APPLIANCE_FILE_SPEC},
+    "verify": {"type": "str"},
+    "commands": {"type": "list", "elements": "dict", "default": [], "options": APPLIANCE_COMMAND_SPEC},
+    "timeout": {"type": "int", "default": 10},
+    "patience": {"type": "str", "default": "30s"},
+    "transfer": {"type": "str", "choices": ["auto", "sftp", "exec"], "default": "auto"},
+    "legacy_algorithms": {"type": "bool", "default": False},
+    "site": {"type": "str", "default": "Default Web Site"},
+    "host_names": {"type": "list", "elements": "str", "default": []},
+}
+
 # The one definition of a request, an option of all modules and actions that take one. It is documented in
 # plugins/doc_fragments/request.py.
 REQUEST_SPEC = {
@@ -101,6 +140,7 @@ REQUEST_SPEC = {
         "port": {"type": "int", "default": 443},
         "served_by": {"type": "str", "choices": SERVERS, "default": "nginx"},
         "cloud": {"type": "dict", "options": CLOUD_SPEC},
+        "appliance": {"type": "dict", "options": APPLIANCE_SPEC},
         "exports": {"type": "list", "elements": "dict", "default": [], "options": EXPORT_SPEC},
     },
 }
@@ -139,6 +179,48 @@ class Cloud(t.TypedDict, total=False):
     hosted: bool
     keep: int | None
     patience: str
+
+
+class ApplianceFile(t.TypedDict, total=False):
+    """One item of C(files) of an appliance, with the options of APPLIANCE_FILE_SPEC."""
+
+    path: str
+    content: str
+    mode: str | None  # octal
+    password: str | None
+    encryption: str
+
+
+class ApplianceCommand(t.TypedDict, total=False):
+    """One item of C(commands) of an appliance, with the options of APPLIANCE_COMMAND_SPEC."""
+
+    command: str
+    timeout: int  # seconds
+    exit_codes: list[int]
+
+
+class Appliance(t.TypedDict, total=False):
+    """The value of C(appliance), with the options of APPLIANCE_SPEC."""
+
+    host: str
+    port: int
+    user: str
+    password: str | None
+    key_file: str | None
+    key_passphrase: str | None
+    agent: bool
+    host_key: list[str]
+    known_hosts: str
+    preset: str | None
+    files: list[ApplianceFile]
+    verify: str | None
+    commands: list[ApplianceCommand]
+    timeout: int  # seconds
+    patience: str
+    transfer: str
+    legacy_algorithms: bool
+    site: str
+    host_names: list[str]
 
 
 class RenewalAdvice(t.TypedDict):
@@ -185,6 +267,7 @@ class Request(t.TypedDict, total=False):
     port: int
     served_by: str  # one of SERVERS
     cloud: Cloud | None
+    appliance: Appliance | None
     exports: list[Export]
 
     host: str  # as the inventory names it

@@ -274,9 +274,9 @@ def cloud_accounts(task_vars: dict[str, t.Any]) -> t.Any:
 
 
 def without_secrets(request: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Return a request without the passphrase of its key and the passwords of its exports."""
+    """Return a request without the passphrase of its key, the passwords of its exports, and how users log in to its appliance."""
     exports = [{**export, "password": None} for export in request.get("exports") or []]
-    hidden = {"key_passphrase": None, "exports": exports}
+    hidden = {"key_passphrase": None, "exports": exports, "appliance": None}
     return {**request, **{option: value for option, value in hidden.items() if request.get(option)}}
 
 

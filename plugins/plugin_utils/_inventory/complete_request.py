@@ -14,6 +14,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import check_request_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import ADOPTED_FILES, Request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.appliance import check_appliance
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.cloud import check_remote_server, completed_cloud
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_names
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import (
@@ -92,6 +93,7 @@ def _completed(request: Request) -> Request:
     completed["links"] = _links_with_adopted(request)
     check_exports(request["exports"], completed["links"])
     _check_validate(request["validate"])
+    check_appliance(request)
     if request["lifetime"]:
         parse_duration(request["lifetime"])
     if request["renew_before"]:

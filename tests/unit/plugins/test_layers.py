@@ -35,6 +35,7 @@ PACKAGES = {
     "module_utils/_module_backends": EVERYTHING_FOR_HOSTS,
     "plugin_utils/_inventory": {*BASICS, "module_utils/_nginx"},  # the spec of a site
     "plugin_utils/_deployment": {*BASICS, "module_utils/_store", "module_utils/_tls", "plugin_utils/_inventory"},
+    "plugin_utils/_appliance": {*BASICS, "module_utils/_tls", "plugin_utils/_deployment", "plugin_utils/_inventory"},
     "plugin_utils/_providers": {*BASICS, "plugin_utils/_deployment", "plugin_utils/_inventory"},
     "plugin_utils/_solvers": {
         *BASICS,

@@ -1,0 +1,188 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""An appliance on the loopback address: the SSH server of paramiko, the SFTP server of OpenSSH, and the shell of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import threading
+import time
+
+import paramiko
+
+SFTP_SERVER = "/usr/lib/openssh/sftp-server"
+WITHOUT_EXTENSIONS = (SFTP_SERVER, "-P", "posix-rename,hardlink")
+
+
+class SshAppliance:
+    """A server that lets a user in by password or key, and notes the commands that it runs.
+
+    sftp: the command of the SFTP server, or None. commands: functions by command line, which take the channel and return the exit code.
+    """
+
+    def __init__(self, keys, listener, sftp=(SFTP_SERVER,), password="a password", user_key=None):
+        self.keys, self.listener, self.sftp, self.password, self.user_key = keys, listener, sftp, password, user_key
+        self.port = listener.getsockname()[1]
+        self.commands, self.ran, self.logins, self.passwords = {}, [], 0, []
+        self.disabled = None  # algorithms, as paramiko.Transport takes them
+        self.transports = []
+        self.environment = dict(os.environ)
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                connection, _address = self.listener.accept()
+            except OSError:  # the test is over
+                return
+            transport = paramiko.Transport(connection, disabled_algorithms=self.disabled)
+            for key in self.keys:
+                transport.add_server_key(key)
+            self.transports.append(transport)
+            with contextlib.suppress(Exception):
+                transport.start_server(server=Login(self), event=threading.Event())
+
+    def options(self, **more):
+        """Return the option appliance of a request, complete, that lets us in by password."""
+        return {
+            "host": "127.0.0.1",
+            "port": self.port,
+            "user": "operator",
+            "password": self.password,
+            "key_file": None,
+            "key_passphrase": None,
+            "agent": False,
+            "host_key": [fingerprint_by_openssh(self.keys[0])],
+            "known_hosts": "/nonexistent",
+            "preset": None,
+            "files": [],
+            "verify": None,
+            "commands": [],
+            "timeout": 5,
+            "patience": "3s",
+            "transfer": "auto",
+            "legacy_algorithms": False,
+            "site": "Default Web Site",
+            "host_names": [],
+            **more,
+        }
+
+
+class Login(paramiko.ServerInterface):
+    """What the server allows in one session."""
+
+    def __init__(self, appliance):
+        self.appliance = appliance
+
+    def check_auth_password(self, _user, password):
+        self.appliance.passwords.append(password)
+        return self.result(password == self.appliance.password)
+
+    def check_auth_publickey(self, _user, key):
+        return self.result(self.appliance.user_key is not None and key == self.appliance.user_key)
+
+    def result(self, is_right):
+        self.appliance.logins += is_right
+        return paramiko.AUTH_SUCCESSFUL if is_right else paramiko.AUTH_FAILED
+
+    def get_allowed_auths(self, _user):
+        return "password,publickey"
+
+    def check_channel_request(self, _kind, _number):
+        return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel, command):
+        line = command.decode()
+        self.appliance.ran.append(line)
+        function = self.appliance.commands.get(line)
+        threading.Thread(
+            target=answer_with if function else run_in_shell,
+            args=(channel, function or line, self.appliance.environment),
+            daemon=True,
+        ).start()
+        return True
+
+    def check_channel_subsystem_request(self, channel, name):
+        if name != "sftp" or self.appliance.sftp is None:
+            return False
+        process = subprocess.Popen(self.appliance.sftp, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        threading.Thread(target=copy_input, args=(channel, process), daemon=True).start()
+        threading.Thread(target=copy_output, args=(process.stdout, channel.sendall, channel), daemon=True).start()
+        return True
+
+
+def answer_with(channel, function, _environment):
+    with contextlib.suppress(OSError, EOFError):
+        channel.send_exit_status(function(channel))
+    channel.close()
+
+
+def run_in_shell(channel, line, environment):
+    process = subprocess.Popen(
+        ["sh", "-c", line], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    )
+    threading.Thread(target=copy_input, args=(channel, process), daemon=True).start()
+    outputs = [
+        threading.Thread(target=copy_output, args=(process.stdout, channel.sendall), daemon=True),
+        threading.Thread(target=copy_output, args=(process.stderr, channel.sendall_stderr), daemon=True),
+    ]
+    for thread in outputs:
+        thread.start()
+    status = process.wait()
+    for thread in outputs:
+        thread.join()
+    with contextlib.suppress(OSError, EOFError):
+        channel.send_exit_status(status)
+    channel.close()
+
+
+def copy_input(channel, process):
+    with contextlib.suppress(OSError):
+        while data := channel.recv(32768):
+            process.stdin.write(data)
+            process.stdin.flush()
+        process.stdin.close()
+
+
+def copy_output(stream, send, channel=None):
+    with contextlib.suppress(OSError):
+        while data := os.read(stream.fileno(), 32768):
+            send(data)
+    if channel is not None:
+        channel.close()
+
+
+@contextlib.contextmanager
+def ssh_appliances():
+    """Yield a function that starts an appliance; stop all of them in the end."""
+    with contextlib.ExitStack() as stack:
+
+        def started(*keys, **options):
+            listener = stack.enter_context(socket.socket())
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(50)
+            stack.callback(listener.shutdown, socket.SHUT_RDWR)
+            appliance = SshAppliance(keys, listener, **options)
+            stack.callback(lambda: [transport.close() for transport in appliance.transports])
+            return appliance
+
+        yield started
+
+
+def fingerprint_by_openssh(key):
+    """Return the fingerprint of a public key, by ssh-keygen."""
+    line = f"{key.get_name()} {key.get_base64()}\n"
+    done = subprocess.run(["ssh-keygen", "-lf", "-"], input=line, capture_output=True, text=True, check=True)
+    return done.stdout.split()[1]
+
+
+def hang(channel):
+    """Be a command that never ends by itself."""
+    while not channel.closed:
+        time.sleep(0.05)
+    return 0
