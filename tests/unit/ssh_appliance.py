@@ -40,6 +40,7 @@ class SshAppliance:
                 connection, _address = self.listener.accept()
             except OSError:  # the test is over
                 return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             transport = paramiko.Transport(connection, disabled_algorithms=self.disabled)
             for key in self.keys:
                 transport.add_server_key(key)
@@ -118,6 +119,10 @@ class Login(paramiko.ServerInterface):
 
 def answer_with(channel, function, _environment):
     with contextlib.suppress(OSError, EOFError):
+        while channel.recv(
+            32768
+        ):  # until the client has sent everything: it has been told by then that the command runs
+            pass
         channel.send_exit_status(function(channel))
     channel.close()
 

@@ -36,6 +36,7 @@ def file_content(file: ApplianceFile, chain: list[x509.Certificate], key: Privat
     return to_pem({"fullchain": chain, "cert": chain[:1], "chain": chain[1:]}[content])
 
 
+# not a parser: it reads what the collection has made or checked
 def file_mode(file: ApplianceFile) -> int:
     """Return the mode that a file gets."""
     default = "0600" if file["content"] in CONTENTS_WITH_KEY else "0644"

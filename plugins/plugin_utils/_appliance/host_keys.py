@@ -32,6 +32,7 @@ KEY_TYPES = (
 RSA_SIGNATURES = frozenset({"rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"})  # of keys of the type ssh-rsa
 
 
+# not a parser: it hashes a key that paramiko has read
 def host_key_fingerprint(key: paramiko.PKey) -> str:
     """Return the fingerprint of a public key as ssh-keygen -l prints it: SHA-256 in base64 without padding (RFC 4648, section 3.2)."""
     return "SHA256:" + base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")

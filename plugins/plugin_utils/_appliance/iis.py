@@ -49,6 +49,7 @@ class IisService(ApplianceService):
 
     _password: str = ""  # of the keystore that was uploaded
 
+    # not a parser: it looks at the type of a certificate that was parsed before
     def check(self, chain: list[x509.Certificate]) -> None:
         """Raise TlsError for a type of key that Windows does not use for TLS."""
         super().check(chain)

@@ -120,12 +120,14 @@ ConvertTo-Json -InputObject $result -Compress -Depth 4
 """
 
 
+# not a parser: it writes what the collection has made or checked
 def powershell_command() -> str:
     """Return the command line that runs a script from standard input. It is the same each time, and has no quotes."""
     encoded = base64.b64encode(BOOTSTRAP.encode("utf-16-le")).decode()
     return f"powershell.exe -NoProfile -NonInteractive -EncodedCommand {encoded}"
 
 
+# not a parser: it writes what the collection has made or checked
 def script_input(values: t.Mapping[str, t.Any]) -> bytes:
     """Return the standard input of the command: the script, and its values, which are in ASCII whatever characters they have."""
     script = base64.b64encode(SCRIPT.encode())

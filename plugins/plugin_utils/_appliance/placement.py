@@ -25,6 +25,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._appliance.remote_fi
 RECORD_MODE = 0o600
 
 
+# not a parser: it writes what the collection has made or checked
 def place_new_files(files: RemoteFiles, paths: list[str]) -> None:
     """Put all uploaded files into their places, and keep those of before."""
     settle_interrupted(files, paths)

@@ -123,8 +123,3 @@ class ApplianceService:
             f"{self.title} does not present the certificate within {self._patience_s:.0f} s of the commands: {answer}; see whether its "
             "server reads the files that it got"
         )
-
-
-def certificate_key_type(chain: list[x509.Certificate]) -> str:
-    """Return the name of the type of a certificate's key, as the class of cryptography has it without its prefix."""
-    return type(chain[0].public_key()).__name__.lstrip("_")

@@ -61,6 +61,7 @@ def unproved_name(path: str) -> str:
     return _beside(path, "unproved")
 
 
+# not a parser: it reads what the collection has made or checked
 def _beside(path: str, ending: str) -> str:
     folder, name = posixpath.split(path)
     return posixpath.join(folder, f".{name}.evergreen-{ending}")

@@ -123,9 +123,12 @@ class Session:
         """
         with self.errors(f"{command!r}"), contextlib.closing(self.open_channel()) as channel:
             channel.exec_command(command)
-            if stdin:
+            try:
                 channel.sendall(stdin)
-            channel.shutdown_write()
+                channel.shutdown_write()
+            except OSError:
+                if not channel.closed:  # a command that has ended says itself why
+                    raise
             return self._finished(channel, command, timeout)
 
     def _finished(self, channel: paramiko.Channel, command: str, timeout: float) -> CommandResult:
@@ -185,6 +188,9 @@ class Session:
         )
         disabled["keys"] = [*disabled.get("keys", []), *excluded]
         connection = socket.create_connection((options["host"], options["port"]), options["timeout"])
+        connection.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )  # else each small packet waits for the answer to the last
         transport = paramiko.Transport(connection, disabled_algorithms=disabled)
         try:
             transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = options["timeout"]

@@ -62,6 +62,7 @@ class ExtendedClient(paramiko.SFTPClient):
         self.extensions = parse_extensions(data[4:])
         return int(struct.unpack(">I", data[:4])[0])
 
+    # not a parser: it writes what the collection has made or checked
     def create(self, path: str) -> paramiko.SFTPFile:
         """Return a new file that is open for writing, and from the first moment readable by its owner alone."""
         attributes = paramiko.SFTPAttributes()
@@ -142,11 +143,13 @@ class SftpFiles:
         with self._errors("looking at the home of the user"):
             return str(self._client.normalize("."))
 
+    # not a parser: it writes what the collection has made or checked
     def link(self, path: str, other: str) -> None:
         """Give a file a second name, by the extension hardlink."""
         with self._errors(f"giving {path} the second name {other}"):
             self._client.extend(HARDLINK, path.encode(), other.encode())
 
+    # not a parser: it writes what the collection has made or checked
     def replace(self, path: str, other: str) -> None:
         """Rename a file over another: in one step by the extension posix-rename, else in two."""
         if POSIX_RENAME in self._client.extensions:
@@ -185,6 +188,7 @@ class SftpFiles:
                 f"{self._session.where}: {path} has {written} bytes after {size} were written; see whether its disk is full"
             )
 
+    # not a parser: it reads what the collection has made or checked
     def _with_free_space(self, error: TlsError, path: str, size: int) -> TlsError:
         """Return the error, with the space that is left where that is too little: SFTP calls each failure just that."""
         free = self._free_bytes(path.rpartition("/")[0] or "/")

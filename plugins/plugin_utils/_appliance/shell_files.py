@@ -57,6 +57,7 @@ class ShellFiles:
             )
         return content
 
+    # not a parser: it writes what the collection has made or checked
     def write_new(self, path: str, content: bytes, mode: int, like: str) -> None:
         """Write a file under a name that it has for itself alone."""
         action = f"writing {path}"

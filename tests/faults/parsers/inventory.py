@@ -116,6 +116,34 @@ REQUEST_OPTIONS = {
         {"path": "/srv/site.cer", "format": "der", "mode": "0644"},
     ],
 }
+APPLIANCE_REQUEST = {
+    "name": "appliance",
+    "domains": ["www.example.org"],
+    "served_by": "appliance",
+    "appliance": {
+        "user": "root",
+        "key_file": "/home/ops/.ssh/id_ed25519",
+        "host_key": ["SHA256:" + "A" * 43],
+        "files": [
+            {"path": "/etc/ssl/www.key", "content": "key", "mode": "0640"},
+            {"path": "/etc/ssl/www.pem", "content": "fullchain", "mode": "0644"},
+            {"path": "/etc/ssl/www.p12", "content": "pkcs12", "password": "changeit"},
+        ],
+        "verify": "nginx -t",
+        "commands": [{"command": "nginx -s reload", "timeout": 10, "exit_codes": [0, 1]}],
+        "patience": "1m",
+    },
+}
+IIS_REQUEST = {
+    **APPLIANCE_REQUEST,
+    "appliance": {
+        "user": "Administrator",
+        "password": "secret",
+        "preset": "iis",
+        "site": "Shop",
+        "host_names": ["*.example.org"],
+    },
+}
 MISSPELLED_REQUEST = {**REQUEST_OPTIONS, "lifetme": "90d"}  # is refused, with the list of what is supported
 ISSUERS = {"corporate": {"type": "local_ca", "directory": "/nowhere/pki", "name": "Corporate", "lifetime": "30d"}}
 SITES = {
@@ -163,7 +191,7 @@ INVENTORY_PARSERS = (
         "inventory/complete_request",
         "a request",
         parse_json(read_request),
-        encode_json(REQUEST_OPTIONS, MISSPELLED_REQUEST),
+        encode_json(REQUEST_OPTIONS, MISSPELLED_REQUEST, APPLIANCE_REQUEST, IIS_REQUEST),
         "json",
     ),
     Parser(

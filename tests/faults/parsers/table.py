@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.evergreen.tls.tests.faults.parsers.appliance import APPLIANCE_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.certificates import CERTIFICATES_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.firewall import FIREWALL_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.inventory import INVENTORY_PARSERS
@@ -16,6 +17,7 @@ from ansible_collections.evergreen.tls.tests.faults.parsers.system import SYSTEM
 from ansible_collections.evergreen.tls.tests.faults.parsers.tencent import TENCENT_PARSERS
 
 PARSERS = (
+    *APPLIANCE_PARSERS,
     *CERTIFICATES_PARSERS,
     *ISSUANCE_PARSERS,
     *SYSTEM_PARSERS,

@@ -52,7 +52,9 @@ class Machine:
         self.ssh.commands["reload"] = self.reload
         self.tls.present(OLD, OLD_KEY)
         self.options = self.ssh.options(
-            files=[file_of(self.key, "key"), file_of(self.certificate, "fullchain")], commands=[command("reload")], patience="1s"
+            files=[file_of(self.key, "key"), file_of(self.certificate, "fullchain")],
+            commands=[command("reload")],
+            patience="1s",
         )
 
     def reload(self, _channel=None):
@@ -283,7 +285,9 @@ def test_one_file_with_everything_is_written_without_reading_the_one_before(by_s
         assert path.read_bytes() == pem(NEW) + key_pem(NEW_KEY)
     else:
         shown = subprocess.run(
-            ["openssl", "pkcs12", "-in", str(path), "-passin", "pass:a password", "-nodes"], capture_output=True, check=True
+            ["openssl", "pkcs12", "-in", str(path), "-passin", "pass:a password", "-nodes"],
+            capture_output=True,
+            check=True,
         )
         assert b"BEGIN PRIVATE KEY" in shown.stdout
         assert shown.stdout.count(b"BEGIN CERTIFICATE") == len(NEW)

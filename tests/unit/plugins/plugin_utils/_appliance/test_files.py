@@ -42,7 +42,10 @@ def test_the_way_is_that_which_the_appliance_has(appliance):
     without = appliance(sftp=None)
     with files_of(without) as files:
         assert isinstance(files, ShellFiles)
-    with pytest.raises(TlsError, match="has no SFTP server; install or enable one, or write transfer: exec"), files_of(without, "sftp"):
+    with (
+        pytest.raises(TlsError, match="has no SFTP server; install or enable one, or write transfer: exec"),
+        files_of(without, "sftp"),
+    ):
         pass
 
 
@@ -75,11 +78,15 @@ def test_a_file_is_private_from_the_first_moment(server, tmp_path, monkeypatch):
         seen = []
         if server.sftp:
             create = sftp.ExtendedClient.create
-            monkeypatch.setattr(sftp.ExtendedClient, "create", lambda *args: (create(*args), seen.append(os.stat(path)))[0])
+            monkeypatch.setattr(
+                sftp.ExtendedClient, "create", lambda *args: (create(*args), seen.append(os.stat(path)))[0]
+            )
         else:
             (tmp_path / "bin").mkdir()
             cat = tmp_path / "bin/cat"
-            cat.write_text(f"#!/bin/sh\n/bin/stat -c %a '{path}' > '{tmp_path}/seen'\nexec /bin/cat\n", encoding="utf-8")
+            cat.write_text(
+                f"#!/bin/sh\n/bin/stat -c %a '{path}' > '{tmp_path}/seen'\nexec /bin/cat\n", encoding="utf-8"
+            )
             cat.chmod(0o755)
             server.environment["PATH"] = f"{tmp_path}/bin:{os.environ['PATH']}"
         with files_of(server) as files:

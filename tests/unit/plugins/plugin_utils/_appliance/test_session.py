@@ -88,7 +88,9 @@ def test_a_hashed_line_of_known_hosts_is_read(appliance, tmp_path):
 @pytest.mark.parametrize("has_file", [True, False], ids=["with a file", "without a file"])
 def test_an_unknown_host_key_is_refused_and_shown_before_the_login(appliance, tmp_path, has_file):
     server = appliance(EC)
-    path = known_hosts(tmp_path, line_of(server, OTHER, "elsewhere.example.org")) if has_file else str(tmp_path / "none")
+    path = (
+        known_hosts(tmp_path, line_of(server, OTHER, "elsewhere.example.org")) if has_file else str(tmp_path / "none")
+    )
     sentence = refusal(server.options(host_key=[], known_hosts=path))
     assert f"the host key is not known: {path} has none for it" in sentence
     assert fingerprint_by_openssh(EC) in sentence
@@ -119,7 +121,9 @@ def test_a_key_file_of_ssh_keygen_lets_the_user_in(appliance, tmp_path, kind, pa
         assert session.run("true", 5).status == 0
     if passphrase:
         for wrong in (None, "another passphrase"):
-            assert "it is encrypted, and key_passphrase is missing or wrong" in refusal({**options, "key_passphrase": wrong})
+            assert "it is encrypted, and key_passphrase is missing or wrong" in refusal(
+                {**options, "key_passphrase": wrong}
+            )
 
 
 def test_a_wrong_password_is_refused_without_being_shown(appliance):

@@ -60,6 +60,7 @@ def test_a_request_needs_a_name_and_domains_alone():
         "port": 443,
         "served_by": "nginx",
         "cloud": None,
+        "appliance": None,
         "exports": [],
     }
 
