@@ -242,6 +242,7 @@ class Session:
 
     def _close(self) -> None:
         self._timer.cancel()
+        self._timer.join()
         if self._transport is not None:
             self._transport.close()
 
