@@ -33,6 +33,8 @@ ACCOUNT_SETTINGS: dict[str, dict[str, dict[str, t.Any]]] = {
     },
     "aws": {
         **SHARED_SETTINGS,
+        "endpoint": {"type": "str", "aliases": ["endpoint_url"]},  # as users of amazon.aws know them
+        "ca_file": {"type": "path", "aliases": ["ca_bundle"]},
         "access_key": {"type": "str"},
         "secret_key": {"type": "str", "no_log": True},
         "session_token": {"type": "str", "no_log": True},
