@@ -35,11 +35,30 @@ def facts_of_hosts(folder):
     }
 
 
-def fleet_with_facts(folder):
-    def setup(facts):
-        return lambda results: {**results, "setup": {"changed": False, "ansible_facts": facts}}
+def gathered(facts):
+    """Return a function that adds the facts that a host says to the results of its modules."""
+    return lambda results: {**results, "setup": {"changed": False, "ansible_facts": facts}}
 
-    return Fleet(folder, {host: setup(facts) for host, facts in facts_of_hosts(folder).items()})
+
+def cached_facts(folder, facts):
+    """Return a fleet whose facts an earlier playbook left in a cache, and the settings with which they are found.
+
+    facts: those that each host says.
+    """
+    fleet = Fleet(folder, {host: gathered(said) for host, said in facts.items()})
+    settings = {
+        "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile",
+        "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(folder / "cache"),
+    }
+    gather = folder / "gather.json"
+    gather.write_text(json.dumps([{"hosts": "all", "tasks": []}]))
+    printed = fleet.play(str(gather), **settings)
+    assert list(folder.glob("cache/*")), printed
+    return fleet, settings
+
+
+def fleet_with_facts(folder):
+    return Fleet(folder, {host: gathered(facts) for host, facts in facts_of_hosts(folder).items()})
 
 
 def failures(printed):
@@ -64,17 +83,9 @@ TAMPERED = [host for host in facts_of_hosts("") if host != HONEST]
 
 @pytest.fixture(scope="module")
 def cached(tmp_path_factory):
-    """Return a fleet whose facts an earlier playbook left in a cache, and the settings with which they are found."""
-    fleet = fleet_with_facts(tmp_path_factory.mktemp("facts"))
-    settings = {
-        "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile",
-        "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(fleet.folder / "cache"),
-    }
-    gather = fleet.folder / "gather.json"
-    gather.write_text(json.dumps([{"hosts": "all", "tasks": []}]))
-    printed = fleet.play(str(gather), **settings)
-    assert list(fleet.folder.glob("cache/*issuers")), printed
-    return fleet, settings
+    """Return a fleet whose facts are in a cache, and the settings with which they are found."""
+    folder = tmp_path_factory.mktemp("facts")
+    return cached_facts(folder, facts_of_hosts(folder))
 
 
 PLAYBOOKS = {
@@ -104,6 +115,35 @@ def test_the_survey_has_a_finding_about_each_such_host_and_looks_at_the_others(c
     assert findings[HONEST]["name"] == domain_of(HONEST)
     assert "the facts of" not in findings[HONEST]["reason"]
     assert not list(fleet.folder.rglob("evil"))
+
+
+def first_wave(printed):
+    """Return how many hosts a run of renew began with."""
+    _survey, _header, rest = printed.partition("PLAY [Renew the certificates that are due]")
+    task = rest.split("\nTASK ")[1]
+    return len(re.findall(r"^(?:ok|fatal): \[", task, re.MULTILINE))
+
+
+def test_the_waves_of_the_command_line_count_whatever_the_first_host_says(tmp_path):
+    facts = {"aaa": {"renew_waves": [1]}, **{host: {} for host in ("one", "two", "three")}}
+    fleet, settings = cached_facts(tmp_path, facts)
+    assert first_wave(fleet.play("evergreen.tls.renew", "-e", '{"renew_waves": [2, 2]}', **settings)) == 2
+    assert first_wave(fleet.play("evergreen.tls.renew", **settings)) == 4  # 100 %, as the inventory says
+
+
+ODD_REQUESTS = [7, "text", [1], {"a": 1}, [{}], [{"name": [1], "domains": 3}], [[BANK]], None, ["{{ undefined }}"]]
+
+
+def test_facts_of_another_form_keep_no_other_host_from_revoking_or_renewing(tmp_path):
+    facts = {f"host{number}": {"certificate_requests": odd} for number, odd in enumerate(ODD_REQUESTS)}
+    fleet, settings = cached_facts(tmp_path, {**facts, HONEST: {}})
+    runs = [("revoke", ["-e", "revoke_requests=web"], "web: no"), ("renew", [], "nothing listens there")]
+    for playbook, arguments, expected in runs:
+        printed = fleet.play(f"evergreen.tls.{playbook}", *arguments, **settings)
+        errors = failures(printed)
+        for host in facts:
+            assert f"the facts of {host} hold certificate_requests" in errors[host], printed
+        assert expected in errors[HONEST], printed
 
 
 @pytest.mark.parametrize("role", ["certificate", "deploy", "firewall", "nginx", "renew", "schedule"])
