@@ -17,6 +17,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import
     host_variables,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Background
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.remote_server import check_local_connection
 from ansible_collections.evergreen.tls.plugins.plugin_utils._appliance.registry import open_appliance
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import (
     Binding,
@@ -43,8 +44,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import at_every_address, request_targets
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.registry import open_service
-
-LOCAL = ("local", "ansible.builtin.local")
 
 
 class ActionModule(TlsAction):
@@ -87,12 +86,7 @@ class ActionModule(TlsAction):
                 f"certificate request {request['name']}: served_by is {request['served_by']}, and only {' and '.join(REMOTE_SERVERS)} "
                 "are deployed from the controller; correct it, or use certificate_serve"
             )
-        transport = getattr(self._connection, "transport", "local")
-        if transport not in LOCAL:
-            raise TlsError(
-                f"certificate request {request['name']}: with served_by: {request['served_by']} the key is made on the controller, and the "
-                f"connection is {transport}; set ansible_connection: local for this host"
-            )
+        check_local_connection(request, self._connection)
 
     def _open(self, request: Request, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> CertificateService:
         if request["served_by"] == "appliance":

@@ -9,9 +9,13 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REMOTE_SERVERS, REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import clock_skew
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.remote_server import (
+    NO_CRYPTOGRAPHY,
+    check_local_connection,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import PendingIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issued import revoked_certificates
@@ -44,6 +48,7 @@ class ActionModule(TlsAction):
     # not a parser: it only passes on foreign input
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         request = complete_request(arguments["request"])
+        check_local_connection(request, self._connection)
         issuers, host = arguments.pop("issuers"), arguments["host"] or task_vars.get("inventory_hostname", "")
         check_request_for_issuer(request, issuers)
         issuer = open_issuer(request["issuer"], issuers)
@@ -70,6 +75,8 @@ class ActionModule(TlsAction):
             "revoked": revoked,
         }
         result = await self._run_on_host(arguments, task_vars)
+        if result.get("missing") and request["served_by"] in REMOTE_SERVERS:
+            raise TlsError(NO_CRYPTOGRAPHY)
         if result.get("missing"):
             result = await self._install(result["missing"], task_vars) or await self._run_on_host(arguments, task_vars)
         if isinstance(issuer, LocalCa) and is_absent and _is_in_use(result):
