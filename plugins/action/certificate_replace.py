@@ -80,6 +80,8 @@ class ActionModule(PerRequestAction):
         records.write(record, {"serial_numbers": [one.serial_number for one in pending]})
         steps = [info] if info.get("failed") else await self._replace(request, arguments, task_vars, not is_replaced)
         problem = next((step["msg"] for step in steps if step.get("failed")), None)
+        if problem is None and not self._is_replaced(pending, request, arguments, host):
+            problem = f"the records have no other certificate of {host} for {request['name']} that is valid"
         warnings = [*problems, *_other_certificate_warning(host, request["name"], shown, is_replaced, pending)]
         if problem and not arguments["even_if_served"]:
             return {
@@ -109,6 +111,13 @@ class ActionModule(PerRequestAction):
             "msg": ", ".join(messages),
             **diffs_and_warnings([*steps, *revocations, {"warnings": warnings}]),
         }
+
+    def _is_replaced(
+        self, pending: list[RecordedCertificate], request: dict[str, t.Any], arguments: dict[str, t.Any], host: str
+    ) -> bool:
+        """Say whether the records have a valid certificate that is not to be revoked: the one that clients get from now on."""
+        recorded, _problems = recorded_certificates(host, request["name"], request["issuer"], arguments["issuers"])
+        return any(not one.revoked and one not in pending for one in recorded)
 
     def _is_all_marked(
         self, pending: list[RecordedCertificate], request: dict[str, t.Any], arguments: dict[str, t.Any], host: str
@@ -144,9 +153,17 @@ class ActionModule(PerRequestAction):
             if steps[-1].get("failed"):
                 return steps
             obtained = steps[-1]
+            if sentence := _pending_sentence(obtained):
+                return [*steps, {"failed": True, "msg": sentence}]
         verification = {name: arguments[name] for name in ("timeout", "verify_from")}
         served = {"requests": [request], "obtained": obtained, **common, **verification}
         return [*steps, await self.run_step("certificate_serve", served, task_vars)]
+
+
+def _pending_sentence(obtained: dict[str, t.Any]) -> str | None:
+    """Return that the new certificate is pending, and what has to be done, from the result of certificate_obtain; None if it is not."""
+    waiting = next((one["waiting"] for one in obtained.get("certificates") or [] if one.get("waiting")), None)
+    return f"the new certificate is pending ({waiting.get('for')})" if waiting else None
 
 
 def _serial_number(installed: dict[str, t.Any]) -> str | None:

@@ -18,6 +18,7 @@ import re
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked, read_file, replace_file
+from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
 LOCK_TIMEOUT_S = 60.0
 DIGEST_LENGTH = 16  # hexadecimal digits of a file name that make it unique
@@ -42,6 +43,21 @@ class JsonRecords:
         except ValueError:
             return {}
         return record if isinstance(record, dict) else {}
+
+    # not a parser: it reads what the collection has made or checked
+    def read_certificates(self, name: str, keys: t.Iterable[str]) -> dict[str, dict[str, t.Any]]:
+        """Return the C(certificates) of a record: dictionaries with these keys, by their own keys; none where the record is missing.
+
+        Raises TlsError where it is malformed, since nobody can say what is lost.
+        """
+        content = read_file(self.path_of(name))
+        if content is None:
+            return {}
+        with reject_malformed_input(f"{self.path_of(name)} is no record of certificates; restore it from a backup"):
+            certificates: dict[str, dict[str, t.Any]] = json.loads(content)["certificates"]
+            if not all(isinstance(one[key], str) for one in certificates.values() for key in keys):
+                raise ValueError(name)
+        return certificates
 
     # not a parser: it reads what the collection has made or checked
     def write(self, name: str, record: t.Mapping[str, t.Any]) -> None:

@@ -49,6 +49,9 @@ class ReadableRecords(t.Protocol):
         Raises TlsError for records that cannot be read.
         """
 
+    def unreadable(self) -> list[str]:
+        """Return a sentence about records that cannot be read, and of which nobody can say for whom they are; empty where there are none."""
+
     def revoked(self, host: str, request: str) -> dict[str, str]:
         """Return the reasons for what is revoked of a request of a host, by serial number."""
 
@@ -67,6 +70,10 @@ class RecordedIssuer:
     def issued(self, host: str, request: str) -> list[IssuedCertificate]:
         """Return what was issued for a request of a host, the oldest first."""
         return self.issued_records.issued(host, request)
+
+    def unreadable_records(self) -> list[str]:
+        """Return a sentence about records that cannot be read, and of which nobody can say for whom they are; empty where there are none."""
+        return self.issued_records.unreadable()
 
     def revoked(self, host: str, request: str) -> dict[str, str]:
         """Return the reasons for what is revoked of a request of a host, by serial number."""
@@ -130,13 +137,27 @@ class IssuedRecords:
                         self.folder.write(name, content)
         return is_new
 
+    def unrecorded_sentence(self, serial_number: str) -> str:
+        """Return what follows the advice to have a certificate revoked where there is no record of it; nothing where there is one."""
+        if any(serial_number in self._certificates(name) for name in self.folder.names()):
+            return ""
+        return (
+            f". {self.folder.path} has no record of it, since it was issued before records were kept or from another controller, so nothing here "
+            "keeps its host from using it again: have a new one made with -e certificate_force=true first"
+        )
+
     def issued(self, host: str, request: str) -> list[IssuedCertificate]:
         """Return what was issued for a request of a host, the oldest first."""
+        recorded = self.folder.read_certificates(file_name(host, request), ("not_after", "issued_at"))
         certificates = (
-            IssuedCertificate(serial_number, one["not_after"], one["issued_at"], one["revoked"])
-            for serial_number, one in self.read(host, request).items()
+            IssuedCertificate(serial_number, one["not_after"], one["issued_at"], one.get("revoked"))
+            for serial_number, one in recorded.items()
         )
         return sorted(certificates, key=lambda one: one.issued_at)
+
+    def unreadable(self) -> list[str]:
+        """Return nothing: each record is for one host and request, and issued() raises TlsError for it."""
+        return []
 
     def revoked(self, host: str, request: str) -> dict[str, str]:
         """Return the reasons for what is marked of a request of a host, by serial number."""
@@ -154,7 +175,11 @@ class IssuedRecords:
     # not a parser: it reads what the collection has made or checked
     def _certificates(self, name: str) -> dict[str, Record]:
         certificates = self.folder.read(name).get("certificates")
-        return certificates if isinstance(certificates, dict) else {}
+        return {
+            serial_number: t.cast(Record, one)
+            for serial_number, one in (certificates.items() if isinstance(certificates, dict) else ())
+            if isinstance(one, dict) and one.keys() >= Record.__required_keys__
+        }
 
 
 def _is_valid(record: Record, now: datetime.datetime) -> bool:

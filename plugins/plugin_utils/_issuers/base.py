@@ -83,6 +83,9 @@ class Issuer(t.Protocol):
         Nothing that a host has shown is among them. Raises TlsError for records that cannot be read.
         """
 
+    def unreadable_records(self) -> list[str]:
+        """Return a sentence about records that cannot be read, and of which nobody can say for whom they are; empty where there are none."""
+
     def revoked(self, host: str, request: str) -> dict[str, str]:
         """Return the reasons for what is revoked of a request of a host, by serial number."""
 

@@ -142,6 +142,7 @@ class Command(RecordedIssuer):
             self.issued_records.mark_revoked(serial_number, reason)
         raise TlsError(
             f"a certificate of {os.path.basename(self.argv[0])} is revoked with the tools of that CA; its serial number is {serial_number}"
+            + self.issued_records.unrecorded_sentence(serial_number)
         )
 
     def _run(self, csr: bytes, environment: dict[str, str]) -> tuple[int, bytes, bytes]:

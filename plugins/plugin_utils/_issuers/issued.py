@@ -9,7 +9,8 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date, utc_now
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import Issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import BUILT_IN, open_issuer
 
@@ -39,10 +40,9 @@ def recorded_certificates(
                 if end is not None and end > utc_now():
                     certificate = RecordedCertificate(name, one.serial_number, one.not_after, one.revoked)
                     found.setdefault(one.serial_number, (one.issued_at, certificate))
-        except TlsError as error:
-            problems.append(f"issuer {name}: {error}")
-        except OSError as error:
-            problems.append(f"issuer {name}: {system_error(error)}")
+            problems += [f"issuer {name}: {sentence}" for sentence in opened.unreadable_records()]
+        except BaseException as error:
+            problems.append(f"issuer {name}: {failure_sentence(error)}")
     return [certificate for _issued_at, certificate in sorted(found.values())], problems
 
 

@@ -108,12 +108,20 @@ class LocalCaRecords:
 
     def issued(self, host: str, request: str) -> list[IssuedCertificate]:
         """Return what was issued for a request of a host, the oldest first."""
+        owners = _owners(self.folder)
+        own = [name for name, owner in owners.items() if owner == (host, request)]
         certificates = (
             IssuedCertificate(one["serial_number"], one["not_after"], one["issued_at"], one["reason"])
-            for one in _records(self.folder, _names(self.folder))
-            if (one["host"], one["request"]) == (host, request)
+            for one in _records(self.folder, own)
         )
         return sorted(certificates, key=lambda one: one.issued_at)
+
+    def unreadable(self) -> list[str]:
+        """Return a sentence about files that are no records of certificates; empty where there are none."""
+        names = sorted(set(_names(self.folder)) - _owners(self.folder).keys())
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        path = os.path.join(self.folder, names[0]) if names else ""
+        return [f"{path}{more} cannot be read; restore it from a backup"] if names else []
 
     def revoked(self, host: str, request: str) -> dict[str, str]:
         """Return the reasons for what is revoked of a request of a host, by serial number."""
@@ -169,6 +177,20 @@ def _names(folder: str) -> list[str]:
         return [name for name in os.listdir(folder) if name.endswith(".json") and not name.startswith(".")]
     except OSError:
         return []
+
+
+# For whom certificates were issued (host, request), by the names of their records and by folder. A record says the same for ever.
+_OWNERS: dict[str, dict[str, tuple[str, str]]] = {}
+
+
+# not a parser: it reads what the collection has made or checked
+def _owners(folder: str) -> dict[str, tuple[str, str]]:
+    """Return for whom the certificates of a folder were issued, by the names of their records. Each record is read once in a process."""
+    names, known = _names(folder), _OWNERS.setdefault(folder, {})
+    for name in [name for name in names if name not in known]:
+        for record in _records(folder, [name]):
+            known[name] = (record["host"], record["request"])
+    return {name: known[name] for name in names if name in known}
 
 
 # not a parser: it reads what the collection has made or checked

@@ -77,6 +77,9 @@ class CertificateRecord(t.TypedDict, total=False):
     explanation: str | None  # the page of the CA about the window
 
 
+REQUIRED_KEYS = ("serial_number", "not_before", "not_after", "certificate")  # of a CertificateRecord
+
+
 class RenewalRecords:
     """The records of all requests."""
 
@@ -201,12 +204,17 @@ class RenewalRecords:
 
     def issued(self, host: str, request: str) -> list[IssuedCertificate]:
         """Return what was issued to this controller for a request of a host, the oldest first; nothing that was only seen there."""
+        recorded = self.folder.read_certificates(file_name(host, request), REQUIRED_KEYS)
         certificates = (
             IssuedCertificate(one["serial_number"], one["not_after"], one["not_before"], _revocation(one))
-            for one in self._records(host, request).values()
+            for one in t.cast("dict[str, CertificateRecord]", recorded).values()
             if is_issued_here(one)
         )
         return sorted(certificates, key=lambda one: one.issued_at)
+
+    def unreadable(self) -> list[str]:
+        """Return nothing: each record is for one host and request, and issued() raises TlsError for it."""
+        return []
 
     def revoked(self, host: str, request: str) -> dict[str, str]:
         """Return the reasons for what is revoked of a request of a host, by serial number."""
@@ -233,9 +241,11 @@ class RenewalRecords:
         found = []
         for name in self.folder.names():
             content = self.folder.read(name)
-            for record in (content.get("certificates") or {}).values():
-                if record.get("serial_number") == serial_number:
-                    found.append((not is_issued_here(record), content["host"], content["request"]))
+            host, request = (content.get(key) for key in ("host", "request"))
+            if isinstance(host, str) and isinstance(request, str) and file_name(host, request) == name:
+                for record in self._records(host, request).values():
+                    if record["serial_number"] == serial_number:
+                        found.append((not is_issued_here(record), host, request))
         return [(host, request) for _is_foreign, host, request in sorted(found)]
 
     def _query(self, record: CertificateRecord, name: str, client: Client, now: datetime.datetime) -> CertificateRecord:
@@ -265,7 +275,11 @@ class RenewalRecords:
 
     def _records(self, host: str, request: str) -> dict[str, CertificateRecord]:
         records = self.folder.read(file_name(host, request)).get("certificates")
-        return records if isinstance(records, dict) else {}
+        return {
+            name: t.cast(CertificateRecord, one)
+            for name, one in (records.items() if isinstance(records, dict) else ())
+            if isinstance(one, dict) and all(isinstance(one.get(key), str) for key in REQUIRED_KEYS)
+        }
 
     @contextlib.contextmanager
     def _edit(self, host: str, request: str) -> t.Iterator[dict[str, CertificateRecord]]:

@@ -58,7 +58,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbo
     PRIVATE_KEY_MESSAGE,
     InboxFile,
     certificate_key_digest,
-    file_message,
     is_finished,
     read_inbox,
     unused_file_messages,
@@ -88,7 +87,6 @@ except ImportError:  # the controller's requirements name it; action plugins say
 
 
 MAX_CANDIDATES = 20  # certificates for one key whose chains are looked for, the newest ones
-MAX_EXPOSED_KEYS = 5  # files with private keys that one error names
 
 
 class Manual(RecordedIssuer):
@@ -141,7 +139,7 @@ class Manual(RecordedIssuer):
     def issue(self, request: IssueRequest, csr: bytes, host: str) -> bytes | Pending:
         """Return the chain for a CSR if the inbox has one; else put the CSR into the outbox, once.
 
-        Raises TlsError when the inbox has a certificate for the CSR that is refused, or a private key.
+        Raises TlsError when the inbox has a certificate for the CSR that is refused, or one that a private key comes with.
         """
         now = _now()
         with self._opened():
@@ -198,6 +196,7 @@ class Manual(RecordedIssuer):
             self.issued_records.mark_revoked(serial_number, reason)
         raise TlsError(
             f"a certificate of a CA with people in it is revoked by them; tell them its serial number {serial_number} and the reason {reason}"
+            + self.issued_records.unrecorded_sentence(serial_number)
         )
 
     @contextlib.contextmanager
@@ -336,11 +335,8 @@ class Manual(RecordedIssuer):
         return known
 
     def _pending(self, files: list[InboxFile], record: QueueRecord, request: IssueRequest, is_new: bool) -> Pending:
-        """Return a request as Pending. Raises TlsError when a private key lies in the inbox."""
+        """Return a request as Pending."""
         self.remarks = unused_file_messages(files, self._records())
-        exposed = [file_message(file, PRIVATE_KEY_MESSAGE) for file in files if file.has_private_key]
-        if exposed:
-            raise TlsError(". ".join(exposed[:MAX_EXPOSED_KEYS]), changed=is_new)
         path = os.path.join(self.outbox.directory, f"{record['stem']}.csr")
         since = expect_date(record["handed_in"])
         return Pending(

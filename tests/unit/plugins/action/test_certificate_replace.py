@@ -35,7 +35,7 @@ class Host:
 
     def __init__(self, records):
         self.records, self.serial_number, self.steps, self.fails, self.problems = records, 0xA1, [], {}, []
-        self.not_after = SOON
+        self.not_after, self.waits = SOON, False
         self.recorded = [recorded(0xA1)]  # what the controller has issued to it
 
     def replace(self, check_mode=False, **arguments):
@@ -57,6 +57,9 @@ class Host:
             present = {"certificate": certificate, "issuer": "corporate"} if self.serial_number else {}
             return {"certificates": [{"name": arguments["name"], **present}]}
         if name == "certificate_obtain":
+            if self.waits:
+                waiting = {"for": "hand /outbox/www.csr in to bought", "since": SOON, "until": None}
+                return {"changed": True, "certificates": [{"name": "www", "fingerprint": "f0", "waiting": waiting}]}
             self.serial_number += 1
             self.recorded.append(recorded(self.serial_number))
             return {"changed": True, "certificates": [{"name": "www", "fingerprint": "f1"}]}
@@ -114,6 +117,46 @@ def test_what_clients_may_get_still_is_not_revoked(host, step, steps):
         "or have it revoked all the same with even_if_served (revoke_served of the playbook)"
     )
     assert host.names() == steps
+
+
+def test_nothing_is_revoked_while_the_new_certificate_waits_for_people(host):
+    host.waits = True
+    for _run in range(2):
+        result = host.replace()
+        assert result["failed"] and result["msg"] == (
+            "www: a1 is not revoked, since clients may get it still: the new certificate is pending (hand /outbox/www.csr in to bought). "
+            "Put that right and run this again; or have it revoked all the same with even_if_served (revoke_served of the playbook)"
+        )
+        assert host.names() == ["info", "obtain"]
+    host.waits = False
+    assert host.replace()["msg"] == "www: a1 is revoked (of web1, by corporate)"
+
+
+def test_nothing_is_revoked_where_no_other_certificate_was_issued(host, monkeypatch):
+    monkeypatch.setattr(
+        host,
+        "run_action",
+        with_answer(host, "certificate_obtain", {"certificates": [{"name": "www", "fingerprint": "f0"}]}),
+    )
+    result = host.replace()
+    assert result["failed"] and result["msg"].startswith(
+        "www: a1 is not revoked, since clients may get it still: the records have no other certificate of web1 for www that is valid. "
+    )
+    assert "revoke" not in host.names()
+
+
+def with_answer(host, step, answer):
+    """Return run_action() of a host, with another answer of one step."""
+    run_action = host.run_action
+
+    async def answered(name, arguments, task_vars):
+        result = await run_action(name, arguments, task_vars)
+        if name.endswith(step):
+            del host.recorded[1:]
+            return answer
+        return result
+
+    return answered
 
 
 def test_it_is_revoked_all_the_same_where_that_is_wanted(host):

@@ -204,7 +204,19 @@ def test_wrong_settings_are_refused(run, settings, sentence):
     assert sentence in refusal(run, "exit 75", **settings)
 
 
-def test_a_certificate_is_revoked_with_the_tools_of_its_ca():
+def test_a_certificate_is_revoked_with_the_tools_of_its_ca(tmp_path):
+    settings = {"type": "command", "argv": ["/usr/bin/vault"], "directory": str(tmp_path)}
+    issuer = open_issuer("ours", {"ours": settings})
     with pytest.raises(TlsError) as caught:
-        open_issuer("ours", {"ours": {"type": "command", "argv": ["/usr/bin/vault"]}}).revoke("abc", "superseded")
-    assert str(caught.value) == "a certificate of vault is revoked with the tools of that CA; its serial number is abc"
+        issuer.revoke("abc", "superseded")
+    assert str(caught.value) == (
+        "a certificate of vault is revoked with the tools of that CA; its serial number is abc. "
+        f"{tmp_path}/issued has no record of it, since it was issued before records were kept or from another controller, so nothing here keeps "
+        "its host from using it again: have a new one made with -e certificate_force=true first"
+    )
+    leaf = CHAIN[0]
+    issuer.record({"name": "www"}, [leaf], "web1")
+    with pytest.raises(TlsError) as caught:
+        issuer.revoke(f"{leaf.serial_number:x}", "superseded")
+    assert str(caught.value).endswith(f"; its serial number is {leaf.serial_number:x}")
+    assert issuer.revocation(f"{leaf.serial_number:x}") == "superseded"

@@ -11,9 +11,11 @@ import contextlib
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import key_digest
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca_records
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import RenewalRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issued import (
@@ -108,7 +110,54 @@ def test_a_record_that_is_broken_does_not_hide_others(issuers, tmp_path):
     for number, content in enumerate(["{", "[]", "{}", '"text"']):
         (tmp_path / f"ca/issued/{number}.json").write_text(content)
     [one], problems = recorded_certificates("web1", "www", "local", issuers)
-    assert (one.serial_number, problems) == (serial, [])
+    sentence = f"issuer local: {tmp_path}/ca/issued/0.json and 3 more cannot be read; restore it from a backup"
+    assert (one.serial_number, problems) == (serial, [sentence])
+
+
+def read_files(monkeypatch):
+    """Return the list of paths that the records of private CAs read from now on."""
+    paths = []
+    read_file = local_ca_records.read_file
+    monkeypatch.setattr(local_ca_records, "read_file", lambda path: paths.append(path) or read_file(path))
+    return paths
+
+
+def test_records_of_a_private_ca_are_read_once_for_all_requests(issuers, tmp_path, monkeypatch):
+    ca = open_issuer("local", issuers)
+    for number in range(30):
+        own = {**REQUEST, "name": f"www{number}", "issuer": "local"}
+        ca.record(own, parse_chain(ca.issue(own, make_csr(some_key(), NAMES, {}), "web1")), "web1")
+    paths = read_files(monkeypatch)
+    for number in range(30):
+        assert len(recorded_certificates("web1", f"www{number}", "local", issuers)[0]) == 1
+    assert 30 <= len(paths) <= 60
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"certificates": {"a1": {}}}', '{"certificates": {"a1": "b"}}', "x", ""]
+)
+@pytest.mark.parametrize("name", ["program", "people"])
+def test_a_record_of_a_request_that_cannot_be_read_is_no_empty_one(issuers, tmp_path, name, content):
+    issue(issuers, name)
+    (path,) = tmp_path.glob("*/issued/*.json")
+    path.write_text(content)
+    assert recorded_certificates("web1", "www", name, issuers) == (
+        [],
+        [f"issuer {name}: {path} is no record of certificates; restore it from a backup"],
+    )
+    assert revoked_certificates("web1", "www", name, issuers) == {}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"certificates": {"a1": {}}}', '{"certificates": {"a1": "b"}}', "x"])
+def test_a_record_of_acme_that_cannot_be_read_is_no_empty_one(tmp_path, content):
+    records = RenewalRecords(JsonRecords(str(tmp_path)))
+    records.add("web1", "www", ROOT.leaf(NAMES, some_key()), {"issued": True})
+    (path,) = tmp_path.glob("*.json")
+    path.write_text(content)
+    with pytest.raises(TlsError, match="is no record of certificates; restore it from a backup"):
+        records.issued("web1", "www")
+    assert records.advice("web1", "www") == {} and records.revocation("a1") is None and records.find("a1") is None
+    records.mark_revoked("a1", "superseded")
 
 
 def test_an_issuer_that_cannot_be_opened_is_told_of_and_hides_no_other(issuers):

@@ -593,18 +593,16 @@ def test_a_chain_that_was_not_installed_is_returned_again(desk):
 @pytest.mark.parametrize(
     "content",
     [
-        lambda: key_pem(new_key()),
         lambda: to_pem(CHAIN) + key_pem(new_key("RSA")),
-        lambda: zipped(server__key=key_pem(new_key())),
+        lambda: zipped(server__key=key_pem(new_key()), server__pem=to_pem(CHAIN)),
         lambda: pkcs12.serialize_key_and_certificates(b"a", some_key(), LEAF, [MIDDLE], NoEncryption()),
         lambda: pkcs12.serialize_key_and_certificates(
             b"a", some_key(), LEAF, [MIDDLE], BestAvailableEncryption(SECRET.encode())
         ),
-        lambda: b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n",
     ],
-    ids=["PEM", "PEM with a chain", "ZIP", "PKCS #12", "PKCS #12 with a password", "protected PEM"],
+    ids=["PEM with a chain", "ZIP", "PKCS #12", "PKCS #12 with a password"],
 )
-def test_a_private_key_is_an_error(desk, content):
+def test_a_private_key_beside_the_certificate_is_an_error(desk, content):
     desk.settings["passwords"] = [SECRET]
     path = desk.put("bought.pfx", content())
     refused = desk.refusal()
@@ -614,6 +612,30 @@ def test_a_private_key_is_an_error(desk, content):
         "it came from, have the CA revoke its certificate, and have it sign the request in the outbox"
     )
     assert "PRIVATE KEY-----" not in refused and path.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda: key_pem(new_key()),
+        lambda: key_pem(new_key("RSA")),
+        lambda: zipped(server__key=key_pem(new_key())),
+        lambda: b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        lambda: new_key().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
+    ],
+    ids=["PEM", "RSA", "ZIP", "protected PEM", "DER"],
+)
+def test_a_private_key_of_somebody_else_keeps_nobody_waiting_from_an_answer(desk, content):
+    path = desk.put("stray.key", content())
+    (message,) = desk.unused_files()
+    assert (
+        message.startswith(f"{path}: it holds a private key, and keys are made on hosts alone")
+        and "Destroy it here" in message
+    )
+    assert "PRIVATE KEY-----" not in message and path.exists()
+    desk.put("answer.pem", to_pem(CHAIN))
+    issued = desk.ask()
+    assert issued.chain == CHAIN and issued.warnings == [message]
 
 
 def test_an_unrelated_private_key_is_a_warning(desk):
@@ -756,7 +778,9 @@ def test_revoking_is_left_to_people(desk):
     with pytest.raises(TlsError) as caught:
         desk.issuer.revoke("abc", "superseded")
     assert str(caught.value) == (
-        "a certificate of a CA with people in it is revoked by them; tell them its serial number abc and the reason superseded"
+        "a certificate of a CA with people in it is revoked by them; tell them its serial number abc and the reason superseded. "
+        f"{desk.issuer.directory}/issued has no record of it, since it was issued before records were kept or from another controller, so nothing "
+        "here keeps its host from using it again: have a new one made with -e certificate_force=true first"
     )
 
 
