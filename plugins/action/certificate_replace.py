@@ -42,8 +42,8 @@ class ActionModule(PerRequestAction):
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         check_distinct_requests(arguments["requests"])
-        names = arguments["names"]
-        chosen = [request for request in arguments["requests"] if names == [ALL] or request["name"] in names]
+        names = [name.strip() for name in arguments["names"]]
+        chosen = [request for request in arguments["requests"] if ALL in names or request["name"] in names]
         if not chosen:
             return {"changed": False, "msg": f"this host has no request {' or '.join(names)}", "certificates": []}
         return self.run_requests(chosen, lambda request: self._replace_and_revoke(request, arguments, task_vars))

@@ -119,6 +119,8 @@ def maintain_authorities(open_issuers: OpenIssuers) -> None:
             continue
         try:
             opened.authority.ca.maintain()
+            for remark in opened.authority.ca.remarks:
+                display.warning(escape_control_characters(remark))
         except (TlsError, OSError) as error:
             sentence = str(error if isinstance(error, TlsError) else system_error(error))
             display.warning(

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import pathlib
@@ -16,6 +17,10 @@ import sys
 import threading
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca_certificates import sign_crl
 
 BUILD = pathlib.Path(__file__).resolve().parents[2] / ".build"
 SITE = "- hosts: all\n  gather_facts: false\n  roles: [evergreen.tls.certificate]\n"
@@ -56,6 +61,15 @@ class Servers:
         }
         command = [BUILD / "venv/bin/ansible-playbook", "-i", str(self.folder / "inventory.json"), playbook, *words]
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, env=environment, check=False)
+
+    def change_issuer(self, settings: dict[str, object]) -> None:
+        """Have the requests of both hosts be of another issuer; the one before stays configured."""
+        path = self.folder / "inventory.json"
+        inventory = json.loads(path.read_text())
+        inventory["all"]["vars"]["certificate_issuers"]["other"] = settings
+        for host in inventory["all"]["hosts"].values():
+            host["certificate_requests"][0]["issuer"] = "other"
+        path.write_text(json.dumps(inventory))
 
     def revoke(self, *words: str, requests: str = "www") -> subprocess.CompletedProcess[str]:
         """Run the playbook revoke for web1, whose key was stolen."""
@@ -114,6 +128,55 @@ def test_a_host_that_lies_has_its_own_certificate_revoked(servers, lie):
     assert f"web1 shows {shown} for www, and what was issued to it is {serials['web1']}: that is revoked" in told
     assert not (servers.folder / "web1/www/v0001/privkey.pem").exists(), "the key that was stolen is removed"
     assert (servers.folder / "web1/www/current").resolve().name == "v0002"
+
+
+@pytest.mark.parametrize("requests", ["all, www ", json.dumps({"revoke_requests": [" www"]})], ids=["text", "list"])
+def test_names_may_be_a_list_or_have_spaces_around_them(servers, requests):
+    words = ("-e", requests) if requests.startswith("{") else ("-e", json.dumps({"revoke_requests": requests}))
+    done = servers.play("evergreen.tls.revoke", *words, "--limit", "web1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(reason or "" for _host, _serial, reason in servers.records()) == ["", "", "superseded"]
+
+
+@pytest.mark.parametrize("requests", ["", " ", "[]"])
+def test_no_names_at_all_end_the_run(servers, requests):
+    done = servers.play(
+        "evergreen.tls.revoke", "-e", json.dumps({"revoke_requests": [] if requests == "[]" else requests})
+    )
+    assert done.returncode != 0 and "name the requests whose certificates are to be revoked" in " ".join(
+        done.stdout.split()
+    )
+    assert [reason for _host, _serial, reason in servers.records()] == [None, None]
+
+
+def test_nothing_is_revoked_while_people_have_not_answered(servers):
+    servers.change_issuer({"type": "manual", "directory": str(servers.folder / "desk"), "rules": "private"})
+    for _run in range(2):
+        done = servers.revoke()
+        assert done.returncode != 0
+        told = " ".join(done.stdout.split())
+        assert "is not revoked, since clients may get it still: the new certificate is pending (hand " in told
+        assert [reason for _host, _serial, reason in servers.records()] == [None, None]
+        assert (servers.folder / "web1/www/current").resolve().name == "v0001"
+
+
+def test_a_run_with_nothing_due_renews_the_revocation_list_and_logs_in_to_nobody(servers):
+    assert servers.revoke().returncode == 0
+    ca = servers.folder / "ca"
+    before = x509.load_pem_x509_crl((ca / "crl.pem").read_bytes())
+    now = datetime.datetime.now(datetime.timezone.utc)
+    key = serialization.load_pem_private_key((ca / "issuing.key").read_bytes(), None)
+    issuing = x509.load_pem_x509_certificate((ca / "issuing.pem").read_bytes())
+    (ca / "crl.pem").write_bytes(
+        sign_crl([], issuing, key, now - datetime.timedelta(days=20)).public_bytes(serialization.Encoding.PEM)
+    )
+    done = servers.play(
+        "evergreen.tls.renew", "-e", "ansible_connection=ssh ansible_ssh_executable=/bin/false renew_records="
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = x509.load_pem_x509_crl((ca / "crl.pem").read_bytes())
+    assert after.next_update_utc > now + datetime.timedelta(days=29)
+    assert [one.serial_number for one in after] == [one.serial_number for one in before] != []
 
 
 def test_a_request_that_there_is_not_ends_the_run_before_anything_is_done(servers):

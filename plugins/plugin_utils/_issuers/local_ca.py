@@ -48,9 +48,9 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_sign
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import RecordedIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca_certificates import (
-    CRL_LIFETIME,
     ca_name,
     checked_ca_name,
+    is_crl_fresh,
     sign_ca_certificate,
     sign_crl,
     sign_server_certificate,
@@ -61,7 +61,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca_re
     listed_serials,
     load_record,
     record_json,
-    revoked_certificate,
+    select_records,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.private_authority import (
     absence_sentence,
@@ -135,7 +135,7 @@ class LocalCa(RecordedIssuer):
         pin = read_root_pin(self.root)
         if pin and pin.pem:
             return pin.pem
-        if not os.path.exists(self._path("root.pem")):
+        if not self._has("root.pem"):
             return None
         if pin:
             self._check_presence()
@@ -147,7 +147,7 @@ class LocalCa(RecordedIssuer):
         It is missing, or another one than the inventory pins.
         """
         pin = read_root_pin(self.root)
-        if not os.path.exists(self._path("root.pem")):
+        if not self._has("root.pem"):
             return f"has no CA in {self.directory} on this controller"
         if pin and pin.fingerprint is None:
             return f"has no root in {pin.path} on this controller"
@@ -158,7 +158,7 @@ class LocalCa(RecordedIssuer):
 
     def key_identifiers(self) -> set[bytes]:
         """Return the identifiers of the keys with which the CA on this controller signs; none while it is not made."""
-        names = [name for name in ("root.pem", "issuing.pem") if os.path.exists(self._path(name))]
+        names = [name for name in ("root.pem", "issuing.pem") if self._has(name)]
         return {subject_key_identifier(self._load_certificate(name)) for name in names}
 
     def is_of_another(self, certificate: x509.Certificate) -> bool:
@@ -178,7 +178,7 @@ class LocalCa(RecordedIssuer):
 
     def maintain(self) -> None:
         """Renew the revocation list of the CA, and drop old records, where half of the lifetime of the list is over."""
-        if os.path.exists(self._path("root.pem")) and not self._is_crl_fresh():
+        if self._has("root.pem") and not self._is_crl_fresh(self._load_certificate("issuing.pem")):
             with self._opened() as (key, issuing):
                 self._refresh_crl(key, issuing)
 
@@ -233,7 +233,7 @@ class LocalCa(RecordedIssuer):
 
         With *pretend*, nothing is changed. Raises TlsError for a serial number without a record.
         """
-        if not os.path.exists(self._path("root.pem")):
+        if not self._has("root.pem"):
             raise TlsError(f"there is no CA in {self.directory}; correct the directory of the issuer")
         with self._opened() as (key, issuing):
             path = self._path("issued", f"{serial_number}.json")
@@ -263,8 +263,8 @@ class LocalCa(RecordedIssuer):
             self._check_presence()
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
         with locked(self._path("lock")):
-            present = {name for name in FILES if os.path.exists(self._path(name))}
-            if "root.pem" not in present:
+            present = {name for name in FILES if self._has(name)}
+            if "root.pem" not in present and not self._was_used():
                 refusal = self.why_not_make()
                 if refusal:
                     raise TlsError(refusal)
@@ -329,31 +329,22 @@ class LocalCa(RecordedIssuer):
 
         A list that is missing or malformed is written again as well.
         """
-        if not self._is_crl_fresh():
+        if not self._is_crl_fresh(issuing):
             self._write_crl(key, issuing)
 
-    def _is_crl_fresh(self) -> bool:
-        try:
-            present = x509.load_pem_x509_crl(read_file(self._path("crl.pem")) or b"")
-            next_update = present.next_update_utc
-        except (ValueError, TypeError, UnsupportedAlgorithm):  # lost or damaged; the records have all of it
-            return False
-        return next_update is not None and next_update - utc_now() >= CRL_LIFETIME / 2
+    def _is_crl_fresh(self, issuing: x509.Certificate) -> bool:
+        return is_crl_fresh(read_file(self._path("crl.pem")) or b"", issuing, utc_now())
 
     def _write_crl(self, key: SigningKey, issuing: x509.Certificate) -> None:
         """Write the revocation list from the records. Expired certificates are left out, and their records are removed after a while."""
         now = utc_now()
-        revoked, outdated = [], []
-        for name in sorted(os.listdir(self._path("issued"))):
-            record = load_record(self._path("issued", name)) if name.endswith(".json") else None
-            end = datetime.datetime.fromisoformat(record["not_after"]) if record else now
-            if record and record["revoked_at"] and end > now:
-                revoked.append(revoked_certificate(record))
-            elif end < now - RECORDS_KEPT:
-                outdated.append(self._path("issued", name))
-        crl = sign_crl(revoked, issuing, key, now)
+        selected = select_records(self._path("issued"), self._path("crl.pem"), issuing, now, now - RECORDS_KEPT)
+        self.remarks += [
+            f"{path} is no record of a certificate; restore it from a backup" for path in selected.unreadable
+        ]
+        crl = sign_crl(selected.revoked, issuing, key, now)
         replace_file(self._path("crl.pem"), crl.public_bytes(serialization.Encoding.PEM))
-        for path in outdated:
+        for path in selected.outdated:
             os.unlink(path)
 
     def _key_pem(self, key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -392,6 +383,18 @@ class LocalCa(RecordedIssuer):
             if b"ENCRYPTED" in pem:
                 raise TlsError(f"the passphrase does not open {path}; correct it in certificate_issuers") from error
             raise TlsError(f"{path} holds no private key that can be read; restore it from a backup") from error
+
+    def _has(self, name: str) -> bool:
+        """Say whether there is a file of this name, or a link that leads nowhere: then the CA is elsewhere, and no other one is made."""
+        return os.path.lexists(self._path(name))
+
+    def _was_used(self) -> bool:
+        """Say whether a certificate was issued, or files are links. A folder without root.pem is then not that of a run that was killed."""
+        if any(os.path.islink(self._path(name)) for name in FILES):
+            return True
+        with contextlib.suppress(FileNotFoundError):
+            return any(name.endswith(".json") for name in os.listdir(self._path("issued")))
+        return False
 
     def _path(self, *parts: str) -> str:
         return os.path.join(self.directory, *parts)

@@ -16,6 +16,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation
 
 try:
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import rsa
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes as SigningKey
@@ -178,3 +179,16 @@ def _key_usage(*usages: str) -> x509.KeyUsage:
 
 def _authority_key_identifier(public_key: CaPublicKey) -> x509.AuthorityKeyIdentifier:
     return x509.AuthorityKeyIdentifier.from_issuer_public_key(public_key)
+
+
+# not a parser: it reads what the collection has made or checked
+def is_crl_fresh(pem: bytes, issuing: x509.Certificate, now: datetime.datetime) -> bool:
+    """Say whether a revocation list is of this CA, valid now, and has half of its lifetime left."""
+    try:
+        crl = x509.load_pem_x509_crl(pem)
+        next_update = crl.next_update_utc
+        is_own = crl.is_signature_valid(t.cast("CaPublicKey", issuing.public_key()))
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # lost or damaged; the records have all of it
+        return False
+    is_begun = crl.last_update_utc <= now  # not so where the clock of another controller is ahead
+    return is_own and is_begun and next_update is not None and next_update - now >= CRL_LIFETIME / 2

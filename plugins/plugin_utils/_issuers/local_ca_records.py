@@ -22,6 +22,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_rec
     IssuedCertificate,
     key_digest,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca_certificates import (
     RevokedCertificate,
     crl_entry,
@@ -34,6 +35,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import (
 try:
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes as CaPublicKey
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
@@ -90,6 +92,51 @@ def revoked_certificate(record: IssuedRecord) -> RevokedCertificate:
 
 def record_json(record: IssuedRecord) -> bytes:
     return json.dumps(record, indent=2).encode() + b"\n"
+
+
+class SelectedRecords(t.NamedTuple):
+    """What the records of a private CA say for its next revocation list."""
+
+    revoked: list[RevokedCertificate]  # those that have not expired
+    outdated: list[str]  # paths of records that are not needed any more
+    unreadable: list[str]  # paths
+
+
+# not a parser: it reads what the collection has made or checked
+def select_records(
+    folder: str, crl_path: str, issuing: x509.Certificate, now: datetime.datetime, kept_since: datetime.datetime
+) -> SelectedRecords:
+    """Return what the next revocation list is made of. What the present one says stays where a record is lost or cannot be read.
+
+    kept_since: records of certificates that expired before are outdated.
+    """
+    selected, known = SelectedRecords([], [], []), set()
+    for path in [os.path.join(folder, name) for name in sorted(_names(folder))]:
+        record = None
+        with contextlib.suppress(TlsError, OSError):
+            record = load_record(path)
+        if record is None:
+            selected.unreadable.append(path)
+            continue
+        known.add(int(record["serial_number"], 16))
+        end = datetime.datetime.fromisoformat(record["not_after"])
+        if record["revoked_at"] and end > now:
+            selected.revoked.append(revoked_certificate(record))
+        elif end < kept_since:
+            selected.outdated.append(path)
+    listed = _listed(crl_path, issuing) or ()
+    selected.revoked.extend(_listed_certificate(one) for one in listed if one.serial_number not in known)
+    return selected
+
+
+# not a parser: it reads what the collection has made or checked
+def _listed_certificate(entry: x509.RevokedCertificate) -> RevokedCertificate:
+    """Return an entry of a revocation list of this CA as the next one has it."""
+    reason = "unspecified"
+    with contextlib.suppress(x509.ExtensionNotFound, ValueError):
+        flag = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
+        reason = next((key for key, one in REVOCATION_REASONS.items() if one.name == flag.value), reason)
+    return RevokedCertificate(entry.serial_number, entry.revocation_date_utc, reason)
 
 
 class Revocations(t.NamedTuple):
@@ -165,9 +212,18 @@ def _read_revocations(folder: str, crl_path: str, _changed: int) -> Revocations:
 # not a parser: it reads what the collection has made or checked
 def listed_serials(crl_path: str) -> list[str] | None:
     """Return the serial numbers on a revocation list, None where it cannot be read."""
+    listed = _listed(crl_path)
+    return None if listed is None else [f"{one.serial_number:x}" for one in listed]
+
+
+# not a parser: it reads what the collection has made or checked
+def _listed(crl_path: str, issuing: x509.Certificate | None = None) -> list[x509.RevokedCertificate] | None:
+    """Return the entries of a revocation list, None where it cannot be read or is not of the issuing CA."""
     try:
-        return [f"{one.serial_number:x}" for one in x509.load_pem_x509_crl(read_file(crl_path) or b"")]
-    except (ValueError, TypeError, UnsupportedAlgorithm, OSError):
+        crl = x509.load_pem_x509_crl(read_file(crl_path) or b"")
+        is_own = issuing is None or crl.is_signature_valid(t.cast("CaPublicKey", issuing.public_key()))
+        return list(crl) if is_own else None
+    except (ValueError, TypeError, UnsupportedAlgorithm, OSError, TlsError):
         return None
 
 

@@ -10,6 +10,7 @@ An endpoint is a domain of a request at an address and port of its host.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import datetime
 import hashlib
 import resource
@@ -45,6 +46,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets i
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import Issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
+    BUILT_IN,
     advice,
     open_issuer,
     revocation,
@@ -252,7 +254,16 @@ def endpoints_of_host(
             Endpoint(host, request, domain, address, port, issuer, roots, None if is_new_wanted else authority)
             for address, port, domain in request_targets(values, host, request)
         ]
+    _open_private_authorities(issuers, open_issuers)
     return endpoints, faults
+
+
+def _open_private_authorities(issuers: dict[str, t.Any], open_issuers: OpenIssuers) -> None:
+    """Open private CAs of which no request is left: what they issued may be in use, and their revocation lists are renewed as well."""
+    for name, settings in {**BUILT_IN, **issuers}.items():
+        if isinstance(settings, dict) and settings.get("type") == "local_ca":
+            with contextlib.suppress(TlsError, OSError):  # whoever needs it is told
+                _open_once(name, issuers, open_issuers)
 
 
 def _fault(host: str, request: t.Any, error: BaseException) -> Finding:

@@ -301,6 +301,8 @@ def test_an_incomplete_ca_of_a_killed_run_is_made_again(folder, left):
     for path in [*folder.glob("*.pem"), *folder.glob("*.key")]:
         if path.name not in left:
             path.unlink()
+    for path in (folder / "issued").iterdir():  # it was killed before it had issued anything
+        path.unlink()
     chain = issue(ca)
     assert all((folder / name).read_bytes() != content for name, content in before.items())
     write_chain(folder, chain)
@@ -308,19 +310,40 @@ def test_an_incomplete_ca_of_a_killed_run_is_made_again(folder, left):
 
 
 @pytest.mark.parametrize(
-    "lost", [["root.key"], ["issuing.key"], ["issuing.pem"], ["root.key", "issuing.key", "issuing.pem"]]
+    "lost",
+    [
+        ["root.key"],
+        ["issuing.key"],
+        ["issuing.pem"],
+        ["root.key", "issuing.key", "issuing.pem"],
+        ["root.pem"],
+        ["root.key", "issuing.key", "issuing.pem", "root.pem"],
+    ],
 )
 def test_a_ca_with_a_missing_file_is_never_made_again(folder, lost):
     ca = opened(folder)
     issue(ca)
-    root = ca.roots()
+    root = ca.roots() if "root.pem" not in lost else None
     for name in lost:
         (folder / name).unlink()
+    left = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert refusal(issue, ca) == (
         f"the CA in {folder} lacks {', '.join(lost)}; restore it from a backup, or move the folder away "
         "and run evergreen.tls.deploy with -e certificate_new_authority=true"
     )
     assert ca.roots() == root
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == left
+
+
+@pytest.mark.parametrize("lost", ["root.pem", "issuing.pem", "issuing.key", "root.key"])
+def test_a_link_that_leads_nowhere_is_no_reason_to_make_another_ca(folder, tmp_path, lost):
+    folder.mkdir()
+    (folder / lost).symlink_to(tmp_path / "not mounted" / lost)
+    ca = opened(folder)
+    told = refusal(issue, ca)
+    assert str(folder) in told and "restore" in told
+    assert (folder / lost).is_symlink() and not (tmp_path / "not mounted").exists()
+    assert not [path for path in folder.glob("*.pem") if path.name != lost]
 
 
 def test_keys_are_protected_by_a_passphrase_where_there_is_one(folder):
@@ -738,6 +761,48 @@ def test_the_list_is_renewed_though_nothing_is_issued(folder, monkeypatch):
     ca.maintain()
     crl = x509.load_pem_x509_crl((folder / "crl.pem").read_bytes())
     assert crl.next_update_utc > now + 45 * DAY and [one.serial_number for one in crl] == [gone.serial_number]
+
+
+def test_a_list_of_another_ca_or_of_a_clock_that_is_ahead_is_written_again(folder, other_folder, monkeypatch):
+    ca = opened(folder)
+    issue(ca)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    monkeypatch.setattr(local_ca, "utc_now", lambda: now + 20 * DAY)
+    ca.revoke(serial(issue(ca)[0]), "superseded")
+    monkeypatch.setattr(local_ca, "utc_now", lambda: now)
+    ca.maintain()
+    openssl(folder, "crl", "-in", "crl.pem", "-noout", "-verify", "-CAfile", "issuing.pem")
+    assert x509.load_pem_x509_crl((folder / "crl.pem").read_bytes()).last_update_utc <= now
+    (folder / "crl.pem").write_bytes((other_folder / "crl.pem").read_bytes())
+    ca.maintain()
+    assert len(list(x509.load_pem_x509_crl((folder / "crl.pem").read_bytes()))) == 1
+
+
+@pytest.mark.parametrize(
+    "damage", ["half", "a folder", "a pipe", "a link that leads nowhere", "a link to something else"]
+)
+def test_a_record_that_cannot_be_read_spoils_neither_the_list_nor_what_is_issued(folder, damage, monkeypatch):
+    ca = opened(folder)
+    first, second = issue(ca)[0], issue(ca)[0]
+    ca.revoke(serial(first), "key_compromise")
+    path = folder / "issued" / f"{serial(first)}.json"
+    path.unlink()
+    if damage == "half":
+        path.write_text('{"serial_number": ')
+    elif damage == "a folder":
+        path.mkdir()
+    elif damage == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/nowhere" if "nowhere" in damage else "/etc/hostname")
+    ca.revoke(serial(second), "superseded")
+    revoked = revoked_by(folder)
+    assert "Key Compromise" in revoked and "Superseded" in revoked
+    now = datetime.datetime.now(datetime.timezone.utc)
+    monkeypatch.setattr(local_ca, "utc_now", lambda: now + 16 * DAY)
+    issue(ca)
+    assert "Key Compromise" in revoked_by(folder)
+    assert f"{path} is no record of a certificate; restore it from a backup" in ca.remarks
 
 
 def test_there_is_nothing_to_maintain_before_there_is_a_ca(folder):
