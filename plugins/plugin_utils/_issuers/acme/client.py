@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -40,7 +41,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.retrie
     SERVER_ERROR_STATUSES,
     Retries,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.time_limit import is_over, receive_until
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.time_limit import (
+    is_over,
+    receive_until,
+    run_until_deadline,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.tls_session import (
     is_cut_off,
     open_session,
@@ -61,6 +66,8 @@ else:
 
 JOSE_MEDIA_TYPE = "application/jose+json"
 MAX_RESPONSE_BYTES = 1024 * 1024  # real ones have a few thousand
+MAX_REDIRECTS = 5
+REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 MAX_NONCES = 10  # that are kept
 MAX_NONCE_CHARACTERS = 1000
 MAX_LINKS = 20  # of one response
@@ -198,7 +205,9 @@ class Client:
             deadline = time.monotonic() + self.retries.response_timeout
             try:
                 with receive_until(deadline):
-                    response = self._exchange(method, url, content, headers or {}, deadline)
+                    response = run_until_deadline(
+                        functools.partial(self._follow_redirects, method, url, content, headers or {}, deadline)
+                    )
                 break
             except (
                 requests.exceptions.InvalidURL,
@@ -208,7 +217,7 @@ class Client:
                 raise TlsError(
                     f"{words_of_ca(url)!r} is no address of an ACME server; correct the directory of the issuer"
                 ) from error
-            except requests.exceptions.RequestException as error:
+            except (requests.exceptions.RequestException, TimeoutError) as error:
                 if isinstance(error, requests.exceptions.SSLError) and not is_cut_off(error):
                     raise Unreachable(
                         f"the TLS of {url} cannot be trusted: {why(error)}; correct directory, or name the root of the CA's own server "
@@ -229,6 +238,22 @@ class Client:
             self._connection.nonces.append(nonce)
         return response
 
+    def _follow_redirects(
+        self, method: str, url: str, content: bytes | None, headers: dict[str, str], deadline: float
+    ) -> Response:
+        """Return the response to one request. Only GET is sent where a redirect leads; what comes with one is read within limits, too."""
+        for _redirect in range(MAX_REDIRECTS):
+            response = self._exchange(method, url, content, headers, deadline)
+            target = response.headers.get("Location")
+            if method != "GET" or response.status not in REDIRECT_STATUSES or not target:
+                return response
+            url = requests.compat.urljoin(url, target)
+            if not is_url(url):
+                raise requests.exceptions.InvalidURL(url)
+        raise TlsError(
+            f"{words_of_ca(url)!r} is the last of {MAX_REDIRECTS} redirects; correct the directory of the issuer"
+        )
+
     def _exchange(
         self, method: str, url: str, content: bytes | None, headers: dict[str, str], deadline: float
     ) -> Response:
@@ -238,7 +263,7 @@ class Client:
             data=content,
             headers=headers,
             timeout=(min(self.retries.read_timeout, CONNECT_TIMEOUT_S), self.retries.read_timeout),
-            allow_redirects=method == "GET",
+            allow_redirects=False,
             stream=True,
             proxies=requests.utils.get_environ_proxies(url),
         ) as response:

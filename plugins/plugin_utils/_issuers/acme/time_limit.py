@@ -15,6 +15,10 @@ import threading
 import time
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run_with_timeout
+
+Result = t.TypeVar("Result")
+
 _limit = threading.local()  # deadline: by time.monotonic(), of the present thread
 
 
@@ -30,6 +34,23 @@ def receive_until(deadline: float) -> t.Iterator[None]:
         yield
     finally:
         _limit.deadline = outer
+
+
+def run_until_deadline(function: t.Callable[[], Result]) -> Result:
+    """Return what a function returns, within the deadline of this thread: its connections included, and the names that they look up.
+
+    Raises TimeoutError after the deadline. The function then goes on in a daemon thread, whose reads from a LimitedSocket fail.
+    """
+    deadline: float = _limit.deadline
+
+    def run() -> Result:
+        with receive_until(deadline):
+            return function()
+
+    try:
+        return run_with_timeout(max(0.0, deadline - time.monotonic()), run)
+    except TimeoutError as error:
+        raise TimeoutError("no whole answer in time") from error
 
 
 def is_over() -> bool:

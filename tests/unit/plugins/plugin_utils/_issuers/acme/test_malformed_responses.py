@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import gzip
+import itertools
+import socket
 import threading
 import time
 
@@ -16,7 +19,7 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import polling, retries
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client import links_of, nonce_of
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client import CONNECTIONS, links_of, nonce_of
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import retry_after
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import (
     MAX_TOKEN_CHARACTERS,
@@ -287,6 +290,88 @@ def test_a_response_of_an_order_is_received_until_its_deadline(outcome, server, 
     started = time.monotonic()
     assert f"{server.base}/certificate/0 cannot be reached: " in outcome(timeout="2s")
     assert time.monotonic() - started < 8
+
+
+def proxy_that(answer):
+    """Return the URL of a proxy that answers each client with the parts that a function yields, until the client is gone."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(connection):
+        with contextlib.suppress(OSError):
+            connection.recv(65536)
+            for part in answer():
+                connection.sendall(part)
+
+    def accept():
+        while True:
+            threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def trickled(content):
+    """Yield a byte at a time, and the last one for ever."""
+    for byte in itertools.chain(content, itertools.repeat(content[-1])):
+        time.sleep(0.02)
+        yield bytes([byte])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: trickled(b"HTTP/1.1 200 OK"),
+        lambda: trickled(b"HTTP/1.1 200 OK\r\nX-Padding: a"),
+        lambda: itertools.chain([b"HTTP/1.1 200 OK\r\n"], itertools.repeat(b"A: b\r\n")),
+        lambda: itertools.chain([b"HTTP/1.1 407 No\r\n"], itertools.repeat(b"A: b\r\n" * 1000)),
+        lambda: trickled(b"HTTP/1.1 200 OK\r\n\r\n\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x00"),
+    ],
+    ids=["status", "header", "headers", "refusal", "handshake"],
+)
+def test_a_proxy_that_never_ends_its_answer_is_left_in_seconds(outcome, server, answer, monkeypatch):
+    monkeypatch.setattr(retries, "RESPONSE_TIMEOUT_S", 1.0)
+    monkeypatch.setenv("HTTPS_PROXY", proxy_that(answer))
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    started = time.monotonic()
+    assert server.url in outcome()
+    assert time.monotonic() - started < 6
+
+
+def test_a_name_that_is_looked_up_for_ever_is_left_in_seconds(outcome, server, monkeypatch):
+    monkeypatch.setattr(retries, "RESPONSE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: time.sleep(600))
+    started = time.monotonic()
+    assert f"{server.url} cannot be reached: no whole answer in time; see that the CA runs" in outcome()
+    assert time.monotonic() - started < 6
+
+
+def test_a_name_with_thousands_of_silent_addresses_is_left_in_seconds(outcome, server, monkeypatch):
+    monkeypatch.setattr(retries, "RESPONSE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(retries, "CONNECT_TIMEOUT_S", 0.1)
+    silent = socket.create_server(("127.0.0.1", 0), backlog=0)
+    full = [socket.socket() for _number in range(5)]
+    for one in full:
+        one.setblocking(False)
+        one.connect_ex(silent.getsockname())
+    address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", silent.getsockname())
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: [address] * 4000)
+    started = time.monotonic()
+    assert f"{server.url} cannot be reached: " in outcome()
+    assert time.monotonic() - started < 6
+
+
+def test_what_comes_with_a_redirect_is_read_within_limits(outcome, server):
+    large = {"padding": "a" * 2_000_000}
+    server.answer("/directory", 302, large, {"Location": f"{server.base}/elsewhere"}, times=9)
+    assert f"{server.url} answers with more than 1048576 bytes" in outcome()
+
+
+def test_redirects_are_followed_a_few_times(outcome, server):
+    server.answer("/directory", 302, {}, {"Location": "/directory"}, times=2)
+    assert outcome() == ""
+    server.answer("/directory", 302, {}, {"Location": "/directory"}, times=99)
+    CONNECTIONS.clear()
+    assert f"'{server.url}' is the last of 5 redirects" in outcome(folder=f"{server.ca_file}.folder")
 
 
 def test_nobody_is_led_away_from_tls(outcome, server):
