@@ -11,7 +11,9 @@ For a record that is about to be created, the name servers of its zone are queri
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
+import threading
 import time
 import typing as t
 
@@ -41,6 +43,10 @@ PORT = 53
 QUERY_TIMEOUT_S = 3.0  # for one name server
 MAX_TIMEOUTS = 3  # of a silent name server, until the others are enough
 MAX_HOPS = 12  # of CNAMEs and delegations
+MAX_ADDRESSES = 20  # of a name that are looked at; a CA chooses one
+MAX_NAME_SERVERS = 20  # of a zone; large ones have 13
+RESOLVER_TIMEOUT_S = 5.0  # for one question to the resolvers
+LOCATE_TIMEOUT_S = 60.0  # for all questions about where a record has to be
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.2, 5.0  # between two queries of wait_for()
 
 # The setting of every solver that queries DNS.
@@ -91,6 +97,7 @@ class DnsClient:
             for record in rrset
             if record.rdtype == dns.rdatatype.from_text(rdatatype)
         ]
+        del addresses[MAX_ADDRESSES:]
         if not addresses:
             raise TlsError(
                 f"{name} has no address in DNS; create an A or AAAA record that leads to the host, and run this again"
@@ -98,7 +105,11 @@ class DnsClient:
         return addresses
 
     def locate(self, record_name: str) -> RecordLocation:
-        """Return where a record of this name has to be. Raises TlsError if there is no zone for it."""
+        """Return where a record of this name has to be. Raises TlsError if there is no zone for it, and after LOCATE_TIMEOUT_S."""
+        with _questions_until(time.monotonic() + LOCATE_TIMEOUT_S):
+            return self._locate(record_name)
+
+    def _locate(self, record_name: str) -> RecordLocation:
         name, zone = _name(record_name), None
         servers: tuple[NameServer, ...] = ()
         for _hop in range(MAX_HOPS):
@@ -199,7 +210,8 @@ class DnsClient:
 
     def _name_servers(self, names: list[dns.name.Name], zone: dns.name.Name) -> tuple[NameServer, ...]:
         servers, unresolved = [], []
-        for name in sorted(set(names)):
+        for name in sorted(set(names))[:MAX_NAME_SERVERS]:
+            _seconds_left(RESOLVER_TIMEOUT_S, _text(zone))
             try:
                 servers += [NameServer(_text(name), address, PORT) for address in self.addresses(_text(name))]
             except TlsError:
@@ -209,7 +221,7 @@ class DnsClient:
                 f"the name servers of {_text(zone)} ({', '.join(unresolved) or 'none are named'}) have no address in DNS; "
                 "correct the NS records of the zone"
             )
-        return tuple(servers)
+        return tuple(servers[:MAX_NAME_SERVERS])
 
     def _query_texts(self, location: RecordLocation) -> dns.message.Message:
         return self._query_any(location.servers, _name(location.name), "TXT", _name(location.zone))
@@ -236,7 +248,13 @@ class DnsClient:
     def _resolve(self, name: str, rdatatype: str) -> list[dns.rrset.RRset]:
         """Return the answer of the resolvers. It is empty if there is no such record."""
         try:
-            answer = self._resolver().resolve(_name(name), rdatatype, raise_on_no_answer=False, search=False)
+            answer = self._resolver().resolve(
+                _name(name),
+                rdatatype,
+                raise_on_no_answer=False,
+                search=False,
+                lifetime=_seconds_left(RESOLVER_TIMEOUT_S, name),
+            )
             return list(answer.response.answer)
         except dns.resolver.NXDOMAIN:
             return []
@@ -264,10 +282,38 @@ class DnsClient:
         return resolver
 
 
+_questions = threading.local()  # deadline: by time.monotonic(), of all questions of the present thread
+
+
+@contextlib.contextmanager
+def _questions_until(deadline: float) -> t.Iterator[None]:
+    """Have questions of this thread raise TlsError after a deadline by time.monotonic()."""
+    _questions.deadline = deadline
+    try:
+        yield
+    finally:
+        _questions.deadline = None
+
+
+def _seconds_left(timeout: float, name: str) -> float:
+    """Return the seconds that one question may take. Raises TlsError after the deadline of all questions."""
+    deadline = getattr(_questions, "deadline", None)
+    if deadline is None:
+        return timeout
+    left: float = deadline - time.monotonic()
+    if left <= 0:
+        raise TlsError(
+            f"it is not known where {name} is in DNS after {LOCATE_TIMEOUT_S:.0f} seconds; see that its name servers answer, with dig +trace {name}"
+        )
+    return min(timeout, left)
+
+
 def _query(server: NameServer, name: str, rdatatype: str) -> dns.message.Message:
     query = dns.message.make_query(name, rdatatype, use_edns=0, payload=1232)
     query.flags &= ~dns.flags.RD
-    response, _by_tcp = dns.query.udp_with_fallback(query, server.address, QUERY_TIMEOUT_S, server.port)
+    response, _by_tcp = dns.query.udp_with_fallback(
+        query, server.address, _seconds_left(QUERY_TIMEOUT_S, name), server.port
+    )
     return response
 
 

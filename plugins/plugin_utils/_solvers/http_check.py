@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import http.client
 import socket
 import ssl
+import time
 import typing as t
 import urllib.parse
 
@@ -18,9 +20,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import RESOLVERS, DnsClient
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads, raise_errors
+from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run_with_timeout
 
 PORTS = {"http": 80, "https": 443}  # CAs use no others
 MAX_REDIRECTS = 10
+DOMAIN_TIMEOUT_S = 60.0  # for all addresses of a domain, and their redirects
 MAX_RESPONSE_BYTES = 4096  # a correct response has about a hundred
 MAX_SERVER_CHARACTERS = 40  # of the header Server, in an error
 REDIRECT_STATUSES = (301, 302, 303, 307, 308)
@@ -81,10 +85,10 @@ class HttpChecker:
             addresses = [domain] if is_ip_address(domain) else self.dns.addresses(domain)
         except TlsError as error:
             return str(error)
-        unreachable = []
+        unreachable, deadline = [], time.monotonic() + max(DOMAIN_TIMEOUT_S, self.timeout)
         for address in addresses:
             try:
-                self._check_host(check, address)
+                self._check_host(check, address, deadline)
             except OSError as error:
                 sentence = (
                     f"port {PORTS['http']} of {_host(domain, address)} cannot be reached ({_why(error)}); open it to the world and see "
@@ -102,10 +106,13 @@ class HttpChecker:
                 return str(error)
         return unreachable[0] if len(unreachable) == len(addresses) else None
 
-    def _check_host(self, check: HttpCheck, address: str) -> None:
-        """Ask a host, and follow its redirects. Raises TlsError if the last response is not the expected one."""
+    def _check_host(self, check: HttpCheck, address: str, deadline: float) -> None:
+        """Ask a host, and follow its redirects. Raises TlsError if the last response is not the expected one.
+
+        deadline: by time.monotonic(), after which TimeoutError is raised.
+        """
         domain, path = check.domain, f"/.well-known/acme-challenge/{check.token}"
-        response = self._get("http", address, domain, path)
+        response = self._get("http", address, domain, path, deadline)
         here, url = (address, domain), f"http://{_bracketed(domain)}{path}"
         for _redirect in range(MAX_REDIRECTS):
             if response.status not in REDIRECT_STATUSES or check.is_expected(response):
@@ -118,7 +125,7 @@ class HttpChecker:
             try:
                 if name != here[1]:
                     here = (name if is_ip_address(name) else self.dns.addresses(name)[0], name)
-                response = self._get(scheme, *here, path)
+                response = self._get(scheme, *here, path, deadline)
             except (OSError, http.client.HTTPException, TlsError) as error:
                 why = _why(error) if isinstance(error, OSError) else ""
                 raise TlsError(_bad_redirect(domain, address, url, why)) from error
@@ -130,28 +137,36 @@ class HttpChecker:
             raise TlsError(_bad_redirect(domain, address, url))
         raise TlsError(check.refusal(_host(domain, address), response))
 
-    def _get(self, scheme: str, address: str, name: str, path: str) -> HttpResponse:
-        connection = http.client.HTTPConnection(address, timeout=self.timeout)
-        connection.sock = socket.create_connection((address, PORTS[scheme]), timeout=self.timeout)
+    def _get(self, scheme: str, address: str, name: str, path: str, deadline: float) -> HttpResponse:
+        """Return a response. Raises TimeoutError where it is not whole in time, however slowly its bytes come."""
+        timeout = max(0.001, min(self.timeout, deadline - time.monotonic()))
+        connection = http.client.HTTPConnection(address, PORTS[scheme], timeout=timeout)
         try:
-            if scheme == "https":  # without checking the certificate, as CAs do: it may be the one to be replaced
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-                connection.sock = context.wrap_socket(
-                    connection.sock, server_hostname=None if is_ip_address(name) else name
-                )
-            connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)
-            for header, value in (
-                ("Host", _bracketed(name)),
-                ("User-Agent", "evergreen.tls"),
-                ("Connection", "close"),
-            ):
-                connection.putheader(header, value)
-            connection.endheaders()
-            response = connection.getresponse()
-            return HttpResponse(response.status, response.headers, response.read(MAX_RESPONSE_BYTES))
+            return run_with_timeout(timeout, lambda: _exchange(connection, scheme, name, path))
         finally:
+            if connection.sock is not None:
+                with contextlib.suppress(OSError):  # ends a read in another thread
+                    connection.sock.shutdown(socket.SHUT_RDWR)
             connection.close()
+
+
+def _exchange(connection: http.client.HTTPConnection, scheme: str, name: str, path: str) -> HttpResponse:
+    """Return the response to a GET on a connection that is not open yet."""
+    connection.sock = socket.create_connection((connection.host, connection.port), timeout=connection.timeout)
+    if scheme == "https":  # without checking the certificate, as CAs do: it may be the one to be replaced
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection.sock = context.wrap_socket(connection.sock, server_hostname=None if is_ip_address(name) else name)
+    connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)
+    for header, value in (
+        ("Host", _bracketed(name)),
+        ("User-Agent", "evergreen.tls"),
+        ("Connection", "close"),
+    ):
+        connection.putheader(header, value)
+    connection.endheaders()
+    response = connection.getresponse()
+    return HttpResponse(response.status, response.headers, response.read(MAX_RESPONSE_BYTES))
 
 
 def _redirect_target(domain: str, url: str, location: str) -> tuple[str, str, str, str]:

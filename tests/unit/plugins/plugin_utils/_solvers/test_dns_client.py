@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import dns.rcode
 import dns.rdatatype
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient, NameServer
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, Zone, name_of
 
@@ -142,6 +144,47 @@ def test_a_resolver_that_does_not_answer_is_reported(here, monkeypatch):
         match="^127.0.0.1:.* cannot find out about www.example.org: SERVFAIL; .*name others by the solver's resolvers$",
     ):
         DnsClient([f"{RESOLVER}:{here.port}"]).addresses("www.example.org")
+
+
+def test_a_zone_with_hundreds_of_name_servers_is_asked_for_some_of_them(here, client):
+    here.zone("example.org", ("example.org", "NS", *(f"a{number}.example.org." for number in range(500))))
+    with pytest.raises(
+        TlsError, match="the name servers of example.org .* have no address in DNS; correct the NS records"
+    ):
+        client.locate(RECORD)
+    assert 0 < len(here.resolver.queries) < 100
+
+
+def test_name_servers_with_hundreds_of_addresses_are_asked_in_part(here, client, monkeypatch):
+    addresses = [f"127.0.{number // 250}.{number % 250 + 4}" for number in range(500)]
+    monkeypatch.setattr(dns_client, "QUERY_TIMEOUT_S", 0.1)
+    here.zone("example.org", *(("ns.example.org", "A", address) for address in addresses))
+    with pytest.raises(TlsError, match="no name server of example.org says anything") as caught:
+        client.locate(RECORD)
+    assert str(caught.value).count("ns.example.org (127.0.") == 20
+
+
+def test_name_servers_that_are_slow_have_a_minute_for_all_questions(here, client, monkeypatch):
+    monkeypatch.setattr(dns_client, "LOCATE_TIMEOUT_S", 1.0)
+    here.zone("example.org", ("example.org", "NS", *(f"a{number}.example.org." for number in range(500))))
+    answer = here.resolver.answer
+    monkeypatch.setattr(here.resolver, "answer", lambda wire: time.sleep(0.3) or answer(wire))
+    started = time.monotonic()
+    with pytest.raises(TlsError) as caught:
+        client.locate(RECORD)
+    assert time.monotonic() - started < 5 and "it is not known where " in str(caught.value)
+    client.addresses("ns.example.org")  # later questions have time of their own
+
+
+@pytest.mark.parametrize("target", [RECORD, "_acme-challenge.mail.example.org"])
+def test_aliases_in_a_circle_end(here, client, target):
+    zone = here.zone("example.org", (RECORD, "CNAME", f"{target}."))
+    if target != RECORD:
+        zone.records[name_of(target), dns.rdatatype.CNAME] = {f"{RECORD}."}
+    with pytest.raises(TlsError, match="lead on and on|cannot find out"):
+        client.locate(RECORD)
+    with pytest.raises(TlsError):
+        client.addresses(RECORD)
 
 
 def test_a_resolver_is_an_address():

@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import http_check
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER
 
@@ -171,6 +174,50 @@ def test_what_does_not_speak_http_is_reported(here, start, monkeypatch, solver):
     monkeypatch.setattr(http_check, "PORTS", {"http": server.port, "https": server.port})
     here.zone("example.org", ("www.example.org", "A", "127.0.0.1"))
     assert "www.example.org at 127.0.0.1 does not speak HTTP" in error_text(solver, "www.example.org")
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK\r\nServer: a", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\na"]
+)
+def test_a_host_that_sends_a_byte_now_and_then_is_left_in_seconds(here, start, monkeypatch, head):
+    def trickle(_server, connection):
+        connection.recv(65536)
+        connection.sendall(head)
+        while True:
+            time.sleep(0.1)
+            connection.sendall(b"a")
+
+    server = start(trickle)
+    settings = {"type": "http", "resolvers": [f"{RESOLVER}:{here.port}"], "timeout": "1s"}
+    monkeypatch.setattr(http_check, "PORTS", {"http": server.port, "https": server.port})
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.1"))
+    started = time.monotonic()
+    message = error_text(open_solver(settings, AcmeAccount(THUMBPRINT)), "www.example.org")
+    assert "of www.example.org at 127.0.0.1 cannot be reached (no answer in time); open it to the world" in message
+    assert time.monotonic() - started < 5
+
+
+def test_a_name_with_thousands_of_addresses_is_looked_at_in_part(here, web, solver):
+    addresses = [f"127.0.{number // 250}.{number % 250 + 1}" for number in range(1000)]
+    here.zone("example.org", ("www.example.org", "A", *addresses))
+    assert "of www.example.org at 127.0." in error_text(solver, "www.example.org")
+    assert len(DnsClient([f"{RESOLVER}:{here.port}"]).addresses("www.example.org")) == 20
+
+
+def test_all_addresses_of_a_name_share_a_minute(here, web, solver, monkeypatch):
+    monkeypatch.setattr(http_check, "DOMAIN_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(solver.checker, "timeout", 1.0)
+
+    def late(name, path):
+        time.sleep(0.4)
+        return right(name, path)
+
+    here.zone("example.org", ("www.example.org", "A", *(f"127.0.0.{number}" for number in range(21, 31))))
+    for number in range(21, 31):
+        web.host(f"127.0.0.{number}", late)
+    started = time.monotonic()
+    assert "cannot be reached (no answer in time)" in error_text(solver, "www.example.org")
+    assert time.monotonic() - started < 4
 
 
 def test_an_address_that_the_controller_has_no_way_to_is_left_out_where_another_one_answers(
