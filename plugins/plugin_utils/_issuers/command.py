@@ -49,6 +49,7 @@ EX_TEMPFAIL = 75  # exit status (sysexits.h): a person has to act, ask again lat
 MAX_MESSAGE_LENGTH = 500  # characters of what a program writes to its standard error, the last ones
 READ_BYTES = 65536
 POLL_INTERVAL_S = 0.1  # between two looks at the deadline
+DRAIN_TIMEOUT_S = 1.0  # after the end of the program
 EXIT_POLL_INTERVAL_S = 0.05
 NO_MESSAGE = "it said nothing"
 # The keys of a request that the program gets, in EVERGREEN_REQUEST: nothing about what happens on the host.
@@ -180,13 +181,17 @@ class Command(RecordedIssuer):
         deadline = time.monotonic() + self.timeout
         stdin, stdout, stderr = _streams(process)
         output: dict[t.Any, bytes] = {stdout: b"", stderr: b""}
-        program = os.path.basename(self.argv[0])
+        program, drained = os.path.basename(self.argv[0]), 0.0
         with selectors.DefaultSelector() as selector:
             for stream in output:
                 selector.register(stream, selectors.EVENT_READ)
             os.set_blocking(stdin.fileno(), False)
             selector.register(stdin, selectors.EVENT_WRITE)
-            while selector.get_map() and not (process.poll() is not None and not selector.select(0)):
+            while selector.get_map():
+                if process.poll() is not None:  # what it has written is read, and not what children write that stay
+                    drained = drained or time.monotonic() + DRAIN_TIMEOUT_S
+                    if time.monotonic() > drained or not selector.select(0):
+                        break
                 if time.monotonic() > deadline:
                     raise TlsError(
                         f"{program} was ended after {self.timeout:.0f} s without an answer: "

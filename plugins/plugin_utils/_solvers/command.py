@@ -9,13 +9,14 @@ It runs once for each response. Its environment, and JSON on its standard input,
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
 import shlex
 import shutil
 import subprocess
-import tempfile
+import threading
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
@@ -34,6 +35,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import esc
 from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import kill_process_group
 
 MAX_OUTPUT_CHARACTERS = 400  # of a program's output in an error, the last ones
+READ_BYTES = 65536
+END_TIMEOUT_S = 1.0  # for the last words of a program that has ended
 
 
 class CommandSolver:
@@ -137,31 +140,35 @@ class Programs:
         subject = (
             f"the program {argv[0]} of the solver, told to {action.replace('_', ' ')} the answer for {response.domain},"
         )
-        with tempfile.TemporaryFile() as output:
-            try:
-                process = subprocess.Popen(
-                    argv,
-                    stdin=subprocess.PIPE,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    env={**os.environ, **self.environment, **environment},
-                    start_new_session=True,  # so that all processes that it starts can be killed with it
-                )
-            except OSError as error:
-                raise TlsError(f"{subject} cannot be run: {error.strerror}; correct that") from error
-            try:
-                process.communicate(json.dumps(parameters).encode(), timeout=self.timeout)
-            except subprocess.TimeoutExpired as error:
-                raise TlsError(
-                    f"{subject} did not end within {self.timeout:.0f} s{_quoted(output)}; see what it waits for, or give it more time by the "
-                    "solver's limit"
-                ) from error
-            finally:
-                kill_process_group(process)
-            if process.returncode:
-                raise TlsError(
-                    f"{subject} failed with the status {process.returncode}{_quoted(output)}; correct what it complains of"
-                )
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self.environment, **environment},
+                start_new_session=True,  # so that all processes that it starts can be killed with it
+            )
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise TlsError(f"{subject} cannot be run: {why}; correct that") from error
+        output, is_late = _OutputEnd(process), False
+        try:
+            _write_input(process, json.dumps(parameters).encode())
+            process.wait(self.timeout)
+        except subprocess.TimeoutExpired:
+            is_late = True
+        finally:
+            kill_process_group(process)
+        if is_late:
+            raise TlsError(
+                f"{subject} did not end within {self.timeout:.0f} s{output.quoted()}; see what it waits for, or give it more time by the "
+                "solver's limit"
+            )
+        if process.returncode:
+            raise TlsError(
+                f"{subject} failed with the status {process.returncode}{output.quoted()}; correct what it complains of"
+            )
 
 
 def program_parameters(action: str, response: ChallengeResponse, location: RecordLocation | None) -> dict[str, str]:
@@ -191,10 +198,31 @@ def argv_of(command: t.Any, option: str) -> list[str]:
     return argv
 
 
-# not a parser: it accepts any text, or raises TlsError
-def _quoted(output: t.BinaryIO) -> str:
-    """Return the end of a program's output on one line, after a colon, if it wrote anything."""
-    size = output.seek(0, os.SEEK_END)
-    output.seek(max(0, size - 4 * MAX_OUTPUT_CHARACTERS))
-    text = escape_as_one_line(output.read().decode("utf-8", "replace"))
-    return f": {text[-MAX_OUTPUT_CHARACTERS:]}" if text else ""
+def _write_input(process: subprocess.Popen[bytes], content: bytes) -> None:
+    """Write the standard input of a program, which a pipe takes whole, and close it."""
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):  # it reads none of it
+            process.stdin.write(content)
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+
+
+class _OutputEnd:
+    """The end of what a program and its children write, which is read in a thread however much it is."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._content = b""
+        self._thread = threading.Thread(target=self._read, args=(process.stdout,), daemon=True)
+        self._thread.start()
+
+    def _read(self, stream: t.IO[bytes]) -> None:
+        with stream:
+            while part := os.read(stream.fileno(), READ_BYTES):
+                self._content = (self._content + part)[-4 * MAX_OUTPUT_CHARACTERS :]
+
+    # not a parser: it accepts any text, or raises TlsError
+    def quoted(self) -> str:
+        """Return it on one line, after a colon, if there is anything. A child that stays is not waited for."""
+        self._thread.join(END_TIMEOUT_S)
+        text = escape_as_one_line(self._content.decode("utf-8", "replace"))
+        return f": {text[-MAX_OUTPUT_CHARACTERS:]}" if text else ""

@@ -22,6 +22,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client 
     RecordLocation,
     require_dnspython,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run_with_timeout
 
 try:
     import dns.exception
@@ -82,9 +83,9 @@ class Rfc2136Solver(DnsSolver):
         change(update)
         server = self.dns.name_server(self.server or location.primary)
         try:
-            rcode, tsig_error = _send(update, server)
+            rcode, tsig_error = run_with_timeout(UPDATE_TIMEOUT_S, lambda: _send(update, server))
         except (OSError, dns.exception.DNSException) as error:
-            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            why = getattr(error, "strerror", None) or str(error) or "no whole answer in time"
             raise TlsError(
                 f"{server} takes no changes of the zone {location.zone} ({why}); see that it runs, and that its port {server.port} can be "
                 "reached from the controller by TCP, or name the server that takes them by the solver's server"

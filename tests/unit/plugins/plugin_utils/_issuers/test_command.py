@@ -204,6 +204,13 @@ def test_wrong_settings_are_refused(run, settings, sentence):
     assert sentence in refusal(run, "exit 75", **settings)
 
 
+@pytest.mark.parametrize("start", ["", "setsid "], ids=["in its group", "outside of it"])
+def test_a_child_that_stays_and_floods_does_not_lose_the_answer(run, tmp_path, start):
+    started = time.monotonic()
+    issued = run(f"{start}sh -c 'timeout 9 yes >&2' & cat {tmp_path}/chain.pem; sleep 0.1", timeout="20s")
+    assert issued.chain[0] == CHAIN[0] and time.monotonic() - started < 8
+
+
 def test_a_certificate_is_revoked_with_the_tools_of_its_ca(tmp_path):
     settings = {"type": "command", "argv": ["/usr/bin/vault"], "directory": str(tmp_path)}
     issuer = open_issuer("ours", {"ours": settings})

@@ -125,6 +125,24 @@ def test_a_program_that_does_not_end_is_ended_with_all_that_it_has_started(progr
             time.sleep(0.01)
 
 
+def test_output_without_end_takes_no_room(program, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
+    opened = solver(program("yes | head -c 300000000; echo its last words >&2; exit 3"))
+    message = error_text(lambda: opened.present([HTTP_RESPONSE]))
+    assert message.endswith("its last words; correct what it complains of") and len(message) < 700
+    endless = solver(program("yes"), limit="1s")
+    assert "did not end within 1 s: y y y" in error_text(lambda: endless.present([HTTP_RESPONSE]))
+
+
+def test_a_child_that_left_the_group_is_not_waited_for(program, tmp_path):
+    started = time.monotonic()
+    solver(program("setsid sleep 20 &")).present([HTTP_RESPONSE])
+    assert "failed with the status 1" in error_text(
+        lambda: solver(program("setsid sleep 20 & exit 1")).present([HTTP_RESPONSE])
+    )
+    assert time.monotonic() - started < 10
+
+
 def test_a_program_may_leave_its_input_alone(program):
     solver(program("exec <&-; exit 0")).present([HTTP_RESPONSE] * 3)
 

@@ -7,6 +7,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import itertools
+import socket
+import threading
+import time
 import types
 
 import dns.name
@@ -16,7 +21,7 @@ import dns.tsig
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns01
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns01, rfc2136
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import ChallengeResponse
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
@@ -49,6 +54,24 @@ def response(domain, value, is_wildcard=False):
 
 def values(zone, record=RECORD):
     return zone.records.get((name_of(record), dns.rdatatype.TXT), set())
+
+
+def test_a_server_that_answers_a_byte_at_a_time_is_left_in_seconds(here, zone, monkeypatch):
+    monkeypatch.setattr(rfc2136, "UPDATE_TIMEOUT_S", 1.0)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def trickle():
+        connection, _address = listener.accept()
+        with contextlib.suppress(OSError):
+            for byte in itertools.chain(b"\xff\xff", itertools.repeat(0)):
+                connection.sendall(bytes([byte]))
+                time.sleep(0.05)
+
+    threading.Thread(target=trickle, daemon=True).start()
+    started = time.monotonic()
+    message = error_text(here, server=f"127.0.0.1:{listener.getsockname()[1]}")
+    assert "takes no changes of the zone example.org (no whole answer in time); see that it runs" in message
+    assert time.monotonic() - started < 5
 
 
 def error_text(here, *domains, **settings):
