@@ -181,7 +181,6 @@ def _authority_key_identifier(public_key: CaPublicKey) -> x509.AuthorityKeyIdent
     return x509.AuthorityKeyIdentifier.from_issuer_public_key(public_key)
 
 
-# not a parser: it reads what the collection has made or checked
 def is_crl_fresh(pem: bytes, issuing: x509.Certificate, now: datetime.datetime) -> bool:
     """Say whether a revocation list is of this CA, valid now, and has half of its lifetime left."""
     try:

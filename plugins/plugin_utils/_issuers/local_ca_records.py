@@ -102,7 +102,6 @@ class SelectedRecords(t.NamedTuple):
     unreadable: list[str]  # paths
 
 
-# not a parser: it reads what the collection has made or checked
 def select_records(
     folder: str, crl_path: str, issuing: x509.Certificate, now: datetime.datetime, kept_since: datetime.datetime
 ) -> SelectedRecords:
@@ -216,7 +215,6 @@ def listed_serials(crl_path: str) -> list[str] | None:
     return None if listed is None else [f"{one.serial_number:x}" for one in listed]
 
 
-# not a parser: it reads what the collection has made or checked
 def _listed(crl_path: str, issuing: x509.Certificate | None = None) -> list[x509.RevokedCertificate] | None:
     """Return the entries of a revocation list, None where it cannot be read or is not of the issuing CA."""
     try:
@@ -227,7 +225,6 @@ def _listed(crl_path: str, issuing: x509.Certificate | None = None) -> list[x509
         return None
 
 
-# not a parser: it reads what the collection has made or checked
 def _names(folder: str) -> list[str]:
     try:
         return [name for name in os.listdir(folder) if name.endswith(".json") and not name.startswith(".")]

@@ -10,7 +10,6 @@ An endpoint is a domain of a request at an address and port of its host.
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import datetime
 import hashlib
 import resource
@@ -25,7 +24,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
     ChainDescription,
     describe_chain,
     names_of,
-    parse_chain,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_due_regardless, why_replace
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
@@ -46,16 +44,18 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets i
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import Issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
-    BUILT_IN,
     advice,
-    open_issuer,
     revocation,
     with_defaults,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import (
+    OpenIssuers,
+    open_once,
+    open_private_authorities,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.private_authorities import (
     Authority,
     Observed,
-    authority_of,
     refusals,
 )
 
@@ -81,18 +81,6 @@ VARIABLES = (
     "certificate_new_authority",
     "ansible_host",
 )
-
-
-class OpenIssuer(t.NamedTuple):
-    """An issuer, with the roots that its clients trust; None for those of the system."""
-
-    issuer: Issuer
-    roots: list[x509.Certificate] | None
-    authority: Authority | None = None  # of a private CA
-
-
-# By name and settings, since hosts may have different settings under the same name.
-OpenIssuers = dict[tuple[str, str], OpenIssuer]
 
 
 class Endpoint(t.NamedTuple):
@@ -246,7 +234,7 @@ def endpoints_of_host(
     for completed in requests:
         request: Request = {**completed, "host": host}
         try:
-            issuer, roots, authority = _open_once(request["issuer"], issuers, open_issuers)
+            issuer, roots, authority = open_once(request["issuer"], issuers, open_issuers)
         except BaseException as error:
             faults.append(_fault(host, request, error))
             continue
@@ -254,16 +242,8 @@ def endpoints_of_host(
             Endpoint(host, request, domain, address, port, issuer, roots, None if is_new_wanted else authority)
             for address, port, domain in request_targets(values, host, request)
         ]
-    _open_private_authorities(issuers, open_issuers)
+    open_private_authorities(issuers, open_issuers)
     return endpoints, faults
-
-
-def _open_private_authorities(issuers: dict[str, t.Any], open_issuers: OpenIssuers) -> None:
-    """Open private CAs of which no request is left: what they issued may be in use, and their revocation lists are renewed as well."""
-    for name, settings in {**BUILT_IN, **issuers}.items():
-        if isinstance(settings, dict) and settings.get("type") == "local_ca":
-            with contextlib.suppress(TlsError, OSError):  # whoever needs it is told
-                _open_once(name, issuers, open_issuers)
 
 
 def _fault(host: str, request: t.Any, error: BaseException) -> Finding:
@@ -388,18 +368,3 @@ def _without_tags(value: t.Any) -> t.Any:
     if isinstance(value, (list, tuple)):
         return [_without_tags(item) for item in value]
     return str(value) if isinstance(value, str) else value
-
-
-def _open_once(name: str, issuers: dict[str, t.Any], open_issuers: OpenIssuers) -> OpenIssuer:
-    key = (name, repr(issuers.get(name)))
-    if key not in open_issuers:
-        issuer = open_issuer(name, issuers)
-        authority = authority_of(issuer, issuers)
-        try:
-            pem = issuer.roots()
-        except TlsError:
-            if not (authority and authority.absence):
-                raise
-            pem = None
-        open_issuers[key] = OpenIssuer(issuer, parse_chain(pem) if pem else None, authority)
-    return open_issuers[key]

@@ -131,7 +131,7 @@ def test_output_without_end_takes_no_room(program, tmp_path, monkeypatch):
     message = error_text(lambda: opened.present([HTTP_RESPONSE]))
     assert message.endswith("its last words; correct what it complains of") and len(message) < 700
     endless = solver(program("yes"), limit="1s")
-    assert "did not end within 1 s: y y y" in error_text(lambda: endless.present([HTTP_RESPONSE]))
+    assert "did not end within 1 s: " in error_text(lambda: endless.present([HTTP_RESPONSE]))
 
 
 def test_a_child_that_left_the_group_is_not_waited_for(program, tmp_path):
