@@ -18,6 +18,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dnspod impo
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http import HttpSolver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.persist import PersistSolver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.rfc2136 import Rfc2136Solver
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.route53 import Route53Solver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.webroot import WebrootSolver
 
 SOLVERS: dict[str, type[Solver]] = {
@@ -27,6 +28,7 @@ SOLVERS: dict[str, type[Solver]] = {
     "command": CommandSolver,
     "persist": PersistSolver,
     "dnspod": DnspodSolver,
+    "route53": Route53Solver,
 }
 
 

@@ -87,7 +87,7 @@ class AwsSession:
     # not a parser: the inventory has it
     def _check(self) -> None:
         """Raise TlsError if the settings contradict each other, or are malformed."""
-        where = f"the account {self.account} in cloud_accounts"
+        where = f"the account {self.account}"
         access_key, secret_key, profile = (self._settings.get(key) for key in ("access_key", "secret_key", "profile"))
         if bool(access_key) != bool(secret_key):
             missing = "secret_key" if access_key else "access_key"

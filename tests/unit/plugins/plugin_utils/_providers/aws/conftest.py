@@ -23,7 +23,7 @@ def no_credentials_of_this_machine(monkeypatch, tmp_path):
 
 @pytest.fixture
 def cloud():
-    from ansible_collections.evergreen.tls.tests.unit.aws_cloud import aws_cloud
+    from ansible_collections.evergreen.tls.tests.cloud.aws.server import aws_cloud
 
     with aws_cloud() as started:
         yield started

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.acm import AcmCertificates
-from ansible_collections.evergreen.tls.tests.unit.aws_cloud import Refusal
+from ansible_collections.evergreen.tls.tests.cloud.aws.server import Refusal
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 
 LABEL = "evergreen/www.example.org/0123456789abcdef"

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.acm import AcmCertificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.cloudfront import CloudFront, security_policy
-from ansible_collections.evergreen.tls.tests.unit.aws_cloud import Refusal, distribution_config
+from ansible_collections.evergreen.tls.tests.cloud.aws.server import Refusal, distribution_config
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 
 LABEL = "evergreen/www.example.org/0123456789abcdef"

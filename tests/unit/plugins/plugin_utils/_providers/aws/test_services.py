@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.walk import Clock, Pair, deploy_certificate
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.registry import open_service
-from ansible_collections.evergreen.tls.tests.unit.aws_cloud import Refusal, distribution_config
+from ansible_collections.evergreen.tls.tests.cloud.aws.server import Refusal, distribution_config
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
 
 CLOUD = {"account": None, "service": None, "resources": [], "region": None, "load_balancer": None, "listener": None}

@@ -20,7 +20,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws import client as client_module
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.acm import AcmCertificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.session import AwsSession
-from ansible_collections.evergreen.tls.tests.unit.aws_cloud import Refusal
+from ansible_collections.evergreen.tls.tests.cloud.aws.server import Refusal
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
 
 ROLE = "arn:aws:iam::123456789012:role/evergreen"
@@ -91,7 +91,7 @@ def test_names_of_amazon_aws_are_taken(cloud):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"secret_key": None}, "the account shop in cloud_accounts has no secret_key; give it both"),
+        ({"secret_key": None}, "the account shop has no secret_key; give it both"),
         ({"access_key": None}, "has no access_key; give it both"),
         ({"access_key": None, "secret_key": None, "session_token": "x"}, "has a session_token without access_key"),
         ({"profile": "web"}, "has both profile and access_key; remove one of them"),

@@ -111,6 +111,8 @@ class AwsCloud:
         self.after = {}  # by action: a function that is called after the answer of moto
         self.held = set()  # actions that get no answer while they are in here
         self.served = {}  # the certificate that the edges present, by distribution
+        self.looks_until_insync = 0  # at a change of Route 53
+        self._pending_looks = 0
         self._changed_at = {}  # by distribution, in seconds
         self._without_chain = set()  # ARNs of imports
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -328,6 +330,44 @@ class AwsCloud:
         before, distribution.etag = distribution.etag, f"E{time.monotonic_ns()}"
         distribution.status, self._changed_at[call.resource] = "InProgress", time.monotonic()
         return body.replace(before.encode(), distribution.etag.encode()).replace(b"Deployed", b"InProgress")
+
+    def record_sets(self, zone_id):
+        """Return the values and the TTL of the record sets of a hosted zone, by name and type."""
+        zone = moto.backends.get_backend("route53")[ACCOUNT_ID]["aws"].zones[zone_id]
+        return {(one.name.rstrip("."), one.type): (sorted(one.records), int(one.ttl)) for one in zone.rrsets}
+
+    def _check_change_resource_record_sets(self, call):
+        """Refuse a batch in which a DELETE is not exactly what is there, or a CREATE is of what is there after the changes before it."""
+        zone = moto.backends.get_backend("route53")[ACCOUNT_ID]["aws"].zones.get(call.resource)
+        if zone is None:
+            return
+        current = self.record_sets(call.resource)
+        for change in re.findall("<Change>(.*?)</Change>", call.body.decode(), re.DOTALL):
+            action, name, kind = (re.search(f"<{tag}>([^<]*)<", change)[1] for tag in ("Action", "Name", "Type"))
+            values = sorted(xml.sax.saxutils.unescape(one) for one in re.findall("<Value>([^<]*)</Value>", change))
+            key, record_set = (name.rstrip("."), kind), (values, int(re.search("<TTL>([0-9]+)<", change)[1]))
+            if action == "DELETE" and current.pop(key, None) != record_set:
+                raise Refusal(
+                    "InvalidChangeBatch", f"Tried to delete resource record set {name}, but the values do not match"
+                )
+            if action == "CREATE" and current.setdefault(key, record_set) is not record_set:
+                raise Refusal(
+                    "InvalidChangeBatch", f"Tried to create resource record set {name}, but it already exists"
+                )
+        # moto judges by a journal of all changes, and takes a set that was deleted meanwhile for one that is there.
+        del zone.rr_changes[:]
+        for one in zone.rrsets:
+            values = [{"Value": value} for value in one.records]
+            record_set = {"Name": one.name, "Type": one.type, "TTL": one.ttl, "ResourceRecords": values}
+            zone.rr_changes.append({"Action": "UPSERT", "ResourceRecordSet": record_set})
+
+    def _finish_change_resource_record_sets(self, _call, body, _kept):
+        self._pending_looks = self.looks_until_insync
+        return body.replace(b"INSYNC", b"PENDING")
+
+    def _finish_get_change(self, _call, body, _kept):
+        self._pending_looks -= 1
+        return body.replace(b"INSYNC", b"PENDING") if self._pending_looks >= 0 else body
 
     def _check_modify_listener(self, call):
         listener = self.listeners(call.region).get(call.query()["ListenerArn"])
