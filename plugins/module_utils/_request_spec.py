@@ -274,6 +274,7 @@ class Request(t.TypedDict, total=False):
     renewals: dict[str, RenewalAdvice]  # by serial number, in hexadecimal digits
     revoked: dict[str, str]  # the reasons for what is revoked of it, by serial number
     passphrase: str | None  # for a key that is to be encrypted
+    strict_profile: bool  # whether the issuer is a public CA, whose chains have to fit the profile of the web
     may_add_subject: bool  # whether the issuer may write fields into the subject that the request does not have
 
 

@@ -9,9 +9,14 @@ from __future__ import annotations
 import datetime
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import (
+    is_self_issued,
+    issuer_name,
+    subject_name,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.extensions import read_extensions
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import errors_as
-from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 
 try:
     from cryptography import x509
@@ -23,18 +28,18 @@ except ImportError:  # reported by require_cryptography() before anything here i
 def parse_certificate(der: bytes) -> x509.Certificate:
     """Return the certificate in DER. Raises TlsError if it, or anything in it that is used later, cannot be read.
 
-    The library reads key, names, dates and extensions only when they are used. Extensions of a self-issued certificate may be
-    unreadable: clients trust a root for its name and key alone.
+    The library reads keys and dates only when they are used. Extensions of a self-issued certificate may be unreadable here: roots
+    are compared by name and key before anything else of them is used.
     """
     with errors_as(lambda _text: "it is a certificate that cannot be read; have it issued again"):
         certificate = x509.load_der_x509_certificate(der)
         _read = (
             (certificate.public_key(), certificate.serial_number, certificate.signature),
-            (common_name(certificate.subject), common_name(certificate.issuer)),
+            (subject_name(certificate), issuer_name(certificate)),
             (not_before(certificate), not_after(certificate)),
         )
-        if certificate.subject != certificate.issuer:
-            _extensions = list(certificate.extensions)
+        if not is_self_issued(certificate):
+            read_extensions(certificate)
     return certificate
 
 
@@ -46,19 +51,9 @@ def to_pem(certificates: t.Iterable[x509.Certificate]) -> bytes:
 def describe_certificate(certificate: x509.Certificate) -> str:
     """Return what distinguishes a certificate from others: subject, issuer, end and serial number."""
     return (
-        f"{common_name(certificate.subject)}, issued by {common_name(certificate.issuer)}, "
+        f"{subject_name(certificate)}, issued by {issuer_name(certificate)}, "
         f"valid until {format_date(not_after(certificate))}, serial number {certificate.serial_number:x}"
     )
-
-
-def common_name(name: x509.Name) -> str:
-    """Return the common name of a subject or issuer, or the whole name where it has none, as people read it."""
-    for attribute in name:
-        if attribute.oid == x509.oid.NameOID.COMMON_NAME:
-            return shorten(
-                t.cast(str, attribute.value)
-            )  # bytes are in unique identifiers alone (RFC 4519, section 2.40)
-    return shorten(name.rfc4514_string()) or "(no name)"
 
 
 def fingerprint(certificate: x509.Certificate) -> str:

@@ -42,7 +42,7 @@ def make_csr(key: PrivateKeyTypes, names: list[str], subject: Request) -> bytes:
     """
     builder = (
         x509.CertificateSigningRequestBuilder()
-        .subject_name(subject_name(names, subject))
+        .subject_name(make_subject(names, subject))
         .add_extension(x509.SubjectAlternativeName(general_names(names)), critical=False)
     )
     password = subject.get("challenge_password")
@@ -53,7 +53,7 @@ def make_csr(key: PrivateKeyTypes, names: list[str], subject: Request) -> bytes:
     return builder.sign(signing_key, digest).public_bytes(serialization.Encoding.PEM)
 
 
-def subject_name(names: list[str], subject: Request) -> x509.Name:
+def make_subject(names: list[str], subject: Request) -> x509.Name:
     """Return the subject with the fields that are set.
 
     The common name is by default the first of the names that is short enough. Raises TlsError for a field that no certificate can hold.
@@ -125,7 +125,7 @@ def csr_difference(csr: x509.CertificateSigningRequest, request: Request) -> str
 
 
 def _subject_difference(csr: x509.CertificateSigningRequest, request: Request) -> str | None:
-    subject, expected = csr.subject, subject_name(request["domains"], request)
+    subject, expected = csr.subject, make_subject(request["domains"], request)
     if subject.public_bytes() == expected.public_bytes():
         return None
     texts = [name.rfc4514_string() or "nothing" for name in (subject, expected)]

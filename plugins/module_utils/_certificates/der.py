@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-INTEGER, OCTET_STRING, OBJECT_IDENTIFIER, BMP_STRING, SEQUENCE, SET = 0x02, 0x04, 0x06, 0x1E, 0x30, 0x31  # tags
+BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, OBJECT_IDENTIFIER = 0x01, 0x02, 0x03, 0x04, 0x06  # tags
+BMP_STRING, SEQUENCE, SET = 0x1E, 0x30, 0x31
 EXPLICIT_0 = 0xA0  # the tag of what is marked [0] EXPLICIT
 CONSTRUCTED = 0x20  # the bit of a tag for elements with elements in them
 LONG_TAG = 0x1F  # the bits of a tag whose number is in the bytes behind it
@@ -77,6 +78,13 @@ def children(element: Element, tag: int) -> list[Element]:
     if element.tag != tag:
         raise ValueError(element.tag)
     return list(elements(element.value))
+
+
+def element_of(element: Element) -> bytes:
+    """Return the DER of an element whose tag is one byte."""
+    size = len(element.value).to_bytes((len(element.value).bit_length() + 7) // 8, "big") or b"\0"
+    header = bytes([element.tag, *([0x80 + len(size)] if len(element.value) > 0x7F else [])])
+    return header + size + element.value
 
 
 def integer(element: Element) -> int:

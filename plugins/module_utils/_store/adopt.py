@@ -16,10 +16,15 @@ import os
 import stat
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import common_name, to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import is_signed_by, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import (
+    is_self_issued,
+    subject_name,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_key, public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_exposed
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.signatures import is_signed_by
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import ADOPTED_FILES, Request, key_mode
 from ansible_collections.evergreen.tls.plugins.module_utils._store.attributes import user_id
@@ -239,7 +244,7 @@ def _continued(
         upper = next((one for one in rest if is_signed_by(chain[-1], one)), None)
         if upper is None:
             raise TlsError(
-                f"adopt: {paths['chain']} holds {common_name(rest[0].subject)}, which is no part of the chain of {paths['certificate']}; "
+                f"adopt: {paths['chain']} holds {subject_name(rest[0])}, which is no part of the chain of {paths['certificate']}; "
                 "correct the path, or take that out"
             )
         rest.remove(upper)
@@ -248,7 +253,7 @@ def _continued(
 
 
 def _is_root(certificate: x509.Certificate) -> bool:
-    return certificate.subject == certificate.issuer
+    return is_self_issued(certificate)
 
 
 def _why_exposed(path: str, status: os.stat_result, request: Request) -> str | None:

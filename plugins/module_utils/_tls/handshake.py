@@ -41,7 +41,7 @@ def handshake(
 
     address: a name or IP address to connect to. domain: the name to ask for (SNI, RFC 6066, section 3).
     timeout: seconds for name resolution, connection and handshake together; by default HANDSHAKE_TIMEOUT_S.
-    verify: the chain has to verify strictly against *roots* (PEM; by default the system's), and to cover the domain.
+    verify: the chain has to verify against *roots* (PEM; by default the system's) as OpenSSL does by default, and to cover the domain.
     Raises TlsError if there is no handshake; its detail C(failure) is C(untrusted), C(no handshake), C(nothing) or C(garbage).
     On Python 3.9 the chain is the leaf alone.
     """
@@ -155,7 +155,10 @@ def _cached_context(roots: str | None, verify: bool, _system_paths: ssl.DefaultV
         context.verify_mode = ssl.CERT_NONE
         return context
     context = ssl.create_default_context(cadata=roots) if roots else ssl.create_default_context()
-    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13 sets it, and OpenSSL, curl and browsers do not
+    context.verify_flags |= getattr(
+        ssl, "VERIFY_X509_PARTIAL_CHAIN", 0
+    )  # an intermediate among the roots is enough, as for curl
     context.hostname_checks_common_name = False  # as no browser does
     return context
 

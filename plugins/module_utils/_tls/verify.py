@@ -14,7 +14,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     fingerprint,
     to_pem,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import probe_name
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.path_validation import find_trusted_path
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.strict_clients import strict_warnings
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, unexpected_error
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
@@ -42,6 +46,7 @@ class Verification(t.TypedDict, total=False):
     untrusted: bool  # whether the expected certificate is presented everywhere, and all that is wrong is that it is not trusted
     verified_from: str
     msg: str
+    warnings: list[str]  # about what stricter clients refuse
 
 
 # not a parser: it only passes on foreign input
@@ -125,6 +130,9 @@ def verify_targets(
     }
     if problems and not check_mode:
         raise TlsError(f"seen from the {observer}: {'. '.join(problems)}", **result)
+    warnings = _strict_warnings([one["chain"] for one in handshakes], arguments["roots"])
+    if warnings:
+        result["warnings"] = warnings
     proved = f"{', '.join(dict.fromkeys(one['name'] for one in handshakes))} proved from the {observer}"
     return {**result, "msg": f"not served yet: {'. '.join(problems)}" if problems else proved}
 
@@ -139,3 +147,14 @@ def _is_trust_alone(error: TlsError, address: str, port: int, domain: str, expec
     except TlsError:
         return False
     return fingerprint(chain[0]) == expected
+
+
+# not a parser: it reads chains that were verified, and roots of the inventory
+def _strict_warnings(chains: list[str], roots: str | None) -> list[str]:
+    """Return what clients refuse that are stricter than OpenSSL, about chains in PEM that were verified."""
+    warnings: list[str] = []
+    trusted = parse_chain(roots.encode()) if roots else []
+    for pem in dict.fromkeys(chains):
+        chain = parse_chain(pem.encode())
+        warnings += strict_warnings(find_trusted_path(chain, trusted, utc_now()) or chain)
+    return list(dict.fromkeys(warnings))

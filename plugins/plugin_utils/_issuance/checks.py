@@ -24,6 +24,12 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
     describe_requested_key,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address, probe_name
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.path_validation import (
+    check_dates,
+    describe_role,
+    find_trusted_path,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.strict_clients import strict_warnings
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, errors_as
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.chain_order import order_chain
@@ -32,6 +38,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_sign
     CrossSigning,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.leaf import check_leaf
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import system_roots
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import (
     escape_as_one_line,
     escape_control_characters,
@@ -39,7 +46,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import (
 
 try:
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ed25519
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes as PublicKey
     from cryptography.x509 import verification
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
@@ -94,7 +100,7 @@ def check_issued_chain(
 ) -> list[x509.Certificate]:
     """Return the chain of *public_key* out of what a CA sent, leaf first, if clients accept it.
 
-    It has to be valid for each name of the request. Without roots, the trust of clients is not checked.
+    It has to be valid for each name of the request. Without roots, the system's are used where the chain leads to one of them.
     issued, roots: PEM. cross_signing: which root the chain should lead to, and the certificates that may be added to it.
     Raises TlsError with the first thing that is wrong. A private key in *issued* is refused.
     """
@@ -126,14 +132,25 @@ def _checked_chain(
     cross_signing: CrossSigning,
 ) -> list[x509.Certificate]:
     """Return the chain of *public_key*, leaf first, if clients that trust these roots accept it. Raises TlsError."""
-    chain = order_chain(certificates, public_key, trusted, cross_signing)
-    check_chain(chain, public_key, request["domains"], now, trusted or None, request.get("allowed_domains") or ())
-    check_leaf(chain[0], request)
-    # The verifier does not know Ed25519, which is not in the profile of the web.
-    if trusted and not isinstance(public_key, ed25519.Ed25519PublicKey):
-        for name in request["domains"]:
-            _verify(chain, name, trusted, now)
-    return chain
+
+    def check(chain: list[x509.Certificate]) -> None:
+        check_chain(chain, public_key, request["domains"], now, trusted or None, request.get("allowed_domains") or ())
+        path = find_trusted_path(chain, trusted or system_roots(), now)
+        check_leaf(chain[0], request)
+        if path and request.get("strict_profile"):
+            for name in request["domains"]:
+                _verify(chain, name, path[-1:], now)
+        for certificate in chain:
+            if certificate in cross_signing.extra:
+                check_dates(certificate, describe_role(certificate, is_leaf=False), now)
+
+    return order_chain(certificates, public_key, trusted, cross_signing, check)
+
+
+def chain_warnings(chain: list[x509.Certificate], roots: bytes | None, now: datetime.datetime) -> list[str]:
+    """Return what stricter clients refuse in a chain that was checked. roots: PEM; by default the system's."""
+    trusted = parse_chain(roots) if roots else system_roots()
+    return strict_warnings(find_trusted_path(chain, trusted, now) or chain)
 
 
 def _listed(names: set[str]) -> str:
@@ -144,7 +161,7 @@ def _listed(names: set[str]) -> str:
 
 
 def _verify(chain: list[x509.Certificate], name: str, roots: list[x509.Certificate], now: datetime.datetime) -> None:
-    """Raise TlsError unless clients that trust *roots* accept the chain for a name (RFC 5280, section 6)."""
+    """Raise TlsError unless a chain fits the profile of the web for a name (CA/Browser Forum, by the verifier of the library)."""
     probe = probe_name(name)
     subject = x509.IPAddress(ipaddress.ip_address(probe)) if is_ip_address(probe) else x509.DNSName(probe)
     builder = verification.PolicyBuilder().store(verification.Store(roots)).time(now)

@@ -13,12 +13,16 @@ from __future__ import annotations
 import hashlib
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import common_name, to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
-    is_ca,
-    is_signed_by,
-    parse_chain,
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import (
+    has_issuer,
+    is_self_issued,
+    issuer_name,
+    subject_name,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.path_validation import is_ca
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.signatures import is_signed_by
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.signatures import SignedBy
@@ -48,9 +52,9 @@ class CrossSigning(t.NamedTuple):
 
         known: CA certificates. The signature is checked if the root is among them; else its name decides.
         """
-        if common_name(certificate.issuer) not in self.roots:
+        if issuer_name(certificate) not in self.roots:
             return False
-        namesakes = [one for one in known if one.subject == certificate.issuer]
+        namesakes = [one for one in known if has_issuer(certificate, one)]
         return not namesakes or any(is_signed_by(certificate, one) for one in namesakes)
 
     def extend_chain(
@@ -73,7 +77,7 @@ class CrossSigning(t.NamedTuple):
         if not self.roots or self.is_below_preferred_root(chain[-1], known):
             return None
         return (
-            f"the chain leads to {common_name(chain[-1].issuer)}, since nothing in the answer or in chain_extra leads to the preferred_root "
+            f"the chain leads to {issuer_name(chain[-1])}, since nothing in the answer or in chain_extra leads to the preferred_root "
             f"{' or '.join(self.roots)}; have the CA give you what that one has signed, and name it in chain_extra, or correct preferred_root"
         )
 
@@ -108,7 +112,7 @@ def read_cross_signing(settings: dict[str, t.Any], further_roots: t.Iterable[str
             f"chain_extra: {path} holds no certificates in PEM that can be read; put those of CAs there that others have signed, too"
         ) from error
     for one in extra:
-        if one.subject == one.issuer or not is_ca(one):
+        if is_self_issued(one) or not is_ca(one):
             what = "a root, which clients have or do not believe" if is_ca(one) else "no certificate of a CA"
-            raise TlsError(f"chain_extra: {path} holds {common_name(one.subject)}, which is {what}; take it out")
+            raise TlsError(f"chain_extra: {path} holds {subject_name(one)}, which is {what}; take it out")
     return CrossSigning(tuple(extra), roots)

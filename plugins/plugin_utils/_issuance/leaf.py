@@ -9,14 +9,27 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import common_name
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import (
+    COMMON_NAME,
+    Attribute,
+    attribute_name,
+    dotted,
+    subject_name,
+    subject_of,
+    text_of,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.extensions import extended_key_usages
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.path_validation import (
+    SERVER_AUTH,
+    USAGE_NAMES,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import SUBJECT_FIELDS, Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
 
 try:
     from cryptography import x509
-    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+    from cryptography.x509.oid import NameOID
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
@@ -30,79 +43,58 @@ CLIENT_USAGES = {
 }
 
 
-ANY_USAGE = {"2.5.29.37.0": "anyExtendedKeyUsage"}  # which the library has no name for
-
-
 def check_leaf(leaf: x509.Certificate, request: Request) -> None:
     """Raise TlsError if an issued certificate has a subject or a usage that the request does not have.
 
     With C(may_add_subject), the CA may write fields into the subject beside the common name.
     """
-    for attribute in leaf.subject:
-        if attribute.oid == NameOID.COMMON_NAME:
+    for attribute in subject_of(leaf).attributes:
+        if attribute.oid == COMMON_NAME:
             _check_common_name(attribute, request)
         elif not request.get("may_add_subject"):
             _check_field(attribute, request)
-    refused = [
-        oid
-        for oid in _usages(leaf)
-        if oid != ExtendedKeyUsageOID.SERVER_AUTH and oid.dotted_string not in CLIENT_USAGES
-    ]
+    usages = extended_key_usages(leaf) or []
+    refused = [oid for oid in usages if oid != SERVER_AUTH and oid not in CLIENT_USAGES]
     if refused:
         raise TlsError(
-            f"the certificate is for {', '.join(map(_usage_name, refused[:5]))} besides, and a server needs serverAuth alone; "
+            f"the certificate is for {', '.join(USAGE_NAMES.get(oid, oid) for oid in refused[:5])} besides, and a server needs serverAuth alone; "
             "have it issued for a server, with a profile of the CA that has nothing else"
         )
 
 
 def usage_warning(leaf: x509.Certificate) -> str | None:
     """Return a warning about a certificate that clients may use too, else None."""
-    names = [CLIENT_USAGES[oid.dotted_string] for oid in _usages(leaf) if oid.dotted_string in CLIENT_USAGES]
+    names = [CLIENT_USAGES[oid] for oid in extended_key_usages(leaf) or [] if oid in CLIENT_USAGES]
     if not names:
         return None
     return (
-        f"the certificate of {escape_as_one_line(common_name(leaf.subject))[:MAX_VALUE_LENGTH]} is for {', '.join(names)} "
+        f"the certificate of {escape_as_one_line(subject_name(leaf))[:MAX_VALUE_LENGTH]} is for {', '.join(names)} "
         "beside serverAuth: whoever trusts its CA for logins accepts this server as a client; have the CA issue for servers alone"
     )
 
 
-def _check_common_name(attribute: x509.NameAttribute[t.Any], request: Request) -> None:
+def _check_common_name(attribute: Attribute, request: Request) -> None:
     names = [*request["domains"], *(request.get("allowed_domains") or ()), request.get("common_name") or ""]
-    if _normalized(attribute.value) not in {_normalized(name) for name in names if name}:
+    if _normalized(text_of(attribute)) not in {_normalized(name) for name in names if name}:
         raise TlsError(
-            f"the common name of the certificate is {_shown(attribute.value)}, which is none of its names; "
+            f"the common name of the certificate is {_shown(text_of(attribute))}, which is none of its names; "
             f"have it issued for {', '.join(request['domains'])}"
         )
 
 
-def _check_field(attribute: x509.NameAttribute[t.Any], request: Request) -> None:
-    field = next((field for field, oid in SUBJECT_FIELDS.items() if getattr(NameOID, oid) == attribute.oid), None)
+def _check_field(attribute: Attribute, request: Request) -> None:
+    kind = dotted(attribute.oid)
+    field = next((field for field, oid in SUBJECT_FIELDS.items() if getattr(NameOID, oid).dotted_string == kind), None)
     expected = t.cast("dict[str, t.Any]", request).get(field) if field else None
-    if expected and _normalized(attribute.value) == _normalized(expected):
+    if expected and _normalized(text_of(attribute)) == _normalized(expected):
         return
-    name = field or attribute.rfc4514_attribute_name
+    name = field or attribute_name(attribute.oid)
     inventory = f"{name}: {expected}" if expected else "nothing of that"
     remedy = f"write {name} into the request or the defaults of its issuer, " if field else ""
     raise TlsError(
-        f"the subject of the certificate has {name} {_shown(attribute.value)}, and the inventory says {inventory}; "
+        f"the subject of the certificate has {name} {_shown(text_of(attribute))}, and the inventory says {inventory}; "
         f"have it issued without that, or, if it is right, {remedy}{'or ' if remedy else ''}set may_add: [subject] for the issuer"
     )
-
-
-def _usages(leaf: x509.Certificate) -> list[x509.ObjectIdentifier]:
-    """Return the extended key usages of a certificate; none where it has no such extension."""
-    try:
-        return list(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
-    except x509.ExtensionNotFound:
-        return []
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise TlsError("the extensions of the certificate cannot be read; have it issued again") from error
-
-
-# not a parser: it returns a text for any object identifier
-def _usage_name(oid: x509.ObjectIdentifier) -> str:
-    name = getattr(oid, "_name", "Unknown OID")
-    return ANY_USAGE.get(oid.dotted_string, oid.dotted_string) if name == "Unknown OID" else name
 
 
 def _normalized(value: t.Any) -> str:

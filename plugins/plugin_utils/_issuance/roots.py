@@ -2,13 +2,24 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Files of roots on the controller."""
+"""Files of roots on the controller: those that an issuer names, and the store of the system."""
 
 from __future__ import annotations
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
+import functools
+import os
+import ssl
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_bundle, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
+
+if t.TYPE_CHECKING:
+    from cryptography import x509
+
+MAX_SYSTEM_ROOTS = 1000
+STORES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
 def read_roots(path: str | None) -> bytes | None:
@@ -26,3 +37,25 @@ def read_roots(path: str | None) -> bytes | None:
     except TlsError as error:
         raise TlsError(f"roots: {path}: {error}") from error
     return pem
+
+
+def system_roots() -> list[x509.Certificate]:
+    """Return the roots that programs on this machine trust, without those that cannot be read; none when there is no file of them."""
+    for path in (ssl.get_default_verify_paths().cafile, *STORES):
+        try:
+            roots = _roots_in(path, os.stat(path).st_mtime_ns) if path else ()
+        except OSError:
+            continue
+        if roots:
+            return list(roots)
+    return []
+
+
+@functools.lru_cache(maxsize=4)
+def _roots_in(path: str, _changed: int) -> tuple[x509.Certificate, ...]:
+    """Return the roots in a file of the system; none where it cannot be read. _changed: when the file was changed."""
+    pem = read_file(path) if os.path.isfile(path) else None
+    try:
+        return tuple(parse_bundle(pem, MAX_SYSTEM_ROOTS)[0]) if pem else ()
+    except TlsError:
+        return ()

@@ -6,10 +6,16 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import is_signed_by
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import (
+    CanonicalName,
+    has_issuer,
+    subject_of,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.signatures import is_signed_by
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
 try:
@@ -18,6 +24,7 @@ except ImportError:  # the controller's requirements name it; action plugins say
     pass
 
 MAX_SIGNATURE_CHECKS = 1000  # for one chain; honest answers take ten
+MAX_REMEMBERED = 1024  # CAs
 MAX_CHAIN_LENGTH = 8  # certificates
 
 SignedBy = t.Callable[["x509.Certificate", "x509.Certificate"], bool]  # with the arguments of is_signed_by()
@@ -32,7 +39,7 @@ class SignatureChecks:
 
     def __call__(self, certificate: x509.Certificate, ca: x509.Certificate) -> bool:
         """Say whether the key of *ca* made the signature of a certificate. Raises TlsError beyond the limit."""
-        if certificate.issuer != ca.subject:
+        if not has_issuer(certificate, ca):
             return False
         pair = certificate, ca
         if pair not in self._known:
@@ -48,6 +55,9 @@ class SignatureChecks:
 
 def has_same_ca(chain: list[x509.Certificate], ca: x509.Certificate) -> bool:
     """Say whether a CA is in a chain, by its name and key. A chain in which one is twice goes in a circle."""
-    return any(
-        one.subject == ca.subject and public_bytes(one.public_key()) == public_bytes(ca.public_key()) for one in chain
-    )
+    return any(_identity(one) == _identity(ca) for one in chain)
+
+
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
+def _identity(ca: x509.Certificate) -> tuple[CanonicalName, bytes]:
+    return subject_of(ca).canonical, public_bytes(ca.public_key())

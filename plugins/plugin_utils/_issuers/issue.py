@@ -18,6 +18,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cache import CachedChain, IssuedCache
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import (
+    chain_warnings,
     check_csr,
     check_issued_chain,
 )
@@ -72,7 +73,7 @@ def issue_once(
     checked = check_csr(csr, request)
     csr, public_key = csr_to_pem(checked), checked.public_key()  # what is checked is what is sent
     _check_key(issuer, public_key, request, host)
-    request = {**request, "may_add_subject": getattr(issuer, "may_add_subject", False)}
+    request = _with_rules(request, issuer)
     terms = {**issuer.terms(request), **issuer.cross_signing.terms()}
     with IssuedCache(issuer.cache_directory).entry(csr, terms) as entry:
         roots = issuer.roots()
@@ -105,6 +106,7 @@ def issue_once(
                 )
         issuer.record(request, chain, host)
     other_root = issuer.cross_signing.why_other_root(chain, parse_chain(roots) if roots else [])
+    warnings += chain_warnings(chain, roots, utc_now())
     warnings += [one for one in (other_root, usage_warning(chain[0])) if one]
     return Issued(chain, roots, is_new, warnings + issuer.remarks)
 
@@ -126,13 +128,22 @@ def begin_once(
     checked = check_csr(csr, request)
     csr, public_key = csr_to_pem(checked), checked.public_key()  # what is checked is what is sent
     _check_key(issuer, public_key, request, host)
-    request = {**request, "may_add_subject": getattr(issuer, "may_add_subject", False)}
+    request = _with_rules(request, issuer)
     terms = {**issuer.terms(request), **issuer.cross_signing.terms()}
     with IssuedCache(issuer.cache_directory).entry(csr, terms) as entry:
         if _usable(entry.read(), public_key, request, host, issuer.roots(), in_use, issuer):
             return []
         entry.check_refusals(utc_now())
         return _in_time(request, lambda: issuer.begin_order(t.cast(IssueRequest, request), csr, host))
+
+
+def _with_rules(request: Request, issuer: Issuer) -> Request:
+    """Return a request with what the settings of its issuer allow in an answer."""
+    return {
+        **request,
+        "may_add_subject": getattr(issuer, "may_add_subject", False),
+        "strict_profile": getattr(issuer, "is_public", False),
+    }
 
 
 def _check_key(issuer: Issuer, public_key: PublicKey, request: Request, host: str) -> None:

@@ -21,7 +21,6 @@ import os
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
-    common_name,
     fingerprint,
     not_after,
     to_pem,
@@ -29,8 +28,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import (
     load_csr,
-    subject_name,
+    make_subject,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import subject_name
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import open_key, public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
@@ -122,6 +122,7 @@ class LocalCa(RecordedIssuer):
         self.cache_directory = self._path("answers")
         self.issued_records = LocalCaRecords(self._path("issued"), self._path("crl.pem"))
         self.cross_signing = NO_CROSS_SIGNING
+        self.is_public = False
         self.may_add_subject = False
         self.remarks: list[str] = []
 
@@ -163,13 +164,13 @@ class LocalCa(RecordedIssuer):
 
     def is_of_another(self, certificate: x509.Certificate) -> bool:
         """Return whether a certificate is of a CA of this name, and not of the one on this controller."""
-        return is_named_after(certificate.issuer, self.name) and (
+        return is_named_after(certificate, self.name) and (
             authority_key_identifier(certificate) not in self.key_identifiers()
         )
 
     def root_name(self) -> str:
         """Return what the root in the folder is called."""
-        return common_name(self._load_certificate("root.pem").subject)
+        return subject_name(self._load_certificate("root.pem"))
 
     def make(self) -> None:
         """Make the CA where there is none. Raises TlsError where it may not be made."""
@@ -186,7 +187,7 @@ class LocalCa(RecordedIssuer):
         """Return what decides on a certificate beside the CSR."""
         return {
             "names": request["domains"],
-            "subject": subject_name(request["domains"], request).rfc4514_string(),
+            "subject": make_subject(request["domains"], request).rfc4514_string(),
             "lifetime": self._lifetime(request).total_seconds(),
             "crl_url": self.crl_url,
         }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import general_names, subject_name
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import general_names, make_subject
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
@@ -120,7 +120,7 @@ def sign_server_certificate(
     crl_url: str | None,
 ) -> x509.Certificate:
     """Return a certificate for the domains of a request. issuing: the certificate of the issuing CA."""
-    subject = subject_name(request["domains"], request)
+    subject = make_subject(request["domains"], request)
     usages = ["digital_signature", *["key_encipherment"] * isinstance(public_key, rsa.RSAPublicKey)]
     builder = (
         x509.CertificateBuilder()

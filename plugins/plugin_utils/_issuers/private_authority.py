@@ -13,15 +13,19 @@ import os
 import re
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import common_name, fingerprint
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import (
+    ORGANIZATION,
+    issuer_of,
+    text_of,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
 
 try:
     from cryptography import x509
-    from cryptography.x509.oid import NameOID
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
@@ -70,10 +74,11 @@ def read_root_pin(root: str | None) -> RootPin | None:
     return RootPin(fingerprint(chain[0]), root, pem)
 
 
-def is_named_after(issuer: x509.Name, name: str) -> bool:
+def is_named_after(certificate: x509.Certificate, name: str) -> bool:
     """Return whether the issuer of a certificate is called as a private CA of this name calls its issuing CA."""
-    organizations = [one.value for one in issuer.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
-    return organizations == [name] and common_name(issuer).startswith(f"{name} Issuing CA ")
+    issuer = issuer_of(certificate)
+    organizations = [text_of(one) for one in issuer.attributes if one.oid == ORGANIZATION]
+    return organizations == [name] and issuer.common_name.startswith(f"{name} Issuing CA ")
 
 
 def authority_key_identifier(certificate: x509.Certificate) -> bytes | None:

@@ -77,6 +77,7 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
             issuer.issuer = name
         further_roots = issuer.preferred_roots if isinstance(issuer, AcmeIssuer) else ()
         issuer.may_add_subject = "subject" in (complete["may_add"] or ())
+        issuer.is_public = (complete["rules"] or kind.DEFAULTS.get("rules")) == "public"
         issuer.cross_signing = read_cross_signing(complete, further_roots)
     except TlsError as error:
         raise TlsError(f"issuer {name}: {error}", **error.details) from error

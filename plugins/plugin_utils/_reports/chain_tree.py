@@ -9,13 +9,18 @@ from __future__ import annotations
 import datetime
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
-    common_name,
     fingerprint,
     not_after,
     not_before,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import is_signed_by, names_of
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import (
+    is_self_issued,
+    issuer_name,
+    subject_name,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import describe_key
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.signatures import is_signed_by
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
@@ -35,10 +40,15 @@ def chain_tree(chain: list[x509.Certificate], now: datetime.datetime) -> list[st
         lines.append(_line(depth, f"{_display_name(certificate, depth)}: {_described(certificate, now)}"))
         upper = chain[depth + 1] if depth + 1 < len(chain) else None
         if upper is not None and not is_signed_by(certificate, upper):
-            lines.append(_line(depth + 1, f"(signed by {_common_name(certificate.issuer)}, and not by what follows)"))
+            lines.append(
+                _line(
+                    depth + 1,
+                    f"(signed by {escape_control_characters(issuer_name(certificate))}, and not by what follows)",
+                )
+            )
     last = chain[-1]
-    if last.subject != last.issuer:
-        return [*lines, _line(len(chain), f"{_common_name(last.issuer)}: root not sent")]
+    if not is_self_issued(last):
+        return [*lines, _line(len(chain), f"{escape_control_characters(issuer_name(last))}: root not sent")]
     remark = "signed by itself" if len(chain) == 1 else "the root, which need not be sent"
     return [*lines[:-1], f"{lines[-1]}, {remark}"]
 
@@ -54,7 +64,7 @@ def _display_name(certificate: x509.Certificate, depth: int) -> str:
     except TlsError:  # they cannot be read
         names = []
     if not names:
-        return _common_name(certificate.subject)
+        return escape_control_characters(subject_name(certificate))
     more = [f"{len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
     return escape_control_characters(", ".join([*names[:MAX_NAMES], *more]))
 
@@ -70,7 +80,3 @@ def _described(certificate: x509.Certificate, now: datetime.datetime) -> str:
     key = describe_key(certificate.public_key())
     digits = fingerprint(certificate)[:MAX_FINGERPRINT_DIGITS]
     return f"{start:%Y-%m-%d} to {end:%Y-%m-%d}, {left}, {key}, {digits}…"
-
-
-def _common_name(name: x509.Name) -> str:
-    return escape_control_characters(common_name(name))

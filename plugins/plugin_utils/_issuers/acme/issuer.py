@@ -134,6 +134,7 @@ class Acme(RecordedIssuer):
         )
         self.failures = FailureBackoff(self.folder.subfolder("failures"))
         self.cross_signing = NO_CROSS_SIGNING
+        self.is_public = False
         self.may_add_subject = False
         self.remarks: list[str] = []
         self.preferred_roots: list[str | None] = [one.preferred_root for one in self.directories]

@@ -13,13 +13,11 @@ import stat
 import time
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import common_name, fingerprint
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
-    is_ca,
-    is_signed_by,
-    names_of,
-    parse_chain,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import subject_name
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.path_validation import is_ca
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.signatures import is_signed_by
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import key_digest
@@ -94,7 +92,7 @@ def unused_file_messages(files: list[InboxFile], records: dict[str, QueueRecord]
             if reason := _why_unused(leaf, records.get(certificate_key_digest(leaf))):
                 reasons.append(reason)
         if nothing_pending and file.certificates and not file.leaves() and not _is_of_issued_chain(file, records):
-            names = ", ".join(escape_control_characters(common_name(one.subject)) for one in file.authorities())
+            names = ", ".join(escape_control_characters(subject_name(one)) for one in file.authorities())
             reasons.append(f"the CA {names} signed nothing that was asked for here; remove this file")
         reasons = list(dict.fromkeys(reasons))
         if len(reasons) > MAX_REASONS:
@@ -145,7 +143,7 @@ def _why_unused(leaf: x509.Certificate, record: QueueRecord | None) -> str:
     names: list[str] = []
     with contextlib.suppress(TlsError):
         names = sorted(names_of(leaf))
-    about = f"the certificate for {escape_control_characters(', '.join(names) or common_name(leaf.subject))}"
+    about = f"the certificate for {escape_control_characters(', '.join(names) or subject_name(leaf))}"
     if record is None:
         return (
             f"{about} belongs to no key that waits here; have the CA sign a request of the outbox, or remove this file"

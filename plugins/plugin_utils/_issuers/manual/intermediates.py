@@ -6,29 +6,28 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import datetime
 import http.client
-import os
 import socket
-import ssl
 import time
 import typing as t
 import urllib.parse
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
-    common_name,
-    not_after,
-    not_before,
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import (
+    has_issuer,
+    is_self_issued,
+    issuer_name,
+    subject_name,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.path_validation import (
+    check_path,
+    find_trusted_path,
     is_ca,
-    is_signed_by,
-    parse_bundle,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.signatures import is_signed_by
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.chain_order import PathSearch
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import (
     NO_CROSS_SIGNING,
     CrossSigning,
@@ -37,7 +36,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.signatures
     MAX_CHAIN_LENGTH,
     SignatureChecks,
     SignedBy,
-    has_same_ca,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import read_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbox import InboxFile
@@ -53,14 +51,11 @@ try:
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
 
-MAX_CHAINS = 1000  # among which the best is looked for
 MAX_FETCHED_BYTES = 64 * 1024
 MAX_URLS = 3  # of one certificate
 FETCH_TIMEOUT_S = 10.0  # for one intermediate, from the name of the server to the last byte
 AIA_TIMEOUT_S = 30.0  # for all intermediates of a chain
-MAX_ROOTS = 1000  # in a file of the system
 MAX_PROBLEM_LENGTH = 200  # characters about one URL
-STORES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
 def best_chain(
@@ -70,37 +65,21 @@ def best_chain(
     now: datetime.datetime,
     cross_signing: CrossSigning = NO_CROSS_SIGNING,
 ) -> list[x509.Certificate]:
-    """Return the best chain of a leaf out of other certificates.
+    """Return the best chain of a leaf out of other certificates, below the root.
 
-    That is one to a preferred root, else the shortest to a root, else the longest. Among intermediates with the same name, only
-    those whose key made the signature count. A chain whose certificates are all valid is preferred to others. The chain ends
-    below the root.
+    That is the first that clients accept of those in the order of order_chain(), else the first.
+    Raises TlsError where there are too many certificates of the same names.
     """
-    known = [*roots, *(one for one in certificates if one.subject == one.issuer)]
-    candidates = [one for one in dict.fromkeys(certificates) if one.subject != one.issuer and is_ca(one)]
-    is_signed_by = SignatureChecks()
-
-    def is_finished(chain: list[x509.Certificate]) -> bool:
-        is_trusted = not cross_signing.roots and any(is_signed_by(chain[-1], root) for root in roots)
-        return is_trusted or cross_signing.is_below_preferred_root(chain[-1], known, is_signed_by)
-
-    def rank(chain: list[x509.Certificate]) -> tuple[bool, bool, bool, int]:
-        is_preferred = cross_signing.is_below_preferred_root(chain[-1], known, is_signed_by)
-        is_trusted = leads_to_root(chain, roots, certificates, is_signed_by)
-        is_valid = all(not_before(one) <= now < not_after(one) for one in chain)
-        return is_preferred, is_trusted, is_valid, -len(chain) if is_trusted else len(chain)
-
-    chains = [[leaf]]
-    queue = collections.deque(chains)
-    while queue:  # breadth first
-        chain = queue.popleft()
-        if len(chain) == MAX_CHAIN_LENGTH or is_finished(chain):
-            continue
-        for upper in candidates:
-            if len(chains) < MAX_CHAINS and is_signed_by(chain[-1], upper) and not has_same_ca(chain, upper):
-                chains.append([*chain, upper])
-                queue.append(chains[-1])
-    return max(chains, key=rank)
+    search = PathSearch(leaf, certificates, roots, cross_signing)
+    chains = search.by_preference()
+    for chain in chains:
+        with contextlib.suppress(TlsError):
+            if find_trusted_path(chain, roots, now) is None:
+                check_path(chain, now)
+            return chain
+    if not chains:
+        raise t.cast(TlsError, search.fault)
+    return chains[0]
 
 
 def leads_to_root(
@@ -113,7 +92,7 @@ def leads_to_root(
 
     certificates: their self-signed ones are the roots while *roots* is empty.
     """
-    trusted = roots or [one for one in certificates if one.subject == one.issuer]
+    trusted = roots or [one for one in certificates if is_self_issued(one)]
     return any(is_signed_by(one, root) or one == root for one in chain for root in trusted)
 
 
@@ -126,23 +105,11 @@ def fetch_intermediates(chain: list[x509.Certificate], roots: list[x509.Certific
     last, deadline = chain[-1], time.monotonic() + AIA_TIMEOUT_S
     while len(chain) + len(fetched) < MAX_CHAIN_LENGTH and not leads_to_root([last], roots):
         upper = _fetch_issuer(last, deadline)
-        if upper is None or upper.subject == upper.issuer:
+        if upper is None or is_self_issued(upper):
             break
         fetched.append(upper)
         last = upper
     return fetched
-
-
-def system_roots() -> list[x509.Certificate]:
-    """Return the roots that programs on this machine trust; none when there is no file of them."""
-    for path in (ssl.get_default_verify_paths().cafile, *STORES):
-        pem = read_file(path) if path and os.path.isfile(path) else None
-        if pem:
-            try:
-                return parse_bundle(pem, MAX_ROOTS)[0]
-            except TlsError:
-                continue
-    return []
 
 
 def _fetch_issuer(certificate: x509.Certificate, deadline: float) -> x509.Certificate | None:
@@ -163,7 +130,7 @@ def _fetch_issuer(certificate: x509.Certificate, deadline: float) -> x509.Certif
             problems.append(_shown(f"{url}: {error}"))
     if problems:
         raise TlsError(
-            f"the intermediate {common_name(certificate.issuer)} cannot be had ({'; '.join(problems)}); put it into the inbox"
+            f"the intermediate {issuer_name(certificate)} cannot be had ({'; '.join(problems)}); put it into the inbox"
         )
     return None
 
@@ -228,8 +195,8 @@ def _body(connection: http.client.HTTPConnection, target: str) -> bytes:
 def missing_intermediate(chain: list[x509.Certificate], files: list[InboxFile], has_roots: bool, has_aia: bool) -> str:
     """Say which intermediate is missing, and whether the inbox has another one of its name."""
     top = chain[-1]
-    name = common_name(top.issuer)
-    namesakes = [file.path for file in files for one in file.authorities() if one.subject == top.issuer]
+    name = issuer_name(top)
+    namesakes = [file.path for file in files for one in file.authorities() if has_issuer(top, one)]
     other = (
         f" ({escape_control_characters(namesakes[0])} has one of that name, but it did not sign this)"
         if namesakes
@@ -240,4 +207,4 @@ def missing_intermediate(chain: list[x509.Certificate], files: list[InboxFile], 
         ways.append("set aia: true to have it fetched")
     if not has_roots:
         ways.append(f"name the root of this CA in roots if {name} is the root itself")
-    return f"the chain is not whole: the certificate {name}, which signed {common_name(top.subject)}, is missing{other}; {', or '.join(ways)}"
+    return f"the chain is not whole: the certificate {name}, which signed {subject_name(top)}, is missing{other}; {', or '.join(ways)}"

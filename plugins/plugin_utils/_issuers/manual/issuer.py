@@ -49,7 +49,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending im
     Pending,
     expect_date,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import read_roots
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import read_roots, system_roots
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import (
     IssueRequest,
 )
@@ -67,7 +67,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inte
     fetch_intermediates,
     leads_to_root,
     missing_intermediate,
-    system_roots,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.outbox import Outbox, file_stem
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queue import (
@@ -121,6 +120,7 @@ class Manual(RecordedIssuer):
         self.issued_records = IssuedRecords(self._path("issued"))
         self.remarks: list[str] = []
         self.cross_signing = NO_CROSS_SIGNING
+        self.is_public = False
         self.may_add_subject = False
 
     @staticmethod

@@ -10,11 +10,9 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
-    common_name,
-    describe_certificate,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import describe_certificate
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import check_chain, describe_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import parse_library_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._text import MAX_TEXT_CHARACTERS, shorten
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import NOW, Authority, some_key
@@ -44,8 +42,8 @@ def test_names_in_certificates_are_as_long_as_people_read():
         check_chain([leaf], some_key().public_key(), ["www.example.org"], NOW)
     assert len(str(caught.value)) < 2 * MAX_TEXT_CHARACTERS
     name = x509.Name([long_attribute(NameOID.COMMON_NAME)])
-    assert common_name(name) == shorten("a" * 5000)
+    assert parse_library_name(name).common_name == shorten("a" * 5000)
     with_unit = x509.Name([long_attribute(NameOID.ORGANIZATIONAL_UNIT_NAME)])
-    assert len(common_name(with_unit)) == MAX_TEXT_CHARACTERS
+    assert len(parse_library_name(with_unit).common_name) == MAX_TEXT_CHARACTERS
     assert len(describe_certificate(leaf)) < 2 * MAX_TEXT_CHARACTERS
     assert describe_chain([leaf])["names"] == sorted(["www.example.org", *names])

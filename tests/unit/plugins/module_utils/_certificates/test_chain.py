@@ -11,18 +11,18 @@ import subprocess
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ed448
+from cryptography.hazmat.primitives.asymmetric import dsa, ed448, x25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
     check_chain,
     describe_chain,
-    is_ca,
-    is_signed_by,
     names_of,
     parse_chain,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.path_validation import is_ca
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.signatures import is_signed_by
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import (
     DAY,
@@ -236,7 +236,10 @@ def test_a_server_cannot_sign_for_others():
     server.certificate = ROOT.leaf(["server.example"], server.key, subject=named("Mere server"))
     assert not is_ca(server.certificate)
     assert is_signed_by(server.leaf(NAMES, KEY), server.certificate)
-    assert refusal_of(server.chain(NAMES, KEY)).startswith("Mere server did not sign the certificate before it")
+    assert refusal_of(server.chain(NAMES, KEY)) == (
+        "the keyUsage of the CA Mere server is digitalSignature without keyCertSign, so clients do not accept what it signs; "
+        "have the certificate issued by another CA"
+    )
 
 
 def test_a_chain_to_another_root_is_refused():
@@ -289,7 +292,6 @@ def test_a_certificate_that_cannot_be_read_is_refused(pem):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (b"\x82\x0fwww.example.org", b"\x83\x0fwww.example.org"),
         (b"\x82\x0fwww.example.org", b"\x82\x0fwww.ex\xffmple.org"),
         (b"\x06\x03\x55\x1d\x25", b"\x06\x03\x55\x1d\x11"),  # the extended usages become a second list of names
     ],
@@ -307,12 +309,14 @@ def test_a_certificate_whose_names_cannot_be_read_is_refused(old, new):
         (b"\x06\x03\x55\x1d\x13", b"\x06\x03\x55\x1d\x11"),  # the basic constraints become a list of names
     ],
 )
-def test_a_root_whose_extensions_cannot_be_read_is_a_root_all_the_same(old, new):
-    (root,) = parse_chain(garbled_pem(ROOT.certificate, old, new))
-    check_chain(CHAIN, KEY.public_key(), NAMES, NOW, [root])
-    with pytest.raises(TlsError) as caught:
-        is_ca(root)
-    assert str(caught.value) == "the extensions of the certificate cannot be read; have it issued again"
+def test_a_root_with_an_extension_that_clients_cannot_read_is_refused_as_openssl_does(tmp_path, old, new):
+    pem = garbled_pem(ROOT.certificate, old, new)
+    for name, content in (("root", pem), ("leaf", to_pem(CHAIN[:1])), ("chain", to_pem(CHAIN[1:]))):
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(subprocess.CalledProcessError):
+        openssl(tmp_path, "verify", "-CAfile", "root", "-untrusted", "chain", "leaf")
+    with pytest.raises(TlsError, match="Test Root CA.*; have it issued again"):
+        check_chain(CHAIN, KEY.public_key(), NAMES, NOW, parse_chain(pem))
 
 
 def test_a_chain_is_read_past_what_people_write_around_it():
@@ -332,9 +336,21 @@ def test_a_signature_needs_the_key_and_the_name():
     assert not is_signed_by(CHAIN[0], Authority("Another name", key=LOWEST.key).certificate)
 
 
-def test_a_signature_by_a_key_of_an_unknown_kind_is_none():
-    authority = Authority(key=ed448.Ed448PrivateKey.generate())
-    assert not is_signed_by(authority.leaf(NAMES, KEY), authority.certificate)
+@pytest.mark.parametrize("key", [ed448.Ed448PrivateKey.generate(), dsa.generate_private_key(2048)])
+def test_a_signature_by_a_key_of_a_rare_kind_is_one(key):
+    authority = Authority(key=key)
+    leaf = authority.leaf(NAMES, KEY)
+    assert is_signed_by(leaf, authority.certificate)
+    authority.key = some_key(3)
+    assert not is_signed_by(leaf, Authority(key=some_key(4)).certificate)
+
+
+def test_a_signature_by_a_key_that_can_make_none_is_none():
+    certificate = ROOT.sign(
+        named("Exchange"), x25519.X25519PrivateKey.generate().public_key(), (-1, 90), x509.BasicConstraints(True, None)
+    )
+    leaf = Authority("Exchange").leaf(NAMES, KEY)
+    assert not is_signed_by(leaf, certificate)
 
 
 def test_names_are_in_their_normal_form():

@@ -18,8 +18,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr im
     general_names,
     load_csr,
     make_csr,
+    make_subject,
     requested_names,
-    subject_name,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
     public_bytes,
@@ -169,7 +169,7 @@ def test_names_of_other_kinds_cannot_pass_for_dns_names():
     ],
 )
 def test_the_common_name_is_the_first_name_that_fits_into_one(names, subject, common_name):
-    attributes = subject_name(names, subject).get_attributes_for_oid(NameOID.COMMON_NAME)
+    attributes = make_subject(names, subject).get_attributes_for_oid(NameOID.COMMON_NAME)
     assert [attribute.value for attribute in attributes] == [common_name] * bool(common_name)
 
 
@@ -186,12 +186,12 @@ def test_every_field_of_a_subject_comes_through():
     assert list(subject) == list(SUBJECT_FIELDS)
     request = load_csr(make_csr(some_key(), ["www.example.org"], subject))
     assert [attribute.value for attribute in request.subject] == list(subject.values())
-    assert request.subject == subject_name(["www.example.org"], subject)
+    assert request.subject == make_subject(["www.example.org"], subject)
 
 
 def test_fields_that_are_not_set_are_left_out():
     subject = dict.fromkeys(SUBJECT_FIELDS)
-    assert len(list(subject_name(["www.example.org"], subject))) == 1
+    assert len(list(make_subject(["www.example.org"], subject))) == 1
     assert subject == dict.fromkeys(SUBJECT_FIELDS)
 
 
@@ -199,4 +199,4 @@ def test_a_subject_that_no_certificate_can_hold_is_refused():
     with pytest.raises(
         TlsError, match="^the subject cannot be written into a certificate: .*; correct the subject fields"
     ):
-        subject_name(["www.example.org"], {"country_name": "DEU"})
+        make_subject(["www.example.org"], {"country_name": "DEU"})

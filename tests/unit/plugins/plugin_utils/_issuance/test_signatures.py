@@ -11,7 +11,7 @@ import time
 import pytest
 from cryptography import x509
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import is_signed_by
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.signatures import is_signed_by
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import signatures
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.chain_order import order_chain

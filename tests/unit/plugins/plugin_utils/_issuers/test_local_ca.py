@@ -19,7 +19,6 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
-    common_name,
     fingerprint,
     not_after,
     not_before,
@@ -27,6 +26,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import subject_name
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked
@@ -728,9 +728,9 @@ def test_the_names_of_a_ca_tell_it_from_another_of_the_same_day(folder, other_fo
     root = parse_chain((folder / "root.pem").read_bytes())[0]
     for authority, role in ((root, "Root CA"), (issuing, "Issuing CA")):
         digits = subject_key_identifier(authority).hex()[:8]
-        called = common_name(authority.subject)
+        called = subject_name(authority)
         assert called.startswith(f"{name} {role} ") and called.endswith(f" {digits}") and len(called.encode()) <= 64
-    assert common_name(root.subject) != common_name(parse_chain((other_folder / "root.pem").read_bytes())[0].subject)
+    assert subject_name(root) != subject_name(parse_chain((other_folder / "root.pem").read_bytes())[0])
 
 
 def age(folder, certificate, days):

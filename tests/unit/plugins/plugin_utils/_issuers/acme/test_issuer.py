@@ -23,7 +23,6 @@ from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action.acme_account import ActionModule
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
-    common_name,
     fingerprint,
     not_after,
     not_before,
@@ -31,6 +30,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import (
+    issuer_name,
+    subject_name,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
@@ -409,10 +412,10 @@ def test_acme_account_returns_the_accounts_and_changes_their_key(acme, pebble, f
 
 
 def test_the_chain_leads_to_the_root_that_is_preferred(acme, pebble):
-    roots = [common_name(parse_chain(pebble.root(number))[0].subject) for number in range(3)]
+    roots = [subject_name(parse_chain(pebble.root(number))[0]) for number in range(3)]
     for root in roots:
         chain = acme(preferred_root=root).issue(request(), csr(), "web1")
-        assert common_name(parse_chain(chain)[-1].issuer) == root
+        assert issuer_name(parse_chain(chain)[-1]) == root
 
 
 def test_a_certificate_is_revoked_once(acme, pebble):
