@@ -43,7 +43,7 @@ class Certificate(t.NamedTuple):
 def certificate_chain(kind: str, changes: dict[int, dict[str, t.Any]]) -> list[Certificate]:
     """Return a chain, leaf first and root last. changes: by position, what differs from a valid certificate.
 
-    kind: of the leaf's key. Keys of a change: subject, issuer, key, signing_key, authority_key, days, names, serial, version (1 or 3),
+    kind: of the leaf's key. Keys of a change: subject, issuer, key, signing_key, authority_key, days, names (None: no extension), serial, version (1 or 3),
     is_ca (None: no basicConstraints), is_critical, path_length, usages (None: no extension), purposes, identifiers, extensions, digest.
     """
     keys = [
@@ -78,9 +78,7 @@ def write_certificate(
     algorithm, sign = signer(signing_key, change.get("digest", "SHA256"))
     serial = change.get("serial", 1000 + number)
     parts = [
-        der_element(0x02, serial.to_bytes(8, "big", signed=True).lstrip(b"\0") or b"\0")
-        if isinstance(serial, int)
-        else serial,
+        der_element(0x02, serial.to_bytes(serial.bit_length() // 8 + 1, "big", signed=True)),
         algorithm,
         (change.get("issuer") or issuer).public_bytes(),
         der_element(0x30, date(NOW + start * DAY) + date(NOW + end * DAY)),
@@ -105,7 +103,7 @@ def extensions(number: int, key: t.Any, issuer_key: t.Any, change: dict[str, t.A
     purposes = change.get("purposes", None if number else [ExtendedKeyUsageOID.SERVER_AUTH])
     if purposes is not None:
         yield extension(x509.ExtendedKeyUsage(purposes), False)
-    if number == 0:
+    if number == 0 and change.get("names", True):
         yield extension(x509.SubjectAlternativeName(general_names(change.get("names", ["www.example.org"]))), False)
     if change.get("identifiers", True):
         authority_key = change.get("authority_key") or issuer_key

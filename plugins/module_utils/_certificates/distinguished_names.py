@@ -149,7 +149,6 @@ def _name(certificate: x509.Certificate, index: int) -> DistinguishedName:
         raise TlsError("a name in the certificate cannot be read; have it issued again") from error
 
 
-# not a parser: it returns a value for any attribute
 def _canonical_value(attribute: Attribute) -> t.Any:
     """Return a value so that values are equal where OpenSSL takes them as equal: without case of ASCII, spaces and string type."""
     if attribute.tag not in ENCODINGS:
@@ -158,7 +157,6 @@ def _canonical_value(attribute: Attribute) -> t.Any:
     return b" ".join(text.lower().split())
 
 
-# not a parser: it returns a text for any object identifier
 def attribute_name(oid: bytes) -> str:
     """Return the short name of an attribute, or its object identifier in dotted form."""
     return SHORT_NAMES.get(oid) or dotted(oid)

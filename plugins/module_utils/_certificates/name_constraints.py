@@ -105,7 +105,6 @@ def _is_within(name: GeneralName, base: GeneralName) -> bool:
     raise ValueError(NAME_TYPES.get(base.tag, base.tag))
 
 
-# not a parser: it compares two texts, whatever they are
 def _is_subdomain(name: bytes, base: bytes) -> bool:
     """Say whether a DNS name is a base or below it. A base with a leading dot stands for names below it alone."""
     if not base or name == base:
@@ -113,7 +112,6 @@ def _is_subdomain(name: bytes, base: bytes) -> bool:
     return name.endswith(base) and (base.startswith(b".") or name[-len(base) - 1 : -len(base)] == b".")
 
 
-# not a parser: it compares bytes, whatever they are
 def _is_in_network(address: bytes, network: bytes) -> bool:
     """Say whether an IP address is in a network, of address and mask. Raises ValueError for other lengths."""
     if len(network) not in (8, 32):
@@ -124,7 +122,6 @@ def _is_in_network(address: bytes, network: bytes) -> bool:
     return all(one & bits == other & bits for one, other, bits in zip(address, base, mask))
 
 
-# not a parser: it compares two texts, whatever they are
 def _is_mailbox_within(mailbox: bytes, base: bytes) -> bool:
     """Say whether a mailbox is a base, at its host, or with a leading dot at hosts below it."""
     local, _at, host = mailbox.rpartition(b"@")
@@ -136,7 +133,6 @@ def _is_mailbox_within(mailbox: bytes, base: bytes) -> bool:
     return not base_host or host.lower() == base_host.lower()
 
 
-# not a parser: it compares two texts, and says so where the first is no URI with a host
 def _is_uri_within(uri: bytes, base: bytes) -> bool:
     """Say whether the host of a URI is a base, or with a leading dot below it. Raises ValueError without a host."""
     _scheme, slashes, rest = uri.partition(b"://")
@@ -146,7 +142,6 @@ def _is_uri_within(uri: bytes, base: bytes) -> bool:
     return host.endswith(base.lower()) if base.startswith(b".") else host == base.lower()
 
 
-# not a parser: it looks at characters
 def _is_host_name(text: str) -> bool:
     """Say whether a common name is a DNS name, which is checked where there are no alternative names."""
     labels = text.rstrip(".").split(".")

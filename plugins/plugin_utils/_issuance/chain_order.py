@@ -54,7 +54,8 @@ def order_chain(
 
     Each certificate is signed by the next. The root, duplicates and unrelated certificates are left out.
     Several leaves and CAs that sign each other allow several chains. Of those that pass *check*, the shortest to a preferred root is
-    returned, else the shortest to any of the *roots*, else the longest; the last two are extended by C(chain_extra).
+    returned, else the shortest to any of the *roots*, else the longest that nothing continues; the last two are extended by
+    C(chain_extra).
     No chain has more than MAX_CHAIN_LENGTH certificates, and MAX_PATHS chains of a leaf are looked at.
     Raises TlsError when no certificate has the key, and the fault of the best chain when none passes.
     """
@@ -99,28 +100,31 @@ class PathSearch:
     def by_preference(self) -> list[list[x509.Certificate]]:
         """Return the chains of the leaf, the best first."""
         preferred, trusted, others = [], [], []
-        for chain in self.paths():
+        for chain, is_continued in self.paths():
             if self.cross_signing.is_below_preferred_root(chain[-1], self.known, self.is_signed_by):
                 preferred.append(chain)
             elif self.is_trusted(chain):
                 trusted.append(chain)
-            else:
+            elif not is_continued:
                 others.append(chain)
         others = [] if self.fault else sorted(others, key=len, reverse=True)  # there may be better ones
         extended = [self.cross_signing.extend_chain(chain, self.known, self.is_signed_by) for chain in trusted + others]
         return preferred + extended
 
-    def paths(self) -> t.Iterator[list[x509.Certificate]]:
-        """Yield the chains of the leaf, each as long as the one before or longer. One that is trusted is not continued."""
+    def paths(self) -> t.Iterator[tuple[list[x509.Certificate], bool]]:
+        """Yield the chains of the leaf, each as long as the one before or longer, and whether a longer one continues it.
+
+        One that is trusted is not continued, unless an issuer prefers a root.
+        """
         queue = collections.deque([[self.leaf]])
-        count = 0
-        while queue and count < MAX_PATHS:
+        for _count in range(MAX_PATHS):
+            if not queue:
+                return
             chain = queue.popleft()
-            count += 1
-            yield chain
-            if len(chain) == MAX_CHAIN_LENGTH or (not self.cross_signing.roots and self.is_trusted(chain)):
-                continue
-            queue.extend([*chain, upper] for upper in self._uppers(chain) if len(queue) < MAX_PATHS)
+            is_last = len(chain) == MAX_CHAIN_LENGTH or (not self.cross_signing.roots and self.is_trusted(chain))
+            uppers = [] if is_last else self._uppers(chain)
+            yield chain, bool(uppers)
+            queue.extend([*chain, upper] for upper in uppers[: MAX_PATHS - len(queue)])
 
     def is_trusted(self, chain: list[x509.Certificate]) -> bool:
         """Say whether the last certificate of a chain is a root, or a root has signed it."""

@@ -42,20 +42,16 @@ def read_roots(path: str | None) -> bytes | None:
 def system_roots() -> list[x509.Certificate]:
     """Return the roots that programs on this machine trust, without those that cannot be read; none when there is no file of them."""
     for path in (ssl.get_default_verify_paths().cafile, *STORES):
-        try:
-            roots = _roots_in(path, os.stat(path).st_mtime_ns) if path else ()
-        except OSError:
-            continue
+        pem = read_file(path) if path and os.path.isfile(path) else None
+        roots = _parsed(pem) if pem else ()
         if roots:
             return list(roots)
     return []
 
 
 @functools.lru_cache(maxsize=4)
-def _roots_in(path: str, _changed: int) -> tuple[x509.Certificate, ...]:
-    """Return the roots in a file of the system; none where it cannot be read. _changed: when the file was changed."""
-    pem = read_file(path) if os.path.isfile(path) else None
+def _parsed(pem: bytes) -> tuple[x509.Certificate, ...]:
     try:
-        return tuple(parse_bundle(pem, MAX_SYSTEM_ROOTS)[0]) if pem else ()
+        return tuple(parse_bundle(pem, MAX_SYSTEM_ROOTS)[0])
     except TlsError:
         return ()

@@ -6,15 +6,17 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import tempfile
 import types
 import typing as t
 from unittest import mock
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates import pkcs12
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates import name_constraints, pkcs12
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
     describe_certificate,
     parse_certificate,
@@ -37,10 +39,12 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
     public_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import check_request_name
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.path_validation import find_trusted_path
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import (
     Installed,
     why_renew,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.strict_clients import strict_warnings
 from ansible_collections.evergreen.tls.plugins.module_utils._store import exports
 from ansible_collections.evergreen.tls.plugins.module_utils._store.adopt import take_in
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
@@ -59,7 +63,8 @@ from ansible_collections.evergreen.tls.tests.faults.parsers.samples import (
     REQUEST,
     ROOT,
 )
-from ansible_collections.evergreen.tls.tests.unit.fake_ca import NOW, key_pem
+from ansible_collections.evergreen.tls.tests.unit.chain_factory import certificate_chain
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import NOW, key_pem, named
 
 
 def read_csr(content: bytes) -> None:
@@ -77,6 +82,14 @@ def read_chain(content: bytes) -> None:
     describe_chain(chain)
     describe_certificate(chain[0])
     check_chain(chain, KEY.public_key(), NAMES, NOW, [ROOT.certificate])
+
+
+def read_path(content: bytes) -> None:
+    """Validate a path to its last certificate, as clients do, and as stricter ones do."""
+    *sent, root = parse_chain(content)
+    for certificate in sent[:1]:
+        name_constraints.check_name_constraints(certificate, root, is_leaf=True)
+    strict_warnings(find_trusted_path(sent, [root], NOW) or sent)
 
 
 def read_certificate(der: bytes) -> None:
@@ -156,8 +169,37 @@ LEDGER = {
     "pending": {"/etc/site.p12": ["reload haproxy"]},
 }
 
+CONSTRAINED = x509.NameConstraints(
+    [
+        x509.DNSName("example.org"),
+        x509.IPAddress(ipaddress.ip_network("192.0.2.0/24")),
+        x509.IPAddress(ipaddress.ip_network("2001:db8::/32")),
+        x509.DirectoryName(named("www.example.org")),
+        x509.RFC822Name(".example.org"),
+        x509.UniformResourceIdentifier(".example.org"),
+    ],
+    [x509.DNSName("mail.example.org")],
+)
+OTHER_NAMES = x509.SubjectAlternativeName(
+    [
+        x509.RFC822Name("a@mail.example.org"),
+        x509.UniformResourceIdentifier("https://www.example.org:443/"),
+        x509.DirectoryName(named("www.example.org")),
+    ]
+)
+PATHS = tuple(
+    b"".join(one.pem for one in certificate_chain("ECC", change))
+    for change in (
+        {},
+        {0: {"names": ["www.example.org", "192.0.2.1", "2001:db8::1"]}, 1: {"extensions": [(CONSTRAINED, True)]}},
+        {0: {"names": None, "extensions": [(OTHER_NAMES, False)]}, 3: {"extensions": [(CONSTRAINED, True)]}},
+        {3: {"version": 1}, 1: {"identifiers": False, "usages": None}},
+    )
+)
+
 CERTIFICATES_PARSERS = (
     Parser("certificates/chain", "a chain", read_chain, (PEM, PEM + ROOT.pem, ROOT.pem), "der", signer_of(ISSUING.key)),
+    Parser("certificates/path_validation", "a path to a root", read_path, PATHS, "der"),
     Parser("certificates/certificate", "a certificate", read_certificate, DER, "der", signer_of(ISSUING.key)),
     Parser(
         "certificates/renewal",

@@ -320,7 +320,9 @@ ISSUANCE_PARSERS = (
         *(
             "issuance/checks",
             "an issued chain",
-            lambda content: check_issued_chain(content, KEY.public_key(), REQUEST, ROOT.pem, NOW),
+            lambda content: check_issued_chain(
+                content, KEY.public_key(), {**REQUEST, "strict_profile": True}, ROOT.pem, NOW
+            ),
         ),
         *((PEM, ISSUING.pem + PEM + ROOT.pem + PEM), "der", signer_of(ISSUING.key)),
     ),

@@ -7,13 +7,15 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 from cryptography import x509
 
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.chain_order import order_chain
-from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, named, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import NOW, Authority, named, some_key
 
 NAMES = ["www.example.org", "*.example.org", "192.0.2.1", "2001:db8::1"]
 KEY = some_key()
@@ -75,3 +77,73 @@ def test_certificates_without_one_for_the_key_are_refused():
     assert str(caught.value) == (
         "no certificate in the answer belongs to the key of the request; have the same request issued again"
     )
+
+
+def expired(name, above, key):
+    return Authority(name, above=above, key=key, days=(-90, -1)).certificate
+
+
+def valid(chain):
+    """Refuse chains with a certificate that has expired."""
+    if any(not_after(one) < NOW for one in chain):
+        raise TlsError("expired; have it issued again")
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_whatever_the_order_the_path_that_passes_is_taken(order):
+    old = expired("Test Lowest CA", ISSUING, LOWEST.key)
+    certificates = [CHAIN[0], old, CHAIN[1], CHAIN[2]]
+    answer = [certificates[number] for number in order]
+    assert order_chain(answer, KEY.public_key(), ROOTS, check=valid) == CHAIN
+    assert order_chain(answer, KEY.public_key(), [], check=valid) == CHAIN
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_each_leaf_of_the_key_is_tried(order):
+    others = [Authority("Stranger CA").leaf(NAMES, KEY), LOWEST.leaf(NAMES, KEY, days=(-9, -1)), CHAIN[0]]
+    answer = [*(others[number] for number in order), *CHAIN[1:]]
+
+    def check(chain):
+        valid(chain)
+        if chain[-1] != CHAIN[-1]:
+            raise TlsError("it leads nowhere; have it issued again")
+
+    assert order_chain(answer, KEY.public_key(), ROOTS, check=check) == CHAIN
+
+
+def test_a_ca_that_two_paths_need_is_in_both():
+    """The path by the other CA is longer and valid; both go through the same upper CA."""
+    other = Authority("Other CA", above=ISSUING)
+    crossed = Authority("Test Lowest CA", above=other, key=LOWEST.key).certificate
+    direct = expired("Test Lowest CA", ISSUING, LOWEST.key)
+    answer = [CHAIN[0], direct, crossed, other.certificate, ISSUING.certificate]
+    expected = [CHAIN[0], crossed, other.certificate, ISSUING.certificate]
+    assert order_chain(answer, KEY.public_key(), ROOTS, check=valid) == expected
+
+
+def test_the_fault_of_the_shortest_path_is_told_where_none_passes():
+    old = expired("Test Lowest CA", ISSUING, LOWEST.key)
+    with pytest.raises(TlsError, match="^expired; have it issued again$"):
+        order_chain([CHAIN[0], old, CHAIN[2]], KEY.public_key(), ROOTS, check=valid)
+
+
+def test_circles_of_many_cas_end_soon():
+    keys = [some_key(number) for number in range(12)]
+    authorities = [Authority(f"CA {number}", key=key) for number, key in enumerate(keys)]
+    certificates = [
+        one.sign(named(f"CA {number}"), key.public_key(), (-1, 9), x509.BasicConstraints(True, None))
+        for one in authorities
+        for number, key in enumerate(keys)
+        if one.key is not key
+    ]
+    leaf = authorities[0].leaf(NAMES, KEY)
+    start = time.monotonic()
+    chain = order_chain([leaf, *certificates], KEY.public_key(), [authorities[11].certificate])
+    assert len(chain) == 2 and time.monotonic() - start < 10
+    with pytest.raises(TlsError, match="so many CAs of the same names"):
+        order_chain([leaf, *certificates], KEY.public_key(), ROOTS, check=refuse)
+    assert time.monotonic() - start < 30
+
+
+def refuse(_chain):
+    raise TlsError("it leads nowhere; have it issued again")
