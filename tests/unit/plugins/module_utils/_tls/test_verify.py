@@ -15,10 +15,13 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
     describe_certificate,
     fingerprint,
+    parse_certificate,
     to_pem,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.strict_clients import PYTHON
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import verify_endpoint, verify_request
+from ansible_collections.evergreen.tls.tests.unit.chain_factory import certificate_chain
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 
 NAMES = ["www.example.org", "*.shop.example"]
@@ -26,6 +29,7 @@ KEY = some_key()
 ROOT = Authority("Proof Root CA")
 CHAIN = ROOT.chain(NAMES, KEY)
 ROOTS = ROOT.pem.decode()
+ADVICE = "tell the CA, or have those clients leave out strict checks"
 
 
 def test_a_proof_tells_what_is_seen_and_where(start):
@@ -164,3 +168,16 @@ def test_that_trust_alone_is_missing_is_told_from_other_faults(start):
     server.reject = {NAMES[0]}  # of one name, nothing is presented
     assert looked_at(server, fingerprint(trusted[0])) is False
     assert looked_at(start().present(trusted), fingerprint(trusted[0]), ROOTS) is False  # all is well
+
+
+def test_a_proof_warns_once_about_what_stricter_clients_refuse(start):
+    chain = certificate_chain("ECC", {3: {"usages": None}})
+    server = start().present([parse_certificate(one.der) for one in chain[:-1]], chain[0].key)
+    request = {"name": "web", "domains": ["www.example.org"]}
+    arguments = {"roots": chain[-1].pem.decode(), "fingerprint": None, "timeout": 0}
+    result = verify_request(
+        request, [("127.0.0.1", server.port), ("localhost", server.port)], arguments, "controller", False
+    )
+    assert result["problems"] == [] and result["warnings"] == [
+        f"the root Root CA has no keyUsage: {PYTHON} refuse it, and most clients do not; {ADVICE}"
+    ]
