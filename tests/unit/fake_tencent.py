@@ -35,6 +35,7 @@ class FakeTencent:
     def __init__(self, *services):
         self.services = {one.service: one for one in services}
         self.calls, self.regions, self.refusals = [], [], {}
+        self.control = None  # what answers requests to other paths than that of the API, with get() and post()
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"cloud": self}))
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
@@ -91,13 +92,22 @@ def _verify(headers, body):
 class _Handler(http.server.BaseHTTPRequestHandler):
     cloud: FakeTencent
 
+    def do_GET(self):
+        self._send(self.cloud.control.get(self.path))
+
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.cloud.control and self.path != "/":
+            self._send(self.cloud.control.post(json.loads(body)))
+            return
         try:
             answer = self.cloud.respond(self.headers, body)
         except (Refused, Unfit) as error:
             answer = {"Error": {"Code": error.code, "Message": error.message}}
-        content = json.dumps({"Response": {**answer, "RequestId": "0c1d-test"}}).encode()
+        self._send({"Response": {**answer, "RequestId": "0c1d-test"}})
+
+    def _send(self, answer):
+        content = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
