@@ -63,7 +63,7 @@ class ActionModule(PerRequestAction):
             JsonRecords(absolute_folder("records", arguments["records"])),
             file_name(host, request["name"]),
         )
-        begun = records.read(record).get("serial_numbers") or []  # by an earlier run, which may have replaced them
+        begun = _texts(records.read(record).get("serial_numbers"))  # by an earlier run, which may have replaced them
         valid = [one for one in recorded if not one.revoked]
         pending = [one for one in valid if one.serial_number in begun]
         is_replaced = bool(pending) and shown in {one.serial_number for one in valid if one not in pending}
@@ -158,6 +158,11 @@ class ActionModule(PerRequestAction):
         verification = {name: arguments[name] for name in ("timeout", "verify_from")}
         served = {"requests": [request], "obtained": obtained, **common, **verification}
         return [*steps, await self.run_step("certificate_serve", served, task_vars)]
+
+
+def _texts(value: t.Any) -> list[str]:
+    """Return the texts in a list; none for anything else."""
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
 def _pending_sentence(obtained: dict[str, t.Any]) -> str | None:

@@ -17,6 +17,7 @@ import os
 import re
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked, read_file, replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
@@ -36,13 +37,18 @@ class JsonRecords:
         return JsonRecords(os.path.join(self.path, name))
 
     # not a parser: it reads what the collection has made or checked
-    def read(self, name: str) -> dict[str, t.Any]:
-        """Return a record; an empty one where it is missing or malformed, since all of it can be had again."""
+    def read(self, name: str, texts: t.Collection[str] = ()) -> dict[str, t.Any]:
+        """Return a record; an empty one where it is missing or malformed, since all of it can be had again.
+
+        texts: keys whose values are left out where they are no texts.
+        """
         try:
             record = json.loads(read_file(self.path_of(name)) or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
-        return record if isinstance(record, dict) else {}
+        if not isinstance(record, dict):
+            return {}
+        return {key: value for key, value in record.items() if key not in texts or isinstance(value, str)}
 
     # not a parser: it reads what the collection has made or checked
     def read_certificates(self, name: str, keys: t.Iterable[str]) -> dict[str, dict[str, t.Any]]:
@@ -99,6 +105,15 @@ class JsonRecords:
     def path_of(self, name: str) -> str:
         """Return the path of a record."""
         return os.path.join(self.path, f"{name}.json")
+
+
+def date_to_wait_for(text: t.Any, longest: datetime.timedelta, now: datetime.datetime) -> datetime.datetime | None:
+    """Return the date in a record before which nothing is tried again; None where it is over, or is none.
+
+    longest: as far ahead as a date is ever written. One that is further away is from a clock that was ahead, and does not count.
+    """
+    date = parse_date(text)
+    return date if date and now < date <= now + longest else None
 
 
 # not a parser: it reads what the collection has made or checked

@@ -24,7 +24,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     locked,
@@ -32,6 +32,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
     replace_file,
     sync_folder,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import date_to_wait_for
 
 try:
     from cryptography import x509
@@ -117,8 +118,8 @@ class CachedChain:
     def check_refusals(self, now: datetime.datetime) -> None:
         """Raise TlsError where an answer was refused a short while ago: asking again may cost, and changes nothing."""
         record = self._refusals()
-        until = parse_date(record.get("until"))
-        if until and until > now:
+        until = date_to_wait_for(record.get("until"), REFUSAL_BACKOFFS[-1], now)
+        if until:
             raise TlsError(
                 f"the CA is asked again from {format_date(until)} on, since what it issued was refused: {record.get('sentence') or 'nobody knows why'}; "
                 f"once that is put right, remove {self.refusal_path} to have it asked at once"
@@ -135,7 +136,7 @@ class CachedChain:
     def _refusals(self) -> dict[str, t.Any]:
         try:
             record = json.loads(read_file(self.refusal_path) or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError, OSError, TlsError):
             return {}
         return record if isinstance(record, dict) else {}
 
@@ -143,7 +144,7 @@ class CachedChain:
 def _read_chain(path: str) -> list[x509.Certificate] | None:
     try:
         return parse_chain(read_file(path) or b"")
-    except TlsError:
+    except (TlsError, OSError):  # a folder or a pipe of that name, or one that somebody else owns
         return None
 
 

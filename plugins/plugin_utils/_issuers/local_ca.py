@@ -25,7 +25,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     not_after,
     to_pem,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import is_signed_by, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import (
     load_csr,
     make_subject,
@@ -62,6 +62,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca_re
     load_record,
     record_json,
     select_records,
+    was_used,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.private_authority import (
     absence_sentence,
@@ -265,7 +266,7 @@ class LocalCa(RecordedIssuer):
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
         with locked(self._path("lock")):
             present = {name for name in FILES if self._has(name)}
-            if "root.pem" not in present and not self._was_used():
+            if "root.pem" not in present and not was_used(self.directory, FILES):
                 refusal = self.why_not_make()
                 if refusal:
                     raise TlsError(refusal)
@@ -275,11 +276,15 @@ class LocalCa(RecordedIssuer):
                     f"the CA in {self.directory} lacks {', '.join(missing)}; restore it from a backup, or move the folder away "
                     "and run evergreen.tls.deploy with -e certificate_new_authority=true"
                 )
-            self._load_certificate("root.pem")
+            root = self._load_certificate("root.pem")
             key, issuing = self._load_key("issuing.key"), self._load_certificate("issuing.pem")
             if public_bytes(key.public_key()) != public_bytes(issuing.public_key()):
                 raise TlsError(
                     f"{self._path('issuing.key')} does not belong to {self._path('issuing.pem')}; restore both from a backup"
+                )
+            if not is_signed_by(issuing, root):
+                raise TlsError(
+                    f"{self._path('root.pem')} has not signed {self._path('issuing.pem')}; restore both from a backup"
                 )
             yield key, issuing
 
@@ -388,14 +393,6 @@ class LocalCa(RecordedIssuer):
     def _has(self, name: str) -> bool:
         """Say whether there is a file of this name, or a link that leads nowhere: then the CA is elsewhere, and no other one is made."""
         return os.path.lexists(self._path(name))
-
-    def _was_used(self) -> bool:
-        """Say whether a certificate was issued, or files are links. A folder without root.pem is then not that of a run that was killed."""
-        if any(os.path.islink(self._path(name)) for name in FILES):
-            return True
-        with contextlib.suppress(FileNotFoundError):
-            return any(name.endswith(".json") for name in os.listdir(self._path("issued")))
-        return False
 
     def _path(self, *parts: str) -> str:
         return os.path.join(self.directory, *parts)

@@ -94,6 +94,15 @@ def record_json(record: IssuedRecord) -> bytes:
     return json.dumps(record, indent=2).encode() + b"\n"
 
 
+def was_used(directory: str, names: t.Iterable[str]) -> bool:
+    """Say whether a private CA has issued certificates, or files of it are links.
+
+    Then a folder without root.pem is not that of a run that was killed. names: of the files of the CA.
+    """
+    is_linked = any(os.path.islink(os.path.join(directory, name)) for name in names)
+    return is_linked or bool(_names(os.path.join(directory, "issued")))
+
+
 class SelectedRecords(t.NamedTuple):
     """What the records of a private CA say for its next revocation list."""
 

@@ -20,6 +20,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.accoun
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client import Client, Response, Signer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem, words_of_ca
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import is_url
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
 
 try:
@@ -123,8 +124,8 @@ class Account:
 
         None if there is no such account, or its contact is not the given one.
         """
-        record = self.folder.read(self.name)
-        if not record.get("account") or (contact is not None and record.get("contact") != contact):
+        record = self.folder.read(self.name, ("account", "key"))
+        if not is_url(record.get("account")) or (contact is not None and record.get("contact") != contact):
             return None
         keys = [key for key in self.keys.all() if thumbprint(key) == record.get("key")]
         return _signer_of(keys[0], record["account"]) if keys else None

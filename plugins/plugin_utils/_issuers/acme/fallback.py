@@ -78,7 +78,7 @@ class DirectoryFallback:
         """Return the directories in their order, but first those at which an earlier run placed an order."""
 
         def has_no_order(directory: Directory) -> bool:
-            return not self.order_records.read(self._order_name(directory, request, csr)).get("order")
+            return not self.order_records.read(self._order_name(directory, request, csr), ("order",)).get("order")
 
         return sorted(self.directories, key=has_no_order)
 

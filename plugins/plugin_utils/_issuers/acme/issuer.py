@@ -320,7 +320,7 @@ class Acme(RecordedIssuer):
     def _forget_orders(self, certificate: str) -> None:
         """Remove the records of orders with this certificate in PEM, so that nobody gets it again."""
         for name in self.order_records.names():
-            if certificate.strip() in self.order_records.read(name).get("chain", ""):
+            if certificate.strip() in self.order_records.read(name, ("chain",)).get("chain", ""):
                 self.order_records.remove(name)
 
     def _sweep(self) -> None:

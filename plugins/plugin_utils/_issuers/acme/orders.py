@@ -81,6 +81,9 @@ class OrderRecord(t.TypedDict, total=False):
     chain: str  # PEM
 
 
+RECORDED_TEXTS = ("directory", "step", "order", "certificate", "chain")  # of an OrderRecord
+
+
 class Orders:
     """The orders of an account."""
 
@@ -111,7 +114,7 @@ class Orders:
         name = order_name(self.directory_url, spec.csr, spec.names)
         lock = file_name(self.directory_url, *sorted(spec.names))
         with self.folder.locked(lock, NAMES_LOCK_TIMEOUT_S):
-            yield Order(self, name, spec, t.cast(OrderRecord, self.folder.read(name)))
+            yield Order(self, name, spec, t.cast(OrderRecord, self.folder.read(name, RECORDED_TEXTS)))
 
 
 class Order:

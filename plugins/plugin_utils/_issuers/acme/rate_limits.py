@@ -16,10 +16,14 @@ import re
 import time
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date, utc_now
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem
-from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import (
+    JsonRecords,
+    date_to_wait_for,
+    file_name,
+)
 
 MAX_WAIT_S = 20.0  # within one run; what takes longer is left to a later one
 MAX_RETRY_AFTER = datetime.timedelta(days=8)  # the longest known rate limit counts a week
@@ -45,10 +49,13 @@ class RateLimits:
         """
         limits = self.folder.read(self.name)
         for scope in (ALL_NAMES, *scopes(names)):
-            until = parse_date((limits.get(scope) or {}).get("until"))
+            recorded = limits.get(scope)
+            limit = recorded if isinstance(recorded, dict) else {}
+            until = date_to_wait_for(limit.get("until"), MAX_RETRY_AFTER, utc_now())
             left = (until - utc_now()).total_seconds() if until else 0
             if left > max_wait:
-                raise Problem(limits[scope]["sentence"], "rateLimited", retry_after=left)
+                sentence = f"{limit.get('sentence') or 'the CA asked to wait'}"
+                raise Problem(sentence, "rateLimited", retry_after=left)
             if left > 0:
                 time.sleep(left)
 
@@ -73,7 +80,7 @@ class RateLimits:
             limits = {
                 scope: limit
                 for scope, limit in self.folder.read(self.name).items()
-                if isinstance(limit, dict) and (parse_date(limit.get("until")) or until) > utc_now()
+                if isinstance(limit, dict) and date_to_wait_for(limit.get("until"), MAX_RETRY_AFTER, utc_now())
             }
             self.folder.write(self.name, {**limits, **dict.fromkeys(limited, record)})
 
@@ -91,12 +98,12 @@ class FailureBackoff:
         """
         name = file_name(host, request)
         record = self.folder.read(name)
-        until = parse_date(record.get("until"))
-        if record.get("wanted") == digest and until and until > utc_now():
-            times = "once" if record["count"] == 1 else f"{record['count']} times in a row"
+        until = date_to_wait_for(record.get("until"), FAILURE_BACKOFFS[-1], utc_now())
+        if record.get("wanted") == digest and until:
+            times = "once" if _count(record) <= 1 else f"{_count(record)} times in a row"
             raise TlsError(
                 f"this failed {times}, and is tried again from {format_date(until)} on, so that the CA does not bar you; "
-                f"the last time: {record['sentence']}. Once that is put right, remove {self.folder.path_of(name)} to have it tried at once"
+                f"the last time: {record.get('sentence') or 'nobody knows why'}. Once that is put right, remove {self.folder.path_of(name)} to have it tried at once"
             )
 
     def record(self, host: str, request: str, digest: str, sentence: str) -> None:
@@ -104,7 +111,7 @@ class FailureBackoff:
         name = file_name(host, request)
         with self.folder.locked(name):
             record = self.folder.read(name)
-            count = record.get("count", 0) + 1 if record.get("wanted") == digest else 1
+            count = _count(record) + 1 if record.get("wanted") == digest else 1
             until = utc_now() + FAILURE_BACKOFFS[min(count, len(FAILURE_BACKOFFS)) - 1]
             self.folder.write(
                 name, {"wanted": digest, "count": count, "until": until.isoformat(), "sentence": sentence}
@@ -113,6 +120,11 @@ class FailureBackoff:
     def clear(self, host: str, request: str) -> None:
         """Record that a request succeeded."""
         self.folder.remove(file_name(host, request))
+
+
+def _count(record: dict[str, t.Any]) -> int:
+    count = record.get("count")
+    return count if isinstance(count, int) and count > 0 else 0
 
 
 class OrderSlots:

@@ -43,7 +43,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.proble
     words_of_ca,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import RenewalInfoObject
-from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import (
+    JsonRecords,
+    date_to_wait_for,
+    file_name,
+)
 
 if t.TYPE_CHECKING:  # it needs the libraries of ACME, which a survey does not load
     from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client import Client
@@ -77,6 +81,7 @@ class CertificateRecord(t.TypedDict, total=False):
     explanation: str | None  # the page of the CA about the window
 
 
+OPTIONAL_TEXTS = ("directory", "reason", "next", "chosen", "explanation")  # of a CertificateRecord
 REQUIRED_KEYS = ("serial_number", "not_before", "not_after", "certificate")  # of a CertificateRecord
 
 
@@ -99,7 +104,8 @@ class RenewalRecords:
         return [
             certificate
             for certificate, record in self._records(host, request).items()
-            if (parse_date(record.get("next")) or now) <= now < (parse_date(record.get("not_after")) or now)
+            if date_to_wait_for(record.get("next"), MAX_INTERVAL, now) is None
+            and now < (parse_date(record.get("not_after")) or now)
             and not (record.get("replaced") or record.get("revoked"))
         ]
 
@@ -276,7 +282,7 @@ class RenewalRecords:
     def _records(self, host: str, request: str) -> dict[str, CertificateRecord]:
         records = self.folder.read(file_name(host, request)).get("certificates")
         return {
-            name: t.cast(CertificateRecord, one)
+            name: t.cast(CertificateRecord, _without_odd_values(one))
             for name, one in (records.items() if isinstance(records, dict) else ())
             if isinstance(one, dict) and all(isinstance(one.get(key), str) for key in REQUIRED_KEYS)
         }
@@ -295,6 +301,12 @@ class RenewalRecords:
             newest = sorted(valid, key=lambda one: valid[one]["not_before"])[-MAX_CERTIFICATES:]
             certificates = {one: valid[one] for one in newest}
             self.folder.write(name, {"host": host, "request": request, "certificates": certificates})
+
+
+def _without_odd_values(record: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return a record without values of another type, which somebody else has written."""
+    kinds = {**dict.fromkeys(OPTIONAL_TEXTS, str), "failures": int, "window": list}
+    return {key: value for key, value in record.items() if key not in kinds or isinstance(value, kinds[key])}
 
 
 def is_issued_here(record: CertificateRecord) -> bool:

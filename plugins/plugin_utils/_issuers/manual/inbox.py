@@ -38,6 +38,9 @@ TOO_MUCH = (
     f"it is not read, since all that is in the inbox together is more than {MAX_INBOX_BYTES} bytes, or takes longer than "
     f"{INBOX_TIMEOUT_S:.0f} seconds; remove what the CA did not send"
 )
+MAX_INBOX_DEPTH = 10  # folders within each other
+TOO_DEEP = f"it lies within more than {MAX_INBOX_DEPTH} folders; put what is in it further up"
+MAX_NAMED_MESSAGES = 50  # about all files together
 MAX_REASONS = 20  # for which a file is named
 DATE_LENGTH = len("2026-01-01")
 PRIVATE_KEY_MESSAGE = (
@@ -68,14 +71,14 @@ def read_inbox(directory: str, passwords: t.Sequence[str]) -> list[InboxFile]:
 
     Raises TlsError when a folder cannot be read, or there are more than MAX_INBOX_FILES files.
     """
-    paths = _list_files(directory)
+    paths, findings = _list_files(directory)
     files: dict[str, InboxFile] = {}
     bytes_left, deadline = MAX_INBOX_BYTES, time.monotonic() + INBOX_TIMEOUT_S
     for size, path in sorted((_size_of(path), path) for path in paths):  # what is too much keeps no small file back
         bytes_left -= size
         is_within_budget = bytes_left >= 0 and time.monotonic() < deadline
         files[path] = _read_inbox_file(path, passwords) if is_within_budget else InboxFile(path, [], [TOO_MUCH])
-    return [files[path] for path in paths]
+    return [*(files[path] for path in paths), *findings]
 
 
 def unused_file_messages(files: list[InboxFile], records: dict[str, QueueRecord]) -> list[str]:
@@ -98,6 +101,10 @@ def unused_file_messages(files: list[InboxFile], records: dict[str, QueueRecord]
         if len(reasons) > MAX_REASONS:
             reasons[MAX_REASONS:] = [f"and {len(reasons) - MAX_REASONS} more of that kind; see what it is"]
         messages += [file_message(file, reason) for reason in reasons]
+    if len(messages) > MAX_NAMED_MESSAGES:
+        messages[MAX_NAMED_MESSAGES:] = [
+            f"and {len(messages) - MAX_NAMED_MESSAGES} more of that kind in the inbox; see what is put there"
+        ]
     return messages
 
 
@@ -198,21 +205,42 @@ def _read_bytes(path: str) -> bytes:
         return stream.read(MAX_ARCHIVE_BYTES + 1)
 
 
-def _list_files(directory: str) -> list[str]:
-    def refuse(error: OSError) -> t.NoReturn:
-        raise TlsError(
-            f"the inbox {error.filename} cannot be read: {error.strerror}; have it belong to who runs this, or correct inbox of the issuer"
-        ) from error
+def _list_files(directory: str) -> tuple[list[str], list[InboxFile]]:
+    """Return the paths of all files, and a finding about each folder that is not looked into.
 
+    Raises TlsError when the inbox itself cannot be read, or has too many files.
+    """
     paths: list[str] = []
-    for folder, folders, files in os.walk(directory, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        folders[:] = [name for name in folders if name not in links]
-        paths += [os.path.join(folder, name) for name in sorted([*files, *links]) if not name.startswith(".")]
-        if len(paths) > MAX_INBOX_FILES:
-            raise TlsError(f"the inbox {directory} has more than {MAX_INBOX_FILES} files; see what is put there")
-    return paths
+    findings: list[InboxFile] = []
+    folders, count = [(directory, 0)], 0
+    while folders:
+        folder, depth = folders.pop()
+        if depth > MAX_INBOX_DEPTH:
+            findings.append(InboxFile(folder, [], [TOO_DEEP]))
+            continue
+        inner: list[str] = []
+        files: list[str] = []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    count += 1
+                    if count > MAX_INBOX_FILES:
+                        raise TlsError(
+                            f"the inbox {directory} has more than {MAX_INBOX_FILES} files; see what is put there"
+                        )
+                    if not entry.name.startswith("."):
+                        (inner if entry.is_dir(follow_symlinks=False) else files).append(entry.path)
+        except OSError as error:
+            if folder == directory:
+                raise TlsError(
+                    f"the inbox {folder} cannot be read: {error.strerror}; have it belong to who runs this, or correct inbox of the issuer"
+                ) from error
+            findings.append(
+                InboxFile(folder, [], [f"it cannot be read: {error.strerror}; have it belong to who runs this"])
+            )
+        paths += sorted(files)
+        folders += [(path, depth + 1) for path in sorted(inner, reverse=True)]
+    return paths, findings
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:

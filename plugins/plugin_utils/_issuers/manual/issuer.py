@@ -160,7 +160,7 @@ class Manual(RecordedIssuer):
             self.queue.close_issued(record, chain, now)
             records = self._records()
             self._move_to_taken([file for file in files if is_finished(file, records)], now)
-            self.remarks = unused_file_messages(files, records)
+            self.remarks = [*unused_file_messages(files, records), *self.queue.unreadable()]
             return to_pem(chain)
 
     def find_pending(self, request: IssueRequest, csr: bytes, host: str) -> Pending | None:
@@ -336,7 +336,7 @@ class Manual(RecordedIssuer):
 
     def _pending(self, files: list[InboxFile], record: QueueRecord, request: IssueRequest, is_new: bool) -> Pending:
         """Return a request as Pending."""
-        self.remarks = unused_file_messages(files, self._records())
+        self.remarks = [*unused_file_messages(files, self._records()), *self.queue.unreadable()]
         path = os.path.join(self.outbox.directory, f"{record['stem']}.csr")
         since = expect_date(record["handed_in"])
         return Pending(

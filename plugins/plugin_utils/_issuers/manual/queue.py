@@ -15,9 +15,10 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import csr_to_pem, load_csr, ordered_names
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import describe_key
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file, replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import expect_date
+from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
 try:
     from cryptography import x509
@@ -25,6 +26,9 @@ except ImportError:  # the controller's requirements name it; action plugins say
     pass
 
 PENDING, ISSUED, WITHDRAWN = "waiting", "answered", "withdrawn"  # the states of a record
+TEXTS = ("key", "host", "request", "reason", "asked_by", "handed_in", "stem", "state", "csr", "kind", "subject")
+OPTIONAL_TEXTS = ("by", "fingerprint", "chain", "why", "closed")  # these and TEXTS: keys of a QueueRecord
+MAX_UNREADABLE = 5  # records that are named
 MAX_RECORD_AGE = datetime.timedelta(days=400)  # of a closed record, so that a late certificate is recognized
 
 
@@ -85,14 +89,32 @@ class Queue:
         self.directory = directory
 
     def records(self) -> list[QueueRecord]:
-        """Return all records, the oldest first. Raises TlsError for one that is malformed."""
+        """Return all records that can be read, the oldest first; unreadable() tells of the others."""
+        records = []
+        for key in self._keys():
+            with contextlib.suppress(TlsError, OSError):
+                record = self.get(key)
+                records += [record] if record is not None else []
+        return sorted(records, key=lambda record: (record["handed_in"], record["key"]))
+
+    def unreadable(self) -> list[str]:
+        """Return a sentence about each record that cannot be read, MAX_UNREADABLE at most."""
+        sentences = []
+        for key in self._keys():
+            try:
+                self.get(key)
+            except TlsError as error:
+                sentences.append(str(error))
+            except OSError as error:
+                sentences.append(str(system_error(error)))
+        return sentences[:MAX_UNREADABLE]
+
+    def _keys(self) -> list[str]:
         try:
-            names = os.listdir(self.directory)
+            names = sorted(os.listdir(self.directory))
         except FileNotFoundError:
             return []
-        keys = [name[: -len(".json")] for name in names if name.endswith(".json") and not name.startswith(".")]
-        records = [record for record in map(self.get, keys) if record is not None]
-        return sorted(records, key=lambda record: (record["handed_in"], record["key"]))
+        return [name.removesuffix(".json") for name in names if name.endswith(".json") and not name.startswith(".")]
 
     def pending(self, host: str | None = None) -> list[QueueRecord]:
         """Return the records that are pending, of one host or of all."""
@@ -103,10 +125,25 @@ class Queue:
         """Return the record of a public key, or None. Raises TlsError when it is malformed."""
         path = self._path(key)
         content = read_file(path)
-        try:
-            return json.loads(content) if content is not None else None
-        except ValueError as error:
-            raise TlsError(f"{path} is no record of a request; restore it from a backup, or remove it") from error
+        if content is None:
+            return None
+        with reject_malformed_input(f"{path} is no record of a request; restore it from a backup, or remove it"):
+            record: QueueRecord = json.loads(content)
+            values: dict[str, t.Any] = {**record}
+            if (
+                record["key"] != key
+                or os.sep in record["stem"]
+                or not all(isinstance(values[one], str) for one in TEXTS)
+            ):
+                raise ValueError(key)
+            if not all(values[one] is None or isinstance(values[one], str) for one in OPTIONAL_TEXTS):
+                raise ValueError(key)
+            if not all(isinstance(one, str) for name in ("names", "earlier") for one in values[name]):
+                raise ValueError(key)
+            expect_date(record["handed_in"])
+            if record["closed"]:
+                expect_date(record["closed"])
+        return record
 
     # not a parser: it reads what the collection has made or checked
     def put(self, record: QueueRecord) -> None:

@@ -264,6 +264,24 @@ def test_check_mode_says_what_would_be_done(host):
     assert host.names() == ["info"] and not host.records.exists()
 
 
+@pytest.mark.parametrize(
+    "content", ["", "{", "5", "[]", '{"serial_numbers": 5}', '{"serial_numbers": [[], 5]}', "FOLDER"]
+)
+def test_a_record_of_an_earlier_run_that_makes_no_sense_is_none(host, content):
+    host.fails = {"certificate_serve": "not now"}
+    assert host.replace()["failed"]
+    host.fails = {}
+    (path,) = host.records.glob("*.json")
+    path.write_text(content)
+    if content == "FOLDER":
+        path.unlink()
+        path.mkdir()
+        result = host.replace()
+        assert result["failed"] and str(path) in result["msg"]
+    else:
+        assert not host.replace()["failed"]
+
+
 def test_all_of_them_may_be_meant(host):
     assert [one["name"] for one in host.replace(names=["all"])["certificates"]] == ["www", "mail"]
 

@@ -335,6 +335,14 @@ def test_a_ca_with_a_missing_file_is_never_made_again(folder, lost):
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == left
 
 
+def test_a_root_of_another_ca_is_named_and_nothing_is_signed(folder, other_folder):
+    ca = opened(folder)
+    issue(ca)
+    (folder / "root.pem").write_bytes((other_folder / "root.pem").read_bytes())
+    assert refusal(issue, ca) == f"{folder}/root.pem has not signed {folder}/issuing.pem; restore both from a backup"
+    assert len(records(folder)) == 1
+
+
 @pytest.mark.parametrize("lost", ["root.pem", "issuing.pem", "issuing.key", "root.key"])
 def test_a_link_that_leads_nowhere_is_no_reason_to_make_another_ca(folder, tmp_path, lost):
     folder.mkdir()

@@ -10,6 +10,8 @@ import contextlib
 import datetime
 import gzip
 import itertools
+import json
+import re
 import socket
 import threading
 import time
@@ -63,6 +65,7 @@ ODD_VALUES = [
     {},
     {"a": []},
 ]
+FAR_FUTURE = "9999-12-31T23:59:59+00:00"
 FAR_AWAY = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
 DIRECTORY = dict.fromkeys(("newNonce", "newAccount", "newOrder", "revokeCert", "keyChange", "renewalInfo"), URL)
 META = {
@@ -372,6 +375,77 @@ def test_redirects_are_followed_a_few_times(outcome, server):
     server.answer("/directory", 302, {}, {"Location": "/directory"}, times=99)
     CONNECTIONS.clear()
     assert f"'{server.url}' is the last of 5 redirects" in outcome(folder=f"{server.ca_file}.folder")
+
+
+def odd_records(text):
+    """Yield what may stand in the place of a record: halves, other types, and other values for each key at any depth."""
+    yield from ("", "5", "[]", '{"a": ', text[: len(text) // 2], "[" * 100_000)
+    content = json.loads(text)
+    for odd in (None, 5, "x", [], {}, [5], FAR_FUTURE):
+        yield from (json.dumps(one) for one in replaced(content, odd))
+
+
+def replaced(content, odd):
+    """Yield copies of a dictionary, each with one value at any depth replaced."""
+    for key, value in content.items():
+        yield {**content, key: odd}
+        if isinstance(value, dict):
+            yield from ({**content, key: inner} for inner in replaced(value, odd))
+
+
+@pytest.mark.parametrize(
+    "kind", ["accounts", "certificates", "failures", "limits", "orders", "succeeded", "swept.json"]
+)
+def test_records_that_somebody_else_has_written_end_in_a_certificate_or_a_sentence(outcome, server, tmp_path, kind):
+    server.refuse("/order", "malformed")
+    assert outcome() != ""
+    server.refuse("/order", "rateLimited", status=429, headers={"Retry-After": "500"})
+    for path in (tmp_path / "acme").glob("failures/*.json"):
+        path.rename(path.with_suffix(".kept"))
+    assert outcome() != ""
+    limits = {path: path.read_text() for path in (tmp_path / "acme").glob("limits/*.json")}
+    for path in limits:
+        path.unlink()
+    assert outcome() == ""
+    for path in (tmp_path / "acme").glob("failures/*.kept"):
+        path.rename(path.with_suffix(".json"))
+    for path, text in limits.items():
+        path.write_text(text)
+    records = {path: path.read_text() for path in (tmp_path / "acme").glob("**/*.json") if kind in path.parts}
+    assert records, sorted((tmp_path / "acme").glob("**/*"))
+    for path in (tmp_path / "acme/answers").glob("*.pem"):
+        path.unlink()
+    for path, text in records.items():
+        for odd in odd_records(text):
+            path.write_text(odd)
+            outcome()
+            advised(server, tmp_path)
+        path.write_text(text)
+
+
+def advised(server, tmp_path):
+    """Ask for renewal information and for what is recorded, as the survey and revocations do."""
+    settings = {"type": "acme", "directory": server.url, "ca_file": server.ca_file, "folder": str(tmp_path / "acme")}
+    issuer = open_issuer("ca", {"ca": settings})
+    issuer.advice("web1", "www")
+    issuer.revoked("web1", "www")
+    with contextlib.suppress(TlsError):
+        issuer.issued("web1", "www")
+    with contextlib.suppress(TlsError):
+        issuer.revoke("a1", "superseded")
+
+
+@pytest.mark.parametrize("kind", ["failures", "limits"])
+def test_what_a_clock_that_was_ahead_has_put_off_is_not_put_off(outcome, server, tmp_path, kind):
+    headers = {"Retry-After": "500"} if kind == "limits" else {}
+    code, status = ("rateLimited", 429) if kind == "limits" else ("malformed", 400)
+    server.refuse("/order", code, status=status, headers=headers)
+    assert outcome() != "" and outcome() != ""
+    (path,) = (tmp_path / "acme" / kind).glob("*.json")
+    for other in (tmp_path / "acme").glob("[fl]*/*.json"):
+        until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=3000)
+        other.write_text(re.sub(r'"until": "[^"]*"', f'"until": "{until.isoformat()}"', other.read_text()))
+    assert path.exists() and outcome() == ""
 
 
 def test_nobody_is_led_away_from_tls(outcome, server):

@@ -730,6 +730,57 @@ def test_unusable_files_are_named_and_stay(desk, content, sentence):
     assert path.exists()
 
 
+def test_a_folder_that_is_odd_keeps_no_answer_from_being_taken(desk):
+    path = desk.inbox
+    for _number in range(1500):
+        path = path / "a"
+        os.mkdir(path)
+    (desk.inbox / "closed").mkdir(mode=0o000)
+    for number in range(200):
+        desk.put(f"letters/{number}.txt", b"Dear customer")
+    desk.put("answer.pem", to_pem(CHAIN))
+    try:
+        issued = desk.ask()
+    finally:
+        shutil.rmtree(desk.inbox / "letters")
+        while path != desk.inbox:
+            os.rmdir(path)
+            path = path.parent
+    assert issued.chain == CHAIN and len(issued.warnings) == 51
+    assert issued.warnings[-1].startswith("and ") and issued.warnings[-1].endswith(
+        "of that kind in the inbox; see what is put there"
+    )
+
+
+def test_a_deep_folder_is_named(desk):
+    desk.put("/".join("abcdefghijklm") + "/answer.pem", to_pem(CHAIN))
+    (message,) = desk.unused_files()
+    assert (
+        message
+        == f"{desk.inbox}/{'/'.join('abcdefghijk')}: it lies within more than 10 folders; put what is in it further up"
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "5", "{}", '{"key": 5}', "LINK", "FOLDER", "OTHER", "HALF"],
+)
+def test_one_record_that_cannot_be_read_keeps_nobody_else_waiting(desk, content):
+    desk.ask(make_csr(new_key(), NAMES, {}), host="web2")
+    (path,) = (desk.folder / "desk/requests").glob("*.json")
+    text = path.read_text()
+    if content in ("LINK", "FOLDER"):
+        path.unlink()
+        path.symlink_to("/etc/hostname") if content == "LINK" else path.mkdir()
+    else:
+        path.write_text({"OTHER": text.replace("handed_in", "given"), "HALF": text[:200]}.get(content, content))
+    (message,) = desk.unused_files()
+    assert str(path) in message
+    desk.put("answer.pem", to_pem(CHAIN))
+    issued = desk.ask()
+    assert issued.chain == CHAIN and len(issued.warnings) == 1
+
+
 def test_links_and_pipes_are_not_followed(desk):
     os.mkfifo(desk.inbox / "pipe")
     (desk.folder / "secret.pem").write_bytes(to_pem(CHAIN))
