@@ -232,7 +232,7 @@ REGRESSIONS: dict[str, list[bytes]] = {
     ],
     "issuers/acme/client: a response of an ACME server": [b"[" * MANY, b'{"identifiers":true}'],
     "issuers/acme/renewal_info: a certificate": [certificate_with_an_extension_twice()],
-    "issuers/manual/file_formats: a file in the inbox": [
+    "issuance/certificate_files: a file in the inbox": [
         *(endless_key(), *ODD_CERTIFICATES, b"PK\x03\x04" + b"PK\x01\x02" * MANY, b"\x30\x80" * MANY),
         b"\x30\x80\x02\x01\x03" + b"\x24\x80" * MANY,
         base64.b64decode(b"".join(request_of_version_3().splitlines()[1:-1])),

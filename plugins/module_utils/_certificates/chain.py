@@ -10,7 +10,6 @@ has to be renewed.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import ssl
 import typing as t
@@ -71,23 +70,6 @@ def parse_chain(pem: bytes) -> list[x509.Certificate]:
         return [parse_certificate(ssl.PEM_cert_to_DER_cert(_until_end(block).decode())) for block in blocks]
     except (ValueError, TlsError) as error:
         raise TlsError("it holds a PEM certificate that cannot be read; have it issued again") from error
-
-
-def parse_bundle(pem: bytes, max_certificates: int) -> tuple[list[x509.Certificate], int]:
-    """Return the certificates in PEM that can be read, in their order, and the number of the others.
-
-    Raises TlsError if none can be read, or there are more than so many.
-    """
-    count = pem.count(BEGIN)
-    if count > max_certificates:
-        raise TlsError(
-            f"the answer has {count} certificates, and chains have a few; see what answers in place of the CA"
-        )
-    certificates = []
-    for block in pem.split(BEGIN)[1:]:
-        with contextlib.suppress(TlsError):
-            certificates += parse_chain(BEGIN + block)
-    return certificates or parse_chain(pem), count - len(certificates)
 
 
 def names_of(certificate: x509.Certificate) -> set[str]:

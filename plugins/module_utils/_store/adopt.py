@@ -22,6 +22,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distin
     is_self_issued,
     subject_name,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.file_formats import read_certificate_file
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_key, public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_exposed
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.signatures import is_signed_by
@@ -216,16 +217,16 @@ def _read_key(path: str, request: Request, folder: int) -> tuple[bytes, os.stat_
 def _read_certificates(path: str, request: Request, folder: int) -> list[x509.Certificate]:
     """Return the certificates in a file."""
     content, _status = _read(path, request, folder)
-    if b"PRIVATE KEY-----" in content:
+    contents = read_certificate_file(content)
+    if contents.has_private_key:
         raise TlsError(
             f"adopt: {path} holds a private key besides the certificate, which a link to that would not; {_SPLIT}"
         )
-    try:
-        return parse_chain(content)
-    except TlsError as error:
+    if not contents.certificates:
         raise TlsError(
-            f"adopt: {path} holds no certificates in PEM that can be read; {AGAIN}. DER becomes PEM with openssl x509 -inform der"
-        ) from error
+            f"adopt: {path} holds no certificate that can be read: {'. '.join(contents.messages)}. Then {AGAIN}"
+        )
+    return contents.certificates
 
 
 _SPLIT = "put each into a file of its own, have the server's configuration name both, and run this again"

@@ -12,7 +12,6 @@ import ipaddress
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
     check_chain,
-    parse_bundle,
     parse_chain,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import (
@@ -33,6 +32,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.path_v
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.strict_clients import strict_warnings
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, errors_as
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.certificate_files import read_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.chain_order import order_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import (
     NO_CROSS_SIGNING,
@@ -102,26 +102,31 @@ def check_issued_chain(
     """Return the chain of *public_key* out of what a CA sent, leaf first, if clients accept it.
 
     It has to be valid for each name of the request. Without roots, the system's are used where the chain leads to one of them.
-    issued, roots: PEM. cross_signing: which root the chain should lead to, and the certificates that may be added to it.
+    issued: in any form. roots: PEM. cross_signing: which root the chain should lead to, and the certificates that may be added to it.
     Raises TlsError with the first thing that is wrong. A private key in *issued* is refused.
     """
     if len(issued) > MAX_BYTES:
         raise TlsError(
             f"the answer has {len(issued)} bytes, and chains have a few thousand; see what answers in place of the CA"
         )
-    if b"PRIVATE KEY-----" in issued:
+    answer = read_certificates(issued)
+    if answer.has_private_key:
         raise TlsError(
             "the answer holds a private key, and keys are made on hosts alone; destroy it and have the CA sign the request"
         )
-    trusted, (certificates, unreadable) = parse_chain(roots) if roots else [], parse_bundle(issued, MAX_CERTIFICATES)
-    try:
-        return _checked_chain(certificates, public_key, request, trusted, now, cross_signing)
-    except TlsError as error:
-        if not unreadable:
-            raise
+    if not answer.certificates:
+        raise TlsError(f"no certificate can be read in the answer: {'. '.join(answer.messages)}")
+    if len(answer.certificates) > MAX_CERTIFICATES:
         raise TlsError(
-            f"it holds a PEM certificate that cannot be read; have it issued again ({unreadable} cannot; without: {error})"
-        ) from error
+            f"the answer has {len(answer.certificates)} certificates, and chains have a few; see what answers in place of the CA"
+        )
+    trusted = parse_chain(roots) if roots else []
+    try:
+        return _checked_chain(answer.certificates, public_key, request, trusted, now, cross_signing)
+    except TlsError as error:
+        if not answer.messages:
+            raise
+        raise TlsError(f"{error}. Of the answer, this was passed over: {'. '.join(answer.messages)}") from error
 
 
 def _checked_chain(

@@ -14,7 +14,6 @@ import hashlib
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import (
     has_issuer,
     is_self_issued,
@@ -24,7 +23,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distin
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.path_validation import is_ca
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.signatures import is_signed_by
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.settings_files import read_setting, setting_label
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.signatures import SignedBy
 
 try:
@@ -102,17 +101,11 @@ def read_cross_signing(settings: dict[str, t.Any], further_roots: t.Iterable[str
     roots = tuple(dict.fromkeys(root for root in (settings.get("preferred_root"), *further_roots) if root))
     if not path:
         return CrossSigning((), roots)
-    pem = read_file(path)
-    if pem is None:
-        raise TlsError(f"chain_extra: {path} does not exist; correct the path, or leave it out")
-    try:
-        extra = parse_chain(pem)
-    except TlsError as error:
-        raise TlsError(
-            f"chain_extra: {path} holds no certificates in PEM that can be read; put those of CAs there that others have signed, too"
-        ) from error
+    extra = read_setting("chain_extra", path).certificates
     for one in extra:
         if is_self_issued(one) or not is_ca(one):
             what = "a root, which clients have or do not believe" if is_ca(one) else "no certificate of a CA"
-            raise TlsError(f"chain_extra: {path} holds {subject_name(one)}, which is {what}; take it out")
+            raise TlsError(
+                f"chain_extra: {setting_label(path)} holds {subject_name(one)}, which is {what}; take it out"
+            )
     return CrossSigning(tuple(extra), roots)

@@ -11,47 +11,34 @@ import os
 import ssl
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_bundle, parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.file_formats import read_certificate_file
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.settings_files import read_setting
 
 if t.TYPE_CHECKING:
     from cryptography import x509
 
-MAX_SYSTEM_ROOTS = 1000
 STORES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
 def read_roots(path: str | None) -> bytes | None:
-    """Return the roots in a file of the controller, in PEM; None without a path.
-
-    Raises TlsError when the file is missing or malformed.
-    """
+    """Return the roots of the setting C(roots) in PEM; None without it. Raises TlsError when there is none."""
     if not path:
         return None
-    pem = read_file(path)
-    if pem is None:
-        raise TlsError(f"roots: {path} does not exist; correct the path, or leave it out for a CA that systems trust")
-    try:
-        parse_chain(pem)
-    except TlsError as error:
-        raise TlsError(f"roots: {path}: {error}") from error
-    return pem
+    return to_pem(read_setting("roots", path, "leave it out for a CA that systems trust").certificates)
 
 
 def system_roots() -> list[x509.Certificate]:
     """Return the roots that programs on this machine trust, without those that cannot be read; none when there is no file of them."""
     for path in (ssl.get_default_verify_paths().cafile, *STORES):
         pem = read_file(path) if path and os.path.isfile(path) else None
-        roots = _parsed(pem) if pem else ()
+        roots = _readable(pem) if pem else ()
         if roots:
             return list(roots)
     return []
 
 
 @functools.lru_cache(maxsize=4)
-def _parsed(pem: bytes) -> tuple[x509.Certificate, ...]:
-    try:
-        return tuple(parse_bundle(pem, MAX_SYSTEM_ROOTS)[0])
-    except TlsError:
-        return ()
+def _readable(content: bytes) -> tuple[x509.Certificate, ...]:
+    return tuple(read_certificate_file(content).certificates)

@@ -42,6 +42,7 @@ class Issuer(t.Protocol):
     DEFAULTS: t.ClassVar[dict[str, t.Any]]  # options that requests have by default; the key rules is that of policy.py
     cache_directory: str  # the folder of the controller for issued chains (IssuedCache)
     cross_signing: CrossSigning  # set by open_issuer()
+    certificate_files: dict[str, str]  # the settings that name files of certificates; set by open_issuer()
     is_public: bool  # whether its rules are those of public CAs; set by open_issuer()
     may_add_subject: bool  # whether it may write fields into subjects that requests do not have; set by open_issuer()
     remarks: list[str]  # sentences about what issue() and find_pending() noticed beside their result

@@ -82,8 +82,8 @@ class Command(RecordedIssuer):
         self.cache_directory = os.path.join(folder, "answers")
         self.issued_records = IssuedRecords(os.path.join(folder, "issued"))
         self.cross_signing = NO_CROSS_SIGNING
-        self.is_public = False
-        self.may_add_subject = False
+        self.certificate_files: dict[str, str] = {}
+        self.is_public = self.may_add_subject = False
         self.remarks: list[str] = []
 
     @staticmethod

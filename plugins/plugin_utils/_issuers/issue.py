@@ -25,6 +25,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks imp
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import key_digest
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.leaf import usage_warning
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Pending
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.settings_files import unreadable_messages
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import (
     AcmeIssuer,
     ChallengeFiles,
@@ -107,6 +108,7 @@ def issue_once(
         issuer.record(request, chain, host)
     other_root = issuer.cross_signing.why_other_root(chain, parse_chain(roots) if roots else [])
     warnings += chain_warnings(chain, roots, utc_now())
+    warnings += unreadable_messages(getattr(issuer, "certificate_files", {}))
     warnings += [one for one in (other_root, usage_warning(chain[0])) if one]
     return Issued(chain, roots, is_new, warnings + issuer.remarks)
 

@@ -123,8 +123,7 @@ class LocalCa(RecordedIssuer):
         self.cache_directory = self._path("answers")
         self.issued_records = LocalCaRecords(self._path("issued"), self._path("crl.pem"))
         self.cross_signing = NO_CROSS_SIGNING
-        self.is_public = False
-        self.may_add_subject = False
+        self.is_public, self.may_add_subject, self.certificate_files = False, False, dict[str, str]()
         self.remarks: list[str] = []
 
     @staticmethod

@@ -13,16 +13,15 @@ import os
 import re
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import (
     ORGANIZATION,
     issuer_of,
     text_of,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.settings_files import read_setting
 
 try:
     from cryptography import x509
@@ -60,18 +59,14 @@ def read_root_pin(root: str | None) -> RootPin | None:
     match = SHA256.fullmatch(root)
     if match:
         return RootPin(match[1].replace(":", "").lower(), None, None)
-    pem = read_file(root)
-    if pem is None:
+    if not os.path.exists(root):
         return RootPin(None, root, None)
-    try:
-        chain = parse_chain(pem)
-    except TlsError as error:
-        raise TlsError(f"root: {root}: {error}") from error
+    chain = read_setting("root", root).certificates
     if len(chain) > 1:
         raise TlsError(
             f"root: {root} holds {len(chain)} certificates, and a CA has one root; leave that one alone in it"
         )
-    return RootPin(fingerprint(chain[0]), root, pem)
+    return RootPin(fingerprint(chain[0]), root, to_pem(chain))
 
 
 def is_named_after(certificate: x509.Certificate, name: str) -> bool:

@@ -17,6 +17,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_sign
     CROSS_SIGNING_SETTINGS,
     read_cross_signing,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.settings_files import SETTINGS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.issuer import Acme
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer, Issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.command import Command
@@ -77,6 +78,7 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
             issuer.issuer = name
         further_roots = issuer.preferred_roots if isinstance(issuer, AcmeIssuer) else ()
         issuer.may_add_subject = "subject" in (complete["may_add"] or ())
+        issuer.certificate_files = {name: complete[name] for name in SETTINGS if complete.get(name)}
         issuer.is_public = (complete["rules"] or kind.DEFAULTS.get("rules")) == "public"
         issuer.cross_signing = read_cross_signing(complete, further_roots)
     except TlsError as error:

@@ -30,7 +30,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
     parse_chain,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, error_text, system_error
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache, cross_signing
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import cache, cross_signing, settings_files
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.certificate_files import read_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import (
     check_csr,
     check_issued_chain,
@@ -51,7 +52,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import problem
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import limited_scopes, retry_after
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.response import Response
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import read_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbox import InboxFile, unused_file_messages
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.intermediates import ca_issuers_urls
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
@@ -80,7 +80,7 @@ from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, with_
 
 
 def read_chain_extra(content: bytes) -> None:
-    with mock.patch.object(cross_signing, "read_file", return_value=content):
+    with mock.patch.object(settings_files, "read_file", return_value=content):
         addition = cross_signing.read_cross_signing({"chain_extra": "/extra.pem", "preferred_root": "Old Root"})
     addition.why_other_root(addition.extend_chain(CHAIN, CHAIN), CHAIN)
 
@@ -332,7 +332,7 @@ ISSUANCE_PARSERS = (
         lambda content: expect_date(decode_text(content)),
         (NOW.isoformat().encode(),),
     ),
-    Parser("issuers/manual/file_formats", "a file in the inbox", read_inbox_file, INBOX, "der"),
+    Parser("issuance/certificate_files", "a file in the inbox", read_inbox_file, INBOX, "der"),
     Parser(
         "issuance/cache",
         "the record of refused answers",

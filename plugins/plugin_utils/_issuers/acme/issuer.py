@@ -35,12 +35,12 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import RenewalAdvice, Request
-from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import RecordedIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import read_roots
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import (
     AccountKeys,
     base64url,
@@ -134,8 +134,8 @@ class Acme(RecordedIssuer):
         )
         self.failures = FailureBackoff(self.folder.subfolder("failures"))
         self.cross_signing = NO_CROSS_SIGNING
-        self.is_public = False
-        self.may_add_subject = False
+        self.certificate_files: dict[str, str] = {}
+        self.is_public = self.may_add_subject = False
         self.remarks: list[str] = []
         self.preferred_roots: list[str | None] = [one.preferred_root for one in self.directories]
         self._renewal_queries = threading.BoundedSemaphore(MAX_RENEWAL_QUERIES)
@@ -155,16 +155,7 @@ class Acme(RecordedIssuer):
 
     def roots(self) -> bytes | None:
         """Return the roots of the setting C(roots) in PEM; None for those of the system."""
-        path = self.settings["roots"]
-        if not path:
-            return None
-        pem = read_file(path)
-        if pem is None:
-            raise TlsError(
-                f"roots {path} does not exist; correct the path, or leave it out for a CA that systems trust"
-            )
-        parse_chain(pem)
-        return pem
+        return read_roots(self.settings["roots"])
 
     def thumbprint(self, pretend: bool = False) -> str:
         """Return the thumbprint of the account key, which hosts serve for http-01.

@@ -20,9 +20,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.path_v
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.signatures import is_signed_by
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.archive import MAX_ARCHIVE_BYTES
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.certificate_files import read_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import key_digest
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.archive import MAX_ARCHIVE_BYTES
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import read_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queue import ISSUED, PENDING, QueueRecord
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 

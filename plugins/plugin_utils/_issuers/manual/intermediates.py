@@ -27,6 +27,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.path_v
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.signatures import is_signed_by
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.certificate_files import read_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.chain_order import PathSearch
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import (
     NO_CROSS_SIGNING,
@@ -37,7 +38,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.signatures
     SignatureChecks,
     SignedBy,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import read_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbox import InboxFile
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import (
     escape_as_one_line,

@@ -33,7 +33,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr im
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
-from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked, read_file
+from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._current_user import user_name
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
@@ -50,10 +50,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending im
     expect_date,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import read_roots, system_roots
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.settings_files import read_setting
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import (
     IssueRequest,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import read_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.inbox import (
     PRIVATE_KEY_MESSAGE,
     InboxFile,
@@ -120,8 +120,8 @@ class Manual(RecordedIssuer):
         self.issued_records = IssuedRecords(self._path("issued"))
         self.remarks: list[str] = []
         self.cross_signing = NO_CROSS_SIGNING
-        self.is_public = False
-        self.may_add_subject = False
+        self.certificate_files: dict[str, str] = {}
+        self.is_public = self.may_add_subject = False
 
     @staticmethod
     def settings_of_name(name: str) -> dict[str, t.Any]:
@@ -324,10 +324,7 @@ class Manual(RecordedIssuer):
         path = self.settings["intermediates"]
         known: list[x509.Certificate] = []
         if path:
-            content = read_file(path)
-            if content is None:
-                raise TlsError(f"intermediates: {path} does not exist; correct the path, or leave it out")
-            known = read_certificates(content).certificates
+            known = read_setting("intermediates", path).certificates
         for record in self.queue.records():
             if record["chain"]:
                 with contextlib.suppress(TlsError):  # one that a newer library refuses

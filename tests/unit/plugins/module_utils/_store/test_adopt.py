@@ -198,7 +198,6 @@ def converted(name, *arguments):
     return convert
 
 
-DER = converted("certificate", "x509", "-outform", "der")
 DER_KEY = converted("key", "pkey", "-outform", "der")
 ENCRYPTED = converted("key", "pkey", "-aes256", "-passout", "pass:secret")
 TRADITIONALLY_ENCRYPTED = converted("key", "ec", "-aes128", "-passout", "pass:secret")
@@ -222,9 +221,8 @@ def appended(name, what):
     [
         (lambda hand: hand.key.write_bytes(b"garbage"), f"{{key}} holds no private key in PEM that can be read; {AGAIN}. DER becomes PEM "),
         (DER_KEY, f"{{key}} holds no private key in PEM that can be read; {AGAIN}. DER becomes PEM with openssl pkey -inform der"),
-        (lambda hand: hand.certificate.write_bytes(b""), "{certificate} holds no certificates in PEM that can be read; "),
-        (DER, f"{{certificate}} holds no certificates in PEM that can be read; {AGAIN}. DER becomes PEM with openssl x509 -inform der"),
-        (appended("certificate", lambda hand: b"-----BEGIN CERTIFICATE-----\nMIIB\n"), "{certificate} holds no certificates in PEM"),
+        (lambda hand: hand.certificate.write_bytes(b"\n"), "{certificate} holds no certificate that can be read: it is empty; see what "),
+        (lambda hand: hand.certificate.write_bytes(b"-----BEGIN CERTIFICATE-----\nMIIB\n"), "{certificate} holds no certificate that can be read: its block "),
         (ENCRYPTED, "{key} is protected by a passphrase; take it off with openssl pkey -in {key} -out NEW, put that in its place, and run"),
         (TRADITIONALLY_ENCRYPTED, "{key} is protected by a passphrase; take it off with openssl pkey -in {key} -out NEW"),
         (appended("key", lambda hand: hand.certificate.read_bytes()), "{key} holds a certificate besides the key, which a link to the key "),
@@ -249,6 +247,23 @@ def test_what_nobody_may_take_the_place_of_is_refused_in_a_sentence(store, hand,
     change(hand)
     wanted = sentence.format(key=hand.key, certificate=hand.certificate)
     assert refused(store, hand).startswith(f"adopt: {wanted}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        converted("certificate", "x509", "-outform", "der"),
+        converted("certificate", "x509", "-trustout", "-addtrust", "serverAuth"),
+        appended("certificate", lambda hand: b"-----BEGIN CERTIFICATE-----\nMIIB\n"),
+    ],
+)
+def test_the_certificate_may_be_in_any_form(store, hand, change):
+    hand.put()
+    openssl(hand.folder, "x509", "-in", hand.certificate.name, "-out", "alone")
+    (hand.folder / "alone").rename(hand.certificate)
+    change(hand)
+    assert adopted(store, hand) == "v0001"
+    openssl(hand.folder, "x509", "-in", hand.certificate.name, "-noout")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

@@ -197,12 +197,21 @@ def wrong_chains():
     to_client = ISSUING.chain(NAMES, KEY, usage=(ExtendedKeyUsageOID.CLIENT_AUTH,))
     huge = to_pem(CHAIN) + b"\n" * 1024 * 1024
     return {
-        "nothing": (b"", "it holds no PEM certificate; have it issued again"),
-        "an error page": (b"<html>502 Bad Gateway</html>", "it holds no PEM certificate; have it issued again"),
-        "half of it": (to_pem(CHAIN[:1])[:-40], "it holds no PEM certificate; have it issued again"),
+        "nothing": (b"", "no certificate can be read in the answer: it is empty; see what should have written it"),
+        "an error page": (
+            b"<html>502 Bad Gateway</html>",
+            "no certificate can be read in the answer: it holds no certificate in any form that is known here; see what it is",
+        ),
+        "half of it": (
+            to_pem(CHAIN[:1])[:-40],
+            "no certificate can be read in the answer: its block CERTIFICATE is damaged; copy it again from what the CA sent",
+        ),
         "garbage": (
             to_pem(CHAIN).replace(b"MII", b"MIX", 1),
-            "it holds a PEM certificate that cannot be read; have it issued again",
+            (
+                "no certificate in the answer belongs to the key of the request; have the same request issued again. "
+                "Of the answer, this was passed over: its block CERTIFICATE is damaged; copy it again from what the CA sent"
+            ),
         ),
         "the certificate of another key": (
             to_pem(ISSUING.chain(NAMES, some_key(1))),

@@ -164,7 +164,7 @@ def test_a_preferred_root_that_cannot_be_reached_is_a_warning(issuer):
         (None, "chain_extra: {} does not exist; correct the path, or leave it out"),
         (
             b"nonsense",
-            "chain_extra: {} holds no certificates in PEM that can be read; put those of CAs there that others have",
+            "chain_extra: {}: it holds no certificate in any form that is known here; see what it is",
         ),
         (OLD.pem, "chain_extra: {} holds Old Root, which is a root, which clients have or do not believe; take it out"),
         (to_pem([LEAF]), "chain_extra: {} holds www.example.org, which is no certificate of a CA; take it out"),

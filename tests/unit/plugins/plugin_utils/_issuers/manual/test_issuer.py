@@ -672,7 +672,7 @@ def bomb():
             lambda: b"Dear customer, we need a phone call.",
             "it holds no certificate in any form that is known here; see what it is",
         ),
-        (lambda: b"", "it holds no certificate in any form that is known here; see what it is"),
+        (lambda: b"", "it is empty; see what should have written it"),
         (lambda: os.urandom(2_000_000), "it has 2000000 bytes, and certificates have a few thousand; see what it is"),
         (
             lambda: b"\x1f\x8b" + b"\0" * 100,
@@ -698,19 +698,25 @@ def bomb():
         ),
         (
             lambda: b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
-            "it holds a certificate that cannot be read",
+            "its block CERTIFICATE is damaged; copy it again from what the CA sent",
         ),
         (
             lambda: legacy_pfx_with_iterations(2**31 - 1),
             "it is PKCS #12 that would take minutes to open, as nobody sends certificates; remove it",
         ),
-        (lambda: b"-----BEGIN CERTIFICATE-----\n" * 37_000, "its block CERTIFICATE is damaged; have it sent again"),
+        (
+            lambda: b"-----BEGIN CERTIFICATE-----\n" * 37_000,
+            "its block CERTIFICATE is damaged; copy it again from what the CA sent",
+        ),
         (lambda: b"A" + b" " * 1_000_000 + b"!", "it holds no certificate in any form that is known here"),
         (
             lambda: pkcs7.serialize_certificates([LEAF], Encoding.DER).replace(EC_KEY, EC_KEY[:-1] + b"\x7f"),
-            "it holds a certificate that cannot be read; have it sent again",
+            "its certificate number 1 cannot be read; see it with openssl x509 -text, and leave it out, or copy it again",
         ),
-        (lambda: der(LEAF)[:200], "it holds a certificate that cannot be read; have it sent again"),
+        (
+            lambda: der(LEAF)[:200],
+            "its certificate number 1 cannot be read; see it with openssl x509 -text, and leave it out, or copy it again",
+        ),
         (
             lambda: pkcs12.serialize_key_and_certificates(
                 b"a", some_key(), LEAF, [], BestAvailableEncryption(b"other")

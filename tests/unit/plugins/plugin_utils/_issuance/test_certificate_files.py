@@ -13,15 +13,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, pkcs7, pkcs12
 
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates import file_formats
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der import elements
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual import file_formats
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import (
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.file_formats import (
     MAX_CERTIFICATES,
     MAX_MESSAGES,
-    read_certificates,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import certificate_files
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.certificate_files import read_certificates
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import (
     YEAR_ZERO,
     Authority,
@@ -85,9 +86,9 @@ def test_a_keystore_is_read_in_ber_too(form):
 
 
 @pytest.mark.parametrize("form", BER)
-@pytest.mark.parametrize("iterations", [file_formats.MAX_PASSWORD_ITERATIONS - 1000, 8_000_000])
+@pytest.mark.parametrize("iterations", [certificate_files.MAX_PASSWORD_ITERATIONS - 1000, 8_000_000])
 def test_a_keystore_that_takes_long_is_not_opened(form, iterations, monkeypatch):
-    monkeypatch.setattr(file_formats.pkcs12, "load_pkcs12", lambda *_arguments: pytest.fail("it is opened"))
+    monkeypatch.setattr(certificate_files.pkcs12, "load_pkcs12", lambda *_arguments: pytest.fail("it is opened"))
     # Its other part has 2048 iterations: together they are what counts.
     assert read_certificates(BER[form](keystore(iterations))).messages == [TOO_MANY_ITERATIONS]
 
@@ -99,7 +100,7 @@ def test_all_passwords_together_are_limited(monkeypatch):
         tried.append(password)
         raise ValueError("another password")
 
-    monkeypatch.setattr(file_formats.pkcs12, "load_pkcs12", refuse)
+    monkeypatch.setattr(certificate_files.pkcs12, "load_pkcs12", refuse)
     passwords = [str(number) for number in range(1000)]
     assert read_certificates(keystore(1_000_000), passwords).messages == [TOO_MANY_ITERATIONS]
     assert 2 < len(tried) < 20
@@ -119,15 +120,15 @@ ODD = {
     ),
     "PKCS #7 with a certificate of another version": (
         pkcs7.serialize_certificates([LEAF, ROOT.certificate], Encoding.DER).replace(VERSION_3, VERSION_8, 1),
-        "it is PKCS #7 that cannot be read (InvalidVersion: 7 is not a valid X509 version); have the chain sent as PEM",
+        "it is PKCS #7 that cannot be read (InvalidVersion: 7 is not a valid X509 version); convert it with openssl pkcs7 -print_certs",
     ),
     "a certificate of another version": (
         LEAF.public_bytes(Encoding.DER).replace(VERSION_3, VERSION_8, 1),
-        "it holds a certificate that cannot be read; have it sent again",
+        "its certificate number 1 cannot be read; see it with openssl x509 -text, and leave it out, or copy it again from what the CA sent",
     ),
     "a certificate until the year 0": (
         pem_valid_until(ROOT, YEAR_ZERO, NAMES, some_key()),
-        "it holds a certificate that cannot be read; have it sent again",
+        "its certificate number 1 cannot be read; see it with openssl x509 -text, and leave it out, or copy it again from what the CA sent",
     ),
 }
 
@@ -143,8 +144,8 @@ def test_a_certificate_that_cannot_be_read_hides_no_other_in_its_file():
     parsed = read_certificates(content + ROOT.pem)
     assert parsed.certificates == [LEAF, ROOT.certificate]
     assert parsed.messages == [
-        "it holds a certificate that cannot be read; have it sent again",
-        "its block PKCS7 is damaged; have it sent again",
+        "its certificate number 1 cannot be read; see it with openssl x509 -text, and leave it out, or copy it again from what the CA sent",
+        "its block PKCS7 is damaged; copy it again from what the CA sent",
     ]
 
 
@@ -154,7 +155,8 @@ def test_whatever_a_library_raises_is_a_message(monkeypatch, library, error):
     def fail(*_arguments):
         raise error
 
-    monkeypatch.setattr(f"{file_formats.__name__}.{library}", fail)
+    module = certificate_files if library.startswith("pkcs12") else file_formats
+    monkeypatch.setattr(getattr(module, library.partition(".")[0]), library.partition(".")[2], fail)
     contents = [
         pkcs7.serialize_certificates([LEAF], Encoding.DER),
         pkcs12.serialize_key_and_certificates(None, None, LEAF, [], BestAvailableEncryption(b"x")),

@@ -15,7 +15,8 @@ import zlib
 
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.archive import (
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.file_formats import MAX_MESSAGES
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.archive import (
     MAX_ARCHIVE_BYTES,
     MAX_FILES_IN_ARCHIVE,
     MAX_UNPACKED_BYTES,
@@ -23,10 +24,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.arch
     ArchiveBudget,
     unpack,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.file_formats import (
-    MAX_MESSAGES,
-    read_certificates,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.certificate_files import read_certificates
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority
 
 STORED, DEFLATED, BZIP2, LZMA, ENCRYPTED = 0, 8, 12, 14, 1
