@@ -10,6 +10,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._cloud_firewall.base import CloudFirewall
+from ansible_collections.evergreen.tls.plugins.plugin_utils._cloud_firewall.ec2_security_group import Ec2SecurityGroup
 from ansible_collections.evergreen.tls.plugins.plugin_utils._cloud_firewall.lighthouse import LighthouseFirewall
 from ansible_collections.evergreen.tls.plugins.plugin_utils._cloud_firewall.security_group import SecurityGroup
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts import Account, find_account
@@ -17,6 +18,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts
 # By type of account, and by the option that names the firewall. Each takes the account, the value of the option and the region or None.
 FIREWALLS: dict[str, dict[str, t.Callable[[Account, str, str | None], CloudFirewall]]] = {
     "tencent": {"security_group": SecurityGroup, "instance": LighthouseFirewall},
+    "aws": {"security_group": Ec2SecurityGroup},
 }
 OPTIONS = ("security_group", "instance")
 

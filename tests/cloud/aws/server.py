@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import json
 import re
 import threading
@@ -25,6 +26,7 @@ import moto.settings
 from botocore import xform_name
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from moto.iam import access_control
 from moto.moto_api import state_manager
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
@@ -44,6 +46,16 @@ REST_ACTIONS = [
     ("route53", "POST", r"/2013-04-01/hostedzone/([^/]+)/rrset", "ChangeResourceRecordSets"),
     ("route53", "GET", r"/2013-04-01/change/([^/]+)", "GetChange"),
 ]
+# What moto answers where it refuses a signature or an action, and the codes of other APIs for the same.
+IAM_ERROR = re.compile(rb"<Errors>\s*<Error>\s*<Code>([^<]*)</Code>\s*<Message>([^<]*)</Message>")
+IAM_CODES = {
+    "json": {
+        "AccessDenied": "AccessDeniedException",
+        "InvalidClientTokenId": "UnrecognizedClientException",
+        "SignatureDoesNotMatch": "InvalidSignatureException",
+    },
+    "ec2": {"AccessDenied": "UnauthorizedOperation", "SignatureDoesNotMatch": "AuthFailure"},
+}
 READING = re.compile("Describe|Get|List|AssumeRole")
 
 
@@ -115,7 +127,7 @@ class AwsCloud:
         self._pending_looks = 0
         self._changed_at = {}  # by distribution, in seconds
         self._without_chain = set()  # ARNs of imports
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = moto_application()
         self._lock = threading.RLock()
 
     def __enter__(self):
@@ -209,6 +221,16 @@ class AwsCloud:
                 check = getattr(self, f"_check_{xform_name(call.action)}", None)
                 kept = check(call) if check else None
                 status, headers, body = self._ask_moto(environ, call)
+                refused = IAM_ERROR.search(body) if status.startswith("4") else None
+                if refused:  # in the form of another API
+                    code, message = (xml.sax.saxutils.unescape(part.decode()) for part in refused.groups())
+                    raise Refusal(
+                        IAM_CODES.get("ec2" if call.service == "ec2" else "json" if call.target else "", {}).get(
+                            code, code
+                        ),
+                        message,
+                        403,
+                    )
                 if status.startswith("2"):
                     finish = getattr(self, f"_finish_{xform_name(call.action)}", None)
                     body = (finish(call, body, kept) if finish else None) or body
@@ -391,6 +413,30 @@ def _key_type(public_key):
 
 def _public(key):
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _signed_request(self, create=access_control.IAMRequestBase._create_aws_request):
+    """Return what was signed. moto takes the query of a call without a body for its body, and so refuses each signature of one."""
+    request = create(self)
+    if self._method in ("GET", "DELETE"):
+        request.data = b""
+    return request
+
+
+def _check_action(self, resource, check=access_control.IAMRequestBase.check_action_permitted):
+    """Check a policy. moto names the actions of the Resource Groups Tagging API otherwise than AWS does."""
+    self._action = re.sub("^tagging:", "tag:", self._action)
+    return check(self, resource)
+
+
+access_control.IAMRequestBase._create_aws_request = _signed_request
+access_control.IAMRequestBase.check_action_permitted = _check_action
+
+
+@functools.cache
+def moto_application():
+    """Return the application of moto, which takes long to make."""
+    return DomainDispatcherApplication(create_backend_app)
 
 
 @contextlib.contextmanager

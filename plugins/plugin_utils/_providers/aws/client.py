@@ -15,7 +15,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run
 CALL_TIMEOUT_S = 90.0  # of one call with all its attempts
 MAX_ITEMS = 20_000  # of one list; ACM has 2500 certificates by default
 # The services that boto3 names otherwise than IAM policies do.
-POLICY_PREFIXES = {"elbv2": "elasticloadbalancing"}
+POLICY_PREFIXES = {"elbv2": "elasticloadbalancing", "resourcegroupstaggingapi": "tag"}
 
 
 class AwsClient:

@@ -60,6 +60,7 @@ class Route53Zones:
         """Remove a value from those of a name. One that is not there is no error."""
         self._modify(zone, name, lambda values: [one for one in values if one != value])
 
+    # not a parser: botocore has parsed it, and what is no number is refused below
     def _modify(self, zone: str, name: str, change: t.Callable[[list[str]], list[str]]) -> str | None:
         """Change the values of a name, and return the ID of the change; None if there is nothing to change."""
         identifier = self._identifier(zone)
@@ -100,6 +101,7 @@ class Route53Zones:
                 return t.cast(RecordSet, one)
         return None
 
+    # not a parser: botocore has parsed it, and any text will do
     def _identifier(self, zone: str) -> str:
         """Return the ID of the public hosted zone of this name."""
         if self.hosted_zone:
