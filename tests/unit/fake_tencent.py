@@ -104,7 +104,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             answer = self.cloud.respond(self.headers, body)
         except (Refused, Unfit) as error:
             answer = {"Error": {"Code": error.code, "Message": error.message}}
-        self._send({"Response": {**answer, "RequestId": "0c1d-test"}})
+        self._send({"Response": {"RequestId": "0c1d-test", **answer}})
 
     def _send(self, answer):
         content = json.dumps(answer).encode()

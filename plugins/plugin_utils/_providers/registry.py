@@ -17,6 +17,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.servi
     open_load_balancer,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.cdn import Cdn
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.clb import LoadBalancer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.edgeone import EdgeOne
 
 if t.TYPE_CHECKING:
     from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts import Account
@@ -28,6 +30,8 @@ if t.TYPE_CHECKING:
 SERVICES: dict[str, dict[str, Opener]] = {
     "tencent": {
         "cdn": Cdn,
+        "teo": EdgeOne,
+        "clb": LoadBalancer,
     },
     "aws": {"cloudfront": open_cloudfront, "elb": open_load_balancer},
 }

@@ -17,12 +17,14 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_acces
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.https_call import HttpResponse
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.cdn import Cdn
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.certificates import read_bindings
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.clb import LoadBalancer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.client import read_response
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.credentials import (
     read_metadata,
     read_role,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.dnspod import DnspodZones, DnsRecord
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.edgeone import EdgeOne
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.errors import Call
 from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, decode_text, encode_json, parse_json
 
@@ -42,6 +44,26 @@ RULES = {
     "FirewallRuleSet": [POLICY],
     "FirewallVersion": 1,
     "SecurityGroupAssociationStatisticsSet": [{"TotalCount": 1}],
+}
+RESOURCES = {
+    "AccelerationDomains": [
+        {
+            "DomainName": "example.org",
+            "DomainStatus": "online",
+            "Certificate": {"Mode": "sslcert", "List": [{"CertId": "a", "Alias": "evergreen/a", "Status": "deployed"}]},
+        }
+    ],
+    "Listeners": [
+        {
+            "ListenerId": "lbl-1",
+            "Protocol": "HTTPS",
+            "SniSwitch": 1,
+            "Rules": [{"Domain": "example.org", "Certificate": {"CertId": "a", "ExtCertIds": []}}],
+        }
+    ],
+    "Certificates": [{"CertificateId": "a", "Alias": "evergreen/a"}],
+    "RequestId": "task",
+    "Status": 0,
 }
 CREDENTIALS = {"TmpSecretId": "AKIDx", "TmpSecretKey": "k", "Token": "t", "ExpiredTime": 1796000000, "Code": "Success"}
 
@@ -121,6 +143,21 @@ def read_rules(value: t.Any) -> None:
         firewall.instance_count()
 
 
+def read_resources(value: t.Any) -> None:
+    """Read a value as the domains of EdgeOne, and as a listener of a load balancer."""
+    for kind, place in (
+        (EdgeOne, {"zone": "zone-1"}),
+        (LoadBalancer, {"load_balancer": "lb-1", "listener": "lbl-1", "region": "ap-guangzhou"}),
+    ):
+        request = {"name": "a", "domains": ["example.org"], "keep": 1, "cloud": place}
+        service = kind(ACCOUNT, t.cast(t.Any, request))
+        service.client = service.store.client = t.cast(t.Any, Answers(value, "main"))
+        for binding in service.bindings():
+            if binding.state == "ready":
+                service.bind(binding, "cert")
+        service.bindings()
+
+
 TENCENT_PARSERS = (
     Parser(
         "providers/tencent/cdn",
@@ -146,7 +183,12 @@ TENCENT_PARSERS = (
         encode_json(CREDENTIALS),
     ),
     Parser("providers/tencent/dnspod", "answers about a zone", parse_json(read_zone), encode_json(ZONE), "json"),
-    Parser("cloud_firewall", "rules of Tencent Cloud", parse_json(read_rules), encode_json(RULES), "json"),
+    Parser(
+        "cloud_firewall/security_group", "rules of Tencent Cloud", parse_json(read_rules), encode_json(RULES), "json"
+    ),
+    Parser(
+        "providers/tencent/edgeone", "domains and listeners", parse_json(read_resources), encode_json(RESOURCES), "json"
+    ),
     Parser(
         "providers/tencent/credentials",
         "an answer of STS",

@@ -15,7 +15,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 BUSY_CODES = (
     "ResourceInUse.CdnOpInProgress",
     "UnsupportedOperation.FirewallBusy",
-    "FailedOperation.ResourceLockedByOperation",
+    "FailedOperation.ResourceInOperating",
+    "ResourceInUse.Processing",
 )
 # The API was asked too often: it took nothing, so everything may be repeated.
 RATE_LIMIT_CODES = (
@@ -196,6 +197,9 @@ REMEDIES: tuple[tuple[str, str], ...] = (
     ("*DomainIsSpam", "only the console can change this: DNSPod has blocked the domain"),
     ("FailedOperation.DomainIsNotAllowed*", "only the console can change this: DNSPod has blocked the domain"),
     ("ResourceInUse.CdnOpInProgress", "run this again; a change of the domain has not ended yet"),
+    ("FailedOperation.ResourceInOperating", "run this again; a change of the load balancer has not ended yet"),
+    ("InvalidParameter.LBIdNotFound", "correct cloud.load_balancer, and the region"),
+    ("OperationDenied.NoPermissionToOperateDomain", "the domain is with another account; name that account"),
     ("NoSuchProduct", "correct site and endpoint of account {account} in cloud_accounts"),
     ("UnsupportedRegion", "correct the region of account {account} in cloud_accounts"),
     ("InvalidParameterValue.RegionNotFound", "correct the region of account {account} in cloud_accounts"),
