@@ -36,6 +36,7 @@ class FakeTencent:
         self.services = {one.service: one for one in services}
         self.calls, self.regions, self.refusals = [], [], {}
         self.control = None  # what answers requests to other paths than that of the API, with get() and post()
+        self.before = lambda _action, _port: None  # called before each action, with the port of the client
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"cloud": self}))
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
@@ -49,12 +50,13 @@ class FakeTencent:
     def account(self, **settings):
         return {"secret_id": SECRET_ID, "secret_key": SECRET_KEY, "endpoint": self.url, **settings}
 
-    def respond(self, headers, body):
+    def respond(self, headers, body, port=0):
         service = _verify(headers, body)
         action, parameters = headers["X-TC-Action"], json.loads(body)
         check_call(service, action, headers["X-TC-Version"], parameters)
         self.calls.append((service, action, parameters))
         self.regions.append(headers["X-TC-Region"])
+        self.before(action, port)
         code = self.refusals.get(action)
         if isinstance(code, list):
             code = code.pop(0) if code else None
@@ -101,7 +103,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(self.cloud.control.post(json.loads(body)))
             return
         try:
-            answer = self.cloud.respond(self.headers, body)
+            answer = self.cloud.respond(self.headers, body, self.client_address[1])
         except (Refused, Unfit) as error:
             answer = {"Error": {"Code": error.code, "Message": error.message}}
         self._send({"Response": {"RequestId": "0c1d-test", **answer}})
