@@ -20,7 +20,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.accoun
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client import Client, Response, Signer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem, words_of_ca
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import is_url
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import is_url, origin_of
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
 
 try:
@@ -165,6 +165,12 @@ class Account:
         if account_url is None:
             raise TlsError(
                 f"{self.client.url} made an account and did not say where; see the status page of the CA, then run this again"
+            )
+        if origin_of(account_url) != origin_of(self.client.resource_url("newAccount")):
+            # A record of dns-persist-01 or CAA with the account of somebody else would let that account have certificates.
+            raise TlsError(
+                f"{subject}: the CA says that the account is {words_of_ca(account_url)}, which is on another server than {response.url}; "
+                "see the status page of the CA"
             )
         return account_url
 

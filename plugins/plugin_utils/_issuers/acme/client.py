@@ -29,8 +29,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_l
     RateLimits,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import (
+    DIRECTORY_URLS,
     DirectoryObject,
     is_url,
+    origin_of,
     read_directory,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.response import Response
@@ -166,6 +168,7 @@ class Client:
         payload: for JSON; None for POST-as-GET (RFC 8555, section 6.3). subject: begins its errors.
         names: what it is about, for rate limits. accept: a media type.
         """
+        self._check_origin(url, subject)
         content = b"" if payload is None else json.dumps(payload).encode()
 
         def attempt() -> Response:
@@ -180,6 +183,16 @@ class Client:
             raise AssertionError
 
         return self.retries.first_success(attempt, subject, names)
+
+    def _check_origin(self, url: str, subject: str) -> None:
+        """Raise TlsError for a server that the directory does not name: it gets nothing that is signed with the key of the account."""
+        directory = self.directory()
+        named = [one for one in (self.url, *(directory.get(name) for name in DIRECTORY_URLS)) if isinstance(one, str)]
+        if origin_of(url) not in {origin_of(one) for one in named}:
+            raise TlsError(
+                f"{subject}: the CA leads to {words_of_ca(url)}, on a server that its directory {self.url} does not name; nothing is sent there. "
+                "See the status page of the CA"
+            )
 
     def _nonce(self) -> str | Response:
         """Return the newest unused nonce, or the response of a server that has none for the moment."""

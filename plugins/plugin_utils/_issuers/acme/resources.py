@@ -110,6 +110,16 @@ def is_url(value: t.Any) -> t.TypeGuard[str]:
     )
 
 
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of a URL (RFC 6454, section 4).
+
+    >>> origin_of("https://CA.example:443/acme/order?a=b")
+    'https://ca.example'
+    """
+    authority = re.split("[/?#]", url.removeprefix("https://"), maxsplit=1)[0].rpartition("@")[2]
+    return f"https://{authority.lower().removesuffix(':443')}"
+
+
 def read_directory(value: dict[str, t.Any], url: str) -> DirectoryObject:
     """Return a directory. Raises TlsError, which names the *url*, for what is none."""
     if not isinstance(value.get("newOrder"), str) or not isinstance(value.get("newNonce"), str):

@@ -448,6 +448,38 @@ def test_what_a_clock_that_was_ahead_has_put_off_is_not_put_off(outcome, server,
     assert path.exists() and outcome() == ""
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://other.example/a",
+        "https://127.0.0.1:1/a",
+        "https://127.0.0.1@other.example/",
+        "https://[::1]/",
+        "https://localhost/",
+    ],
+)
+@pytest.mark.parametrize("where", ["finalize", "authorizations", "certificate", "Location"])
+def test_nothing_signed_is_sent_to_a_server_that_the_directory_does_not_name(outcome, server, url, where):
+    headers = {"Location": url if where == "Location" else f"{server.base}/order/0"}
+    changes = {"authorizations": [url]} if where == "authorizations" else {where: url} if where != "Location" else {}
+    status = {"finalize": "ready", "certificate": "valid", "Location": "processing"}.get(where, "pending")
+    server.answer("/order", 201, placed(server, status=status, **changes), headers)
+    assert (
+        f"the CA leads to {url}, on a server that its directory {server.url} does not name; nothing is sent"
+        in outcome()
+    )
+
+
+@pytest.mark.parametrize("url", ["https://acme-v02.api.letsencrypt.org/acme/acct/666", "https://127.0.0.1/account/1"])
+def test_an_account_of_another_ca_is_none(outcome, server, url):
+    server.answer("/account", 201, {"status": "valid"}, {"Location": url}, times=2)
+    assert (
+        f"the CA says that the account is {url}, which is on another server than {server.base}/account; see"
+        in outcome()
+    )
+    assert outcome() != "" and server.count("/order") == 0
+
+
 def test_nobody_is_led_away_from_tls(outcome, server):
     server.answer("/directory", 301, {}, {"Location": server.url.replace("https://", "http://")}, times=9)
     assert f"'{server.url}' is no address of an ACME server; correct the directory of the issuer" in outcome()
