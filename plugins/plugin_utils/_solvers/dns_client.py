@@ -44,6 +44,7 @@ QUERY_TIMEOUT_S = 3.0  # for one name server
 MAX_TIMEOUTS = 3  # of a silent name server, until the others are enough
 MAX_HOPS = 12  # of CNAMEs and delegations
 MAX_ADDRESSES = 20  # of a name that are looked at; a CA chooses one
+MAX_SERVERS_IN_ERROR = 5
 MAX_NAME_SERVERS = 20  # of a zone; large ones have 13
 RESOLVER_TIMEOUT_S = 5.0  # for one question to the resolvers
 LOCATE_TIMEOUT_S = 60.0  # for all questions about where a record has to be
@@ -241,7 +242,7 @@ class DnsClient:
                 return response
             errors.append(f"{server}: {dns.rcode.to_text(response.rcode())}")
         raise TlsError(
-            f"no name server of {_text(zone)} says anything about {_text(name)} ({'; '.join(errors)}); see that they run, and that "
+            f"no name server of {_text(zone)} says anything about {_text(name)} ({'; '.join(errors[:MAX_SERVERS_IN_ERROR])}); see that they run, and that "
             f"port {PORT} of them can be reached from the controller"
         )
 

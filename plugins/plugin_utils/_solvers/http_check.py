@@ -17,6 +17,7 @@ import urllib.parse
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import RESOLVERS, DnsClient
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads, raise_errors
@@ -182,7 +183,7 @@ def _redirect_target(domain: str, url: str, location: str) -> tuple[str, str, st
         is_followed = False
     if not is_followed:
         raise TlsError(
-            f"{domain} redirects to {location!r}, and CAs follow to ports 80 and 443 only; correct the redirect, or let it leave out "
+            f"{domain} redirects to {shorten(repr(location))}, and CAs follow to ports 80 and 443 only; correct the redirect, or let it leave out "
             "/.well-known/acme-challenge/"
         )
     return target, parts.scheme, str(parts.hostname), parts.path
@@ -191,7 +192,7 @@ def _redirect_target(domain: str, url: str, location: str) -> tuple[str, str, st
 # not a parser: it accepts any text, or raises TlsError
 def _bad_redirect(domain: str, address: str, url: str, why: str = "") -> str:
     return (
-        f"{_host(domain, address)} redirects to {url.partition('/.well-known')[0]}, and no host of ours answers there"
+        f"{_host(domain, address)} redirects to {shorten(url.partition('/.well-known')[0])}, and no host of ours answers there"
         f"{f' ({why})' if why else ''}; let the redirect leave out /.well-known/acme-challenge/"
     )
 

@@ -17,6 +17,7 @@ import time
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, ChallengeFiles
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import (
     DNS_PERSIST_01,
@@ -124,7 +125,7 @@ def why_not(text: str, issuers: list[str], accounts: list[str], is_wildcard: boo
     if issuer.lower().rstrip(".") not in issuers:
         return ""
     if values.get("accounturi") not in accounts:
-        return f"the one that is there names another account, {values.get('accounturi', 'or none')}"
+        return f"the one that is there names another account, {shorten(values.get('accounturi', 'or none'))}"
     if is_wildcard and values.get("policy", "").lower() != "wildcard":
         return "the one that is there does not say policy=wildcard"
     until = values.get("persistuntil")

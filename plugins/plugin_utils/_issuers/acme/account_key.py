@@ -46,20 +46,20 @@ class AccountKeys:
         """Return the private key. It is generated if there is none."""
         if self.configured_pem:
             return load_account_key(self.configured_pem.encode(), "account_key of the issuer")
-        if not os.path.exists(self._path(KEY_FILE)):
+        if not os.path.lexists(self._path(KEY_FILE)):
             with self.folder.locked("account"):
-                if not os.path.exists(self._path(KEY_FILE)):  # another fork was faster
+                if not os.path.lexists(self._path(KEY_FILE)):  # another fork was faster
                     self._generate(KEY_FILE)
         return self._load(KEY_FILE)
 
     def has_key(self) -> bool:
-        """Say whether there is a key already."""
-        return bool(self.configured_pem) or os.path.exists(self._path(KEY_FILE))
+        """Say whether there is a key already. A link that leads nowhere counts: then the key is elsewhere, and no other one is made."""
+        return bool(self.configured_pem) or os.path.lexists(self._path(KEY_FILE))
 
     def next(self) -> AccountKey:
         """Return the next private key. A change that was interrupted continues with the key that it generated."""
         self._refuse_configured()
-        if not os.path.exists(self._path(NEXT_KEY_FILE)):
+        if not os.path.lexists(self._path(NEXT_KEY_FILE)):
             self._generate(NEXT_KEY_FILE)
         return self._load(NEXT_KEY_FILE)
 
@@ -69,7 +69,7 @@ class AccountKeys:
             self.current(),
             *(
                 [self._load(NEXT_KEY_FILE)]
-                if not self.configured_pem and os.path.exists(self._path(NEXT_KEY_FILE))
+                if not self.configured_pem and os.path.lexists(self._path(NEXT_KEY_FILE))
                 else []
             ),
         ]
@@ -95,6 +95,10 @@ class AccountKeys:
 
     def _load(self, name: str) -> AccountKey:
         path = self._path(name)
+        if not os.path.exists(path):
+            raise TlsError(
+                f"{path} is a link that leads nowhere; bring back the key, or remove the link to have another one made"
+            )
         if os.stat(path).st_mode & 0o077:
             raise TlsError(
                 f"{path} can be read by others; whoever did can have certificates for your names. Run chmod 0600 on it, and change the key"

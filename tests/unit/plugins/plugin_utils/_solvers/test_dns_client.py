@@ -159,9 +159,11 @@ def test_name_servers_with_hundreds_of_addresses_are_asked_in_part(here, client,
     addresses = [f"127.0.{number // 250}.{number % 250 + 4}" for number in range(500)]
     monkeypatch.setattr(dns_client, "QUERY_TIMEOUT_S", 0.1)
     here.zone("example.org", *(("ns.example.org", "A", address) for address in addresses))
+    asked, query = [], dns_client._query
+    monkeypatch.setattr(dns_client, "_query", lambda server, *about: asked.append(server) or query(server, *about))
     with pytest.raises(TlsError, match="no name server of example.org says anything") as caught:
         client.locate(RECORD)
-    assert str(caught.value).count("ns.example.org (127.0.") == 20
+    assert len(asked) == 20 and len(str(caught.value)) < 600
 
 
 def test_name_servers_that_are_slow_have_a_minute_for_all_questions(here, client, monkeypatch):

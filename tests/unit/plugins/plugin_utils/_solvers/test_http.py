@@ -204,6 +204,15 @@ def test_a_name_with_thousands_of_addresses_is_looked_at_in_part(here, web, solv
     assert len(DnsClient([f"{RESOLVER}:{here.port}"]).addresses("www.example.org")) == 20
 
 
+@pytest.mark.parametrize(
+    "target", ["http://" + "a" * 60_000, "gopher://" + "a" * 60_000, "http://www.example.org:" + "9" * 9000]
+)
+def test_a_redirect_without_end_is_told_of_in_short(here, web, solver, target):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", lambda _name, path: (301, {"Location": target + path}, b""))
+    assert len(error_text(solver, "www.example.org")) < 700
+
+
 def test_all_addresses_of_a_name_share_a_minute(here, web, solver, monkeypatch):
     monkeypatch.setattr(http_check, "DOMAIN_TIMEOUT_S", 1.0)
     monkeypatch.setattr(solver.checker, "timeout", 1.0)

@@ -480,6 +480,13 @@ def test_an_account_of_another_ca_is_none(outcome, server, url):
     assert outcome() != "" and server.count("/order") == 0
 
 
+def test_a_key_that_is_a_link_which_leads_nowhere_is_not_made_anew(outcome, server, tmp_path):
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme/account.key").symlink_to(tmp_path / "not mounted/account.key")
+    assert f"{tmp_path}/acme/account.key is a link that leads nowhere; bring back the key" in outcome()
+    assert (tmp_path / "acme/account.key").is_symlink() and server.count("/account") == 0
+
+
 def test_nobody_is_led_away_from_tls(outcome, server):
     server.answer("/directory", 301, {}, {"Location": server.url.replace("https://", "http://")}, times=9)
     assert f"'{server.url}' is no address of an ACME server; correct the directory of the issuer" in outcome()
