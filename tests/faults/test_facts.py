@@ -31,7 +31,7 @@ def facts_of_hosts(folder):
         "issuers": {"certificate_issuers": command},
         "sites": {"nginx_sites": [{"name": "evil", "return_code": 204}], "firewall_ports": [22]},
         "defaults": {"certificate_verify_from": "host", "nginx_manage": False},
-        "types": {"certificate_requests": 7, "nginx_sites": "a", "firewall_ports": {"a": 1}, "schedule_mode": ["a"]},
+        "types": {"certificate_requests": 7, "nginx_sites": "a", "firewall_ports": {"a": 1}},
         HONEST: {"ansible_distribution": "Debian", "ansible_local": {"certificate_requests": BANK}},
     }
 
