@@ -8,7 +8,7 @@ They are built by mmdebstrap from the Debian source of this machine, or from deb
 An image carries the hash of the recipe that made it, and is built again when the recipe has changed.
 
 The image `lab` holds no server of a fleet but what a fleet needs around it: CAs that speak ACME, and name servers. The image
-`clients` is that of bookworm with the ACME clients of Debian on it, which the benchmark is about.
+`clients` is that of bookworm with the ACME clients of Debian on it, which the benchmark is about. The image `appliance` has no Python.
 """
 
 from __future__ import annotations
@@ -44,6 +44,13 @@ CLIENTS = "clients"
 CLIENTS_SUITE = "bookworm"
 CLIENTS_PACKAGES = "certbot lego"
 
+# A machine without Python that presents a certificate, and two SSH servers to reach it by.
+APPLIANCE = "appliance"
+APPLIANCE_SUITE = "bookworm"
+APPLIANCE_PACKAGES = (
+    "systemd systemd-sysv dbus netbase iproute2 procps openssl sudo openssh-server dropbear-bin nginx-light haproxy"
+)
+
 # Each of the first two would hold two of the 128 inotify instances that all containers of a machine share.
 MASKED = (
     "systemd-ask-password-wall.path systemd-ask-password-console.path "
@@ -52,10 +59,13 @@ MASKED = (
 
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 
+FIREWALLS_OFF = "systemctl disable firewalld.service nftables.service"
+HAPROXY_OFF = "systemctl disable haproxy.service"  # until it has a certificate
+
 SETUP = f"""
 set -eu
 systemctl mask {MASKED}
-systemctl disable firewalld.service nftables.service
+{FIREWALLS_OFF}
 systemctl enable nginx.service ssh.service
 useradd --create-home --shell /bin/bash ops
 install -d -m 0700 -o ops -g ops /home/ops/.ssh
@@ -107,6 +117,12 @@ def recipe(suite: str) -> list[str]:
     )
     if suite == LAB:
         suite, packages, hooks = LAB_SUITE, LAB_PACKAGES, []
+    if suite == APPLIANCE:
+        suite, packages = APPLIANCE_SUITE, APPLIANCE_PACKAGES
+        hooks = [
+            f"--customize-hook=chroot \"$1\" sh -c '{quoted(SETUP.replace(FIREWALLS_OFF, HAPROXY_OFF))}'",
+            '--customize-hook=! test -e "$1/usr/bin/python3"',
+        ]
     return [
         "--variant=minbase",
         f"--include={packages}",
