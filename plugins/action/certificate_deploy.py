@@ -71,6 +71,8 @@ class ActionModule(TlsAction):
             raise TlsError(
                 f"{request['name']} has no certificate in {arguments['directory']} on the controller; have it issued first, with evergreen.tls.deploy"
             )
+        if arguments["proved"] and request["served_by"] == "appliance":  # which has no settings, and keeps no uploads
+            return {"changed": False, "msg": ""}
         service = self._open(request, arguments, task_vars)
         if arguments["proved"]:
             targets = at_every_address(request_targets(host_variables(task_vars), host, request), {})
