@@ -118,13 +118,15 @@ class Login(paramiko.ServerInterface):
 
 
 def answer_with(channel, function, _environment):
-    with contextlib.suppress(OSError, EOFError):
-        while channel.recv(
-            32768
-        ):  # until the client has sent everything: it has been told by then that the command runs
-            pass
+    try:
+        channel.received = b""
+        while data := channel.recv(32768):  # all that the client sends: by then it has been told that the command runs
+            channel.received += data
         channel.send_exit_status(function(channel))
-    channel.close()
+    except (OSError, EOFError):
+        pass
+    finally:
+        channel.close()
 
 
 def run_in_shell(channel, line, environment):

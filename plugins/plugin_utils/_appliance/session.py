@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import socket
 import threading
@@ -63,6 +64,9 @@ def require_paramiko() -> None:
             f"appliances are reached with the Python library paramiko, which the controller does not have ({error_text(error)}); "
             "run pip install 'paramiko >= 3.4' with the Python of ansible-playbook"
         ) from error
+    logger = logging.getLogger("paramiko")
+    if not logger.handlers:  # else Python prints its tracebacks where nobody has configured logging
+        logger.addHandler(logging.NullHandler())
 
 
 class Session:
@@ -199,13 +203,15 @@ class Session:
             if preferred:
                 security.key_types = (*preferred, *(name for name in security.key_types if name not in preferred))
             transport.start_client(timeout=options["timeout"])
-        except paramiko.ssh_exception.IncompatiblePeer as error:
+            if not transport.initial_kex_done:
+                raise paramiko.SSHException(f"no key exchange within {options['timeout']} s")
+        except (paramiko.SSHException, EOFError) as error:  # servers end the connection where no algorithm is shared
             transport.close()
             if not is_first:
                 return None
             raise TlsError(
-                f"{self.where}: the appliance shares no algorithm with us ({error_text(error)}); update it, or write legacy_algorithms: true "
-                "for one that knows none but old ones. paramiko 5 has no SHA-1 at all: such an appliance needs 'paramiko < 5'"
+                f"{self.where}: the SSH server ends the connection before the login ({error_text(error)}); see its log. If it knows none but "
+                "old algorithms, update it, or write legacy_algorithms: true. paramiko 5 has no SHA-1 at all: that needs 'paramiko < 5'"
             ) from error
         except BaseException:
             transport.close()

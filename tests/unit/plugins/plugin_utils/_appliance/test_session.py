@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -68,6 +69,21 @@ def test_a_changed_host_key_is_refused_with_both_fingerprints_before_the_login(a
     assert fingerprint_by_openssh(OTHER) in sentence
     assert "correct the host key there" in sentence
     assert server.passwords == []
+
+
+def test_a_changed_host_key_is_refused_by_a_server_that_ends_the_connection_without_a_shared_algorithm(
+    appliance, monkeypatch
+):
+    server = appliance(EC)
+    start_client = paramiko.Transport.start_client
+
+    def ended(transport, *arguments, **more):
+        if "ecdsa-sha2-nistp256" not in transport.preferred_keys:
+            raise EOFError
+        return start_client(transport, *arguments, **more)
+
+    monkeypatch.setattr(paramiko.Transport, "start_client", ended)
+    assert "the host key has changed" in refusal(server.options(host_key=[fingerprint_by_openssh(OTHER)]))
 
 
 def test_a_known_host_is_accepted_also_by_another_of_its_keys(appliance, tmp_path):
@@ -145,7 +161,7 @@ def test_legacy_algorithms_are_used_only_when_asked_for(appliance):
     server = appliance(EC)
     server.disabled = {"ciphers": [name for name in paramiko.Transport._preferred_ciphers if "cbc" not in name]}
     sentence = refusal(server.options())
-    assert "the appliance shares no algorithm with us" in sentence
+    assert "the SSH server ends the connection before the login" in sentence
     assert "write legacy_algorithms: true" in sentence
     assert server.passwords == []
     with Session(server.options(legacy_algorithms=True)) as session:
@@ -188,8 +204,8 @@ def test_a_port_without_a_server_and_one_with_another_are_explained(appliance, s
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         sentence = refusal(server.options(port=silent.getsockname()[1], timeout=1))
-    assert "see" in sentence
-    assert "session failed" in sentence
+    assert "the SSH server ends the connection before the login (SSHException: " in sentence
+    assert "); see its log" in sentence
 
 
 def test_no_secret_is_in_the_debug_log_of_paramiko(appliance, caplog):
@@ -207,6 +223,16 @@ def test_a_controller_without_paramiko_is_told_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "paramiko", None)
     with pytest.raises(TlsError, match="run pip install 'paramiko >= 3.4' with the Python of ansible-playbook"):
         require_paramiko()
+
+
+def test_no_traceback_of_paramiko_is_printed_where_nobody_configures_logging():
+    code = (
+        "import logging; from ansible_collections.evergreen.tls.plugins.plugin_utils._appliance.session import require_paramiko; "
+        "require_paramiko(); logging.getLogger('paramiko.transport').error('Traceback'); logging.getLogger('other').error('seen')"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stderr == "seen\n"
 
 
 def test_a_session_leaves_no_thread_behind(appliance):
