@@ -290,10 +290,12 @@ options:
             default: ~/.ssh/known_hosts
           preset:
             description:
-              - Files and commands for a known program. What O(request.appliance.files), O(request.appliance.verify) and
+              - Files and commands for a known program.
+              - What O(request.appliance.files), O(request.appliance.verify) and
                 O(request.appliance.commands) say takes the place of what the preset says.
               - V(nginx) writes V(/etc/ssl/certs/NAME.pem) and V(/etc/ssl/private/NAME.key), V(haproxy) writes V(/etc/ssl/private/NAME.pem).
-              - V(iis) imports a keystore into Windows and binds it to O(request.appliance.host_names) of O(request.appliance.site).
+              - V(iis) imports a keystore into Windows and binds it to O(request.appliance.host_names)
+                of O(request.appliance.site).
             type: str
             choices: [nginx, haproxy, iis]
           files:
@@ -357,7 +359,9 @@ options:
             type: int
             default: 10
           patience:
-            description: How long the appliance may take until it presents the certificate, such as V(30s). After that, the files of before are put back.
+            description:
+              - How long the appliance may take until it presents the certificate, such as V(30s).
+                After that, the files of before are put back.
             type: str
             default: 30s
           transfer:
