@@ -24,13 +24,15 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import typing as t
 import urllib.error
 import urllib.parse
 import urllib.request
 
 ANSWER_TIMEOUT_S = 30.0  # for each answer of a server
-COMMAND_TIMEOUT_S = 300.0
+COMMAND_TIMEOUT_S = 150.0
+CHANNEL_TIMEOUT_S = 180.0  # for all of a channel; systemd gives ten minutes to all of them
 MAX_LOG_LINES = 200
 FAILURE = "d9b373ed55a64feb8242e02dbe79a49c"  # what systemd says when a unit has failed (sd-messages.h)
 MAX_TEXT_CHARACTERS = 300  # of what servers say
@@ -196,12 +198,29 @@ def notify(settings: Settings, report: Report) -> list[str]:
     complaints = []
     for name, channel in CHANNELS.items():
         if settings.get(name):
-            try:
-                channel(settings[name], report)
-            except NotifyError as error:
-                complaints.append(escape(str(error)))
-            except Exception as error:  # Settings can be wrong in ways that only a library below knows.
-                complaints.append(f"{name} met {type(error).__name__}; correct schedule_on_failure.{name}")
+            complaints += notify_in_time(name, channel, settings[name], report)
+    return complaints
+
+
+def notify_in_time(name: str, channel: t.Callable[[t.Any, Report], None], setting: t.Any, report: Report) -> list[str]:
+    """Tell those behind one channel; return what is to complain of. A server that answers byte by byte is not waited for."""
+    complaints: list[str] = []
+
+    def run() -> None:
+        try:
+            channel(setting, report)
+        except NotifyError as error:
+            complaints.append(escape(str(error)))
+        except Exception as error:  # Settings can be wrong in ways that only a library below knows.
+            complaints.append(f"{name} met {type(error).__name__}; correct schedule_on_failure.{name}")
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(CHANNEL_TIMEOUT_S)
+    if thread.is_alive():
+        return [
+            f"{name} has not ended within {CHANNEL_TIMEOUT_S:.0f} seconds; see what answers there, or correct schedule_on_failure.{name}"
+        ]
     return complaints
 
 

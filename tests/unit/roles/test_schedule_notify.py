@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email
 import email.policy
 import http.server
@@ -17,6 +18,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -266,6 +268,29 @@ def test_who_cannot_be_told_does_not_keep_the_others_from_being_told(webhook):
     messages = notify.notify({"command": "false", "webhook": {"url": address}}, REPORT)
     assert len(calls) == 1
     assert messages == ["the command ended with status 1; run it by hand to see what it lacks"]
+
+
+@pytest.mark.parametrize("channel", ["mail", "webhook"])
+def test_a_server_that_answers_byte_by_byte_does_not_keep_the_others_from_being_told(webhook, monkeypatch, channel):
+    monkeypatch.setattr(notify, "CHANNEL_TIMEOUT_S", 1.0)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def trickle():
+        connection, _address = listener.accept()
+        with contextlib.suppress(OSError):
+            while True:
+                connection.sendall(b"2")
+                time.sleep(0.1)
+
+    threading.Thread(target=trickle, daemon=True).start()
+    slow, (address, calls) = listener.getsockname()[1], webhook()
+    settings = {"mail": {"to": "ops@example.test", "host": "127.0.0.1", "port": slow}, "webhook": {"url": address}}
+    if channel == "webhook":
+        settings = {"command": "true", "webhook": {"url": f"http://127.0.0.1:{slow}/secret"}}
+    started = time.monotonic()
+    [message] = notify.notify(settings, REPORT)
+    assert message.startswith(f"{channel} has not ended within 1 seconds; see what answers there")
+    assert len(calls) == (channel == "mail") and time.monotonic() - started < 5 and "secret" not in message
 
 
 def test_settings_that_nobody_thought_of_do_not_keep_the_others_from_being_told(mail_server, webhook):
