@@ -8,6 +8,7 @@ import functools
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import probe_name
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REMOTE_SERVERS, REQUEST_SPEC, Request
@@ -133,7 +134,7 @@ class ActionModule(TlsAction):
 
         def prove_redirect(binding: Binding) -> None:
             domain = binding.resource if binding.resource in places else next(iter(places))
-            check_redirect(domain, places[domain])
+            check_redirect(probe_name(domain), places[domain])
 
         settled = settle(service, _settings(request), prove_redirect, _patience_s(request), check_mode)
         certificate = service.find(pair.chain, pair.label)

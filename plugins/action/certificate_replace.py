@@ -80,6 +80,8 @@ class ActionModule(PerRequestAction):
         records.write(record, {"serial_numbers": [one.serial_number for one in pending]})
         steps = [info] if info.get("failed") else await self._replace(request, arguments, task_vars, not is_replaced)
         problem = next((step["msg"] for step in steps if step.get("failed")), None)
+        if problem is None and _is_waiting(steps[-1]):
+            problem = steps[-1]["msg"]
         if problem is None and not self._is_replaced(pending, request, arguments, host):
             problem = f"the records have no other certificate of {host} for {request['name']} that is valid"
         warnings = [*problems, *_other_certificate_warning(host, request["name"], shown, is_replaced, pending)]
@@ -169,6 +171,11 @@ def _pending_sentence(obtained: dict[str, t.Any]) -> str | None:
     """Return that the new certificate is pending, and what has to be done, from the result of certificate_obtain; None if it is not."""
     waiting = next((one["waiting"] for one in obtained.get("certificates") or [] if one.get("waiting")), None)
     return f"the new certificate is pending ({waiting.get('for')})" if waiting else None
+
+
+def _is_waiting(step: dict[str, t.Any]) -> bool:
+    """Return whether a service has not brought the new certificate into effect yet, so that clients get the one before."""
+    return any(certificate.get("waiting") for certificate in step.get("certificates") or [])
 
 
 def _serial_number(installed: dict[str, t.Any]) -> str | None:

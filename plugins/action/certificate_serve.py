@@ -113,7 +113,7 @@ class Service:
         exported = await self._export(self.request)
         is_export_done = not (exported.get("changed") or exported.get("failed"))
         # A deployment compares the settings of a service as well; a renewal leaves it alone where clients get the certificate.
-        may_skip = self.arguments["verify_from"] == "controller" and not (is_remote and self.arguments["started"])
+        may_skip = not self.arguments["started"] if is_remote else self.arguments["verify_from"] == "controller"
         if known and may_skip and is_export_done:
             handshake = await self._handshake(self.request, known, timeout=0)
             if not handshake.get("failed") and not handshake["problems"]:
@@ -194,8 +194,12 @@ class Service:
     async def _handshake(self, request: dict[str, t.Any], fingerprint: str | None, timeout: float) -> dict[str, t.Any]:
         """Return the result of handshake_verify; timeout: seconds."""
         expected = {"fingerprint": fingerprint, "timeout": timeout, "verify_from": self.arguments["verify_from"]}
-        if request["served_by"] in REMOTE_SERVERS:
-            expected |= {"times": REMOTE_HANDSHAKES, "canonical_names": self.canonical_names}
+        if request["served_by"] in REMOTE_SERVERS:  # the host is the controller
+            expected |= {
+                "verify_from": "controller",
+                "times": REMOTE_HANDSHAKES,
+                "canonical_names": self.canonical_names,
+            }
         arguments = {"request": request, "issuers": self.arguments["issuers"], **expected}
         return await self.step("handshake_verify", arguments)
 

@@ -30,6 +30,10 @@ if t.TYPE_CHECKING:
     ProveRedirect = t.Callable[[Binding], None]  # raises TlsError unless HTTP is redirected
 
 
+ORDER: tuple[t.Literal["tls_versions", "hsts", "redirect"], ...] = ("tls_versions", "hsts", "redirect")
+TAKE_BACK_S = 600.0  # for which it is tried to take a redirect back
+
+
 class Settled(t.NamedTuple):
     """What was changed, or would be."""
 
@@ -75,53 +79,58 @@ def settle(
     if is_check:
         return Settled(changes)
     deadline = clock.now() + patience_s
-    for binding, different in changes:
-        for one in _one_by_one(different):
-            _configure(service, binding, one, deadline, clock)
     changed = [binding.resource for binding, _different in changes]
     if not changed:
         return Settled([])
-    now = wait_until_ready(service, lambda one: not differing(one, settings), changed, deadline, clock)
+    late = {
+        binding.resource
+        for binding, one in _one_by_one(changes)
+        if not _configure(service, binding, one, deadline, clock)
+    }
+    now = wait_until_ready(service, lambda one: not differing(one, settings), set(changed) - late, deadline, clock)
     pending = [
         one.resource for one in now if one.resource in changed and (one.state != "ready" or differing(one, settings))
     ]
     for binding, different in changes:
         if different.get("redirect") and binding.resource not in pending:
-            _prove_or_take_back(service, binding, prove_redirect, deadline, clock)
+            _prove_or_take_back(service, binding, prove_redirect, clock)
     return Settled(changes, pending)
 
 
-def _one_by_one(settings: Settings) -> list[Settings]:
-    """Return settings of one each, with the redirect last: services take one change at a time."""
-    return [t.cast(Settings, {name: value}) for name, value in sorted(settings.items(), reverse=True, key=_rank)]
-
-
-def _rank(item: tuple[str, t.Any]) -> int:
-    return ["redirect", "hsts", "tls_versions"].index(item[0])
+def _one_by_one(changes: list[tuple[Binding, Settings]]) -> list[tuple[Binding, Settings]]:
+    """Return changes of one setting each, the redirect last. A resource takes one change at a time, and all of them change meanwhile."""
+    return [
+        (binding, t.cast(Settings, {name: different[name]}))
+        for name in ORDER
+        for binding, different in changes
+        if name in different
+    ]
 
 
 def _configure(
     service: CertificateService, binding: Binding, settings: Settings, deadline: float, clock: Clock
-) -> None:
-    """Set what differs; while another change is under way, it is tried until the deadline. Raises TlsError then."""
+) -> bool:
+    """Set what differs, and return whether that was accepted: while another change is under way, it is tried until the deadline."""
     for interval in intervals():
         try:
             service.configure(binding, settings)
-            return
+            return True
         except Busy:
             if clock.now() + interval > deadline:
-                raise
+                return False
             clock.sleep(interval)
+    raise AssertionError("the intervals have no end")
 
 
 def _prove_or_take_back(
-    service: CertificateService, binding: Binding, prove_redirect: ProveRedirect, deadline: float, clock: Clock
+    service: CertificateService, binding: Binding, prove_redirect: ProveRedirect, clock: Clock
 ) -> None:
     try:
         prove_redirect(binding)
     except TlsError as error:
-        _configure(service, binding, Settings(redirect=False), deadline, clock)
-        raise TlsError(f"{error}; the redirect of {binding.resource} is taken back", **error.details) from error
+        is_back = _configure(service, binding, Settings(redirect=False), clock.now() + TAKE_BACK_S, clock)
+        what = "is taken back" if is_back else "stays on, as another change of it does not end; switch it off there"
+        raise TlsError(f"{error}; the redirect of {binding.resource} {what}", **error.details) from error
 
 
 def remove_old_uploads(

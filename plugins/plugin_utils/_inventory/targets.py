@@ -16,6 +16,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run
 
 RESOLVE_TIMEOUT_S = 10.0
 MAX_ADDRESSES = 64  # of one name
+ROUTE_PORT = 443  # any
 
 Target = tuple[str, int, str]  # the address or name, the port, and the domain that is asked for
 
@@ -62,14 +63,29 @@ def at_every_address(targets: list[Target], canonical_names: t.Mapping[str, t.An
 
 
 def ip_addresses(name: str, port: int) -> list[str]:
-    """Return the IP addresses of a name in the order of the resolver, none where it has none."""
+    """Return the IP addresses of a name in the order of the resolver, none where it has none.
+
+    Those to which this machine has no route, as to IPv6 on many, are left out where others remain.
+    """
     if is_ip_address(name):
         return [name]
     try:
         results = run_with_timeout(RESOLVE_TIMEOUT_S, lambda: socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
     except (OSError, ValueError, TimeoutError):
         return []
-    return list(dict.fromkeys(str(address[0]) for *_family, address in results))[:MAX_ADDRESSES]
+    addresses = list(dict.fromkeys(str(address[0]) for *_family, address in results))[:MAX_ADDRESSES]
+    return list(filter(_has_route, addresses)) or addresses
+
+
+def _has_route(address: str) -> bool:
+    """Return whether this machine has a route to an IP address. No packet is sent."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((address, ROUTE_PORT))
+    except OSError:
+        return False
+    return True
 
 
 # What handshakes advise about nginx on a host, and what is to be done about a cloud or an appliance instead.

@@ -35,7 +35,7 @@ class Host:
 
     def __init__(self, records):
         self.records, self.serial_number, self.steps, self.fails, self.problems = records, 0xA1, [], {}, []
-        self.not_after, self.waits = SOON, False
+        self.not_after, self.waits, self.serves_late = SOON, False, False
         self.recorded = [recorded(0xA1)]  # what the controller has issued to it
 
     def replace(self, check_mode=False, **arguments):
@@ -56,6 +56,12 @@ class Host:
             certificate = {"serial_number": f"{self.serial_number:x}", "not_after": self.not_after}
             present = {"certificate": certificate, "issuer": "corporate"} if self.serial_number else {}
             return {"certificates": [{"name": arguments["name"], **present}]}
+        if name == "certificate_serve" and self.serves_late:
+            waiting = {"for": "the CDN has not brought it into effect", "since": SOON}
+            return {
+                "msg": f"www: {waiting['for']}",
+                "certificates": [{"name": "www", "failed": False, "waiting": waiting}],
+            }
         if name == "certificate_obtain":
             if self.waits:
                 waiting = {"for": "hand /outbox/www.csr in to bought", "since": SOON, "until": None}
@@ -300,3 +306,13 @@ def test_a_host_that_cannot_tell_is_told(host):
     host.fails = {"certificate_info": "the library is missing"}
     result = host.replace()
     assert result["failed"] and result["msg"] == "www: the library is missing"
+
+
+def test_what_a_service_still_presents_is_not_revoked(host):
+    host.serves_late = True
+    result = host.replace()
+    assert (
+        result["failed"]
+        and "is not revoked, since clients may get it still: www: the CDN has not brought" in result["msg"]
+    )
+    assert "certificate_revoke" not in [name for name, _arguments in host.steps]

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import types
+
 import pytest
 from ansible.playbook.task import Task
 
@@ -133,3 +135,21 @@ def test_words_of_a_package_manager_are_cut_and_on_one_line(monkeypatch):
     assert message.startswith(start)
     assert message.endswith("xxx; install it for the Python interpreter of this host")
     assert len(message) < 500 and message.isprintable()
+
+
+def test_no_package_is_installed_on_the_controller_for_a_certificate_in_a_cloud(monkeypatch):
+    missing = {"failed": True, "missing": "python3-cryptography", "msg": "it is missing"}
+    request = {**REQUEST, "served_by": "cloud"}
+    result, _passed = run(monkeypatch, "certificate_request", request, result=missing)
+    assert result["failed"]
+    assert result["msg"].endswith('set ansible_python_interpreter: "{{ ansible_playbook_python }}" for this host')
+
+
+def test_no_key_of_a_cloud_is_made_elsewhere_than_on_the_controller():
+    task = Task()
+    task.action, task.args = "evergreen.tls.certificate_request", {"request": {**REQUEST, "served_by": "cloud"}}
+    connection = types.SimpleNamespace(transport="ssh")
+    result = certificate_request.ActionModule(task, connection, None, None, None, None).run(
+        task_vars={"inventory_hostname": "web1"}
+    )
+    assert result["failed"] and result["msg"].endswith("is ssh; set ansible_connection: local for it")

@@ -13,6 +13,7 @@ from ansible_collections.evergreen.tls.plugins.action import handshake_verify
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import verify_endpoint
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory import targets
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 
 ROOT = Authority("Seen Root CA")
@@ -73,3 +74,15 @@ def test_what_was_seen_before_something_failed_is_told_too(start):
 def test_what_keeps_the_host_from_looking_is_passed_on():
     missing = {"failed": True, "missing": "python3-cryptography", "msg": "it is missing"}
     assert run(443, missing, verify_from="host") == missing
+
+
+def test_a_cloud_is_seen_at_every_address_of_its_domains_with_advice_about_the_service(start, monkeypatch):
+    server = start().present(CHAIN)
+    dns = {"www.example.org": ["127.0.0.1"], "example.org": ["127.0.0.1", "127.0.0.2"], "a.cdn.example": ["127.0.0.3"]}
+    monkeypatch.setattr(targets, "ip_addresses", lambda name, _port: dns.get(name, []))
+    request = {"name": "www", "domains": NAMES, "port": server.port, "served_by": "cloud", "cloud": {}}
+    result = run(0, request=request, times=3, canonical_names={"example.org": "a.cdn.example"})
+    assert result["failed"] and len(result["problems"]) == 2
+    assert [one["address"] for one in result["handshakes"]] == ["127.0.0.1", "127.0.0.1"]
+    assert result["msg"].count("see in the settings of the service that HTTPS is on") == 2
+    assert "example.org at 127.0.0.2 port" in result["problems"][0] and "at 127.0.0.3 port" in result["problems"][1]

@@ -20,6 +20,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.strict_clients import PYTHON
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._tls import verify
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import verify_endpoint, verify_request
 from ansible_collections.evergreen.tls.tests.unit.chain_factory import certificate_chain
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
@@ -181,3 +182,17 @@ def test_a_proof_warns_once_about_what_stricter_clients_refuse(start):
     assert result["problems"] == [] and result["warnings"] == [
         f"the root Root CA has no keyUsage: {PYTHON} refuse it, and most clients do not; {ADVICE}"
     ]
+
+
+def test_several_handshakes_in_a_row_have_to_succeed_where_several_machines_may_answer(monkeypatch):
+    another = Authority().chain(["www.example.org"], some_key(1))
+    presented = iter([CHAIN[0], CHAIN[0], another[0], CHAIN[0], CHAIN[0], CHAIN[0]])
+    made = []
+
+    def handshake(*_arguments, **_options):
+        made.append(next(presented))
+        return [made[-1]], "TLSv1.3"
+
+    monkeypatch.setattr(verify, "handshake", handshake)
+    verify_endpoint("127.0.0.1", 443, "www.example.org", ROOTS, fingerprint(CHAIN[0]), 10, times=3)
+    assert len(made) == 6

@@ -465,3 +465,9 @@ def test_a_refused_request_hides_none_of_the_others_of_its_host():
     left = {"certificate_obtained": obtained, "certificate_served": served}
     report = report_on({"web1": left}, rows=[row("web1"), refused])
     assert {(one.request, one.state) for one in report.outcomes} == {("shop", "failed"), ("www", "renewed")}
+
+
+def test_a_certificate_that_a_service_has_not_brought_into_effect_is_waiting():
+    waiting = {"for": "the CDN has not brought it into effect for a", "since": "2026-11-20T10:00:00+00:00"}
+    result = outcome(ISSUED, {**SERVED, "changed": True, "waiting": waiting})
+    assert (result.state, result.reason, result.since) == ("waiting", waiting["for"], waiting["since"])
