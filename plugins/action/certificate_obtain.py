@@ -110,7 +110,7 @@ class ActionModule(PerRequestAction):
                 requests += [
                     {"name": name, "domains": ["withdrawn.invalid"], "issuer": issuer_name, "withdraw": True}
                     for name in names
-                    if issuer_of.get(name) != issuer_name
+                    if name not in self.invalid and issuer_of.get(name) != issuer_name
                 ]
         return requests
 

@@ -44,7 +44,8 @@ class ActionModule(PerRequestAction):
         check_distinct_requests(arguments["requests"])
         names = [name.strip() for name in arguments["names"]]
         chosen = [request for request in arguments["requests"] if ALL in names or request["name"] in names]
-        if not chosen:
+        self.invalid = {name: why for name, why in self.invalid.items() if ALL in names or name in names}
+        if not chosen and not self.invalid:
             return {"changed": False, "msg": f"this host has no request {' or '.join(names)}", "certificates": []}
         return self.run_requests(chosen, lambda request: self._replace_and_revoke(request, arguments, task_vars))
 

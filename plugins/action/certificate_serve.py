@@ -58,6 +58,11 @@ class ActionModule(PerRequestAction):
             for request in arguments["requests"]
             if not (obtained.is_missing(request["name"]) or request["name"] in arguments["refused"])
         ]
+        self.invalid = {
+            name: why
+            for name, why in self.invalid.items()
+            if not (obtained.is_missing(name) or name in arguments["refused"])
+        }
         # Services are waited for side by side; everything else is done one after the other.
         remote = sum(request["served_by"] in REMOTE_SERVERS for request in requests)
         return self.run_requests(requests, serve, at_once=max(1, min(remote, MAX_DEPLOYMENTS_AT_ONCE)))

@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import types
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.loader import action_loader
 
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batch_size import MAX_REQUESTS
@@ -18,6 +21,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching im
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import why_lost
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.host_limits import HostLimitError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors, validate_arguments
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import with_defaults
 
 SHOWN_BY_ANSIBLE = ("diff", "warnings")  # what Ansible shows of a result, and so stands at its top
 OBTAIN_ARGUMENTS: dict[str, t.Any] = {  # the arguments of whoever obtains the certificates of a host
@@ -32,12 +37,45 @@ class PerRequestAction(TlsAction):
     """An action that takes each request of a host through other actions, and returns the results of all requests as one."""
 
     STEPS: t.ClassVar[tuple[str, ...]] = ()  # the actions of the collection that requests are taken through
+    invalid: t.Mapping[str, str] = types.MappingProxyType({})  # why requests cannot be worked on, by name
 
     def __init_subclass__(cls, **more: t.Any) -> None:
         """Load the steps. Ansible loads an action once before it forks for each host, and what others it needs in each fork."""
         super().__init_subclass__(**more)
         for step in cls.STEPS:
             action_loader.get(f"evergreen.tls.{step}", class_only=True)
+
+    def _checked(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the checked arguments, without the requests that do not fit the spec: each of them is a finding of its own.
+
+        Raises TlsError where no request is left, or something else is wrong.
+        """
+        self.invalid = {}
+        try:
+            return super()._checked(arguments)
+        except TlsError:
+            requests = arguments.get("requests")
+            named = requests if isinstance(requests, list) and all(_is_named(one) for one in requests) else []
+            self.invalid = self._invalid_requests(named, arguments.get("issuers"))
+            valid = [request for request in named if request["name"] not in self.invalid]
+            if not (valid and self.invalid):
+                self.invalid = {}
+                raise
+        return super()._checked({**arguments, "requests": valid})
+
+    def _invalid_requests(self, requests: list[dict[str, t.Any]], issuers: t.Any) -> dict[str, str]:
+        """Return why requests do not fit the spec, by name."""
+        spec = {name: kind for name, kind in self.ARGUMENTS.items() if name == "requests"}
+        invalid = {}
+        for request in requests:
+            try:
+                filled = with_defaults(request, issuers)
+                errors = spec_errors(validate_arguments(ArgumentSpecValidator(spec), {"requests": [filled]}))
+            except TlsError as error:
+                errors = str(error).removeprefix(f"certificate request {request['name']}: ")
+            if errors:
+                invalid[request["name"]] = f"{errors}; correct the inventory"
+        return invalid
 
     def run_requests(
         self,
@@ -64,7 +102,10 @@ class PerRequestAction(TlsAction):
                 *(after if group is groups[-1] else ()),
             ]
             certificates += [result for result in Batch(at_once).run(workers) if result is not None]
-        return merged_results(certificates)
+        findings = [
+            {"name": name, "changed": False, "failed": True, "msg": message} for name, message in self.invalid.items()
+        ]
+        return merged_results([*certificates, *findings])
 
     async def _run_request(
         self,
@@ -85,6 +126,10 @@ class PerRequestAction(TlsAction):
     async def run_step(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result of another action of the collection."""
         return await self.run_action(f"evergreen.tls.{name}", arguments, task_vars)
+
+
+def _is_named(request: t.Any) -> bool:
+    return isinstance(request, dict) and isinstance(request.get("name"), str)
 
 
 def merged_results(results: list[dict[str, t.Any]]) -> dict[str, t.Any]:
