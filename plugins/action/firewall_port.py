@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import socket
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._wire import to_wire
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base import Firewall
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change import (
     Change,
     PortResult,
@@ -52,7 +54,7 @@ class ActionModule(TlsAction):
 
     async def _change_firewall(self, spec: PortSpec) -> PortResult:
         """Return the result of a change that was verified, or in check mode of one that would be made."""
-        host = HostState(await self._run_queries(initial_queries(spec["backend"])))
+        host = self._host_state(await self._run_queries(initial_queries(spec["backend"])))
         for _attempt in range(MAX_ATTEMPTS):
             change = await plan_with(lambda state: plan_change(state, spec), host, self._run_queries)
             if change is None:
@@ -61,7 +63,7 @@ class ActionModule(TlsAction):
             if not change.commands or self._task.check_mode:
                 return change.result(change.expected_rules(), change.firewall.warnings, self._task.check_mode)
             result = await self._run_commands(_change_arguments(change, host))
-            host = HostState(result["host_state"])
+            host = self._host_state(result["host_state"])
             if result["changed"]:
                 return await self._verified_result(change, host)
         raise TlsError(f"{name} changes while it is looked at; see what else changes it, and run this again then")
@@ -69,12 +71,21 @@ class ActionModule(TlsAction):
     async def _verified_result(self, change: Change, host: HostState) -> PortResult:
         """Return the result of a change. Raises TlsError if the host does not have the new state."""
         name, accesses, spec = change.firewall.name, change.accesses, change.spec
-        firewall = await plan_with(
-            lambda state: named_firewall(state, name, accesses, spec["zone"]), host, self._run_queries
-        )
-        verify_change(firewall, accesses, spec["state"])
+
+        def verified_firewall(state: HostState) -> Firewall:
+            firewall = named_firewall(state, name, accesses, spec["zone"])
+            verify_change(firewall, accesses, spec["state"])
+            return firewall
+
+        firewall = await plan_with(verified_firewall, host, self._run_queries)
         warnings = list(dict.fromkeys(change.firewall.warnings + firewall.warnings))
         return change.result(firewall.rule_lines(accesses), warnings, check_mode=False)
+
+    def _host_state(self, results: Results) -> HostState:
+        host = self._task_vars.get("inventory_hostname", "")
+        variables = self._task_vars.get("hostvars", {}).get(host) or self._task_vars  # where templates are resolved
+        name = variables.get("ansible_host") or host
+        return HostState(results, lambda: ip_addresses(str(name)))
 
     async def _run_queries(self, query_sets: list[QuerySet]) -> Results:
         result = await self._run_commands({"query_sets": [one.to_arguments() for one in query_sets]})
@@ -82,6 +93,16 @@ class ActionModule(TlsAction):
 
     async def _run_commands(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         return await self.run_module_or_raise("firewall_commands", arguments, self._task_vars)
+
+
+# not a parser: the name is the inventory's
+def ip_addresses(name: str) -> list[str]:
+    """Return the IP addresses of a name, or none if it has none here: the connection may be none over IP."""
+    try:
+        results = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM) if name else []
+    except (OSError, ValueError):
+        return []
+    return list(dict.fromkeys(str(address[0]).partition("%")[0] for *_family, address in results))
 
 
 def _change_arguments(change: Change, host: HostState) -> dict[str, t.Any]:

@@ -12,8 +12,13 @@ version_added: "0.1.0"
 description:
   - Opens or closes ports under firewalld, ufw, nftables or iptables, now and after a restart, and reads the rules
     back afterwards.
-  - Never does more than asked. A rule of somebody else that already opens a port is enough, and nothing is added.
-    A port is closed by removing the rules that open this port and nothing else; what still opens it is said.
+  - Never does more than asked. A rule of others that already opens a port is enough, and nothing is added. A new rule
+    stands behind all rules that were evaluated before the one that denies the port, now and after a restart. Blocked
+    addresses stay blocked.
+  - Rules of others are neither removed nor overruled. Where a rule denies exactly the port or exactly the sources, the
+    module fails with a sentence that names this rule.
+  - A port is closed by removing the rules that this module has added and that open this port and nothing else. A
+    warning names what still opens it.
   - A host on which no firewall is active is fine. Nothing is changed there, and the result says so.
   - Thinks on the controller. The host is asked once, and once more where something has to be done.
 author:
@@ -42,7 +47,7 @@ options:
     description:
       - With V(open), the ports can be reached from the sources. Rules that refuse some addresses only, a list of
         blocked ones for example, keep their effect.
-      - With V(closed), no rule opens just these ports to just these sources, or to some of them.
+      - With V(closed), no rule of this module opens just these ports to just these sources, or to some of them.
     type: str
     choices: [open, closed]
     default: open
@@ -58,18 +63,25 @@ options:
   zone:
     description:
       - The zone of firewalld.
-      - Without it, the zone of the interface with the default route, or the default zone where there is no such
-        interface or no zone is bound to it.
+      - Without it, the zone that a source is bound to, if all of the source belongs to that zone.
+      - Else the zone of the interface that has the address C(ansible_host). Where no interface has this address, since it
+        is translated on the way, the interface with the default route counts.
+      - Else, where that interface is bound to no zone, the default zone of firewalld.
     type: str
 notes:
-  - With nftables, the rule goes into each chain that hooks C(input), behind the last rule that may stay before it. For
-    the next restart it is written into a marked block at the end of C(/etc/nftables.conf), or of
-    C(/etc/sysconfig/nftables.conf), once C(nft -c) has accepted the file. Where a chain ends in a rule that refuses
-    everything, the rule of the block is put at the top of the chain, and then also comes before any rule that refuses
-    some addresses.
+  - Each rule carries the comment C(evergreen.tls.firewall_port), which marks it as one of this module. firewalld has no
+    comments. There the rule is a rich rule with the priority 32000, which takes firewalld 0.7 or later.
+  - With nftables, the rule goes into each chain that hooks C(input), or into the chain that one of them jumps to, directly
+    before the rule that denies the port. It is written to the same place of C(/etc/nftables.conf), of
+    C(/etc/sysconfig/nftables.conf), or of a file that these include. If only the policy of a chain denies the port, the rule is
+    written into a marked block at the end of that file.
+  - The host loads the files for nft in network and mount namespaces of its own to find out what they set up. Where it cannot,
+    or where the place is not found, a warning says which rule to add by hand.
   - With iptables, the rule is written into the files of C(netfilter-persistent), or of C(iptables.service), beside what
     is there. Nothing else of the running rules is saved with it.
-  - Policies of firewalld and zones that are bound to sources are not looked at.
+  - With ufw, the rule is inserted before the rule that denies the port, or appended.
+  - With firewalld, policies for packets to the host keep their effect. A policy or a rich rule that would be evaluated after
+    the new rule and denies some addresses is an error.
 seealso:
   - module: evergreen.tls.firewall_commands
   - ref: evergreen.tls.firewall role <ansible_collections.evergreen.tls.firewall_role>

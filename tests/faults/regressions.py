@@ -10,7 +10,7 @@ import base64
 import json
 import ssl
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import nftables
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import nft_block
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import (
     YEAR_ZERO,
     Authority,
@@ -69,8 +69,8 @@ def nft_rule(handle, target) -> bytes:
 def a_block_that_is_cut_off() -> bytes:
     """Return a file with a block of ours that has no end, and one within another one."""
     rule = "add rule inet filter input tcp dport 443 accept\n"
-    cut, whole = f"{nftables.BLOCK_BEGIN}\n{rule}", f"{nftables.BLOCK_BEGIN}\n{rule}{nftables.BLOCK_END}\n"
-    return f"{whole}{cut}flush ruleset\n{cut}{whole}{nftables.BLOCK_END}\n{cut}".encode()
+    cut, whole = f"{nft_block.BLOCK_BEGIN}\n{rule}", f"{nft_block.BLOCK_BEGIN}\n{rule}{nft_block.BLOCK_END}\n"
+    return f"{whole}{cut}flush ruleset\n{cut}{whole}{nft_block.BLOCK_END}\n{cut}".encode()
 
 
 def services(count: int) -> bytes:

@@ -12,6 +12,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching im
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import detect
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import initial_queries
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState, plan_with
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.nft_rules import try_query
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
     ANY_IPV4,
     PortAccess,
@@ -23,9 +24,12 @@ from ansible_collections.evergreen.tls.tests.unit.transcripts import RecordedHos
 HTTPS_FROM_ANYWHERE = parse_port_accesses([443], "tcp", [])
 
 
-def detect_firewall(host, backend, accesses, zone=None):
-    """Return the firewall of a recorded host, which is queried as often as it takes."""
-    state = HostState(host.run_queries(initial_queries(backend)))
+def detect_firewall(host, backend, accesses, zone=None, addresses=()):
+    """Return the firewall of a recorded host, which is queried as often as it takes.
+
+    addresses: those by which the controller reaches the host.
+    """
+    state = HostState(host.run_queries(initial_queries(backend)), lambda: list(addresses))
     return plan_at_once(lambda one: detect.detect_firewall(one, backend, accesses, zone), state, host.run_queries)
 
 
@@ -65,25 +69,63 @@ public
 \trule family="ipv4" port port="3004" protocol="tcp" drop
 \trule family="ipv4" source NOT address="10.0.0.0/8" port port="3005" protocol="tcp" accept
 \trule service name="https" log prefix="drop accept" limit value="1/m" accept
+\trule priority="32000" port port="8443" protocol="tcp" accept
+\trule priority="32100" family="ipv4" source address="203.0.113.0/24" port port="7000" protocol="tcp" drop
 """
 
 TRUSTED = "trusted\n  target: ACCEPT\n  interfaces:\n  services:\n  ports:\n"
 
 DROP = "drop (active)\n  target: DROP\n  interfaces: eth1\n  services:\n  ports:\n"
 
+INTERNAL = """\
+internal (active)
+  target: default
+  interfaces: eth0
+  sources: 10.0.0.0/8 ipset:offices
+  services: ssh
+  ports:
+  rich rules:
+"""
+
+BLOCKED = "blocked (active)\n  target: %%REJECT%%\n  sources: 203.0.113.0/24\n  services:\n  ports:\n"
+
+POLICY = """\
+{name} (active)
+  priority: {priority}
+  target: {target}
+  ingress-zones: {ingress}
+  egress-zones: HOST
+  services:
+  ports:
+  rich rules:
+\trule family="ipv4" source address="203.0.113.0/24" drop
+"""
+
+ADDRESSES = """\
+1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever
+2: eth0    inet 192.0.2.11/24 brd 192.0.2.255 scope global eth0\\       valid_lft forever preferred_lft forever
+2: eth0    inet6 2001:db8::b/64 scope global \\       valid_lft forever preferred_lft forever
+3: eth1@if7    inet 198.51.100.11/24 brd 198.51.100.255 scope global eth1\\       valid_lft forever preferred_lft forever
+"""
+
 HTTPS = "https\n  ports: 443/tcp 443/udp\n  protocols:\n  includes:\n"
 
 
-def firewalld(permanent=ZONE, now=ZONE):
+def firewalld(permanent=ZONE, now=ZONE, zones="", policies=""):
+    """Return a host with firewalld. zones, policies: further ones, at runtime and permanently."""
     return RecordedHost(
+        files={"/etc/firewalld/policies/one.xml": "<policy/>"} if policies else {},
         prints={
+            "ip -o address": ADDRESSES,
+            "firewall-cmd --list-all-policies": policies,
+            "firewall-cmd --permanent --list-all-policies": policies,
             "systemctl is-active firewalld": "active",
             "firewall-cmd --state": "running",
             "firewall-cmd --get-default-zone": "public",
-            "firewall-cmd --list-all-zones": f"{TRUSTED}\n{now}\n{DROP}",
-            "firewall-cmd --permanent --list-all-zones": f"{permanent}\n{TRUSTED}",
+            "firewall-cmd --list-all-zones": f"{TRUSTED}\n{now}\n{DROP}\n{zones}",
+            "firewall-cmd --permanent --list-all-zones": f"{permanent}\n{TRUSTED}\n{zones}",
             "firewall-cmd --info-service=https": HTTPS,
-        }
+        },
     )
 
 
@@ -117,20 +159,43 @@ COMMIT
 """
 
 UFW_RULES = """\
+### tuple ### allow tcp 22 {any} any {any} OpenSSH - in
 -A ufw{6}-user-input -p tcp --dport 22 -j ACCEPT -m comment --comment 'dapp_OpenSSH'
+
+### tuple ### allow tcp 80 {any} any {any} in
 -A ufw{6}-user-input -p tcp --dport 80 -j ACCEPT
+
+### tuple ### allow tcp 8000:8010 {any} any {any} in
 -A ufw{6}-user-input -p tcp -m multiport --dports 8000:8010 -j ACCEPT
+
+### tuple ### deny any 99 {any} any {any} in
 -A ufw{6}-user-input -p tcp --dport 99 -j DROP
+-A ufw{6}-user-input -p udp --dport 99 -j DROP
+
+### tuple ### deny tcp 600:610 {any} any {any} in
 -A ufw{6}-user-input -p tcp -m multiport --dports 600:610 -j DROP
+
+### tuple ### allow tcp 605 {any} any {any} in
 -A ufw{6}-user-input -p tcp --dport 605 -j ACCEPT
+
+### tuple ### allow tcp 606 {any} any {any} in comment=65766572677265656e2e746c732e6669726577616c6c5f706f7274
+-A ufw{6}-user-input -p tcp --dport 606 -j ACCEPT
+
+### tuple ### limit tcp 98 {any} any {any} in
 -A ufw{6}-user-input -p tcp --dport 98 -j ufw{6}-user-limit-accept
 -A ufw{6}-user-limit-accept -j ACCEPT
+
+### tuple ### allow tcp 8443 {any} any {any} in comment=65766572677265656e2e746c732e6669726577616c6c5f706f7274
+-A ufw{6}-user-input -p tcp --dport 8443 -j ACCEPT
 """
 
 
 def ufw(rules=UFW_RULES, now=None, settings='IPV6=yes\nDEFAULT_INPUT_POLICY="DROP"\n', before=UFW_BEFORE):
     def texts(text):
-        return {4: text.replace("{6}", ""), 6: text.replace("{6}", "6")}
+        return {
+            4: text.replace("{6}", "").replace("{any}", "0.0.0.0/0"),
+            6: text.replace("{6}", "6").replace("{any}", "::/0"),
+        }
 
     now, stored, before = texts(UFW_NOW + (now or rules)), texts(UFW_STORED + rules + "COMMIT\n"), texts(before)
     return RecordedHost(
@@ -159,6 +224,7 @@ IPTABLES_NOW = """\
 -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
 -A INPUT -p tcp -m tcp --dport 701 -j DROP
 -A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+-A INPUT -p tcp -m tcp --dport 8443 -m comment --comment "evergreen.tls.firewall_port" -j ACCEPT
 -A INPUT -j REJECT --reject-with icmp-port-unreachable
 """
 
@@ -168,6 +234,7 @@ RULES_V4 = """\
 :INPUT DROP [0:0]
 -A INPUT -i lo -j ACCEPT
 -A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+-A INPUT -p tcp -m tcp --dport 8443 -m comment --comment "evergreen.tls.firewall_port" -j ACCEPT
 -A INPUT -j REJECT --reject-with icmp-port-unreachable
 -A FORWARD -j DROP
 COMMIT
@@ -214,14 +281,27 @@ def nft_port(number, port):
 DENY_RULE = nft_rule(5, {"counter": {"packets": 0, "bytes": 0}}, {"reject": None})
 
 
-def nftables(*rules, text=NFT_FILE, files=None, policy="drop", prints=(), family="inet", table="filter", chain="input"):
+def nftables(
+    *rules,
+    text=NFT_FILE,
+    files=None,
+    policy="drop",
+    prints=(),
+    family="inet",
+    table="filter",
+    chain="input",
+    has_boot=False,
+):
+    """Return a host with nftables. has_boot: its file can be tried out, and sets up what is there now."""
     base = {"family": family, "table": table, "name": chain, "handle": 1}
     items = [
         {"metainfo": {"json_schema_version": 1}},
         {"chain": {**base, "type": "filter", "hook": "input", "prio": 0, "policy": policy}},
     ]
+    listing = json.dumps({"nftables": [*items, *rules]})
+    tried = {" ".join(try_query()[1:]): listing} if has_boot else {}
     return RecordedHost(
-        prints={"nft -j list ruleset": json.dumps({"nftables": [*items, *rules]}), **dict(prints)},
+        prints={"nft -j list ruleset": listing, **tried, **dict(prints)},
         files={"/etc/nftables.conf": text, **(files or {})} if text else {},
     )
 
@@ -229,6 +309,7 @@ def nftables(*rules, text=NFT_FILE, files=None, policy="drop", prints=(), family
 IDLE = {
     "systemctl is-active firewalld": (3, "inactive"),
     "nft -j list ruleset": '{"nftables": []}',
+    " ".join(try_query()[1:]): (1, ""),
     "iptables -w -S": "-P INPUT ACCEPT\n",
     "ip6tables -w -S": "-P INPUT ACCEPT\n",
 }

@@ -15,7 +15,13 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._wire import to_wire
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState, Query
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import PortAccess
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
+    ANY,
+    Network,
+    PortAccess,
+    is_within,
+    with_unfiltered_versions,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import (
     Decision,
     Rule,
@@ -48,10 +54,15 @@ class InputFilter(t.NamedTuple):
     ip_versions: tuple[int, ...]
     ruleset: Ruleset
     chain: str  # the one that packets enter first
+    networks: tuple[Network, ...] | None = None  # sources of the packets that this filters; None: all
 
     def relevant(self, accesses: t.Iterable[PortAccess]) -> list[PortAccess]:
         """Return the accesses by a version of IP that this filters."""
-        return [access for access in accesses if access.network.version in self.ip_versions]
+        return [
+            access
+            for access in accesses
+            if access.network.version in self.ip_versions and (self.networks is None or access.network in self.networks)
+        ]
 
     def verdicts_without_allow_rules(self, accesses: t.Iterable[PortAccess]) -> set[str | None]:
         """Return the verdicts on the relevant accesses if there were no allow rules."""
@@ -149,8 +160,19 @@ class Firewall:
         return found
 
     def removable_rules(self, accesses: list[PortAccess]) -> list[tuple[InputFilter, Rule]]:
-        """Return the rules that allow these accesses and nothing else."""
-        return [(one, rule) for one, rule in self.allow_rules(accesses) if rule.allows_only(accesses)]
+        """Return the rules of this collection that allow these accesses and nothing else.
+
+        They are removed even where a rule before them denies the accesses, since that one may go.
+        """
+        removable: list[tuple[InputFilter, Rule]] = []
+        rulesets: list[Ruleset] = []
+        for one in self.filters:
+            if not any(one.ruleset is other for other in rulesets):  # two chains for input may be in the same table
+                rulesets.append(one.ruleset)
+                rules = [rule for chain in one.ruleset.values() for rule in chain.rules if rule.is_own]
+                removed = with_unfiltered_versions(accesses, one.ip_versions)
+                removable += [(one, rule) for rule in rules if rule.allows_only(removed)]
+        return removable
 
     def removable_ports(self, accesses: list[PortAccess]) -> list[int]:
         """Return the ports of the rules that plan_close() removes."""
@@ -194,3 +216,26 @@ def reject_denied(blocked: t.Iterable[BlockedAccess]) -> None:
     for one in blocked:
         if one.is_denied:
             raise TlsError(f"{one.message}, whatever is opened; remove that rule and run this again")
+
+
+def reject_explicitly_denied(blocked: t.Iterable[BlockedAccess]) -> None:
+    """Raise TlsError if a rule denies just this port, or just these addresses: that is a decision of the administrator."""
+    for one in blocked:
+        rule = one.decision.rule if one.is_denied else None
+        if rule and (is_for_just_the_port(rule, one.access) or is_for_some_addresses(rule)):
+            raise TlsError(
+                f"{one.message}, and rules of others are not overruled; remove that rule from the host, "
+                "or take the port or the source out of the inventory, and run this again"
+            )
+
+
+def is_for_just_the_port(rule: Rule, access: PortAccess) -> bool:
+    """Say whether a rule names the port of an access, and has no other sources than the access has."""
+    sources = [one for one in rule.sources or ANY.values() if one.version == access.network.version]
+    is_named = any(first == last == access.port for first, last in rule.ports or ())
+    return is_named and all(is_within(source, access.network) for source in sources)
+
+
+def is_for_some_addresses(rule: Rule) -> bool:
+    """Say whether a rule is for given networks only."""
+    return bool(rule.sources) and not any(one in ANY.values() for one in rule.sources or ())

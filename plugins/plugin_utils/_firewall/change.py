@@ -96,8 +96,8 @@ class Change(t.NamedTuple):
                 return f"{ports} {verb} open to {sources} already in {location}."
             return f"{'Would open' if check_mode else 'Opened'} {ports} to {sources} in {location}."
         if not self.commands:
-            return f"No rule opens just {ports} to {sources} in {location}."
-        return f"{'Would remove' if check_mode else 'Removed'} what opens just {ports} to {sources} in {location}."
+            return f"No rule of firewall_port opens just {ports} to {sources} in {location}."
+        return f"{'Would remove' if check_mode else 'Removed'} the rules of firewall_port that open just {ports} to {sources} in {location}."
 
     def _remaining_access(self, rules: list[str]) -> list[str]:
         """Return a sentence about the rules and policies that still accept what is to be closed."""
@@ -117,14 +117,15 @@ def plan_change(host: HostState, spec: PortSpec) -> Change | None:
     if firewall is None:
         return None
     if spec["state"] == "open":
-        opened = sorted({blocked.access.port for blocked in firewall.blocked(accesses)})
-        return Change(spec, accesses, firewall, firewall.plan_open(accesses), opened, [])
+        commands = firewall.plan_open(accesses)
+        opened = sorted({blocked.access.port for blocked in firewall.blocked(accesses)}) if commands else []
+        return Change(spec, accesses, firewall, commands, opened, [])
     return Change(spec, accesses, firewall, firewall.plan_close(accesses), [], firewall.removable_ports(accesses))
 
 
 def verify_change(firewall: Firewall, accesses: list[PortAccess], state: str) -> None:
     """Raise TlsError if the firewall, read again after a change, does not have the state (open or closed)."""
-    if state == "open" and (blocked := firewall.blocked(accesses)):
+    if state == "open" and (blocked := firewall.blocked(accesses)) and firewall.plan_open(accesses):
         raise TlsError(
             f"{firewall.name} took the new rules, but {blocked[0].message}; remove what is in the way and run this again"
         )

@@ -6,26 +6,61 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
-import typing as t
+import dataclasses
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base import (
+    BlockedAccess,
     Command,
     Firewall,
     InputFilter,
-    reject_denied,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.firewalld_zones import (
+    ZONE_QUERIES,
+    bound_zone,
+    default_zone,
+    public_interface,
+    source_zone,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_firewalld import (
+    LATE,
+    OWN_PRIORITY,
+    is_for_incoming_packets,
+    parse_entries,
+    parse_zone,
+    service_names,
+    split_zones,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
     ANY,
     Network,
     PortAccess,
     merge_ip_versions,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import Chain, Rule, Ruleset, port_ranges
-from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
+
+POLICY_FILES = "/etc/firewalld/policies/*.xml"  # there are none unless the administrator made some
+DENYING_TARGETS = ("DROP", "%%REJECT%%", "REJECT")
+
+
+@dataclasses.dataclass
+class Zone:
+    """A zone, at runtime or permanently, and the networks whose connections it is for."""
+
+    name: str
+    is_loaded: bool
+    listing: str
+    policies: list[str]  # listings
+    networks: list[Network]
+    is_main: bool
+
+    def input_filter(self, services: dict[str, str]) -> InputFilter:
+        """Return the zone as a filter. services: the listings of services, by name."""
+        location = (
+            f"firewalld {'now' if self.is_loaded else 'permanently'}{'' if self.is_main else f', zone {self.name}'}"
+        )
+        ruleset = parse_zone(self.listing, services, self.policies)
+        return InputFilter(location, self.is_loaded, (4, 6), ruleset, "zone", tuple(self.networks))
 
 
 class Firewalld(Firewall):
@@ -38,12 +73,17 @@ class Firewalld(Firewall):
     quick_conditions = (("run", "systemctl", "is-active", "firewalld"),)
     conditions = (("run", "firewall-cmd", "--state"),)
     queries = (
-        ("run", "firewall-cmd", "--get-default-zone"),
+        *ZONE_QUERIES,
         ("run", "firewall-cmd", "--list-all-zones"),
         ("run", "firewall-cmd", "--permanent", "--list-all-zones"),
-        ("read", "/proc/net/route"),
-        ("read", "/proc/net/ipv6_route"),
+        ("read", POLICY_FILES),
     )
+
+    def __init__(self, zones: list[Zone], services: dict[str, str]) -> None:
+        super().__init__(
+            [one.input_filter(services) for one in zones], ", ".join(dict.fromkeys(one.name for one in zones))
+        )
+        self.zones = zones  # one for each filter
 
     @classmethod
     def may_be_active(cls, host: HostState) -> bool:
@@ -56,201 +96,110 @@ class Firewalld(Firewall):
 
     @classmethod
     def from_host_state(cls, host: HostState, accesses: list[PortAccess], zone: str | None = None) -> Firewalld:
-        """Read the given zone, else that of the interface with the default route, else the default one."""
-        listings = {}
-        for options in ([], ["--permanent"]):
-            status, text = host.command_result(["firewall-cmd", *options, "--list-all-zones"])
-            zones = split_zones(text)
-            zone = zone or select_zone(host, zones)
-            if status or zone not in zones:
-                why = text if status else f"but for {', '.join(zones)}"
-                raise TlsError(
-                    f"firewalld does not answer for its zone {zone} ({why}); "
-                    "choose one that `firewall-cmd --permanent --get-zones` names, and run `firewall-cmd --reload` if it is new"
-                )
-            listings[not options] = zones[zone]
-        firewall = cls(zone_filters(listings, {}), zone)
+        """Read the given zone, else those of the sources, else that of the interface, else the default one."""
+        zones = read_zones(host, accesses, zone)
+        firewall = cls(zones, {})
         if firewall.blocked(accesses):  # a service may open the port; each of them takes another run of firewall-cmd
-            names = sorted({name for listing in listings.values() for name in service_names(listing)})
+            listings = [listing for one in zones for listing in (one.listing, *one.policies)]
+            names = sorted({name for listing in listings for name in service_names(listing)})
             results = host.command_results([["firewall-cmd", f"--info-service={name}"] for name in names])
-            services = {name: listing for name, (_status, listing) in zip(names, results)}
-            firewall.filters = zone_filters(listings, services)
+            firewall = cls(zones, {name: listing for name, (_status, listing) in zip(names, results)})
         return firewall
 
     def plan_open(self, accesses: list[PortAccess]) -> list[Command]:
         blocked = self.blocked(accesses)
-        reject_denied(blocked)  # firewalld evaluates deny rules before allow rules
+        for one in blocked:
+            reject_misplaced(one)
         commands = []
-        for input_filter in reversed(self.filters):  # first the permanent configuration, since writing it may fail
-            missing = merge_ip_versions(one.access for one in blocked if one.input_filter is input_filter)
-            rules = [
-                rich_rule(protocol, port, network) if network else f"port {port}/{protocol}"
-                for protocol, port, network in missing
-            ]
-            commands += self._commands("add", input_filter, rules)
+        for input_filter, zone in reversed(
+            list(zip(self.filters, self.zones))
+        ):  # first what is permanent: that may fail
+            of_filter = [one for one in blocked if one.input_filter is input_filter]
+            rules = [rich_rule(*merged) for merged in merge_ip_versions(one.access for one in of_filter)]
+            commands += zone_commands("add", input_filter, zone, rules)
         return commands
 
     def plan_close(self, accesses: list[PortAccess]) -> list[Command]:
         removable = self.removable_rules(accesses)
         commands = []
-        for input_filter in reversed(self.filters):
+        for input_filter, zone in reversed(list(zip(self.filters, self.zones))):
             rules = [rule.text for one, rule in removable if one is input_filter]
-            commands += self._commands("remove", input_filter, rules)
-        return commands
-
-    def _commands(self, verb: str, input_filter: InputFilter, rules: list[str]) -> list[Command]:
-        """Return a command for ports and one for rich rules, which firewall-cmd does not accept together."""
-        commands = []
-        for kind in ("port", "rich-rule"):
-            rules_of_kind = [rule for rule in rules if rule.startswith("port ") == (kind == "port")]
-            if not rules_of_kind:
-                continue
-            argv = ["firewall-cmd", *([] if input_filter.is_loaded else ["--permanent"]), f"--zone={self.zone}"]
-            argv += [f"--{verb}-{kind}={rule.removeprefix('port ')}" for rule in rules_of_kind]
-            lines = input_filter.with_location(*rules_of_kind)
-            commands.append(Command(argv, added_rules=lines) if verb == "add" else Command(argv, removed_rules=lines))
+            commands += zone_commands("remove", input_filter, zone, rules)
         return commands
 
 
-def zone_filters(listings: dict[bool, str], services: dict[str, str]) -> list[InputFilter]:
-    """Return the filters of a zone.
+def read_zones(host: HostState, accesses: list[PortAccess], zone: str | None) -> list[Zone]:
+    """Return the zones for some accesses, at runtime and permanently.
 
-    listings: the zone at runtime (True) and permanently (False), as firewall-cmd lists it.
-    services: the listings of services, by name.
+    zone: for all of them, if it is given. Raises TlsError if firewalld does not list the zone, or if an administrator has bound
+    a source to a zone that denies everything.
     """
-    locations = {True: "firewalld now", False: "firewalld permanently"}
-    return [
-        InputFilter(locations[is_loaded], is_loaded, (4, 6), parse_zone(listing, services), "zone")
-        for is_loaded, listing in listings.items()
-    ]
+    zones: list[Zone] = []
+    interface = None if zone else public_interface(host)
+    main = zone
+    for is_loaded in (True, False):
+        options = [] if is_loaded else ["--permanent"]
+        status, text = host.command_result(["firewall-cmd", *options, "--list-all-zones"])
+        listings = split_zones(text)
+        main = zone or bound_zone(listings, interface) or main or default_zone(host)
+        networks: dict[str, list[Network]] = {}
+        for network in dict.fromkeys(access.network for access in accesses):
+            source = None if zone else source_zone(listings, network)
+            if source and parse_entries(listings[source[0]])["target"] in DENYING_TARGETS:
+                raise TlsError(
+                    f"firewalld puts {network} into its zone {source[0]}, whose source {source[1]} it refuses; "
+                    f"take that source out of the zone, or {network} out of the inventory, and run this again"
+                )
+            networks.setdefault(source[0] if source else main, []).append(network)
+        for name in networks or [main]:
+            if status or name not in listings:
+                why = text if status else f"but for {', '.join(listings)}"
+                raise TlsError(
+                    f"firewalld does not answer for its zone {name} ({why}); "
+                    "choose one that `firewall-cmd --permanent --get-zones` names, and run `firewall-cmd --reload` if it is new"
+                )
+            policies = read_policies(host, options, name)
+            zones.append(Zone(name, is_loaded, listings[name], policies, networks.get(name, []), name == main))
+    return zones
 
 
-def service_names(listing: str) -> list[str]:
-    """Return the services that a zone and its rich rules name."""
-    entries = parse_entries(listing)
-    return entries["services"].split() + re.findall(r'service name="([^"]+)"', entries["rich rules"])
-
-
-def split_zones(text: str) -> dict[str, str]:
-    """Return the listing of each zone by name. The name is the first word of a listing."""
-    return {
-        listing.split()[0]: listing for listing in re.split(r"^(?=\S)", text, flags=re.MULTILINE) if listing.strip()
-    }
-
-
-def select_zone(host: HostState, zones: dict[str, str]) -> str:
-    """Return the zone of the interface with the default route, else the default zone."""
-    interface = default_interface(host.file_text("/proc/net/route") or "", host.file_text("/proc/net/ipv6_route") or "")
-    names = [name for name, listing in zones.items() if interface in parse_entries(listing)["interfaces"].split()]
-    return names[0] if names else host.command_result(["firewall-cmd", "--get-default-zone"])[1]
-
-
-def default_interface(route: str, ipv6_route: str) -> str | None:
-    """Return the interface with the default route. That of IPv4 takes precedence.
-
-    route, ipv6_route: the contents of these files in /proc/net.
-    Raises TlsError if they are malformed.
-    """
-    candidates = []
-    with reject_malformed_input(
-        "/proc/net/route or ipv6_route holds what no kernel writes there; choose a zone, or look at what the host is doing"
-    ):
-        for line in route.splitlines()[1:]:
-            name, destination, _gateway, flags, _count, _use, metric, mask = line.split()[:8]
-            if destination == mask == "00000000" and int(flags, 16) & 1:
-                candidates.append((0, int(metric), name))
-        for line in ipv6_route.splitlines():
-            words = line.split()
-            if words[0] == "0" * 32 and words[1] == "00" and words[9] != "lo":
-                candidates.append((1, int(words[5], 16), words[9]))
-    return min(candidates)[2] if candidates else None
-
-
-def rich_rule(protocol: str, port: int, network: Network) -> str:
-    """Return the rich rule that accepts a port from a network, as firewalld lists it."""
-    source = "" if network in ANY.values() else f' source address="{network}"'
-    return f'rule family="ipv{network.version}"{source} port port="{port}" protocol="{protocol}" accept'
-
-
-def parse_entries(listing: str) -> dict[str, str]:
-    """Return the entries of a zone or a service by key, from its listing. Rich rules are one on a line."""
-    entries: dict[str, str] = dict.fromkeys(("interfaces", "services", "ports", "protocols", "rich rules"), "")
-    entries["target"] = "default"
-    key = ""
-    for line in listing.splitlines()[1:]:
-        if match := re.match(r"^  ([a-z][a-z -]*):\s*(.*)$", line):
-            key = match[1]
-            entries[key] = match[2].strip()
-        elif key and line.strip():
-            entries[key] = f"{entries[key]}\n{line.strip()}".strip()
-    return entries
-
-
-def parse_zone(listing: str, services: dict[str, str]) -> Ruleset:
-    """Return the rules of a zone in the order in which firewalld evaluates them, as one chain named zone.
-
-    services: the listings of services, by name. Raises TlsError if a listing is malformed.
-    """
-    with reject_malformed_input(
-        "firewalld lists a zone or a service that is not understood here; choose another zone, or correct this one"
-    ):
-        return _zone_rules(parse_entries(listing), services)
-
-
-def _zone_rules(entries: dict[str, str], services: dict[str, str]) -> Ruleset:
-    rules = [_port_rule(word, f"port {word}", is_shared=False) for word in entries["ports"].split()]
-    rules += [
-        Rule("accept", f"protocol {name}", (name,), ((1, 65535),), is_shared=True)
-        for name in entries["protocols"].split()
-    ]
-    for name in entries["services"].split():
-        rules += _service_rules(name, services, f"service {name}", set())
-    # By priority, and deny rules before allow rules.
-    ordered: list[tuple[tuple[int, int], Rule]] = [((0, 1), rule) for rule in rules]
-    for text in filter(None, entries["rich rules"].splitlines()):
-        priority = re.search(r'priority="(-?\d+)"', text)
-        for rule in _parse_rich_rule(text, services):
-            ordered.append(((int(priority[1]) if priority else 0, int(rule.verdict == "accept")), rule))
-    ordered.sort(key=lambda pair: pair[0])
-    policy = "accept" if entries["target"] == "ACCEPT" else "deny"
-    return {"zone": Chain([rule for _order, rule in ordered], policy)}
-
-
-def _port_rule(word: str, text: str, is_shared: bool = True) -> Rule:
-    """Return the allow rule for a port as zones and services list it, such as 443/tcp or 2000-2010/tcp."""
-    ports, _slash, protocol = word.partition("/")
-    return Rule("accept", text, (protocol,), port_ranges(ports, "-"), is_shared=is_shared)
-
-
-def _service_rules(name: str, services: dict[str, str], text: str, visited: set[str]) -> list[Rule]:
-    """Return the rules of a service and of the services that it includes, without the visited ones."""
-    visited.add(name)
-    entries = parse_entries(services.get(name, ""))
-    rules = [_port_rule(word, text) for word in entries["ports"].split()]
-    for included in entries.get("includes", "").split():
-        if included not in visited:
-            rules += _service_rules(included, services, text, visited)
-    return rules
-
-
-def _parse_rich_rule(text: str, services: dict[str, str]) -> list[Rule]:
-    """Return what a rich rule does: one rule, or one for each port of its service."""
-    without_values = re.sub(r'"[^"]*"', '""', text)
-    action = re.search(r"\b(accept|reject|drop)\b", without_values)
-    if not action:
+def read_policies(host: HostState, options: list[str], zone: str) -> list[str]:
+    """Return the listings of the policies for packets from a zone to the host. firewalld before 0.9 has none."""
+    if not host.files_matching([POLICY_FILES])[0]:
         return []
-    fields: dict[str, t.Any] = {"text": text, "verdict": "accept" if action[1] == "accept" else "deny"}
-    fields["has_unknown_match"] = bool(re.search(r"\b(limit|destination|ipset|mac)\b", without_values))
-    if family := re.search(r'family="ipv([46])"', text):
-        fields["sources"] = (ANY[int(family[1])],)
-    if source := re.search(r'source (NOT )?address="([^"]+)"', text):
-        networks = (ipaddress.ip_network(source[2], strict=False),)
-        fields.update({"is_partial": True, "excluded_sources": networks} if source[1] else {"sources": networks})
-    if port := re.search(r'(?<!-)\bport port="([^"]+)" protocol="([^"]+)"', text):
-        return [Rule(protocols=(port[2],), ports=port_ranges(port[1], "-"), **fields)]
-    if service := re.search(r'service name="([^"]+)"', text):
-        rules = _service_rules(service[1], services, text, set())
-        return [Rule(protocols=rule.protocols, ports=rule.ports, is_shared=True, **fields) for rule in rules]
-    if re.search(r"\b(protocol value|icmp-|masquerade|forward-port|source-port)\b", text):
-        fields["has_unknown_match"] = True
-    return [Rule(**fields)]
+    status, text = host.command_result(["firewall-cmd", *options, "--list-all-policies"])
+    return [] if status else [one for one in split_zones(text).values() if is_for_incoming_packets(one, zone)]
+
+
+def reject_misplaced(blocked: BlockedAccess) -> None:
+    """Raise TlsError if an allow rule of this collection would be without effect, or would bypass a deny rule.
+
+    firewalld orders rules by their priority, and evaluates deny rules before allow rules.
+    """
+    input_filter, access, decision = blocked
+    if blocked.is_denied and decision.rule and decision.rule.chain != LATE:
+        raise TlsError(f"{blocked.message}, whatever is opened; remove that rule and run this again")
+    for rule in input_filter.ruleset["zone"].rules:
+        is_exception = rule.has_unknown_match or rule.is_partial or not rule.covers(access)
+        if rule.chain == LATE and rule.verdict == "deny" and is_exception and rule.overlaps(access):
+            raise TlsError(
+                f"{input_filter.location}: the rule `{rule.text}` would be evaluated after the one that opens "
+                f"{access.protocol} {access.port}; give it a priority below {OWN_PRIORITY}, or its policy one below 0, and run this again"
+            )
+
+
+def zone_commands(verb: str, input_filter: InputFilter, zone: Zone, rules: list[str]) -> list[Command]:
+    """Return the command that adds rich rules to a zone, or removes them."""
+    if not rules:
+        return []
+    argv = ["firewall-cmd", *([] if zone.is_loaded else ["--permanent"]), f"--zone={zone.name}"]
+    argv += [f"--{verb}-rich-rule={rule}" for rule in rules]
+    lines = input_filter.with_location(*rules)
+    return [Command(argv, added_rules=lines) if verb == "add" else Command(argv, removed_rules=lines)]
+
+
+def rich_rule(protocol: str, port: int, network: Network | None) -> str:
+    """Return the rich rule that accepts a port from a network, as firewalld lists it. None stands for all networks."""
+    family = f' family="ipv{network.version}"' if network else ""
+    source = "" if network is None or network in ANY.values() else f' source address="{network}"'
+    return f'rule priority="{OWN_PRIORITY}"{family}{source} port port="{port}" protocol="{protocol}" accept'

@@ -50,8 +50,9 @@ class UnknownResults(Exception):
 class HostState:
     """The results of queries. Its methods raise UnknownResults for queries that the host has not run."""
 
-    def __init__(self, results: Results = ()) -> None:
+    def __init__(self, results: Results = (), find_addresses: t.Callable[[], list[str]] = list) -> None:
         self.results: dict[Query, t.Any] = {}
+        self.find_addresses = find_addresses  # returns the IP addresses by which the controller reaches the host
         self.add(results)
 
     def add(self, results: Results) -> None:

@@ -11,14 +11,15 @@ import shlex
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base import (
-    BlockedAccess,
     Command,
     Firewall,
     InputFilter,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState, Query
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.insertion import Insertion, plan_insertions
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_iptables import parse_iptables
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import ANY, PortAccess
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import OWN_COMMENT
 
 PROGRAMS = {4: "iptables", 6: "ip6tables"}  # by the version of IP
 # Programs that load rules at boot, and the files from which they do, by the version of IP.
@@ -80,24 +81,15 @@ class Iptables(Firewall):
         return super().preconditions(commands) + loaded
 
     def plan_open(self, accesses: list[PortAccess]) -> list[Command]:
-        blocked = self.blocked(accesses)
         commands = []
         for input_filter in sorted(self.filters, key=lambda one: one.is_loaded):
             lines = self.texts[input_filter.location].splitlines()
-            end = find_commit_line(lines)
-            insertions = [(insertion_line(one, end), one.access) for one in blocked if one.input_filter is input_filter]
-            if input_filter.is_loaded:  # from the last insertion to the first, so that the numbers stay right
-                for line_number, access in sorted(insertions, key=lambda pair: -pair[0]):
-                    rule_number = 1 + sum(line.startswith("-A INPUT ") for line in lines[:line_number])
-                    option = ["-A", "INPUT"] if line_number == end else ["-I", "INPUT", str(rule_number)]
-                    argv = [PROGRAMS[access.network.version], "-w", *option, *rule_arguments(access)]
-                    commands.append(Command(argv, added_rules=input_filter.with_location(rule_line(access))))
+            insertions, _expected = plan_insertions(input_filter, accesses, rule_line)
+            added_rules = input_filter.with_location(*(rule_line(one.access, one.chain) for one in insertions))
+            if input_filter.is_loaded:
+                commands += loaded_commands(input_filter, lines, insertions)
             elif insertions:
-                new_lines = []
-                for line_number, line in enumerate([*lines, None]):
-                    new_lines += [rule_line(access) for before, access in insertions if before == line_number]
-                    new_lines += [] if line is None else [line]
-                added_rules = input_filter.with_location(*(rule_line(access) for _before, access in insertions))
+                new_lines = insert_lines(lines, insertions)
                 commands.append(replace_file(input_filter, new_lines)._replace(added_rules=added_rules))
         return commands
 
@@ -137,21 +129,55 @@ def replace_file(input_filter: InputFilter, lines: list[str]) -> Command:
     return Command(argv, "\n".join(lines) + "\n", input_filter.location)
 
 
+def loaded_commands(input_filter: InputFilter, lines: list[str], insertions: list[Insertion]) -> list[Command]:
+    """Return the commands for the kernel, from the last place to the first, so that the numbers of rules stay right.
+
+    lines: the output of `iptables -S`.
+    """
+    commands = []
+    appended = [one for one in insertions if not one.before]
+    inserted = [one for one in reversed(insertions) if one.before]
+    for one in [*appended, *sorted(inserted, key=lambda one: -place_of(one, len(lines)))]:
+        number = 1 + sum(line.startswith(f"-A {one.chain} ") for line in lines[: place_of(one, len(lines))])
+        option = ["-I", one.chain, str(number)] if one.before else ["-A", one.chain]
+        argv = [PROGRAMS[one.access.network.version], "-w", *option, *rule_arguments(one.access)]
+        added_rules = input_filter.with_location(rule_line(one.access, one.chain))
+        commands.append(Command(argv, added_rules=added_rules))
+    return commands
+
+
+def insert_lines(lines: list[str], insertions: list[Insertion]) -> list[str]:
+    """Return the lines of a file for iptables-restore with new rules."""
+    end = find_commit_line(lines)
+    new_lines = []
+    for number, line in enumerate([*lines, ""]):
+        new_rules = [one for one in insertions if place_of(one, end) == number]
+        if match := re.match(
+            r"(\[\d+:\d+\]\s*)?-I (\S+)( \d+)?\s", line
+        ):  # the rule before which to insert is at the top
+            at_the_top = [rule_line(one.access, one.chain, f"-I {one.chain}{match[3] or ''}") for one in new_rules]
+            new_lines += [line, *reversed(at_the_top)]
+        else:
+            new_lines += [*(rule_line(one.access, one.chain) for one in new_rules), line]
+    return new_lines[:-1]
+
+
+def place_of(insertion: Insertion, end: int) -> int:
+    """Return the number of the line before which a rule belongs: that of a deny rule, or the end."""
+    return end if insertion.before is None or insertion.before.handle is None else insertion.before.handle
+
+
 def rule_arguments(access: PortAccess) -> list[str]:
     """Return the rule that accepts an access, as arguments of iptables."""
     source = [] if access.network in ANY.values() else ["-s", str(access.network)]
-    return [*source, "-p", access.protocol, "-m", access.protocol, "--dport", str(access.port), "-j", "ACCEPT"]
+    words = ["-p", access.protocol, "-m", access.protocol, "--dport", str(access.port)]
+    return [*source, *words, "-m", "comment", "--comment", OWN_COMMENT, "-j", "ACCEPT"]
 
 
-def rule_line(access: PortAccess) -> str:
+def rule_line(access: PortAccess, chain: str = "INPUT", option: str = "") -> str:
     """Return the same rule as `iptables -S` lists it."""
-    return " ".join(["-A", "INPUT", *rule_arguments(access)])
-
-
-def insertion_line(blocked: BlockedAccess, end: int) -> int:
-    """Return the number of the line before which an allow rule belongs: the deny rule, or the end."""
-    rule = blocked.decision.entry_rule
-    return end if rule is None or rule.handle is None else rule.handle
+    line = " ".join([option or f"-A {chain}", *rule_arguments(access)])
+    return line.replace(OWN_COMMENT, f'"{OWN_COMMENT}"')
 
 
 def find_commit_line(lines: list[str]) -> int:

@@ -16,6 +16,7 @@ import shlex
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import (
+    OWN_COMMENT,
     PROTOCOL_NUMBERS,
     VERDICTS,
     Chain,
@@ -50,9 +51,12 @@ def parse_iptables(text: str) -> Ruleset:
                 words = shlex.split(line)
             except ValueError:
                 continue
-            chain = ruleset.setdefault(words[1], Chain())
+            rules = ruleset.setdefault(words[1], Chain()).rules
+            place = len(rules) if words[0] == "-A" else 0
+            if words[0] == "-I" and re.fullmatch("[1-9][0-9]{0,5}", "".join(words[2:3])):
+                place = int(words.pop(2)) - 1
             if rule := _parse_rule(line, words[1], words[2:], number):
-                chain.rules.insert(0 if words[0] == "-I" else len(chain.rules), rule)
+                rules.insert(place, rule)
     return ruleset
 
 
@@ -103,7 +107,9 @@ def _parse_rule(line: str, chain: str, words: list[str], number: int) -> Rule | 
         elif option in ("-m", "--match"):
             if value not in READ_EXTENSIONS and value != fields.get("protocols", ("",))[0]:
                 fields["has_unknown_match"] = True
-        elif option.startswith("-") and option not in ("--comment", "--reject-with"):
+        elif option == "--comment":
+            fields["is_own"] = value == OWN_COMMENT
+        elif option.startswith("-") and option != "--reject-with":
             fields["has_unknown_match"] = True
         is_negated = False
         if option.startswith("-") and rest:

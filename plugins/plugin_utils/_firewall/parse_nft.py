@@ -17,6 +17,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import ANY, Network, is_within
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import (
+    OWN_COMMENT,
     PROTOCOL_NUMBERS,
     VERDICTS,
     Chain,
@@ -39,6 +40,7 @@ class BaseChain(t.NamedTuple):
     table: str
     chain: str
     ruleset: Ruleset  # all chains of the table
+    handles: dict[str, list[int]]  # of all rules by chain, also of those that the ruleset leaves out
 
     @property
     def ip_versions(self) -> tuple[int, ...]:
@@ -66,11 +68,12 @@ def _parse_listing(text: str) -> list[BaseChain]:
     start = text.find("{")
     listing = json.JSONDecoder().raw_decode(text[start:])[0]["nftables"] if start >= 0 else []
     items = [next(iter(item.items())) for item in listing]
-    tables: dict[tuple[str, str], tuple[Ruleset, dict[str, t.Any]]] = {}  # the latter: named sets and maps
+    # For each table its ruleset, its named sets and maps, and the handles of its rules.
+    tables: dict[tuple[str, str], tuple[Ruleset, dict[str, t.Any], dict[str, list[int]]]] = {}
     base_chains = []
     for kind, item in items:
         if kind in ("chain", "set", "map"):
-            ruleset, named_sets = tables.setdefault((item["family"], item["table"]), ({}, {}))
+            ruleset, named_sets, handles = tables.setdefault((item["family"], item["table"]), ({}, {}, {}))
             is_base = item.get("type") == "filter" and item.get("hook") == "input"
             if kind != "chain":
                 named_sets[item["name"]] = item
@@ -78,11 +81,12 @@ def _parse_listing(text: str) -> list[BaseChain]:
                 policy = STATEMENT_VERDICTS[item.get("policy", "accept")] if is_base else None
                 ruleset[item["name"]] = Chain(policy=policy)
             if is_base and item["family"] in ("ip", "ip6", "inet"):
-                base_chain = BaseChain(item["family"], item["table"], item["name"], ruleset)
+                base_chain = BaseChain(item["family"], item["table"], item["name"], ruleset, handles)
                 base_chains.append((item.get("prio", 0), base_chain))
     for kind, item in items:
         if kind == "rule":
-            ruleset, named_sets = tables[item["family"], item["table"]]
+            ruleset, named_sets, handles = tables[item["family"], item["table"]]
+            handles.setdefault(item["chain"], []).append(int(item["handle"]))
             ruleset[item["chain"]].rules += _parse_rule(item, named_sets)
     return [base_chain for _priority, base_chain in sorted(base_chains, key=lambda pair: pair[0])]
 
@@ -91,6 +95,7 @@ def _parse_rule(item: dict[str, t.Any], named_sets: dict[str, t.Any]) -> list[Ru
     """Return what a rule does: several rules if it has a verdict map, none if no new connection matches."""
     fields: dict[str, t.Any] = {"verdict": "", "text": "", "chain": item["chain"], "handle": int(item["handle"])}
     fields["has_unknown_match"] = False
+    fields["is_own"] = item.get("comment") == OWN_COMMENT
     rules: list[Rule] = []
     for statement in item.get("expr", []):
         kind, body = next(iter(statement.items()))
@@ -214,7 +219,7 @@ TABLE_OR_CHAIN_KEYWORD = re.compile(r"\b(?:table|chain)\s")
 ALLOW_RULE = re.compile(
     r"^(?:meta\s+nfproto\s+(?P<nfproto>ipv[46])\s+)?(?:ip6?\s+saddr\s+(?P<sources>\{[^}]*\}|\S+)\s+)?"
     r"(?P<protocol>tcp|udp)\s+dport\s+(?P<ports>\{[^}]*\}|\S+)\s+"
-    r"(?:ct\s+state\s+(?:new|\{\s*new\s*\})\s+)?(?:counter\s+)?accept(?:\s+comment\s+\"[^\"]*\")?$"
+    r"(?:ct\s+state\s+(?:new|\{\s*new\s*\})\s+)?(?:counter\s+)?accept(?:\s+comment\s+\"(?P<comment>[^\"]*)\")?$"
 )
 
 
@@ -275,7 +280,8 @@ def parse_nft_allow_rule(text: str) -> Rule | None:
             sources = (ANY[int(match["nfproto"][-1])],)
     except ValueError:
         return None
-    return Rule("accept", text.strip(), (match["protocol"],), ports, sources)
+    is_own = match["comment"] == OWN_COMMENT
+    return Rule("accept", text.strip(), (match["protocol"],), ports, sources, is_own=is_own)
 
 
 def format_nft_rule(rule: Rule) -> str:

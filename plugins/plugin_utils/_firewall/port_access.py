@@ -58,6 +58,16 @@ def merge_ip_versions(accesses: t.Iterable[PortAccess]) -> list[tuple[str, int, 
     return list(dict.fromkeys(merged))
 
 
+def with_unfiltered_versions(accesses: t.Iterable[PortAccess], ip_versions: t.Container[int]) -> list[PortAccess]:
+    """Return the accesses, and all of each version of IP that a filter does not see: its rules need not exclude that.
+
+    ip_versions: those that the filter sees.
+    """
+    accesses = list(accesses)
+    others = [network for version, network in ANY.items() if version not in ip_versions]
+    return [*accesses, *(one._replace(network=network) for one in accesses for network in others)]
+
+
 def is_within(inner: Network, outer: Network) -> bool:
     """Say whether all addresses of one network are in the other."""
     if isinstance(inner, ipaddress.IPv4Network):

@@ -31,6 +31,7 @@ VERDICTS = {
     "reject": "deny",
     "return": "return",
 }  # by the words of iptables and nft
+OWN_COMMENT = "evergreen.tls.firewall_port"  # marks the rules that this collection adds; it removes no others
 PROTOCOL_NUMBERS = {"6": "tcp", "17": "udp", "1": "icmp", "58": "icmpv6"}  # IANA, Assigned Internet Protocol Numbers
 
 
@@ -51,6 +52,7 @@ class Rule:
     chain: str = ""
     handle: int | None = None  # identifies the rule in its listing or file, to remove it
     is_shared: bool = False  # a part of a rule or of a service, which cannot be removed by itself
+    is_own: bool = False  # this collection has added the rule, see OWN_COMMENT
 
     def covers(self, access: PortAccess) -> bool:
         """Say whether the rule matches connections to the port from the whole network."""

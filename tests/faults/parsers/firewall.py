@@ -11,12 +11,19 @@ import json
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.action import firewall_port
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import firewalld, nftables, parse_nft
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import (
+    firewalld_zones,
+    nft_block,
+    nft_files,
+    nft_rules,
+    parse_firewalld,
+    parse_nft,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change import plan_change
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import detect_firewall, initial_queries
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_iptables import parse_iptables
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import parse_port_accesses
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import ANY_IPV4, parse_port_accesses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import evaluate, find_allow_rules
 from ansible_collections.evergreen.tls.tests.faults.parsers.parser import (
     Parser,
@@ -55,22 +62,40 @@ def read_nft_file(content: bytes) -> None:
         for rule in rules:
             again = parse_nft.parse_nft_allow_rule(parse_nft.format_nft_rule(rule))
             assert again and (again.protocols, again.ports, again.sources) == (rule.protocols, rule.ports, rule.sources)
-    _rest, blocks = nftables.split_blocks(decode_text(content))
-    lines = nftables.parse_block(blocks[0]) if blocks else []
-    whole = nftables.replace_block(decode_text(content), lines)
-    assert nftables.replace_block(whole, lines) == whole
+    _rest, blocks = nft_block.split_blocks(decode_text(content))
+    lines = nft_block.parse_block(blocks[0]) if blocks else []
+    whole = nft_block.replace_block(decode_text(content), lines)
+    assert nft_block.replace_block(whole, lines) == whole
+
+
+def read_statements(content: bytes) -> None:
+    """Read a file for nft that includes itself, and put a rule before each of its first statements."""
+    text = decode_text(content)
+    files = nft_files.NftFiles("/etc/nftables.conf", {"/etc/nftables.conf": text}, {"*": ["/etc/nftables.conf"]})
+    for statements in files.statements().values():
+        for one in statements[:3]:
+            changed = nft_files.insert_before(text, one, f"tcp dport 443 accept{nft_rules.COMMENT}")
+            again = files.with_texts({one.path: changed})
+            for _chain, statement, _rule in again.own_statements():
+                nft_files.remove_statement(changed, statement)
 
 
 def read_zone(content: bytes) -> None:
     listing, _line, service = decode_text(content).partition("\n\n")
-    firewalld.service_names(listing)
-    for zone in firewalld.split_zones(decode_text(content)).values():
-        evaluate_rules(firewalld.parse_zone(zone, {"https": service, "http": listing}), "zone")
+    parse_firewalld.is_for_incoming_packets(listing, "public")
+    firewalld_zones.source_zone(parse_firewalld.split_zones(decode_text(content)), ANY_IPV4)
+    parse_firewalld.service_names(listing)
+    for zone in parse_firewalld.split_zones(decode_text(content)).values():
+        evaluate_rules(parse_firewalld.parse_zone(zone, {"https": service, "http": listing}, [listing]), "zone")
 
 
 def read_routes(content: bytes) -> None:
     first, _line, second = decode_text(content).partition("\n\n")
-    firewalld.default_interface(first, second)
+    firewalld_zones.default_interface(first, second)
+
+
+def read_addresses(content: bytes) -> None:
+    firewalld_zones.interface_with(decode_text(content), ["192.0.2.11"])
 
 
 def plan_firewall_change(results: t.Any) -> None:
@@ -115,11 +140,22 @@ HOSTS = (
     recorded_firewalls.ufw(),
     recorded_firewalls.iptables(),
     recorded_firewalls.nftables(recorded_firewalls.nft_port(4, {"set": [22, 80]}), recorded_firewalls.DENY_RULE),
+    recorded_firewalls.nftables(
+        *(recorded_firewalls.nft_port(4, 443), recorded_firewalls.DENY_RULE),
+        text=recorded_firewalls.NFT_FILE.replace("counter", f"tcp dport 443 accept{nft_rules.COMMENT}\n\t\tcounter"),
+        has_boot=True,
+    ),
 )
 ROUTES = (
     "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
     "eth0\t00000000\t0100000A\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\n"
     f"{'0' * 32} 00 {'0' * 32} 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth3\n"
+)
+
+POLICY = recorded_firewalls.POLICY.format(name="p", target="DROP", priority=10, ingress="ANY")
+NFT_COMMANDS = (
+    'define a = 1\ninclude "*"\ntable ip x { set y { elements = { 1 }; }; chain z { type filter; include "*"; accept; }; }\n'
+    "flush table ip x\nadd rule ip x z index 1 drop\ninsert rule inet a b \\\n jump { accept; }; rule inet a b reject # no\n"
 )
 
 FIREWALL_PARSERS = (
@@ -140,8 +176,8 @@ FIREWALL_PARSERS = (
                 (
                     recorded_firewalls.NFT_FILE,
                     (
-                        f"{recorded_firewalls.NFT_FILE}\n{nftables.BLOCK_BEGIN}\ntable inet filter {{\n\tchain input {{\n\t}}\n}}\n"
-                        f"add rule inet filter input tcp dport 443 accept\n{nftables.BLOCK_END}\n"
+                        f"{recorded_firewalls.NFT_FILE}\n{nft_block.BLOCK_BEGIN}\ntable inet filter {{\n\tchain input {{\n\t}}\n}}\n"
+                        f"add rule inet filter input tcp dport 443 accept\n{nft_block.BLOCK_END}\n"
                     ),
                 ),
             )
@@ -155,11 +191,19 @@ FIREWALL_PARSERS = (
                 (
                     f"{recorded_firewalls.ZONE}\n{recorded_firewalls.HTTPS}",
                     recorded_firewalls.TRUSTED + recorded_firewalls.DROP,
+                    f"{POLICY}\n{recorded_firewalls.INTERNAL}",
                 ),
             )
         ),
     ),
     Parser("firewall/firewalld", "routes in /proc", read_routes, (ROUTES.encode(),)),
+    Parser("firewall/firewalld_zones", "ip -o address", read_addresses, (recorded_firewalls.ADDRESSES.encode(),)),
+    Parser(
+        "firewall/nft_files",
+        "rules in a file for nft",
+        read_statements,
+        (recorded_firewalls.NFT_FILE.encode(), NFT_COMMANDS.encode()),
+    ),
     Parser(
         "firewall/host_state",
         "results of queries",

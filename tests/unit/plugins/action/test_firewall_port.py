@@ -11,10 +11,14 @@ from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action.firewall_port import ActionModule
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import QuerySet
+from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import INTERNAL, firewalld
 from ansible_collections.evergreen.tls.tests.unit.transcripts import RecordedHost
 
 LISTED = "-P INPUT DROP\n-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n"
-OPEN = "-A INPUT -s 192.0.2.0/24 -p tcp -m tcp --dport 443 -j ACCEPT\n"
+OPEN = (
+    '-A INPUT -s 192.0.2.0/24 -p tcp -m tcp --dport 443 -m comment --comment "evergreen.tls.firewall_port" -j ACCEPT\n'
+)
+OPEN_COMMAND = OPEN.strip().replace('"', "")
 OTHER_RULE = "-A INPUT -s 198.51.100.7/32 -j DROP\n"
 DENY_RULE = "-A INPUT -j REJECT --reject-with icmp-port-unreachable\n"
 FILE = "*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n"
@@ -46,14 +50,14 @@ class Host(RecordedHost):
         return {"changed": bool(commands), "host_state": self.run_queries(query_sets)}
 
 
-def run(execute, check_mode=False, **arguments):
+def run(execute, check_mode=False, task_vars=None, **arguments):
     """Return the result of a task."""
     task = Task()
     task.action, task.check_mode = "evergreen.tls.firewall_port", check_mode
     task.args = {"ports": [443], "sources": ["192.0.2.0/24"], **arguments}
     action = ActionModule(task, None, None, None, None, None)
     action._execute_module = execute
-    return action.run(task_vars={})
+    return action.run(task_vars=task_vars or {})
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +77,7 @@ def test_a_blocked_port_is_opened_and_verified_in_two_visits():
     host = Host(LISTED, LISTED, LISTED + OPEN)
     result = run(host.execute)
     assert (host.visits, result["changed"], result["opened"], result["persistent"]) == (2, True, [443], True)
-    assert host.changes == ["iptables-restore --test", f"iptables -w {OPEN.strip()}"]
+    assert host.changes == ["iptables-restore --test", f"iptables -w {OPEN_COMMAND}"]
     assert host.files[PATH] == FILE.replace("COMMIT", f"{OPEN}COMMIT")
     assert result["msg"] == "Opened tcp 443 to 192.0.2.0/24 in iptables."
     assert result["diff"]["after"] == f"iptables now: {OPEN}{PATH}: {OPEN}"
@@ -100,7 +104,7 @@ def test_a_change_is_planned_again_if_the_host_has_changed():
     )
     result = run(host.execute)
     assert (host.visits, host.attempts, result["changed"]) == (3, 2, True)
-    assert host.changes[-1] == f"iptables -w -I INPUT 4 {OPEN.removeprefix('-A INPUT ').strip()}"
+    assert host.changes[-1] == f"iptables -w -I INPUT 4 {OPEN_COMMAND.removeprefix('-A INPUT ')}"
 
 
 def test_a_host_that_keeps_changing_is_an_error():
@@ -124,6 +128,20 @@ def test_warnings_are_returned():
     sentence = f"Nothing on this host brings the rules of iptables back after a restart; run `netfilter-persistent save` to make {PATH} and run this again."
     assert (result["persistent"], result["warnings"]) == (False, [sentence])
     assert result["msg"] == f"Opened tcp 443 to 192.0.2.0/24 in iptables. {sentence}"
+
+
+def test_the_zone_of_firewalld_is_that_of_the_interface_with_the_address_of_the_inventory():
+    host = firewalld(zones=INTERNAL)
+
+    def execute(name, module_args, task_vars):
+        query_sets = [QuerySet(one["conditions"], one["queries"]) for one in module_args["query_sets"]]
+        return {"changed": False, "host_state": host.run_queries(query_sets)}
+
+    variables = {"inventory_hostname": "web1", "ansible_host": "{{ address }}"}
+    for address, zone in (("192.0.2.11", "internal"), ("203.0.113.1", "public")):
+        hostvars = {"web1": {"ansible_host": address}}
+        result = run(execute, check_mode=True, ports=[81], task_vars={**variables, "hostvars": hostvars})
+        assert (result["zone"], result["changed"]) == (zone, True)
 
 
 def test_nothing_is_done_without_a_firewall():

@@ -11,17 +11,22 @@ import ipaddress
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.firewalld import (
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.firewalld import rich_rule
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.firewalld_zones import (
     default_interface,
-    parse_zone,
-    rich_rule,
+    interface_with,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_firewalld import parse_zone
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import PortAccess, parse_port_accesses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import evaluate
 from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
+    ADDRESSES,
+    BLOCKED,
     DROP,
     HTTPS,
     HTTPS_FROM_ANYWHERE,
+    INTERNAL,
+    POLICY,
     TRUSTED,
     ZONE,
     command_lines,
@@ -60,8 +65,9 @@ def test_firewalld_opens_ports_with_one_permanent_and_one_runtime_command():
     accesses = parse_port_accesses([80, 81, 82], "tcp", [])
     steps = detect_firewall(firewalld(), "auto", accesses).plan_open(accesses)
     assert command_lines(steps) == [
-        "firewall-cmd --permanent --zone=public --add-port=81/tcp --add-port=82/tcp",
-        "firewall-cmd --zone=public --add-port=81/tcp --add-port=82/tcp",
+        f"firewall-cmd {options}--zone=public "
+        + " ".join(f"--add-rich-rule={rich_rule('tcp', port, None)}" for port in (81, 82))
+        for options in ("--permanent ", "")
     ]
 
 
@@ -77,14 +83,14 @@ def test_firewalld_needs_no_rule_for_a_port_of_a_service():
     assert detect_firewall(firewalld(), "auto", HTTPS_FROM_ANYWHERE).plan_open(HTTPS_FROM_ANYWHERE) == []
 
 
-def test_firewalld_closes_a_port_and_keeps_services_and_ranges():
-    accesses = parse_port_accesses([80, 443, 2005], "tcp", [])
+def test_firewalld_closes_a_port_that_this_collection_opened_and_keeps_all_other_rules():
+    accesses = parse_port_accesses([80, 443, 2005, 8443], "tcp", [])
     firewall = detect_firewall(firewalld(), "firewalld", accesses)
     assert command_lines(firewall.plan_close(accesses)) == [
-        "firewall-cmd --permanent --zone=public --remove-port=80/tcp",
-        "firewall-cmd --zone=public --remove-port=80/tcp",
+        f"firewall-cmd {options}--zone=public --remove-rich-rule={rich_rule('tcp', 8443, None)}"
+        for options in ("--permanent ", "")
     ]
-    assert firewall.removable_ports(accesses) == [80]
+    assert firewall.removable_ports(accesses) == [8443]
 
 
 def test_a_deny_rule_of_firewalld_is_an_error():
@@ -116,6 +122,94 @@ def test_the_zone_is_that_of_the_interface_with_the_default_route(interface, zon
     host.prints["firewall-cmd --permanent --list-all-zones"] += f"\n{DROP}"
     host.files["/proc/net/route"] = f"Iface\n{interface}\t00000000\t0101A8C0\t0003\t0\t0\t200\t00000000\t0\t0\t0\n"
     assert detect_firewall(host, "auto", HTTPS_FROM_ANYWHERE).zone == zone
+
+
+@pytest.mark.parametrize(
+    ("addresses", "zone"),
+    [
+        (["192.0.2.11"], "internal"),
+        (["2001:db8::b"], "internal"),
+        (["198.51.100.11"], "drop"),  # the host has another interface with the default route
+        (["203.0.113.80"], "internal"),  # no interface has it: addresses are translated on the way
+        ([], "internal"),
+    ],
+)
+def test_the_zone_is_that_of_the_interface_by_which_the_host_is_reached(addresses, zone):
+    host = firewalld(zones=f"{INTERNAL}\n{DROP}")
+    host.files["/proc/net/route"] = "Iface\neth0\t00000000\t0101A8C0\t0003\t0\t0\t200\t00000000\t0\t0\t0\n"
+    firewall = detect_firewall(host, "auto", HTTPS_FROM_ANYWHERE, addresses=addresses)
+    assert firewall.zone == zone
+    assert [step.argv[1:-1] for step in firewall.plan_open(HTTPS_FROM_ANYWHERE)] == [
+        ["--permanent", f"--zone={zone}"],
+        [f"--zone={zone}"],
+    ]
+
+
+def test_the_zone_of_the_inventory_comes_first():
+    host = firewalld(zones=INTERNAL)
+    assert detect_firewall(host, "auto", HTTPS_FROM_ANYWHERE, "public", ["192.0.2.11"]).zone == "public"
+
+
+def test_an_interface_that_is_bound_to_another_zone_permanently_is_opened_there_for_the_next_start():
+    host = firewalld(zones=INTERNAL)
+    listing = host.prints["firewall-cmd --permanent --list-all-zones"]
+    moved = listing.replace("interfaces: eth0", "interfaces:").replace("interfaces:\n", "interfaces: eth0\n", 1)
+    host.prints["firewall-cmd --permanent --list-all-zones"] = moved
+    accesses = parse_port_accesses([81], "tcp", [])
+    steps = detect_firewall(host, "auto", accesses, addresses=["192.0.2.11"]).plan_open(accesses)
+    assert [step.argv[1:-1] for step in steps] == [["--permanent", "--zone=public"], ["--zone=internal"]]
+
+
+def test_a_source_that_has_a_zone_is_opened_in_that_zone():
+    accesses = parse_port_accesses([81], "tcp", ["10.1.0.0/16", "192.0.2.0/24"])
+    firewall = detect_firewall(firewalld(zones=f"{INTERNAL}\n{DROP}"), "auto", accesses, addresses=["198.51.100.11"])
+    rules = {zone: f"--add-rich-rule={rich_rule(*access)}" for zone, access in zip(("internal", "drop"), accesses)}
+    loaded = [one.argv[1:] for one in firewall.plan_open(accesses) if "--permanent" not in one.argv]
+    assert sorted(loaded) == sorted([f"--zone={zone}", rule] for zone, rule in rules.items())
+    assert firewall.zone == "internal, drop"
+
+
+def test_addresses_that_an_administrator_has_put_into_a_denying_zone_are_not_let_in():
+    with pytest.raises(
+        TlsError,
+        match=r"firewalld puts 203.0.113.7/32 into its zone blocked, whose source 203.0.113.0/24 it refuses; take that source out",
+    ):
+        detect_firewall(firewalld(zones=BLOCKED), "auto", parse_port_accesses([443], "tcp", ["203.0.113.7"]))
+    assert detect_firewall(firewalld(zones=BLOCKED), "auto", HTTPS_FROM_ANYWHERE).zone == "public"
+
+
+@pytest.mark.parametrize(
+    ("target", "priority", "ingress", "sentence"),
+    [
+        ("CONTINUE", -1, "ANY", None),  # evaluated before the zone: it keeps its effect
+        ("DROP", 10, "dmz", None),  # for another zone
+        ("CONTINUE", 10, "ANY", r"the rule `policy p: rule family=.* drop` would be evaluated after the one that opens tcp 81; give it .*, or its policy one below 0"),
+        ("DROP", -5, "public", "the rule `policy p: target DROP` refuses tcp 81 from 0.0.0.0/0, whatever is opened; remove that rule"),
+    ],
+)  # fmt: skip
+def test_policies_keep_their_effect(target, priority, ingress, sentence):
+    policy = POLICY.format(name="p", target=target, priority=priority, ingress=ingress)
+    accesses = parse_port_accesses([81], "tcp", [])
+    firewall = detect_firewall(firewalld(policies=policy), "auto", accesses)
+    if sentence is None:
+        assert len(firewall.plan_open(accesses)) == 2
+    else:
+        with pytest.raises(TlsError, match=sentence):
+            firewall.plan_open(accesses)
+
+
+def test_blocked_addresses_with_a_priority_behind_the_new_rule_are_an_error():
+    accesses = parse_port_accesses([7000], "tcp", [])
+    with pytest.raises(
+        TlsError, match=r'priority="32100" .* would be evaluated after .*; give it a priority below 32000'
+    ):
+        detect_firewall(firewalld(), "auto", accesses).plan_open(accesses)
+
+
+def test_the_interface_with_an_address_is_read_from_the_output_of_ip():
+    assert interface_with(ADDRESSES, ["198.51.100.11"]) == "eth1"
+    assert interface_with(ADDRESSES, ["127.0.0.1"]) is None
+    assert interface_with("", ["192.0.2.11"]) is None
 
 
 def test_services_are_queried_only_if_a_port_is_blocked_otherwise():

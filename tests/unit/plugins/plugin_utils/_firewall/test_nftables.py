@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.nftables import (
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.nft_block import (
     BLOCK_BEGIN,
     BLOCK_END,
     BlockRule,
@@ -27,19 +27,28 @@ from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     nftables,
 )
 
+COMMENT = 'comment "evergreen.tls.firewall_port"'
+HTTPS_RULE = f"tcp dport 443 accept {COMMENT}"
 
-def test_nftables_inserts_before_the_deny_rule_and_writes_a_block():
+
+def nft_own_port(number, port):
+    rule = nft_port(number, port)
+    return {"rule": {**rule["rule"], "comment": "evergreen.tls.firewall_port"}}
+
+
+def test_nftables_inserts_before_the_deny_rule_and_warns_if_the_file_cannot_be_tried_out():
     accesses = parse_port_accesses([80, 443], "tcp", [])
     host = nftables(nft_port(4, {"set": [22, 80]}), DENY_RULE)
-    stored, loaded = detect_firewall(host, "auto", accesses).plan_open(accesses)
-    assert (stored.path, stored.argv) == ("/etc/nftables.conf", ["nft", "-c", "-f", "-"])
-    assert stored.stdin == (
-        f"{NFT_FILE}\n{BLOCK_BEGIN}\ntable inet filter {{\n\tchain input {{\n\t}}\n}}\ninsert rule inet filter input tcp dport 443 accept\n{BLOCK_END}\n"
-    )
+    firewall = detect_firewall(host, "auto", accesses)
+    (loaded,) = firewall.plan_open(accesses)
     assert (loaded.path, loaded.argv, loaded.stdin) == (
         None,
         ["nft", "-f", "-"],
-        "insert rule inet filter input handle 5 tcp dport 443 accept\n",
+        f"insert rule inet filter input handle 5 {HTTPS_RULE}\n",
+    )
+    (warning,) = firewall.warnings
+    assert warning.startswith(
+        "It is not kept for a restart, because the place of the rule `drop # handle 5` in /etc/nftables.conf was not found; add `"
     )
 
 
@@ -47,30 +56,23 @@ def test_nftables_adds_at_the_end_if_only_the_policy_denies():
     accesses = parse_port_accesses([443], "udp", ["192.0.2.0/24", "2001:db8::/32", "::/0"])
     stored, loaded = detect_firewall(nftables(), "auto", accesses).plan_open(accesses)
     words = ["ip saddr 192.0.2.0/24", "ip6 saddr 2001:db8::/32", "meta nfproto ipv6"]
-    lines = "".join(f"add rule inet filter input {one} udp dport 443 accept\n" for one in words)
+    lines = "".join(f"add rule inet filter input {one} udp dport 443 accept {COMMENT}\n" for one in words)
     assert loaded.stdin == lines
-    assert lines in stored.stdin
+    assert (stored.path, stored.argv) == ("/etc/nftables.conf", ["nft", "-c", "-f", "-"])
+    assert stored.stdin == (
+        f"{NFT_FILE}\n{BLOCK_BEGIN}\ntable inet filter {{\n\tchain input {{\n\t}}\n}}\n{lines}{BLOCK_END}\n"
+    )
 
 
 def test_nftables_needs_no_change_if_its_block_has_the_rule():
     host = nftables(
         nft_port(4, {"set": [22, 80]}),
         nft_port(6, 443),
-        text=replace_block(NFT_FILE, [BlockRule("add", "inet filter input", "tcp dport 443 accept")]),
+        text=replace_block(NFT_FILE, [BlockRule("add", "inet filter input", HTTPS_RULE)]),
     )
     accesses = parse_port_accesses([80, 443], "tcp", [])
     firewall = detect_firewall(host, "auto", accesses)
     assert (firewall.plan_open(accesses), firewall.warnings) == ([], [])
-
-
-def test_a_rule_after_a_new_deny_rule_is_moved_to_the_start():
-    host = nftables(
-        nft_port(4, 443),
-        DENY_RULE,
-        text=replace_block(NFT_FILE, [BlockRule("add", "inet filter input", "tcp dport 443 accept")]),
-    )
-    (stored,) = detect_firewall(host, "auto", HTTPS_FROM_ANYWHERE).plan_open(HTTPS_FROM_ANYWHERE)
-    assert stored.stdin == replace_block(NFT_FILE, [BlockRule("insert", "inet filter input", "tcp dport 443 accept")])
 
 
 def test_nftables_reads_included_files():
@@ -91,26 +93,23 @@ def test_nftables_reads_included_files():
 def test_a_chain_that_the_file_does_not_define_is_opened_with_a_warning(text, where):
     firewall = detect_firewall(nftables(text=text), "auto", HTTPS_FROM_ANYWHERE)
     (loaded,) = firewall.plan_open(HTTPS_FROM_ANYWHERE)
-    assert loaded.stdin == "add rule inet filter input tcp dport 443 accept\n"
+    assert loaded.stdin == f"add rule inet filter input {HTTPS_RULE}\n"
     assert firewall.warnings == [
         f"It is not kept for a restart, because {where} the chain inet filter input; add `tcp dport 443 accept` where that chain comes from."
     ]
 
 
-def test_nftables_removes_its_own_rule_and_names_the_one_outside_of_the_block():
+def test_nftables_removes_its_own_rules_and_no_other():
     accesses = parse_port_accesses([22, 80, 443], "tcp", [])
-    block = [BlockRule("add", "inet filter input", f"tcp dport {port} accept") for port in (443, 8443)]
+    block = [BlockRule("add", "inet filter input", f"tcp dport {port} accept {COMMENT}") for port in (443, 8443)]
     firewall = detect_firewall(
-        nftables(nft_port(4, {"set": [22, 80]}), nft_port(6, 443), text=replace_block(NFT_FILE, block)),
+        nftables(nft_port(4, {"set": [22, 80]}), nft_own_port(6, 443), text=replace_block(NFT_FILE, block)),
         "auto",
         accesses,
     )
     stored, loaded = firewall.plan_close(accesses)
     assert stored.stdin == replace_block(NFT_FILE, block[1:])
-    assert loaded.stdin == "delete rule inet filter input handle 4\ndelete rule inet filter input handle 6\n"
-    assert firewall.warnings == [
-        "It is not kept for a restart: `tcp dport { ssh, 80 } accept` in the chain inet filter input of /etc/nftables.conf opens it again; remove that line."
-    ]
+    assert loaded.stdin == "delete rule inet filter input handle 6\n"
 
 
 def test_equal_chains_of_two_tables_are_told_apart():
@@ -118,7 +117,7 @@ def test_equal_chains_of_two_tables_are_told_apart():
     chain = {"chain": {**other, "type": "filter", "hook": "input", "prio": 1, "policy": "drop"}}
     firewall = detect_firewall(nftables(chain), "auto", HTTPS_FROM_ANYWHERE)
     stored, loaded = firewall.plan_open(HTTPS_FROM_ANYWHERE)
-    rules = [BlockRule("add", f"inet {table} input", "tcp dport 443 accept") for table in ("filter", "other")]
+    rules = [BlockRule("add", f"inet {table} input", HTTPS_RULE) for table in ("filter", "other")]
     assert stored.stdin == replace_block(NFT_FILE, rules[:1])
     assert loaded.stdin == "".join(f"add rule {rule.chain} {rule.text}\n" for rule in rules)
     assert [warning.partition(";")[0] for warning in firewall.warnings] == [

@@ -19,6 +19,9 @@ from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     ufw,
 )
 
+OWN = "comment evergreen.tls.firewall_port"
+RULES_IN_FILE = 9  # of IPv4, before those of IPv6
+
 
 @pytest.mark.parametrize(
     ("port", "sources", "expected"),
@@ -26,17 +29,50 @@ from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
         (80, [], []),
         (8005, ["192.0.2.0/24"], []),
         (98, [], []),
-        (443, [], ["ufw allow proto tcp from any to any port 443"]),
-        (443, ["192.0.2.0/24", "2001:db8::/32"], [f"ufw allow proto tcp from {one} to any port 443" for one in ("192.0.2.0/24", "2001:db8::/32")]),
-        (99, [], ["ufw allow proto tcp from any to any port 99"]),  # ufw turns the deny rule into an allow rule
-        (99, ["192.0.2.0/24"], ["ufw prepend allow proto tcp from 192.0.2.0/24 to any port 99"]),
-        (600, [], ["ufw prepend allow proto tcp from any to any port 600"]),
-        (605, [], ["ufw delete allow proto tcp from any to any port 605", "ufw prepend allow proto tcp from any to any port 605"]),
+        (443, [], [f"ufw allow proto tcp from any to any port 443 {OWN}"]),
+        (443, ["192.0.2.0/24", "2001:db8::/32"], [f"ufw allow proto tcp from {one} to any port 443 {OWN}" for one in ("192.0.2.0/24", "2001:db8::/32")]),
+        (99, ["192.0.2.0/24"], [f"ufw insert 4 allow proto tcp from 192.0.2.0/24 to any port 99 {OWN}"]),
+        (600, [], [f"ufw insert {RULES_IN_FILE + 5} allow proto tcp from ::/0 to any port 600 {OWN}", f"ufw insert 5 allow proto tcp from 0.0.0.0/0 to any port 600 {OWN}"]),
+        (606, [], [  # ufw does not move a rule
+            "ufw delete allow proto tcp from 0.0.0.0/0 to any port 606",
+            "ufw delete allow proto tcp from ::/0 to any port 606",
+            f"ufw insert {RULES_IN_FILE - 1 + 5} allow proto tcp from ::/0 to any port 606 {OWN}",
+            f"ufw insert 5 allow proto tcp from 0.0.0.0/0 to any port 606 {OWN}",
+        ]),
     ],
 )  # fmt: skip
 def test_ufw_opens_a_port(port, sources, expected):
     accesses = parse_port_accesses([port], "tcp", sources)
     assert command_lines(detect_firewall(ufw(), "auto", accesses).plan_open(accesses)) == expected
+
+
+BLOCKLIST = """
+### tuple ### deny any any 0.0.0.0/0 any 203.0.113.0/24 in
+-A ufw{6}-user-input -s 203.0.113.0/24 -j DROP
+"""
+
+
+def test_a_rule_of_ufw_is_inserted_behind_blocked_addresses():
+    accesses = parse_port_accesses([600], "tcp", ["0.0.0.0/0"])
+    firewall = detect_firewall(ufw(rules=BLOCKLIST + UFW_RULES), "auto", accesses)
+    assert command_lines(firewall.plan_open(accesses)) == [
+        f"ufw insert 6 allow proto tcp from 0.0.0.0/0 to any port 600 {OWN}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("port", "sources", "sentence"),
+    [
+        (99, [], "the rule `-A ufw-user-input -p tcp --dport 99 -j DROP` refuses tcp 99 from 0.0.0.0/0, .*; remove that rule from the host, or take the port"),
+        (443, ["203.0.113.7"], "the rule `-A ufw-user-input -s 203.0.113.0/24 -j DROP` refuses tcp 443 from 203.0.113.7/32, .*take the port or the source out of the inventory"),
+        (605, [], "--dports 600:610 -j DROP` refuses tcp 605 .*, and the rule `-A ufw-user-input -p tcp --dport 605 -j ACCEPT` stands behind it; remove one of the two"),
+    ],
+)  # fmt: skip
+def test_a_rule_of_others_is_neither_overruled_nor_removed(port, sources, sentence):
+    accesses = parse_port_accesses([port], "tcp", sources)
+    firewall = detect_firewall(ufw(rules=BLOCKLIST + UFW_RULES), "auto", accesses)
+    with pytest.raises(TlsError, match=sentence):
+        firewall.plan_open(accesses)
 
 
 def test_ufw_reloads_if_a_rule_is_only_in_its_files():
@@ -46,18 +82,25 @@ def test_ufw_reloads_if_a_rule_is_only_in_its_files():
     ]
 
 
-def test_ufw_closes_a_port_and_keeps_profiles_and_ranges():
-    accesses = parse_port_accesses([22, 80, 8005, 98], "tcp", [])
+def test_ufw_closes_a_port_that_this_collection_opened_and_keeps_all_other_rules():
+    accesses = parse_port_accesses([22, 80, 8005, 98, 8443], "tcp", [])
     firewall = detect_firewall(ufw(), "auto", accesses)
     assert command_lines(firewall.plan_close(accesses)) == [
-        "ufw delete allow proto tcp from 0.0.0.0/0 to any port 80",
-        "ufw delete allow proto tcp from ::/0 to any port 80",
+        "ufw delete allow proto tcp from 0.0.0.0/0 to any port 8443",
+        "ufw delete allow proto tcp from ::/0 to any port 8443",
     ]
-    assert [line for line in firewall.rule_lines(accesses) if "user.rules" in line and "80 " not in line] == [
+    assert [line for line in firewall.rule_lines(accesses) if "user.rules" in line and "8443 " not in line] == [
         "/etc/ufw/user.rules: -A ufw-user-input -p tcp --dport 22 -j ACCEPT -m comment --comment 'dapp_OpenSSH'",
+        "/etc/ufw/user.rules: -A ufw-user-input -p tcp --dport 80 -j ACCEPT",
         "/etc/ufw/user.rules: -A ufw-user-input -p tcp -m multiport --dports 8000:8010 -j ACCEPT",
         "/etc/ufw/user.rules: -A ufw-user-input -p tcp --dport 98 -j ufw-user-limit-accept",
     ]
+
+
+def test_ufw_reloads_if_a_rule_is_gone_from_its_files_only():
+    rule = "-A ufw{6}-user-input -p tcp --dport 443 -j ACCEPT\n"
+    firewall = detect_firewall(ufw(now=UFW_RULES + rule), "ufw", HTTPS_FROM_ANYWHERE)
+    assert command_lines(firewall.plan_close(HTTPS_FROM_ANYWHERE)) == ["ufw reload"]
 
 
 def test_a_deny_rule_before_the_rules_of_ufw_is_an_error():
@@ -74,7 +117,7 @@ def test_ufw_without_ipv6_is_noted_and_a_source_of_ipv6_is_an_error():
     firewall = detect_firewall(host, "auto", HTTPS_FROM_ANYWHERE)
     assert firewall.notes == ["ufw refuses all of IPv6; set IPV6=yes in /etc/default/ufw if it shall not."]
     assert command_lines(firewall.plan_open(HTTPS_FROM_ANYWHERE)) == [
-        "ufw allow proto tcp from 0.0.0.0/0 to any port 443"
+        f"ufw allow proto tcp from 0.0.0.0/0 to any port 443 {OWN}"
     ]
     with pytest.raises(TlsError, match="ufw refuses all of IPv6 .*; set IPV6=yes there, or remove it"):
         detect_firewall(host, "auto", parse_port_accesses([443], "tcp", ["2001:db8::/32"]))
