@@ -26,7 +26,8 @@ def ansible(tmp_path):
     """Run tasks of the role on this machine, with variables of the inventory; return what Ansible says."""
 
     def run(tasks_from, hosts=None, show="", **variables):
-        account = {"ansible.builtin.getent": {"database": "passwd", "key": getpass.getuser()}}
+        user = variables.get("schedule_user", getpass.getuser())
+        account = {"ansible.builtin.getent": {"database": "passwd", "key": user, "fail_key": False}}
         names = [tasks_from] if isinstance(tasks_from, str) else tasks_from
         role = [
             {"ansible.builtin.include_role": {"name": str(ROLE), "tasks_from": name, "public": True}} for name in names
@@ -389,3 +390,107 @@ def test_the_script_of_the_jobs_is_for_its_user_alone():
         if isinstance(copied, dict) and "dest" in copied
     }
     assert modes == {"run": "0500", "notify.py": "0644", "on_failure.json": "0600"}
+
+
+@pytest.fixture
+def homes():
+    """A folder that everybody can pass, with one of another user; what pytest makes is root's alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        top = pathlib.Path(folder)
+        top.chmod(0o755)
+        (top / "alice").mkdir()
+        os.chown(top / "alice", 12345, 12345)
+        yield top
+
+
+def check_schedule_folder(ansible, folder):
+    return ansible("folder", schedule_directory=str(folder), schedule_user="nobody")
+
+
+FOREIGN = {
+    "a folder of another user": ("alice", "{top}/alice of 12345 (mode 755)"),
+    "a folder in the home of another user": ("alice/evergreen", "{top}/alice of 12345 (mode 755)"),
+    "a link to a folder of another user": ("link", "{top}/alice of 12345 (mode 755)"),
+    "a folder that everybody can write to": ("shared", "{top}/shared of root (mode 777)"),
+    "a link in the place of its files": ("own", "{top}/own/on_failure.json of nobody (no file of its own)"),
+}
+
+
+@as_root
+@pytest.mark.parametrize("title", FOREIGN)
+def test_a_folder_of_the_schedule_that_others_could_lead_elsewhere_is_refused(ansible, homes, title):
+    name, foreign = FOREIGN[title]
+    (homes / "link").symlink_to(homes / "alice")
+    (homes / "shared").mkdir()
+    (homes / "shared").chmod(0o777)
+    (homes / "own").mkdir()
+    (homes / "own/on_failure.json").symlink_to("/etc/passwd")
+    for path in ("own", "own/on_failure.json"):
+        os.chown(homes / path, 65534, 65534, follow_symlinks=False)
+    done = check_schedule_folder(ansible, homes / name)
+    assert done.returncode == 2
+    assert (
+        f"files in {homes / name}, and {foreign.format(top=homes)} could lead root to other files; have" in done.stdout
+    )
+    assert "or choose another schedule_directory; nothing was scheduled" in done.stdout
+
+
+@as_root
+@pytest.mark.parametrize("owner", [0, 65534])
+def test_a_folder_of_root_or_of_the_user_of_the_schedule_is_accepted(ansible, homes, owner):
+    (homes / "own").mkdir()
+    (homes / "own/on_failure.json").write_text("{}")
+    os.chown(homes / "own", owner, owner)
+    for folder in (homes / "own", homes / "missing/folder"):
+        done = check_schedule_folder(ansible, folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+SYSTEMD_RUN = """#!/bin/sh
+printf '%s\\n' "$@" > {log}
+for word in "$@"; do
+    shift
+    case $word in --uid=*) user=${{word#--uid=}} ;; --) break ;; esac
+done
+exec unshare --mount sh -c '{hide}; exec runuser --user '"$user"' -- "$@"' sh "$@"
+"""
+
+
+def prove_access_of_service(ansible, ca, monkeypatch, tmp_path, hide, **variables):
+    """Check the folders with a systemd-run that hides something from the service; return what Ansible says, and the arguments."""
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no file systems can be mounted here")
+    program, log = tmp_path / "systemd-run", tmp_path / "arguments"
+    program.write_text(SYSTEMD_RUN.format(log=log, hide=hide))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    done = prove_access(ansible, ca, schedule_booted={"stat": {"exists": True}}, **variables)
+    return done, log.read_text().splitlines()
+
+
+@as_root
+@pytest.mark.parametrize(
+    "hide", ["mount -t tmpfs none {ca}", "mount --bind {ca} {ca} && mount -o remount,bind,ro {ca}"]
+)
+def test_a_folder_that_only_the_service_could_not_use_is_refused(ansible, ca, monkeypatch, tmp_path, hide):
+    done, _arguments = prove_access_of_service(ansible, ca, monkeypatch, tmp_path, hide.format(ca=ca))
+    assert done.returncode == 2
+    assert (
+        f"The user nobody can read and write {ca}, which renewals need, and the service cannot: systemd keeps"
+        in done.stdout
+    )
+    assert "systemctl edit evergreen-renew evergreen-inspect and run this again; nothing was scheduled" in done.stdout
+
+
+@as_root
+@pytest.mark.parametrize("mode", ["push", "pull"])
+def test_the_folders_are_proved_with_what_the_service_has(ansible, ca, monkeypatch, tmp_path, mode):
+    drop_in = "[Service]\nProtectHome = read-only\nNoNewPrivileges=false\nExecStart=/bin/false\n"
+    more = {"schedule_drop_ins": {"stdout": drop_in}, "schedule_mode": mode}
+    done, arguments = prove_access_of_service(ansible, ca, monkeypatch, tmp_path, "true", **more)
+    assert done.returncode == 0, done.stdout + done.stderr
+    properties = [word.partition("=")[2] for word in arguments if word.startswith("--property=")]
+    assert {"PrivateTmp=true", "ProtectSystem=true"} < set(properties)
+    assert properties[-2:] == ["ProtectHome=read-only", "NoNewPrivileges=false"]
+    service = (ROLE / "templates/job.service.j2").read_text()
+    assert "schedule_sandbox_of_all | items" in service and "schedule_sandbox_of_users | items" in service
