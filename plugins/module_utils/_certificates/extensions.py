@@ -10,7 +10,6 @@ The library reads all extensions of a certificate or none: one that is malformed
 from __future__ import annotations
 
 import functools
-import ipaddress
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der import (
@@ -33,6 +32,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distin
     subject_name,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.fields import certificate_fields
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import address_text
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
 if t.TYPE_CHECKING:
@@ -124,7 +124,7 @@ class GeneralName(t.NamedTuple):
         if self.tag == DNS:
             return self.value.decode("latin-1").lower()
         if self.tag == IP_ADDRESS and len(self.value) in (4, 16):
-            return ipaddress.ip_address(self.value).compressed
+            return address_text(self.value)
         kind = NAME_TYPES.get(self.tag, f"[{self.tag & 0x1F}]")
         return f"{kind}:{self.value.decode('latin-1') if self.tag in (EMAIL, URI) else self.value.hex()}"
 

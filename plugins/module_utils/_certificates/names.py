@@ -28,6 +28,19 @@ def is_ip_address(name: str) -> bool:
     return True
 
 
+def address_text(address: str | bytes) -> str:
+    """Return an IP address in its normal form (RFC 5952), which is the same with every version of Python.
+
+    Python 3.13 writes IPv4-mapped addresses as ::ffff:192.0.2.1, and those before as ::ffff:c000:201.
+
+    >>> address_text("2001:DB8:0::1"), address_text("::ffff:c000:201"), address_text(bytes([192, 0, 2, 1]))
+    ('2001:db8::1', '::ffff:192.0.2.1', '192.0.2.1')
+    """
+    parsed = ipaddress.ip_address(address)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return parsed.compressed if mapped is None else f"::ffff:{mapped}"
+
+
 def probe_name(name: str) -> str:
     """Return a name that a client can ask a server for: the name itself, or one that a wildcard covers."""
     return "evergreen-probe" + name[1:] if name.startswith("*.") else name
@@ -56,5 +69,5 @@ def normal_name(name: x509.GeneralName) -> str:
     if isinstance(name, x509.DNSName):
         return name.value.lower()
     if isinstance(name, x509.IPAddress):
-        return name.value.compressed
+        return address_text(str(name.value))
     return f"{type(name).__name__}:{name.value}"

@@ -35,6 +35,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_chec
     options_from_inventory,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors, validate_arguments
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.words import check_site_words
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import with_defaults
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.cloud_account import with_solver_accounts
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_value
@@ -202,6 +203,7 @@ class TlsAction(ActionBase):
             arguments = {**arguments, "request": with_defaults(arguments["request"], issuers)}
         if issuers is not None and isinstance(arguments.get("requests"), list):
             arguments = {**arguments, "requests": [with_defaults(one, issuers) for one in arguments["requests"]]}
+        check_site_words(arguments.get("sites"))
         shared = {"issuers": issuers} if isinstance(issuers, dict) else {}  # which would be copied for each step
         checked = validate_arguments(
             ArgumentSpecValidator(self.ARGUMENTS), {**arguments, **{name: {} for name in shared}}

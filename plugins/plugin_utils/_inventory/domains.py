@@ -9,10 +9,9 @@ Every comparison is between normal forms. A certificate whose names never compar
 
 from __future__ import annotations
 
-import ipaddress
 import re
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import address_text, is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
 try:
@@ -20,6 +19,7 @@ try:
 except ImportError:  # only needed for names that are not ASCII
     idna = None  # type: ignore[assignment]  # a module that is missing
 
+DOTS = (".", "\u3002", "\uff0e", "\uff61")  # RFC 3490, section 3.1
 LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 MAX_NAMES = 1000  # of a certificate: clients refuse what has more than 100 KB, and public CAs take 100 names
 MAX_NAME_CHARACTERS = 253  # RFC 1035, section 2.3.4, in text without the last dot
@@ -43,8 +43,8 @@ def normal_name(text: str) -> str:
             raise TlsError(
                 f"{_quoted(text)} is an address of one link only, and certificates hold no interfaces; leave out the interface"
             )
-        return ipaddress.ip_address(name).compressed
-    name = name[:-1] if name.endswith(".") else name
+        return address_text(name)
+    name = name[:-1] if name.endswith(DOTS) else name
     wildcard, host = ("*.", name[2:]) if name.startswith("*.") else ("", name)
     host = host.lower() if host.isascii() else _to_a_labels(text, host)
     if "*" in host:
@@ -55,6 +55,8 @@ def normal_name(text: str) -> str:
     for label in host.split("."):
         if not LABEL.fullmatch(label):
             raise TlsError(f"{_quoted(text)} is not a DNS name: {_label_error(label)}; correct it")
+        if label.startswith("xn--"):
+            _check_a_label(text, label)
     if wildcard and "." not in host:
         raise TlsError(f"{_quoted(text)} would cover a whole top-level domain; write a wildcard such as *.example.org")
     if host.rsplit(".", 1)[-1].isdigit():
@@ -100,6 +102,18 @@ def _to_a_labels(text: str, host: str) -> str:
         return idna.encode(host, uts46=True).decode()
     except idna.IDNAError as error:
         raise TlsError(f"{_quoted(text)} is not an internationalised DNS name: {error}; correct it") from error
+
+
+def _check_a_label(text: str, label: str) -> None:
+    """Raise TlsError unless an A-label stands for a U-label (RFC 5890, section 2.3.2.1). Without the library nothing is checked."""
+    if idna is None:
+        return
+    try:
+        idna.ulabel(label)
+    except (idna.IDNAError, UnicodeError) as error:
+        raise TlsError(
+            f"{_quoted(text)} is not an internationalised DNS name: {label} stands for no word ({error}); write the word itself, or correct it"
+        ) from error
 
 
 def _label_error(label: str) -> str:

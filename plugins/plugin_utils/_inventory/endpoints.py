@@ -26,6 +26,13 @@ def host_addresses(variables: t.Mapping[str, t.Any], host: str, port: int) -> li
     """
     value = variables.get("certificate_endpoint") or variables.get("ansible_host") or host
     endpoints = value if isinstance(value, list) else [value]
+    for one in endpoints:
+        if (
+            isinstance(one, (bool, int, float)) or str(one).isdigit()
+        ):  # which a resolver takes for an address: 443 is 0.0.1.187
+            raise TlsError(
+                f"certificate_endpoint, or else ansible_host, is {one!r}, a bare number; write an address, or one with a port: 192.0.2.1:8443"
+            )
     return [parse_endpoint(str(text), port, "certificate_endpoint as ") for text in endpoints]
 
 

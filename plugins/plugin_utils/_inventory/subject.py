@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import SUBJECT_FIELDS, Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import is_printable
@@ -53,6 +54,10 @@ def _check_challenge_password(password: str) -> None:
 
 
 def _check_common_name(name: str) -> None:
+    if is_ip_address(name.strip()):
+        raise TlsError(
+            f"common_name is the IP address {name}, and a common name is a DNS name or text; leave it out: the address is in domains"
+        )
     size = len(name.encode())
     if size > MAX_COMMON_NAME_BYTES:
         raise TlsError(

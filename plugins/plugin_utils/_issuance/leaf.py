@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import (
@@ -19,6 +18,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distin
     text_of,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.extensions import extended_key_usages
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import address_text
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.path_validation import (
     SERVER_AUTH,
     USAGE_NAMES,
@@ -101,7 +101,7 @@ def _normalized(value: t.Any) -> str:
     """Return text without differences that RFC 5280, section 7.1, ignores: case and spaces. Addresses are in their short form."""
     text = " ".join(str(value).split()).casefold()
     try:
-        return ipaddress.ip_address(text).compressed
+        return address_text(text)
     except ValueError:
         return text
 

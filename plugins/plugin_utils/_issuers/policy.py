@@ -34,6 +34,11 @@ SHARED_OPTIONS = {
     "reuse_key": {"type": "bool", "no_log": False},
 }
 
+MAX_PUBLIC_NAMES = 100  # Let's Encrypt, ZeroSSL and Google Trust Services
+PUBLIC_CURVES = ("secp256r1", "secp384r1")  # CA/Browser Forum, Baseline Requirements, section 6.1.5
+SHORT_LIVED = "shortlived"  # the profile of Let's Encrypt in which it issues for IP addresses
+ADDRESS_REMEDIES = {"acme": f"profile: {SHORT_LIVED} (Let's Encrypt) or ip_addresses: true"}
+
 # The settings that issuers of every type have.
 POLICY_SETTINGS: dict[str, t.Any] = {
     "defaults": {"type": "dict", "options": SHARED_OPTIONS},
@@ -83,12 +88,13 @@ def check_policy(request: Request, settings: dict[str, t.Any], defaults: dict[st
     """
     _organization_subject(request.get("organization"), settings)
     rules = settings.get("rules") or defaults.get("rules", "private")
-    if not settings.get("ip_addresses", rules == "private"):
+    issues_for_addresses = rules == "private" or settings.get("profile") == SHORT_LIVED
+    if not settings.get("ip_addresses", issues_for_addresses):
         addresses = [name for name in request["domains"] if is_ip_address(name)]
         if addresses:
             raise TlsError(
                 f"it asks for the IP address {addresses[0]}, and {request['issuer']} issues for none; leave it out, "
-                "or set ip_addresses: true for the issuer if it does"
+                f"or set {ADDRESS_REMEDIES.get(str(settings.get('type')), 'ip_addresses: true')} for the issuer if it does"
             )
     if rules == "public":
         _check_public(request)
@@ -116,9 +122,19 @@ def _check_public(request: Request) -> None:
         raise TlsError(
             f"the common name {common_name} is not among the domains, which public CAs refuse; add it to them, or leave it out"
         )
+    if len(names) > MAX_PUBLIC_NAMES:
+        raise TlsError(
+            f"it asks for {len(names)} names, and public CAs put {MAX_PUBLIC_NAMES} at most into a certificate; make several requests "
+            f"of them, or set rules: private for {issuer} if it is none"
+        )
     if request["type"] == "Ed25519":
         raise TlsError(
             f"its key is to be Ed25519, which public CAs refuse; write type: RSA or type: ECC, or set rules: private for {issuer}"
+        )
+    if request["type"] == "ECC" and request["curve"] not in PUBLIC_CURVES:
+        raise TlsError(
+            f"its key is to be of the curve {request['curve']}, which public CAs refuse; write curve: {' or curve: '.join(PUBLIC_CURVES)}, "
+            f"or set rules: private for {issuer}"
         )
 
 

@@ -13,6 +13,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import RenewalAdvice, Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors, validate_arguments
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.words import REQUEST_TEXTS, check_words
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import (
     CROSS_SIGNING_SETTINGS,
     read_cross_signing,
@@ -79,7 +80,9 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
         further_roots = issuer.preferred_roots if isinstance(issuer, AcmeIssuer) else ()
         issuer.may_add_subject = "subject" in (complete["may_add"] or ())
         issuer.certificate_files = {name: complete[name] for name in SETTINGS if complete.get(name)}
-        issuer.is_public = (complete["rules"] or kind.DEFAULTS.get("rules")) == "public"
+        # Roots of the inventory are those of a private CA, unless it says otherwise.
+        default_rules = "private" if complete.get("roots") else kind.DEFAULTS.get("rules")
+        issuer.is_public = (complete["rules"] or default_rules) == "public"
         issuer.cross_signing = read_cross_signing(complete, further_roots)
     except TlsError as error:
         raise TlsError(f"issuer {name}: {error}", **error.details) from error
@@ -123,7 +126,9 @@ def with_defaults(request: t.Any, issuers: t.Any) -> t.Any:
         request.get("issuer") or "local", issuers if isinstance(issuers, dict) else {}
     )
     try:
-        return fill_in(request, settings, {key: value for key, value in defaults.items() if key != "rules"})
+        filled = fill_in(request, settings, {key: value for key, value in defaults.items() if key != "rules"})
+        check_words(filled, REQUEST_TEXTS)
+        return filled
     except TlsError as error:
         raise TlsError(f"certificate request {request.get('name')}: {error}") from error
 

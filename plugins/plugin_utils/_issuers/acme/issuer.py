@@ -114,7 +114,7 @@ class Acme(RecordedIssuer):
         "at_once": {"type": "int", "default": 50},
         "timeout": {"type": "str", "default": "5m"},
     }
-    DEFAULTS: t.ClassVar[dict[str, t.Any]] = {}
+    DEFAULTS: t.ClassVar[dict[str, t.Any]] = {"rules": "public"}
 
     def __init__(self, **settings: t.Any) -> None:
         self.settings = settings

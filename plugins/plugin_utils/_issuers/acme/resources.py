@@ -9,11 +9,10 @@ The types say what the RFC promises. A CA may send anything else, so whoever rea
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import address_text, is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     MalformedResponse,
@@ -243,6 +242,6 @@ def url_in(order: OrderObject, key: t.Literal["finalize", "certificate"], subjec
 def _normalized(value: t.Any) -> str:
     """Return a name as requests have it, however the CA writes it."""
     try:
-        return ipaddress.ip_address(value if isinstance(value, str) else "").compressed
+        return address_text(value if isinstance(value, str) else "")
     except ValueError:
         return words_of_ca(value).lower()

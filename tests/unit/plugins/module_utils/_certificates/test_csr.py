@@ -164,11 +164,12 @@ def test_names_of_other_kinds_cannot_pass_for_dns_names():
         (["a" * 60 + ".example.org", "example.org"], {}, "example.org"),
         (["a" * 52 + ".example.org"], {}, "a" * 52 + ".example.org"),
         (["a" * 53 + ".example.org"], {}, None),
-        (["192.0.2.1"], {}, "192.0.2.1"),
+        (["192.0.2.1"], {}, None),
+        (["192.0.2.1", "2001:db8::1", "www.example.org"], {}, "www.example.org"),
         (["www.example.org"], {"common_name": "Shop"}, "Shop"),
     ],
 )
-def test_the_common_name_is_the_first_name_that_fits_into_one(names, subject, common_name):
+def test_the_common_name_is_the_first_dns_name_that_fits_into_one(names, subject, common_name):
     attributes = make_subject(names, subject).get_attributes_for_oid(NameOID.COMMON_NAME)
     assert [attribute.value for attribute in attributes] == [common_name] * bool(common_name)
 

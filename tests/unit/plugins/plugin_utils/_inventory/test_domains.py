@@ -227,3 +227,22 @@ def test_a_list_of_no_names_is_refused(nothing):
 def test_one_bad_name_spoils_the_list():
     with pytest.raises(TlsError, match="'-' is not a DNS name"):
         normal_names(["www.example.org", "-"])
+
+
+@pytest.mark.parametrize("name", ["www.例子.中国。", "www.例子.中国．", "www.例子.中国｡", "www.例子.中国."])
+def test_the_full_stop_of_a_chinese_keyboard_ends_a_name(name):
+    assert normal_name(name) == "www.xn--fsqu00a.xn--fiqs8s"
+
+
+@pytest.mark.parametrize("address", ["::ffff:192.0.2.1", "::FFFF:c000:201", "0:0:0:0:0:ffff:c000:0201"])
+def test_a_mapped_address_has_one_form_with_every_version_of_python(address):
+    assert normal_name(address) == "::ffff:192.0.2.1"
+
+
+@pytest.mark.parametrize("label", ["xn--a", "xn--99999999", "xn--0000h"])
+def test_an_a_label_that_stands_for_no_word_is_refused(label):
+    with pytest.raises(
+        TlsError, match=f"{label.lower()}.* stands for no word .*; write the word itself, or correct it"
+    ):
+        normal_name(f"{label}.example.org")
+    assert normal_name("XN--BCHER-KVA.example.org") == "xn--bcher-kva.example.org"

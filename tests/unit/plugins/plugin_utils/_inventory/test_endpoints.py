@@ -61,3 +61,14 @@ def test_what_is_no_address_is_refused(text):
     assert str(caught.value) == (
         f"{str(text)!r} is no address; write certificate_endpoint as 192.0.2.1, 192.0.2.1:8443 or [2001:db8::1]:8443"
     )
+
+
+@pytest.mark.parametrize("option", ["certificate_endpoint", "ansible_host"])
+@pytest.mark.parametrize("value", [443, "443", True, 1.5])
+def test_a_bare_number_is_no_address(option, value):
+    """A resolver takes 443 for 0.0.1.187."""
+    with pytest.raises(TlsError) as caught:
+        host_addresses({option: value}, "web1", 443)
+    assert str(caught.value) == (
+        f"certificate_endpoint, or else ansible_host, is {value!r}, a bare number; write an address, or one with a port: 192.0.2.1:8443"
+    )

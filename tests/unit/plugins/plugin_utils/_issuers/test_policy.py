@@ -163,6 +163,14 @@ def test_a_challenge_password_is_in_the_csr_as_openssl_reads_it(tmp_path):
         ),
         ({"type": "Ed25519"}, "its key is to be Ed25519, which public CAs refuse; write type: RSA or type: ECC"),
         (
+            {"type": "ECC", "curve": "secp521r1"},
+            "its key is to be of the curve secp521r1, which public CAs refuse; write curve: secp256r1 or curve: secp384r1, or set",
+        ),
+        (
+            {"domains": [f"www{number}.example.org" for number in range(101)]},
+            "it asks for 101 names, and public CAs put 100 at most into a certificate; make several requests of them, or set rules: ",
+        ),
+        (
             {"domains": "*.*.example.org"},
             "the asterisk stands alone, in the first place, for one level: *.example.org covers www.example.org, and neither",
         ),
@@ -230,6 +238,6 @@ def test_a_typo_in_a_common_setting_is_an_error(settings):
     )
 
 
-@pytest.mark.parametrize("request_", [None, "www", {}, {"issuer": ["x"]}, {"issuer": "nobody", "domains": 5}])
+@pytest.mark.parametrize("request_", [None, "www", {}, {"issuer": ["x"]}, {"issuer": "nobody", "domains": {}}])
 def test_values_of_a_wrong_type_are_returned_unchanged(request_):
     assert with_defaults(request_, {"nobody": "nothing"}) == request_

@@ -99,7 +99,7 @@ def test_roots_are_read_where_the_issuer_names_them(tmp_path):
     assert opened().roots() is None
     with pytest.raises(
         TlsError,
-        match="roots /nowhere/root.pem does not exist; correct the path, or leave it out for a CA that systems trust",
+        match="roots: /nowhere/root.pem does not exist; correct the path, or leave it out for a CA that systems trust",
     ):
         opened(roots="/nowhere/root.pem").roots()
     (tmp_path / "root.pem").write_text("nonsense")
