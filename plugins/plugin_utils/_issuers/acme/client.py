@@ -51,6 +51,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.time_l
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.tls_session import (
     is_cut_off,
     open_session,
+    trust_remedy,
     why,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import MALFORMED_INPUT_ERRORS
@@ -233,8 +234,7 @@ class Client:
             except (requests.exceptions.RequestException, TimeoutError) as error:
                 if isinstance(error, requests.exceptions.SSLError) and not is_cut_off(error):
                     raise Unreachable(
-                        f"the TLS of {url} cannot be trusted: {why(error)}; correct directory, or name the root of the CA's own server "
-                        "in ca_file of the issuer"
+                        f"the TLS of {url} cannot be trusted: {why(error)}; {trust_remedy(error)}"
                     ) from error
                 if delay is None or is_over() or time.monotonic() >= deadline:
                     sentence = f"{url} cannot be reached: {why(error)}; see that the CA runs, and that this machine may connect to it"

@@ -243,7 +243,11 @@ class Order:
         chain = response.body
         if self.spec.preferred_root and not leads_to(chain, self.spec.preferred_root):
             for alternate_url in response.links.get("alternate", []):
-                alternate = self.polling.send(alternate_url, None, accept=CHAIN_MEDIA_TYPE).body
+                alternate = b""
+                with contextlib.suppress(
+                    TlsError
+                ):  # one that cannot be had keeps no other, nor the first, from being used
+                    alternate = self.polling.send(alternate_url, None, accept=CHAIN_MEDIA_TYPE).body
                 if leads_to(alternate, self.spec.preferred_root):
                     chain = alternate
                     break

@@ -10,6 +10,7 @@ import re
 import ssl
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import words_of_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.time_limit import LimitedSocket
@@ -21,6 +22,7 @@ except ImportError:  # said by require_libraries(), before anything here is call
     pass
 
 USER_AGENT = "evergreen.tls"
+DATE_VERIFY_CODES = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 MAX_POOL_CONNECTIONS = 50  # that one process keeps open
 
 
@@ -65,6 +67,14 @@ def _adapter(context: ssl.SSLContext) -> requests.adapters.HTTPAdapter:
 def is_cut_off(error: BaseException) -> bool:
     """Say whether the connection ended within the handshake. That says nothing about the server."""
     return isinstance(_root_cause(error), (ssl.SSLEOFError, ssl.SSLZeroReturnError))
+
+
+def trust_remedy(error: BaseException) -> str:
+    """Return what to do about a server that cannot be trusted. Where only dates are wrong, the clock of this machine may be."""
+    if getattr(_root_cause(error), "verify_code", 0) in DATE_VERIFY_CODES:
+        now = format_date(utc_now(), "minutes")
+        return f"see that the clock of this controller is right ({now}), and the status page of the CA"
+    return "correct directory, or name the root of the CA's own server in ca_file of the issuer"
 
 
 def why(error: BaseException) -> str:

@@ -18,6 +18,7 @@ import time
 
 import pytest
 
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import polling, retries
@@ -39,8 +40,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.respon
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.time_limit import is_over, receive_until
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.persist import issuer_domains
-from ansible_collections.evergreen.tls.tests.unit.acme_server import running_acme_server
-from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
+from ansible_collections.evergreen.tls.tests.unit.acme_server import OWN_ROOT, running_acme_server
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import key_pem, some_key
 
 NAMES = ["www.example.org", "example.org"]
 CSR = make_csr(some_key(), NAMES, {})
@@ -485,6 +486,34 @@ def test_a_key_that_is_a_link_which_leads_nowhere_is_not_made_anew(outcome, serv
     (tmp_path / "acme/account.key").symlink_to(tmp_path / "not mounted/account.key")
     assert f"{tmp_path}/acme/account.key is a link that leads nowhere; bring back the key" in outcome()
     assert (tmp_path / "acme/account.key").is_symlink() and server.count("/account") == 0
+
+
+def test_alternates_that_cannot_be_had_keep_no_chain_from_being_used(outcome, server):
+    links = ["<https://other.example/a>", "<http://127.0.0.1/b>", f"<{server.base}/nowhere>", "<::>"]
+    chain = []
+    act = server.act
+
+    def act_with_links(path, payload):
+        status, headers, content = act(path, payload)
+        if path.startswith("/certificate/"):
+            chain.append(content)
+            headers = {**headers, "Link": ", ".join(f'{link};rel="alternate"' for link in links)}
+        return status, headers, content
+
+    server.act = act_with_links
+    assert outcome(preferred_root="Another Root CA") == "" and chain
+
+
+@pytest.mark.parametrize(("days", "why"), [((-90, -1), "has expired"), ((1, 90), "is not yet valid")])
+def test_a_server_whose_dates_are_wrong_is_a_reason_to_look_at_the_clock(outcome, server, tmp_path, days, why):
+    leaf = OWN_ROOT.leaf(["127.0.0.1"], some_key(), days=days)
+    (tmp_path / "dates.pem").write_bytes(to_pem([leaf]) + key_pem(some_key()))
+    server.listener.socket.context.load_cert_chain(str(tmp_path / "dates.pem"))
+    sentence = outcome()
+    assert (
+        f"the TLS of {server.url} cannot be trusted: certificate {why}; see that the clock of this controller is right (2"
+        in sentence
+    )
 
 
 def test_nobody_is_led_away_from_tls(outcome, server):
