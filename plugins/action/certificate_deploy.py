@@ -44,6 +44,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.walk imp
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import at_every_address, request_targets
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.hosting import (
+    hosted_pair,
+    is_hosted,
+    open_hosted,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.registry import open_service
 
 
@@ -62,7 +67,8 @@ class ActionModule(TlsAction):
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         request, host = complete_request(arguments["request"]), task_vars.get("inventory_hostname", "")
         self._check_remote(request)
-        pair = installed_pair(arguments["directory"], request, host)
+        prefix = upload_prefix(request, host)
+        pair = hosted_pair(prefix) if is_hosted(request) else installed_pair(arguments["directory"], request, host)
         if pair is None:
             if self._task.check_mode:
                 return {
@@ -74,11 +80,11 @@ class ActionModule(TlsAction):
             )
         if arguments["proved"] and request["served_by"] == "appliance":  # which has no settings, and keeps no uploads
             return {"changed": False, "msg": ""}
-        service = self._open(request, arguments, task_vars)
+        service = self._open(request, arguments, task_vars, prefix)
         if arguments["proved"]:
             targets = at_every_address(request_targets(host_variables(task_vars), host, request), {})
             places = {domain: address for address, _port, domain in reversed(targets)}
-            finish = functools.partial(self._finish, service, pair, request, upload_prefix(request, host), places)
+            finish = functools.partial(self._finish, service, pair, request, prefix, places)
             return await Background(finish)
         return await Background(functools.partial(self._deploy, service, pair, request))
 
@@ -91,21 +97,28 @@ class ActionModule(TlsAction):
             )
         check_local_connection(request, self._connection)
 
-    def _open(self, request: Request, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> CertificateService:
+    def _open(
+        self, request: Request, arguments: dict[str, t.Any], task_vars: dict[str, t.Any], prefix: str
+    ) -> CertificateService:
         if request["served_by"] == "appliance":
             targets = request_targets(host_variables(task_vars), task_vars["inventory_hostname"], request)
             return open_appliance(request, list(dict.fromkeys((address, port) for address, port, _domain in targets)))
-        accounts = arguments["accounts"]
-        return open_service(request, cloud_accounts(task_vars) if accounts is None else accounts)
+        accounts = cloud_accounts(task_vars) if arguments["accounts"] is None else arguments["accounts"]
+        return open_hosted(request, accounts, prefix) if is_hosted(request) else open_service(request, accounts)
 
     def _deploy(self, service: CertificateService, pair: Pair, request: Request) -> dict[str, t.Any]:
         """Return the result of uploading and binding."""
         check_mode = self._task.check_mode
+        if check_mode and not pair.chain and service.find(pair.chain, pair.label) is None:
+            return {
+                "changed": True,
+                "msg": f"would deploy the certificate of {request['name']} once the cloud has issued it",
+            }
         done = deploy_certificate(service, pair, _patience_s(request), check_mode, settings=_settings(request))
         result: dict[str, t.Any] = {
             "changed": done.is_changed,
             "certificate": done.certificate,
-            "fingerprint": fingerprint(pair.chain[0]),
+            "fingerprint": fingerprint(pair.chain[0]) if pair.chain else None,
             "uploaded": done.is_uploaded,
             "resources": [_described(binding) for binding in done.bindings],
             "canonical_names": {one.resource: one.address for one in done.bindings if one.address},

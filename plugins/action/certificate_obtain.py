@@ -24,6 +24,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_respond
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.private_authority import MAKE_CA
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS, open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.hosting import is_hosted
 
 PARTS = ("firewall", "nginx", "certificates")  # the tags that honour_tags knows
 
@@ -34,7 +35,10 @@ class ActionModule(PerRequestAction):
     With the options firewall and nginx, the host is made ready for the certificates in the same batches.
     """
 
-    STEPS = ("certificate_request", "certificate_issue", "certificate_install", "firewall_port", "nginx_sites")
+    STEPS = (
+        *("certificate_request", "certificate_issue", "certificate_install", "certificate_host"),
+        *("firewall_port", "nginx_sites"),
+    )
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         **OBTAIN_ARGUMENTS,
         "firewall": {"type": "dict"},
@@ -126,6 +130,10 @@ class ActionModule(PerRequestAction):
             return _result([await self.run_step("certificate_request", withdrawal, task_vars)], "")
         if request["name"] in arguments["refused"]:
             return {"failed": True, "msg": str(arguments["refused"][request["name"]])}
+        if is_hosted(request):
+            hosting = {"request": request, **issuers, "force": arguments["force"]}
+            hosted = await self.run_step("certificate_host", hosting, task_vars)
+            return _result([hosted], "it is not due", hosted.get("waiting"))
         issuing = {**issuers, "make_ca": arguments["make_ca"]}
         requested = await self.run_step(
             "certificate_request", {**store, **issuing, "force": arguments["force"]}, task_vars

@@ -12,6 +12,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request
     diffs_and_warnings,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.hosting import is_hosted
 
 RESTART_TIMEOUT_S = 60.0  # that a server in Java may need until it listens again
 REMOTE_TIMEOUT_S = 60.0  # that the machines of a service may need after it says that a change is in effect
@@ -138,7 +139,7 @@ class Service:
         # A version that was served before this run may never have been verified: a run may have been killed right after its reload.
         if result["failed"] and verified.get("untrusted") and await self._would_fail_alike():
             result["msg"] += ". The version before leads to the same CA and would fail alike, so nothing is put back"
-        elif result["failed"] and (is_new or verified.get("answered")):
+        elif result["failed"] and not is_hosted(self.request) and (is_new or verified.get("answered")):
             message, put_back = await self._go_back(bool(is_new))
             result["msg"] = f"{result['msg']}. {message}"
             result.update({"put_back": put_back} if put_back else {})

@@ -233,9 +233,13 @@ options:
             elements: str
             choices: [TLSv1, TLSv1.1, TLSv1.2, TLSv1.3]
           hosted:
-            description: Whether the cloud makes the certificate and keeps its private key, which then nobody else has.
+            description: Whether the cloud makes the certificate and keeps its key. O(request.issuer) then says whose solver validates.
             type: bool
             default: false
+          free_quota:
+            description: How many free certificates the account and each primary domain may have.
+            type: int
+            default: 20
           keep:
             description: How many uploads to the cloud stay there; older ones of this request are removed. The default is O(request.keep).
             type: int

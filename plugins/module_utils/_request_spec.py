@@ -59,6 +59,7 @@ CLOUD_SPEC: dict[str, dict[str, t.Any]] = {
     "hsts": {"type": "int"},
     "tls_versions": {"type": "list", "elements": "str", "choices": TLS_VERSIONS},
     "hosted": {"type": "bool", "default": False},
+    "free_quota": {"type": "int", "default": 20},
     "keep": {"type": "int"},
     "patience": {"type": "str", "default": "15m"},
 }
@@ -177,6 +178,7 @@ class Cloud(t.TypedDict, total=False):
     hsts: int | None  # seconds
     tls_versions: list[str] | None
     hosted: bool
+    free_quota: int
     keep: int | None
     patience: str
 

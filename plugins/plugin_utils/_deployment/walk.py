@@ -228,7 +228,7 @@ def _replaced(binding: Binding) -> str:
 
 def deployment_diff(service: CertificateService, pair: Pair, done: Deployment) -> dict[str, str]:
     """Return before and after of what each changed resource is bound to, for C(--diff)."""
-    after = describe_certificate(pair.chain[0])
+    after = describe_certificate(pair.chain[0]) if pair.chain else "made and kept by the cloud"
     return {
         "before_header": service.title,
         "after_header": service.title,

@@ -63,6 +63,10 @@ def completed_cloud(request: Request) -> Cloud | None:
 
 
 def _check_settings(cloud: Cloud) -> None:
+    if cloud["free_quota"] < 1:
+        raise TlsError(
+            f"cloud.free_quota is {cloud['free_quota']}; write how many free certificates the account may have, 20 for example"
+        )
     keep, hsts, versions = cloud["keep"], cloud["hsts"], cloud["tls_versions"]
     if keep is not None and keep < 1:
         raise TlsError(

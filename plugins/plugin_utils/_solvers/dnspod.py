@@ -83,6 +83,18 @@ class DnspodSolver(DnsSolver):
     def remove(self, location: RecordLocation, response: ChallengeResponse) -> None:
         self.zones.remove(_record(location, response))
 
+    def add_cname(self, location: RecordLocation, target: str) -> None:
+        """Add a CNAME record, which some validations want that are no ACME challenges."""
+        self.zones.add(_record_of(location, "CNAME", f"{target}."))
+
+    def remove_cname(self, location: RecordLocation, target: str) -> None:
+        """Remove that record."""
+        self.zones.remove(_record_of(location, "CNAME", f"{target}."))
+
 
 def _record(location: RecordLocation, response: ChallengeResponse) -> DnsRecord:
-    return DnsRecord(location.zone, location.name.removesuffix(f".{location.zone}"), "TXT", response.dns_value)
+    return _record_of(location, "TXT", response.dns_value)
+
+
+def _record_of(location: RecordLocation, kind: str, value: str) -> DnsRecord:
+    return DnsRecord(location.zone, location.name.removesuffix(f".{location.zone}"), kind, value)

@@ -78,6 +78,14 @@ class Rfc2136Solver(DnsSolver):
     def remove(self, location: RecordLocation, response: ChallengeResponse) -> None:
         self._update(location, lambda update: update.delete(f"{location.name}.", "TXT", f'"{response.dns_value}"'))
 
+    def add_cname(self, location: RecordLocation, target: str) -> None:
+        """Add a CNAME record, which some validations want that are no ACME challenges."""
+        self._update(location, lambda update: update.add(f"{location.name}.", self.ttl, "CNAME", f"{target}."))
+
+    def remove_cname(self, location: RecordLocation, target: str) -> None:
+        """Remove that record."""
+        self._update(location, lambda update: update.delete(f"{location.name}.", "CNAME", f"{target}."))
+
     def _update(self, location: RecordLocation, change: t.Callable[[t.Any], None]) -> None:
         update = dns.update.UpdateMessage(f"{location.zone}.", keyring={self.key.name: self.key}, keyname=self.key.name)
         change(update)

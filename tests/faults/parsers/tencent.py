@@ -26,6 +26,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.c
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.dnspod import DnspodZones, DnsRecord
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.edgeone import EdgeOne
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.errors import Call
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.free_certificates import (
+    FreeCertificates,
+    check_domain,
+    read_records,
+)
 from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, decode_text, encode_json, parse_json
 
 CALL = Call("main", "ssl", "DescribeCertificates")
@@ -64,6 +69,25 @@ RESOURCES = {
     "Certificates": [{"CertificateId": "a", "Alias": "evergreen/a"}],
     "RequestId": "task",
     "Status": 0,
+}
+ORDERS = {
+    "Certificates": [
+        {
+            "CertificateId": "a",
+            "Alias": "evergreen/a",
+            "Status": 1,
+            "PackageType": "83",
+            "Domain": "a.example.org",
+            "CertBeginTime": "2026-11-30 12:00:00",
+            "CertEndTime": "2027-02-28 12:00:00",
+        }
+    ],
+    "Status": 0,
+    "DvAuthDetail": {
+        "DvAuths": [{"DvAuthKey": "_dnsauth.example.org", "DvAuthValue": "v", "DvAuthVerifyType": "TXT"}],
+    },
+    "VerificationResults": [{"Domain": "a.example.org", "LocalCheck": -1, "CaCheck": -1}],
+    "RevokeDomainValidateAuths": [{"DomainValidateAuthKey": "_a.example.org", "DomainValidateAuthValue": "v"}],
 }
 CREDENTIALS = {"TmpSecretId": "AKIDx", "TmpSecretKey": "k", "Token": "t", "ExpiredTime": 1796000000, "Code": "Success"}
 
@@ -158,6 +182,24 @@ def read_resources(value: t.Any) -> None:
         service.bindings()
 
 
+def read_orders(value: t.Any) -> None:
+    """Read a value as each answer about free certificates."""
+    orders = FreeCertificates(t.cast(t.Any, Answers(value, "main")))
+    orders.ours("evergreen/")
+    orders.newest_issued("evergreen/")
+    orders.obstacles("a")
+    for read in (
+        lambda: orders.check_quota("example.org", 1),
+        lambda: read_records(orders.look("a")[1], "www.example.org"),
+        lambda: read_records(orders.revoke("a", ""), "www.example.org"),
+        lambda: check_domain(["www.example.org"], "ECC", None, None),
+    ):
+        try:
+            read()
+        except TlsError as error:
+            assert ";" in str(error)
+
+
 TENCENT_PARSERS = (
     Parser(
         "providers/tencent/cdn",
@@ -188,6 +230,13 @@ TENCENT_PARSERS = (
     ),
     Parser(
         "providers/tencent/edgeone", "domains and listeners", parse_json(read_resources), encode_json(RESOURCES), "json"
+    ),
+    Parser(
+        "providers/tencent/free_certificates",
+        "orders and validations",
+        parse_json(read_orders),
+        encode_json(ORDERS),
+        "json",
     ),
     Parser(
         "providers/tencent/credentials",

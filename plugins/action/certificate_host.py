@@ -1,0 +1,124 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import functools
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction, cloud_accounts
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Background
+from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.installed import upload_prefix
+from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.walk import fit_bindings
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.hosting import (
+    HostedService,
+    is_hosted,
+    open_hosted,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.hosted import (
+    Hosted,
+    obtain_hosted,
+    revoke_hosted,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, solver_type
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.validation_records import SolverRecords
+
+
+class ActionModule(TlsAction):
+    """Have the cloud issue the certificate of a request, of which it keeps the key."""
+
+    _requires_connection = False
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+        "request": REQUEST_SPEC,
+        "issuers": {"type": "dict", "default": {}, "no_log": True},
+        "accounts": {"type": "dict", "no_log": True},
+        "force": {"type": "bool", "default": False},
+        "state": {"type": "str", "choices": ["issued", "revoked"], "default": "issued"},
+        "reason": {"type": "str", "default": ""},
+    }
+
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        request = complete_request(arguments["request"])
+        if not is_hosted(request):
+            raise TlsError(
+                f"certificate request {request['name']} has its key on the controller; write served_by: cloud and cloud.hosted: true for one "
+                "that the cloud makes"
+            )
+        accounts = cloud_accounts(task_vars) if arguments["accounts"] is None else arguments["accounts"]
+        service = open_hosted(request, accounts, upload_prefix(request, task_vars.get("inventory_hostname", "")))
+        records = _records(request, arguments["issuers"])
+        if arguments["state"] == "revoked":
+            return await Background(functools.partial(self._revoke, service, records, request, arguments["reason"]))
+        return await Background(functools.partial(self._obtain, service, records, request, arguments["force"]))
+
+    def _obtain(
+        self, service: HostedService, records: SolverRecords, request: Request, is_forced: bool
+    ) -> dict[str, t.Any]:
+        """Return the result of having a certificate issued, where one is due."""
+        fit_bindings(service)  # an order for a resource that cannot present it would cost quota
+        cloud = request["cloud"] or {}
+        patience_s = parse_duration(cloud["patience"]).total_seconds()
+        hosted = obtain_hosted(
+            service.orders,
+            records,
+            request,
+            service.prefix,
+            utc_now(),
+            cloud["free_quota"],
+            patience_s,
+            is_forced,
+            self._task.check_mode,
+        )
+        return _result(hosted, service.title, self._task.check_mode)
+
+    def _revoke(
+        self, service: HostedService, records: SolverRecords, request: Request, reason: str
+    ) -> dict[str, t.Any]:
+        """Return the result of revoking the newest certificate. Raises TlsError while it is bound."""
+        order = service.orders.newest_issued(service.prefix)
+        if order is None:
+            return {"changed": False, "msg": f"the cloud has no valid certificate of {request['name']}"}
+        bound = [one.resource for one in service.bindings() if one.certificate == order.certificate]
+        if self._task.check_mode and not bound:
+            return {"changed": True, "msg": f"would revoke {order.certificate}"}
+        needed = revoke_hosted(service.orders, records, order.certificate, request["domains"][0], bound, reason)
+        more = (
+            f"; these records validate that, and may go afterwards: {', '.join(one.name for one in needed)}"
+            if needed
+            else ""
+        )
+        return {"changed": True, "msg": f"revoked {order.certificate}{more}"}
+
+
+def _records(request: Request, issuers: dict[str, t.Any]) -> SolverRecords:
+    """Return the DNS records of the solver that validates a request. Raises TlsError where its issuer has none."""
+    name = request["issuer"]
+    settings = issuers.get(name)
+    if not isinstance(settings, dict) or settings.get("type") != "acme":
+        raise TlsError(
+            f"certificate request {request['name']}: the cloud issues the certificate, and needs DNS records for that; name an issuer of type "
+            f"acme whose solver adds them by issuer, in place of {name}"
+        )
+    solver = settings.get("solver")
+    return SolverRecords(open_solver(solver, AcmeAccount("")), str(solver_type(solver)))
+
+
+def _result(hosted: Hosted, title: str, is_check: bool) -> dict[str, t.Any]:
+    """Return the result of certificate_host."""
+    result: dict[str, t.Any] = {"changed": hosted.is_ordered, "due": hosted.is_ordered or hosted.is_waiting}
+    if hosted.order:
+        result["hosted"] = hosted.order.certificate
+    if hosted.is_waiting:
+        sentence = f"{title}: {hosted.reason}; the next run looks again"
+        return {**result, "waiting": {"for": sentence, "since": hosted.since}, "msg": sentence}
+    if hosted.is_ordered:
+        verb = "would have" if is_check else "had"
+        result.update(reason=hosted.reason, msg=f"{verb} the cloud issue a certificate: {hosted.reason}")
+    return result

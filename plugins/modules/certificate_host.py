@@ -1,0 +1,102 @@
+#!/usr/bin/python
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificate_host
+short_description: Have a cloud make a certificate and keep its key
+version_added: "0.1.0"
+description:
+  - Orders a free certificate of Tencent Cloud for a request with C(hosted) in C(request.cloud), where one is due. The cloud makes the
+    private key and keeps it. Nobody else has it.
+  - Adds the DNS records, TXT or CNAME, with which the cloud validates the domain, by the solver of the issuer that the request names.
+    Removes them once the certificate is issued.
+  - An order that is under way is found by its name, and waited for. There is never a second one. One that failed is not repeated before
+    somebody says so with O(force).
+  - Counts the free certificates of the account and of the primary domain before an order.
+  - M(evergreen.tls.certificate_deploy) binds the certificate. M(evergreen.tls.certificate_obtain) and the playbooks do both.
+  - Runs on the controller. The host is not logged in to.
+author:
+  - Evergreen contributors (@evergreen)
+extends_documentation_fragment:
+  - evergreen.tls.attributes
+  - evergreen.tls.request
+options:
+  issuers:
+    description: The issuers, as in C(certificate_issuers). Of that of the request, which is of type C(acme), the solver is used.
+    type: dict
+    default: {}
+  accounts:
+    description: The accounts, in the form of C(cloud_accounts), whose value is the default.
+    type: dict
+  force:
+    description: Whether to order a certificate though none is due, or though the last order failed.
+    type: bool
+    default: false
+  state:
+    description:
+      - With V(issued), there is a certificate that does not expire soon, or it is waited for.
+      - With V(revoked), the newest certificate is revoked. That is refused while a resource of the request presents it.
+    type: str
+    choices: [issued, revoked]
+    default: issued
+  reason:
+    description: Why it is revoked, in words for the cloud.
+    type: str
+    default: ""
+notes:
+  - A free certificate is for one domain, or for a wildcard, and is valid for three months.
+  - It fits the published description of the API, and was not run against the real service.
+seealso:
+  - module: evergreen.tls.cloud_certificate_info
+    description: What lies in an account, and what it is bound to.
+"""
+
+EXAMPLES = r"""
+- name: Have the cloud make the certificate of a CDN domain
+  evergreen.tls.certificate_host:
+    request:
+      name: static
+      domains: [static.example.org]
+      issuer: letsencrypt
+      served_by: cloud
+      cloud: {account: main, hosted: true}
+    issuers: "{{ certificate_issuers }}"
+"""
+
+RETURN = r"""
+due:
+  description: Whether a certificate was ordered, or is waited for.
+  returned: success
+  type: bool
+  sample: true
+hosted:
+  description: The identifier of the certificate to present.
+  returned: where one is issued
+  type: str
+  sample: zN1Jyv5V
+reason:
+  description: Why a certificate was due.
+  returned: where one was ordered
+  type: str
+  sample: there is no certificate yet
+waiting:
+  description: What is waited for, and since when.
+  returned: while an order is not issued
+  type: dict
+  contains:
+    for:
+      description: What is waited for, as a sentence.
+      type: str
+    since:
+      description: When the certificate was ordered.
+      type: str
+msg:
+  description: What was done, in sentences.
+  returned: always
+  type: str
+  sample: "had the cloud issue a certificate: there is no certificate yet"
+"""

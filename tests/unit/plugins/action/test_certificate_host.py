@@ -1,0 +1,153 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From an order to the domains of a CDN that present the certificate, with the actions that playbooks run."""
+
+from __future__ import annotations
+
+import dns.rdatatype
+import pytest
+from ansible.playbook.task import Task
+
+from ansible_collections.evergreen.tls.plugins.action import certificate_deploy, certificate_host
+from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment import walk
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent import client as client_module
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client
+from ansible_collections.evergreen.tls.tests.cloud.tencent.cdn import Cdn
+from ansible_collections.evergreen.tls.tests.cloud.tencent.dnspod import Dnspod
+from ansible_collections.evergreen.tls.tests.cloud.tencent.free_ssl import FreeSsl
+from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, fake_internet, name_of
+from ansible_collections.evergreen.tls.tests.unit.fake_tencent import fake_tencent
+
+DOMAIN = "static.example.org"
+
+
+class World:
+    """An account with a CDN, free certificates and a zone; and tasks of a play."""
+
+    def __init__(self, cloud, cdn, ssl, zone, port):
+        self.cloud, self.cdn, self.ssl, self.zone, self.port = cloud, cdn, ssl, zone, port
+
+    def run(self, module, check_mode=False, request=(), **arguments):
+        name = module.__name__.rpartition(".")[2]
+        solver = {"type": "dnspod", "account": "main", "resolvers": [f"{RESOLVER}:{self.port}"]}
+        task = Task()
+        task.action, task.check_mode = f"evergreen.tls.{name}", check_mode
+        cloud = {"account": "main", "hosted": True, "patience": "1s"}
+        task.args = {
+            "request": {
+                "name": "static",
+                "domains": [DOMAIN],
+                "issuer": "le",
+                "served_by": "cloud",
+                "cloud": cloud,
+                **dict(request),
+            },
+            "issuers": {"le": {"type": "acme", "solver": solver}},
+            **arguments,
+        }
+        connection = type("Connection", (), {"transport": "local"})()
+        action = module.ActionModule(task, connection, None, None, None, None)
+        variables = {
+            "inventory_hostname": "cdn1",
+            "cloud_accounts": {"main": {"type": "tencent", **self.cloud.account()}},
+        }
+        return action.run(task_vars=variables)
+
+    def has_record(self, name, kind, value):
+        values = self.zone.records.get((name_of(name), dns.rdatatype.from_text(kind)), set())
+        return any(value in one for one in values)
+
+
+@pytest.fixture
+def world(monkeypatch):
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
+    monkeypatch.setattr(client_module.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(walk, "POLL_INTERVALS_S", (0.01,))
+    with fake_internet() as here:
+        monkeypatch.setattr(dns_client, "PORT", here.port)
+        zone = here.zone("example.org", (DOMAIN, "A", "192.0.2.1"))
+
+        def texts(domain, name, kind):
+            return zone.records.setdefault((name_of(f"{name}.{domain}"), dns.rdatatype.from_text(kind)), set())
+
+        dnspod = Dnspod(
+            "example.org",
+            added=lambda domain, name, kind, value: texts(domain, name, kind).add(f'"{value}"'),
+            removed=lambda domain, name, kind, value: texts(domain, name, kind).discard(f'"{value}"'),
+        )
+        ssl = FreeSsl(None)
+        cdn = Cdn(ssl, DOMAIN, machines=1, spread_s=0.0)
+        with fake_tencent(ssl, cdn, dnspod) as cloud:
+            started = World(cloud, cdn, ssl, zone, here.port)
+            ssl.has_record = started.has_record
+            yield started
+
+
+def test_a_certificate_of_the_cloud_is_issued_and_bound_without_a_key(world):
+    checked = world.run(certificate_host, check_mode=True)
+    assert (checked["changed"], checked["msg"]) == (
+        True,
+        "would have the cloud issue a certificate: there is no certificate yet",
+    )
+    deployed = world.run(certificate_deploy, check_mode=True)
+    assert deployed["msg"] == "would deploy the certificate of static once the cloud has issued it"
+    assert world.cloud.changes() == []
+    issued = world.run(certificate_host)
+    assert (issued["changed"], issued["due"], issued["hosted"]) == (True, True, "free0001")
+    bound = world.run(certificate_deploy)
+    assert (bound["changed"], bound["uploaded"], bound["certificate"]) == (True, False, "free0001")
+    assert world.cdn.domains[DOMAIN]["now"]["Https"]["CertInfo"]["CertId"] == "free0001"
+    assert "UploadCertificate" not in world.cloud.actions()
+    world.cloud.calls.clear()
+    for module in (certificate_host, certificate_deploy):
+        result = world.run(module)
+        assert not result["changed"], result
+    assert world.cloud.changes() == []
+
+
+def test_an_order_that_takes_longer_is_waiting_and_binds_nothing(world):
+    world.ssl.reviews = 10_000
+    waiting = world.run(certificate_host)
+    assert waiting["changed"] and not waiting.get("failed")
+    assert waiting["waiting"]["for"].startswith("the CDN of account main: the certificate free0001 is not issued yet (")
+    assert waiting["waiting"]["for"].endswith("; the next run looks again")
+    again = world.run(certificate_host)
+    assert not again["changed"] and again["waiting"]["since"] == waiting["waiting"]["since"]
+    assert world.cloud.actions().count("ApplyCertificate") == 1
+    assert "not issued a certificate yet; run this again once it has" in world.run(certificate_deploy)["msg"]
+    assert "UpdateDomainConfig" not in world.cloud.actions()
+
+
+def test_an_unfit_domain_costs_no_quota(world):
+    world.cdn.domains.clear()
+    result = world.run(certificate_host)
+    assert result["failed"] and "it is not in the CDN; add it there first" in result["msg"]
+    assert "ApplyCertificate" not in world.cloud.actions()
+
+
+def test_a_revocation_is_refused_while_a_domain_presents_the_certificate(world):
+    world.run(certificate_host)
+    world.run(certificate_deploy)
+    refused = world.run(certificate_host, state="revoked")
+    assert refused["failed"] and f"is bound to {DOMAIN}, and is not revoked while it is" in refused["msg"]
+    assert "RevokeCertificate" not in world.cloud.actions()
+
+
+@pytest.mark.parametrize(
+    ("request_", "issuers", "sentence"),
+    [
+        ({"issuer": "local"}, None, "name an issuer of type acme whose solver adds them by issuer, in place of local"),
+        ({}, {"le": {"type": "acme"}}, "the solver http adds no DNS records"),
+        (
+            {"cloud": {"account": "main"}},
+            None,
+            "has its key on the controller; write served_by: cloud and cloud.hosted: true",
+        ),
+        ({"domains": ["a.example.org", "b.example.org"]}, None, "it is not in the CDN"),
+    ],
+)
+def test_requests_that_the_cloud_cannot_make_a_certificate_for_are_said(world, request_, issuers, sentence):
+    result = world.run(certificate_host, request=request_, **({"issuers": issuers} if issuers else {}))
+    assert result["failed"] and sentence in result["msg"]
