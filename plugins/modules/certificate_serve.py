@@ -14,6 +14,8 @@ description:
     M(evergreen.tls.handshake_verify) does.
   - The exports of a request are written before that, as M(evergreen.tls.certificate_export) does, for the new version, and again if it goes back.
     Where O(requests[].served_by=other), they take the place of nginx.
+  - Where O(requests[].served_by=cloud) or O(requests[].served_by=appliance), M(evergreen.tls.certificate_deploy) takes that place. It is proved
+    at every address of the domains, three times in a row within a minute. Then the settings of the service follow.
   - Where that fails, and the certificate was put in use after nginx had loaded the one before, the version before is put back, served
     again, and proved in the same way for the domains that it covers. The task fails with the reason, when all certificates have been looked at.
   - So it does where nginx presents the certificate already and something answers that clients cannot take for it, since a run may have been
@@ -109,6 +111,12 @@ certificates:
       description: Why nginx was reloaded.
       type: str
       returned: when it was
+    waiting:
+      description:
+        - What is waited for, where a service has not brought the certificate into effect yet, and since when, in C(for) and C(since).
+          The certificate before goes on being served, and the next run looks again.
+      type: dict
+      returned: while a service needs longer than C(patience)
     put_back:
       description: The earlier version that is in use again.
       type: str
