@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -19,8 +20,13 @@ from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module impo
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import REQUEST_NAME_PATTERN
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions, number
+from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import (
+    PathUse,
+    check_folder,
+    check_status,
+)
 
 
 class Installed(t.TypedDict, total=False):
@@ -36,7 +42,7 @@ class Installed(t.TypedDict, total=False):
     chain_before: str | None  # of the version before, in PEM
     encrypted: bool  # whether the private key is
     public_key: str  # PEM
-    problem: str  # why the private key cannot be read
+    problem: str  # why the private key, or the whole folder, cannot be read
 
 
 class Result(ModuleResult, total=False):
@@ -61,9 +67,14 @@ def decide(module: Module) -> Result:
     """Return what is installed in a directory, of all certificates or of one."""
     require_cryptography()
     directory, name = module.params["directory"], module.params["name"]
+    check_folder(directory, PathUse("directory"))
     names = [name] if name else sorted(certificate_names(directory))
     now = utc_now().isoformat()
-    return {"changed": False, "now": now, "certificates": [read_installed(Versions(directory, name)) for name in names]}
+    return {
+        "changed": False,
+        "now": now,
+        "certificates": [read_or_explain(Versions(directory, name)) for name in names],
+    }
 
 
 # not a parser: it accepts any text, or raises TlsError
@@ -78,6 +89,32 @@ def certificate_names(directory: str) -> list[str]:
         for entry in entries
         if entry.is_dir(follow_symlinks=False) and REQUEST_NAME_PATTERN.fullmatch(entry.name)
     ]
+
+
+# not a parser: it only passes on foreign input
+def read_or_explain(versions: Versions) -> Installed:
+    """Return the files of a certificate, or why they cannot be read, which says nothing about the others."""
+    try:
+        check_folders(versions)
+        return read_installed(versions)
+    except (TlsError, OSError) as error:
+        return {
+            "name": os.path.basename(versions.path),
+            "path": versions.path,
+            "version": None,
+            "versions": [],
+            "problem": str(error if isinstance(error, TlsError) else system_error(error)),
+        }
+
+
+def check_folders(versions: Versions) -> None:
+    """Raise TlsError if somebody else can exchange the files of a certificate: root would read other files in their place."""
+    inner = (os.path.join(versions.path, name) for name in ("next", *versions.versions()))
+    for path in filter(os.path.lexists, (versions.path, *inner)):
+        status = os.lstat(path)
+        if not stat.S_ISDIR(status.st_mode):
+            raise TlsError(f"{path} is not a folder; move it away and run this again")
+        check_status(status, path, PathUse("directory"))
 
 
 # not a parser: it only passes on foreign input

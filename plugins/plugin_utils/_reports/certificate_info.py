@@ -44,7 +44,7 @@ class InstalledCertificate(t.TypedDict):
     waiting_since: t.Any
     days_left: float | None
     encrypted: t.Any  # whether the private key is
-    problem: str | None  # why clients would refuse it
+    problem: str | None  # why clients would refuse it, or why the host cannot read it
     certificate: ChainDescription | None
     drawing: list[str]  # as chain_tree() returns it
     same_ca: bool | None  # whether the chain of the version before leads to the same CA; None without one
@@ -81,7 +81,7 @@ def _described(item: dict[str, t.Any], now: datetime.datetime) -> InstalledCerti
         "waiting_since": item.get("waiting_since"),
         "days_left": None,
         "encrypted": None,
-        "problem": None,
+        "problem": item.get("problem"),
         "certificate": None,
         "drawing": [],
         "same_ca": None,

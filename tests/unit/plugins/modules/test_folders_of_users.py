@@ -23,7 +23,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._module_backends imp
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.module_utils._store import adopt, exports, links
-from ansible_collections.evergreen.tls.plugins.modules import acme_challenge_files, certificate_export
+from ansible_collections.evergreen.tls.plugins.modules import (
+    acme_challenge_files,
+    certificate_export,
+    certificate_info,
+)
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 
 ALICE = 65534  # nobody
@@ -391,3 +395,54 @@ def test_while_a_user_exchanges_folder_and_link_all_the_time_only_files_of_the_u
         ("site.pem", "bank.pem", "token"), "somebody needs this"
     )
     assert host.picture() == before
+
+
+INFO_OPTIONS = {"directory": {"type": "path"}, "name": {"type": "str"}}
+
+
+def own_folder(host):
+    host.give(host.store / "alice")
+
+
+def own_version(host):
+    host.give(host.store / "alice/v0001")
+
+
+def own_what_waits(host):
+    (host.store / "alice/next").mkdir()
+    host.give(host.store / "alice/next")
+
+
+def write_folder(host):
+    (host.store / "alice").chmod(0o777)
+
+
+def lead_version(host):
+    (host.store / "alice/v0002").symlink_to(host.folder())
+
+
+@pytest.mark.parametrize("trick", [own_folder, own_version, own_what_waits, write_folder, lead_version])
+def test_a_certificate_whose_files_a_user_can_exchange_is_not_read_and_the_others_are(host, trick):
+    host.version("alice", some_key(2))
+    trick(host)
+    result = host.run(certificate_info.decide, INFO_OPTIONS, directory=str(host.store))
+    alice, bank = sorted(result["certificates"], key=lambda one: one["name"])
+    assert str(host.store / "alice") in alice["problem"] and "run " in alice["problem"]
+    assert alice["version"] is None and "chain" not in alice and "public_key" not in alice
+    assert bank["version"] == "v0001" and bank["public_key"] and "problem" not in bank
+
+
+def test_a_certificate_that_leads_elsewhere_hides_no_other(host):
+    host.version("alice", some_key(2))
+    (host.store / "alice/current").unlink()
+    (host.store / "alice/current").symlink_to("/etc/shadow")
+    result = host.run(certificate_info.decide, INFO_OPTIONS, directory=str(host.store))
+    alice, bank = sorted(result["certificates"], key=lambda one: one["name"])
+    assert "leads to /etc/shadow" in alice["problem"] and bank["version"] == "v0001"
+
+
+@pytest.mark.parametrize("name", [None, "bank"])
+def test_a_store_that_a_user_leads_to_is_not_read(host, name):
+    path = host.lead(host.store)
+    result = host.run(certificate_info.decide, INFO_OPTIONS, directory=str(path), **({"name": name} if name else {}))
+    assert result["failed"] and str(host.home) in result["msg"] and "certificates" not in result
