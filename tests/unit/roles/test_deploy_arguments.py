@@ -18,23 +18,31 @@ def read(path):
     return yaml.safe_load((ROLES / path).read_text(encoding="utf-8"))
 
 
+def task_of(role, module):
+    (task,) = (task for task in read(f"{role}/tasks/main.yml") if f"evergreen.tls.{module}" in task)
+    return task
+
+
 @pytest.mark.parametrize(
     ("role", "module", "variable"),
     [("firewall", "firewall_port", "deploy_firewall_settings"), ("nginx", "nginx_sites", "deploy_nginx_settings")],
 )
 def test_deploy_passes_a_module_the_arguments_that_its_own_role_passes(role, module, variable):
-    _check_of_facts, task, *_cloud = read(f"{role}/tasks/main.yml")
+    task = task_of(role, module)
     arguments = task[f"evergreen.tls.{module}"]
     assert arguments.pop("session_tickets", None) in (None, "{{ nginx_session_tickets | default(omit) }}")
     assert read("deploy/vars/main.yml")[variable] == arguments
 
 
 @pytest.mark.parametrize(
-    ("role", "settings"),
-    [("firewall", "deploy_firewall_settings"), ("nginx", "deploy_nginx_settings | combine(deploy_tickets)")],
+    ("role", "module", "settings"),
+    [
+        ("firewall", "firewall_port", "deploy_firewall_settings"),
+        ("nginx", "nginx_sites", "deploy_nginx_settings | combine(deploy_tickets)"),
+    ],
 )
-def test_deploy_has_the_conditions_of_the_role(role, settings):
-    _check_of_facts, task, *_cloud = read(f"{role}/tasks/main.yml")
+def test_deploy_has_the_conditions_of_the_role(role, module, settings):
+    task = task_of(role, module)
     condition = (
         task["when"]
         if isinstance(task["when"], str)
