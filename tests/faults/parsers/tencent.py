@@ -31,7 +31,9 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.f
     check_domain,
     read_records,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.inventory import list_certificates
 from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, decode_text, encode_json, parse_json
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import NOW
 
 CALL = Call("main", "ssl", "DescribeCertificates")
 DATE = "Mon, 30 Nov 2026 12:00:00 GMT"
@@ -187,6 +189,7 @@ def read_orders(value: t.Any) -> None:
     orders = FreeCertificates(t.cast(t.Any, Answers(value, "main")))
     orders.ours("evergreen/")
     orders.newest_issued("evergreen/")
+    list_certificates(orders.client, NOW, True, lambda _seconds: None)
     orders.obstacles("a")
     for read in (
         lambda: orders.check_quota("example.org", 1),
