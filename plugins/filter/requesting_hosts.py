@@ -9,12 +9,15 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import facts_of, overriding_facts
 
 
-def requesting_hosts(hostvars: t.Mapping[str, t.Any]) -> list[str]:
+def requesting_hosts(hostvars: t.Mapping[str, t.Any], hosts: t.Iterable[str] | None = None) -> list[str]:
     """Return the names of the hosts whose certificate requests are not empty, or cannot be read.
+
+    hosts: those of the inventory, C(groups.all), by default all. ansible-core 2.18 has the implicit localhost among *hostvars*, with the
+    variables of the group C(all).
 
     So are those whose facts would override a variable of this collection, so that the role fails there.
     """
-    return [host for host in hostvars if _has_requests(hostvars[host])]
+    return [host for host in (hostvars if hosts is None else hosts) if _has_requests(hostvars[host])]
 
 
 def _has_requests(variables: t.Mapping[str, t.Any]) -> bool:

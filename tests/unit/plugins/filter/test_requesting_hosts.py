@@ -29,6 +29,13 @@ def test_only_hosts_with_requests_are_chosen():
     assert requesting_hosts(hostvars) == ["one"]
 
 
+def test_the_implicit_localhost_has_no_requests_of_the_group_all():
+    """ansible-core 2.18 puts it into hostvars, with the variables of that group."""
+    requests = {"certificate_requests": [{"name": "a"}]}
+    hostvars = {"one": requests, "localhost": requests, "two": {}}
+    assert requesting_hosts(hostvars, ["one", "two"]) == ["one"]
+
+
 def test_a_host_whose_requests_cannot_be_read_is_chosen_so_that_it_fails():
     assert requesting_hosts({"one": Broken(certificate_requests=[])}) == ["one"]
 
