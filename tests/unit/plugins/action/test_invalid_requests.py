@@ -22,7 +22,7 @@ INVALID = {
     "type": ({"type": "DSA"}, "value of type must be one of: "),
     "port": ({"port": "https"}, "'port' is of type"),
     "infinite": ({"port": float("inf")}, "a value is of a kind that does not belong there"),
-    "option": ({"domian": "a"}, "there is no requests.domian"),
+    "option": ({"purpose": "a"}, "there is no requests.purpose"),
     "domains": ({"domains": None}, "domains"),
 }
 
