@@ -63,15 +63,14 @@ class Change(t.NamedTuple):
         warnings: what will be different after a restart.
         """
         firewall = self.firewall
-        messages = [self._summary(check_mode), *self._remaining_access(rules_after)]
-        all_warnings = warnings + firewall.notes
+        all_warnings = [*self._remaining_access(rules_after), *warnings, *firewall.notes]
         result: PortResult = {
             "changed": bool(self.commands),
             "backend": firewall.name,
             "opened": self.opened,
             "closed": self.closed,
             "persistent": not warnings,
-            "msg": " ".join([*messages, *all_warnings]),
+            "msg": " ".join([self._summary(check_mode), *all_warnings]),
             "diff": {
                 "before": diff_text(firewall.rule_lines(self.accesses)),
                 "after": diff_text(rules_after),
