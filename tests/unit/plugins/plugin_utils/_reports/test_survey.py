@@ -29,7 +29,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewa
 from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake
 from ansible_collections.evergreen.tls.plugins.plugin_utils import _boundary as boundary
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports import survey
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports import open_issuers, survey
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import (
     Finding,
     endpoints_of_host,
@@ -426,7 +426,7 @@ def test_a_request_that_makes_no_sense_hides_no_other_of_its_host(start, fleet, 
             raise KeyError(name)
         return open_issuer(name, issuers)
 
-    monkeypatch.setattr(survey, "open_issuer", odd_issuer)
+    monkeypatch.setattr(open_issuers, "open_issuer", odd_issuer)
     port = start().present(CHAIN).port
     fleet.add("web1", port)
     fleet.hosts["web1"]["certificate_requests"].insert(0, bad)
