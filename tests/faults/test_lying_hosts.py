@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -286,6 +287,34 @@ def test_a_host_that_stays_busy_or_answers_without_end_keeps_nobody_else_back(tm
         assert re.search(rf"^fatal: \[{host}\].*{re.escape(expected)}", printed, re.MULTILINE), printed
     assert set(fleet.issued()) == {"honest"}
     assert list(tmp_path.glob("runs/*.json")) and "Traceback" not in printed
+
+
+@pytest.mark.parametrize("playbook", ["evergreen.tls.renew", "evergreen.tls.deploy"])
+def test_a_host_learns_its_own_secrets_and_nothing_of_issuers_or_other_hosts(tmp_path, playbook):
+    hosts = ("one", "two")
+    fleet = Fleet(tmp_path, {host: in_each_result() for host in hosts})
+    inventory = json.loads((tmp_path / "inventory.json").read_text())
+    inventory["all"]["vars"]["certificate_issuers"].update(
+        letsencrypt={"type": "acme", "email": "secret-mail", "eab_key_id": "secret-id", "eab_hmac_key": "c2VjcmV0"},
+        program={"type": "command", "argv": ["secret-argument"]},
+    )
+    inventory["all"]["vars"]["certificate_issuers"]["local"]["passphrase"] = "secret-of-the-ca"
+    for host in hosts:
+        variables = inventory["all"]["hosts"][host]
+        variables["certificate_requests"][0]["key_passphrase"] = f"secret-of-{host}"
+        variables["of_the_application"] = "secret-variable"
+        program = tmp_path / host  # keeps the modules that are sent, with their arguments
+        program.rename(tmp_path / f"honest_{host}")
+        pathlib.Path(f"{program}.json").rename(tmp_path / f"honest_{host}.json")
+        program.write_text(f'#!/bin/sh\ncat "$1" >> {tmp_path}/sent_{host}\nexec {tmp_path}/honest_{host} "$@"\n')
+        program.chmod(0o755)
+    (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+    printed = fleet.play(playbook, "-vv", "--diff")
+    for host, other in (hosts, hosts[::-1]):
+        sent = (tmp_path / f"sent_{host}").read_text(errors="replace")
+        assert domain_of(host) in sent and domain_of(other) not in sent
+        assert set(re.findall(r"secret-[a-z-]+|c2VjcmV0", sent)) == {f"secret-of-{host}"}
+    assert "secret-" not in printed and "c2VjcmV0" not in printed
 
 
 # What takes the place of ssh, and so prints what a host prints before there is any Python.
