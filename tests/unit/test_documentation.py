@@ -47,7 +47,8 @@ def tracked_files(*patterns):
 def role_options(role):
     """Return the options of all entry points of a role, which agree where they have the same name."""
     options = {}
-    for entry_point in read_yaml(role / "meta/argument_specs.yml")["argument_specs"].values():
+    specs = role / "meta/argument_specs.yml"
+    for entry_point in read_yaml(specs)["argument_specs"].values() if specs.exists() else ():
         for name, option in entry_point.get("options", {}).items():
             assert options.setdefault(name, option) == option
     return options
@@ -77,10 +78,14 @@ def test_a_role_says_for_whom_it_is(role):
 def test_only_renew_and_deploy_know_other_roles(role):
     if role.name not in {"renew", "deploy"}:
         for path in files("**/*.yml", role):
-            text = path.read_text(encoding="utf-8")
-            assert not re.search(r"\b(include_role|import_role):|^dependencies: *(?!\[\])\S*$", text, re.MULTILINE), (
-                path
-            )
+            assert not re.search(r"\b(include_role|import_role):", path.read_text(encoding="utf-8")), path
+    meta = role / "meta/main.yml"
+    dependencies = read_yaml(meta)["dependencies"] if meta.exists() else []
+    assert dependencies in ([], [{"role": "evergreen.tls.check_facts"}])  # whose task comes before the argument specs
+
+
+def test_only_the_check_of_facts_has_no_options():
+    assert [role.name for role in ROLES if not (role / "meta/argument_specs.yml").exists()] == ["check_facts"]
 
 
 def test_the_action_group_holds_every_module():

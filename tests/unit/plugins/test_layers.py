@@ -214,10 +214,14 @@ def test_what_is_no_public_api_has_an_underscore(path):
 
 @pytest.mark.parametrize(
     "path",
-    [*EVERY, *(path for path in (PLUGINS.parent / "dev").iterdir() if path.is_file())],
+    [
+        *(path for path in EVERY if path.parent.name != "doc_fragments"),
+        *(path for path in (PLUGINS.parent / "dev").iterdir() if path.is_file()),
+    ],
     ids=lambda path: path.name,
 )
 def test_a_file_has_at_most_400_lines(path):
+    """Fragments of documentation are texts: Ansible reads the suboptions of an option in one piece."""
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
 
 
