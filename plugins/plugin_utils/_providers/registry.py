@@ -12,6 +12,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts import find_account
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import CertificateService
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.alibaba.cdn import AlibabaCdn
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.services import (
     open_cloudfront,
     open_load_balancer,
@@ -34,6 +35,7 @@ SERVICES: dict[str, dict[str, Opener]] = {
         "clb": LoadBalancer,
     },
     "aws": {"cloudfront": open_cloudfront, "elb": open_load_balancer},
+    "alibaba": {"cdn": AlibabaCdn},
 }
 
 

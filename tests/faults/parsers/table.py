@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.evergreen.tls.tests.faults.parsers.alibaba import ALIBABA_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.appliance import APPLIANCE_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.certificates import CERTIFICATES_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.firewall import FIREWALL_PARSERS
@@ -26,4 +27,5 @@ PARSERS = (
     *INVENTORY_PARSERS,
     *RESULTS_PARSERS,
     *TENCENT_PARSERS,
+    *ALIBABA_PARSERS,
 )
