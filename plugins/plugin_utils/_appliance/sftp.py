@@ -10,6 +10,7 @@ import contextlib
 import errno
 import stat
 import struct
+import time
 import typing as t
 
 import paramiko
@@ -28,7 +29,7 @@ from paramiko.sftp import (
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._appliance.remote_files import MAX_FILE_BYTES, FileKind
-from ansible_collections.evergreen.tls.plugins.plugin_utils._appliance.session import Session
+from ansible_collections.evergreen.tls.plugins.plugin_utils._appliance.session import POLL_INTERVAL_S, Session
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
 
 SFTP_VERSION = 3
@@ -39,6 +40,7 @@ STATVFS = "statvfs@openssh.com"
 STATVFS_FORMAT = ">11Q"  # f_bsize, f_frsize, f_blocks, f_bfree, f_bavail, …
 PRIVATE_MODE = 0o600
 MAX_EXTENSIONS = 64
+CLOSE_TIMEOUT_S = 5.0
 
 
 class ExtendedClient(paramiko.SFTPClient):
@@ -244,5 +246,13 @@ def open_sftp(session: Session) -> SftpFiles | None:
             channel.invoke_subsystem("sftp")
             return SftpFiles(session, ExtendedClient(channel))
         except (paramiko.SSHException, EOFError):  # the subsystem is refused, or its program is not there
-            channel.close()
+            _wait_for_close(channel)
             return None
+
+
+def _wait_for_close(channel: paramiko.Channel) -> None:
+    """Wait until the server has closed a channel whose program has ended; dropbear 2022.83 may close another that is opened before."""
+    deadline = time.monotonic() + CLOSE_TIMEOUT_S
+    while not channel.closed and time.monotonic() < deadline:
+        time.sleep(POLL_INTERVAL_S)
+    channel.close()
