@@ -82,10 +82,10 @@ class ApplianceService:
         return self._leaf
 
     def _identifier(self, certificate: x509.Certificate) -> str:
-        """Return the name of a certificate. It is not that of the expected one, unless it is that."""
-        name = describe_certificate(certificate)
-        is_other = fingerprint(certificate) != fingerprint(self._expected())
-        return f"{name} (SHA-256 {fingerprint(certificate)})" if is_other else name
+        """Return the name of a certificate: that of the expected one is its fingerprint, and others are described beside it."""
+        digest = f"SHA-256 {fingerprint(certificate)}"
+        is_expected = fingerprint(certificate) == fingerprint(self._expected())
+        return digest if is_expected else f"{describe_certificate(certificate)} ({digest})"
 
     def _presented(self) -> Presented:
         """Return what each endpoint presents for each domain, until one does not answer."""

@@ -112,6 +112,23 @@ def test_a_key_that_is_encrypted_on_the_disk_is_decrypted_in_memory(site):
     assert site.deploy()["uploaded"]
 
 
+def test_an_appliance_is_opened_with_the_addresses_at_which_clients_reach_it(site, monkeypatch):
+    site.install()
+    opened = []
+
+    def open_appliance(request, endpoints):
+        opened.append((request["appliance"]["user"], endpoints))
+        return site.service
+
+    monkeypatch.setattr(certificate_deploy, "open_appliance", open_appliance)
+    appliance = {"user": "root", "agent": True, "preset": "nginx"}
+    request = {"name": "static", "domains": [DOMAIN], "served_by": "appliance", "appliance": appliance}
+    assert site.deploy(request=request)["uploaded"]
+    proved = site.deploy(request=request, proved=True)
+    assert (proved["changed"], proved["msg"]) == (False, "")
+    assert opened == [("root", [("cdn1", 443)])]
+
+
 def test_check_mode_says_what_would_be_done(site):
     chain = site.install()
     result = site.deploy(check_mode=True)
