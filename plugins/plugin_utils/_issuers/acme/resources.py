@@ -109,6 +109,7 @@ def is_url(value: t.Any) -> t.TypeGuard[str]:
     )
 
 
+# not a parser: is_url() has checked what it gets
 def origin_of(url: str) -> str:
     """Return scheme, host and port of a URL (RFC 6454, section 4).
 
