@@ -227,11 +227,10 @@ options:
             type: int
           tls_versions:
             description:
-              - The versions of TLS that the service accepts, without a gap.
+              - The versions of TLS that the service accepts, without a gap, out of V(TLSv1), V(TLSv1.1), V(TLSv1.2) and V(TLSv1.3).
               - Without it, the setting of the service stays as it is.
             type: list
             elements: str
-            choices: [TLSv1, TLSv1.1, TLSv1.2, TLSv1.3]
           hosted:
             description: Whether the cloud makes the certificate and keeps its key. O(request.issuer) then says whose solver validates.
             type: bool

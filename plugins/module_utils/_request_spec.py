@@ -57,7 +57,10 @@ CLOUD_SPEC: dict[str, dict[str, t.Any]] = {
     "listener": {"type": "str"},
     "redirect": {"type": "bool"},
     "hsts": {"type": "int"},
-    "tls_versions": {"type": "list", "elements": "str", "choices": TLS_VERSIONS},
+    "tls_versions": {
+        "type": "list",
+        "elements": "str",
+    },  # without choices, which Ansible refuses for the None of a complete request
     "hosted": {"type": "bool", "default": False},
     "free_quota": {"type": "int", "default": 20},
     "keep": {"type": "int"},

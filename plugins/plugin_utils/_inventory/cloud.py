@@ -79,10 +79,10 @@ def _check_settings(cloud: Cloud) -> None:
     if versions is not None:
         order = [version for version in TLS_VERSIONS if version in versions]
         first = TLS_VERSIONS.index(order[0]) if order else 0
-        if not order or order != TLS_VERSIONS[first : first + len(order)]:
+        if not order or set(versions) != set(TLS_VERSIONS[first : first + len(order)]):
             raise TlsError(
-                f"cloud.tls_versions is {', '.join(versions) or 'empty'}, and the versions are to follow each other; write for example "
-                "[TLSv1.2, TLSv1.3]"
+                f"cloud.tls_versions is {', '.join(versions) or 'empty'}, and it is to have some of {', '.join(TLS_VERSIONS)} that follow each "
+                "other; write for example [TLSv1.2, TLSv1.3]"
             )
         cloud["tls_versions"] = order
     try:

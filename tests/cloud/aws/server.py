@@ -31,6 +31,8 @@ from moto.moto_api import state_manager
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
+from ansible_collections.evergreen.tls.tests.cloud.killing import kill_client
+
 ACCOUNT_ID = "123456789012"
 # Service, method and path of calls of REST APIs, and the name of the action.
 REST_ACTIONS = [
@@ -121,12 +123,18 @@ class AwsCloud:
         self.answers = {}  # by action: bytes that are sent with status 200
         self.before = {}  # by action: a function that is called before the answer
         self.after = {}  # by action: a function that is called after the answer of moto
+        self.kill, self.killed = (
+            None,
+            [],
+        )  # the action whose next client is killed, and the identifiers of processes that were
+        self.is_stubborn = False  # whether the edges follow no change
+        self.control = None  # what answers to /state: get() and post()
         self.held = set()  # actions that get no answer while they are in here
         self.served = {}  # the certificate that the edges present, by distribution
         self.looks_until_insync = 0  # at a change of Route 53
         self._pending_looks = 0
         self._changed_at = {}  # by distribution, in seconds
-        self._without_chain = set()  # ARNs of imports
+        self.chains = {}  # the chain in PEM that was imported, by ARN
         self._moto = moto_application()
         self._lock = threading.RLock()
 
@@ -196,17 +204,23 @@ class AwsCloud:
                 age = time.monotonic() - self._changed_at.get(identifier, 0.0)
                 if one._status == "InProgress" and age >= self.deployment_s:
                     one.status = "Deployed"
-                if one._status == "Deployed":
+                if one._status == "Deployed" and not self.is_stubborn:
                     self.served[identifier] = self.bound(identifier)
 
     # The layer.
 
     def __call__(self, environ, start_response):
+        if environ["PATH_INFO"] == "/state":
+            return self._answer_control(environ, start_response)
         if environ["PATH_INFO"].startswith("/moto-api") or not environ.get("HTTP_AUTHORIZATION"):
             return self._moto(environ, start_response)
         call = Call(environ)
         with self._lock:
             self.calls.append((call.service, call.action))
+        if call.action == self.kill:
+            self.kill = None
+            self.killed.append(kill_client(int(environ["REMOTE_PORT"])))
+            raise ConnectionError("the client is gone")
         while call.action in self.held:
             time.sleep(0.02)
         self.before.get(call.action, lambda: None)()
@@ -244,6 +258,14 @@ class AwsCloud:
         headers = [(name, value) for name, value in headers if name.lower() != "content-length"]
         start_response(status, [*headers, ("Content-Length", str(len(body)))])
         return [body]
+
+    def _answer_control(self, environ, start_response):
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        with self._lock:
+            answer = self.control.post(json.loads(body)) if environ["REQUEST_METHOD"] == "POST" else self.control.get()
+        content = json.dumps(answer).encode()
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(content)))])
+        return [content]
 
     def _ask_moto(self, environ, call):
         import io
@@ -289,16 +311,17 @@ class AwsCloud:
 
     def _finish_import_certificate(self, call, body, kept):
         arn = json.loads(body)["CertificateArn"]
-        (self._without_chain.discard if call.json().get("CertificateChain") else self._without_chain.add)(arn)
+        self.chains[arn] = base64.b64decode(call.json().get("CertificateChain") or "").decode()
         if kept:  # moto forgets the tags of what it replaces
             self.certificates(call.region)[arn].tags.add([{"Key": key, "Value": value} for key, value in kept.items()])
 
     def _finish_get_certificate(self, call, body, _kept):
         answer = json.loads(body)
-        if (
-            call.json()["CertificateArn"] in self._without_chain
-        ):  # where there is none, moto answers with one of its own
-            del answer["CertificateChain"]
+        chain = self.chains.get(call.json()["CertificateArn"])  # moto adds one of its own
+        if chain is not None:
+            answer["CertificateChain"] = chain
+        if not chain:
+            answer.pop("CertificateChain", None)
         return json.dumps(answer).encode()
 
     def _finish_list_certificates(self, call, body, _kept):

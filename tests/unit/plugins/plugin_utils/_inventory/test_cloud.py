@@ -46,6 +46,10 @@ def test_versions_of_tls_are_in_their_order():
         ({"cloud": {"hsts": -1}}, "cloud.hsts is -1, and it is 0 to 63072000 seconds"),
         ({"cloud": {"hsts": 60, "redirect": False}}, "cloud.redirect is false; take one of them back"),
         ({"cloud": {"tls_versions": []}}, "cloud.tls_versions is empty"),
+        (
+            {"cloud": {"tls_versions": ["TLSv1.2", "TLSv9"]}},
+            "cloud.tls_versions is TLSv1.2, TLSv9, and it is to have some of TLSv1,",
+        ),
         ({"cloud": {"tls_versions": ["TLSv1", "TLSv1.2"]}}, r"write for example \[TLSv1.2, TLSv1.3\]"),
         ({"cloud": {"patience": "soon"}}, "cloud.patience: 'soon' is not a length of time"),
     ],
@@ -57,3 +61,9 @@ def test_what_makes_no_sense_is_refused_with_what_to_do(changes, words):
 
 def test_a_key_may_be_encrypted_on_the_disk():
     assert completed(encrypt_key=True)["encrypt_key"] is True
+
+
+def test_a_complete_request_fits_the_spec_as_well():
+    """The steps of a renewal take complete requests, in which what was left out is None."""
+    result = ArgumentSpecValidator({"request": REQUEST_SPEC}).validate({"request": completed()})
+    assert result.error_messages == []

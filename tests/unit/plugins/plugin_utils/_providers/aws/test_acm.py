@@ -56,8 +56,9 @@ def test_the_same_certificate_with_another_chain_is_not_taken_for_it(acm):
     middle = Authority("Middle CA", above=root)
     key = some_key()
     leaf = middle.chain(["www.example.org"], key)[0]
-    imported(acm, [leaf, middle.certificate], key)
+    arn = imported(acm, [leaf, middle.certificate], key)
     assert acm.find([leaf]) is None
+    assert acm.find([leaf, middle.certificate]) == arn
 
 
 def test_an_import_of_somebody_else_is_found_but_is_no_upload_of_ours(acm, authority, boto):
