@@ -31,6 +31,7 @@ POLL_INTERVAL_S = 0.02
 MAX_OUTPUT_BYTES = 1 << 20  # of a command
 MAX_MESSAGE_CHARACTERS = 300  # of what a command writes, the last ones
 READ_BYTES = 1 << 15
+LATE_OUTPUT_S = 1.0
 MAX_KEY_FILE_CHARACTERS = 1 << 16
 
 # Algorithms that OpenSSH no longer offers, by the kind that paramiko calls them. Its version 5 has no others of that kind either.
@@ -120,12 +121,13 @@ class Session:
         channel.settimeout(SILENCE_TIMEOUT_S)
         return channel
 
-    def run(self, command: str, timeout: float, stdin: bytes = b"") -> CommandResult:
+    def run(self, command: str, timeout: float, stdin: bytes = b"", action: str | None = None) -> CommandResult:
         """Run a command, with this on its standard input.
 
-        timeout: seconds. Raises TlsError when it takes longer, or writes more than MAX_OUTPUT_BYTES.
+        timeout: seconds. action: what it does, for errors; by default the command. Raises TlsError when it takes longer, or writes more
+        than MAX_OUTPUT_BYTES.
         """
-        with self.errors(f"{command!r}"), contextlib.closing(self.open_channel()) as channel:
+        with self.errors(action or repr(command)), contextlib.closing(self.open_channel()) as channel:
             channel.exec_command(command)
             try:
                 channel.sendall(stdin)
@@ -133,32 +135,38 @@ class Session:
             except OSError:
                 if not channel.closed:  # a command that has ended says itself why
                     raise
-            return self._finished(channel, command, timeout)
+            return self._finished(channel, action or repr(command), timeout)
 
-    def _finished(self, channel: paramiko.Channel, command: str, timeout: float) -> CommandResult:
+    def _finished(self, channel: paramiko.Channel, action: str, timeout: float) -> CommandResult:
         deadline = time.monotonic() + timeout
         output, errors = b"", b""
+        last_output = float("inf")  # until when output may come after the exit code
         while True:
-            is_ended = channel.exit_status_ready() or channel.closed
+            if channel.exit_status_ready():
+                last_output = min(last_output, time.monotonic() + LATE_OUTPUT_S)
+            is_ended = channel.closed or (channel.eof_received and channel.exit_status_ready())
+            is_ended = (
+                is_ended or time.monotonic() > last_output
+            )  # a program that goes on in the background keeps the output open
             while channel.recv_ready() and len(output) <= MAX_OUTPUT_BYTES:
                 output += channel.recv(READ_BYTES)
             while channel.recv_stderr_ready() and len(errors) <= MAX_OUTPUT_BYTES:
                 errors += channel.recv_stderr(READ_BYTES)
             if max(len(output), len(errors)) > MAX_OUTPUT_BYTES:
                 raise TlsError(
-                    f"{self.where}: {command!r} was ended, since it writes more than {MAX_OUTPUT_BYTES} bytes; have it write less"
+                    f"{self.where}: {action} was ended, since it writes more than {MAX_OUTPUT_BYTES} bytes; have it write less"
                 )
             if is_ended:
                 break
             if time.monotonic() > deadline:
                 message = _last_message(errors, output)
                 raise TlsError(
-                    f"{self.where}: {command!r} has not ended within {timeout:.0f} s{f' ({message})' if message else ''}; "
+                    f"{self.where}: {action} has not ended within {timeout:.0f} s{f' ({message})' if message else ''}; "
                     "see what it waits for, or raise its timeout"
                 )
             time.sleep(POLL_INTERVAL_S)
         if self._is_overdue:
-            raise self._overdue_error(repr(command))
+            raise self._overdue_error(action)
         status = channel.recv_exit_status() if channel.exit_status_ready() else -1
         return CommandResult(status, output, _last_message(errors, output))
 
@@ -256,13 +264,16 @@ class Session:
 def _ways(transport: paramiko.Transport, options: Appliance) -> t.Iterator[tuple[str, t.Callable[[], list[str]]]]:
     """Yield each way to log in that the options name, and the function that tries it; it returns what else the server asks for."""
     user = options["user"]
+
+    def with_key(key: paramiko.PKey) -> t.Callable[[], list[str]]:
+        return lambda: list(transport.auth_publickey(user, key) or [])
+
     path = options["key_file"]
     if path is not None:
-        file_key = _key_of_file(os.path.expanduser(path), options["key_passphrase"])
-        yield f"key_file {path}", lambda: list(transport.auth_publickey(user, file_key) or [])
+        yield f"key_file {path}", with_key(_key_of_file(os.path.expanduser(path), options["key_passphrase"]))
     if options["agent"]:
-        for agent_key in paramiko.Agent().get_keys():
-            yield "agent", lambda key=agent_key: list(transport.auth_publickey(user, key) or [])  # type: ignore[misc]
+        for key in paramiko.Agent().get_keys():
+            yield "agent", with_key(key)
     password = options["password"]
     if password is not None:
         yield "password", lambda: list(transport.auth_password(user, password) or [])

@@ -88,7 +88,7 @@ class ShellFiles:
         self._run(f"removing {path}", 'rm -f "$1"', path)
 
     def _run(self, action: str, script: str, *arguments: str, stdin: bytes = b"") -> CommandResult:
-        result = self._session.run(_command(script, *arguments), FILE_COMMAND_TIMEOUT_S, stdin)
+        result = self._session.run(_command(script, *arguments), FILE_COMMAND_TIMEOUT_S, stdin, action)
         if result.status != 0:
             raise TlsError(
                 f"{self._session.where}: {action} failed (exit status {result.status}: {result.errors or 'it says nothing'}); see whether "

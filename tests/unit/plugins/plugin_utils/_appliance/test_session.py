@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import paramiko
 import pytest
@@ -173,6 +174,33 @@ def test_a_command_returns_what_it_writes_and_how_it_ends(appliance):
     with Session(server.options()) as session:
         result = session.run("cat; echo \x1b[31mwarning >&2; exit 3", 5, b"from stdin")
     assert (result.status, result.output, result.errors) == (3, b"from stdin", "?[31mwarning")
+
+
+def test_a_command_may_leave_a_program_in_the_background_that_keeps_its_output_open(appliance):
+    server = appliance(EC)
+
+    def answer(channel):
+        channel.sendall(b"started")
+        channel.send_exit_status(0)
+        return hang(channel)
+
+    server.commands["start"] = answer
+    with Session(server.options()) as session:
+        assert session.run("start", 20)[:2] == (0, b"started")
+
+
+def test_output_that_comes_after_the_exit_code_is_read(appliance):
+    server = appliance(EC)
+
+    def answer(channel):
+        channel.send_exit_status(7)
+        time.sleep(0.3)
+        channel.sendall(b"late")
+        return 7
+
+    server.commands["late"] = answer
+    with Session(server.options()) as session:
+        assert session.run("late", 5)[:2] == (7, b"late")
 
 
 def test_a_command_that_hangs_is_ended_at_its_time_limit(appliance):
