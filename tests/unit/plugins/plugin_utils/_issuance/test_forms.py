@@ -60,7 +60,11 @@ def quoted(certificates):
 
 def mail(certificates, *, inline=False, nested=False):
     message = email.message.EmailMessage()
-    message["From"], message["To"], message["Subject"] = "ca@ca.example", "ops@example.org", "Ihr Zertifikat für Sie"
+    message["From"], message["To"], message["Subject"] = (
+        "ca@ca.example",
+        "ops@example.org",
+        "Zertifikat für www.example.org",
+    )
     message.set_content(
         "Anbei.\n\n" + (text_of(certificates) if inline else ""), cte="quoted-printable" if inline else None
     )
