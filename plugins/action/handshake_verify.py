@@ -24,7 +24,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets i
     with_remote_advice,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
-from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.hosting import is_hosted
 
 
 class ActionModule(TlsAction):
@@ -46,8 +45,7 @@ class ActionModule(TlsAction):
     # not a parser: it only passes on foreign input
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         request = complete_request(arguments["request"])
-        issuers = arguments.pop("issuers")
-        roots = None if is_hosted(request) else open_issuer(request["issuer"], issuers).roots()
+        roots = open_issuer(request["issuer"], arguments.pop("issuers")).roots()
         arguments["request"] = request
         arguments["roots"] = arguments["roots"] or (roots.decode() if roots else None)
         canonical_names = arguments.pop("canonical_names")
