@@ -73,6 +73,7 @@ class AlibabaCdn:
         """Return the identifier of the upload with the name that belongs to the label."""
         return next((one.certificate for one in self.uploads(label) if one.label == label), None)
 
+    # not a parser: it encodes what is sent
     def upload(self, chain: list[x509.Certificate], key: PrivateKeyTypes, label: str) -> str:
         """Upload a certificate with its key, and return its identifier. Where the answer is lost, it is looked for."""
         try:
