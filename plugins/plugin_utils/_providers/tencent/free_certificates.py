@@ -33,6 +33,7 @@ ZONE_OF_TIMES = datetime.timezone(datetime.timedelta(hours=8))  # which the API 
 RENEWAL_DAYS = 30  # in which an order can name the certificate that it renews
 MAX_DOMAIN_CHARACTERS = 64
 MAX_RECORDS = 10
+UPLOADED = "upload"  # C(From) of a certificate that was not ordered
 # Status of DescribeCertificates, by what it means here.
 ISSUED, FAILED, EXPIRED = 1, 2, 3
 PENDING = (0, 4, 5, 8, 11, 13, 15)
@@ -75,9 +76,11 @@ class FreeCertificates:
         self.client = client
 
     def ours(self, prefix: str) -> list[Order]:
-        """Return the orders whose alias begins with the prefix, the newest first."""
+        """Return the orders whose alias begins with the prefix, the newest first. Uploads of the same request are none."""
         orders = [
-            read_order(one) for one in self._listed({"SearchKey": prefix}) if text_at(one, "Alias").startswith(prefix)
+            read_order(one)
+            for one in self._listed({"SearchKey": prefix})
+            if text_at(one, "Alias").startswith(prefix) and text_at(one, "From") != UPLOADED
         ]
         return sorted(orders, key=lambda order: order.alias, reverse=True)
 

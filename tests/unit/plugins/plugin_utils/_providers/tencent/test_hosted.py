@@ -125,6 +125,12 @@ def test_a_second_run_orders_nothing(world):
     assert world.cloud.actions() == ["DescribeCertificates"]
 
 
+def test_an_upload_of_the_same_request_is_no_order(world):
+    upload = {"alias": f"{PREFIX}ffff", "names": [DOMAIN], "chain": "", "key": "", "at": "2026-11-30 12:00:00"}
+    world.ssl.certificates["upload"] = upload
+    assert world.obtain().order.certificate == "free0001"
+
+
 def test_the_last_third_orders_another_one_that_names_the_first(world):
     first = world.obtain()
     done = world.obtain(now=NOW + datetime.timedelta(days=75))
