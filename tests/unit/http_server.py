@@ -18,13 +18,13 @@ from ansible_collections.evergreen.tls.tests.unit.fake_internet import free_port
 class Web:
     """Web servers, one for each address, with one port for HTTP and one for HTTPS.
 
-    requests: a tuple of scheme, address, host name and path for each.
+    requests: a tuple of scheme, address, host name and path for each. user_agents: of each.
     """
 
     def __init__(self, stack, folder):
         self.stack, self.folder = stack, folder
         self.ports = {"http": free_port(), "https": free_port()}
-        self.requests = []
+        self.requests, self.user_agents = [], []
 
     def host(self, address, respond, scheme="http"):
         """Start a server at an address.
@@ -36,6 +36,7 @@ class Web:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 web.requests.append((scheme, address, self.headers["Host"], self.path))
+                web.user_agents.append(self.headers["User-Agent"])
                 status, headers, body = respond(self.headers["Host"], self.path)
                 self.send_response(status)
                 for name, value in headers.items():

@@ -19,6 +19,7 @@ class AcmeAccount(t.NamedTuple):
     thumbprint: str  # of the account key (RFC 7638)
     url: t.Callable[[], str] = str  # called only where it is needed: it may have to create the account
     directory_meta: t.Callable[[], dict[str, t.Any]] = dict  # C(meta) of the directory (RFC 8555, section 7.1.1)
+    is_public: bool = False  # whether it is at a well-known CA, which sees the internet alone
 
 
 class ChallengeFiles(t.TypedDict):

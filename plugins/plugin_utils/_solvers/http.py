@@ -20,11 +20,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge i
     ChallengeResponse,
     check_challenge,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_check import (
-    HttpCheck,
-    HttpChecker,
-    HttpResponse,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_check import HttpCheck, HttpChecker
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_request import HttpResponse
 
 
 class HttpSolver:
@@ -35,7 +32,7 @@ class HttpSolver:
     def __init__(self, account: AcmeAccount, **settings: t.Any) -> None:
         self.challenge_type = HTTP_01
         self.thumbprint = account.thumbprint
-        self.checker = HttpChecker(**settings)
+        self.checker = HttpChecker(**settings, is_public_ca=account.is_public)
 
     def check(self, domains: list[str]) -> None:
         """Check that each host behind each domain would respond to the CA."""
@@ -63,6 +60,12 @@ class HttpSolver:
 
     # not a parser: it accepts any text, or raises TlsError
     def _refusal(self, where: str, response: HttpResponse, token: str) -> str:
+        form_error = response.form_error(f"{token}.{self.thumbprint}")
+        if form_error:
+            return (
+                f"{where} answers challenges, but {form_error}; have it answer with TOKEN.{self.thumbprint} alone, "
+                "or run evergreen.tls.deploy on the host whose address that is"
+            )
         if response.status == 200 and response.body.startswith(f"{token}.".encode()):
             return (
                 f"{where} answers for another ACME account, as if this controller had another account key than the one that deployed; give it "

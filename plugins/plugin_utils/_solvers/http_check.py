@@ -6,49 +6,41 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import functools
 import http.client
-import socket
-import ssl
 import time
 import typing as t
 import urllib.parse
+
+from ansible.utils.display import Display
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import http_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import RESOLVERS, DnsClient
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_request import (
+    CA_USER_AGENT,
+    PLAIN_USER_AGENT,
+    HttpResponse,
+    bracketed,
+    speaks_tls,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.internal_addresses import internal_kind
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads, raise_errors
-from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run_with_timeout
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
-PORTS = {"http": 80, "https": 443}  # CAs use no others
 MAX_REDIRECTS = 10
 DOMAIN_TIMEOUT_S = 60.0  # for all addresses of a domain, and their redirects
-MAX_RESPONSE_BYTES = 4096  # a correct response has about a hundred
-MAX_SERVER_CHARACTERS = 40  # of the header Server, in an error
-REDIRECT_STATUSES = (301, 302, 303, 307, 308)
+FOLLOWED_STATUSES = (301, 302, 307, 308)
+SEE_OTHER = 303  # a redirect for browsers, which CAs do not follow
+BAD_REQUEST = 400  # the answer of nginx to plain HTTP on a port of TLS
 UNREACHABLE_ERRNOS = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # the controller has no IPv6, say
 CHECK_FALSE = "set check: false in the solver where the controller does not see what the CA sees"
 
-
-class HttpResponse(t.NamedTuple):
-    """The response of a host."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-    # not a parser: it only passes on foreign input
-    def serves(self, content: str) -> bool:
-        """Say whether a CA would accept this as the key authorization (RFC 8555, section 8.3)."""
-        return self.status == 200 and self.body.strip() == content.encode()
-
-    def __str__(self) -> str:
-        server = self.headers.get("Server")
-        status = f"{self.status} {http.client.responses.get(self.status, '')}".strip()
-        return f"{status} from {server[:MAX_SERVER_CHARACTERS]}" if server else status
+display = Display()
 
 
 class HttpCheck(t.NamedTuple):
@@ -58,6 +50,27 @@ class HttpCheck(t.NamedTuple):
     token: str
     is_expected: t.Callable[[HttpResponse], bool]
     refusal: t.Callable[[str, HttpResponse], str]  # (host, response) -> sentence
+
+    @property
+    def path(self) -> str:
+        """Return the path of the URL that the CA requests."""
+        return f"/.well-known/acme-challenge/{self.token}"
+
+
+class Finding(t.NamedTuple):
+    """What the check of one domain gave. Hosts are named as in C(www.example.org at 192.0.2.1)."""
+
+    error: str | None = None
+    unrouted: tuple[str, ...] = ()  # hosts to which the controller has no route, beside others that respond
+    internal: tuple[str, ...] = ()  # hosts that respond at addresses without a way from the internet
+
+
+class WrongResponseError(TlsError):
+    """The host responds, and not as it has to. status: of its response; 0 where that does not matter."""
+
+    def __init__(self, sentence: str, status: int = 0) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 class HttpChecker:
@@ -69,105 +82,143 @@ class HttpChecker:
         "timeout": {"type": "str", "default": "10s"},
     }
 
-    def __init__(self, resolvers: list[str], check: bool, timeout: str) -> None:
+    def __init__(self, resolvers: list[str], check: bool, timeout: str, is_public_ca: bool = False) -> None:
         self.dns = DnsClient(resolvers)
         self.is_enabled = check
         self.timeout = parse_duration(timeout).total_seconds()
+        self.is_public_ca = is_public_ca
 
     def run(self, checks: list[HttpCheck]) -> None:
-        """Run all checks. Raises TlsError with a sentence for each that fails."""
-        if self.is_enabled:
-            raise_errors(map_in_threads(self._error, checks))
+        """Run all checks; warn about what only the CA can see. Raises TlsError with a sentence for each that fails."""
+        if not self.is_enabled:
+            return
+        findings = map_in_threads(self._finding, checks)
+        raise_errors(finding.error for finding in findings)
+        unrouted = [host for finding in findings for host in finding.unrouted]
+        if unrouted:
+            _warn(
+                f"this controller has no route to {_listed(unrouted)}, so that is not checked, and CAs ask IPv6 addresses first; see from a "
+                "machine with IPv6 that the host answers there, or remove the AAAA record"
+            )
+        internal = [host for finding in findings for host in finding.internal]
+        if internal and self.is_public_ca:
+            _warn(
+                f"the CA cannot reach {_listed(internal)}; correct the DNS record, or set resolvers in the solver to some that give the "
+                "addresses that the internet sees"
+            )
 
-    def _error(self, check: HttpCheck) -> str | None:
-        """Return what would keep a CA from validating a domain, or None."""
+    def _finding(self, check: HttpCheck) -> Finding:
+        """Return what would keep a CA from validating a domain."""
         domain = check.domain
         try:
             addresses = [domain] if is_ip_address(domain) else self.dns.addresses(domain)
         except TlsError as error:
-            return str(error)
-        unreachable, deadline = [], time.monotonic() + max(DOMAIN_TIMEOUT_S, self.timeout)
+            return Finding(str(error))
+        unrouted: dict[str, str] = {}
+        deadline = time.monotonic() + max(DOMAIN_TIMEOUT_S, self.timeout)
         for address in addresses:
             try:
                 self._check_host(check, address, deadline)
             except OSError as error:
-                sentence = (
-                    f"port {PORTS['http']} of {_host(domain, address)} cannot be reached ({_why(error)}); open it to the world and see "
-                    f"that nginx runs there, or {CHECK_FALSE}"
-                )
+                sentence = _unreachable(domain, address, error)
                 if error.errno not in UNREACHABLE_ERRNOS:
-                    return sentence
-                unreachable.append(sentence)
-            except http.client.HTTPException:
-                return (
-                    f"port {PORTS['http']} of {_host(domain, address)} does not speak HTTP; let nginx answer there, or correct the DNS "
-                    "record"
-                )
+                    return Finding(sentence)
+                unrouted[_host(domain, address)] = sentence
             except TlsError as error:
-                return str(error)
-        return unreachable[0] if len(unreachable) == len(addresses) else None
+                kind = internal_kind(address) if self.is_public_ca else None
+                return Finding(f"{error}; {address} is {kind}, which the CA cannot reach" if kind else str(error))
+        if len(unrouted) == len(addresses):
+            return Finding(next(iter(unrouted.values())))
+        kinds = [(address, internal_kind(address)) for address in addresses]
+        internal = tuple(f"{_host(domain, address)}, {kind}" for address, kind in kinds if kind)
+        return Finding(None, tuple(unrouted), internal)
 
     def _check_host(self, check: HttpCheck, address: str, deadline: float) -> None:
-        """Ask a host, and follow its redirects. Raises TlsError if the last response is not the expected one.
+        """Check a host. Raises TlsError for a wrong response, and OSError if the host cannot be reached.
 
         deadline: by time.monotonic(), after which TimeoutError is raised.
         """
-        domain, path = check.domain, f"/.well-known/acme-challenge/{check.token}"
-        response = self._get("http", address, domain, path, deadline)
-        here, url = (address, domain), f"http://{_bracketed(domain)}{path}"
-        for _redirect in range(MAX_REDIRECTS):
-            if response.status not in REDIRECT_STATUSES or check.is_expected(response):
-                break
+        try:
+            return self._follow(check, address, deadline, CA_USER_AGENT)
+        except TimeoutError:
+            raise
+        except (ConnectionResetError, http.client.HTTPException, WrongResponseError) as error:
+            where = _host(check.domain, address)
+            # nginx answers plain HTTP on a port of TLS with status 400; other servers break off
+            may_be_tls = not isinstance(error, WrongResponseError) or error.status == BAD_REQUEST
+            cause = self._tls_error(check, address, deadline) if may_be_tls else None
+            cause = cause or self._user_agent_error(check, address, deadline)
+            if cause:
+                raise TlsError(f"{where} {cause}") from error
+            if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
+                port = http_request.PORTS["http"]
+                raise TlsError(
+                    f"port {port} of {where} does not speak HTTP; let nginx answer there, or correct the DNS record"
+                ) from error
+            raise
+
+    def _tls_error(self, check: HttpCheck, address: str, deadline: float) -> str | None:
+        """Return the end of a sentence about a host that speaks TLS on port 80; None where it does not."""
+        if not speaks_tls(address, check.domain, self._timeout(deadline)):
+            return None
+        port = http_request.PORTS["http"]
+        return (
+            f"speaks TLS on port {port}, and CAs ask there in plain HTTP; remove ssl from the line listen {port} of nginx, or correct the "
+            "DNS record"
+        )
+
+    def _user_agent_error(self, check: HttpCheck, address: str, deadline: float) -> str | None:
+        """Return the end of a sentence about a host that refuses the User-Agent of CAs alone; None where it refuses others, too."""
+        try:
+            self._follow(check, address, deadline, PLAIN_USER_AGENT)
+        except (OSError, http.client.HTTPException, TlsError):
+            return None
+        return (
+            f"answers challenges, and refuses requests whose User-Agent is like that of a CA ({CA_USER_AGENT}); let the firewall or nginx "
+            "pass /.well-known/acme-challenge/ for any User-Agent"
+        )
+
+    def _follow(self, check: HttpCheck, address: str, deadline: float, user_agent: str) -> None:
+        """Ask a host, and follow its redirects. Raises TlsError if the last response is not the expected one."""
+        domain = check.domain
+        get = functools.partial(self._get, path=check.path, deadline=deadline, user_agent=user_agent)
+        response = get("http", address, domain)
+        here, url = (address, domain), f"http://{bracketed(domain)}{check.path}"
+        visited = [url]
+        while response.status in FOLLOWED_STATUSES and not check.is_expected(response):
             url, scheme, name, target_path = _redirect_target(domain, url, response.headers.get("Location", ""))
-            if (
-                target_path != path
-            ):  # no host would respond there; and no host shall choose what the controller requests
-                raise TlsError(_bad_redirect(domain, address, url))
+            if url in visited or len(visited) > MAX_REDIRECTS:
+                raise TlsError(f"{_host(domain, address)} redirects in a circle; correct what answers there on port 80")
+            if target_path != check.path:
+                # no host would respond there; and no host shall choose what the controller requests
+                raise WrongResponseError(_bad_redirect(domain, address, url))
+            visited.append(url)
             try:
                 if name != here[1]:
                     here = (name if is_ip_address(name) else self.dns.addresses(name)[0], name)
-                response = self._get(scheme, *here, path, deadline)
+                response = get(scheme, *here)
             except (OSError, http.client.HTTPException, TlsError) as error:
                 why = _why(error) if isinstance(error, OSError) else ""
                 raise TlsError(_bad_redirect(domain, address, url, why)) from error
         if check.is_expected(response):
             return
-        if response.status in REDIRECT_STATUSES:
-            raise TlsError(f"{_host(domain, address)} redirects in a circle; correct what answers there on port 80")
+        if response.status == SEE_OTHER:
+            raise WrongResponseError(
+                f"{_host(domain, address)} redirects with the status 303, and CAs follow 301, 302, 307 and 308 only; correct the redirect, or "
+                "let it leave out /.well-known/acme-challenge/"
+            )
         if here[1] != domain:
-            raise TlsError(_bad_redirect(domain, address, url))
-        raise TlsError(check.refusal(_host(domain, address), response))
+            raise WrongResponseError(_bad_redirect(domain, address, url, str(response)))
+        response = response._replace(hops=tuple(_origin(one) for one in visited[1:]))
+        raise WrongResponseError(check.refusal(_host(domain, address), response), response.status)
 
-    def _get(self, scheme: str, address: str, name: str, path: str, deadline: float) -> HttpResponse:
-        """Return a response. Raises TimeoutError where it is not whole in time, however slowly its bytes come."""
-        timeout = max(0.001, min(self.timeout, deadline - time.monotonic()))
-        connection = http.client.HTTPConnection(address, PORTS[scheme], timeout=timeout)
-        try:
-            return run_with_timeout(timeout, lambda: _exchange(connection, scheme, name, path))
-        finally:
-            if connection.sock is not None:
-                with contextlib.suppress(OSError):  # ends a read in another thread
-                    connection.sock.shutdown(socket.SHUT_RDWR)
-            connection.close()
+    def _get(
+        self, scheme: str, address: str, name: str, *, path: str, deadline: float, user_agent: str
+    ) -> HttpResponse:
+        return http_request.get(scheme, address, name, path, self._timeout(deadline), user_agent)
 
-
-def _exchange(connection: http.client.HTTPConnection, scheme: str, name: str, path: str) -> HttpResponse:
-    """Return the response to a GET on a connection that is not open yet."""
-    connection.sock = socket.create_connection((connection.host, connection.port), timeout=connection.timeout)
-    if scheme == "https":  # without checking the certificate, as CAs do: it may be the one to be replaced
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection.sock = context.wrap_socket(connection.sock, server_hostname=None if is_ip_address(name) else name)
-    connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)
-    for header, value in (
-        ("Host", _bracketed(name)),
-        ("User-Agent", "evergreen.tls"),
-        ("Connection", "close"),
-    ):
-        connection.putheader(header, value)
-    connection.endheaders()
-    response = connection.getresponse()
-    return HttpResponse(response.status, response.headers, response.read(MAX_RESPONSE_BYTES))
+    def _timeout(self, deadline: float) -> float:
+        return max(0.001, min(self.timeout, deadline - time.monotonic()))
 
 
 def _redirect_target(domain: str, url: str, location: str) -> tuple[str, str, str, str]:
@@ -175,34 +226,59 @@ def _redirect_target(domain: str, url: str, location: str) -> tuple[str, str, st
 
     Raises TlsError if CAs do not follow it.
     """
+    ports = http_request.PORTS
     try:
         target = urllib.parse.urljoin(url, location)
         parts = urllib.parse.urlsplit(target)
-        is_followed = parts.scheme in PORTS and parts.hostname and parts.port in (None, PORTS[parts.scheme])
+        is_followed = parts.scheme in ports and parts.hostname and parts.port in (None, ports[parts.scheme])
     except ValueError:
         is_followed = False
     if not is_followed:
-        raise TlsError(
+        raise WrongResponseError(
             f"{domain} redirects to {shorten(repr(location))}, and CAs follow to ports 80 and 443 only; correct the redirect, or let it leave out "
             "/.well-known/acme-challenge/"
         )
+    if str(parts.hostname).endswith(".well-known"):
+        raise WrongResponseError(
+            f"{domain} redirects to {shorten(repr(location))}, where a slash lacks between the name and .well-known; correct the redirect, for "
+            "nginx: return 301 https://$host$request_uri"
+        )
     return target, parts.scheme, str(parts.hostname), parts.path
+
+
+def _unreachable(domain: str, address: str, error: OSError) -> str:
+    """Return the sentence about a host that cannot be reached."""
+    failure = f"port {http_request.PORTS['http']} of {_host(domain, address)} cannot be reached ({_why(error)})"
+    remedy = f"open it to the world and see that nginx runs there, or {CHECK_FALSE}"
+    kind = internal_kind(address)
+    if kind:
+        remedy = f"this is {kind}, which no CA on the internet can reach: correct the DNS record; for a CA in your own network, {remedy}"
+    return f"{failure}; {remedy}"
 
 
 # not a parser: it accepts any text, or raises TlsError
 def _bad_redirect(domain: str, address: str, url: str, why: str = "") -> str:
     return (
-        f"{_host(domain, address)} redirects to {shorten(url.partition('/.well-known')[0])}, and no host of ours answers there"
+        f"{_host(domain, address)} redirects to {shorten(_origin(url))}, and no host of ours answers there"
         f"{f' ({why})' if why else ''}; let the redirect leave out /.well-known/acme-challenge/"
     )
+
+
+# not a parser: it accepts any text
+def _origin(url: str) -> str:
+    return url.partition("/.well-known")[0]
 
 
 def _host(domain: str, address: str) -> str:
     return domain if domain == address else f"{domain} at {address}"
 
 
-def _bracketed(name: str) -> str:
-    return f"[{name}]" if ":" in name else name
+def _listed(hosts: list[str]) -> str:
+    return shorten(" · ".join(dict.fromkeys(hosts)))
+
+
+def _warn(sentence: str) -> None:
+    display.warning(escape_control_characters(sentence))
 
 
 def _why(error: OSError) -> str:

@@ -22,11 +22,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge i
     ChallengeResponse,
     check_challenge,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_check import (
-    HttpCheck,
-    HttpChecker,
-    HttpResponse,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_check import HttpCheck, HttpChecker
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_request import HttpResponse
 
 
 class WebrootSolver:
@@ -48,7 +45,7 @@ class WebrootSolver:
             )
         self.challenge_type = HTTP_01
         self.path, self.hosts, self.owner = path, hosts, owner
-        self.checker = HttpChecker(**settings)
+        self.checker = HttpChecker(**settings, is_public_ca=account.is_public)
 
     def check(self, domains: list[str]) -> None:
         """Check that each host behind each domain speaks HTTP on port 80.
@@ -79,6 +76,9 @@ class WebrootSolver:
 
     def _check_of(self, expected: ChallengeResponse) -> HttpCheck:
         def refusal(where: str, response: HttpResponse) -> str:
+            form_error = response.form_error(expected.key_authorization)
+            if form_error:
+                return f"{where} shows the file of the challenge, but {form_error}; see what nginx adds to files there"
             return (
                 f"{where} does not show the CA what is in {self.path}/.well-known/acme-challenge/ ({response}): see that nginx serves that folder "
                 "there, without a redirect that leads elsewhere, and that the host is one of hosts of the solver webroot; then run this again"

@@ -15,7 +15,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import AccountKeys, thumbprint
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import Directory
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import WELL_KNOWN, Directory
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import RateLimits
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, Solver
@@ -71,7 +71,10 @@ class Servers:
 
     def solver_for(self, account: Account) -> Solver:
         """Return the solver for an account, which is not created for that: hosts are looked at first."""
-        return self._open_solver(AcmeAccount(thumbprint(account.key()), account.url, account.client.directory_meta))
+        is_public = account.client.url in WELL_KNOWN.values()
+        return self._open_solver(
+            AcmeAccount(thumbprint(account.key()), account.url, account.client.directory_meta, is_public)
+        )
 
     def reachable_clients(self, directories: list[Directory]) -> list[Client]:
         """Return clients for the directories that are reachable, for requests that can wait for the next run."""

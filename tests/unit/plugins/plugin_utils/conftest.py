@@ -26,10 +26,10 @@ def here(monkeypatch):
 @pytest.fixture
 def web(here, monkeypatch, tmp_path):
     """Let hosts answer over HTTP, on the ports that are visited."""
-    from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import http_check
+    from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import http_request
     from ansible_collections.evergreen.tls.tests.unit.http_server import Web
 
     with contextlib.ExitStack() as stack:
         started = Web(stack, tmp_path)
-        monkeypatch.setattr(http_check, "PORTS", started.ports)
+        monkeypatch.setattr(http_request, "PORTS", started.ports)
         yield started

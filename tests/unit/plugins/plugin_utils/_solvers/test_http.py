@@ -6,17 +6,21 @@
 
 from __future__ import annotations
 
+import http.server
+import platform
+import socket
 import time
 
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import http_check
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import http_check, http_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER
 
+SERVER = f"BaseHTTP/{http.server.__version__} Python/{platform.python_version()}"
 THUMBPRINT = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
 
 
@@ -36,6 +40,14 @@ def redirect(target):
 def solver(here):
     settings = {"type": "http", "resolvers": [f"{RESOLVER}:{here.port}"], "timeout": "5s"}
     return open_solver(settings, AcmeAccount(THUMBPRINT))
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    """Return the list of all warnings that are shown."""
+    shown = []
+    monkeypatch.setattr(http_check.display, "warning", shown.append)
+    return shown
 
 
 def error_text(solver, *domains):
@@ -76,7 +88,8 @@ def test_each_cause_has_its_sentence(here, web, solver):
     assert first.startswith("www.example.org at 127.0.0.21 does not answer challenges (200 OK")
     assert (
         second.startswith("port ")
-        and "mail.example.org at 127.0.0.22 cannot be reached (Connection refused); open it" in second
+        and "mail.example.org at 127.0.0.22 cannot be reached (Connection refused); this is a loopback address, which"
+        in second
     )
     assert second.endswith("set check: false in the solver where the controller does not see what the CA sees")
     assert third.startswith("no.example.org has no address in DNS; create")
@@ -113,8 +126,8 @@ def test_a_redirect_that_leaves_the_name_is_reported(here, web, solver):
     web.host("127.0.0.22", wrong(200, b"buy!"))
     message = error_text(solver, "www.example.org")
     assert message == (
-        "www.example.org at 127.0.0.21 redirects to http://shop.example.org, and no host of ours answers there; let the redirect leave "
-        "out /.well-known/acme-challenge/"
+        "www.example.org at 127.0.0.21 redirects to http://shop.example.org, and no host of ours answers there (200 OK from "
+        f"{SERVER[:40]}, beginning with 'buy!'); let the redirect leave out /.well-known/acme-challenge/"
     )
 
 
@@ -157,7 +170,7 @@ def test_a_host_does_not_choose_what_is_asked_elsewhere(here, web, solver):
     web.host("127.0.0.22", right)
     message = error_text(solver, "www.example.org")
     assert "redirects to http://127.0.0.22/latest/meta-data?" in message and "no host of ours answers there" in message
-    assert [requested[1] for requested in web.requests] == ["127.0.0.21"]
+    assert {requested[1] for requested in web.requests} == {"127.0.0.21"}
 
 
 def test_a_circle_ends(here, web, solver):
@@ -171,7 +184,7 @@ def test_what_does_not_speak_http_is_reported(here, start, monkeypatch, solver):
     from ansible_collections.evergreen.tls.tests.unit.servers import send_garbage
 
     server = start(send_garbage)
-    monkeypatch.setattr(http_check, "PORTS", {"http": server.port, "https": server.port})
+    monkeypatch.setattr(http_request, "PORTS", {"http": server.port, "https": server.port})
     here.zone("example.org", ("www.example.org", "A", "127.0.0.1"))
     assert "www.example.org at 127.0.0.1 does not speak HTTP" in error_text(solver, "www.example.org")
 
@@ -189,11 +202,11 @@ def test_a_host_that_sends_a_byte_now_and_then_is_left_in_seconds(here, start, m
 
     server = start(trickle)
     settings = {"type": "http", "resolvers": [f"{RESOLVER}:{here.port}"], "timeout": "1s"}
-    monkeypatch.setattr(http_check, "PORTS", {"http": server.port, "https": server.port})
+    monkeypatch.setattr(http_request, "PORTS", {"http": server.port, "https": server.port})
     here.zone("example.org", ("www.example.org", "A", "127.0.0.1"))
     started = time.monotonic()
     message = error_text(open_solver(settings, AcmeAccount(THUMBPRINT)), "www.example.org")
-    assert "of www.example.org at 127.0.0.1 cannot be reached (no answer in time); open it to the world" in message
+    assert "of www.example.org at 127.0.0.1 cannot be reached (no answer in time); this is a loopback" in message
     assert time.monotonic() - started < 5
 
 
@@ -230,19 +243,22 @@ def test_all_addresses_of_a_name_share_a_minute(here, web, solver, monkeypatch):
 
 
 def test_an_address_that_the_controller_has_no_way_to_is_left_out_where_another_one_answers(
-    here, web, solver, monkeypatch
+    here, web, solver, monkeypatch, warnings
 ):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21"), ("www.example.org", "AAAA", "2001:db8::1"))
     web.host("127.0.0.21", right)
-    connect = http_check.socket.create_connection
+    connect = http_request.socket.create_connection
 
     def without_ipv6(address, **options):
         if ":" in address[0]:
             raise OSError(http_check.errno.ENETUNREACH, "Network is unreachable")
         return connect(address, **options)
 
-    monkeypatch.setattr(http_check.socket, "create_connection", without_ipv6)
+    monkeypatch.setattr(http_request.socket, "create_connection", without_ipv6)
     solver.check(["www.example.org"])
+    assert len(warnings) == 1
+    assert warnings[0].startswith("this controller has no route to www.example.org at 2001:db8::1, so that is not")
+    assert "see from a machine with IPv6 that the host answers there, or remove the AAAA record" in warnings[0]
     here.zone("example.net", ("www.example.net", "AAAA", "2001:db8::1"))
     assert "www.example.net at 2001:db8::1 cannot be reached (Network is unreachable)" in error_text(
         solver, "www.example.net"
@@ -267,3 +283,185 @@ def test_nothing_is_shown_and_nothing_taken_away():
     assert solver.challenge_type == "http-01"
     assert solver.present([]) is None
     assert solver.clean_up([]) is None
+
+
+def test_the_status_303_is_no_redirect_for_cas(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", lambda _name, path: (303, {"Location": f"https://www.example.org{path}"}, b""))
+    web.host("127.0.0.21", right, "https")
+    message = error_text(solver, "www.example.org")
+    assert message.startswith(
+        "www.example.org at 127.0.0.21 redirects with the status 303, and CAs follow 301, 302, 307"
+    )
+    assert "https" not in {requested[0] for requested in web.requests}
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_every_other_redirect_is_followed(here, web, solver, status):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", lambda _name, path: (status, {"Location": f"https://www.example.org{path}"}, b""))
+    web.host("127.0.0.21", right, "https")
+    solver.check(["www.example.org"])
+
+
+@pytest.mark.parametrize("after", [b"", b"\n", b"\r\n", b" \t\n" * 10, b"\n" * 40])
+def test_blanks_behind_the_key_authorization_are_passed_over(here, web, solver, after):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", lambda name, path: (200, {}, right(name, path)[2].strip() + after))
+    solver.check(["www.example.org"])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        (b"\n", b"", "blanks or line breaks stand before the key authorization"),
+        (b"  ", b"\n", "blanks or line breaks stand before the key authorization"),
+        (b"", b"\n" * 41, "its body has 128 bytes, and CAs refuse more than 127"),
+        (b"", b" " * 2913, "its body has 3000 bytes, and CAs refuse more than 127"),
+        (b"", b" " * 9000, "its body has thousands of bytes, and CAs refuse more than 127"),
+        (b"\xef\xbb\xbf", b"", "other text stands beside the key authorization"),
+        (b"", b"<!-- 1 -->", "other text stands beside the key authorization"),
+    ],
+)
+def test_a_right_answer_in_a_form_that_cas_refuse_is_refused(here, web, solver, before, after, reason):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", lambda name, path: (200, {}, before + right(name, path)[2].strip() + after))
+    message = error_text(solver, "www.example.org")
+    assert message.startswith(f"www.example.org at 127.0.0.21 answers challenges, but {reason}")
+    assert f"have it answer with TOKEN.{THUMBPRINT} alone" in message
+
+
+def test_an_error_tells_the_redirects_and_the_first_printable_characters(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", redirect("https://www.example.org"))
+    web.host(
+        "127.0.0.21", wrong(200, b"<!doctype html>\n\x1b[2J<title>Are you\xff a browser?</title>" + b"x" * 99), "https"
+    )
+    message = error_text(solver, "www.example.org")
+    assert f"(200 OK from {SERVER[:40]} after redirects to https://www.example.org, beginning with " in message
+    assert "beginning with '<!doctype html> [2J<title>Are you\ufffd a browser?</title>xxx" in message
+    assert "\x1b" not in message and "x" * 10 not in message
+
+
+def test_a_redirect_without_the_slash_is_named(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", lambda _name, path: (301, {"Location": f"https://www.example.org{path[1:]}"}, b""))
+    message = error_text(solver, "www.example.org")
+    assert "where a slash lacks between the name and .well-known; correct the redirect" in message
+    assert "return 301 https://$host$request_uri" in message
+
+
+@pytest.fixture
+def tls_on_the_http_port(web, monkeypatch):
+    """Let a host speak TLS on the port of plain HTTP."""
+    monkeypatch.setitem(web.ports, "http", web.ports["https"])
+    web.host("127.0.0.21", right, "https")
+
+
+def test_tls_on_the_http_port_is_named(here, tls_on_the_http_port, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    message = error_text(solver, "www.example.org")
+    assert message.startswith("www.example.org at 127.0.0.21 speaks TLS on port ")
+    assert "CAs ask there in plain HTTP; remove ssl from the line listen " in message
+
+
+def test_a_connection_that_breaks_off_is_not_called_tls(here, start, monkeypatch, solver):
+    def reset(_server, connection):
+        connection.recv(65536)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    server = start(reset)
+    monkeypatch.setattr(http_request, "PORTS", {"http": server.port, "https": server.port})
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.1"))
+    message = error_text(solver, "www.example.org")
+    assert "of www.example.org at 127.0.0.1 cannot be reached (Connection reset by peer)" in message
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("10.1.2.3", "a private address"),
+        ("172.31.0.1", "a private address"),
+        ("192.168.1.1", "a private address"),
+        ("fd00::1", "a private address"),
+        ("fe80::1", "a link-local address"),
+        ("169.254.169.254", "a link-local address"),
+        ("100.64.0.1", "an address behind the NAT of a provider"),
+        ("127.0.0.1", "a loopback address"),
+        ("::1", "a loopback address"),
+        ("::ffff:10.0.0.1", "a private address"),
+        ("0.0.0.0", "the unspecified address"),
+        ("192.0.2.1", "a reserved address"),
+    ],
+)
+def test_an_address_that_the_internet_cannot_reach_is_named(here, solver, monkeypatch, address, kind):
+    def refuse(*_arguments, **_options):
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(http_request.socket, "create_connection", refuse)
+    here.zone("example.org", ("www.example.org", "AAAA" if ":" in address else "A", address))
+    message = error_text(solver, "www.example.org")
+    assert (
+        f"cannot be reached (Connection refused); this is {kind}, which no CA on the internet can reach: correct"
+        in message
+    )
+
+
+def test_an_address_of_the_internet_is_not_called_private(here, solver, monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(http_request.socket, "create_connection", refuse)
+    here.zone("example.org", ("www.example.org", "A", "9.9.9.9"), ("example.org", "AAAA", "2620:fe::fe"))
+    message = error_text(solver, "www.example.org", "example.org")
+    assert message.count("cannot be reached (Connection refused); open it to the world") == 2
+
+
+def test_for_a_public_ca_an_internal_address_is_warned_about(here, web, solver, warnings, monkeypatch):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", right)
+    solver.check(["www.example.org"])
+    assert warnings == [], "a private CA may reach it"
+    settings = {"type": "http", "resolvers": [f"{RESOLVER}:{here.port}"], "timeout": "5s"}
+    public = open_solver(settings, AcmeAccount(THUMBPRINT, is_public=True))
+    public.check(["www.example.org"])
+    assert len(warnings) == 1
+    assert warnings[0].startswith(
+        "the CA cannot reach www.example.org at 127.0.0.21, a loopback address; correct the DNS"
+    )
+    web.host("127.0.0.22", wrong(404))
+    here.zone("example.net", ("www.example.net", "A", "127.0.0.22"))
+    assert error_text(public, "www.example.net").endswith(
+        "; 127.0.0.22 is a loopback address, which the CA cannot reach"
+    )
+
+
+@pytest.mark.parametrize("word", ["Mozilla/5.0 (compatible; ", "Let's Encrypt"])
+def test_a_host_that_refuses_only_the_user_agent_of_cas_is_named(here, web, solver, word):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+
+    def respond(name, path):
+        return (403, {}, b"Access denied") if word in web.user_agents[-1] else right(name, path)
+
+    web.host("127.0.0.21", respond)
+    message = error_text(solver, "www.example.org")
+    assert message.startswith(
+        "www.example.org at 127.0.0.21 answers challenges, and refuses requests whose User-Agent is like"
+    )
+    assert message.endswith("let the firewall or nginx pass /.well-known/acme-challenge/ for any User-Agent")
+
+
+def test_a_host_that_refuses_everybody_is_not_said_to_mind_the_user_agent(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", wrong(403, b"Access denied"))
+    message = error_text(solver, "www.example.org")
+    assert "does not answer challenges (403 Forbidden" in message and "User-Agent" not in message
+    assert len(web.user_agents) == 2, "it is asked once more with another one"
+
+
+def test_a_host_that_answers_is_asked_once(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", right)
+    solver.check(["www.example.org"])
+    assert len(web.user_agents) == 1
+    assert web.user_agents[0].startswith("Mozilla/5.0 (compatible; evergreen.tls, ")

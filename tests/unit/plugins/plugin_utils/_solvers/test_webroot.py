@@ -84,7 +84,7 @@ def test_before_an_order_each_name_has_to_lead_somewhere(here, solver):
     with pytest.raises(TlsError) as caught:
         solver.check(["www.example.org", "no.example.org"])
     first, second = str(caught.value).split(" · ")
-    assert "www.example.org at 127.0.0.21 cannot be reached (Connection refused); open it" in first
+    assert "www.example.org at 127.0.0.21 cannot be reached (Connection refused); this is a loopback" in first
     assert second.startswith("no.example.org has no address in DNS; create")
 
 
@@ -102,7 +102,7 @@ def test_all_hosts_behind_a_name_have_to_show_the_file(here, web, solver):
         solver.present([response])
     assert str(caught.value) == (
         f"www.example.org at 127.0.0.22 does not show the CA what is in /srv/www/.well-known/acme-challenge/ (404 Not Found "
-        f"from {SERVER[:40]}): "
+        f"from {SERVER[:40]}, beginning with '<html>'): "
         "see that nginx serves that folder there, without a redirect that leads elsewhere, and that the host is one of hosts of the "
         "solver webroot; then run this again"
     )
@@ -117,6 +117,14 @@ def test_the_right_body_with_another_status_is_not_right(here, web, solver, stat
     web.host("127.0.0.21", serving(response_for("www.example.org"), status=status))
     with pytest.raises(TlsError, match=f"does not show the CA what is in /srv/www.*{status}"):
         solver.present([response_for("www.example.org")])
+
+
+def test_a_file_with_text_before_the_key_authorization_is_refused_with_the_reason(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    response = response_for("www.example.org")
+    web.host("127.0.0.21", lambda _name, _path: (200, {}, b"\n" + response.key_authorization.encode()))
+    with pytest.raises(TlsError, match="shows the file of the challenge, but blanks or line breaks stand before"):
+        solver.present([response])
 
 
 def test_the_check_can_be_disabled(here):
