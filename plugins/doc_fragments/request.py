@@ -235,6 +235,13 @@ options:
             description: Whether the cloud makes the certificate and keeps its key. O(request.issuer) then says whose solver validates.
             type: bool
             default: false
+          reimport:
+            description:
+              - Whether a renewed certificate takes the place of the one before under the same identifier, for accounts of type C(aws).
+                What presents it is then not changed. The certificate before is imported again on the way back.
+              - By default each certificate is imported by itself, and what presents it is changed.
+            type: bool
+            default: false
           free_quota:
             description: How many free certificates the account and each primary domain may have.
             type: int

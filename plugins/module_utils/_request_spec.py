@@ -62,6 +62,7 @@ CLOUD_SPEC: dict[str, dict[str, t.Any]] = {
         "elements": "str",
     },  # without choices, which Ansible refuses for the None of a complete request
     "hosted": {"type": "bool", "default": False},
+    "reimport": {"type": "bool", "default": False},
     "free_quota": {"type": "int", "default": 20},
     "keep": {"type": "int"},
     "patience": {"type": "str", "default": "15m"},
@@ -181,6 +182,7 @@ class Cloud(t.TypedDict, total=False):
     hsts: int | None  # seconds
     tls_versions: list[str] | None
     hosted: bool
+    reimport: bool
     free_quota: int
     keep: int | None
     patience: str

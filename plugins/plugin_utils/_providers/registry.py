@@ -37,6 +37,7 @@ SERVICES: dict[str, dict[str, Opener]] = {
     "aws": {"cloudfront": open_cloudfront, "elb": open_load_balancer},
     "alibaba": {"cdn": AlibabaCdn},
 }
+REIMPORTING_TYPES = ("aws",)  # of accounts, where a certificate may be replaced under its identifier
 
 
 def open_service(request: Request, accounts: t.Any) -> CertificateService:
@@ -48,5 +49,9 @@ def open_service(request: Request, accounts: t.Any) -> CertificateService:
     if name not in services:
         raise TlsError(
             f"accounts of type {account.type} have no service {name}, only {', '.join(services)}; correct cloud.service, or name another account"
+        )
+    if cloud.get("reimport") and account.type not in REIMPORTING_TYPES:
+        raise TlsError(
+            f"reimport is for accounts of type {', '.join(REIMPORTING_TYPES)}, and account {account.name} is of type {account.type}; take it out of cloud"
         )
     return services[name](account, request)

@@ -307,6 +307,8 @@ class AwsCloud:
                 raise Refusal("ValidationException", "the value of a tag failed to satisfy constraint")
         arn = request.get("CertificateArn")
         old = self.certificates(call.region).get(arn) if arn else None
+        if old and _key_type(old._cert.public_key()) != _key_type(key):
+            raise Refusal("ValidationException", "The key type and size cannot be changed on re-import.")
         return dict(old.tags) if old else None
 
     def _finish_import_certificate(self, call, body, kept):

@@ -23,7 +23,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import describe_key, write_key
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
-from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import Upload
+from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import Binding, Upload
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.client import AwsClient
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.errors import RefusedCall
 
@@ -34,7 +34,7 @@ except ImportError:  # reported by require_cryptography() before anything here i
 
 if t.TYPE_CHECKING:
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 # ListCertificates leaves out what has another key than RSA with 1024 or 2048 bits, unless all are named.
 KEY_TYPES = ["RSA_1024", "RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1", "EC_secp521r1"]
@@ -90,6 +90,18 @@ class AcmCertificates:
         arn = self.client.call_once("ImportCertificate", "CertificateArn", **parameters, CertificateArn=replaces)
         self.client.call("AddTagsToCertificate", CertificateArn=arn, Tags=tags)
         return str(arn)
+
+    def replaceable(self, bindings: list[Binding], chain: list[x509.Certificate], label: str) -> str | None:
+        """Return the ARN that all resources present, if it is an import of this request with a key of the same type.
+
+        ACM does not replace a certificate by one with another type or size of key ("Reimport a certificate", user guide).
+        """
+        bound = {binding.certificate for binding in bindings}
+        arn = next(iter(bound)) if len(bound) == 1 else None
+        if arn is None or arn not in self.labels(f"{label.rpartition('/')[0]}/"):
+            return None
+        description = self.client.call("DescribeCertificate", "Certificate", CertificateArn=arn)
+        return arn if description.get("KeyAlgorithm") == key_algorithm(chain[0].public_key()) else None
 
     # not a parser: parse_chain() reads it, which is one
     def chain_of(self, arn: str) -> list[x509.Certificate]:
@@ -164,6 +176,15 @@ def tag_value(label: str) -> str:
     'evergreen/_.example.org/0123456789abcdef'
     """
     return re.sub(r"[^\w .:/=+@-]", "_", label)[:256]
+
+
+def key_algorithm(public_key: PublicKeyTypes) -> str | None:
+    """Return the type of a key as ACM names it, None for one that it does not take."""
+    if isinstance(public_key, rsa.RSAPublicKey):
+        return f"RSA_{public_key.key_size}"
+    if isinstance(public_key, ec.EllipticCurvePublicKey):
+        return f"EC_{public_key.curve.name.replace('secp256r1', 'prime256v1')}"
+    return None
 
 
 # not a parser: botocore has parsed it, and what is missing has a default

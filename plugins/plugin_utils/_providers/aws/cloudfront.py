@@ -42,9 +42,18 @@ class CloudFront:
     """The distributions of one certificate request."""
 
     def __init__(
-        self, client: AwsClient, certificates: AcmCertificates, distributions: list[str], domains: list[str]
+        self,
+        client: AwsClient,
+        certificates: AcmCertificates,
+        distributions: list[str],
+        domains: list[str],
+        is_reimporting: bool = False,
     ) -> None:
-        """Take the IDs of distributions. Without any, they are those with one of the domains among their aliases."""
+        """Take the IDs of distributions. Without any, they are those with one of the domains among their aliases.
+
+        is_reimporting: whether a certificate takes the place of the one before under the same ARN.
+        """
+        self.is_reimporting = is_reimporting
         self.client, self.certificates = client, certificates
         self.distributions, self.domains = distributions, domains
         self.title = f"CloudFront of the account {client.account}"
@@ -64,7 +73,8 @@ class CloudFront:
 
     def upload(self, chain: list[x509.Certificate], key: PrivateKeyTypes, label: str) -> str:
         """Import the chain with its key into ACM, and return the ARN."""
-        return self.certificates.upload(chain, key, label)
+        replaced = self.certificates.replaceable(self.bindings(), chain, label) if self.is_reimporting else None
+        return self.certificates.upload(chain, key, label, replaced)
 
     def bindings(self) -> list[Binding]:
         """Return what each distribution presents, by its ID."""

@@ -40,11 +40,14 @@ class LoadBalancer:
         listener: str,
         domains: list[str],
         name: str,
+        is_reimporting: bool = False,
     ) -> None:
         """Take the name or ARN of a load balancer with the port of its listener, or the ARN of a listener alone.
 
         domains, name: those of the certificate request. The name is in the labels of its uploads.
+        is_reimporting: whether a certificate takes the place of the one before under the same ARN.
         """
+        self.is_reimporting = is_reimporting
         self.client, self.certificates = client, certificates
         self.load_balancer, self.listener = load_balancer, listener
         self.domains, self.name = domains, name
@@ -60,7 +63,8 @@ class LoadBalancer:
 
     def upload(self, chain: list[x509.Certificate], key: PrivateKeyTypes, label: str) -> str:
         """Import the chain with its key into ACM in the region of the load balancer, and return the ARN."""
-        return self.certificates.upload(chain, key, label)
+        replaced = self.certificates.replaceable(self.bindings(), chain, label) if self.is_reimporting else None
+        return self.certificates.upload(chain, key, label, replaced)
 
     def bindings(self) -> list[Binding]:
         """Return what the listener presents for the domains of the request."""

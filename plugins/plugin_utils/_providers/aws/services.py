@@ -37,6 +37,7 @@ def open_cloudfront(account: Account, request: Request) -> CloudFront:
         _certificates(session, CERTIFICATE_REGION),
         cloud.get("resources") or [],
         request["domains"],
+        bool(cloud.get("reimport")),
     )
 
 
@@ -56,6 +57,7 @@ def open_load_balancer(account: Account, request: Request) -> LoadBalancer:
         cloud.get("listener") or DEFAULT_LISTENER,
         request["domains"],
         request["name"],
+        bool(cloud.get("reimport")),
     )
 
 

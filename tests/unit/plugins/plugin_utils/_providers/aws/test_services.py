@@ -37,15 +37,15 @@ def request(**cloud):
     return {"name": "www.example.org", "domains": ["www.example.org"], "cloud": {**CLOUD, **cloud}}
 
 
-def pair(authority, number=0):
-    key = some_key(number)
+def pair(authority, number=0, kind="ECC"):
+    key = some_key(number, kind)
     chain = authority.chain(["www.example.org"], key)
     return Pair(chain, lambda: key, f"evergreen/www.example.org/{number}", contextlib.nullcontext)
 
 
-def deploy(accounts, installed, is_check=False):
+def deploy(accounts, installed, is_check=False, **cloud):
     clock = Clock(sleep=lambda _seconds: None)
-    return deploy_certificate(open_service(request(), accounts), installed, 60.0, is_check, clock)
+    return deploy_certificate(open_service(request(**cloud), accounts), installed, 60.0, is_check, clock)
 
 
 def test_the_first_deployment_uploads_and_binds_and_the_second_changes_nothing(
@@ -84,6 +84,33 @@ def test_the_way_back_binds_the_earlier_import(accounts, authority, distribution
     assert cloud.changes() == ["UpdateDistribution"]
 
 
+def test_a_reimport_keeps_the_arn_and_changes_no_distribution(accounts, authority, distribution, cloud):
+    first, second = pair(authority, 1), pair(authority, 2)
+    arn = deploy(accounts, first, reimport=True).certificate
+    cloud.calls.clear()
+    done = deploy(accounts, second, reimport=True)
+    assert done.is_uploaded and done.certificate == arn == cloud.bound(distribution)
+    assert cloud.changes() == ["ImportCertificate", "AddTagsToCertificate"]
+    cloud.calls.clear()
+    assert not deploy(accounts, second, reimport=True).is_changed
+    deploy(accounts, first, reimport=True)  # the way back
+    assert cloud.changes() == ["ImportCertificate", "AddTagsToCertificate"]
+    assert len(cloud.certificates()) == 1
+
+
+def test_a_key_of_another_type_is_imported_by_itself(accounts, authority, distribution, cloud):
+    arn = deploy(accounts, pair(authority, 1), reimport=True).certificate
+    other = deploy(accounts, pair(authority, 2, "RSA"), reimport=True).certificate
+    assert other != arn and cloud.bound(distribution) == other
+
+
+def test_an_import_of_somebody_else_is_not_replaced(accounts, authority, distribution, cloud):
+    foreign = pair(authority, 1)._replace(label="made by a person")
+    arn = deploy(accounts, foreign).certificate
+    assert deploy(accounts, pair(authority, 2), reimport=True).certificate != arn
+    assert arn in cloud.certificates()
+
+
 def test_nothing_is_sent_before_it_is_used(accounts, cloud):
     open_service(request(), accounts)
     open_service(request(service="elb", load_balancer="web"), accounts)
@@ -95,10 +122,15 @@ def test_nothing_is_sent_before_it_is_used(accounts, cloud):
     [
         ({"service": "elb"}, "is served by a load balancer of AWS that it does not name; write load_balancer in cloud"),
         ({"service": "cdn"}, "accounts of type aws have no service cdn, only cloudfront, elb; correct cloud.service"),
+        (
+            {"account": "main", "reimport": True},
+            "reimport is for accounts of type aws, and account main is of type tencent",
+        ),
         ({"tls_versions": ["TLSv1.2"]}, "CloudFront takes TLSv1.2 with all newer versions alone"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_sent(accounts, cloud, options, sentence):
+    accounts = {**accounts, "main": {"type": "tencent"}} if "account" in options else accounts
     with pytest.raises(TlsError) as caught:
         open_service(request(**options), accounts)
     assert sentence in str(caught.value)
