@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
+import os
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
@@ -16,6 +19,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.installe
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.walk import fit_bindings
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.hosting import (
     HostedService,
     is_hosted,
@@ -29,6 +33,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.h
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, solver_type
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.validation_records import SolverRecords
+
+LOCKS = "~/.evergreen/orders"
 
 
 class ActionModule(TlsAction):
@@ -75,6 +81,7 @@ class ActionModule(TlsAction):
             patience_s,
             is_forced,
             self._task.check_mode,
+            lock=contextlib.nullcontext if self._task.check_mode else functools.partial(_lock, service.prefix),
         )
         return _result(hosted, service.title, self._task.check_mode)
 
@@ -95,6 +102,11 @@ class ActionModule(TlsAction):
             else ""
         )
         return {"changed": True, "msg": f"revoked {order.certificate}{more}"}
+
+
+def _lock(prefix: str) -> contextlib.AbstractContextManager[None]:
+    """Return the lock of the orders of a request, among the runs on this machine."""
+    return JsonRecords(os.path.expanduser(LOCKS)).locked(hashlib.sha256(prefix.encode()).hexdigest())
 
 
 def _records(request: Request, issuers: dict[str, t.Any]) -> SolverRecords:

@@ -64,34 +64,41 @@ def obtain_hosted(
     is_forced: bool = False,
     is_check: bool = False,
     clock: Clock = SYSTEM_CLOCK,
+    lock: t.Callable[[], contextlib.AbstractContextManager[t.Any]] = contextlib.nullcontext,
 ) -> Hosted:
     """Return the certificate to present: the one in use, a new one, or what is waited for. Raises TlsError.
 
     prefix: of the aliases of the request's orders. quota: of free certificates, for the account and for each primary domain.
+    lock: against another run on this machine, for the look and the order.
     """
     domain = check_domain(request["domains"], request["type"], request.get("size"), request.get("curve"))
-    ours = orders.ours(prefix)
-    issued = next((one for one in ours if one.status == ISSUED and (one.end is None or one.end > now)), None)
-    newest = ours[0] if ours else None
-    if newest and newest.status in PENDING:
-        return _validated(orders, records, newest, domain, issued, "", patience_s, is_check, clock)
-    reason = why_due(issued, request, prefix, now, is_forced)
-    if not reason:
-        return Hosted(issued, False, "")
-    if newest and newest.status == FAILED and not is_forced:
-        raise TlsError(
-            f"the cloud could not issue the certificate {newest.certificate} ({newest.message or 'without a reason'}); correct that, and order "
-            "another one with certificate_force=true"
-        )
-    orders.check_quota(records.zone(domain.removeprefix("*.")), quota)
-    if is_check:
-        return Hosted(issued, True, reason)
+    with lock():
+        ours = orders.ours(prefix)
+        issued = next((one for one in ours if one.status == ISSUED and (one.end is None or one.end > now)), None)
+        reason, order = "", ours[0] if ours else None
+        if order is None or order.status not in PENDING:
+            reason = why_due(issued, request, prefix, now, is_forced)
+            if not reason:
+                return Hosted(issued, False, "")
+            if order and order.status == FAILED and not is_forced:
+                raise TlsError(
+                    f"the cloud could not issue the certificate {order.certificate} ({order.message or 'without a reason'}); correct that, and "
+                    "order another one with certificate_force=true"
+                )
+            orders.check_quota(records.zone(domain.removeprefix("*.")), quota)
+            if is_check:
+                return Hosted(issued, True, reason)
+            order = _place(orders, domain, request["type"], f"{prefix}{now:%Y-%m-%dT%H:%M:%SZ}", issued, now)
+    return _validated(orders, records, order, domain, issued, reason, patience_s, is_check, clock)
+
+
+def _place(
+    orders: FreeCertificates, domain: str, algorithm: str, alias: str, issued: Order | None, now: datetime.datetime
+) -> Order:
+    """Order a certificate that renews the one in use, where that is in its last days."""
     is_renewal = issued and issued.end and issued.end - now < datetime.timedelta(days=RENEWAL_DAYS)
     renewed = issued.certificate if issued and is_renewal else None
-    alias = f"{prefix}{now:%Y-%m-%dT%H:%M:%SZ}"
-    certificate = orders.apply(domain, request["type"], alias, renewed)
-    order = Order(certificate, alias, PENDING[0], "", None, None)
-    return _validated(orders, records, order, domain, issued, reason, patience_s, False, clock)
+    return Order(orders.apply(domain, algorithm, alias, renewed), alias, PENDING[0], "", None, None)
 
 
 def why_due(issued: Order | None, request: Request, seed: str, now: datetime.datetime, is_forced: bool = False) -> str:

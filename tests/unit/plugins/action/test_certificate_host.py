@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+
 import dns.rdatatype
 import pytest
 from ansible.playbook.task import Task
@@ -61,7 +63,8 @@ class World:
 
 
 @pytest.fixture
-def world(monkeypatch):
+def world(monkeypatch, tmp_path):
+    monkeypatch.setattr(certificate_host, "LOCKS", str(tmp_path / "orders"))
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
     monkeypatch.setattr(client_module.time, "sleep", lambda _seconds: None)
     monkeypatch.setattr(walk, "POLL_INTERVALS_S", (0.01,))
@@ -118,6 +121,13 @@ def test_an_order_that_takes_longer_is_waiting_and_binds_nothing(world):
     assert world.cloud.actions().count("ApplyCertificate") == 1
     assert "not issued a certificate yet; run this again once it has" in world.run(certificate_deploy)["msg"]
     assert "UpdateDomainConfig" not in world.cloud.actions()
+
+
+def test_two_runs_at_once_place_one_order(world):
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _number: world.run(certificate_host), range(4)))
+    assert [result.get("failed", False) for result in results] == [False] * 4
+    assert world.cloud.actions().count("ApplyCertificate") == 1
 
 
 def test_an_unfit_domain_costs_no_quota(world):
