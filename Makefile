@@ -90,8 +90,8 @@ test: setup acme-servers ## Everything below that checks, two at a time, with a 
 unit: setup acme-servers ## Unit tests, with the newest libraries
 	@$(VENV)/bin/pytest --quiet
 
-unit-edges: setup ## Unit tests of what runs on hosts, in the oldest and the newest Debian
-	@dev/unit-edges bullseye sid
+unit-edges: setup ## Unit tests of what runs on hosts, in all Debian releases
+	@dev/unit-edges bullseye bookworm trixie sid
 
 faults: setup ## Kill, full disk and power loss at every system call, with a table; SAMPLE=yes, or PART=kills
 	@$(VENV)/bin/pytest --quiet tests/faults$(if $(PART),/test_$(PART).py) $(if $(SAMPLE),--sample) $(if $(WRITE),--write $(WRITE))

@@ -25,6 +25,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der im
     integer,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.pkcs12_openssl import (
+    make_keystore_with_openssl,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, is_failure
 
 try:
@@ -53,6 +56,7 @@ DATA = bytes.fromhex("2a864886f70d010701")
 ENCRYPTED_DATA = bytes.fromhex("2a864886f70d010706")
 SHROUDED_KEY = bytes.fromhex("2a864886f70d010c0a0102")
 FRIENDLY_NAME = bytes.fromhex("2a864886f70d010914")
+LOCAL_KEY_ID = bytes.fromhex("2a864886f70d010915")
 PBES2 = bytes.fromhex("2a864886f70d01050d")
 ALGORITHMS = {
     bytes.fromhex("2a864886f70d010c0103"): "3DES-CBC",
@@ -73,6 +77,7 @@ class KeystoreInfo(t.NamedTuple):
     algorithms: frozenset[str]
     iterations: int  # of all its parts together
     friendly_name: str | None
+    has_local_key_id: bool  # of the key, by which clients find its certificate
 
 
 # not a parser: it reads what the collection has made or checked
@@ -109,6 +114,9 @@ def make_keystore(
             "choose type: ECC or RSA for the request, or install a newer python3-cryptography"
         ) from error
     info = inspect_keystore(der)
+    if info is not None and not info.has_local_key_id:  # cryptography 43.0.0 to 43.0.3
+        der = make_keystore_with_openssl(key, chain, password, friendly_name, encryption)
+        info = inspect_keystore(der)
     if info is None or info.algorithms != algorithms:
         other = "legacy" if encryption == "modern" else "modern"
         raise TlsError(
@@ -129,6 +137,8 @@ def keystore_difference(
         return f"it is encrypted with {' and '.join(sorted(info.algorithms)) or 'nothing'}, and {encryption} encryption is wanted"
     if info.iterations > MAX_ITERATIONS:
         return "it would take minutes to open"
+    if not info.has_local_key_id:
+        return "it has no localKeyID, by which some clients find the certificate of the key"
     if info.friendly_name != friendly_name:
         return f"its friendly name is {info.friendly_name!r}"
     try:
@@ -158,7 +168,7 @@ def _read_pfx(der: bytes) -> KeystoreInfo:
     (pfx,) = elements(der)
     _version, auth_safe, *mac_data = children(pfx, SEQUENCE)
     schemes: list[tuple[set[str], int]] = []
-    friendly_name = None
+    names: dict[bytes, Element] = {}
     for content_info in children(_data(auth_safe), SEQUENCE):
         content_type, content = children(content_info, SEQUENCE)
         if content_type == (OBJECT_IDENTIFIER, ENCRYPTED_DATA):
@@ -174,13 +184,16 @@ def _read_pfx(der: bytes) -> KeystoreInfo:
                 continue
             (shrouded_key,) = children(bag_value, EXPLICIT_0)
             schemes.append(_encryption_scheme(children(shrouded_key, SEQUENCE)[0]))
-            friendly_name = _friendly_name(attributes)
+            names = _attributes(attributes)
     for element in mac_data:
         digest_info, _salt, *iterations = children(element, SEQUENCE)
         algorithm, _digest = children(digest_info, SEQUENCE)
         schemes.append(({_name(children(algorithm, SEQUENCE))}, max(map(integer, iterations), default=0)))
     algorithms = frozenset(name for names, _iterations in schemes for name in names)
-    return KeystoreInfo(algorithms, sum(iterations for _names, iterations in schemes), friendly_name)
+    name = names.get(FRIENDLY_NAME)
+    friendly_name = name.value.decode("utf-16-be") if name is not None and name.tag == BMP_STRING else None
+    all_iterations = sum(count for _names, count in schemes)
+    return KeystoreInfo(algorithms, all_iterations, friendly_name, LOCAL_KEY_ID in names)
 
 
 def _data(content_info: Element) -> Element:
@@ -206,15 +219,14 @@ def _encryption_scheme(algorithm: Element) -> tuple[set[str], int]:
     return {_name(children(scheme, SEQUENCE)), *digests}, integer(iterations)
 
 
-def _friendly_name(attribute_sets: list[Element]) -> str | None:
-    """Return the friendlyName (RFC 2985, section 5.5.1) of a key, or None without one."""
+def _attributes(attribute_sets: list[Element]) -> dict[bytes, Element]:
+    """Return the first value of each attribute of a key (RFC 2985, section 5.5), by the object identifier in DER."""
+    attributes = {}
     for attribute_set in attribute_sets:
         for attribute in children(attribute_set, SET):
             identifier, values = children(attribute, SEQUENCE)
-            if identifier == (OBJECT_IDENTIFIER, FRIENDLY_NAME):
-                ((tag, value),) = children(values, SET)
-                return value.decode("utf-16-be") if tag == BMP_STRING else None
-    return None
+            attributes[identifier.value] = children(values, SET)[0]
+    return attributes
 
 
 def _name(identifier: list[Element]) -> str:

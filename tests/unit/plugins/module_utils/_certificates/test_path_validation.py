@@ -283,6 +283,10 @@ VARIANTS: dict[str, dict[int, dict[str, t.Any]]] = {
     "a negative serial number": {0: {"serial": -5}, 3: {"serial": -7}},
     "an empty subject": {0: {"subject": x509.Name([])}},
 }
+# Version 3 of OpenSSL, which the rules are those of; Debian 11 has an older one.
+OLD_OPENSSL = not subprocess.run(["openssl", "version"], capture_output=True, check=True).stdout.startswith(
+    b"OpenSSL 3."
+)
 KINDS = ("ECC", "RSA", "Ed25519")
 
 
@@ -330,6 +334,7 @@ def our_refusal(chain: list[Certificate], now: datetime.datetime = NOW) -> str |
         return str(error)
 
 
+@pytest.mark.skipif(OLD_OPENSSL, reason="the judge is OpenSSL 3")
 @pytest.mark.filterwarnings("ignore:Parsed a serial number")
 @pytest.mark.parametrize(("changes", "kind"), list(cases()))
 def test_a_chain_is_accepted_where_openssl_accepts_it(tmp_path, changes, kind):
@@ -339,6 +344,7 @@ def test_a_chain_is_accepted_where_openssl_accepts_it(tmp_path, changes, kind):
     assert ours is None or len(ours) < 500
 
 
+@pytest.mark.skipif(OLD_OPENSSL, reason="the judge is OpenSSL 3")
 def test_the_judge_accepts_and_refuses(tmp_path):
     assert openssl_refusal(tmp_path, certificate_chain("ECC", {})) is None
     assert "expired" in (openssl_refusal(tmp_path, certificate_chain("ECC", VARIANTS["an expired leaf"])) or "")

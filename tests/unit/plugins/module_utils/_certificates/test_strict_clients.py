@@ -16,6 +16,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.strict
 from ansible_collections.evergreen.tls.tests.unit.chain_factory import certificate_chain
 from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils._certificates.test_path_validation import (
     LATIN_NAME,
+    OLD_OPENSSL,
     PRINTABLE_NAME,
     UTF_8_NAME,
 )
@@ -76,6 +77,7 @@ def test_a_chain_by_the_book_has_no_warning(tmp_path):
     assert verify(tmp_path, {}, "-x509_strict")
 
 
+@pytest.mark.skipif(OLD_OPENSSL, reason="OpenSSL has these checks since version 3")
 @pytest.mark.parametrize(("changes", "fault"), list(STRICT.values()), ids=list(STRICT))
 def test_what_strict_openssl_refuses_is_warned_about_with_the_clients_that_do(tmp_path, changes, fault):
     assert strict_warnings(path_of(changes)) == [f"{fault}: {PYTHON} refuse it, {ADVICE}"]
