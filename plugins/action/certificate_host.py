@@ -104,6 +104,7 @@ class ActionModule(TlsAction):
         return {"changed": True, "msg": f"revoked {order.certificate}{more}"}
 
 
+# not a parser: it hashes what this collection chose
 def _lock(prefix: str) -> contextlib.AbstractContextManager[None]:
     """Return the lock of the orders of a request, among the runs on this machine."""
     return JsonRecords(os.path.expanduser(LOCKS)).locked(hashlib.sha256(prefix.encode()).hexdigest())
