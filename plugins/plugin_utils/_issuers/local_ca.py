@@ -26,10 +26,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import is_signed_by, parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import (
-    load_csr,
-    make_subject,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import subject_name
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import open_key, public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
@@ -49,8 +46,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_rec
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca_certificates import (
     ca_name,
+    certificate_subject,
     checked_ca_name,
     is_crl_fresh,
+    lifetime_warnings,
     sign_ca_certificate,
     sign_crl,
     sign_server_certificate,
@@ -187,7 +186,7 @@ class LocalCa(RecordedIssuer):
         """Return what decides on a certificate beside the CSR."""
         return {
             "names": request["domains"],
-            "subject": make_subject(request["domains"], request).rfc4514_string(),
+            "subject": certificate_subject(request).rfc4514_string(),
             "lifetime": self._lifetime(request).total_seconds(),
             "crl_url": self.crl_url,
         }
@@ -207,6 +206,7 @@ class LocalCa(RecordedIssuer):
                 )
             public_key = load_csr(csr).public_key()
             certificate = sign_server_certificate(request, public_key, issuing, key, now, lifetime, self.crl_url)
+            self.remarks += lifetime_warnings(certificate, request["name"])
             self._refresh_crl(key, issuing)
         return to_pem([certificate, issuing])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after, not_before
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import general_names, make_subject
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
@@ -30,6 +31,7 @@ CRL_LIFETIME = datetime.timedelta(days=30)
 BACKDATING = datetime.timedelta(
     hours=1
 )  # of not_before, for hosts whose clock is behind; at most a tenth of the lifetime
+MAX_APPLE_LIFETIME = datetime.timedelta(days=825)  # https://support.apple.com/103769
 KEY_DIGITS = 8  # of the key identifier in the name of a CA, so that two of the same day can be told apart
 MAX_NAME_BYTES = 42  # common names have 64, and "Issuing CA" and digits of its key follow
 MAX_COMMON_NAME_BYTES = 64  # RFC 5280, appendix A.1, has as many characters
@@ -120,7 +122,7 @@ def sign_server_certificate(
     crl_url: str | None,
 ) -> x509.Certificate:
     """Return a certificate for the domains of a request. issuing: the certificate of the issuing CA."""
-    subject = make_subject(request["domains"], request)
+    subject = certificate_subject(request)
     usages = ["digital_signature", *["key_encipherment"] * isinstance(public_key, rsa.RSAPublicKey)]
     builder = (
         x509.CertificateBuilder()
@@ -142,6 +144,24 @@ def sign_server_certificate(
         point = x509.DistributionPoint([x509.UniformResourceIdentifier(crl_url)], None, None, None)
         builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
     return builder.sign(issuing_key, hashes.SHA256())
+
+
+def certificate_subject(request: Request) -> x509.Name:
+    """Return the subject of a server certificate. The country has capital letters, as ISO 3166 writes it."""
+    country = request.get("country_name")
+    return make_subject(request["domains"], {**request, "country_name": country.upper() if country else None})
+
+
+def lifetime_warnings(certificate: x509.Certificate, name: str) -> list[str]:
+    """Return a sentence for a certificate that lives too long for some clients. name: of its request."""
+    lifetime = not_after(certificate) - not_before(certificate)
+    if lifetime <= MAX_APPLE_LIFETIME:
+        return []
+    sentence = (
+        f"the certificate of the request {name} is valid for {lifetime / datetime.timedelta(days=1):.1f} days, and iOS, iPadOS and macOS refuse "
+        f"server certificates of more than {MAX_APPLE_LIFETIME.days} days, of private CAs, too; set lifetime to {MAX_APPLE_LIFETIME.days - 1}d or less"
+    )
+    return [sentence]
 
 
 def sign_crl(
