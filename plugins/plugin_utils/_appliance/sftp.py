@@ -13,24 +13,34 @@ import struct
 import time
 import typing as t
 
-import paramiko
-from paramiko.message import Message
-from paramiko.sftp import (
-    CMD_EXTENDED,
-    CMD_EXTENDED_REPLY,
-    CMD_HANDLE,
-    CMD_INIT,
-    CMD_OPEN,
-    CMD_VERSION,
-    SFTP_FLAG_CREATE,
-    SFTP_FLAG_EXCL,
-    SFTP_FLAG_WRITE,
-)
-
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._appliance.remote_files import MAX_FILE_BYTES, FileKind
 from ansible_collections.evergreen.tls.plugins.plugin_utils._appliance.session import POLL_INTERVAL_S, Session
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
+
+try:
+    import paramiko
+    from paramiko.message import Message
+    from paramiko.sftp import (
+        CMD_EXTENDED,
+        CMD_EXTENDED_REPLY,
+        CMD_HANDLE,
+        CMD_INIT,
+        CMD_OPEN,
+        CMD_VERSION,
+        SFTP_FLAG_CREATE,
+        SFTP_FLAG_EXCL,
+        SFTP_FLAG_WRITE,
+    )
+
+    HAS_PARAMIKO = True
+except ImportError:  # reported by require_paramiko() before anything here is called
+    HAS_PARAMIKO = False
+
+if t.TYPE_CHECKING or HAS_PARAMIKO:
+    from paramiko import SFTPClient
+else:
+    SFTPClient = object
 
 SFTP_VERSION = 3
 POSIX_RENAME = "posix-rename@openssh.com"
@@ -43,16 +53,15 @@ MAX_EXTENSIONS = 64
 CLOSE_TIMEOUT_S = 5.0
 
 
-class ExtendedClient(paramiko.SFTPClient):
+class ExtendedClient(SFTPClient):
     """The client of paramiko, which also knows the extensions of the server, and the mode with which a file is created."""
 
     extensions: frozenset[str] = frozenset()
 
-    if t.TYPE_CHECKING:  # the base class has these; its types leave them out
-
-        def _send_packet(self, kind: int, packet: Message) -> None: ...
-        def _read_packet(self) -> tuple[int, bytes]: ...
-        def _request(self, kind: int, *arguments: t.Any) -> tuple[int, Message]: ...
+    # of the base class, whose types leave these out
+    _send_packet: t.Callable[[int, Message], None]
+    _read_packet: t.Callable[[], tuple[int, bytes]]
+    _request: t.Callable[..., tuple[int, Message]]
 
     def _send_version(self) -> int:
         hello = Message()

@@ -76,7 +76,8 @@ class Machine:
         request = {"name": "www", "domains": DOMAINS, "appliance": {**self.options, **options}}
         return open_appliance(request, [("127.0.0.1", port or self.tls.port)])
 
-    def deploy(self, chain=NEW, key=NEW_KEY, is_check=False, **options):
+    def deploy(self, chain=None, key=NEW_KEY, is_check=False, **options):
+        chain = chain or NEW
         service, pair = self.service(**options), Pair(chain, lambda: key, "label", contextlib.nullcontext)
         done = deploy_certificate(service, pair, 10, is_check)
         return describe_deployment(service, pair, done, is_check), deployment_diff(service, pair, done)

@@ -253,6 +253,15 @@ def test_a_controller_without_paramiko_is_told_how_to_install_it(monkeypatch):
         require_paramiko()
 
 
+def test_what_needs_paramiko_can_be_imported_without_it():
+    package = "ansible_collections.evergreen.tls.plugins.plugin_utils._appliance"
+    code = (
+        f"import sys; sys.modules['paramiko'] = None; import {package}.iis, {package}.registry, {package}.file_service"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
 def test_no_traceback_of_paramiko_is_printed_where_nobody_configures_logging():
     code = (
         "import logging; from ansible_collections.evergreen.tls.plugins.plugin_utils._appliance.session import require_paramiko; "
