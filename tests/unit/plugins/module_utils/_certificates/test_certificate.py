@@ -10,6 +10,7 @@ import datetime
 import re
 import ssl
 
+import cryptography
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -40,6 +41,7 @@ from ansible_collections.evergreen.tls.tests.unit.fake_ca import (
 )
 
 ROOT = Authority("Example CAs")
+OLD_LIBRARY = int(cryptography.__version__.partition(".")[0]) < 36  # as in Debian 11
 LEAF = ROOT.leaf(["www.example.org"], some_key())
 
 
@@ -118,6 +120,7 @@ def test_a_certificate_whose_extensions_cannot_be_read_is_refused(old, new):
     )
 
 
+@pytest.mark.skipif(OLD_LIBRARY, reason="the library reads names at once")
 def test_a_name_that_is_no_utf_8_is_read_as_far_as_it_goes():
     pem = garbled_pem(LEAF, b"Example CAs", b"Ex\xfemple CAs")
     assert issuer_name(parse_certificate(ssl.PEM_cert_to_DER_cert(pem.decode()))) == "Ex\ufffdmple CAs"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import subprocess
 
+import cryptography
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import dsa, ed448, x25519
@@ -37,6 +38,7 @@ from ansible_collections.evergreen.tls.tests.unit.fake_ca import (
     some_key,
 )
 
+OLD_LIBRARY = int(cryptography.__version__.partition(".")[0]) < 36  # as in Debian 11
 NAMES = ["www.example.org", "*.example.org", "192.0.2.1", "2001:db8::1"]
 KEY = some_key()
 ROOT = Authority("Test Root CA")
@@ -345,6 +347,7 @@ def test_a_signature_by_a_key_of_a_rare_kind_is_one(key):
     assert not is_signed_by(leaf, Authority(key=some_key(4)).certificate)
 
 
+@pytest.mark.skipif(OLD_LIBRARY, reason="the library makes no such certificate")
 def test_a_signature_by_a_key_that_can_make_none_is_none():
     certificate = ROOT.sign(
         named("Exchange"), x25519.X25519PrivateKey.generate().public_key(), (-1, 90), x509.BasicConstraints(True, None)
