@@ -66,7 +66,7 @@ options:
         description: The organizational unit in the subject.
         type: str
       email_address:
-        description: The email address in the subject.
+        description: The email address in the subject, such as V(ops@example.org). C(type=local_ca) writes it into the alternative names, too.
         type: str
       common_name:
         description:

@@ -21,10 +21,14 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     parse_certificate,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import (
+    EMAIL_ADDRESS,
     issuer_name,
     subject_name,
+    subject_of,
+    text_of,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.extensions import (
+    EMAIL,
     basic_constraints,
     general_names_of,
 )
@@ -73,8 +77,16 @@ def parse_chain(pem: bytes) -> list[x509.Certificate]:
 
 
 def names_of(certificate: x509.Certificate) -> set[str]:
-    """Return the DNS names and IP addresses of a certificate, in their normal form. Raises TlsError if they are malformed."""
-    return {name.text for name in general_names_of(certificate)}
+    """Return the DNS names and IP addresses of a certificate, in their normal form. Raises TlsError if they are malformed.
+
+    Names of other types are returned with their type, except an email address of the subject (RFC 5280, section 4.1.2.6): it names no server.
+    """
+    names = general_names_of(certificate)
+    emails = [name for name in names if name.tag == EMAIL]
+    attributes = subject_of(certificate).attributes if emails else ()
+    addresses = {text_of(attribute) for attribute in attributes if attribute.oid == EMAIL_ADDRESS}
+    left_out = [name for name in emails if name.value.decode("latin-1") in addresses]
+    return {name.text for name in names if name not in left_out}
 
 
 def check_chain(

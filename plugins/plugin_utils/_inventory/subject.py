@@ -69,6 +69,10 @@ def _check_common_name(name: str) -> None:
 def _check_email_address(address: str) -> None:
     if not address.isascii():
         raise TlsError(f"email_address is {address!r}, and certificates hold it in ASCII; correct it or leave it out")
+    if address and not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", address):
+        raise TlsError(
+            f"email_address is {address!r}, and an email address is like ops@example.org; correct it or leave it out"
+        )
 
 
 def _check_country_name(name: str | None) -> None:

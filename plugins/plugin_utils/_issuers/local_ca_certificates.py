@@ -123,6 +123,10 @@ def sign_server_certificate(
 ) -> x509.Certificate:
     """Return a certificate for the domains of a request. issuing: the certificate of the issuing CA."""
     subject = certificate_subject(request)
+    names = general_names(request["domains"])
+    address = request.get("email_address")
+    if address:  # RFC 5280, section 4.1.2.6
+        names.append(x509.RFC822Name(address))
     usages = ["digital_signature", *["key_encipherment"] * isinstance(public_key, rsa.RSAPublicKey)]
     builder = (
         x509.CertificateBuilder()
@@ -136,7 +140,7 @@ def sign_server_certificate(
         .add_extension(_key_usage(*usages), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         # RFC 5280, section 4.2.1.6: critical where the subject is empty
-        .add_extension(x509.SubjectAlternativeName(general_names(request["domains"])), critical=not list(subject))
+        .add_extension(x509.SubjectAlternativeName(names), critical=not list(subject))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(_authority_key_identifier(issuing_key.public_key()), critical=False)
     )

@@ -159,6 +159,13 @@ def test_ansible_refuses_what_the_options_do_not_allow(request_, message):
                 "clients look at domains alone"
             ),
         ),
+        *(
+            (
+                {"email_address": address},
+                f"email_address is '{address}', and an email address is like ops@example.org; correct it or leave it out",
+            )
+            for address in ("ops", "Ops <ops@example.org>", "ops@", "@example.org", "a@b@c")
+        ),
         (
             {"email_address": "öps@example.org"},
             "email_address is 'öps@example.org', and certificates hold it in ASCII; correct it or leave it out",

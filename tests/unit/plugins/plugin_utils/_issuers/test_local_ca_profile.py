@@ -14,10 +14,19 @@ import sys
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import NameOID
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
+    check_chain,
+    names_of,
+    parse_chain,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.leaf import check_leaf
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca_certificates import ca_name
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
@@ -29,6 +38,7 @@ FULL_SUBJECT = {
     "locality_name": "北京",
     "organization_name": "常青有限公司",
     "organizational_unit_name": "R&D",
+    "email_address": "ops@example.org",
     "common_name": "Shop",
 }
 
@@ -99,6 +109,28 @@ def test_leaves_of_many_kinds_keep_to_the_profile(ca, tmp_path, changes):
 def test_an_empty_revocation_list_keeps_to_the_profile(ca, tmp_path):
     ca.make()
     assert findings("lint_crl", tmp_path / "pki" / "crl.pem", "--type", "CRL", "--profile", "PKIX") == []
+
+
+def test_the_email_address_stands_in_the_alternative_names_and_is_no_name_of_the_server(ca):
+    leaf = issue(ca, email_address="Ops@example.org")
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.RFC822Name) == ["Ops@example.org"]
+    domains = ["www.example.org", "192.0.2.1", "2001:db8::1"]
+    assert names_of(leaf) == set(domains)
+    check_chain([leaf], some_key().public_key(), domains, utc_now())
+    check_leaf(leaf, {"domains": domains, "email_address": "Ops@example.org"})
+    with pytest.raises(TlsError, match="the subject of the certificate has email_address"):
+        check_leaf(leaf, {"domains": domains})
+
+
+@pytest.mark.parametrize("subject", [[], [x509.NameAttribute(NameOID.EMAIL_ADDRESS, "ops@example.org")]])
+def test_an_email_address_that_the_subject_lacks_is_a_name_that_nobody_asked_for(subject):
+    key, now = some_key(), utc_now()
+    names = [x509.DNSName("www.example.org"), x509.RFC822Name("ops@bank.example")]
+    builder = x509.CertificateBuilder().subject_name(x509.Name(subject)).issuer_name(x509.Name([])).serial_number(1)
+    dated = builder.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1)).public_key(key.public_key())
+    leaf = dated.add_extension(x509.SubjectAlternativeName(names), critical=True).sign(key, hashes.SHA256())
+    assert names_of(leaf) == {"www.example.org", "RFC822Name:ops@bank.example"}
 
 
 @pytest.mark.parametrize("country", ["de", "De", "DE"])
