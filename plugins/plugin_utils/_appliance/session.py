@@ -32,6 +32,7 @@ MAX_OUTPUT_BYTES = 1 << 20  # of a command
 MAX_MESSAGE_CHARACTERS = 300  # of what a command writes, the last ones
 READ_BYTES = 1 << 15
 LATE_OUTPUT_S = 1.0
+MAX_RETRIES = 2  # of a command that the server does not start
 MAX_KEY_FILE_CHARACTERS = 1 << 16
 
 # Algorithms that OpenSSH no longer offers, by the kind that paramiko calls them. Its version 5 has no others of that kind either.
@@ -88,9 +89,7 @@ class Session:
     def __enter__(self) -> Session:
         self._timer.start()
         try:
-            with self.errors("the session"):
-                self._transport = self._connect()
-                self._log_in(self._transport)
+            self._open()
         except BaseException:
             self._close()
             raise
@@ -127,8 +126,7 @@ class Session:
         timeout: seconds. action: what it does, for errors; by default the command. Raises TlsError when it takes longer, or writes more
         than MAX_OUTPUT_BYTES.
         """
-        with self.errors(action or repr(command)), contextlib.closing(self.open_channel()) as channel:
-            channel.exec_command(command)
+        with self.errors(action or repr(command)), contextlib.closing(self._start(command)) as channel:
             try:
                 channel.sendall(stdin)
                 channel.shutdown_write()
@@ -136,6 +134,31 @@ class Session:
                 if not channel.closed:  # a command that has ended says itself why
                     raise
             return self._finished(channel, action or repr(command), timeout)
+
+    def _start(self, command: str) -> paramiko.Channel:
+        """Return the channel of a command that the server has started. Where it ends the channel or the connection instead, log in again.
+
+        dropbear 2022.83 does so now and then, when a program of an earlier channel ends in the same moment.
+        """
+        for _retry in range(MAX_RETRIES):
+            try:
+                channel = self.open_channel()
+                channel.exec_command(command)
+                return channel
+            except (paramiko.SSHException, EOFError):
+                if self._is_overdue:
+                    raise
+                if self._transport is not None:
+                    self._transport.close()
+                self._open()
+        channel = self.open_channel()
+        channel.exec_command(command)
+        return channel
+
+    def _open(self) -> None:
+        with self.errors("the session"):
+            self._transport = self._connect()
+            self._log_in(self._transport)
 
     def _finished(self, channel: paramiko.Channel, action: str, timeout: float) -> CommandResult:
         deadline = time.monotonic() + timeout

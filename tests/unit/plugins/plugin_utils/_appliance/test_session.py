@@ -189,6 +189,23 @@ def test_a_command_may_leave_a_program_in_the_background_that_keeps_its_output_o
         assert session.run("start", 20)[:2] == (0, b"started")
 
 
+def test_a_command_that_the_server_does_not_start_is_tried_in_a_new_session(appliance, monkeypatch):
+    server = appliance(EC)
+    exec_command = paramiko.Channel.exec_command
+    ends = [lambda channel: channel.close(), lambda channel: channel.get_transport().close()]
+
+    def ended(channel, command):
+        if ends:
+            ends.pop()(channel)
+        return exec_command(channel, command)
+
+    monkeypatch.setattr(paramiko.Channel, "exec_command", ended)
+    with Session(server.options()) as session:
+        assert session.run("echo hello", 5).output == b"hello\n"
+    assert server.logins == 3
+    assert server.ran == ["echo hello"]
+
+
 def test_output_that_comes_after_the_exit_code_is_read(appliance):
     server = appliance(EC)
 
