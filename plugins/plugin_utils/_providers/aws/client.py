@@ -28,6 +28,7 @@ class AwsClient:
         service = client.meta.service_model.service_name
         self.service = POLICY_PREFIXES.get(service, service)
         self.region: str = client.meta.region_name
+        self.endpoint: str = client.meta.endpoint_url
         self.partition: str = client.meta.partition
 
     def call(self, action: str, returns: str | None = None, /, **parameters: t.Any) -> t.Any:

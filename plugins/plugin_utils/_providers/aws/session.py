@@ -78,11 +78,13 @@ class AwsSession:
                 config=config,
             )
 
-        call = AwsCall(self.account, service, "(no action yet)")
         try:
-            return AwsClient(self.account, open_client(MAX_ATTEMPTS), lambda: open_client(1))
+            client = AwsClient(self.account, open_client(MAX_ATTEMPTS), lambda: open_client(1))
         except Exception as error:  # botocore raises what it does not document
-            raise failed(call, error, has_key=False) from error
+            raise failed(AwsCall(self.account, service, "(no action yet)"), error, has_key=False) from error
+        # The environment and profiles may name an endpoint, too.
+        _check_endpoint(client.endpoint, f"the account {self.account}")
+        return client
 
     # not a parser: the inventory has it
     def _check(self) -> None:

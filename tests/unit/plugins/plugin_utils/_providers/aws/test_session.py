@@ -116,6 +116,13 @@ def test_settings_that_cannot_work_are_refused_before_anything_is_sent(cloud, se
     assert cloud.calls == []
 
 
+def test_an_endpoint_of_the_environment_is_checked_as_well(settings, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://cloud.example.org")
+    session = AwsSession("shop", {**settings, "endpoint": None})
+    with pytest.raises(TlsError, match="has the endpoint 'http://cloud.example.org', to which no key may be sent"):
+        session.client("acm")
+
+
 def test_a_session_does_not_show_its_settings(session):
     assert repr(session) == "AwsSession('shop')"
 
