@@ -192,6 +192,11 @@ class HttpChecker:
             if target_path != check.path:
                 # no host would respond there; and no host shall choose what the controller requests
                 raise WrongResponseError(_bad_redirect(domain, address, url))
+            kind = internal_kind(name) if self.is_public_ca and is_ip_address(name) else None
+            if kind:
+                raise WrongResponseError(
+                    _bad_redirect(domain, address, url, f"it is {kind}, which the CA cannot reach")
+                )
             visited.append(url)
             try:
                 if name != here[1]:

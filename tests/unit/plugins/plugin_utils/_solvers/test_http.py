@@ -465,3 +465,17 @@ def test_a_host_that_answers_is_asked_once(here, web, solver):
     solver.check(["www.example.org"])
     assert len(web.user_agents) == 1
     assert web.user_agents[0].startswith("Mozilla/5.0 (compatible; evergreen.tls, ")
+
+
+def test_a_redirect_to_an_internal_address_is_not_followed_for_a_public_ca(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", redirect("http://127.0.0.22"))
+    web.host("127.0.0.22", right)
+    solver.check(["www.example.org"])
+    web.requests.clear()
+    settings = {"type": "http", "resolvers": [f"{RESOLVER}:{here.port}"], "timeout": "5s"}
+    message = error_text(open_solver(settings, AcmeAccount(THUMBPRINT, is_public=True)), "www.example.org")
+    assert (
+        "redirects to http://127.0.0.22, and no host of ours answers there (it is a loopback address, which" in message
+    )
+    assert {requested[1] for requested in web.requests} == {"127.0.0.21"}
