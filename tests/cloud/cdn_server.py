@@ -24,7 +24,7 @@ import time
 from ansible_collections.evergreen.tls.tests.cloud.edges import Edge
 from ansible_collections.evergreen.tls.tests.cloud.killing import kill_client
 from ansible_collections.evergreen.tls.tests.cloud.tencent.cdn import Cdn
-from ansible_collections.evergreen.tls.tests.cloud.tencent.ssl import Ssl
+from ansible_collections.evergreen.tls.tests.cloud.tencent.certificate_service import Ssl
 from ansible_collections.evergreen.tls.tests.unit.fake_tencent import FakeTencent
 
 MAX_LIFETIME_S = 1800

@@ -48,6 +48,7 @@ ACCOUNT_SETTINGS: dict[str, dict[str, dict[str, t.Any]]] = {
         "security_token": {"type": "str", "no_log": True},
     },
 }
+ACCOUNT_TYPES = tuple(ACCOUNT_SETTINGS)
 
 
 class Account(t.NamedTuple):
@@ -62,7 +63,7 @@ class Account(t.NamedTuple):
         return f"Account({self.name!r}, {self.type!r})"
 
 
-def find_account(name: str | None, accounts: t.Any, types: t.Container[str] = ACCOUNT_SETTINGS) -> Account:
+def find_account(name: str | None, accounts: t.Any, types: t.Container[str] = ACCOUNT_TYPES) -> Account:
     """Return the account of this name; without a name the only one.
 
     accounts: the value of C(cloud_accounts), unchecked. types: those that may be used here.

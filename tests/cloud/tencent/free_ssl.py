@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from ansible_collections.evergreen.tls.tests.cloud.refused import Refused
-from ansible_collections.evergreen.tls.tests.cloud.tencent.ssl import Ssl
+from ansible_collections.evergreen.tls.tests.cloud.tencent.certificate_service import Ssl
 
 GMT8_S = 8 * 3600
 

@@ -18,7 +18,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.registry 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent import certificates, client
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.cdn import read_domain
 from ansible_collections.evergreen.tls.tests.cloud.tencent.cdn import Cdn as FakeCdn
-from ansible_collections.evergreen.tls.tests.cloud.tencent.ssl import Ssl
+from ansible_collections.evergreen.tls.tests.cloud.tencent.certificate_service import Ssl
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 from ansible_collections.evergreen.tls.tests.unit.fake_tencent import fake_tencent
 

@@ -15,8 +15,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.settle i
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.walk import Clock, Pair, deploy_certificate
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.registry import open_service
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent import certificates, client
+from ansible_collections.evergreen.tls.tests.cloud.tencent.certificate_service import Ssl
 from ansible_collections.evergreen.tls.tests.cloud.tencent.clb import Clb
-from ansible_collections.evergreen.tls.tests.cloud.tencent.ssl import Ssl
 from ansible_collections.evergreen.tls.tests.cloud.tencent.teo import ZONE, Teo
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 from ansible_collections.evergreen.tls.tests.unit.fake_tencent import fake_tencent
