@@ -160,6 +160,7 @@ class Session:
             self._transport = self._connect()
             self._log_in(self._transport)
 
+    # not a parser: it collects what a command writes, within limits
     def _finished(self, channel: paramiko.Channel, action: str, timeout: float) -> CommandResult:
         deadline = time.monotonic() + timeout
         output, errors = b"", b""

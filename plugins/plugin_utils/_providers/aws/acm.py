@@ -91,6 +91,7 @@ class AcmCertificates:
         self.client.call("AddTagsToCertificate", CertificateArn=arn, Tags=tags)
         return str(arn)
 
+    # not a parser: it takes apart a label of ours
     def replaceable(self, bindings: list[Binding], chain: list[x509.Certificate], label: str) -> str | None:
         """Return the ARN that all resources present, if it is an import of this request with a key of the same type.
 
