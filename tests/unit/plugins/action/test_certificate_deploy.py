@@ -223,4 +223,4 @@ def test_a_label_has_room_for_the_longest_names():
 
 def test_the_intervals_between_two_looks_have_no_end():
     intervals = walk.intervals()
-    assert [next(intervals) for _ in range(8)][-2:] == [10.0, 10.0]
+    assert [next(intervals) for _number in range(8)][-2:] == [10.0, 10.0]

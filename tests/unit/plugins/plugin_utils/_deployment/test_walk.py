@@ -232,7 +232,7 @@ def test_two_runs_at_once_upload_once():
         return find(chain, label)
 
     service.find = find_together
-    runs = [threading.Thread(target=deploy, args=(service,)) for _ in range(2)]
+    runs = [threading.Thread(target=deploy, args=(service,)) for _number in range(2)]
     for run in runs:
         run.start()
     for run in runs:

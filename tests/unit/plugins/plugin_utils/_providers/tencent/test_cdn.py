@@ -23,7 +23,7 @@ from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some
 from ansible_collections.evergreen.tls.tests.unit.fake_tencent import fake_tencent
 
 AUTHORITY = Authority()
-DOMAINS = ["static.example.org", "img.example.org"]
+DOMAINS = ("static.example.org", "img.example.org")
 
 
 class World:
@@ -34,7 +34,7 @@ class World:
 
     def service(self, keep=1, **options):
         cloud = {"account": None, "service": None, "resources": [], "keep": keep, "patience": "15m", **options}
-        request = {"name": "static", "domains": DOMAINS, "keep": 3, "cloud": cloud}
+        request = {"name": "static", "domains": [*DOMAINS], "keep": 3, "cloud": cloud}
         return open_service(request, {"main": {"type": "tencent", **self.cloud.account()}})
 
     @property
@@ -66,7 +66,7 @@ def world(monkeypatch):
 
 def pair(number=1, kind="ECC", names=DOMAINS):
     key = some_key(number, kind)
-    chain = [*AUTHORITY.chain(names, key)]
+    chain = [*AUTHORITY.chain([*names], key)]
     return Pair(chain, lambda: key, f"evergreen/static/{number}", contextlib.nullcontext)
 
 
