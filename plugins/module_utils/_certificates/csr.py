@@ -56,7 +56,8 @@ def make_csr(key: PrivateKeyTypes, names: list[str], subject: Request) -> bytes:
 def make_subject(names: list[str], subject: Request) -> x509.Name:
     """Return the subject with the fields that are set.
 
-    The common name is by default the first DNS name that is short enough: public CAs refuse an IP address there. Raises TlsError for a field that no certificate can hold.
+    The common name is by default the first DNS name that is short enough: public CAs refuse an IP address there.
+    Raises TlsError for a field that no certificate can hold.
     """
     short = [name for name in names if len(name) <= MAX_COMMON_NAME_LENGTH and not is_ip_address(name)]
     fields: dict[str, t.Any] = {**subject, "common_name": subject.get("common_name") or (short[0] if short else None)}

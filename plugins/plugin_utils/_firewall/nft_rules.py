@@ -22,7 +22,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules impo
 
 RULE_FILES = ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf")  # the first that exists is loaded at boot
 # Loads the file in a network namespace of its own, which has interfaces with the names of those of the host, and lists
-# what it sets up there. Nothing outside of the namespaces changes. Where nothing filters now, it does nothing. The arguments of TRY_SCRIPT: INNER_SCRIPT, RULE_FILES,
+# what it sets up there. Nothing outside of the namespaces changes. Where nothing filters now, it does nothing.
+# The arguments of TRY_SCRIPT: INNER_SCRIPT, RULE_FILES,
 # and for each file whose text is to be another one its path and that text.
 TRY_SCRIPT = 'nft list chains | grep -q "hook input" || exit 1; exec unshare --net --mount sh -c "$1" "$(ls /sys/class/net)" "$@"'
 INNER_SCRIPT = """

@@ -35,9 +35,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import (
 try:
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes as CaPublicKey
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
+
+if t.TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes as CaPublicKey
 
 SERIAL = re.compile(r"[0-9a-f]{1,64}")
 

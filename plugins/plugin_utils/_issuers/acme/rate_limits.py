@@ -103,7 +103,8 @@ class FailureBackoff:
             times = "once" if _count(record) <= 1 else f"{_count(record)} times in a row"
             raise TlsError(
                 f"this failed {times}, and is tried again from {format_date(until)} on, so that the CA does not bar you; "
-                f"the last time: {record.get('sentence') or 'nobody knows why'}. Once that is put right, remove {self.folder.path_of(name)} to have it tried at once"
+                f"the last time: {record.get('sentence') or 'nobody knows why'}. Once that is put right, "
+                f"remove {self.folder.path_of(name)} to have it tried at once"
             )
 
     def record(self, host: str, request: str, digest: str, sentence: str) -> None:

@@ -15,25 +15,32 @@ from ansible_collections.evergreen.tls.tests.unit.filtering_host import Filterin
 pytestmark = pytest.mark.skipif(not can_make_namespaces(), reason="only root can make network namespaces")
 
 PATH = "/etc/nftables.conf"
+
+
+def with_tabs(text):
+    """Return a text with tabs in place of four blanks, as nft indents."""
+    return text.replace("    ", "\t")
+
+
 ALLOWED = {f"allowed{version} {port}" for version in ("", "6") for port in (80, 443)}
-SETS = """
-	set blocked4 {
-		type ipv4_addr
-		flags interval
-		elements = { 203.0.113.0/24 }
-	}
-	set blocked6 { type ipv6_addr; flags interval; elements = { 2001:db8:bad::/48 }; }
-"""
-BLOCKLIST = """
-		ip saddr @blocked4 drop
-		ip6 saddr @blocked6 drop
-"""
-START = """
-		type filter hook input priority filter; policy drop;
-		iif lo accept
-		ct state vmap { established : accept, related : accept, invalid : drop }
-		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept
-"""
+SETS = with_tabs("""
+    set blocked4 {
+        type ipv4_addr
+        flags interval
+        elements = { 203.0.113.0/24 }
+    }
+    set blocked6 { type ipv6_addr; flags interval; elements = { 2001:db8:bad::/48 }; }
+""")
+BLOCKLIST = with_tabs("""
+        ip saddr @blocked4 drop
+        ip6 saddr @blocked6 drop
+""")
+START = with_tabs("""
+        type filter hook input priority filter; policy drop;
+        iif lo accept
+        ct state vmap { established : accept, related : accept, invalid : drop }
+        icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept
+""")
 RULESETS = {
     "a list before a final reject": f"table inet filter {{{SETS}\tchain input {{{START}{BLOCKLIST}\t\treject\n\t}}\n}}\n",
     "a list before the policy": f"table inet filter {{{SETS}\tchain input {{{START}{BLOCKLIST}\t}}\n}}\n",
@@ -76,8 +83,8 @@ RULESETS = {
         f"\t\tct state established accept\n{extra}\t\t{rule}\n\t\treject\n\t}}\n}}\n"
         for number, (family, sets, rule, extra) in enumerate(
             [
-                ("ip", SETS.split("\tset blocked6")[0], "ip saddr @blocked4 drop", ""),
-                ("ip6", "\n\tset blocked6" + SETS.split("\tset blocked6")[1], "ip6 saddr @blocked6 drop", "\t\tmeta l4proto icmpv6 accept\n"),
+                ("ip", SETS.partition("\tset blocked6")[0], "ip saddr @blocked4 drop", ""),
+                ("ip6", "\n\tset blocked6" + SETS.partition("\tset blocked6")[2], "ip6 saddr @blocked6 drop", "\t\tmeta l4proto icmpv6 accept\n"),
             ]
         )
     ),

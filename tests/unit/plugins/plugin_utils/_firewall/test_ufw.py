@@ -32,7 +32,8 @@ RULES_IN_FILE = 9  # of IPv4, before those of IPv6
         (443, [], [f"ufw allow proto tcp from any to any port 443 {OWN}"]),
         (443, ["192.0.2.0/24", "2001:db8::/32"], [f"ufw allow proto tcp from {one} to any port 443 {OWN}" for one in ("192.0.2.0/24", "2001:db8::/32")]),
         (99, ["192.0.2.0/24"], [f"ufw insert 4 allow proto tcp from 192.0.2.0/24 to any port 99 {OWN}"]),
-        (600, [], [f"ufw insert {RULES_IN_FILE + 5} allow proto tcp from ::/0 to any port 600 {OWN}", f"ufw insert 5 allow proto tcp from 0.0.0.0/0 to any port 600 {OWN}"]),
+        (600, [], [f"ufw insert {RULES_IN_FILE + 5} allow proto tcp from ::/0 to any port 600 {OWN}",
+                   f"ufw insert 5 allow proto tcp from 0.0.0.0/0 to any port 600 {OWN}"]),
         (606, [], [  # ufw does not move a rule
             "ufw delete allow proto tcp from 0.0.0.0/0 to any port 606",
             "ufw delete allow proto tcp from ::/0 to any port 606",
@@ -64,8 +65,8 @@ def test_a_rule_of_ufw_is_inserted_behind_blocked_addresses():
     ("port", "sources", "sentence"),
     [
         (99, [], "the rule `-A ufw-user-input -p tcp --dport 99 -j DROP` refuses tcp 99 from 0.0.0.0/0, .*; remove that rule from the host, or take the port"),
-        (443, ["203.0.113.7"], "the rule `-A ufw-user-input -s 203.0.113.0/24 -j DROP` refuses tcp 443 from 203.0.113.7/32, .*take the port or the source out of the inventory"),
-        (605, [], "--dports 600:610 -j DROP` refuses tcp 605 .*, and the rule `-A ufw-user-input -p tcp --dport 605 -j ACCEPT` stands behind it; remove one of the two"),
+        (443, ["203.0.113.7"], "the rule `-A ufw-user-input -s 203.0.113.0/24 -j DROP` refuses tcp 443 from 203.0.113.7/32, .*take the port or the source"),
+        (605, [], "--dports 600:610 -j DROP` refuses tcp 605 .*, and the rule `-A ufw-user-input -p tcp --dport 605 -j ACCEPT` stands behind it; remove "),
     ],
 )  # fmt: skip
 def test_a_rule_of_others_is_neither_overruled_nor_removed(port, sources, sentence):
