@@ -98,7 +98,6 @@ class CertificateReader:
         text = decode_text(content)
         self._read_json(text) or self._read_pem(text) or self._read_der(content) or self._read_base64(text)
 
-    # not a parser: subclasses have those
     def read_container(self, _content: bytes, _depth: int) -> bool:
         """Read a file with files in it; return whether it is one. Here there are none."""
         return False
