@@ -17,7 +17,10 @@ def requesting_hosts(hostvars: t.Mapping[str, t.Any], hosts: t.Iterable[str] | N
 
     So are those whose facts would override a variable of this collection, so that the role fails there.
     """
-    return [host for host in (hostvars if hosts is None else hosts) if _has_requests(hostvars[host])]
+    known = (
+        hostvars if hosts is None else [host for host in hosts if host in hostvars]
+    )  # none while a playbook is only read
+    return [host for host in known if _has_requests(hostvars[host])]
 
 
 def _has_requests(variables: t.Mapping[str, t.Any]) -> bool:

@@ -34,6 +34,7 @@ def test_the_implicit_localhost_has_no_requests_of_the_group_all():
     requests = {"certificate_requests": [{"name": "a"}]}
     hostvars = {"one": requests, "localhost": requests, "two": {}}
     assert requesting_hosts(hostvars, ["one", "two"]) == ["one"]
+    assert requesting_hosts({}, ["one", "two"]) == [], "while the syntax of a playbook is checked"
 
 
 def test_a_host_whose_requests_cannot_be_read_is_chosen_so_that_it_fails():
