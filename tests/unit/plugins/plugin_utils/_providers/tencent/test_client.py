@@ -239,12 +239,13 @@ def test_what_makes_something_is_sent_once(start, action, answer):
 
 def test_what_was_never_sent_is_repeated(start, monkeypatch):
     client, server = start(http_answer(envelope()))
+    server.listener.shutdown(socket.SHUT_RDWR)  # ends the accept() in another thread, which would serve one more
     server.listener.close()
     delays = []
     monkeypatch.setattr(client_module.time, "sleep", delays.append)
     with pytest.raises(TlsError, match="cannot be reached"):
         client.call("ssl", "UploadCertificate")
-    assert len(delays) == 3
+    assert len([delay for delay in delays if delay >= 0.5]) == 3  # others are of threads that poll
 
 
 def test_a_rate_limit_is_waited_for(start):
