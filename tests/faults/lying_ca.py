@@ -43,8 +43,9 @@ CROSSED = [  # the issuing CA and the stranger have certified each other
 ]
 AGAIN = "have it issued again"
 NOT_THE_CA = "see what answers in place of the CA"
-NOT_ACCEPTED = "clients would not accept the chain for www.example.org: "
-NO_PEM = f"it holds no PEM certificate; {AGAIN}"
+UNKNOWN_FORM = (
+    "no certificate can be read in the answer: it holds no certificate in any form that is known here; see what it is"
+)
 REQUESTED_NAMES = ", ".join(sorted(NAMES))
 
 
@@ -250,14 +251,29 @@ LIES: dict[str, tuple[t.Callable[[bytes], bytes], str]] = {
     "signed by itself": (lambda csr: to_pem([_signed_by_nobody(csr)]), leads_to(NAMES[0])),
     "below an expired CA": (chain_of(by=OLD), f"the CA Old CA expired on {_day(-1)}; {AGAIN}"),
     "below a CA that is not valid yet": (chain_of(by=COMING), f"the CA Coming CA is valid only from {_day(1)}, and"),
-    "below a CA for other names": (chain_of(by=FOR_OTHERS), NOT_ACCEPTED),
-    "below a CA that may have none below it": (chain_of(by=BELOW_THE_LAST), NOT_ACCEPTED),
-    "nothing": (lambda csr: b"", NO_PEM),
-    "garbage": (lambda csr: b"\x00\xff garbage" * 100, NO_PEM),
-    "an error page": (lambda csr: b"<html><h1>502 Bad Gateway</h1></html>", NO_PEM),
-    "the request itself": (lambda csr: csr, NO_PEM),
-    "half a certificate": (lambda csr: chain_of()(csr)[:400], NO_PEM),
-    "a broken certificate": (broken, f"it holds a PEM certificate that cannot be read; {AGAIN}"),
+    "below a CA for other names": (chain_of(by=FOR_OTHERS), " does not permit "),
+    "below a CA that may have none below it": (
+        chain_of(by=BELOW_THE_LAST),
+        " allows 0 CAs below it (pathlen), and the chain has 1; ",
+    ),
+    "nothing": (
+        lambda csr: b"",
+        "no certificate can be read in the answer: it is empty; see what should have written it",
+    ),
+    "garbage": (lambda csr: b"\x00\xff garbage" * 100, UNKNOWN_FORM),
+    "an error page": (lambda csr: b"<html><h1>502 Bad Gateway</h1></html>", UNKNOWN_FORM),
+    "the request itself": (
+        lambda csr: csr,
+        "it holds a signing request, which is what the CA gets; put in what the CA answers",
+    ),
+    "half a certificate": (
+        lambda csr: chain_of()(csr)[:400],
+        "its block CERTIFICATE is damaged; copy it again from what the CA sent",
+    ),
+    "a broken certificate": (
+        broken,
+        "this was passed over: its block CERTIFICATE is damaged; copy it again from what the CA sent",
+    ),
     "a thousand certificates": (crowd, f"the answer has 1000 certificates, and chains have a few; {NOT_THE_CA}"),
     "50 MB": (
         with_text(after=b"\n" * 50 * 1024 * 1024),

@@ -14,6 +14,7 @@ import pytest
 from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action.certificate_issue import ActionModule
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates import path_validation
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import checks
@@ -206,9 +207,15 @@ SWITCHED_OFF = {
         "more names",
         "",
     ),
-    "its check": (checks, "check_chain", lambda *_arguments: None, "expired", ""),
+    "its check": (checks, "check_chain", lambda *_arguments: None, "more names", ""),
     "its order": (checks, "order_chain", lambda certificates, *_others: certificates, "another key", ""),
-    "its verifier": (checks, "_verify", lambda *_arguments: None, "below a CA for other names", ""),
+    "its name constraints": (
+        path_validation,
+        "check_name_constraints",
+        lambda *_arguments, **_options: None,
+        "below a CA for other names",
+        "",
+    ),
     "the check of the host": (
         checks,
         "MAX_BYTES",

@@ -6,11 +6,9 @@
 
 from __future__ import annotations
 
-import functools
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import (
-    CanonicalName,
     has_issuer,
     subject_of,
 )
@@ -24,7 +22,6 @@ except ImportError:  # the controller's requirements name it; action plugins say
     pass
 
 MAX_SIGNATURE_CHECKS = 1000  # for one chain; honest answers take ten
-MAX_REMEMBERED = 1024  # CAs
 MAX_CHAIN_LENGTH = 8  # certificates
 
 SignedBy = t.Callable[["x509.Certificate", "x509.Certificate"], bool]  # with the arguments of is_signed_by()
@@ -55,9 +52,8 @@ class SignatureChecks:
 
 def has_same_ca(chain: list[x509.Certificate], ca: x509.Certificate) -> bool:
     """Say whether a CA is in a chain, by its name and key. A chain in which one is twice goes in a circle."""
-    return any(_identity(one) == _identity(ca) for one in chain)
-
-
-@functools.lru_cache(maxsize=MAX_REMEMBERED)
-def _identity(ca: x509.Certificate) -> tuple[CanonicalName, bytes]:
-    return subject_of(ca).canonical, public_bytes(ca.public_key())
+    return any(
+        subject_of(one).canonical == subject_of(ca).canonical
+        and public_bytes(one.public_key()) == public_bytes(ca.public_key())
+        for one in chain
+    )

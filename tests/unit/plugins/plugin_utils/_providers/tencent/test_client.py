@@ -397,7 +397,7 @@ def test_a_role_is_assumed_once_and_again_before_it_ends(start):
     soon, late = int(time.time()) + 100, int(time.time()) + 7200
     done = http_answer(envelope())
     client, server = start(assumed(soon), done, assumed(late, 2), done, done, role_arn="qcs::cam::uin/1:roleName/tls")
-    for _ in range(3):
+    for _time in range(3):
         client.call("ssl", "DescribeCertificates")
     actions = [headers["X-TC-Action"] for _path, headers, _body in server.requests]
     assert actions == ["AssumeRole", "DescribeCertificates", "AssumeRole", *["DescribeCertificates"] * 2]
