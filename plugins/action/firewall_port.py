@@ -83,9 +83,12 @@ class ActionModule(TlsAction):
 
     def _host_state(self, results: Results) -> HostState:
         host = self._task_vars.get("inventory_hostname", "")
-        variables = self._task_vars.get("hostvars", {}).get(host) or self._task_vars  # where templates are resolved
-        name = variables.get("ansible_host") or host
-        return HostState(results, lambda: ip_addresses(str(name)))
+        address = (
+            self._task_vars.get("ansible_host") or host
+        )  # hostvars would not resolve a template with hostvars in it
+        return HostState(
+            results, lambda: ip_addresses(str(self._templar.template(address) if self._templar else address))
+        )
 
     async def _run_queries(self, query_sets: list[QuerySet]) -> Results:
         result = await self._run_commands({"query_sets": [one.to_arguments() for one in query_sets]})
