@@ -137,10 +137,9 @@ def test_the_zone_of_firewalld_is_that_of_the_interface_with_the_address_of_the_
         query_sets = [QuerySet(one["conditions"], one["queries"]) for one in module_args["query_sets"]]
         return {"changed": False, "host_state": host.run_queries(query_sets)}
 
-    variables = {"inventory_hostname": "web1", "ansible_host": "{{ address }}"}
     for address, zone in (("192.0.2.11", "internal"), ("203.0.113.1", "public")):
-        hostvars = {"web1": {"ansible_host": address}}
-        result = run(execute, check_mode=True, ports=[81], task_vars={**variables, "hostvars": hostvars})
+        variables = {"inventory_hostname": "web1", "ansible_host": address}
+        result = run(execute, check_mode=True, ports=[81], task_vars=variables)
         assert (result["zone"], result["changed"]) == (zone, True)
 
 
