@@ -271,8 +271,7 @@ def with_cloud_accounts(arguments: dict[str, t.Any], task_vars: dict[str, t.Any]
 
 def cloud_accounts(task_vars: dict[str, t.Any]) -> t.Any:
     """Return the variable C(cloud_accounts) of the host of a task, unchecked, with its templates resolved."""
-    variables = task_vars.get("hostvars", {}).get(task_vars.get("inventory_hostname")) or task_vars
-    return variables.get("cloud_accounts", {})
+    return host_variables(task_vars).get("cloud_accounts", {})
 
 
 def without_secrets(request: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -289,4 +288,4 @@ def _has_secret(arguments: dict[str, t.Any]) -> bool:
 
 def host_variables(task_vars: dict[str, t.Any]) -> t.Mapping[str, t.Any]:
     """Return the variables of the host of a task, whose templates are resolved where hostvars are there."""
-    return task_vars.get("hostvars", {}).get(task_vars["inventory_hostname"]) or task_vars
+    return task_vars.get("hostvars", {}).get(task_vars.get("inventory_hostname")) or task_vars
