@@ -17,6 +17,8 @@ import time
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import key_pem, some_key
 
+BACKLOG = 512  # connections that wait to be accepted: above the handshakes of a survey at a time, since the kernel drops others
+
 
 class Server:
     """A server on a port of the loopback address, whose chain may be changed while it runs."""
@@ -123,7 +125,7 @@ def servers(folder):
         def started(answer=handshake, family=socket.AF_INET):
             listener = stack.enter_context(socket.socket(family))
             listener.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
-            listener.listen(50)
+            listener.listen(BACKLOG)
             stack.callback(listener.shutdown, socket.SHUT_RDWR)  # ends accept(), as close() does not
             return Server(folder, listener, answer)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import concurrent.futures
 import datetime
 import hashlib
+import os
 import resource
 import typing as t
 
@@ -333,10 +334,18 @@ def _presented_chain(
 
 
 def _thread_count(at_once: int, endpoints: int) -> int:
-    """Return how many handshakes to make at a time: no more than half of the files that may be open."""
+    """Return how many handshakes to make at a time: no more than half of the files that this process may still open."""
     max_files, _hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = endpoints if max_files == resource.RLIM_INFINITY else max_files // 2
+    allowed = endpoints if max_files == resource.RLIM_INFINITY else (max_files - _open_file_count()) // 2
     return max(1, min(at_once, endpoints, allowed))
+
+
+def _open_file_count() -> int:
+    """Return how many files this process has open, and 0 where the system does not list them."""
+    try:
+        return len(os.listdir("/dev/fd"))
+    except OSError:
+        return 0
 
 
 def _read_variables(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
