@@ -88,13 +88,13 @@ test: setup acme-servers ## Everything below that checks, two at a time, with a 
 	dev/run-steps --at-once 2 "$$@" 'make install-test'
 
 unit: setup acme-servers ## Unit tests, with the newest libraries
-	@$(VENV)/bin/pytest --quiet
+	@dev/run-tests unit tests/unit
 
 unit-edges: setup ## Unit tests of what runs on hosts, in all Debian releases
 	@dev/unit-edges bullseye bookworm trixie sid
 
 faults: setup ## Kill, full disk and power loss at every system call, with a table; SAMPLE=yes, or PART=kills
-	@$(VENV)/bin/pytest --quiet tests/faults$(if $(PART),/test_$(PART).py) $(if $(SAMPLE),--sample) $(if $(WRITE),--write $(WRITE))
+	@dev/run-tests faults tests/faults$(if $(PART),/test_$(PART).py) $(if $(SAMPLE),--sample) $(if $(WRITE),--write $(WRITE))
 
 lint: setup ## The form of code, documentation and configuration; `dev/lint --list` names the checks
 	@dev/lint

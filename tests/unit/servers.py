@@ -18,6 +18,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import key_pem, some_key
 
 BACKLOG = 512  # connections that wait to be accepted: above the handshakes of a survey at a time, since the kernel drops others
+STOP_TIMEOUT_S = 10.0
 
 
 class Server:
@@ -29,7 +30,18 @@ class Server:
         self.server_names = []
         self.reject = set()
         self.connections = 0
-        threading.Thread(target=self.run, daemon=True).start()
+        self.connection = None
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def stop(self):
+        """End the server, and wait until it has closed what it opened."""
+        self.listener.shutdown(socket.SHUT_RDWR)  # ends accept(), as close() does not
+        with contextlib.suppress(OSError):
+            if self.connection:
+                self.connection.shutdown(socket.SHUT_RDWR)
+        self.thread.join(STOP_TIMEOUT_S)
+        assert not self.thread.is_alive(), f"{self.answer.__name__} does not end: a client keeps its connection open"
 
     def present(self, chain, key=None):
         """Present this chain in new connections."""
@@ -56,6 +68,7 @@ class Server:
             except OSError:  # the test is over
                 return
             self.connections += 1
+            self.connection = connection
             with connection, contextlib.suppress(OSError):
                 self.answer(self, connection)
 
@@ -126,8 +139,9 @@ def servers(folder):
             listener = stack.enter_context(socket.socket(family))
             listener.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
             listener.listen(BACKLOG)
-            stack.callback(listener.shutdown, socket.SHUT_RDWR)  # ends accept(), as close() does not
-            return Server(folder, listener, answer)
+            server = Server(folder, listener, answer)
+            stack.callback(server.stop)
+            return server
 
         yield started
 
