@@ -15,7 +15,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import (
     TlsAction,
     cloud_accounts,
-    host_variables,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Background
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.remote_server import check_local_connection
@@ -43,6 +42,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.walk imp
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_task
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import at_every_address, request_targets
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.hosting import (
     hosted_pair,
@@ -82,7 +82,7 @@ class ActionModule(TlsAction):
             return {"changed": False, "msg": ""}
         service = self._open(request, arguments, task_vars, prefix)
         if arguments["proved"]:
-            targets = at_every_address(request_targets(host_variables(task_vars), host, request), {})
+            targets = at_every_address(request_targets(variables_of_task(task_vars), host, request), {})
             places = {domain: address for address, _port, domain in reversed(targets)}
             finish = functools.partial(self._finish, service, pair, request, prefix, places)
             return await Background(finish)
@@ -101,7 +101,7 @@ class ActionModule(TlsAction):
         self, request: Request, arguments: dict[str, t.Any], task_vars: dict[str, t.Any], prefix: str
     ) -> CertificateService:
         if request["served_by"] == "appliance":
-            targets = request_targets(host_variables(task_vars), task_vars["inventory_hostname"], request)
+            targets = request_targets(variables_of_task(task_vars), task_vars["inventory_hostname"], request)
             return open_appliance(request, list(dict.fromkeys((address, port) for address, port, _domain in targets)))
         accounts = cloud_accounts(task_vars) if arguments["accounts"] is None else arguments["accounts"]
         return open_hosted(request, accounts, prefix) if is_hosted(request) else open_service(request, accounts)

@@ -16,6 +16,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Background
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_host
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_csr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import (
     PLAIN,
@@ -101,7 +102,9 @@ def check_ca(issuer: LocalCa, make_ca: str, hostvars: t.Mapping[str, t.Any]) -> 
     if absence and (issuer.root or make_ca == "never"):
         raise TlsError(absence_sentence(issuer.issuer, absence, bool(issuer.root)))
     if absence and make_ca == "first":
-        issuer.why_not_make = functools.partial(why_not_make, issuer, list(hostvars), hostvars.__getitem__)
+        issuer.why_not_make = functools.partial(
+            why_not_make, issuer, list(hostvars), functools.partial(variables_of_host, hostvars)
+        )
 
 
 def _result_while_pending(pending: Pending, issuer: Issuer, valid: Validity | None) -> dict[str, t.Any]:

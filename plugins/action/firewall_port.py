@@ -28,6 +28,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import parse_port_accesses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.registry import BACKENDS
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_task
 
 MAX_ATTEMPTS = 3  # to change a firewall that something else changes between the queries and the commands
 
@@ -82,13 +83,11 @@ class ActionModule(TlsAction):
         return change.result(firewall.rule_lines(accesses), warnings, check_mode=False)
 
     def _host_state(self, results: Results) -> HostState:
-        host = self._task_vars.get("inventory_hostname", "")
-        address = (
-            self._task_vars.get("ansible_host") or host
-        )  # hostvars would not resolve a template with hostvars in it
-        return HostState(
-            results, lambda: ip_addresses(str(self._templar.template(address) if self._templar else address))
-        )
+        def addresses() -> list[str]:
+            host = self._task_vars.get("inventory_hostname", "")
+            return ip_addresses(str(variables_of_task(self._task_vars).get("ansible_host") or host))
+
+        return HostState(results, addresses)
 
     async def _run_queries(self, query_sets: list[QuerySet]) -> Results:
         result = await self._run_commands({"query_sets": [one.to_arguments() for one in query_sets]})

@@ -14,8 +14,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
     Request,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import verify_targets
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction, host_variables
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_task
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import (
     Target,
     at_every_address,
@@ -67,7 +68,7 @@ class ActionModule(TlsAction):
         if address:
             return [(address, request["port"], domain) for domain in served_domains(request)]
         host = task_vars["inventory_hostname"]
-        targets = request_targets(host_variables(task_vars), host, request)
+        targets = request_targets(variables_of_task(task_vars), host, request)
         return at_every_address(targets, canonical_names) if request["served_by"] in REMOTE_SERVERS else targets
 
 

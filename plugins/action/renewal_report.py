@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import os
 import typing as t
 
@@ -14,6 +15,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import FleetAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_host
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import make_report, survey_result
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal_table import report_text
@@ -41,7 +43,7 @@ class ActionModule(FleetAction):
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         check_mode: bool = self._task.check_mode
-        variables_of = task_vars["hostvars"].__getitem__
+        variables_of = functools.partial(variables_of_host, task_vars["hostvars"])
         survey = survey_result(task_vars["ansible_play_hosts_all"], variables_of)
         report = make_report(survey, variables_of, check_mode)
         display.display(report_text(report, arguments["most"], check_mode))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import typing as t
@@ -14,6 +15,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import FleetAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_host
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import OpenIssuers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import (
     MAX_HANDSHAKES,
@@ -66,7 +68,7 @@ class ActionModule(FleetAction):
         now = utc_now()
         search = compile_query(arguments["query"])
         hosts = task_vars["ansible_play_hosts_all"]
-        variables, progress = task_vars["hostvars"].__getitem__, Progress(display.display)
+        variables, progress = functools.partial(variables_of_host, task_vars["hostvars"]), Progress(display.display)
         open_issuers: OpenIssuers = {}
         findings = survey_hosts(
             hosts,

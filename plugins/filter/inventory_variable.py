@@ -7,13 +7,15 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import facts_of, overriding_facts
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_host
 
 
 def inventory_variable(hostvars: t.Mapping[str, t.Any], name: str, hosts: t.Iterable[str]) -> t.Any:
     """Return a variable that all hosts of a play share, from the first of them whose facts override none. None: it has none."""
     for host in hosts:
-        if not overriding_facts(facts_of(hostvars[host])):
-            return hostvars[host].get(name)
+        variables = variables_of_host(hostvars, host)
+        if not overriding_facts(facts_of(variables)):
+            return variables.get(name)
     return None
 
 

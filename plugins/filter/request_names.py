@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import facts_of, overriding_facts
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_host
 
 
 def request_names(hostvars: t.Mapping[str, t.Any], hosts: t.Iterable[str]) -> list[str]:
@@ -14,7 +15,7 @@ def request_names(hostvars: t.Mapping[str, t.Any], hosts: t.Iterable[str]) -> li
 
     Requests that cannot be read have none. Facts of a host are no requests: the role fails on that host, and says so.
     """
-    return sorted({name for host in hosts for name in _names(hostvars[host])})
+    return sorted({name for host in hosts for name in _names(variables_of_host(hostvars, host))})
 
 
 def _names(variables: t.Mapping[str, t.Any]) -> list[str]:

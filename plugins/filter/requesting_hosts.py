@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import facts_of, overriding_facts
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_host
 
 
 def requesting_hosts(hostvars: t.Mapping[str, t.Any], hosts: t.Iterable[str] | None = None) -> list[str]:
@@ -20,7 +21,7 @@ def requesting_hosts(hostvars: t.Mapping[str, t.Any], hosts: t.Iterable[str] | N
     known = (
         hostvars if hosts is None else [host for host in hosts if host in hostvars]
     )  # none while a playbook is only read
-    return [host for host in known if _has_requests(hostvars[host])]
+    return [host for host in known if _has_requests(variables_of_host(hostvars, host))]
 
 
 def _has_requests(variables: t.Mapping[str, t.Any]) -> bool:

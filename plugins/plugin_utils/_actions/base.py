@@ -34,6 +34,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_chec
     check_facts,
     options_from_inventory,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import (
+    variables_of_host,
+    variables_of_task,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors, validate_arguments
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.words import check_site_words
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import with_defaults
@@ -229,7 +233,11 @@ class FleetAction(TlsAction):
         host, hosts = task_vars.get("inventory_hostname"), task_vars.get("ansible_play_hosts_all", ())
         others = [other for other in hosts if other != host]
         self._task.args = options_from_inventory(
-            self._task.args, self.VARIABLES, task_vars, others, lambda other: task_vars["hostvars"][other]
+            self._task.args,
+            self.VARIABLES,
+            task_vars,
+            others,
+            lambda other: variables_of_host(task_vars["hostvars"], other),
         )
 
 
@@ -271,7 +279,7 @@ def with_cloud_accounts(arguments: dict[str, t.Any], task_vars: dict[str, t.Any]
 
 def cloud_accounts(task_vars: dict[str, t.Any]) -> t.Any:
     """Return the variable C(cloud_accounts) of the host of a task, unchecked, with its templates resolved."""
-    return host_variables(task_vars).get("cloud_accounts", {})
+    return variables_of_task(task_vars).get("cloud_accounts", {})
 
 
 def without_secrets(request: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -284,8 +292,3 @@ def without_secrets(request: dict[str, t.Any]) -> dict[str, t.Any]:
 def _has_secret(arguments: dict[str, t.Any]) -> bool:
     """Say whether arguments hold a secret. Hosts log the arguments of a batch, as they are options of host_batch without no_log."""
     return bool(arguments.get("passphrase") or (arguments.get("request") or {}).get("challenge_password"))
-
-
-def host_variables(task_vars: dict[str, t.Any]) -> t.Mapping[str, t.Any]:
-    """Return the variables of the host of a task, whose templates are resolved where hostvars are there."""
-    return task_vars.get("hostvars", {}).get(task_vars.get("inventory_hostname")) or task_vars

@@ -16,36 +16,10 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import base
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import host_variables
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Batch
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
     PerRequestAction,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
-
-
-def test_a_host_is_reached_where_its_resolved_variables_say():
-    task_vars = {
-        "inventory_hostname": "web1",
-        "ansible_host": "{{ address_of_web1 }}",
-        "hostvars": {"web1": {"ansible_host": "192.0.2.1"}},
-    }
-    assert host_addresses(host_variables(task_vars), task_vars["inventory_hostname"], 443) == [("192.0.2.1", 443)]
-
-
-def test_an_endpoint_says_otherwise():
-    variables = {"ansible_host": "192.0.2.1", "certificate_endpoint": ["www.example.org:8443", "192.0.2.2"]}
-    task_vars = {"inventory_hostname": "web1", "hostvars": {"web1": variables}}
-    assert host_addresses(host_variables(task_vars), task_vars["inventory_hostname"], 443) == [
-        ("www.example.org", 8443),
-        ("192.0.2.2", 443),
-    ]
-
-
-def test_a_host_without_addresses_is_reached_by_its_name():
-    assert host_addresses(host_variables({"inventory_hostname": "web1.example.org"}), "web1.example.org", 8443) == [
-        ("web1.example.org", 8443)
-    ]
 
 
 def test_secrets_are_no_part_of_a_request_that_reaches_a_host(monkeypatch):
