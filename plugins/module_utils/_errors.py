@@ -27,6 +27,8 @@ REMEDIES = {  # by errno
     errno.EAGAIN: "end some processes, or raise their limit, and run this again",
     errno.EMFILE: "raise the limit of open files and run this again",
     errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EXDEV: "let that folder and what is in it be on one file system, and run this again",
+    errno.EMLINK: "remove folders there that nobody needs, and run this again",
 }
 
 

@@ -84,6 +84,7 @@ def decide(module: Module) -> Result:
     check_written_by_us(options["path"])
     if not module.get_bin_path("nginx", opt_dirs=PROGRAM_FOLDERS):
         return without_nginx(module, options, sites)
+    check_config_folder(options["path"], bool(sites))
     nginx = NginxProcess(module)
     check_profiles(sites, nginx.build)
     lock = hidden_path(options["path"], LOCK_SUFFIX)
@@ -113,6 +114,16 @@ def check_certificates(sites: list[Site], domains: dict[str, list[str]], store: 
                 f"the site {site['name']} has no certificate: there is no certificate request named {name}, only "
                 f"{', '.join(sorted(domains))}; correct the name, or say which certificate it has"
             )
+
+
+def check_config_folder(path: str, is_needed: bool) -> None:
+    """Raise TlsError if the folder of the configuration file does not exist and is needed."""
+    folder = os.path.dirname(path)
+    if is_needed and not os.path.isdir(folder):
+        raise TlsError(
+            f"there is no folder {folder} for {path}; create it, with mkdir {folder}, or let path (nginx_path of the role) name a file "
+            "in a folder that the http block of nginx includes"
+        )
 
 
 def without_nginx(module: Module, options: Options, sites: list[Site]) -> Result:

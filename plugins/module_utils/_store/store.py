@@ -40,8 +40,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._store.links import 
 from ansible_collections.evergreen.tls.plugins.module_utils._store.revoked import COMPROMISED_KEY, unusable_versions
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     create_file,
+    is_closed_folder,
     locked,
     make_folder,
+    open_folder,
     read_file,
     remove_folder,
     replace_file,
@@ -317,11 +319,12 @@ class Store(Versions):
     def paths_to_correct(self, version: str, request: Request) -> list[str]:
         """Return the paths that differ from the request.
 
-        These are links, key files with a wrong mode or owner, and what killed runs have left.
+        These are links, key files with a wrong mode or owner, folders that a umask has closed, and what killed runs have left.
         """
         paths = missing_links(self, request)
         trial = [self.trial] if os.path.lexists(self.trial) else []
-        return [*paths, *self._wrong_key_files(version, request), *trial, *self.left_over(request)]
+        wrong = [*self._wrong_key_files(version, request), *self._closed_folders()]
+        return [*paths, *wrong, *trial, *self.left_over(request)]
 
     def correct_paths(self, version: str, request: Request) -> None:
         """Correct the paths that paths_to_correct() returns."""
@@ -329,6 +332,8 @@ class Store(Versions):
         create_links(self, request)
         for path in self._wrong_key_files(version, request):
             set_attributes(path, *file_attributes(os.path.basename(path), request))
+        for path in self._closed_folders():
+            open_folder(path)
 
     def _left_over_here(self) -> list[str]:
         """Return the temporary files and folders of killed runs in the folders of the certificate."""
@@ -339,6 +344,10 @@ class Store(Versions):
         """Return the files of the private key and its passphrase whose mode or owner is wrong."""
         paths = [os.path.join(self.path, version, name) for name in ("privkey.pem", "passphrase")]
         return [path for path in paths if not has_file_attributes(path, request)]
+
+    def _closed_folders(self) -> list[str]:
+        """Return the folders that the readers of keys and links have to pass, and cannot."""
+        return [path for path in (os.path.dirname(self.path), self.path) if is_closed_folder(path)]
 
     # not a parser: it only passes on foreign input
     def _is_whole(self, version: str, now: datetime.datetime) -> bool:

@@ -29,6 +29,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 
 READ_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # does not wait for the writer of a pipe
 LOCK_TIMEOUT_S = 60.0
+FOLDER_MODE = 0o755  # of what make_folder() makes
 LOCK_INTERVAL_S = 0.05
 
 
@@ -107,8 +108,15 @@ def replace_link(target: str, path: str, dir_fd: int | None = None) -> None:
     temporary = temporary_link(path)
     if is_link(temporary, dir_fd):
         remove_file(temporary, dir_fd)  # a run that was killed left it
-    with path_in_errors(temporary):
-        os.symlink(target, _name(temporary, dir_fd), dir_fd=dir_fd)
+    try:
+        with path_in_errors(temporary):
+            os.symlink(target, _name(temporary, dir_fd), dir_fd=dir_fd)
+    except PermissionError as error:
+        if error.errno != errno.EPERM:  # symlink(2): the file system has no symbolic links
+            raise
+        raise TlsError(
+            f"the file system of {os.path.dirname(path)} has no symbolic links; choose a folder on another one, such as ext4 or xfs"
+        ) from error
     try:
         _rename(temporary, path, dir_fd)
     except BaseException:
@@ -153,12 +161,30 @@ def make_folder(path: str) -> None:
         if not os.path.isdir(os.path.dirname(path) or "."):
             make_folder(os.path.dirname(path))
         with contextlib.suppress(FileExistsError):
-            os.mkdir(path, 0o755)
+            os.mkdir(path, FOLDER_MODE)
+            open_folder(path)
     try:
         sync_folder(os.path.dirname(path))  # also for a run that was killed before it could
     except PermissionError:
         if is_missing:
             raise
+
+
+def open_folder(path: str) -> None:
+    """Let everybody list and pass a folder, whatever the umask was when it was made."""
+    mode = stat.S_IMODE(os.stat(path).st_mode)
+    if mode | FOLDER_MODE != mode:
+        os.chmod(path, mode | FOLDER_MODE)
+
+
+def is_closed_folder(path: str) -> bool:
+    """Return whether others cannot pass a folder of ours, as one that was made with a umask of 077 or 027.
+
+    A folder of another group than that of this process was given to it by a person, and is not meant.
+    """
+    status = os.stat(path)
+    is_ours = (status.st_uid, status.st_gid) == (os.geteuid(), os.getegid())
+    return is_ours and status.st_mode & FOLDER_MODE != FOLDER_MODE
 
 
 def remove_folder(path: str) -> None:

@@ -39,8 +39,8 @@ def test_what_the_system_refuses_is_said_with_its_place_and_a_remedy(number):
 
 
 def test_what_no_remedy_is_known_for_still_ends_in_what_to_do():
-    error = OSError(errno.EXDEV, "Invalid cross-device link", "/a")
-    assert str(system_error(error)) == "/a: Invalid cross-device link; put that right and run this again"
+    error = OSError(errno.ENODEV, "No such device", "/a")
+    assert str(system_error(error)) == "/a: No such device; put that right and run this again"
 
 
 def test_an_error_without_a_file_or_a_number_is_a_sentence_too():

@@ -171,6 +171,17 @@ def test_a_configuration_that_nginx_cannot_load_is_taken_back(host):
 
 
 @needs_nginx
+def test_a_missing_folder_of_the_configuration_is_named_with_the_command_that_makes_it(host):
+    host.path.parent.rmdir()
+    sentence = (
+        f"there is no folder {host.path.parent} for {host.path}; create it, with mkdir {host.path.parent}, or let path"
+    )
+    for check_mode in (True, False):
+        with pytest.raises(TlsError, match=sentence):
+            host.decide(check_mode=check_mode)
+
+
+@needs_nginx
 def test_a_configuration_without_sites_is_removed(host):
     host.start()
     host.decide()

@@ -34,7 +34,7 @@ REQUEST = {**DEFAULTS, "name": "web", "domains": NAMES, "mode": "0600", "host": 
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(str(tmp_path), "web")
+    return Store(str(tmp_path / "evergreen"), "web")
 
 
 def install(store, key_number, days=(-1, 90), is_new=True):

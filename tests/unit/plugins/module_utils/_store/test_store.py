@@ -241,6 +241,37 @@ def test_modes_are_what_servers_and_people_need(store):
     assert mode_of(store.path, "lock") == 0o600
 
 
+@pytest.mark.parametrize("umask", [0o027, 0o077])
+def test_the_readers_of_a_key_can_pass_the_folders_above_it_whatever_the_umask(store, umask):
+    before = os.umask(umask)
+    try:
+        version = installed(store)
+    finally:
+        os.umask(before)
+    assert [mode_of(path) for path in (os.path.dirname(store.path), store.path)] == [0o755, 0o755]
+    assert store.paths_to_correct(version, WANTED) == []
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o750])
+def test_folders_that_an_earlier_run_has_made_with_another_umask_are_opened(store, mode):
+    version, folders = installed(store), [os.path.dirname(store.path), store.path]
+    for path in folders:
+        os.chmod(path, mode)
+    assert store.paths_to_correct(version, WANTED) == folders
+    with store.lock():
+        store.correct_paths(version, WANTED)
+    assert [mode_of(path) for path in folders] == [0o755, 0o755]
+    assert store.paths_to_correct(version, WANTED) == []
+
+
+def test_a_folder_that_a_person_has_given_to_another_group_stays_closed_to_others(store, monkeypatch):
+    version = installed(store)
+    os.chmod(os.path.dirname(store.path), 0o750)
+    other = os.getegid() + 1
+    monkeypatch.setattr(files.os, "getegid", lambda: other)
+    assert store.paths_to_correct(version, WANTED) == []
+
+
 def test_what_waits_is_closed_to_others(store):
     prepared(store)
     assert listing(store.next) == ["issuer", "privkey.pem", "request.csr"]

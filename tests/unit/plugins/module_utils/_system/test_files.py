@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -238,6 +239,26 @@ def test_a_folder_is_made_with_those_above_it_and_only_once(tmp_path):
     status = path.stat()
     make_folder(str(path))
     assert path.stat().st_ino == status.st_ino and stat.S_IMODE(status.st_mode) == 0o755
+
+
+def test_folders_have_the_same_mode_whatever_the_umask(tmp_path):
+    before = os.umask(0o077)
+    try:
+        make_folder(str(tmp_path / "one/two"))
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "one", tmp_path / "one/two")] == [0o755, 0o755]
+
+
+def test_a_file_system_without_symbolic_links_is_named(tmp_path, monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    with pytest.raises(
+        TlsError, match=f"the file system of {tmp_path} has no symbolic links; choose a folder on another"
+    ):
+        replace_link("v0001", str(tmp_path / "current"))
 
 
 def test_a_folder_with_a_relative_path_is_made(tmp_path, monkeypatch):
