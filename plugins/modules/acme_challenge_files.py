@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pwd
 import re
+import secrets
 import time
 import typing as t
 
@@ -19,8 +21,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import path_in_errors, write_file
 from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import (
     PathUse,
-    check_status,
+    check_inner_folder,
+    is_trusted,
     trusted_folder,
+    whose_folder,
+    whose_folder_in,
 )
 
 CHALLENGE_FOLDERS = (".well-known", "acme-challenge")  # RFC 8555, section 8.3
@@ -28,6 +33,7 @@ OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")  # RFC 8555, section 8.1
 THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 TEMPORARY_NAME = re.compile(r"\.([A-Za-z0-9_-]+)\.[0-9a-f]{8}")  # of a file that write_file() leaves when it is killed
+NAME_IS_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)  # of a rename, where another run was faster
 MAX_FILE_BYTES = 256  # a correct file has less
 MAX_AGE_S = 24 * 60 * 60  # after which no run waits for a file
 
@@ -105,37 +111,76 @@ def open_challenge_folder(path: str, use: PathUse, may_create: bool) -> t.Iterat
             descriptor = stack.enter_context(trusted_folder(path, use))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise TlsError(
-                f"{path} is no folder on this host; correct path of the solver webroot, or create it"
+                f"{path} is no folder on this host{whose_folder_in(error)}; correct path of the solver webroot, or create it"
             ) from error
         for name in CHALLENGE_FOLDERS:
             path = os.path.join(path, name)
-            if descriptor is not None:
-                descriptor = open_folder_in(descriptor, path, use, may_create)
+            if descriptor is None:
+                break
+            parent, descriptor = descriptor, open_folder_in(descriptor, path, use, may_create)
             if descriptor is not None:
                 stack.callback(os.close, descriptor)
-                check_status(os.fstat(descriptor), path, use)
+                check_inner_folder(os.fstat(descriptor), path, use, os.fstat(parent))
         yield descriptor
 
 
 def open_folder_in(parent: int, path: str, use: PathUse, may_create: bool) -> int | None:
     """Return a descriptor of the folder *path* in the one above it, or None if it does not exist."""
-    name, is_new = os.path.basename(path), False
+    name = os.path.basename(path)
     if may_create:
-        with contextlib.suppress(FileExistsError), path_in_errors(path):
-            os.mkdir(name, 0o755, dir_fd=parent)
-            is_new = True
+        make_folder_in(parent, path, use)
     try:
         descriptor = os.open(name, OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=parent)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise TlsError(
-            f"{path} is a symbolic link or no folder, and root would write where its owner wants; put a folder in its place"
+            f"{path} is a symbolic link or no folder, and root would write where its owner wants{whose_folder(path, parent)}; put a folder "
+            "in its place"
         ) from error
-    if is_new and use.owner != -1 and os.fstat(descriptor).st_uid == os.geteuid():
-        with path_in_errors(path):
-            os.fchown(descriptor, use.owner, -1)
     return descriptor
+
+
+def make_folder_in(parent: int, path: str, use: PathUse) -> None:
+    """Make the folder *path* in the one above it, unless its name is taken. It belongs to the owner once it has its name."""
+    name = os.path.basename(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.lstat(name, dir_fd=parent)
+        return
+    with path_in_errors(path), contextlib.suppress(FileExistsError):
+        if not is_trusted(os.fstat(parent)):  # whose owner could put another folder there before a change of its owner
+            with effective_user(use.owner):
+                os.mkdir(name, 0o755, dir_fd=parent)
+        elif use.owner == -1:
+            os.mkdir(name, 0o755, dir_fd=parent)
+        else:
+            make_folder_of_owner(parent, name, use.owner)
+
+
+def make_folder_of_owner(parent: int, name: str, owner: int) -> None:
+    """Make a folder of another user in a folder in which nobody else can exchange it."""
+    staged = f".{name}.{secrets.token_hex(4)}"
+    os.mkdir(staged, 0o755, dir_fd=parent)
+    try:
+        os.chown(staged, owner, -1, dir_fd=parent, follow_symlinks=False)
+        os.rename(staged, name, src_dir_fd=parent, dst_dir_fd=parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.rmdir(staged, dir_fd=parent)
+        if not isinstance(error, OSError) or error.errno not in NAME_IS_TAKEN:
+            raise
+
+
+@contextlib.contextmanager
+def effective_user(user: int) -> t.Iterator[None]:
+    """Act as another user, if this runs as root."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(user)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
 
 
 def names_in(folder: int | None) -> list[str]:

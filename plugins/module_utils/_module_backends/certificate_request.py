@@ -27,6 +27,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
 from ansible_collections.evergreen.tls.plugins.module_utils._store.adopt import Pair, find_pair, take_in, to_adopt
+from ansible_collections.evergreen.tls.plugins.module_utils._store.exports import check_export_folders
 from ansible_collections.evergreen.tls.plugins.module_utils._store.key_encryption import (
     check_passphrase_file,
     has_requested_encryption,
@@ -128,6 +129,7 @@ class Preparation:
         if self.options["withdraw"]:
             return self.withdraw()
         check_link_folders(self.request)  # before a CA is asked
+        check_export_folders(self.request)
         if not self.check_mode:
             self.store.unhide_left_over()
         if to_adopt(self.store, self.request):

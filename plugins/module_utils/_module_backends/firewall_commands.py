@@ -19,8 +19,12 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
     remove_temporary_files,
     replace_file,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import PathUse, check_folder
+from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import PathUse, resolved_file
 from ansible_collections.evergreen.tls.plugins.module_utils._wire import WIRE_ENCODING, from_wire, to_wire
+
+LOCK_FILE = (
+    "/run/evergreen-firewall.lock"  # which root alone can open; a folder such as /etc could be locked by anybody
+)
 
 # The one definition of the options of firewall_commands. Described for people in plugins/modules/firewall_commands.yml.
 OPTIONS: dict[str, dict[str, t.Any]] = {
@@ -147,9 +151,8 @@ def run_firewall_command(host: LocalHost, command: Command) -> None:
         subject = f"the new content of {path}, and the old one is still in place" if path else "this"
         raise TlsError(f"`{' '.join(argv)}` refused {subject}: {from_wire(output)}; put that right and run this again")
     if path:
-        path = os.path.realpath(from_wire(path))
-        check_folder(os.path.dirname(path), PathUse("firewall"))  # so nobody but root can exchange anything there
-        with locked(os.path.dirname(path), is_folder=True):
+        path = resolved_file(from_wire(path), PathUse("firewall"))  # so nobody but root can exchange anything there
+        with locked(LOCK_FILE):
             remove_temporary_files(path)
             old = os.stat(path)
             content = (stdin or "").encode(WIRE_ENCODING)

@@ -11,7 +11,6 @@ renewal comes once all of them are there. A file is given up only where the vers
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 import typing as t
@@ -37,12 +36,17 @@ from ansible_collections.evergreen.tls.plugins.module_utils._store.links import 
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
-    READ_FILE,
-    path_in_errors,
+    read_file_in,
     read_link,
     replace_link,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import trusted_folder, user_name
+from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import (
+    is_trusted,
+    trusted_folder,
+    user_name,
+    whose_folder,
+    whose_folder_in,
+)
 
 if t.TYPE_CHECKING:
     from cryptography import x509
@@ -81,7 +85,9 @@ def find_pair(store: Store, request: Request) -> Pair | None:
         check_outside(store, path, "adopt")
         if not os.path.lexists(path) or is_link_to(store, path, file):
             others = " and ".join(to_adopt(store, request))
-            raise TlsError(f"adopt: {others} is there, and {path} is not; {AGAIN}")
+            if not others:
+                raise TlsError(f"adopt: {path} is not there any more{_whose_folder(path, request)}; {AGAIN}")
+            raise TlsError(f"adopt: {others} is there, and {path} is not{_whose_folder(path, request)}; {AGAIN}")
     with _folder_of(paths["key"], request) as folder:
         key, status = _read_key(paths["key"], request, folder)
     with _folder_of(paths["certificate"], request) as folder:
@@ -134,6 +140,15 @@ def _folder_of(path: str, request: Request) -> contextlib.AbstractContextManager
     return trusted_folder(os.path.dirname(path), path_use(request, "adopt"))
 
 
+def _whose_folder(path: str, request: Request) -> str:
+    """Return the clause of whose_folder() for a path whose file, or folder, is missing."""
+    try:
+        with _folder_of(path, request) as folder:
+            return whose_folder(path, folder)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        return whose_folder_in(error)
+
+
 def _check_held(store: Store, version: str, path: str, request: Request, folder: int) -> None:
     """Raise TlsError unless the version in use holds all that is in a file, so that a link can replace it."""
     file = _paths(request)[path]
@@ -156,41 +171,51 @@ def _check_held(store: Store, version: str, path: str, request: Request, folder:
 
 def _read(path: str, request: Request, folder: int) -> tuple[bytes, os.stat_result]:
     """Return content and status of a file. Raises TlsError for a file that a link must not replace."""
+    whose = whose_folder(path, folder)
     target = read_link(path, folder)
+    if target is not None and whose:
+        raise TlsError(
+            f"adopt: {path} is a symbolic link to {target}{whose}; put the file itself there, or correct the path"
+        )
     if target is not None:
         raise TlsError(
             f"adopt: {path} is a symbolic link to {target}; have adopt name that file, and links name {path}"
         )
-    descriptor = _open(path, folder)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise TlsError(f"adopt: {path} is not a regular file; {AGAIN}")
-        if status.st_nlink > 1:
-            raise TlsError(
-                f"adopt: {path} has other names (hard links), which would keep the old certificate for ever; find them with "
-                f"find / -xdev -samefile {path}, make them symbolic links to it, and run this again"
-            )
-        if status.st_uid not in (0, os.geteuid(), user_id(request.get("owner"))):
-            raise TlsError(
-                f"adopt: {path} belongs to {user_name(status.st_uid)}, who could put anything there; have a look at it, run "
-                f"chown {os.geteuid()} on it, and run this again; owner of the request says who will own the key"
-            )
-        with path_in_errors(path), open(descriptor, "rb", closefd=False) as stream:
-            return stream.read(), status
-    finally:
-        os.close(descriptor)
+    statuses: list[os.stat_result] = []
 
+    def check(status: os.stat_result) -> None:
+        _check_file(path, status, request, folder)
+        statuses.append(status)
 
-def _open(path: str, folder: int) -> int:
-    """Return a descriptor of a file in a folder. Raises TlsError for what can only be something else."""
     try:
-        with path_in_errors(path):
-            return os.open(os.path.basename(path), READ_FILE, dir_fd=folder)
-    except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+        content = read_file_in(path, folder, check)
+    except TlsError as error:
+        if str(error).startswith("adopt: "):
             raise
-        raise TlsError(f"adopt: {path} is not a regular file; {AGAIN}") from error
+        raise TlsError(f"adopt: {str(error).partition(';')[0]}{whose}; {AGAIN}") from error
+    if content is None:
+        raise TlsError(f"adopt: {path} is not there any more{whose}; {AGAIN}")
+    return content, statuses[0]
+
+
+def _check_file(path: str, status: os.stat_result, request: Request, folder: int) -> None:
+    """Raise TlsError for a file of this status in a folder that a link must not replace."""
+    whose, owner = whose_folder(path, folder), os.fstat(folder).st_uid
+    if status.st_nlink > 1:
+        raise TlsError(
+            f"adopt: {path} has other names (hard links){whose}, which would keep the old certificate for ever; find them with "
+            f"find / -xdev -samefile {path}, make them symbolic links to it, and run this again"
+        )
+    if not is_trusted(status) and status.st_uid != user_id(request.get("owner")):
+        raise TlsError(
+            f"adopt: {path} belongs to {user_name(status.st_uid)}{whose}, who could put anything there; have a look at it, run "
+            f"chown {os.geteuid()} on it, and run this again; owner of the request says who will own the key"
+        )
+    if whose and status.st_uid != owner:
+        raise TlsError(
+            f"adopt: {path} belongs to {user_name(status.st_uid)}{whose}, who could move another file there; have a look at it, run "
+            f"chown {user_name(owner)} on it, and run this again"
+        )
 
 
 def _read_key(path: str, request: Request, folder: int) -> tuple[bytes, os.stat_result]:

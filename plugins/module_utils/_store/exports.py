@@ -24,6 +24,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.pkcs12
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Export as ExportSpec
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.module_utils._store.attributes import group_id, user_id
 from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
@@ -34,7 +35,14 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
     replace_file,
     sync_folder,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import PathUse, trusted_folder
+from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import (
+    PathUse,
+    check_folder,
+    trusted_folder,
+    user_name,
+    whose_folder,
+    whose_folder_in,
+)
 
 try:
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -90,15 +98,21 @@ class Export:
             folder, above = os.path.dirname(path), os.path.dirname(store.path)
             if os.path.commonpath([path, above]) == above:
                 raise TlsError(f"exports: {path} lies among the certificates themselves; choose a path outside")
-            if not os.path.isdir(folder):
-                raise TlsError(f"exports: the folder of {path} does not exist; create it or correct the path")
-            _check_not_shared(path, os.stat(folder))
-            descriptor = stack.enter_context(trusted_folder(folder, path_use(self.spec)))
+            try:
+                check_export_folder(path, self.spec)
+                descriptor = stack.enter_context(trusted_folder(folder, path_use(self.spec)))
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise TlsError(
+                    f"exports: the folder of {path} does not exist{whose_folder_in(error)}; create it or correct the path"
+                ) from error
             _check_not_shared(path, os.fstat(descriptor))
             self._folders[path] = descriptor
             status = self._status(path)
             if status is not None and not stat.S_ISREG(status.st_mode):
-                raise TlsError(f"exports: {path} is there and is not a regular file; move it away and run this again")
+                whose = whose_folder(path, descriptor)
+                raise TlsError(
+                    f"exports: {path} is there and is not a regular file{whose}; move it away and run this again"
+                )
 
     def password(self) -> str | None:
         """Return the password, or None if its file does not exist yet.
@@ -108,16 +122,8 @@ class Export:
         path = self.spec["password_file"]
         if not path:
             return self.spec["password"]
-        content = read_file_in(path, self._folders[path])
-        if content is None:
-            return None
-        status = self._status(path)
-        if status is None or status.st_nlink > 1:
-            raise TlsError(
-                f"exports: {path} has other names (hard links), and may be a secret of somebody else; find them with "
-                f"find / -xdev -samefile {path}, remove them and run this again"
-            )
-        return parse_password(content, path)
+        content = read_file_in(path, self._folders[path], lambda status: self._check_password_file(path, status))
+        return None if content is None else parse_password(content, path)
 
     # not a parser: it reads what the collection has made or checked
     def write_password(self, password: str) -> None:
@@ -178,6 +184,21 @@ class Export:
             return os.lstat(os.path.basename(path), dir_fd=self._folders[path])
         except FileNotFoundError:
             return None
+
+    def _check_password_file(self, path: str, status: os.stat_result) -> None:
+        """Raise TlsError if the file may be a secret that somebody put there under another name."""
+        folder = self._folders[path]
+        owner, whose = os.fstat(folder).st_uid, whose_folder(path, folder)
+        if status.st_nlink > 1:
+            raise TlsError(
+                f"exports: {path} has other names (hard links), and may be a secret of somebody else{whose}; find them with "
+                f"find / -xdev -samefile {path}, remove them and run this again"
+            )
+        if whose and status.st_uid != owner:
+            raise TlsError(
+                f"exports: {path} belongs to {user_name(status.st_uid)}, and may be a secret that was moved there{whose}; have a look at it, "
+                f"and run chown {user_name(owner)} on it or remove it"
+            )
 
     def _replace(self, path: str, content: bytes) -> None:
         remove_temporary_files(path, self._folders[path])
@@ -280,6 +301,22 @@ def path_use(spec: ExportSpec) -> PathUse:
     except TlsError:  # a user who is gone owns nothing; check_paths() says so where a file is to be written
         owner = -1
     return PathUse("exports", owner, "owner of the export")
+
+
+def check_export_folder(path: str, spec: ExportSpec) -> None:
+    """Raise TlsError if somebody else can exchange the folder of a path, or everybody can write to it. It may be missing."""
+    folder = os.path.dirname(path)
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        _check_not_shared(path, os.stat(folder))
+    check_folder(folder, path_use(spec))
+
+
+def check_export_folders(request: Request) -> None:
+    """Raise TlsError as check_export_folder() does, for each file of the exports of a request."""
+    for spec in request["exports"]:
+        if spec["state"] == "present":
+            for path in filter(None, (spec["path"], spec["password_file"])):
+                check_export_folder(path, spec)
 
 
 def remove_export(path: str, spec: ExportSpec) -> None:

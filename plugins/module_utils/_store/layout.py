@@ -30,7 +30,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import load_key
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import check_request_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
+from ansible_collections.evergreen.tls.plugins.module_utils._system.files import MAX_FILE_BYTES, read_file
 
 if t.TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -83,7 +83,7 @@ class Versions:
 
     def file(self, version: str, name: str) -> bytes | None:
         """Return the content of a file of a version (or of C(next)), or None if it is missing."""
-        return read_file(os.path.join(self.path, version, name))
+        return read_file(os.path.join(self.path, version, name), max_bytes=MAX_FILE_BYTES)
 
     def passphrase(self, version: str) -> bytes | None:
         """Return the passphrase with which the private key of a version is encrypted, or None if it is not."""

@@ -26,6 +26,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_path
     PathUse,
     check_folder,
     trusted_folder,
+    whose_folder,
+    whose_folder_in,
 )
 
 
@@ -59,7 +61,9 @@ def check_links(versions: Versions, request: Request) -> None:
             with trusted_folder(os.path.dirname(path), path_use(request, "links")) as folder:
                 _check_free(path, folder)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise TlsError(f"links: the folder of {path} does not exist; create it or correct the path") from error
+            raise TlsError(
+                f"links: the folder of {path} does not exist{whose_folder_in(error)}; create it or correct the path"
+            ) from error
 
 
 def check_link_folders(request: Request) -> None:
@@ -73,10 +77,12 @@ def _check_free(path: str, folder: int) -> None:
     name = os.path.basename(path)
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode):
-            raise TlsError(f"links: {path} is there and is not a symbolic link; move it away and run this again")
+            whose = whose_folder(path, folder)
+            raise TlsError(f"links: {path} is there and is not a symbolic link{whose}; move it away and run this again")
     with contextlib.suppress(OSError):  # a link that leads nowhere
         if stat.S_ISDIR(os.stat(name, dir_fd=folder).st_mode):
-            raise TlsError(f"links: {path} leads to a folder; choose another path, or remove it")
+            whose = whose_folder(path, folder)
+            raise TlsError(f"links: {path} leads to a folder{whose}; choose another path, or remove it")
 
 
 def check_outside(versions: Versions, path: str, option: str) -> None:

@@ -28,6 +28,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
 READ_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # does not wait for the writer of a pipe
+MAX_FILE_BYTES = 1 << 20  # of a key, a chain or a password, which another user may own
 LOCK_TIMEOUT_S = 60.0
 FOLDER_MODE = 0o755  # of what make_folder() makes
 LOCK_INTERVAL_S = 0.05
@@ -225,10 +226,8 @@ def _lock_byte(descriptor: int, offset: int) -> None:
 
 
 @contextlib.contextmanager
-def locked(
-    path: str, timeout: float = LOCK_TIMEOUT_S, offset: int | None = None, is_folder: bool = False
-) -> t.Iterator[None]:
-    """Hold a lock on a file, which is created where it is missing, or on a folder.
+def locked(path: str, timeout: float = LOCK_TIMEOUT_S, offset: int | None = None) -> t.Iterator[None]:
+    """Hold a lock on a file, which is created where it is missing. Whoever can open the file could hold the lock, too.
 
     The kernel releases the lock if this process dies.
 
@@ -236,8 +235,7 @@ def locked(
     offset: lock the byte at this offset alone, so that one file is any number of locks. On Linux these belong to the open file;
     elsewhere they belong to the process, which then holds one at a time.
     """
-    kind = os.O_RDONLY | os.O_DIRECTORY if is_folder else os.O_RDWR | os.O_CREAT
-    descriptor = os.open(path, kind | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         deadline = time.monotonic() + timeout
         while True:
@@ -275,10 +273,10 @@ def _unused_name(folder: str, name: str) -> str:
     return os.path.join(folder, f".{name}.{secrets.token_hex(4)}")
 
 
-def read_file(path: str, offset: int = 0) -> bytes | None:
+def read_file(path: str, offset: int = 0, max_bytes: int = -1) -> bytes | None:
     """Return the content of a file from an offset on, or None if there is no file.
 
-    Raises TlsError for a device or pipe, which might never end.
+    Raises TlsError for a device or pipe, which might never end, and for more than max_bytes, unless that is -1.
     """
     try:
         mode = os.stat(path).st_mode
@@ -286,17 +284,20 @@ def read_file(path: str, offset: int = 0) -> bytes | None:
             raise TlsError(_not_regular(path))
         with open(path, "rb") as stream:
             stream.seek(offset)
-            return stream.read()
+            return _read_at_most(stream, max_bytes, path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError:  # a path that no file can have, such as one with a zero byte
         return None
 
 
-def read_file_in(path: str, dir_fd: int) -> bytes | None:
+def read_file_in(
+    path: str, dir_fd: int, check: t.Callable[[os.stat_result], None] = lambda _status: None
+) -> bytes | None:
     """Return the content of a file in a folder, or None if there is no file.
 
-    Raises TlsError for anything but a regular file: a symbolic link is not followed.
+    check: called with the status of the file that is open, before it is read, whatever has its name meanwhile.
+    Raises TlsError for anything but a regular file, since a symbolic link is not followed, and for more than MAX_FILE_BYTES.
     """
     try:
         with path_in_errors(path):
@@ -307,10 +308,25 @@ def read_file_in(path: str, dir_fd: int) -> bytes | None:
         if error.errno not in (errno.ELOOP, errno.ENXIO):  # a symbolic link, a socket
             raise
         raise TlsError(_not_regular(path)) from error
-    with path_in_errors(path), open(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise TlsError(_not_regular(path))
-        return stream.read()
+        check(status)
+        with path_in_errors(path), open(descriptor, "rb", closefd=False) as stream:
+            return _read_at_most(stream, MAX_FILE_BYTES, path)
+    finally:
+        os.close(descriptor)
+
+
+def _read_at_most(stream: t.BinaryIO, max_bytes: int, path: str) -> bytes:
+    """Return the rest of a file. Raises TlsError for more than max_bytes, unless that is -1."""
+    content = stream.read(max_bytes + 1 if max_bytes >= 0 else -1)
+    if 0 <= max_bytes < len(content):
+        raise TlsError(
+            f"{path} has more than {max_bytes} bytes, which no key, certificate or password has; move it away and run this again"
+        )
+    return content
 
 
 def _not_regular(path: str) -> str:

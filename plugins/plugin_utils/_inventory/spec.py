@@ -12,14 +12,18 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator, Validati
 from ansible.module_utils.errors import UnsupportedError
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import check_home
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import MALFORMED_INPUT_ERRORS
 
 
 def validate_arguments(validator: ArgumentSpecValidator, arguments: t.Mapping[str, t.Any]) -> ValidationResult:
     """Return the result of the validator, with what is wrong in its C(errors).
 
-    Raises TlsError for a value on which the validator itself fails, such as C(port: .inf).
+    Raises TlsError for a value on which the validator itself fails, such as C(port: .inf), and for a path that HOME leads astray.
     """
+    for option, spec in validator.argument_spec.items():
+        if spec.get("type") == "path":
+            check_home(option, arguments.get(option, spec.get("default")))
     try:
         return validator.validate(arguments)
     except MALFORMED_INPUT_ERRORS as error:

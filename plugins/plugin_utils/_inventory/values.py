@@ -16,6 +16,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 
 UNPRINTABLE_CATEGORIES = ("Cc", "Cs")  # of Unicode: control characters, and surrogates
 MODE = re.compile("0?[0-7]{3}")
+BELOW_HOME = re.compile(r"^~(/|$)|\$HOME\b|\$\{HOME\}")
 
 
 def is_printable(text: str) -> bool:
@@ -63,6 +64,20 @@ def absolute_folder(option: str, path: str) -> str:
     else:
         why = "it is another folder wherever Ansible is started;"
     raise TlsError(f"{option} is {path!r}, and {why} write a path that begins with /")
+
+
+def check_home(option: str, path: t.Any) -> None:
+    """Raise TlsError if a path of the controller is below the home folder, and HOME is set to something else than an absolute path.
+
+    path: as it is written, before ~ and variables are replaced.
+    """
+    home = os.environ.get("HOME")
+    if home is None or home.startswith("/") or not isinstance(path, str) or not BELOW_HOME.search(path):
+        return
+    raise TlsError(
+        f"{option} is {path!r}, and HOME is {home!r} here, which is not an absolute path; set HOME to the home folder of this user, or "
+        "write a path that begins with /"
+    )
 
 
 def check_key_mode(mode: str, where: str = "") -> None:

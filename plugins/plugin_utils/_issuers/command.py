@@ -24,7 +24,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder, check_home
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import MAX_BYTES
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import (
@@ -74,6 +74,7 @@ class Command(RecordedIssuer):
     ) -> None:
         if not argv or not argv[0]:
             raise TlsError("argv is empty; write the program and its arguments, as a list")
+        check_home("argv", argv[0])
         self.argv = [argv[0] if os.sep not in argv[0] else os.path.expanduser(argv[0]), *argv[1:]]
         self.timeout = parse_duration(timeout).total_seconds()
         self.environment = {str(name): str(value) for name, value in environment.items()}

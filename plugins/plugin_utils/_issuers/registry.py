@@ -69,7 +69,10 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
     kind = ISSUERS[settings["type"]]
     spec = {**POLICY_SETTINGS, **CROSS_SIGNING_SETTINGS, **kind.SETTINGS}
     explicit = {key: value for key, value in settings.items() if key != "type"}
-    checked = validate_arguments(ArgumentSpecValidator(spec), {**kind.settings_of_name(name), **explicit})
+    try:
+        checked = validate_arguments(ArgumentSpecValidator(spec), {**kind.settings_of_name(name), **explicit})
+    except TlsError as error:
+        raise TlsError(f"issuer {name}: {error}") from error
     if checked.error_messages:
         raise TlsError(f"issuer {name}: {spec_errors(checked)}; correct certificate_issuers")
     complete = checked.validated_parameters

@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
-import threading
 import types
 
 import pytest
@@ -279,6 +279,33 @@ def test_exports_are_written_where_the_folder_was_when_it_was_checked(host, tmp_
     assert [one.name for one in target.iterdir()] == ["password"]
 
 
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize("kind", ["somebody else's", "group-writable", "through a link", "open to everybody"])
+def test_a_folder_of_an_export_is_refused_before_a_ca_is_asked_as_it_would_be_later(host, tmp_path, kind, check_mode):
+    if kind == "somebody else's":
+        wanted = {"path": str(host.folder() / "site.pem"), "format": "pem"}
+    elif kind == "group-writable":
+        (tmp_path / "shared").mkdir(mode=0o770)
+        (tmp_path / "shared").chmod(0o770)
+        wanted = {"path": str(tmp_path / "shared/site.pem"), "format": "pem"}
+    elif kind == "open to everybody":
+        (tmp_path / "shared").mkdir()
+        (tmp_path / "shared").chmod(0o1777)
+        wanted = {"path": str(tmp_path / "site.p12"), "password_file": str(tmp_path / "shared/password")}
+    else:
+        wanted = {"path": str(host.lead(tmp_path) / "site.pem"), "format": "pem", "owner": "nobody"}
+    result = host.prepare(check_mode, exports=[wanted])
+    assert result == {"failed": True, "msg": host.export(wanted)["msg"]}
+    assert result["msg"].startswith("exports: ")
+    assert not (host.store / "alice").exists()
+    absent = [{**wanted, "state": "absent"}]
+    assert host.prepare(True, exports=absent)["due"] is True
+
+
+def test_a_missing_folder_of_an_export_keeps_nobody_from_asking_a_ca(host, tmp_path):
+    assert host.prepare(True, exports=[{"path": str(tmp_path / "later/site.pem"), "format": "pem"}])["due"] is True
+
+
 def test_an_export_is_not_removed_through_a_link_of_a_user(host):
     path, before = host.folder() / "privkey.pem", host.picture()
     wanted = {"path": str(path), "format": "pem", "owner": "nobody"}
@@ -298,6 +325,80 @@ def test_a_hard_link_in_the_place_of_a_password_file_is_refused(host):
     result = host.export({"path": str(path), "owner": "nobody", "password_file": str(path.parent / "password")})
     assert result["msg"].startswith(f"exports: {path.parent}/password has other names (hard links)")
     assert not path.exists()
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_file_of_root_that_a_user_moved_to_the_password_file_is_not_used(host, monkeypatch, swapped):
+    path, secret = host.folder() / "bank.p12", host.home / "tls/secret"
+    secret.write_text("a secret of root\n")
+    password = path.parent / "password"
+    secret.rename(password)
+    if swapped:  # once it is open
+        real, own = os.fstat, host.home / "own"
+        own.write_text("a password of Alice's\n")
+        host.give(own)
+
+        def swap(descriptor):
+            if own.exists() and os.path.samestat(real(descriptor), password.stat()):
+                own.rename(password)
+            return real(descriptor)
+
+        monkeypatch.setattr(os, "fstat", swap)
+    wanted = {"path": str(path), "owner": "nobody", "password_file": str(password), "encryption": "legacy"}
+    assert host.export(wanted)["msg"] == (
+        f"exports: {password} belongs to root, and may be a secret that was moved there, in the folder {path.parent} of nobody; have a look "
+        "at it, and run chown nobody on it or remove it"
+    )
+    assert not path.exists()
+
+
+def test_a_password_file_without_end_is_not_read(host):
+    path = host.folder() / "bank.p12"
+    (path.parent / "password").write_text("")
+    os.truncate(path.parent / "password", 1 << 40)
+    host.give(path.parent / "password")
+    result = host.export({"path": str(path), "owner": "nobody", "password_file": str(path.parent / "password")})
+    assert result["msg"].startswith(f"{path.parent}/password has more than 1048576 bytes")
+
+
+def test_a_key_of_root_that_a_user_moved_to_a_path_of_adopt_is_not_adopted(host):
+    folder = host.folder()
+    paths = host.pair(folder, some_key(2))
+    os.chown(paths["key"], 0, 0)
+    assert host.prepare(adopt=paths)["msg"] == (
+        f"adopt: {paths['key']} belongs to root, in the folder {folder} of nobody, who could move another file there; have a look at it, run "
+        "chown nobody on it, and run this again"
+    )
+    assert not os.path.islink(paths["key"]) and not (host.store / "alice/v0001").exists()
+
+
+def test_what_a_user_plants_at_a_path_of_adopt_is_refused_with_folder_and_owner(host):
+    folder = host.folder()
+    clause = f", in the folder {folder} of nobody; "
+
+    def planted(plant):
+        paths = host.pair(folder, some_key(2))
+        os.unlink(paths["key"])
+        plant(paths["key"])
+        host.give(paths["key"])
+        message = host.prepare(adopt=paths)["msg"]
+        os.unlink(paths["key"])
+        assert clause in message, message
+        return message
+
+    assert "privkey.pem is not a regular file," in planted(os.mkfifo)
+    lead = planted(lambda path: os.symlink(host.bank / "privkey.pem", path))
+    assert lead.endswith("; put the file itself there, or correct the path")
+    assert "has more than 1048576 bytes" in planted(
+        lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 1 << 40)
+    )
+
+
+def test_a_key_in_the_store_that_its_owner_has_made_without_end_is_not_read(host):
+    adopted_by(host)
+    os.truncate(host.store / "alice/v0001/privkey.pem", 1 << 40)
+    message = host.prepare()["msg"]
+    assert message.startswith(f"{host.store}/alice/v0001/privkey.pem has more than 1048576 bytes")
 
 
 def challenge(path, **options):
@@ -328,6 +429,32 @@ def test_a_webroot_of_a_user_needs_the_name_of_the_user(host):
     assert challenge(folder, owner="nobody-knows")["msg"].startswith(
         "owner: there is no user nobody-knows on this host"
     )
+
+
+@pytest.mark.parametrize("name", [".well-known", ".well-known/acme-challenge"])
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_a_folder_of_root_that_a_user_moved_into_a_webroot_is_left_as_it_is(host, name, state):
+    folder = host.folder("www")
+    if "/" in name:
+        host.folder("www/.well-known")
+    moved = folder / name
+    (moved / "acme-challenge").mkdir(parents=True)
+    (moved / "token").write_text("somebody needs this")
+    result = challenge(folder, owner="nobody", state=state)
+    assert result["msg"].startswith(
+        f"path: the folder {moved} belongs to root, in the folder {moved.parent} of nobody, who could put another"
+    )
+    assert moved.stat().st_uid == 0 and (moved / "token").read_text() == "somebody needs this"
+    assert sorted(path.name for path in moved.iterdir()) == ["acme-challenge", "token"]
+
+
+def test_a_folder_in_a_webroot_of_a_user_is_made_as_that_user(host, monkeypatch):
+    folder, makers, make = host.folder("www"), [], os.mkdir
+    monkeypatch.setattr(
+        os, "mkdir", lambda *arguments, **names: makers.append(os.geteuid()) or make(*arguments, **names)
+    )
+    assert challenge(folder, owner="nobody")["changed"] is True
+    assert makers == [ALICE, ALICE] and os.geteuid() == 0
 
 
 def test_a_folder_of_a_user_in_a_webroot_of_root_is_refused(host, tmp_path):
@@ -369,17 +496,14 @@ def test_while_a_user_exchanges_folder_and_link_all_the_time_only_files_of_the_u
     for name in ("site.pem", "bank.pem", "token"):
         (target / name).write_text("somebody needs this")
     host.lead(target, "link")
-    before, is_over = host.picture(), threading.Event()
-
-    def exchange():
-        while not is_over.is_set():
-            for old, new in (("tls", "aside"), ("link", "tls"), ("tls", "link"), ("aside", "tls")):
-                os.rename(host.home / old, host.home / new)
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    thread = threading.Thread(target=exchange)
-    thread.start()
+    before = host.picture()
+    pairs = (("tls", "aside"), ("link", "tls"), ("tls", "link"), ("aside", "tls"))
+    code = (
+        f"import os\nos.setgroups([])\nos.setgid({ALICE})\nos.setuid({ALICE})\nprint(flush=True)\n"
+        f"while True:\n    for old, new in {pairs}:\n        os.rename(old, new)"
+    )
+    exchange = subprocess.Popen([sys.executable, "-c", code], cwd=host.home, stdout=subprocess.PIPE)
+    exchange.stdout.readline()
     wanted = {"path": str(folder / "bank.pem"), "format": "pem", "owner": "nobody"}
     try:
         for number in range(40):
@@ -388,9 +512,10 @@ def test_while_a_user_exchanges_folder_and_link_all_the_time_only_files_of_the_u
             host.export({**wanted, "mode": ("0600", "0640")[number % 2]}, name="alice")
             challenge(folder, owner="nobody", state=("present", "absent")[number % 2])
     finally:
-        is_over.set()
-        thread.join()
-        sys.setswitchinterval(interval)
+        is_alive = exchange.poll() is None
+        exchange.kill()
+        exchange.communicate()
+    assert is_alive
     assert {path.name: path.read_text() for path in target.iterdir()} == dict.fromkeys(
         ("site.pem", "bank.pem", "token"), "somebody needs this"
     )

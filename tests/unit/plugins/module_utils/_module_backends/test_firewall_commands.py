@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import stat
 
 import pytest
 
@@ -28,9 +30,10 @@ class Module:
 
 
 @pytest.fixture(autouse=True)
-def root(monkeypatch):
+def root(monkeypatch, tmp_path_factory):
     if os.geteuid() != 0:  # the folders of tests belong to whoever runs them
-        monkeypatch.setattr(firewall_commands, "check_folder", lambda _path, _use: None)
+        monkeypatch.setattr(firewall_commands, "resolved_file", lambda path, _use: os.path.realpath(path))
+    monkeypatch.setattr(firewall_commands, "LOCK_FILE", str(tmp_path_factory.mktemp("run") / "lock"))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
 
 
@@ -119,6 +122,32 @@ def test_a_file_in_a_folder_of_somebody_else_is_left_as_it_is(tmp_path):
     ):
         decide(commands=[command("true", stdin="new", path=rules)])
     assert rules.read_text() == "old"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
+def test_a_file_is_not_replaced_behind_a_link_of_somebody_else(tmp_path):
+    home, target = tmp_path / "home", tmp_path / "job"
+    home.mkdir()
+    target.write_text("old")
+    (home / "link").symlink_to(target)
+    (tmp_path / "rules").symlink_to(home / "link")
+    os.chown(home, 65534, 65534)
+    with pytest.raises(TlsError, match=f"^firewall: the folder {home} belongs to nobody, who could lead to other"):
+        decide(commands=[command("true", stdin="new", path=tmp_path / "rules")])
+    assert target.read_text() == "old"
+
+
+def test_a_lock_of_the_folder_which_anybody_can_hold_keeps_nobody_waiting(tmp_path):
+    file = tmp_path / "rules"
+    file.write_text("old\n")
+    holder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    try:
+        decide(commands=[command("cat", stdin="new\n", path=file)])
+    finally:
+        os.close(holder)
+    assert file.read_text() == "new\n"
+    assert stat.S_IMODE(os.stat(firewall_commands.LOCK_FILE).st_mode) == 0o600
 
 
 def test_a_file_is_replaced_behind_its_link(tmp_path):

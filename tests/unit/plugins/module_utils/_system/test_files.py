@@ -155,15 +155,6 @@ def test_a_lock_is_free_after_an_error(tmp_path):
         pass
 
 
-def test_a_folder_is_a_lock_that_leaves_no_file(tmp_path):
-    with locked(str(tmp_path), is_folder=True):
-        with pytest.raises(TlsError, match=f"another process has held {tmp_path} for 0 seconds"):
-            with locked(str(tmp_path), timeout=0, is_folder=True):
-                pass
-    with locked(str(tmp_path), timeout=0, is_folder=True):
-        assert os.listdir(tmp_path) == []
-
-
 def test_what_killed_runs_left_beside_a_file_is_swept_and_nothing_else(tmp_path):
     kept = {"rules", ".rules.old", ".rules.0123456", ".other.01234567"}
     for name in {*kept, ".rules.01234567", ".rules.89abcdef"}:
@@ -319,3 +310,16 @@ def is_free(path, offset):
     result = subprocess.run([sys.executable, "-c", script, path, str(offset)], capture_output=True, check=False)
     assert result.returncode == 0 or b"BlockingIOError" in result.stderr
     return result.returncode == 0
+
+
+def test_no_more_is_read_of_a_file_than_a_key_can_have(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"12345678")
+    assert read_file(str(path), max_bytes=8) == b"12345678"
+    os.truncate(path, 1 << 40)  # which takes no space
+    message = (
+        f"{path} has more than 8 bytes, which no key, certificate or password has; move it away and run this again"
+    )
+    with pytest.raises(TlsError) as caught:
+        read_file(str(path), max_bytes=8)
+    assert str(caught.value) == message

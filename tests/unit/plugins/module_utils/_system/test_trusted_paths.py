@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import struct
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ import threading
 
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     read_file_in,
     remove_temporary_files,
@@ -26,7 +27,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
 from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import (
     PathUse,
     check_folder,
+    resolved_file,
     trusted_folder,
+    whose_folder_in,
 )
 
 ALICE, NOBODY = 12345, 65534
@@ -93,6 +96,95 @@ def test_folders_of_the_owner_of_the_file_are_opened(tmp_path):
     assert opens(home / "tls", HERS)
     given(home / "tls", NOBODY)
     assert f"the folder {home / 'tls'} belongs to nobody" in refused(home / "tls", HERS)
+
+
+def test_a_folder_of_root_in_a_folder_of_the_owner_is_refused(tmp_path):
+    home = given(tmp_path / "home")
+    given(home / "tls", 0)
+    sentence = (
+        f"links: the folder {home}/tls belongs to root, in the folder {home} of user {ALICE}, who could put another folder in its place; "
+        f"run chown user {ALICE} on it after a look at what is in it, or choose a path elsewhere"
+    )
+    assert (
+        refused(home / "tls", HERS)
+        == refused(home / "tls/inner", HERS)
+        == sentence.replace("user 12345 on", "12345 on")
+    )
+    given(home / "tls")
+    assert opens(home / "tls", HERS)
+    link(tmp_path / "link", home / "tls")
+    assert opens(tmp_path / "link", HERS, home / "tls")
+
+
+def test_a_link_of_root_in_a_folder_of_root_below_one_of_the_owner_is_not_followed(tmp_path):
+    home = given(tmp_path / "home")
+    given(home / "backup", 0)
+    link(home / "backup/latest", "/etc")
+    assert f"the folder {home}/backup belongs to root, in the folder {home} of user {ALICE}" in refused(
+        home / "backup/latest", HERS
+    )
+
+
+def test_errors_about_paths_in_a_folder_of_the_owner_name_folder_and_owner(tmp_path):
+    home = given(tmp_path / "home")
+    clause = f", in the folder {home} of user {ALICE}"
+    with pytest.raises(FileNotFoundError) as missing, trusted_folder(str(home / "missing"), HERS):
+        pass
+    assert (missing.value.filename, missing.value.strerror) == (
+        f"{home}/missing",
+        f"No such file or directory{clause}",
+    )
+    assert whose_folder_in(missing.value) == clause
+    (home / ".new.pem.new").mkdir()
+    with pytest.raises(FileExistsError) as taken, trusted_folder(str(home), HERS) as descriptor:
+        replace_link("target", str(home / "new.pem"), descriptor)
+    assert str(system_error(taken.value)) == (
+        f"{home}/.new.pem.new: File exists{clause}; move away what stands there and run this again"
+    )
+    with pytest.raises(FileNotFoundError) as ours, trusted_folder(str(tmp_path / "missing"), HERS):
+        pass
+    assert (ours.value.strerror, whose_folder_in(ours.value)) == ("No such file or directory", "")
+
+
+def test_a_folder_that_an_access_control_list_opens_to_a_user_is_refused(tmp_path):
+    folder = given(tmp_path / "shared", 0, 0o755)
+    # acl_ea_header and acl_ea_entry of linux/posix_acl_xattr.h: tag, permissions, id
+    entries = ((0x01, 7, -1), (0x02, 7, NOBODY), (0x04, 5, -1), (0x10, 7, -1), (0x20, 5, -1))
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    try:
+        os.setxattr(folder, "system.posix_acl_access", acl)
+    except OSError:
+        pytest.skip("this file system has no access control lists")
+    assert f"the folder {folder} of root can be written by its group" in refused(folder)
+    folder.chmod(folder.stat().st_mode & ~0o022)
+    assert opens(folder)
+
+
+@pytest.mark.parametrize("path", ["/proc/self/cwd", "/proc/self/root/etc", "/dev/fd"])
+def test_links_of_the_kernel_are_walked_as_the_paths_that_they_name(path):
+    assert opens(path, as_folder=os.path.realpath(path))
+
+
+def test_a_link_of_the_kernel_to_the_folder_of_a_process_of_somebody_else_is_not_followed():
+    with subprocess.Popen(["sleep", "60"], user=ALICE) as process:
+        try:
+            assert f"belongs to user {ALICE}" in refused(f"/proc/{process.pid}/cwd")
+            assert "a symbolic link" in refused(f"/proc/{process.pid}/root/etc", HERS)
+        finally:
+            process.kill()
+
+
+def test_where_a_file_is_after_links_of_root(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    link(tmp_path / "one", "two")
+    link(tmp_path / "two", tmp_path / "file")
+    link(tmp_path / "hers", "file", ALICE)
+    link(tmp_path / "round", "round")
+    assert resolved_file(str(tmp_path / "one"), USE) == resolved_file(str(tmp_path / "file"), USE) == f"{tmp_path}/file"
+    with pytest.raises(TlsError, match=f"^links: {tmp_path}/hers is a symbolic link, which user {ALICE} could lead"):
+        resolved_file(str(tmp_path / "hers"), USE)
+    with pytest.raises(OSError, match="Too many levels of symbolic links"):
+        resolved_file(str(tmp_path / "round"), USE)
 
 
 @pytest.mark.parametrize(("mode", "others"), [(0o775, "its group"), (0o757, "everybody"), (0o777, "everybody")])

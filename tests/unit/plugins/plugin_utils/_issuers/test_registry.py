@@ -132,6 +132,33 @@ def test_a_folder_that_does_not_begin_with_a_slash_is_refused(kind, option, sett
     assert str(caught.value) == f"issuer corporate: {option} is {folder!r}, and {why}"
 
 
+@pytest.mark.parametrize("home", ["", "relative/home", "."])
+@pytest.mark.parametrize("folder", [None, "~", "~/pki", "$HOME/pki", "${HOME}/pki"])
+@pytest.mark.parametrize("kind", ["local_ca", "command", "acme", "manual"])
+def test_a_home_that_is_no_absolute_path_is_refused_where_a_folder_is_below_it(
+    kind, folder, home, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("HOME", home)
+    monkeypatch.chdir(tmp_path)
+    option = "folder" if kind == "acme" else "directory"
+    settings = {"argv": ["/bin/true"]} if kind == "command" else {}
+    with pytest.raises(TlsError) as caught:
+        open_issuer("corporate", {"corporate": {"type": kind, **settings, **({option: folder} if folder else {})}})
+    assert f"issuer corporate: {option} is '{folder or '~/.evergreen/'}" in str(caught.value)
+    assert f", and HOME is {home!r} here, which is not an absolute path; set HOME to the home folder" in str(
+        caught.value
+    )
+    assert list(tmp_path.iterdir()) == []
+    assert open_issuer("corporate", {"corporate": {"type": kind, **settings, option: str(tmp_path / "kept")}})
+
+
+@pytest.mark.parametrize("setting", [{"root": "$HOME/root.pem"}, {"root": "~/root.pem"}])
+def test_a_home_that_is_no_absolute_path_is_refused_where_a_root_is_below_it(setting, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", "")
+    with pytest.raises(TlsError, match=r"^issuer corporate: root is .*, and HOME is '' here"):
+        open_issuer("corporate", {"corporate": {"type": "local_ca", "directory": str(tmp_path), **setting}})
+
+
 @pytest.mark.parametrize("kind", ["local_ca", "command", "acme", "manual"])
 def test_without_a_home_no_folder_is_named_after_the_tilde(kind, monkeypatch, tmp_path):
     def unknown(uid):
