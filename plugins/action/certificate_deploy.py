@@ -40,13 +40,13 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.walk imp
     deployment_diff,
     describe_deployment,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.cloud import is_hosted
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_task
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import at_every_address, request_targets
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.hosting import (
     hosted_pair,
-    is_hosted,
     open_hosted,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.registry import open_service

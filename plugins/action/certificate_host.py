@@ -17,14 +17,15 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Background
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.installed import upload_prefix
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.walk import fit_bindings
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.cloud import is_hosted
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.hosting import (
     HostedService,
-    is_hosted,
     open_hosted,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.free_certificates import ISSUED, REVOKED
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.hosted import (
     Hosted,
     obtain_hosted,
@@ -47,6 +48,7 @@ class ActionModule(TlsAction):
         "accounts": {"type": "dict", "no_log": True},
         "force": {"type": "bool", "default": False},
         "state": {"type": "str", "choices": ["issued", "revoked"], "default": "issued"},
+        "certificate": {"type": "str"},
         "reason": {"type": "str", "default": ""},
     }
 
@@ -61,7 +63,8 @@ class ActionModule(TlsAction):
         service = open_hosted(request, accounts, upload_prefix(request, task_vars.get("inventory_hostname", "")))
         records = _records(request, arguments["issuers"])
         if arguments["state"] == "revoked":
-            return await Background(functools.partial(self._revoke, service, records, request, arguments["reason"]))
+            named = functools.partial(self._revoke, certificate=arguments["certificate"], reason=arguments["reason"])
+            return await Background(functools.partial(named, service, records, request))
         return await Background(functools.partial(self._obtain, service, records, request, arguments["force"]))
 
     def _obtain(
@@ -86,22 +89,33 @@ class ActionModule(TlsAction):
         return _result(hosted, service.title, self._task.check_mode)
 
     def _revoke(
-        self, service: HostedService, records: SolverRecords, request: Request, reason: str
+        self, service: HostedService, records: SolverRecords, request: Request, certificate: str | None, reason: str
     ) -> dict[str, t.Any]:
-        """Return the result of revoking the newest certificate. Raises TlsError while it is bound."""
-        order = service.orders.newest_issued(service.prefix)
+        """Return the result of revoking a certificate of the request, the newest one if none is named.
+
+        Raises TlsError while a resource presents it, with the keys hosted and bound_to for the result.
+        """
+        orders = service.orders.ours(service.prefix)
+        order = next(
+            (one for one in orders if one.certificate == certificate or (one.status == ISSUED and not certificate)),
+            None,
+        )
         if order is None:
-            return {"changed": False, "msg": f"the cloud has no valid certificate of {request['name']}"}
+            which = f"no certificate {certificate}" if certificate else "no valid certificate"
+            return {"changed": False, "msg": f"the cloud has {which} of {request['name']}"}
+        if order.status != ISSUED:
+            state = "was revoked before" if order.status in REVOKED else "is not valid any more"
+            return {"changed": False, "hosted": order.certificate, "msg": f"{order.certificate} {state}"}
         bound = [one.resource for one in service.bindings() if one.certificate == order.certificate]
         if self._task.check_mode and not bound:
-            return {"changed": True, "msg": f"would revoke {order.certificate}"}
+            return {"changed": True, "hosted": order.certificate, "msg": f"would revoke {order.certificate}"}
         needed = revoke_hosted(service.orders, records, order.certificate, request["domains"][0], bound, reason)
         more = (
             f"; these records validate that, and may go afterwards: {', '.join(one.name for one in needed)}"
             if needed
             else ""
         )
-        return {"changed": True, "msg": f"revoked {order.certificate}{more}"}
+        return {"changed": True, "hosted": order.certificate, "msg": f"{order.certificate} is revoked{more}"}
 
 
 # not a parser: it hashes what this collection chose

@@ -16,6 +16,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request
     without_shown,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.tags import selected_tags
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.cloud import is_hosted
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import (
     check_distinct_requests,
     has_encrypted_key,
@@ -24,7 +25,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_respond
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.private_authority import MAKE_CA
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS, open_issuer
-from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.hosting import is_hosted
 
 PARTS = ("firewall", "nginx", "certificates")  # the tags that honour_tags knows
 

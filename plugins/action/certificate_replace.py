@@ -8,10 +8,12 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import KEY_COMPROMISE
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.hosted_replacement import HostedReplacement
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
     PerRequestAction,
     diffs_and_warnings,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.cloud import is_hosted
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import check_distinct_requests
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
@@ -27,7 +29,10 @@ ALL = "all"
 class ActionModule(PerRequestAction):
     """Replace certificates of a host, verify that clients get the new ones, and only then have the old ones revoked."""
 
-    STEPS = ("certificate_info", "certificate_install", "certificate_obtain", "certificate_revoke", "certificate_serve")
+    STEPS = (
+        *("certificate_info", "certificate_install", "certificate_obtain", "certificate_revoke", "certificate_serve"),
+        "certificate_host",
+    )
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "requests": {**REQUEST_SPEC, "type": "list", "elements": "dict"},
         "names": {"type": "list", "elements": "str", "required": True},
@@ -54,16 +59,18 @@ class ActionModule(PerRequestAction):
     ) -> dict[str, t.Any]:
         """Return the result for one request. The records of the controller say what is revoked, and the host does not."""
         host = task_vars.get("inventory_hostname", "")
+        records = JsonRecords(absolute_folder("records", arguments["records"]))
+        record = file_name(host, request["name"])
+        if is_hosted(request):
+            return await HostedReplacement(
+                lambda name, step: self.run_step(name, step, task_vars), request, arguments, records, record
+            ).run(host, self._task.check_mode)
         store = {"directory": arguments["directory"], "name": request["name"]}
         info = await self.run_step("certificate_info", store, task_vars)
         if info.get("failed") and not arguments["even_if_served"]:
             return {"failed": True, "msg": info["msg"]}
         shown = _serial_number(next(iter(info.get("certificates") or []), {}))
         recorded, problems = recorded_certificates(host, request["name"], request["issuer"], arguments["issuers"])
-        records, record = (
-            JsonRecords(absolute_folder("records", arguments["records"])),
-            file_name(host, request["name"]),
-        )
         begun = _texts(records.read(record).get("serial_numbers"))  # by an earlier run, which may have replaced them
         valid = [one for one in recorded if not one.revoked]
         pending = [one for one in valid if one.serial_number in begun]

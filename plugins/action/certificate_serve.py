@@ -11,8 +11,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request
     PerRequestAction,
     diffs_and_warnings,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.cloud import is_hosted
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.hosting import is_hosted
 
 RESTART_TIMEOUT_S = 60.0  # that a server in Java may need until it listens again
 REMOTE_TIMEOUT_S = 60.0  # that the machines of a service may need after it says that a change is in effect

@@ -39,10 +39,14 @@ options:
   state:
     description:
       - With V(issued), there is a certificate that does not expire soon, or it is waited for.
-      - With V(revoked), the newest certificate is revoked. That is refused while a resource of the request presents it.
+      - With V(revoked), the newest certificate, or O(certificate), is revoked. That is refused while a resource presents it. The module
+        M(evergreen.tls.certificate_replace) and the playbook C(revoke) have another one issued, bound and proved first.
     type: str
     choices: [issued, revoked]
     default: issued
+  certificate:
+    description: The identifier of the certificate to revoke. The default is the newest one of the request.
+    type: str
   reason:
     description: Why it is revoked, in words for the cloud.
     type: str
@@ -68,14 +72,20 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+bound_to:
+  description: The resources that present the certificate, which is therefore not revoked.
+  returned: where a revocation is refused
+  type: list
+  elements: str
+  sample: [static.example.org]
 due:
   description: Whether a certificate was ordered, or is waited for.
   returned: success
   type: bool
   sample: true
 hosted:
-  description: The identifier of the certificate to present.
-  returned: where one is issued
+  description: The identifier of the certificate to present, or of the one that is revoked.
+  returned: where there is one
   type: str
   sample: zN1Jyv5V
 reason:

@@ -15,6 +15,8 @@ description:
   - Where the new one cannot be had or proved, the one before goes on serving and is not revoked, unless O(even_if_served) says so.
   - What is revoked, and by which issuer, is what the records of the controller have for the host and the request, whatever the host shows. A host
     that shows something else is warned about.
+  - A certificate that the cloud makes (C(cloud.hosted)) is replaced by another one of the cloud in the same way. The cloud revokes the one
+    before, where no resource presents it any more.
   - What is to be revoked is written down first. A run that was killed is finished by the next one, and revokes nothing else.
 author:
   - Evergreen contributors (@evergreen)
@@ -118,6 +120,9 @@ certificates:
           type: str
         issuer:
           description: The name of the issuer that revoked it.
+          type: str
+        certificate:
+          description: The identifier of a certificate that the cloud made, in the place of serial number and issuer.
           type: str
         host:
           description: The host that it was issued to.

@@ -43,6 +43,12 @@ def check_remote_server(request: Request) -> None:
         )
 
 
+def is_hosted(request: t.Mapping[str, t.Any]) -> bool:
+    """Say whether the cloud makes the certificate of a request and keeps its key. The request need not be complete."""
+    cloud = request.get("cloud")
+    return isinstance(cloud, dict) and bool(cloud.get("hosted"))
+
+
 def completed_cloud(request: Request) -> Cloud | None:
     """Return C(cloud) of a request with all options, None where no cloud presents the certificate. Raises TlsError."""
     cloud: t.Mapping[str, t.Any] | None = request["cloud"]

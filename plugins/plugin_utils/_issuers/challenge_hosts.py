@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.cloud import is_hosted
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import DEFAULT_SOLVER, solver_type
@@ -45,8 +46,11 @@ def challenge_thumbprints(
 
 
 def hosts_respond(request: dict[str, t.Any], issuers: dict[str, t.Any], solver: str = DEFAULT_SOLVER) -> bool:
-    """Say whether hosts respond to the challenges for a request, as this solver has them do it."""
+    """Say whether hosts respond to the challenges for a request, as this solver has them do it.
+
+    A certificate that a cloud makes has no challenges of ACME.
+    """
     issuer = issuers.get(str(request.get("issuer")))
-    if not isinstance(issuer, dict) or issuer.get("type") != "acme":
+    if not isinstance(issuer, dict) or issuer.get("type") != "acme" or is_hosted(request):
         return False
     return solver_type(issuer.get("solver")) == solver

@@ -85,12 +85,6 @@ def hosted_pair(prefix: str) -> Pair:
     return Pair([], read_key, prefix, contextlib.nullcontext)
 
 
-def is_hosted(request: t.Mapping[str, t.Any]) -> bool:
-    """Say whether the cloud makes the certificate of a request and keeps its key. The request need not be complete."""
-    cloud = request.get("cloud")
-    return isinstance(cloud, dict) and bool(cloud.get("hosted"))
-
-
 def open_hosted(request: Request, accounts: t.Any, prefix: str) -> HostedService:
     """Return the service of a request with its orders. Raises TlsError for accounts of a type whose cloud makes no certificates.
 

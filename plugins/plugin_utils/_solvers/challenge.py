@@ -33,7 +33,7 @@ def check_challenge(challenge_type: str, domains: list[str]) -> None:
     if challenge_type == HTTP_01 and wildcards:
         raise TlsError(
             f"{', '.join(wildcards)}: CAs believe wildcards by DNS alone, and the solver of the issuer answers over HTTP; give the "
-            "request an issuer whose solver is rfc2136, command or persist, or name the hosts one by one"
+            "request an issuer whose solver is dnspod, route53, rfc2136, command or persist, or name the hosts one by one"
         )
     if challenge_type != HTTP_01 and addresses:
         raise TlsError(

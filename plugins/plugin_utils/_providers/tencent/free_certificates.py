@@ -36,6 +36,7 @@ MAX_RECORDS = 10
 UPLOADED = "upload"  # C(From) of a certificate that was not ordered
 # Status of DescribeCertificates, by what it means here.
 ISSUED, FAILED, EXPIRED = 1, 2, 3
+REVOKED = (9, 10, 12)  # and what is about to be
 PENDING = (0, 4, 5, 8, 11, 13, 15)
 NO_QUOTA_OF_ACCOUNT = (2, 3, 7, 10)  # failed, expired, cancelled, revoked
 NO_QUOTA_OF_DOMAIN = (2, 3, 7)  # a revoked one counts until it expires

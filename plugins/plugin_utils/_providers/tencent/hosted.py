@@ -178,7 +178,10 @@ def revoke_hosted(
     """
     if bound:
         raise TlsError(
-            f"the certificate {certificate} is bound to {', '.join(bound)}, and is not revoked while it is; have another certificate bound first"
+            f"the certificate {certificate} is bound to {', '.join(bound)}, and is not revoked while it is; have another certificate bound first, "
+            "as evergreen.tls.revoke does",
+            hosted=certificate,
+            bound_to=bound,
         )
     needed = read_records(orders.revoke(certificate, reason), domain)
     for record in needed:

@@ -82,6 +82,12 @@ def test_only_requests_with_the_solver_webroot_are_ordered(run):
     assert run.orders_begun == [("www", CSR, "web1")]
 
 
+def test_nothing_is_ordered_for_a_certificate_that_a_cloud_makes(run):
+    hosted = {**request("static"), "served_by": "cloud", "cloud": {"hosted": True}}
+    assert run.order(hosted)["places"] == []
+    assert run.steps == []
+
+
 def test_files_of_several_requests_are_merged_by_host(run):
     run.challenge_files = [{"host": host, "path": "/srv/www", "files": {host: host}} for host in ("web1", "web2")]
     result = run.order(request())

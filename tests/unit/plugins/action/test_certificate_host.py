@@ -8,84 +8,16 @@ from __future__ import annotations
 
 import concurrent.futures
 
-import dns.rdatatype
 import pytest
-from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action import certificate_deploy, certificate_host
-from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment import walk
-from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent import client as client_module
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client
-from ansible_collections.evergreen.tls.tests.cloud.tencent.cdn import Cdn
-from ansible_collections.evergreen.tls.tests.cloud.tencent.dnspod import Dnspod
-from ansible_collections.evergreen.tls.tests.cloud.tencent.free_ssl import FreeSsl
-from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, fake_internet, name_of
-from ansible_collections.evergreen.tls.tests.unit.fake_tencent import fake_tencent
-
-DOMAIN = "static.example.org"
-
-
-class World:
-    """An account with a CDN, free certificates and a zone; and tasks of a play."""
-
-    def __init__(self, cloud, cdn, ssl, zone, port):
-        self.cloud, self.cdn, self.ssl, self.zone, self.port = cloud, cdn, ssl, zone, port
-
-    def run(self, module, check_mode=False, request=(), **arguments):
-        name = module.__name__.rpartition(".")[2]
-        solver = {"type": "dnspod", "account": "main", "resolvers": [f"{RESOLVER}:{self.port}"]}
-        task = Task()
-        task.action, task.check_mode = f"evergreen.tls.{name}", check_mode
-        cloud = {"account": "main", "hosted": True, "patience": "1s"}
-        task.args = {
-            "request": {
-                "name": "static",
-                "domains": [DOMAIN],
-                "issuer": "le",
-                "served_by": "cloud",
-                "cloud": cloud,
-                **dict(request),
-            },
-            "issuers": {"le": {"type": "acme", "solver": solver}},
-            **arguments,
-        }
-        connection = type("Connection", (), {"transport": "local"})()
-        action = module.ActionModule(task, connection, None, None, None, None)
-        variables = {
-            "inventory_hostname": "cdn1",
-            "cloud_accounts": {"main": {"type": "tencent", **self.cloud.account()}},
-        }
-        return action.run(task_vars=variables)
-
-    def has_record(self, name, kind, value):
-        values = self.zone.records.get((name_of(name), dns.rdatatype.from_text(kind)), set())
-        return any(value in one for one in values)
+from ansible_collections.evergreen.tls.tests.unit.hosted_world import DOMAIN, hosted_world
 
 
 @pytest.fixture
 def world(monkeypatch, tmp_path):
-    monkeypatch.setattr(certificate_host, "LOCKS", str(tmp_path / "orders"))
-    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
-    monkeypatch.setattr(client_module.time, "sleep", lambda _seconds: None)
-    monkeypatch.setattr(walk, "POLL_INTERVALS_S", (0.01,))
-    with fake_internet() as here:
-        monkeypatch.setattr(dns_client, "PORT", here.port)
-        zone = here.zone("example.org", (DOMAIN, "A", "192.0.2.1"))
-
-        def texts(domain, name, kind):
-            return zone.records.setdefault((name_of(f"{name}.{domain}"), dns.rdatatype.from_text(kind)), set())
-
-        dnspod = Dnspod(
-            "example.org",
-            added=lambda domain, name, kind, value: texts(domain, name, kind).add(f'"{value}"'),
-            removed=lambda domain, name, kind, value: texts(domain, name, kind).discard(f'"{value}"'),
-        )
-        ssl = FreeSsl(None)
-        cdn = Cdn(ssl, DOMAIN, machines=1, spread_s=0.0)
-        with fake_tencent(ssl, cdn, dnspod) as cloud:
-            started = World(cloud, cdn, ssl, zone, here.port)
-            ssl.has_record = started.has_record
-            yield started
+    with hosted_world(monkeypatch, tmp_path) as started:
+        yield started
 
 
 def test_a_certificate_of_the_cloud_is_issued_and_bound_without_a_key(world):

@@ -270,7 +270,9 @@ def test_wildcards_are_refused_before_anything_is_asked(web, solver):
     assert message.startswith(
         "*.example.org: CAs believe wildcards by DNS alone, and the solver of the issuer answers over HTTP; "
     )
-    assert message.endswith("whose solver is rfc2136, command or persist, or name the hosts one by one")
+    assert message.endswith(
+        "whose solver is dnspod, route53, rfc2136, command or persist, or name the hosts one by one"
+    )
     assert web.requests == []
 
 
