@@ -17,7 +17,6 @@ import http.server
 import json
 import secrets
 import ssl
-import threading
 import time
 
 import josepy
@@ -27,6 +26,7 @@ from cryptography import x509
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import requested_names
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
+from ansible_collections.evergreen.tls.tests.unit.threaded_server import ThreadedServer
 
 OWN_ROOT = Authority("Root CA of the server itself")
 ERROR = "urn:ietf:params:acme:error:"
@@ -48,14 +48,14 @@ class AcmeServer:
         (folder / "acme.pem").write_bytes(to_pem([OWN_ROOT.leaf(["127.0.0.1"], some_key())]) + key_pem(some_key()))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(str(folder / "acme.pem"))
-        self.listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
+        self.listener = ThreadedServer(handler(self))
         self.listener.verify_request = lambda *_of_whom: not self.is_silent()
         self.listener.socket = context.wrap_socket(
             self.listener.socket, server_side=True, do_handshake_on_connect=False
         )
         self.base = f"https://127.0.0.1:{self.listener.server_address[1]}"
         self.url = f"{self.base}/directory"
-        threading.Thread(target=self.listener.serve_forever, daemon=True).start()
+        self.listener.start()
 
     def answer(self, path, status=200, content=None, headers=None, times=1):
         """Set the response to the next requests to a path; the status 0 closes the connection instead."""
@@ -251,5 +251,4 @@ def running_acme_server(folder):
     try:
         yield server
     finally:
-        server.listener.shutdown()
-        server.listener.server_close()
+        server.listener.stop()

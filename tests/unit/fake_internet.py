@@ -195,8 +195,9 @@ class FakeInternet:
 
         for kind, handler in ((socketserver.ThreadingUDPServer, ByUdp), (Listener, ByTcp)):
             listener = self.stack.enter_context(kind((address, self.port), handler))
-            listener.daemon_threads = True
-            threading.Thread(target=listener.serve_forever, args=(0.01,), daemon=True).start()
+            thread = threading.Thread(target=listener.serve_forever, args=(0.01,), daemon=True)
+            thread.start()
+            self.stack.callback(thread.join)
             self.stack.callback(listener.shutdown)
         return server
 

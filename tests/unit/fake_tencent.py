@@ -11,13 +11,13 @@ import hashlib
 import http.server
 import json
 import re
-import threading
 import time
 
 from tencentcloud.common.sign import Sign
 
 from ansible_collections.evergreen.tls.tests.cloud.refused import Refused
 from ansible_collections.evergreen.tls.tests.unit.tencent_api import API, Unfit, check_answer, check_call
+from ansible_collections.evergreen.tls.tests.unit.threaded_server import ThreadedServer
 
 SECRET_ID, SECRET_KEY = "AKIDexample", "a-secret-key"
 AUTHORIZATION = re.compile(
@@ -37,7 +37,7 @@ class FakeTencent:
         self.calls, self.regions, self.refusals = [], [], {}
         self.control = None  # what answers requests to other paths than that of the API, with get() and post()
         self.before = lambda _action, _port: None  # called before each action, with the port of the client
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"cloud": self}))
+        self.server = ThreadedServer(type("Handler", (_Handler,), {"cloud": self}))
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def actions(self):
@@ -124,9 +124,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 def fake_tencent(*services):
     """Start the API, and stop it at the end."""
     cloud = FakeTencent(*services)
-    threading.Thread(target=cloud.server.serve_forever, args=(0.01,), daemon=True).start()
+    cloud.server.start()
     try:
         yield cloud
     finally:
-        cloud.server.shutdown()
-        cloud.server.server_close()
+        cloud.server.stop()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import http.server
 import ssl
-import threading
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import free_port
+from ansible_collections.evergreen.tls.tests.unit.threaded_server import ThreadedServer
 
 
 class Web:
@@ -47,7 +47,7 @@ class Web:
             def log_message(self, *_arguments):
                 pass
 
-        server = self.stack.enter_context(http.server.ThreadingHTTPServer((address, self.ports[scheme]), Handler))
+        server = ThreadedServer(Handler, (address, self.ports[scheme]))
         if scheme == "https":
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             pem = self.folder / "expired.pem"
@@ -56,5 +56,4 @@ class Web:
             pem.write_bytes(to_pem([leaf]) + key_pem(key))
             context.load_cert_chain(str(pem))
             server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        self.stack.callback(server.shutdown)
+        self.stack.callback(server.start().stop)

@@ -16,7 +16,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives import serialization
 
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
+from ansible_collections.evergreen.tls.tests.unit.threaded_server import ThreadedServer
 
 sys.path.append(str(pathlib.Path(__file__).parents[2] / "dev"))
 
@@ -163,13 +163,11 @@ class Hosts:
             def log_message(self, *_words):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.server = ThreadedServer(Answer).start()
         self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.stop()
 
 
 @contextlib.contextmanager

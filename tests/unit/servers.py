@@ -30,7 +30,7 @@ class Server:
         self.server_names = []
         self.reject = set()
         self.connections = 0
-        self.connection = None
+        self.connection = self.context = None
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
@@ -74,6 +74,8 @@ class Server:
 
 
 def handshake(server, connection):
+    if server.context is None:  # it has nothing to present
+        return
     with server.context.wrap_socket(connection, server_side=True) as tls:
         tls.recv(1)
 
@@ -144,6 +146,38 @@ def servers(folder):
             return server
 
         yield started
+
+
+@contextlib.contextmanager
+def answering_port(answer):
+    """Yield a port on which each connection is passed to a function, in a thread of its own; in the end close all of them."""
+    connections, threads = [], []
+
+    def run(connection):
+        with connection, contextlib.suppress(OSError):
+            answer(connection)
+
+    def accept():
+        with contextlib.suppress(OSError):  # the test is over
+            while True:
+                connections.append(listener.accept()[0])
+                threads.append(threading.Thread(target=run, args=(connections[-1],), daemon=True))
+                threads[-1].start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        accepting = threading.Thread(target=accept, daemon=True)
+        accepting.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            accepting.join(STOP_TIMEOUT_S)
+            for connection in connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join(STOP_TIMEOUT_S)
+            assert not [thread for thread in (accepting, *threads) if thread.is_alive()], "an answer does not end"
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -17,6 +18,7 @@ import paramiko
 
 SFTP_SERVER = "/usr/lib/openssh/sftp-server"
 WITHOUT_EXTENSIONS = (SFTP_SERVER, "-P", "posix-rename,hardlink")
+STOP_TIMEOUT_S = 10.0
 
 
 class SshAppliance:
@@ -30,9 +32,10 @@ class SshAppliance:
         self.port = listener.getsockname()[1]
         self.commands, self.ran, self.logins, self.passwords = {}, [], 0, []
         self.disabled = None  # algorithms, as paramiko.Transport takes them
-        self.transports = []
+        self.transports, self.processes, self.threads = [], [], []
         self.environment = dict(os.environ)
-        threading.Thread(target=self.run, daemon=True).start()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
 
     def run(self):
         while True:
@@ -47,6 +50,44 @@ class SshAppliance:
             self.transports.append(transport)
             with contextlib.suppress(Exception):
                 transport.start_server(server=Login(self), event=threading.Event())
+
+    def stop(self):
+        """End the server and all sessions; wait until what they opened is closed."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join(STOP_TIMEOUT_S)
+        for transport in self.transports:
+            transport.close()
+        for thread in (self.thread, *self.transports):  # no session starts anything from here on
+            thread.join(STOP_TIMEOUT_S)
+        for process in self.processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.2)  # most end with their input
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        for transport in self.transports:
+            transport.packetizer.complete_handshake()  # stops its timer where no handshake was completed
+        for thread in self.threads:
+            thread.join(STOP_TIMEOUT_S)
+        for process in self.processes:
+            process.wait(STOP_TIMEOUT_S)
+            for stream in filter(None, (process.stdin, process.stdout, process.stderr)):
+                with contextlib.suppress(OSError):  # what could not be written
+                    stream.close()
+        threads = (self.thread, *self.transports, *self.threads)
+        assert not [thread for thread in threads if thread.is_alive()], f"commands do not end: {self.ran}"
+
+    def start_process(self, command, **options):
+        """Start a program that is ended with the server."""
+        process = subprocess.Popen(command, start_new_session=True, **options)
+        self.processes.append(process)
+        return process
+
+    def start_thread(self, function, *arguments):
+        """Start a thread that is waited for when the server ends."""
+        thread = threading.Thread(target=function, args=arguments, daemon=True)
+        self.threads.append(thread)
+        thread.start()
+        return thread
 
     def options(self, **more):
         """Return the option appliance of a request, complete, that lets us in by password."""
@@ -101,23 +142,22 @@ class Login(paramiko.ServerInterface):
         line = command.decode()
         self.appliance.ran.append(line)
         function = self.appliance.commands.get(line)
-        threading.Thread(
-            target=answer_with if function else run_in_shell,
-            args=(channel, function or line, self.appliance.environment),
-            daemon=True,
-        ).start()
+        if function:
+            self.appliance.start_thread(answer_with, channel, function)
+        else:
+            self.appliance.start_thread(run_in_shell, channel, line, self.appliance)
         return True
 
     def check_channel_subsystem_request(self, channel, name):
         if name != "sftp" or self.appliance.sftp is None:
             return False
-        process = subprocess.Popen(self.appliance.sftp, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        threading.Thread(target=copy_input, args=(channel, process), daemon=True).start()
-        threading.Thread(target=copy_output, args=(process.stdout, channel.sendall, channel), daemon=True).start()
+        process = self.appliance.start_process(self.appliance.sftp, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.appliance.start_thread(copy_input, channel, process)
+        self.appliance.start_thread(copy_output, process.stdout, channel.sendall, channel)
         return True
 
 
-def answer_with(channel, function, _environment):
+def answer_with(channel, function):
     try:
         channel.received = b""
         while data := channel.recv(32768):  # all that the client sends: by then it has been told that the command runs
@@ -129,22 +169,24 @@ def answer_with(channel, function, _environment):
         channel.close()
 
 
-def run_in_shell(channel, line, environment):
-    process = subprocess.Popen(
-        ["sh", "-c", line], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+def run_in_shell(channel, line, appliance):
+    process = appliance.start_process(
+        ["sh", "-c", line],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=appliance.environment,
     )
-    threading.Thread(target=copy_input, args=(channel, process), daemon=True).start()
+    appliance.start_thread(copy_input, channel, process)
     outputs = [
-        threading.Thread(target=copy_output, args=(process.stdout, channel.sendall), daemon=True),
-        threading.Thread(target=copy_output, args=(process.stderr, channel.sendall_stderr), daemon=True),
+        appliance.start_thread(copy_output, process.stdout, channel.sendall),
+        appliance.start_thread(copy_output, process.stderr, channel.sendall_stderr),
     ]
-    for thread in outputs:
-        thread.start()
     status = process.wait()
     for thread in outputs:
         thread.join()
     with contextlib.suppress(OSError, EOFError):
-        channel.send_exit_status(status)
+        channel.send_exit_status(status if status >= 0 else 128 - status)  # as a shell says that a signal ended it
     channel.close()
 
 
@@ -157,7 +199,7 @@ def copy_input(channel, process):
 
 
 def copy_output(stream, send, channel=None):
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, EOFError):  # the client has closed the channel, or the connection
         while data := os.read(stream.fileno(), 32768):
             send(data)
     if channel is not None:
@@ -173,9 +215,8 @@ def ssh_appliances():
             listener = stack.enter_context(socket.socket())
             listener.bind(("127.0.0.1", 0))
             listener.listen(50)
-            stack.callback(listener.shutdown, socket.SHUT_RDWR)
             appliance = SshAppliance(keys, listener, **options)
-            stack.callback(lambda: [transport.close() for transport in appliance.transports])
+            stack.callback(appliance.stop)
             return appliance
 
         yield started

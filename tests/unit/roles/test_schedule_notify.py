@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import email
 import email.policy
 import http.server
@@ -17,7 +16,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -26,6 +24,8 @@ from aiosmtpd.smtp import SMTP, AuthResult
 
 from ansible_collections.evergreen.tls.plugins.module_utils._text import MAX_TEXT_CHARACTERS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
+from ansible_collections.evergreen.tls.tests.unit.servers import answering_port
+from ansible_collections.evergreen.tls.tests.unit.threaded_server import ThreadedServer
 
 PROGRAM = pathlib.Path(__file__).parents[3] / "roles/schedule/files/notify.py"
 
@@ -125,9 +125,8 @@ def webhook(request):
             def log_message(self, *_words):
                 pass
 
-        server = http.server.HTTPServer(("127.0.0.1", 0), Answer)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        request.addfinalizer(server.shutdown)
+        server = ThreadedServer(Answer).start()
+        request.addfinalizer(server.stop)
         return f"http://127.0.0.1:{server.server_port}/hooks/secret", calls
 
     return start
@@ -273,22 +272,19 @@ def test_who_cannot_be_told_does_not_keep_the_others_from_being_told(webhook):
 @pytest.mark.parametrize("channel", ["mail", "webhook"])
 def test_a_server_that_answers_byte_by_byte_does_not_keep_the_others_from_being_told(webhook, monkeypatch, channel):
     monkeypatch.setattr(notify, "CHANNEL_TIMEOUT_S", 1.0)
-    listener = socket.create_server(("127.0.0.1", 0))
 
-    def trickle():
-        connection, _address = listener.accept()
-        with contextlib.suppress(OSError):
-            while True:
-                connection.sendall(b"2")
-                time.sleep(0.1)
+    def trickle(connection):
+        while True:
+            connection.sendall(b"2")
+            time.sleep(0.1)
 
-    threading.Thread(target=trickle, daemon=True).start()
-    slow, (address, calls) = listener.getsockname()[1], webhook()
-    settings = {"mail": {"to": "ops@example.test", "host": "127.0.0.1", "port": slow}, "webhook": {"url": address}}
-    if channel == "webhook":
-        settings = {"command": "true", "webhook": {"url": f"http://127.0.0.1:{slow}/secret"}}
-    started = time.monotonic()
-    [message] = notify.notify(settings, REPORT)
+    address, calls = webhook()
+    with answering_port(trickle) as slow:
+        settings = {"mail": {"to": "ops@example.test", "host": "127.0.0.1", "port": slow}, "webhook": {"url": address}}
+        if channel == "webhook":
+            settings = {"command": "true", "webhook": {"url": f"http://127.0.0.1:{slow}/secret"}}
+        started = time.monotonic()
+        [message] = notify.notify(settings, REPORT)
     assert message.startswith(f"{channel} has not ended within 1 seconds; see what answers there")
     assert len(calls) == (channel == "mail") and time.monotonic() - started < 5 and "secret" not in message
 

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import http.server
-import threading
 
 import pytest
 
@@ -20,6 +19,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.settle i
     settle,
 )
 from ansible_collections.evergreen.tls.tests.unit.fake_service import FakeService
+from ansible_collections.evergreen.tls.tests.unit.threaded_server import ThreadedServer
 
 OFF = {"redirect": False, "hsts": 0, "tls_versions": ["TLSv1.2", "TLSv1.3"]}
 
@@ -164,10 +164,9 @@ class Site(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site():
-    with http.server.HTTPServer(("127.0.0.1", 0), Site) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port
-        server.shutdown()
+    server = ThreadedServer(Site).start()
+    yield server.server_port
+    server.stop()
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

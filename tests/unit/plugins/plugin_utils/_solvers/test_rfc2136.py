@@ -7,10 +7,7 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import itertools
-import socket
-import threading
 import time
 import types
 
@@ -26,6 +23,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import ChallengeResponse
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, TTL, name_of
+from ansible_collections.evergreen.tls.tests.unit.servers import answering_port
 
 SECRET = base64.b64encode(b"a secret of at least 32 octets, as it ought to be").decode()
 OTHER = base64.b64encode(b"another secret of 32 octets and some, as it ought to be").decode()
@@ -58,18 +56,15 @@ def values(zone, record=RECORD):
 
 def test_a_server_that_answers_a_byte_at_a_time_is_left_in_seconds(here, zone, monkeypatch):
     monkeypatch.setattr(rfc2136, "UPDATE_TIMEOUT_S", 1.0)
-    listener = socket.create_server(("127.0.0.1", 0))
 
-    def trickle():
-        connection, _address = listener.accept()
-        with contextlib.suppress(OSError):
-            for byte in itertools.chain(b"\xff\xff", itertools.repeat(0)):
-                connection.sendall(bytes([byte]))
-                time.sleep(0.05)
+    def trickle(connection):
+        for byte in itertools.chain(b"\xff\xff", itertools.repeat(0)):
+            connection.sendall(bytes([byte]))
+            time.sleep(0.05)
 
-    threading.Thread(target=trickle, daemon=True).start()
     started = time.monotonic()
-    message = error_text(here, server=f"127.0.0.1:{listener.getsockname()[1]}")
+    with answering_port(trickle) as port:
+        message = error_text(here, server=f"127.0.0.1:{port}")
     assert "takes no changes of the zone example.org (no whole answer in time); see that it runs" in message
     assert time.monotonic() - started < 5
 

@@ -42,6 +42,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry im
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.persist import issuer_domains
 from ansible_collections.evergreen.tls.tests.unit.acme_server import OWN_ROOT, running_acme_server
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import key_pem, some_key
+from ansible_collections.evergreen.tls.tests.unit.servers import answering_port, full_port
 
 NAMES = ["www.example.org", "example.org"]
 CSR = make_csr(some_key(), NAMES, {})
@@ -297,21 +298,14 @@ def test_a_response_of_an_order_is_received_until_its_deadline(outcome, server, 
 
 
 def proxy_that(answer):
-    """Return the URL of a proxy that answers each client with the parts that a function yields, until the client is gone."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    """Return the context of a port on which each client is answered with the parts that a function yields, until it is gone."""
 
     def serve(connection):
-        with contextlib.suppress(OSError):
-            connection.recv(65536)
-            for part in answer():
-                connection.sendall(part)
+        connection.recv(65536)
+        for part in answer():
+            connection.sendall(part)
 
-    def accept():
-        while True:
-            threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+    return answering_port(serve)
 
 
 def trickled(content):
@@ -334,33 +328,34 @@ def trickled(content):
 )
 def test_a_proxy_that_never_ends_its_answer_is_left_in_seconds(outcome, server, answer, monkeypatch):
     monkeypatch.setattr(retries, "RESPONSE_TIMEOUT_S", 1.0)
-    monkeypatch.setenv("HTTPS_PROXY", proxy_that(answer))
     monkeypatch.delenv("NO_PROXY", raising=False)
     started = time.monotonic()
-    assert server.url in outcome()
+    with proxy_that(answer) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        assert server.url in outcome()
     assert time.monotonic() - started < 6
 
 
 def test_a_name_that_is_looked_up_for_ever_is_left_in_seconds(outcome, server, monkeypatch):
     monkeypatch.setattr(retries, "RESPONSE_TIMEOUT_S", 1.0)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: time.sleep(600))
+    is_over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: [] if is_over.wait(600) else None)
     started = time.monotonic()
-    assert f"{server.url} cannot be reached: no whole answer in time; see that the CA runs" in outcome()
+    try:
+        assert f"{server.url} cannot be reached: no whole answer in time; see that the CA runs" in outcome()
+    finally:
+        is_over.set()
     assert time.monotonic() - started < 6
 
 
 def test_a_name_with_thousands_of_silent_addresses_is_left_in_seconds(outcome, server, monkeypatch):
     monkeypatch.setattr(retries, "RESPONSE_TIMEOUT_S", 1.0)
     monkeypatch.setattr(retries, "CONNECT_TIMEOUT_S", 0.1)
-    silent = socket.create_server(("127.0.0.1", 0), backlog=0)
-    full = [socket.socket() for _number in range(5)]
-    for one in full:
-        one.setblocking(False)
-        one.connect_ex(silent.getsockname())
-    address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", silent.getsockname())
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: [address] * 4000)
     started = time.monotonic()
-    assert f"{server.url} cannot be reached: " in outcome()
+    with full_port() as port:
+        address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: [address] * 4000)
+        assert f"{server.url} cannot be reached: " in outcome()
     assert time.monotonic() - started < 6
 
 

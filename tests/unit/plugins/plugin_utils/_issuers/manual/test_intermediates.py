@@ -6,9 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import threading
 import time
 
 import pytest
@@ -18,6 +15,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual import intermediates
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
+from ansible_collections.evergreen.tls.tests.unit.servers import answering_port
 
 NAMES = ["www.example.org"]
 ROOT = Authority("Fetched Root CA")
@@ -30,20 +28,21 @@ ISSUING = Authority("Fetched Issuing CA", above=ROOT)
 def test_an_answer_that_trickles_is_left_in_time(monkeypatch, drip):
     monkeypatch.setattr(intermediates, "FETCH_TIMEOUT_S", 0.5)
 
-    def trickle(listener):
-        connection, _address = listener.accept()
-        with connection, contextlib.suppress(OSError):
-            connection.sendall(drip)
-            while True:
+    def trickle(connection):
+        connection.sendall(drip)
+        connection.settimeout(0.05)
+        is_client_there = True
+        while is_client_there:
+            try:
+                is_client_there = connection.recv(4096) != b""
+            except TimeoutError:
                 connection.sendall(b"X" if drip else b"")
-                time.sleep(0.05)
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=trickle, args=[listener], daemon=True).start()
+    with answering_port(trickle) as port:
         start = time.monotonic()
         place = x509.AccessDescription(
             AuthorityInformationAccessOID.CA_ISSUERS,
-            x509.UniformResourceIdentifier(f"http://127.0.0.1:{listener.getsockname()[1]}/issuing.cer"),
+            x509.UniformResourceIdentifier(f"http://127.0.0.1:{port}/issuing.cer"),
         )
         leaf = ISSUING.leaf(NAMES, some_key(), extensions=[x509.AuthorityInformationAccess([place])])
         with pytest.raises(TlsError, match="the answer is too long, or takes too long.*; put it into the inbox"):

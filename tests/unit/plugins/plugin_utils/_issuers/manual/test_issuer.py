@@ -15,7 +15,6 @@ import io
 import os
 import shutil
 import subprocess
-import threading
 import zipfile
 
 import pytest
@@ -44,6 +43,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.outb
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queue import Queue
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, key_pem, new_key, some_key
+from ansible_collections.evergreen.tls.tests.unit.threaded_server import ThreadedServer
 
 ROOT = Authority("Manual Root CA")
 ISSUING = Authority("Manual Issuing CA", above=ROOT)
@@ -438,8 +438,7 @@ class IntermediateServer:
             def log_message(self, *arguments):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server = ThreadedServer(Handler).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}/issuing.cer"
 
     def leaf(self):
@@ -458,7 +457,7 @@ def test_an_intermediate_is_fetched_with_aia(desk, content):
     assert "or set aia: true to have it fetched" in desk.refusal()
     desk.settings["aia"] = True
     assert desk.ask().chain == [leaf, MIDDLE]
-    server.server.shutdown()
+    server.server.stop()
 
 
 @pytest.mark.parametrize(
@@ -475,7 +474,7 @@ def test_a_wrong_response_for_an_intermediate_is_an_error(desk, content, status,
     desk.put("leaf.pem", to_pem([server.leaf()]))
     refused = desk.refusal()
     assert sentence in refused and refused.endswith("put it into the inbox")
-    server.server.shutdown()
+    server.server.stop()
 
 
 def test_a_certificate_for_another_key_is_named_and_stays(desk):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
-import threading
 import types
 import urllib.parse
 
@@ -24,6 +23,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.alibaba i
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.alibaba.client import VERSIONS, signed_headers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.registry import open_service
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
+from ansible_collections.evergreen.tls.tests.unit.threaded_server import ThreadedServer
 
 AUTHORITY = Authority()
 DOMAINS = ["static.example.org", "img.example.org"]
@@ -126,12 +126,10 @@ def cloud(monkeypatch):
         def log_message(self, *_arguments):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    server = ThreadedServer(Handler).start()
     started.url = f"http://127.0.0.1:{server.server_port}"
     yield started
-    server.shutdown()
-    server.server_close()
+    server.stop()
 
 
 def deploy(cloud, pair, settings=None, **changes):

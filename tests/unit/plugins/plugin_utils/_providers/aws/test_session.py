@@ -10,7 +10,6 @@ import base64
 import logging
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -220,43 +219,10 @@ def test_a_closed_port_is_told(settings, monkeypatch):
 
 def test_a_certificate_of_the_endpoint_that_does_not_verify_is_told(settings, start, authority, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
-    port = tls_port(authority)
+    key = some_key()
+    port = start().present(authority.chain(["localhost"], key), key).port
     text = error_of({**settings, "endpoint": f"https://localhost:{port}"})
     assert "does not verify; name the roots of your proxy or endpoint by ca_bundle of the account" in text
-
-
-def tls_port(authority):
-    """Return the port of a TLS server with a certificate of an unknown CA."""
-    import socket
-    import ssl
-    import tempfile
-
-    from ansible_collections.evergreen.tls.tests.unit.fake_ca import key_pem
-
-    key = some_key()
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(key_pem(key) + authority.chain(["localhost"], key)[0].public_bytes(_encoding()))
-        file.flush()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file.name)
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve():
-        while True:
-            try:
-                connection, _address = listener.accept()
-                context.wrap_socket(connection, server_side=True).close()
-            except OSError:
-                pass
-
-    threading.Thread(target=serve, daemon=True).start()
-    return listener.getsockname()[1]
-
-
-def _encoding():
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    return Encoding.PEM
 
 
 def test_a_call_that_gets_no_answer_ends_in_time(cloud, session, monkeypatch):

@@ -50,13 +50,28 @@ class RawServer:
         self.answers, self.requests = list(answers), []
         self.listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self._run, daemon=True).start()
+        self.threads, self.connections = [threading.Thread(target=self._run, daemon=True)], []
+        self.threads[0].start()
+        stack.callback(self._stop)
+
+    def _stop(self):
+        with contextlib.suppress(OSError):  # a test has closed it
+            self.listener.shutdown(socket.SHUT_RDWR)  # ends accept(), as close() does not
+        self.threads[0].join()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join()
 
     def _run(self):
         with contextlib.suppress(OSError):
             while True:
                 connection, _address = self.listener.accept()
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+                thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+                self.threads.append(thread)
+                self.connections.append(connection)
+                thread.start()
 
     def _serve(self, connection):
         with connection, contextlib.suppress(OSError):
@@ -196,7 +211,11 @@ def trickle_headers(connection):
     trickle(connection)
 
 
-@pytest.mark.parametrize("answer", [trickle, trickle_headers, lambda _connection: time.sleep(5)])
+def keep_silent(connection):
+    connection.recv(1)  # until the client is gone
+
+
+@pytest.mark.parametrize("answer", [trickle, trickle_headers, keep_silent])
 def test_a_slow_answer_has_one_deadline(start, monkeypatch, answer):
     monkeypatch.setattr(client_module, "RETRY_DELAYS_S", ())
     client, _server = start(answer)
