@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import time
 
 import dns.rdatatype
@@ -136,11 +137,16 @@ def test_output_without_end_takes_no_room(program, tmp_path, monkeypatch):
 
 def test_a_child_that_left_the_group_is_not_waited_for(program, tmp_path):
     started = time.monotonic()
-    solver(program("setsid sleep 20 &")).present([HTTP_RESPONSE])
+    leave_child = f"setsid sleep 20 & echo $! >> {tmp_path}/children"
+    solver(program(leave_child)).present([HTTP_RESPONSE])
     assert "failed with the status 1" in error_text(
-        lambda: solver(program("setsid sleep 20 & exit 1")).present([HTTP_RESPONSE])
+        lambda: solver(program(f"{leave_child}; exit 1")).present([HTTP_RESPONSE])
     )
     assert time.monotonic() - started < 10
+    children = (tmp_path / "children").read_text().split()
+    assert len(children) == 2
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
 
 
 def test_a_program_may_leave_its_input_alone(program):

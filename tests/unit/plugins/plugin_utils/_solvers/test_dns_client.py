@@ -159,6 +159,9 @@ def test_name_servers_with_hundreds_of_addresses_are_asked_in_part(here, client,
     addresses = [f"127.0.{number // 250}.{number % 250 + 4}" for number in range(500)]
     monkeypatch.setattr(dns_client, "QUERY_TIMEOUT_S", 0.1)
     here.zone("example.org", *(("ns.example.org", "A", address) for address in addresses))
+    monkeypatch.setattr(
+        here.servers["127.0.0.2"], "answer", lambda _wire: None
+    )  # the only one that runs may be among them
     asked, query = [], dns_client._query
     monkeypatch.setattr(dns_client, "_query", lambda server, *about: asked.append(server) or query(server, *about))
     with pytest.raises(TlsError, match="no name server of example.org says anything") as caught:
@@ -175,6 +178,7 @@ def test_name_servers_that_are_slow_have_a_minute_for_all_questions(here, client
     with pytest.raises(TlsError) as caught:
         client.locate(RECORD)
     assert time.monotonic() - started < 5 and "it is not known where " in str(caught.value)
+    monkeypatch.setattr(here.resolver, "answer", answer)
     client.addresses("ns.example.org")  # later questions have time of their own
 
 
