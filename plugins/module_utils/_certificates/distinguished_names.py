@@ -39,10 +39,11 @@ ENCODINGS = {
     0x13: "latin-1",  # PrintableString
     T61_STRING: "latin-1",
     0x16: "latin-1",  # IA5String
-    0x1A: "latin-1",  # VisibleString
     0x1C: "utf-32-be",  # UniversalString
     0x1E: "utf-16-be",  # BMPString
 }
+# Other types that OpenSSL reads in a name (DIRECTORYSTRING and B_ASN1_PRINTABLE in its asn1.h): BIT STRING, NumericString, SEQUENCE.
+OTHER_TAGS = (0x03, 0x12, 0x30)
 # Attributes that are shown by a short name (RFC 4514, section 3).
 SHORT_NAMES = {
     COMMON_NAME: "CN",
@@ -150,10 +151,15 @@ def _name(certificate: x509.Certificate, index: int) -> DistinguishedName:
 
 
 def _canonical_value(attribute: Attribute) -> t.Any:
-    """Return a value so that values are equal where OpenSSL takes them as equal: without case of ASCII, spaces and string type."""
+    """Return a value so that values are equal where OpenSSL takes them as equal: without case of ASCII, spaces and string type.
+
+    Raises ValueError where OpenSSL does not read it: for other types, and for strings that are not encoded as their type says.
+    """
     if attribute.tag not in ENCODINGS:
+        if attribute.tag not in OTHER_TAGS:
+            raise ValueError(attribute.tag)
         return attribute.tag, attribute.value
-    text = text_of(attribute).encode("utf-8", errors="replace")
+    text = attribute.value.decode(ENCODINGS[attribute.tag]).encode()
     return b" ".join(text.lower().split())
 
 

@@ -50,6 +50,7 @@ SUBJECT_ALTERNATIVE_NAME = bytes.fromhex("551d11")
 SUBJECT_KEY_IDENTIFIER = bytes.fromhex("551d0e")
 AUTHORITY_KEY_IDENTIFIER = bytes.fromhex("551d23")
 NETSCAPE_CERTIFICATE_TYPE = bytes.fromhex("6086480186f8420101")
+REVOCATION_LISTS = bytes.fromhex("551d1f")
 PROXY_CERTIFICATE = bytes.fromhex("2b0601050507010e")
 EXTENSION_NAMES = {
     BASIC_CONSTRAINTS: "basicConstraints",
@@ -61,7 +62,7 @@ EXTENSION_NAMES = {
     AUTHORITY_KEY_IDENTIFIER: "authorityKeyIdentifier",
     NETSCAPE_CERTIFICATE_TYPE: "nsCertType",
     PROXY_CERTIFICATE: "proxyCertInfo",
-    bytes.fromhex("551d1f"): "cRLDistributionPoints",
+    REVOCATION_LISTS: "cRLDistributionPoints",
     bytes.fromhex("551d20"): "certificatePolicies",
     bytes.fromhex("551d21"): "policyMappings",
     bytes.fromhex("551d24"): "policyConstraints",
@@ -70,6 +71,8 @@ EXTENSION_NAMES = {
     bytes.fromhex("2b06010505070108"): "autonomousSysIds",
     bytes.fromhex("2b0601050507300105"): "ocspNoCheck",
 }
+# Those that OpenSSL accepts as critical (X509_supported_extension).
+KNOWN_EXTENSIONS = EXTENSION_NAMES.keys() - {SUBJECT_KEY_IDENTIFIER, AUTHORITY_KEY_IDENTIFIER}
 # Names in subjectAltName and nameConstraints, by their tags (RFC 5280, section 4.2.1.6).
 OTHER_NAME, EMAIL, DNS, DIRECTORY, URI, IP_ADDRESS, REGISTERED_ID = 0xA0, 0x81, 0x82, 0xA4, 0x86, 0x87, 0x88
 NAME_TYPES = {
@@ -177,6 +180,7 @@ def read_extensions(certificate: x509.Certificate) -> None:
         name_constraints,
         subject_key_identifier,
         authority_key_identifier,
+        _distribution_points,
     ):
         read(certificate)
 
@@ -246,7 +250,7 @@ def is_issuer_identified(certificate: x509.Certificate, ca: x509.Certificate) ->
     if identifier is None:
         return True
     key_identifier = subject_key_identifier(ca)
-    if identifier.key_identifier and key_identifier and identifier.key_identifier != key_identifier:
+    if None not in (identifier.key_identifier, key_identifier) and identifier.key_identifier != key_identifier:
         return False
     serial_number = certificate_fields(ca)[0].value
     if identifier.serial_number is not None and identifier.serial_number != serial_number:
@@ -256,6 +260,15 @@ def is_issuer_identified(certificate: x509.Certificate, ca: x509.Certificate) ->
         return not directories or directories[0].directory_name == issuer_of(ca).canonical
     except ValueError:
         return False
+
+
+def _distribution_points(certificate: x509.Certificate) -> list[list[Element]] | None:
+    """Return the fields of each place of revocation lists, None without the extension. Raises TlsError if it is malformed."""
+    return _read(
+        certificate,
+        REVOCATION_LISTS,
+        lambda element: [children(one, SEQUENCE) for one in children(element, SEQUENCE)],
+    )
 
 
 def _extension(element: Element) -> Extension:
@@ -284,6 +297,8 @@ def _basic_constraints(element: Element) -> BasicConstraints:
     parts = children(element, SEQUENCE)
     is_ca = bool(parts) and parts[0].tag == BOOLEAN and _boolean(parts[0])
     lengths = [one for one in parts if one.tag == INTEGER]
+    if [one.tag for one in parts] not in ([], [BOOLEAN], [INTEGER], [BOOLEAN, INTEGER]):
+        raise ValueError(len(parts))
     if lengths and (not lengths[0].value or lengths[0].value[0] & 0x80):
         raise ValueError("negative")
     return BasicConstraints(is_ca, int.from_bytes(lengths[0].value, "big") if lengths else None)

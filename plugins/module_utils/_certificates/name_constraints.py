@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import (
@@ -33,6 +34,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 if t.TYPE_CHECKING:
     from cryptography import x509
 
+LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
+HOST_NAME = re.compile(rf"{LABEL}(?:\.{LABEL})+")
 MAX_COMPARISONS = 1 << 18  # of names with constraints, for one CA; OpenSSL has a limit of this kind too
 
 
@@ -59,14 +62,14 @@ def check_name_constraints(certificate: x509.Certificate, ca: x509.Certificate, 
 
 
 def _names(certificate: x509.Certificate, is_leaf: bool) -> list[GeneralName]:
-    """Return all names that constraints apply to: subject, its e-mail addresses, alternative names, else the common name."""
+    """Return all names that constraints apply to: subject, its e-mail addresses, alternative names, and without DNS names there the common name."""
     subject = subject_of(certificate)
     alternative = general_names_of(certificate)
     names = list(alternative)
     if subject.attributes:
         names.append(GeneralName(DIRECTORY, subject.der))
     names += [GeneralName(EMAIL, one.value) for one in subject.attributes if one.oid == EMAIL_ADDRESS]
-    if is_leaf and not any(one.tag in (DNS, IP_ADDRESS) for one in alternative):
+    if is_leaf and not any(one.tag == DNS for one in alternative):
         names += [
             GeneralName(DNS, text_of(one).encode())
             for one in subject.attributes
@@ -123,14 +126,14 @@ def _is_in_network(address: bytes, network: bytes) -> bool:
 
 
 def _is_mailbox_within(mailbox: bytes, base: bytes) -> bool:
-    """Say whether a mailbox is a base, at its host, or with a leading dot at hosts below it."""
-    local, _at, host = mailbox.rpartition(b"@")
+    """Say whether a mailbox is a base, at its host, or with a leading dot at hosts below it. Raises ValueError without a host."""
+    local, name_at, host = mailbox.rpartition(b"@")
     base_local, at, base_host = base.rpartition(b"@")
-    if at and base_local:
-        return local == base_local and host.lower() == base_host.lower()
-    if base_host.startswith(b"."):
-        return host.lower().endswith(base_host.lower())
-    return not base_host or host.lower() == base_host.lower()
+    if not name_at:
+        raise ValueError("no host")
+    if not at and base.startswith(b"."):
+        return len(mailbox) > len(base) and mailbox.lower().endswith(base.lower())
+    return (not base_local or local == base_local) and host.lower() == base_host.lower()
 
 
 def _is_uri_within(uri: bytes, base: bytes) -> bool:
@@ -143,11 +146,8 @@ def _is_uri_within(uri: bytes, base: bytes) -> bool:
 
 
 def _is_host_name(text: str) -> bool:
-    """Say whether a common name is a DNS name, which is checked where there are no alternative names."""
-    labels = text.rstrip(".").split(".")
-    return len(labels) > 1 and all(
-        label.isascii() and label.replace("-", "").replace("_", "").isalnum() for label in labels
-    )
+    """Say whether a common name is a DNS name, which is checked where no alternative name is one (cn2dnsid of OpenSSL)."""
+    return HOST_NAME.fullmatch(text) is not None
 
 
 def _shown(name: GeneralName) -> str:

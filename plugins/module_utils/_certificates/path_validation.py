@@ -16,10 +16,11 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after, not_before
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import (
     is_self_issued,
+    issuer_name,
     subject_name,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.extensions import (
-    EXTENSION_NAMES,
+    KNOWN_EXTENSIONS,
     PROXY_CERTIFICATE,
     basic_constraints,
     extended_key_usages,
@@ -45,11 +46,13 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 try:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 except ImportError:  # reported by require_cryptography() before anything here is called
     pass
 
-MIN_RSA_BITS = 2048  # at security level 2 of OpenSSL
+MIN_RSA_BITS = 2048  # at security level 2 of OpenSSL, also of DSA
+LEAST_RSA_BITS = 1962  # which OpenSSL 3 rounds up to that level
+MIN_CURVE_BITS = 224  # at the same level
 SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
 # What X509_check_purpose() of OpenSSL takes for serverAuth: also Server Gated Crypto of Microsoft and Netscape.
 SERVER_USAGES = {SERVER_AUTH, "1.3.6.1.4.1.311.10.3.3", "2.16.840.1.113730.4.1"}
@@ -63,6 +66,8 @@ USAGE_NAMES = {
     "2.5.29.37.0": "anyExtendedKeyUsage",
 }
 SERVER_KEY_USAGES = {"digitalSignature", "keyEncipherment", "keyAgreement"}  # one of them is enough for TLS
+
+THE_LEAF = "the certificate"  # how errors call the leaf
 
 SignedBy = t.Callable[["x509.Certificate", "x509.Certificate"], bool]  # with the arguments of is_signed_by()
 
@@ -80,6 +85,7 @@ def check_path(path: list[x509.Certificate], now: datetime.datetime) -> None:
         check_dates(certificate, about, now)
         read_extensions(certificate)
         _check_critical_extensions(certificate, about)
+        _check_key(certificate, about)
         if index == 0:
             _check_server(certificate)
         else:
@@ -116,6 +122,7 @@ def find_trusted_path(
         ]
         for path in paths:
             try:
+                _check_root(path[-1])
                 check_path(path, now)
                 return path
             except TlsError as error:
@@ -123,6 +130,11 @@ def find_trusted_path(
     if fault is not None:
         raise fault
     return None
+
+
+def is_root(certificate: x509.Certificate) -> bool:
+    """Say whether clients take a certificate for a root: it is issued by itself, and its authority key identifier does not mean another."""
+    return is_self_issued(certificate) and is_issuer_identified(certificate, certificate)
 
 
 def check_dates(certificate: x509.Certificate, about: str, now: datetime.datetime) -> None:
@@ -139,7 +151,7 @@ def check_dates(certificate: x509.Certificate, about: str, now: datetime.datetim
 def describe_role(certificate: x509.Certificate, is_leaf: bool) -> str:
     """Return how errors call a certificate: the certificate, the CA or the root."""
     if is_leaf:
-        return "the certificate"
+        return THE_LEAF
     return f"the {'root' if is_self_issued(certificate) else 'CA'} {subject_name(certificate)}"
 
 
@@ -157,6 +169,18 @@ def is_ca(certificate: x509.Certificate) -> bool:
     if is_version_1(certificate):
         return is_self_issued(certificate)
     return usages is not None or "sslCA" in (netscape_types(certificate) or ())
+
+
+def _check_root(root: x509.Certificate) -> None:
+    """Raise TlsError if clients with default settings do not stop at a certificate that they trust."""
+    if not is_root(root):
+        raise TlsError(
+            f"{subject_name(root)} among the roots is issued by {issuer_name(root)} and is no root itself, so clients look for a root above it; "
+            f"name {issuer_name(root)} in roots"
+            if not is_self_issued(root)
+            else f"the authorityKeyIdentifier of the root {subject_name(root)} means another certificate, so clients do not take it for a root; "
+            "see that roots names the right one"
+        )
 
 
 def _check_server(leaf: x509.Certificate) -> None:
@@ -208,19 +232,29 @@ def _check_ca(ca: x509.Certificate, about: str, intermediates: int, is_last: boo
             f"{about} allows {constraints.path_length} CAs below it (pathlen), and the chain has {intermediates}; "
             "have the certificate issued by a CA that is nearer to the root"
         )
-    key = ca.public_key()
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
-        raise TlsError(
-            f"{about} has an RSA key of {key.key_size} bits, and clients want {MIN_RSA_BITS}; have the certificate issued by another CA"
-        )
+
+
+def _check_key(certificate: x509.Certificate, about: str) -> None:
+    """Raise TlsError if the key of a certificate is too short for clients."""
+    key = certificate.public_key()
+    kind, least, expected = "RSA", LEAST_RSA_BITS, MIN_RSA_BITS
+    if isinstance(key, dsa.DSAPublicKey):
+        kind = "DSA"
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        kind, least, expected = "ECC", MIN_CURVE_BITS, MIN_CURVE_BITS
+    elif not isinstance(key, rsa.RSAPublicKey):
+        return
+    if key.key_size < least:
+        remedy = "have it issued for a longer key" if about == THE_LEAF else "have the certificate issued by another CA"
+        raise TlsError(f"{about} has an {kind} key of {key.key_size} bits, and clients want {expected}; {remedy}")
 
 
 def _check_critical_extensions(certificate: x509.Certificate, about: str) -> None:
-    unknown = [one for one in extensions_of(certificate) if one.is_critical and one.oid not in EXTENSION_NAMES]
+    unknown = [one for one in extensions_of(certificate) if one.is_critical and one.oid not in KNOWN_EXTENSIONS]
     if unknown:
         raise TlsError(
-            f"{about} has the critical extension {extension_name(unknown[0].oid)}, which clients do not know and therefore refuse; "
-            "have it issued without, or not critical"
+            f"{about} has the critical extension {extension_name(unknown[0].oid)}, which clients do not know as critical and therefore "
+            "refuse; have it issued without, or not critical"
         )
 
 

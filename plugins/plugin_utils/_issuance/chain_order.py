@@ -87,9 +87,10 @@ class PathSearch:
         roots: list[x509.Certificate],
         cross_signing: CrossSigning,
     ) -> None:
-        self.leaf, self.roots, self.cross_signing = leaf, roots, cross_signing
-        distinct = list(dict.fromkeys([*certificates, *cross_signing.extra]))
-        self.known = [*roots, *(one for one in distinct if is_self_issued(one))]
+        self.leaf, self.cross_signing = leaf, cross_signing
+        self.roots = [one for one in roots if is_self_issued(one)]  # others are CAs that a file of roots has besides
+        distinct = list(dict.fromkeys([*certificates, *cross_signing.extra, *roots]))
+        self.known = [*self.roots, *(one for one in distinct if is_self_issued(one))]
         self.candidates: dict[CanonicalName, list[x509.Certificate]] = {}  # by subject
         for one in distinct:
             if not is_self_issued(one) and one != leaf:

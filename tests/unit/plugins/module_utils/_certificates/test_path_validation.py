@@ -14,7 +14,7 @@ import typing as t
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import parse_certificate
@@ -73,6 +73,24 @@ NAME_CONSTRAINTS_WITH_MINIMUM = (
     der_element(0x30, b"\x06\x03\x55\x1d\x1e\x01\x01\xff" + der_element(0x04, der_element(0x30, MINIMUM))),
     True,
 )
+
+
+def raw_extension(oid: str, value: str, is_critical: bool = False) -> tuple[bytes, bool]:
+    """Return an extension that the library does not write. oid, value: DER in hexadecimal digits."""
+    critical = b"\x01\x01\xff" if is_critical else b""
+    content = der_element(0x06, bytes.fromhex(oid)) + critical + der_element(0x04, bytes.fromhex(value))
+    return der_element(0x30, content), is_critical
+
+
+ALTERNATIVE_MAILBOX = raw_extension("551d11", "300f810d61406578616d706c652e6f7267")  # a@example.org
+NO_MAILBOX = raw_extension("551d11", "300d810b6578616d706c652e6f7267")  # example.org
+NO_LISTS = raw_extension("551d1f", "0500")
+EMPTY_KEY_IDENTIFIER = raw_extension("551d23", "30028000")
+MEANS_ANOTHER_NAME = raw_extension(
+    "551d23", der_element(0x30, der_element(0xA1, der_element(0xA4, named("Another CA").public_bytes()))).hex()
+)
+CRITICAL_KEY_IDENTIFIER = raw_extension("551d23", "300480026162", is_critical=True)
+LONG_CONSTRAINTS = raw_extension("551d13", "30050101ff0500")
 
 # The fault of a chain, by what it is called: the positions of the certificates that differ (0 is the leaf, the last is the root), and how.
 VARIANTS: dict[str, dict[int, dict[str, t.Any]]] = {
@@ -235,6 +253,22 @@ VARIANTS: dict[str, dict[int, dict[str, t.Any]]] = {
         0: {"subject": subject(COMMON_NAME="www.example.org", EMAIL_ADDRESS="a@example.org")},
         1: {"extensions": [(constraints([x509.RFC822Name("example.org")]), True)]},
     },
+    "permitted mailboxes without a host": {
+        0: {"names": None, "extensions": [ALTERNATIVE_MAILBOX]},
+        1: {"extensions": [raw_extension("551d1e", "3006a00430028100", True)]},
+    },
+    "excluded mailboxes without a host": {
+        0: {"names": None, "extensions": [ALTERNATIVE_MAILBOX]},
+        1: {"extensions": [raw_extension("551d1e", "3006a10430028100", True)]},
+    },
+    "a mailbox without a host": {
+        0: {"names": None, "extensions": [NO_MAILBOX]},
+        1: {"extensions": [(constraints(None, [x509.RFC822Name("example.com")]), True)]},
+    },
+    "a common name outside constraints, beside an address": {
+        0: {"names": ["10.1.2.3"], "subject": named("www.example.com")},
+        2: {"extensions": [(constraints(dns("example.org")), True)]},
+    },
     "a wildcard within permitted names": {
         0: {"names": ["*.example.org"]},
         2: {"extensions": [(constraints(dns("example.org")), True)]},
@@ -276,6 +310,41 @@ VARIANTS: dict[str, dict[int, dict[str, t.Any]]] = {
     "a signature with SHA-1": {0: {"digest": "SHA1"}},
     "an intermediate signed with SHA-1": {2: {"digest": "SHA1"}},
     "a root signed with SHA-1": {3: {"digest": "SHA1"}},
+    "a leaf with RSA of 1024 bits": {0: {"key": rsa.generate_private_key(65537, 1024)}},
+    "a leaf with RSA of 2000 bits": {0: {"key": rsa.generate_private_key(65537, 2000)}},
+    "a leaf with ECC of 192 bits": {0: {"key": ec.generate_private_key(ec.SECP192R1())}},
+    # roots
+    "a root that another CA has issued": {3: {"issuer": named("Older Root CA")}},
+    "a root that means another key": {3: {"authority_key": some_key(7)}},
+    "a root that means another name": {3: {"identifiers": False, "extensions": [MEANS_ANOTHER_NAME]}},
+    # forms that clients do not read
+    "a critical authorityKeyIdentifier": {0: {"identifiers": False, "extensions": [CRITICAL_KEY_IDENTIFIER]}},
+    "an authorityKeyIdentifier that is empty": {1: {"identifiers": False, "extensions": [EMPTY_KEY_IDENTIFIER]}},
+    "points for CRLs that are none": {0: {"extensions": [NO_LISTS]}, 2: {"extensions": [NO_LISTS]}},
+    "basicConstraints with a third field": {1: {"is_ca": None, "extensions": [LONG_CONSTRAINTS]}},
+    "a root whose basicConstraints have a third field": {3: {"is_ca": None, "extensions": [LONG_CONSTRAINTS]}},
+    "a subject in an octet string": {0: {"subject": common_name(0x04, b"www")}},
+    "a subject in a VisibleString": {1: {"subject": common_name(0x1A, b"CA")}, 0: {"issuer": common_name(0x1A, b"CA")}},
+    "a subject in a NumericString": {1: {"subject": common_name(0x12, b"7")}, 0: {"issuer": common_name(0x12, b"7")}},
+    "a subject in broken UTF-8": {0: {"subject": common_name(0x0C, b"\xff\xfe")}},
+    "a subject in half a BMPString": {0: {"subject": common_name(0x1E, b"abc")}},
+    # common names that are DNS names, or are none
+    **{
+        f"a common name outside constraints: {name}": {
+            0: {"names": None, "subject": named(name)},
+            2: {"extensions": [(constraints(dns("example.org")), True)]},
+        }
+        for name in (
+            "www.example.com",
+            "my_host.example.com",
+            "example.com.",
+            "a.b-.com",
+            "-a.com",
+            "a..com",
+            "com",
+            "*.example.com",
+        )
+    },
     # forms that stricter clients refuse
     "a root of version 1": {3: {"version": 1}},
     "an intermediate of version 1": {1: {"version": 1}},

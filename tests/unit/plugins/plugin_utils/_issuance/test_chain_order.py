@@ -56,9 +56,14 @@ def test_a_chain_without_an_intermediate_ends_below_it():
     assert order_chain([lowest, leaf], KEY.public_key(), ROOTS) == [leaf, lowest]
 
 
-def test_a_trusted_intermediate_ends_the_chain():
+@pytest.mark.parametrize("roots", [[CHAIN[2]], [CHAIN[2], *ROOTS], [*ROOTS, *CHAIN[1:]]])
+def test_an_intermediate_among_the_roots_stays_in_the_chain_since_clients_have_the_root_alone(roots):
     leaf, lowest, issuing = CHAIN
-    assert order_chain([issuing, lowest, leaf], KEY.public_key(), [issuing]) == [leaf, lowest]
+    assert order_chain([issuing, lowest, leaf], KEY.public_key(), roots) == CHAIN
+
+
+def test_an_intermediate_among_the_roots_completes_a_chain():
+    assert order_chain(CHAIN[:1], KEY.public_key(), [*ROOTS, *CHAIN[1:]]) == CHAIN
 
 
 def test_cas_that_signed_each_other_make_no_endless_loop():
