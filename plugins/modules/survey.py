@@ -128,7 +128,8 @@ endpoints:
       description: The certificate that is served, as M(evergreen.tls.certificate_info) describes it.
       type: dict
     refused:
-      description: Whether nothing is done about it, since this controller has not the CA of the issuer.
+      description:
+        - Whether nothing is done about it, since this controller has not the CA of the issuer, or the variables of the host cannot be read.
       type: bool
 hosts:
   description:

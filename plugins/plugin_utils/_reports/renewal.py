@@ -241,7 +241,7 @@ def _reason_of_host_failure(left: dict[str, t.Any], findings: Findings, has_obta
 
 
 def _refusal(findings: list[t.Any]) -> str:
-    """Return why nothing was done about a request, since this controller has not its CA; nothing if that was not so."""
+    """Return why nothing was done about a request or a host, as the survey says; nothing if it was not refused."""
     return next((_one_line(_get(one, "reason")) for one in findings if _is(one, "refused")), "")
 
 

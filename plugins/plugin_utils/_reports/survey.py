@@ -110,7 +110,8 @@ class Finding(t.NamedTuple):
     protocol: str = ""
     certificate: ChainDescription | None = None
     days_left: float | None = None
-    refused: bool = False  # whether nothing is done about it, since this controller has not the CA
+    # Whether nothing is done about it, since this controller has not the CA, or the variables of the host cannot be read.
+    refused: bool = False
 
     @property
     def is_forced(self) -> bool:
@@ -157,8 +158,8 @@ def survey_hosts(
                 findings.append(Finding(host, "due", reason))
             endpoints += endpoints_here
         except AnsibleError as error:
-            why = f"its variables cannot be read: {' '.join(str(error).split())}; correct the inventory"
-            findings.append(Finding(host, "unknown", why))
+            why = f"its variables cannot be read: {' '.join(str(error).split()).rstrip('.')}; correct the inventory"
+            findings.append(Finding(host, "unknown", why, refused=True))
         except BaseException as error:
             findings.append(Finding(host, "unknown", failure_sentence(error)))
         progress("hosts whose variables are read", number, len(hosts))
@@ -200,7 +201,7 @@ def refused_requests(findings: list[Finding]) -> dict[str, dict[str, str]]:
     """Return why nothing is done about requests, by host and name of the request."""
     refused: dict[str, dict[str, str]] = {}
     for finding in findings:
-        if finding.refused:
+        if finding.refused and finding.request:
             refused.setdefault(finding.host, {})[finding.request] = finding.reason
     return refused
 
@@ -287,7 +288,7 @@ def _look_at(endpoint: Endpoint, timeout: float | None = None) -> tuple[Finding,
 def renewal_order(findings: list[Finding], seed: str) -> list[str]:
     """Return the hosts with a finding that is not fine, in the order in which they are to be renewed.
 
-    Those of which nothing can be renewed, since this controller has not the CA, are left out.
+    Those of which nothing can be renewed, since all their findings are refused, are left out.
 
     Those that answered come first, since the first of all has to show that renewals work. Among them the *seed* decides. Another seed
     gives another order, so that a broken host does not stand before the others for ever.

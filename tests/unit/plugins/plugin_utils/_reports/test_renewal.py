@@ -217,6 +217,15 @@ def test_a_host_whose_variables_cannot_be_read_fails_with_the_sentence_of_the_su
     assert report.failed_hosts == {"web1": sentence}
 
 
+def test_a_host_that_was_left_out_since_its_variables_cannot_be_read_has_failed():
+    sentence = "its variables cannot be read: Decryption failed; correct the inventory"
+    rows = [{"host": "web1", "state": "unknown", "reason": sentence, "refused": True}, row("web2")]
+    report = report_on({"web1": {}, "web2": dealt_with([ISSUED], [SERVED])}, rows=rows)
+    assert report.outcomes[0] == Outcome("web1", "failed", sentence)
+    assert (report.stopped_by, report.failed_hosts) == ([], {"web1": sentence})
+    assert report.sentence == "1 renewed, 1 failed; web1 failed: correct it and run evergreen.tls.renew again"
+
+
 def test_a_failed_proof_that_kept_nobody_from_being_touched_stopped_nothing():
     report = report_on({"web1": dealt_with([ISSUED], [{**SERVED, "failed": True, "msg": UNPROVED}])})
     assert report.stopped_by == []

@@ -14,6 +14,7 @@ import resource
 import socket
 
 import pytest
+from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.vars.hostvars import HostVars
@@ -34,6 +35,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports import open
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import (
     Finding,
     endpoints_of_host,
+    refused_requests,
     renewal_order,
     shuffle_seed,
     survey_hosts,
@@ -512,10 +514,27 @@ web:
     bad, good, worse = survey_hosts(["bad", "worse", "good"], variables.__getitem__, lambda what, done, total: None)
     assert good.reason.endswith("nothing listens there; start nginx with a site on that port")
     for host, finding, name in (("bad", bad, "domain"), ("worse", worse, "address")):
-        assert finding == Finding(host, "unknown", finding.reason)
+        assert finding == Finding(host, "unknown", finding.reason, refused=True)
         assert f"'{name}' is undefined" in finding.reason
         assert finding.reason.startswith("its variables cannot be read: ")
         assert finding.reason.endswith("; correct the inventory") and "\n" not in finding.reason
+
+
+def test_a_host_whose_variables_cannot_be_read_keeps_no_other_from_being_renewed(start, fleet):
+    """It would fail in a wave, and a wave of which nothing succeeds ends a run."""
+
+    class Undecryptable(dict):
+        def get(self, *_arguments):
+            raise AnsibleError("Decryption failed (no vault secrets were found that could decrypt).")
+
+    served = start().present(ISSUING.chain([NAME], KEY, days=(-90, 3))).port
+    findings = fleet.add("due", served).findings()
+    variables = {"due": {}, "sealed": Undecryptable()}
+    findings += survey_hosts(["due", "sealed"], variables.__getitem__, lambda what, done, total: None)
+    reason = "its variables cannot be read: Decryption failed (no vault secrets were found that could decrypt); correct the inventory"
+    assert [finding.reason for finding in findings if finding.host == "sealed"] == [reason]
+    assert renewal_order(findings, "seed") == ["due"]
+    assert refused_requests(findings) == {}
 
 
 @pytest.mark.parametrize("variables", [{"certificate_requests": []}, {"certificate_requests": None}])
