@@ -18,6 +18,8 @@ import tempfile
 import pytest
 import yaml
 
+from ansible_collections.evergreen.tls.tests.conftest import make_collections
+
 ROLE = pathlib.Path(__file__).parents[3] / "roles/schedule"
 
 
@@ -44,6 +46,7 @@ def ansible(tmp_path):
             **os.environ,
             "HOME": str(tmp_path / "home"),
             "ANSIBLE_NOCOLOR": "true",
+            "ANSIBLE_COLLECTIONS_PATH": str(make_collections()),
             "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
             "ANSIBLE_INVENTORY": str(tmp_path / "inventory.json"),
         }
@@ -229,7 +232,7 @@ def site(tmp_path):
     return tmp_path / "site"
 
 
-def prove_site(ansible, site, *arguments):
+def prove_site(ansible, site, *arguments, **variables):
     (site.parent / "proof").mkdir(exist_ok=True)
     program = pathlib.Path(sys.executable).with_name("ansible-playbook")
     return ansible(
@@ -240,6 +243,7 @@ def prove_site(ansible, site, *arguments):
         schedule_playbook=str(site / "renew.yml"),
         schedule_inventory=[str(site / "hosts")],
         schedule_extra_arguments=list(arguments),
+        **variables,
     )
 
 
@@ -361,6 +365,59 @@ def test_folders_of_other_issuers_that_could_not_be_made_are_refused(ansible, ca
     done = prove_access(ansible, ca, **variables)
     assert done.returncode == 2
     assert f"The user nobody cannot read and write {issuer.get('folder') or issuer['directory']}, which" in done.stdout
+
+
+def has_ended(process):
+    """Say whether a process is gone, or waits for nothing but for its parent to look at its status."""
+    stat = pathlib.Path("/proc", process, "stat")
+    return not stat.exists() or stat.read_text().rpartition(") ")[2].startswith("Z")
+
+
+@as_root
+@pytest.mark.parametrize("program", ["slow_inventory", "slow_password"])
+def test_a_program_that_hangs_is_ended_and_named(ansible, site, program):
+    (site / program).write_text('#!/bin/sh\necho $$ > "$0.pid"\nexec sleep 600\n')
+    (site / program).chmod(0o755)
+    arguments = [f"--vault-password-file={site}/{program if program == 'slow_password' else 'password'}"]
+    arguments += [f"--inventory={site}/{program}"] if program == "slow_inventory" else []
+    done = prove_site(ansible, site, *arguments, schedule_check_timeout=5)
+    assert done.returncode == 2
+    assert re.search(
+        r"after 5 s these programs still ran: [^;]*,sleep; see what the last of them waits for, or allow more with schedule_check_timeout; "
+        "nothing was scheduled, put that right and run this again",
+        done.stdout,
+    ), done.stdout
+    assert has_ended((site / f"{program}.pid").read_text().strip())
+
+
+@as_root
+def test_a_repository_that_another_run_holds_is_not_waited_for_without_end(ansible, site):
+    (site.parent / "proof").mkdir()
+    (site.parent / "proof/lock").touch()
+    holder = subprocess.Popen(["flock", "--close", "lock", "sleep", "600"], cwd=site.parent / "proof")
+    try:
+        done = prove_site(ansible, site, schedule_mode="pull", schedule_repository=str(site), schedule_check_timeout=2)
+    finally:
+        subprocess.run(["pkill", "--parent", str(holder.pid)], check=True)
+        holder.wait()
+    assert done.returncode == 2
+    assert (
+        f"with {site}: another run of evergreen is going on and holds the repository; wait for its end; nothing"
+        in done.stdout
+    )
+
+
+@as_root
+def test_a_folder_that_does_not_answer_is_given_up(ansible, ca, monkeypatch):
+    (ca.parent / "find").write_text("#!/bin/sh\nexec sleep 600\n")
+    (ca.parent / "find").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ca.parent}:{os.environ['PATH']}")
+    done = prove_access(ansible, ca, schedule_check_timeout=1)
+    assert done.returncode == 2
+    assert (
+        f"can read and write {ca}, {ca.parent}/runs did not end within 1 s; see whether one of them lies on a file"
+        in done.stdout
+    )
 
 
 def test_variables_of_a_schedule_that_only_other_hosts_have_are_warned_of(ansible):
