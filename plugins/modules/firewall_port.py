@@ -71,6 +71,9 @@ options:
 notes:
   - Each rule carries the comment C(evergreen.tls.firewall_port), which marks it as one of this module. firewalld has no
     comments. There the rule is a rich rule with the priority 32000, which takes firewalld 0.7 or later.
+  - A rule of others that denies the port for one interface counts where clients may come by that interface. These are the interfaces with the
+    address C(ansible_host), and those with a default route. It is left alone where it is for other interfaces, such as those of containers.
+    With firewalld, the zone decides.
   - With nftables, the rule goes into each chain that hooks C(input), or into the chain that one of them jumps to, directly
     before the rule that denies the port. It is written to the same place of C(/etc/nftables.conf), of
     C(/etc/sysconfig/nftables.conf), or of a file that these include. If only the policy of a chain denies the port, the rule is

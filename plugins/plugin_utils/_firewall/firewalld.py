@@ -19,10 +19,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.firewalld_
     ZONE_QUERIES,
     bound_zone,
     default_zone,
-    public_interface,
     source_zone,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.interfaces import public_interface
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_firewalld import (
     LATE,
     OWN_PRIORITY,

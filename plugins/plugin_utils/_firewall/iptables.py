@@ -17,6 +17,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base impor
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState, Query
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.insertion import Insertion, plan_insertions
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.interfaces import mark_elsewhere
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_iptables import parse_iptables
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import ANY, PortAccess
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import OWN_COMMENT
@@ -71,6 +72,7 @@ class Iptables(Firewall):
                 warnings.append(
                     f"Nothing on this host brings the rules of {program} back after a restart; {remedy} and run this again."
                 )
+        mark_elsewhere([one.ruleset for one in filters], host)
         firewall = cls(filters, texts)
         firewall.warnings = warnings
         return firewall

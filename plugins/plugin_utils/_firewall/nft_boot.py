@@ -16,6 +16,7 @@ import dataclasses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base import Command, InputFilter
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.insertion import plan_insertions
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.interfaces import mark_elsewhere
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.nft_block import (
     BlockRule,
     parse_block,
@@ -88,6 +89,7 @@ class BootRules:
         if status == 0:
             base_chains = [one for one in parse_nftables(listing) if not is_of_other_backend(one)]
             chain_names = {one.name for one in base_chains}
+            mark_elsewhere([one.ruleset for one in base_chains], host)
         else:
             base_chains, chain_names, unplaced = estimated_chains(files, loaded, accesses)
         rulesets = {id(one.ruleset): described_ruleset(one) for one in base_chains}
@@ -284,7 +286,7 @@ def _outline(ruleset: Ruleset, accesses: list[PortAccess]) -> dict[str, list[Rul
         rules: list[Rule | None] = outline.setdefault(name, [])
         for rule in chain.rules:
             is_new = rule.is_own and rule.allows_only(accesses)
-            simple = None if is_new else dataclasses.replace(rule, text="", handle=None)
+            simple = None if is_new else dataclasses.replace(rule, text="", handle=None, is_elsewhere=False)
             if simple or not (rules and rules[-1] is None):
                 rules.append(simple)
     return outline

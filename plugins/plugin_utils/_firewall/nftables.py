@@ -10,6 +10,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base import Command, Firewall, InputFilter
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState, Query
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.insertion import Insertion, plan_insertions
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.interfaces import mark_elsewhere
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.nft_boot import BootRules
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.nft_rules import (
     COMMENT,
@@ -50,6 +51,7 @@ class Nftables(Firewall):
         if status:
             raise TlsError(f"`nft -j list ruleset` failed ({listing}); put that right and run this again")
         base_chains = [one for one in parse_nftables(listing) if not is_of_other_backend(one)]
+        mark_elsewhere([one.ruleset for one in base_chains], host)
         return cls(base_chains, BootRules.from_host_state(host, base_chains, accesses))
 
     def preconditions(self, commands: list[Command]) -> list[Query]:

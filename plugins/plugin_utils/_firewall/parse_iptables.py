@@ -90,10 +90,11 @@ def _parse_rule(line: str, chain: str, words: list[str], number: int) -> Rule | 
                 fields["has_unknown_match"] = True
             fields["has_unknown_match"] |= is_negated
         elif option in ("-i", "--in-interface"):
-            if (value == "lo") != is_negated:
+            if value == "lo" and not is_negated:
                 return None
             if value != "lo":
-                fields["is_partial"] = True
+                names = (f"{value[:-1]}*" if value.endswith("+") else value,)
+                fields.update({"is_partial": True, "excluded_interfaces" if is_negated else "interfaces": names})
         elif option in ("--ctstate", "--state"):
             if ("NEW" in value.split(",")) == is_negated:
                 return None

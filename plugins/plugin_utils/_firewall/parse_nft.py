@@ -138,9 +138,10 @@ def _add_match(
     elif kind == "ct" and body.get("key") == "state":
         return ("new" in values) != is_negated
     elif kind == "meta" and body["key"] in ("iif", "iifname"):
-        if "lo" in values:
+        names = tuple(str(one) for one in values if one != "lo")  # from which no other host comes
+        if not names:
             return is_negated
-        fields["is_partial"] = True
+        fields.update({"is_partial": True, "excluded_interfaces" if is_negated else "interfaces": names})
     elif kind == "meta" and body["key"] == "nfproto" and not is_negated:
         _restrict_sources(fields, [ANY[{"ipv4": 4, "ipv6": 6}[one]] for one in values if one in ("ipv4", "ipv6")])
     elif (kind == "meta" and body["key"] == "l4proto") or (

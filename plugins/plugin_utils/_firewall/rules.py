@@ -47,6 +47,9 @@ class Rule:
     excluded_sources: tuple[Network, ...] = ()  # the rule is for all sources except these
     target: str = ""  # the chain that a jump leads to
     is_goto: bool = False  # a jump after which the rest of its own chain is skipped
+    interfaces: tuple[str, ...] | None = None  # by which packets come in; a * at the end stands for any characters
+    excluded_interfaces: tuple[str, ...] = ()  # the rule is for all interfaces except these
+    is_elsewhere: bool = False  # for interfaces only by which no client comes
     is_partial: bool = False  # for one interface or some sources only: enough to deny, too little to allow
     has_unknown_match: bool = False  # it depends on something that is not read here
     chain: str = ""
@@ -111,7 +114,7 @@ class Decision(t.NamedTuple):
 def evaluate(ruleset: Ruleset, chain: str, access: PortAccess, ignore_allow_rules: bool = False) -> Decision:
     """Follow a new connection through the chains until a rule or a policy decides.
 
-    A rule that denies only a part of the network is an exception made on purpose, and is skipped. With
+    A rule that denies only a part of the network, or only interfaces by which no client comes, is an exception made on purpose, and is skipped. With
     *ignore_allow_rules*, the first deny rule or policy decides, whether or not a rule before it accepts the connection.
     Raises TlsError if jumps go in a circle or too deep.
     """
@@ -132,7 +135,7 @@ def _evaluate_chain(
     ruleset: Ruleset, chain: str, access: PortAccess, ignore_allow_rules: bool, follow_jump: t.Callable[[str], Decision]
 ) -> Decision:
     for rule in ruleset[chain].rules:
-        if rule.has_unknown_match or not rule.covers(access):
+        if rule.has_unknown_match or rule.is_elsewhere or not rule.covers(access):
             continue
         verdict: str | None = rule.verdict
         deciding_rule = rule

@@ -19,6 +19,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base impor
     reject_explicitly_denied,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.interfaces import (
+    is_for_interfaces,
+    mark_elsewhere,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.parse_iptables import parse_iptables
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
     ANY,
@@ -93,6 +97,7 @@ class Ufw(Firewall):
             filters.append(InputFilter(path, False, (version,), mark_own_rules(ruleset, user, len(lines)), "INPUT"))
             rule_numbers, _own_lines, counts[version] = user_rule_numbers(user)
             numbers.update({(path, len(lines) + line): number for line, number in rule_numbers.items()})
+        mark_elsewhere([one.ruleset for one in filters], host)
         firewall = cls(filters)
         firewall.numbers, firewall.counts = numbers, counts
         if not has_ipv6 and ANY_IPV6 in networks:
@@ -168,6 +173,8 @@ class Ufw(Firewall):
         for rule in [
             rule for chain in blocked.input_filter.ruleset.values() for rule in chain.rules if is_user_rule(rule)
         ]:
+            if is_for_interfaces(rule):  # which is another rule for ufw
+                continue
             sources = rule.sources or (ANY[network.version],)
             if (rule.protocols, rule.ports, sources) == ((protocol,), ((port, port),), (network,)):
                 if not rule.is_own:

@@ -13,6 +13,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.action import firewall_port
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall import (
     firewalld_zones,
+    interfaces,
     nft_block,
     nft_files,
     nft_rules,
@@ -91,11 +92,11 @@ def read_zone(content: bytes) -> None:
 
 def read_routes(content: bytes) -> None:
     first, _line, second = decode_text(content).partition("\n\n")
-    firewalld_zones.default_interface(first, second)
+    interfaces.default_interface(first, second)
 
 
 def read_addresses(content: bytes) -> None:
-    firewalld_zones.interface_with(decode_text(content), ["192.0.2.11"])
+    interfaces.interface_with(decode_text(content), ["192.0.2.11"])
 
 
 def plan_firewall_change(results: t.Any) -> None:
@@ -197,7 +198,7 @@ FIREWALL_PARSERS = (
         ),
     ),
     Parser("firewall/firewalld", "routes in /proc", read_routes, (ROUTES.encode(),)),
-    Parser("firewall/firewalld_zones", "ip -o address", read_addresses, (recorded_firewalls.ADDRESSES.encode(),)),
+    Parser("firewall/interfaces", "ip -o address", read_addresses, (recorded_firewalls.ADDRESSES.encode(),)),
     Parser(
         "firewall/nft_files",
         "rules in a file for nft",

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.firewalld import rich_rule
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.firewalld_zones import (
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.interfaces import (
     default_interface,
     interface_with,
 )
