@@ -254,7 +254,7 @@ def test_the_table_names_whatever_takes_foreign_bytes_apart(monkeypatch):
             for content in parser.seeds:
                 feed(parser, content)
 
-    monkeypatch.setattr(process, "program_pids", lambda _program: [])  # whatever runs on this machine
+    monkeypatch.setattr(process, "nginx_pids", list)  # whatever runs on this machine
     remove_folders()  # what an earlier test has prepared would not be reached
     reached = entered(run)
     missed = {key: function for key, function in parsing_functions().items() if key not in reached}

@@ -211,9 +211,15 @@ def explain_difference(nginx: NginxProcess, request: Request, difference: Differ
     if not blocks:
         return f"{difference.sentence}: no server block of nginx has that name on that port; add a site for it to nginx_sites"
     first = blocks[0]
-    if first.certificate and f"/{request['name']}/current/" not in first.certificate:
+    foreign = [path for path in first.certificates if f"/{request['name']}/current/" not in path]
+    if not foreign:
+        return f"{difference.sentence}: the server block at {first.place} answers to that name; see whether another process has its port"
+    if len(foreign) < len(first.certificates):
         return (
-            f"{difference.sentence}: the server block at {first.place} answers to that name, with the certificate "
-            f"{first.certificate}; remove it, or let it refer to the installed one"
+            f"{difference.sentence}: the server block at {first.place} has the certificate {foreign[0]} as well, and clients may get that "
+            "one; take it away there"
         )
-    return f"{difference.sentence}: the server block at {first.place} answers to that name; see whether another process has its port"
+    return (
+        f"{difference.sentence}: the server block at {first.place} answers to that name, with the certificate "
+        f"{' and '.join(foreign)}; remove it, or let it refer to the installed one"
+    )

@@ -25,21 +25,24 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config_file i
     hidden_path,
     remove_file,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import PROGRAM_FOLDERS, NginxProcess
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters import (
+    PROGRAM_FOLDERS,
+    find_program,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import NginxProcess
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_certificates import SiteCertificates
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import (
     HEADER,
     HostSettings,
     check_profiles,
-    foreign_default_servers,
     name_conflicts,
     render_sites,
     site_at_line,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import Session, Site
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.surroundings import Surroundings
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import version_text
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked, read_file, sync_folder
-from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import foreign_holder, listening_sockets
 from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import PathUse, check_folder
 
 LOCK_SUFFIX = "lock"
@@ -82,7 +85,7 @@ def decide(module: Module) -> Result:
     check_certificates(sites, options["domains"], options["store"])
     check_folder(os.path.dirname(options["path"]), PathUse("path"))  # so nobody but root can exchange anything there
     check_written_by_us(options["path"])
-    if not module.get_bin_path("nginx", opt_dirs=PROGRAM_FOLDERS):
+    if not find_program(module, PROGRAM_FOLDERS):
         return without_nginx(module, options, sites)
     check_config_folder(options["path"], bool(sites))
     nginx = NginxProcess(module)
@@ -158,15 +161,15 @@ class Transaction:
         self.is_running = nginx.master_pid() is not None
         self.sites = sites
         self.warnings: list[str] = []
+        self.listen_warnings: list[str] = []  # about addresses of other server blocks
         self.path = options["path"]
         self.file = ConfigFile(self.path, nginx)
         other_files = {path: text for path, text in self.file.files.items() if path != self.path}
-        self.taken_ports = foreign_default_servers(sites, server_blocks(other_files, self.file.main))
+        self.surroundings = Surroundings(sites, other_files, self.file.main, self.is_running, options["ipv6"])
         self.certificates = SiteCertificates(options["store"], sites)
         for site in sites:
             passphrase = self.certificates.passphrase_file(site["certificate"])
             site["encrypted"] = site["encrypted"] or os.path.exists(passphrase)
-        self.has_ipv6 = has_ipv6(options["ipv6"])
 
     # not a parser: it reads what the collection has made or checked
     def run(self) -> Result:
@@ -183,7 +186,7 @@ class Transaction:
         if not self.is_running:
             self.nginx.check_orphaned_workers()
         if is_rewritten or is_reloaded or not self.is_running:
-            check_ports(self.sites, self.has_ipv6)
+            self.surroundings.check_ports()
         if self.check_mode:
             if self.is_running and after is not None:
                 self.check_current_config()
@@ -236,13 +239,17 @@ class Transaction:
             "cache": self.options["session_cache"],
             "tickets": self.options["session_tickets"],
         }
+        addresses = self.surroundings.addresses()
+        self.listen_warnings = [one.warning for one in addresses.values() if one.warning]
         settings = HostSettings(
             nginx=self.nginx.build,
             store=self.options["store"],
             session=session,
-            has_ipv6=self.has_ipv6,
+            has_ipv6=self.surroundings.has_ipv6,
             reject_unknown=self.options["reject_unknown"],
-            taken_ports=self.taken_ports,
+            taken_ports=self.surroundings.taken_ports,
+            addresses=addresses,
+            directives=self.surroundings.directives(),
         )
         # A dry run shows the sites as they will be, since it comes before their certificates.
         return render_sites(self.sites, () if self.check_mode else self.certificates.pending_sites, settings)
@@ -257,10 +264,10 @@ class Transaction:
             sentences += [
                 f"unknown names on port {port} are not rejected, since {place} is the default server there; "
                 "take default_server away there to have them rejected"
-                for port, place in self.taken_ports.items()
+                for port, place in self.surroundings.taken_ports.items()
             ]
         blocks = server_blocks({**self.file.files, self.path: text}, self.file.main)
-        return sentences + name_conflicts(blocks, self.path)
+        return sentences + self.listen_warnings + name_conflicts(blocks, self.path)
 
     def check_current_config(self) -> None:
         """Raise TlsError if nginx refuses its configuration as it is."""
@@ -347,26 +354,3 @@ class Transaction:
         if not done:
             done = [f"nginx has loaded {self.path} with {count}" if self.sites else f"there is no {self.path}"]
         return ", and ".join(done)
-
-
-def has_ipv6(option: str) -> bool:
-    """Return whether nginx is to listen on IPv6, by the option ipv6."""
-    return os.path.exists("/proc/net/if_inet6") if option == "auto" else option == "true"
-
-
-def check_ports(sites: list[Site], has_ipv6: bool) -> None:
-    """Raise TlsError if another program has a port of the sites.
-
-    nginx -t does not check that, and a reload would fail.
-    """
-    ports = {
-        **{site["http_port"]: "http_port" for site in sites},
-        **{site["https_port"]: "https_port" for site in sites},
-    }
-    for listener in listening_sockets():
-        if listener.port in ports and (has_ipv6 or ":" not in listener.address or listener.address == "::"):
-            holder = foreign_holder(listener, "nginx")
-            if holder:
-                raise TlsError(
-                    f"port {listener.port} is already taken by {holder}; stop it, or choose another {ports[listener.port]}"
-                )

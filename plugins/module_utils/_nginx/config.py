@@ -14,6 +14,7 @@ import re
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.lua_blocks import DIRECTIVE_SUFFIX, lua_block_end
 
 TOKEN = re.compile(
     r"""
@@ -29,6 +30,14 @@ MAX_INCLUDES = 30_000  # files; what has more of them includes itself
 MAX_INCLUDE_DEPTH = 100
 PORT = re.compile(r"[0-9]{1,9}")
 WILDCARD_ADDRESSES = ("*", "0.0.0.0", "[::]")
+ESCAPE = re.compile(
+    r"\\([\"'\\trn])"
+)  # nginx keeps any other backslash, so that regular expressions need no second one
+ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
+# Parameters by which nginx binds an address by itself, though another server block has all addresses of the port.
+BIND_PARAMETER = re.compile(
+    r"bind|deferred|reuseport|(?:backlog|rcvbuf|sndbuf|setfib|fastopen|accept_filter|so_keepalive)=.*"
+)
 
 
 class Statement(t.NamedTuple):
@@ -44,9 +53,16 @@ class Statement(t.NamedTuple):
 class Listen(t.NamedTuple):
     """An address and port of a server block."""
 
-    address: str
+    address: str  # "*" for all addresses of IPv4, or of IPv6
     port: int
     default: bool
+    is_ipv6: bool = False
+    parameters: tuple[str, ...] = ()
+
+    @property
+    def is_bound_alone(self) -> bool:
+        """Return whether nginx binds this address by itself."""
+        return any(map(BIND_PARAMETER.fullmatch, self.parameters))
 
 
 class ServerBlock(t.NamedTuple):
@@ -56,7 +72,7 @@ class ServerBlock(t.NamedTuple):
     line: int
     listens: list[Listen]
     names: list[str]
-    certificate: str | None
+    certificates: tuple[str, ...] = ()  # of the block, or those that it inherits from the http block
 
     @property
     def place(self) -> str:
@@ -74,7 +90,13 @@ def parse_config(text: str) -> list[Statement]:
     enclosing: list[tuple[list[Statement], Statement]] = []
     words: list[str] = []
     start = line = counted = 0
-    for token in TOKEN.finditer(text):
+    position = 0
+    while position < len(text):
+        token = TOKEN.match(text, position)
+        if token is None:  # nothing that begins a token
+            position += 1
+            continue
+        position = token.end()
         if token["mark"] is None:
             word = next((token[kind] for kind in ("double", "single", "word") if token[kind] is not None), None)
             if word is not None:
@@ -82,13 +104,15 @@ def parse_config(text: str) -> list[Statement]:
                     start = token.start()
                     line += text.count("\n", counted, start)
                     counted = start
-                words.append(re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL) if "\\" in word else word)
+                words.append(ESCAPE.sub(_unescaped, word) if "\\" in word else word)
             continue
         if token["mark"] == "{":
             if not words:  # nginx would refuse this; all statements have a first word
                 words, start = [""], token.start()
             enclosing.append((statements, Statement(words, line + 1, start, token.end(), [])))
             statements = enclosing[-1][1].block
+            if words[0].endswith(DIRECTIVE_SUFFIX):
+                position = lua_block_end(text, position)
         elif token["mark"] == "}" and enclosing:
             statements, opened = enclosing.pop()
             statements.append(opened._replace(end=token.end()))
@@ -134,17 +158,30 @@ def inside_blocks(files: dict[str, str], main: str, *blocks: str) -> t.Iterator[
 def server_blocks(files: dict[str, str], main: str) -> list[ServerBlock]:
     """Return the server blocks for HTTP, in the order in which nginx reads them."""
     blocks = []
-    for path, statement in inside_blocks(files, main, "http"):
+    statements = list(inside_blocks(files, main, "http"))
+    inherited = _certificates(statement.words for _path, statement in statements)
+    for path, statement in statements:
         if statement.words[0] == "server":
             body = [inner.words for _path, inner in _expanded(files, main, (path,), statement.block)]
             listens = [_listen(words[1:]) for words in body if words[0] == "listen" and len(words) > 1]
-            names = [name.lower() for words in body if words[0] == "server_name" for name in words[1:]]
+            names = [_server_name(name) for words in body if words[0] == "server_name" for name in words[1:]]
             addresses = [listen for listen in listens if listen] or [Listen("*", 80, False)]
-            certificates = [words[1] for words in body if words[0] == "ssl_certificate" and len(words) > 1]
-            blocks.append(
-                ServerBlock(path, statement.line, addresses, names, certificates[0] if certificates else None)
-            )
+            blocks.append(ServerBlock(path, statement.line, addresses, names, _certificates(body) or inherited))
     return blocks
+
+
+def other_listens(files: dict[str, str], main: str) -> list[tuple[str, Listen]]:
+    """Return the TCP addresses and ports of servers for anything but HTTP, with their block, path and line."""
+    listens = []
+    for block in ("stream", "mail"):
+        for path, statement in inside_blocks(files, main, block):
+            if statement.words[0] == "server":
+                body = [inner.words for _path, inner in _expanded(files, main, (path,), statement.block)]
+                for words in body:
+                    listen = _listen(words[1:]) if words[0] == "listen" and len(words) > 1 else None
+                    if listen and "udp" not in listen.parameters:
+                        listens.append((f"{block} server at {path}:{statement.line}", listen))
+    return listens
 
 
 def directive_value(files: dict[str, str], main: str, name: str) -> str | None:
@@ -281,10 +318,26 @@ def _listen(words: list[str]) -> Listen | None:
     """Return address and port of a listen directive, or None for a UNIX socket."""
     if words[0].startswith("unix:"):
         return None
+    parameters = tuple(words[1:])
+    is_ipv6 = words[0].startswith("[")
     address, _colon, port = words[0].rpartition(":")
     if PORT.fullmatch(words[0]):
         address, port = "*", words[0]
     elif words[0].endswith("]") or not address:
         address, port = words[0], "80"
     default = "default_server" in words or "default" in words
-    return Listen("*" if address in WILDCARD_ADDRESSES else address, int(port) if PORT.fullmatch(port) else 80, default)
+    number = int(port) if PORT.fullmatch(port) else 80
+    return Listen("*" if address in WILDCARD_ADDRESSES else address, number, default, is_ipv6, parameters)
+
+
+def _certificates(directives: t.Iterable[list[str]]) -> tuple[str, ...]:
+    return tuple(words[1] for words in directives if words[0] == "ssl_certificate" and len(words) > 1)
+
+
+def _server_name(name: str) -> str:
+    """Return a name as nginx compares it. A regular expression stays as it is."""
+    return name if name.startswith("~") else name.lower()
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return ESCAPED.get(match[1], match[1])

@@ -11,7 +11,6 @@ import os
 import re
 import signal
 import time
-import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import (
@@ -20,6 +19,19 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import
     read_config,
     server_blocks,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters import (
+    PROGRAM_FOLDERS,
+    PROGRAM_NAMES,
+    WORKER_TITLE,
+    ProgramFinder,
+    find_program,
+    is_master,
+    main_file,
+    nginx_pids,
+    parse_title,
+    running_masters,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.server_names import blocks_for_name
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import (
     first_error,
     load_error,
@@ -37,36 +49,33 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs impor
     listening_sockets,
     parent_pid,
     program_name,
-    program_pids,
     socket_holders,
     start_time,
 )
 
-MASTER_TITLE = "nginx: master process"
 BIND_RETRY_S = 3.0  # nginx tries for 2.5 s to bind its ports
 MAX_ERROR_CHARACTERS = 300  # of a line of the error log, in which others may write
 RELOAD_PER_TEST = 10  # a reload may take this many times as long as a test of the configuration
 PID_PATTERN = re.compile(rb"[0-9]{1,9}")
-PROGRAM_FOLDERS = ["/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin", "/opt/nginx/sbin"]
-
-
-class ProgramFinder(t.Protocol):
-    """The part of AnsibleModule that finds programs."""
-
-    def get_bin_path(self, arg: str, required: bool = False, opt_dirs: t.Any = None) -> t.Any:
-        """Return the path of a program, or None if it is not installed."""
 
 
 class NginxProcess:
-    """The nginx of the host that a module runs on. Raises TlsError if it is not installed."""
+    """The nginx of the host that a module runs on, with the main file of the master process if that runs.
+
+    Raises TlsError if it is not installed.
+    """
 
     def __init__(self, module: ProgramFinder) -> None:
-        self.program: str = module.get_bin_path("nginx", opt_dirs=PROGRAM_FOLDERS)
-        if not self.program:
+        program = find_program(module, PROGRAM_FOLDERS)
+        if not program:
             raise TlsError(
                 "nginx is not installed on this host; install it, for example with apt install nginx, and run this again"
             )
-        self.build = parse_build(run_command([self.program, "-V"])[1])
+        self.program: str = program
+        build = parse_build(run_command([self.program, "-V"])[1])
+        prefix, config_path = main_file(running_masters(self.program), build.prefix, build.config_path)
+        self.build = build._replace(prefix=prefix, config_path=config_path)
+        self.argv = [self.program, *(["-p", f"{prefix}/"] if prefix != build.prefix else [])]
         self.gave_up_at: float | None = None  # time.monotonic() when reload_error() first found an error
         self.test_seconds = 0.0  # duration of the last test of the configuration
 
@@ -77,7 +86,7 @@ class NginxProcess:
     def test_error(self, configuration: str | None = None) -> str | None:
         """Return the error of C(nginx -t) for its configuration, or for another main file, or None."""
         begun = time.monotonic()
-        status, output = run_command([self.program, "-t", "-c", configuration or self.build.config_path])
+        status, output = run_command([*self.argv, "-t", "-c", configuration or self.build.config_path])
         self.test_seconds = time.monotonic() - begun
         return (first_error(output) or output) if status else None
 
@@ -95,9 +104,9 @@ class NginxProcess:
         """
         words = (read_file(self._path("pid", self.build.pid_path)) or b"").split()
         pid = int(words[0]) if words and PID_PATTERN.fullmatch(words[0]) else None
-        if pid and program_name(pid) == "nginx" and not _is_worker(pid):
+        if pid and program_name(pid) in PROGRAM_NAMES and not _is_worker(pid):
             return pid
-        masters = [pid for pid in program_pids("nginx") if self._is_master(pid)]
+        masters = [pid for pid in nginx_pids() if self._is_master(pid)]
         return masters[0] if len(masters) == 1 else None
 
     def is_newer_than_loaded(self, path: str) -> bool:
@@ -120,7 +129,7 @@ class NginxProcess:
     def check_orphaned_workers(self) -> None:
         """Raise TlsError if workers have outlived their master process: they would keep its ports."""
         orphans = [
-            pid for pid in program_pids("nginx") if _is_working(pid) and program_name(parent_pid(pid) or 0) != "nginx"
+            pid for pid in nginx_pids() if _is_working(pid) and program_name(parent_pid(pid) or 0) not in PROGRAM_NAMES
         ]
         if orphans:
             raise TlsError(
@@ -140,7 +149,8 @@ class NginxProcess:
 
     def start(self) -> None:
         """Start nginx, by systemd if that runs. Raises TlsError if nginx does not start."""
-        argv = ["systemctl", "start", "nginx"] if os.path.isdir("/run/systemd/system") else [self.program]
+        unit = os.path.basename(self.program)  # nginx, openresty or angie
+        argv = ["systemctl", "start", unit] if os.path.isdir("/run/systemd/system") else [self.program]
         status, output = run_command(argv)
         if status:
             raise TlsError(
@@ -198,7 +208,11 @@ class NginxProcess:
             return self.test_error() is not None
         blocks = server_blocks(self.config_files(), self.build.config_path)
         is_needed = any(listen.port == port for block in blocks for listen in block.listens)
-        return is_needed and _other_program_at(port) is not None and not _has_port("nginx", port)
+        return (
+            is_needed
+            and _other_program_at(port) is not None
+            and not any(_has_port(name, port) for name in PROGRAM_NAMES)
+        )
 
     def error_log_path(self) -> str:
         """Return the path of the error log of the master process."""
@@ -214,19 +228,17 @@ class NginxProcess:
         return (read_file(self.error_log_path(), since) or b"").decode(errors="replace")
 
     def server_blocks_for(self, name: str, port: int) -> list[ServerBlock]:
-        """Return the server blocks that answer to a name on a port, in the order in which nginx reads them."""
-        blocks = server_blocks(self.config_files(), self.build.config_path)
-        return [block for block in blocks if _answers_to(block, name, port)]
+        """Return the server blocks that may answer to a name on a port, first the one that nginx prefers at equal addresses."""
+        return blocks_for_name(server_blocks(self.config_files(), self.build.config_path), name, port)
 
     # not a parser: it accepts any text, or raises TlsError
     def _is_master(self, pid: int) -> bool:
         """Return whether a process of nginx is a master that was started with this configuration."""
-        words = command_line(pid)
-        given = re.search(r" -c\s*(\S+)", words)
-        if not words.startswith(MASTER_TITLE):
+        if not is_master(pid):
             return False
+        given = parse_title(pid, command_line(pid)).config_path
         if given:
-            return os.path.join(self.build.prefix, given.group(1)) == self.build.config_path
+            return os.path.join(self.build.prefix, given) == self.build.config_path
         return executable_path(pid) == os.path.realpath(self.program)
 
     def _path(self, name: str, default: str) -> str:
@@ -235,19 +247,22 @@ class NginxProcess:
         return os.path.join(self.build.prefix, path)
 
 
+# not a parser: it accepts any text
 def _is_worker(pid: int) -> bool:
     """Return whether a process of nginx is a worker, or another helper of its master."""
-    return command_line(pid).startswith("nginx: ") and not command_line(pid).startswith(MASTER_TITLE)
+    name, colon, _rest = command_line(pid).partition(": ")
+    return name in PROGRAM_NAMES and bool(colon) and not is_master(pid)
 
 
+# not a parser: it accepts any text
 def _is_working(pid: int) -> bool:
     """Return whether a process is a worker that takes new connections."""
-    return command_line(pid).startswith("nginx: worker process") and "shutting down" not in command_line(pid)
+    return WORKER_TITLE.match(command_line(pid)) is not None and "shutting down" not in command_line(pid)
 
 
 def _other_program_at(port: int) -> str | None:
     """Return the program other than nginx that listens on a port, or None."""
-    holders = [foreign_holder(listener, "nginx") for listener in listening_sockets() if listener.port == port]
+    holders = [foreign_holder(listener, *PROGRAM_NAMES) for listener in listening_sockets() if listener.port == port]
     return next(filter(None, holders), None)
 
 
@@ -265,8 +280,3 @@ def _read_regular(path: str) -> bytes | None:
 def _find_paths(pattern: str) -> list[str]:
     """Return the paths that the pattern of an include matches, in ascending order."""
     return [] if "\0" in pattern else sorted(glob.glob(pattern))
-
-
-def _answers_to(block: ServerBlock, name: str, port: int) -> bool:
-    patterns = (name, f".{name}", f"*.{name.partition('.')[2]}", f".{name.partition('.')[2]}")
-    return any(listen.port == port for listen in block.listens) and any(pattern in block.names for pattern in patterns)

@@ -15,6 +15,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import ServerBlock
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.listening import PortAddresses, default_addresses
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import (
     Session,
     Site,
@@ -56,6 +57,8 @@ class HostSettings(t.NamedTuple):
     has_ipv6: bool
     reject_unknown: bool
     taken_ports: t.Collection[int] = ()  # ports whose default server stands in a file that is not ours
+    addresses: t.Mapping[int, PortAddresses] = {}  # of ports on which other files listen
+    directives: t.Sequence[str] = ()  # for all server blocks of nginx
 
 
 def check_profiles(sites: list[Site], nginx: NginxBuild) -> None:
@@ -81,13 +84,17 @@ def render_sites(sites: list[Site], pending: t.Collection[str], host: HostSettin
     default_servers = [
         _reject_block(here, port, host)
         for port, here in sorted(sites_by_port(served).items())
-        if host.reject_unknown and port not in host.taken_ports and not find_address_site(here)
+        if host.reject_unknown
+        and port not in host.taken_ports
+        and not find_address_site(here)
+        and _addresses(port, host).wildcards
     ]
-    maps = [
+    first = [
+        *([list(host.directives)] if host.directives else []),
         *([WEBSOCKET_MAP] if any(site["websocket"] for site in sites) else []),
         *([NOTHING_MAP] if default_servers and not host.nginx.rejects_handshakes else []),
     ]
-    blocks = [*maps, *default_servers]
+    blocks = [*first, *default_servers]
     for site in sites:
         blocks.append([f"# site {site['name']}", *_http_block(site, host)])
         if site in served:
@@ -149,7 +156,7 @@ def _reject_block(sites: list[Site], port: int, host: HostSettings) -> list[str]
     return [
         f"# Unknown names on port {port} get no certificate.",
         *_block(
-            *_listen(port, host, "ssl", *_http2_parameter(sites, host), "default_server"),
+            *_listen(_addresses(port, host).wildcards, "ssl", *_http2_parameter(sites, host), "default_server"),
             "server_name _;",
             *(["ssl_reject_handshake on;"] if host.nginx.rejects_handshakes else NOTHING),
             *tls_directives(host.nginx, profile, host.session),
@@ -161,7 +168,10 @@ def _reject_block(sites: list[Site], port: int, host: HostSettings) -> list[str]
 def _http_block(site: Site, host: HostSettings) -> list[str]:
     port = "" if site["https_port"] == 443 else f":{site['https_port']}"
     content = _location(f"return 308 https://$host{port}$request_uri;") if site["force_https"] else _content(site)
-    return _block(*_listen(site["http_port"], host), _names(site), "", *_challenge_location(site), *content)
+    addresses = _addresses(site["http_port"], host)
+    return _block(
+        *_listen((*addresses.wildcards, *addresses.others)), _names(site), "", *_challenge_location(site), *content
+    )
 
 
 def _https_block(site: Site, served: list[Site], host: HostSettings) -> list[str]:
@@ -170,10 +180,11 @@ def _https_block(site: Site, served: list[Site], host: HostSettings) -> list[str
     current = f"{host.store}/{site['certificate']}/current"
     extra = site.get("extra")
     has_http2 = site["http2"] and host.nginx.has_http2
+    addresses = _addresses(site["https_port"], host)
+    parameters = ["ssl", *_http2_parameter(here, host)]
     return _block(
-        *_listen(
-            site["https_port"], host, "ssl", *_http2_parameter(here, host), *(["default_server"] if is_default else [])
-        ),
+        *_listen(addresses.wildcards, *parameters, *(["default_server"] if is_default else [])),
+        *_listen(addresses.others, *parameters),
         *(["http2 on;"] if has_http2 and host.nginx.switches_http2_by_site else []),
         _names(site),
         "",
@@ -231,8 +242,11 @@ def _content(site: Site) -> list[str]:
     return []
 
 
-def _listen(port: int, host: HostSettings, *words: str) -> list[str]:
-    addresses = [str(port), *([f"[::]:{port}"] if host.has_ipv6 else [])]
+def _addresses(port: int, host: HostSettings) -> PortAddresses:
+    return host.addresses.get(port) or default_addresses(port, host.has_ipv6)
+
+
+def _listen(addresses: t.Iterable[str], *words: str) -> list[str]:
     return [f"{' '.join(('listen', address, *words))};" for address in addresses]
 
 

@@ -13,8 +13,9 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 
 OLDEST_VERSION = (1, 18)
+ANGIE_BASE = (1, 25, 3)  # Angie counts its own versions, and is built from this version of nginx or a later one
 DOTTED = r"[0-9]{1,9}(?:\.[0-9]{1,9})+"
-ERROR = re.compile(r"^(?:nginx:|\d{4}/\S+ \S+) \[(?:emerg|alert|crit)\] (?:\d+#\d+: )?(.*)$", re.MULTILINE)
+ERROR = re.compile(r"^(?:(?:nginx|angie):|\d{4}/\S+ \S+) \[(?:emerg|alert|crit)\] (?:\d+#\d+: )?(.*)$", re.MULTILINE)
 
 
 class NginxBuild(t.NamedTuple):
@@ -53,14 +54,14 @@ def parse_build(text: str) -> NginxBuild:
 
     The version of OpenSSL is that of the library in use, which may be newer or older than the one nginx was built with.
     """
-    version = re.search(rf"^nginx version: \S+?/({DOTTED})", text, re.MULTILINE)
+    version = re.search(rf"^(?:nginx|Angie) version: \S+?/({DOTTED})", text, re.MULTILINE)
     if not version:
         raise TlsError(
             f"nginx -V does not tell a version, but says {text[:200]!r}; install nginx from your distribution"
         )
     prefix = _argument(text, "prefix", "/usr/local/nginx")
     nginx = NginxBuild(
-        version=_numbers(version.group(1)),
+        version=ANGIE_BASE if version.group(0).startswith("Angie") else _numbers(version.group(1)),
         openssl=_openssl(text),
         prefix=prefix,
         config_path=os.path.join(prefix, _argument(text, "conf-path", "conf/nginx.conf")),

@@ -87,10 +87,10 @@ def socket_holders(inode: str) -> list[int]:
     return [pid for pid in _processes() if f"socket:[{inode}]" in _descriptors(pid)]
 
 
-def foreign_holder(listening: ListeningSocket, name: str) -> str | None:
-    """Return which other program has a socket open, or None if the program of this name has."""
+def foreign_holder(listening: ListeningSocket, *names: str) -> str | None:
+    """Return which other program has a socket open, or None if a program of these names has."""
     holders = socket_holders(listening.inode)
-    if any(program_name(pid) == name for pid in holders):
+    if any(program_name(pid) in names for pid in holders):
         return None
     return f"{program_name(holders[0])} (pid {holders[0]})" if holders else "a program that cannot be seen from here"
 

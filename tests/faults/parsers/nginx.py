@@ -14,6 +14,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import nginx_reload
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx import config, process, site_certificates
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.listening import port_addresses
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters import main_file, parse_title
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.name_hash import name_hash_directives
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.server_names import blocks_for_name
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import (
     first_error,
     load_error,
@@ -51,11 +55,16 @@ def read_dumped_config(content: bytes) -> None:
         lambda path: contents[path].encode(errors="surrogateescape") if path in contents else None,
         lambda pattern: [path for path in contents if fnmatch.fnmatchcase(path, pattern)],
     )
-    for server in config.server_blocks(files, main):
+    servers = config.server_blocks(files, main)
+    for server in servers:
         assert server.place
+    blocks_for_name(servers, "www.example.org", 443)
+    port_addresses(443, servers, [], has_ipv6=True)
     config.directive_value(files, main, "pid")
     config.is_included(files, main, ours)
     config.http_includes(files, main)
+    config.other_listens(files, main)
+    name_hash_directives(["www.example.org"], files, main)
     config.copies_for_test(files, main, ours, ours + ".new", lambda path: path + ".copy")
 
 
@@ -75,6 +84,10 @@ def read_process_files(content: bytes) -> None:
         master.error_log_path()
         master.server_blocks_for("www.example.org", 443)
         first_error(master.error_log_since(0))
+
+
+def read_title(content: bytes) -> None:
+    main_file([parse_title(1, decode_text(content))], "/usr/share/nginx", recorded_nginx.MAIN)
 
 
 def read_reload_log(content: bytes) -> None:
@@ -108,7 +121,16 @@ NGINX_PARSERS = (
         lambda content: first_error(decode_text(content)),
         (b'nginx: [emerg] unknown directive "x" in /x:1\n',),
     ),
-    Parser("nginx/config", "nginx -T", read_dumped_config, (dumped_config(recorded_nginx.FILES),)),
+    Parser(
+        "nginx/config",
+        "nginx -T",
+        read_dumped_config,
+        (
+            dumped_config(recorded_nginx.FILES),
+            b"http { server_names_hash_bucket_size 128; include conf.d/*.conf; init_by_lua_block { local s = [[ } ]] --[=[ } ]=] } }",
+            b"stream { server { listen 443; } } http { server { listen 443; listen 192.0.2.1:443; server_name ~^(?<x>w+)\\. *.org; } }",
+        ),
+    ),
     Parser(
         "nginx/process",
         "pid file, configuration and log",
@@ -117,6 +139,12 @@ NGINX_PARSERS = (
             b"1234\n" + dumped_config(recorded_nginx.FILES),
             b"1234\nhttp { server { listen 443 ssl; server_name www.example.org; } }",
         ),
+    ),
+    Parser(
+        "nginx/masters",
+        "the title of a process",
+        read_title,
+        (b"nginx: master process nginx -p /srv -c /srv/app.conf",),
     ),
     Parser("nginx/version", "the log of a reload", read_reload_log, tuple(map(str.encode, LOGS))),
 )

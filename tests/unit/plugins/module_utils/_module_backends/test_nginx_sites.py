@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_sites import decide
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import PROGRAM_FOLDERS
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters import PROGRAM_FOLDERS
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS, SITE
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_sites
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key

@@ -15,6 +15,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import
     directive_value,
     http_includes,
     is_included,
+    other_listens,
     parse_config,
     read_config,
     server_blocks,
@@ -29,7 +30,7 @@ def copy(path):
 
 def test_words_are_read_with_quotes_escapes_and_comments():
     (statement,) = parse_config("""log_format main '$remote_addr "{;}"' "a \\"b\\"" c\\;d # x;\n  ${x}y;""")
-    assert statement.words == ["log_format", "main", '$remote_addr "{;}"', 'a "b"', "c;d", "${x}y"]
+    assert statement.words == ["log_format", "main", '$remote_addr "{;}"', 'a "b"', r"c\;d", "${x}y"]
 
 
 def test_blocks_know_their_lines_and_places():
@@ -63,11 +64,17 @@ def test_server_blocks_are_found_through_their_includes():
     first, second = server_blocks(FILES, MAIN)
     assert first.place == "/etc/nginx/sites-enabled/default:1"
     assert first.names == ["_"]
-    assert first.listens == [Listen("*", 80, True), Listen("*", 80, True)]
+    assert first.listens == [
+        Listen("*", 80, True, False, ("default_server",)),
+        Listen("*", 80, True, True, ("default_server",)),
+    ]
     assert second.place == "/etc/nginx/sites-enabled/default:7"
-    assert second.listens == [Listen("*", 443, False), Listen("192.0.2.1", 8443, False)]
+    assert second.listens == [
+        Listen("*", 443, False, False, ("ssl",)),
+        Listen("192.0.2.1", 8443, False, False, ("ssl",)),
+    ]
     assert second.names == ["www.example.org", "a b"]
-    assert second.certificate == "/etc/x.pem"
+    assert second.certificates == ("/etc/x.pem",)
 
 
 def test_a_server_without_listen_is_on_port_80():
@@ -81,7 +88,7 @@ def test_addresses_without_a_port_are_on_port_80():
     )
     assert server.listens == [
         Listen("192.0.2.1", 80, False),
-        Listen("[2001:db8::1]", 80, False),
+        Listen("[2001:db8::1]", 80, False, True),
         Listen("localhost", 81, False),
     ]
 
@@ -137,3 +144,69 @@ def test_what_is_no_port_is_no_stumbling_block():
     for port in ("²", "x:²", "9" * 5000):
         (server,) = server_blocks({MAIN: f"{{}} http {{ {{}} server {{ {{}} listen {port}; }} }}"}, MAIN)
         assert [listen.port for listen in server.listens] == [80]
+
+
+LUA = {
+    "lengths and comments": """
+    -- see {ops wiki}, closes the table } below
+    rows = { "a", "b" }
+    summary = { count = #rows }
+""",
+    "an apostrophe and a brace in long text": "local s = [[ it's a { brace ]]",
+    "a brace in a comment": "-- closes } here\n",
+    "one line": "return { n = #t }",
+    "long text of a higher level": "local s = [==[ ]] } ]=] ]==]",
+    "a comment of several lines": "--[[ it's } \n } ]] local t = {}",
+    "quotes with escapes": "local a, b = \"\\\"}\", '\\'{{'",
+    "an include": 'include "conf.d/*.conf"',
+    "an operator with two hyphens": "local x = 1 --1 }\n",
+}
+
+
+@pytest.mark.parametrize("lua", LUA.values(), ids=LUA)
+def test_a_block_of_lua_ends_where_lua_says(lua):
+    files = {**FILES, MAIN: FILES[MAIN].replace("http {", f"http {{ init_by_lua_block {{{lua}}}\n")}
+    assert is_included(files, MAIN, OURS)
+    assert http_includes(files, MAIN) == http_includes(FILES, MAIN)
+    assert [block.names for block in server_blocks(files, MAIN)] == [["_"], ["www.example.org", "a b"]]
+    assert copies_for_test(files, MAIN, OURS, copy(OURS), copy).keys() == {copy(MAIN)}
+
+
+def test_a_block_of_lua_without_an_end_does_not_stop_the_reading():
+    for lua in ("[[", "--[[", '"', "{", "--", "[=["):
+        (http,) = parse_config(f"http {{ content_by_lua_block {{ {lua}")
+        assert [statement.words for statement in http.block] == [["content_by_lua_block"]]
+
+
+def test_a_directive_of_lua_with_arguments_has_a_block_of_lua():
+    (http,) = parse_config("http { set_by_lua_block $res { return '}' } gzip on; }")
+    assert [statement.words for statement in http.block] == [["set_by_lua_block", "$res"], ["gzip", "on"]]
+
+
+def test_backslashes_of_regular_expressions_stay():
+    (server,) = server_blocks(
+        {MAIN: r"""http { server { server_name ~^(?<x>\d+)\.Example\.org$ "~^a{2}\.b$" WWW.Example.org; } }"""}, MAIN
+    )
+    assert server.names == [r"~^(?<x>\d+)\.Example\.org$", r"~^a{2}\.b$", "www.example.org"]
+
+
+def test_a_server_has_its_own_certificates_or_those_of_the_http_block():
+    text = """http {
+        ssl_certificate /etc/all.pem;
+        server { listen 443 ssl; }
+        server { listen 443 ssl; ssl_certificate /etc/rsa.pem; ssl_certificate /etc/ecdsa.pem; }
+    }"""
+    inheriting, own = server_blocks({MAIN: text}, MAIN)
+    assert inheriting.certificates == ("/etc/all.pem",)
+    assert own.certificates == ("/etc/rsa.pem", "/etc/ecdsa.pem")
+
+
+def test_servers_for_anything_but_http_are_seen_with_their_ports():
+    files = {
+        MAIN: "stream { include s.conf; } mail { server { listen 993 ssl; } } http { server { listen 80; } }",
+        "/etc/nginx/s.conf": "\nserver { listen 443; ssl_preread on; }\nserver { listen 53 udp; }\n",
+    }
+    assert other_listens(files, MAIN) == [
+        ("stream server at /etc/nginx/s.conf:2", Listen("*", 443, False)),
+        (f"mail server at {MAIN}:1", Listen("*", 993, False, False, ("ssl",))),
+    ]

@@ -191,10 +191,8 @@ def test_profiles_may_differ_where_nginx_keeps_them_apart():
 
 
 def test_the_default_server_of_somebody_else_is_seen():
-    stranger = ServerBlock(
-        "/etc/nginx/sites-enabled/x", 3, [Listen("*", 443, True), Listen("*", 80, True)], ["x"], None
-    )
-    elsewhere = ServerBlock("/etc/nginx/sites-enabled/y", 1, [Listen("192.0.2.1", 443, True)], ["y"], None)
+    stranger = ServerBlock("/etc/nginx/sites-enabled/x", 3, [Listen("*", 443, True), Listen("*", 80, True)], ["x"])
+    elsewhere = ServerBlock("/etc/nginx/sites-enabled/y", 1, [Listen("192.0.2.1", 443, True)], ["y"])
     assert foreign_default_servers([site()], [elsewhere]) == {}
     assert foreign_default_servers([site()], [elsewhere, stranger]) == {443: "/etc/nginx/sites-enabled/x:3"}
     with pytest.raises(

@@ -1,0 +1,86 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the sites of a host have to get along with: configuration in other files, open sockets, other programs."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import other_listens, server_blocks
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.listening import (
+    PortAddresses,
+    check_other_servers,
+    port_addresses,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters import PROGRAM_NAMES
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.name_hash import name_hash_directives
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import foreign_default_servers
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import Site
+from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import (
+    ListeningSocket,
+    foreign_holder,
+    listening_sockets,
+)
+
+
+class Surroundings:
+    """The configuration of nginx without the file of the sites, and the sockets of the host.
+
+    files: text by path, without the file of the sites. main: the main file.
+    """
+
+    def __init__(self, sites: list[Site], files: dict[str, str], main: str, is_running: bool, ipv6: str) -> None:
+        self.sites = sites
+        self.files = files
+        self.main = main
+        self.is_running = is_running
+        self.has_ipv6 = _has_ipv6(ipv6)
+        self.blocks = server_blocks(files, main)
+        self.ports = site_ports(sites)
+        self.taken_ports = foreign_default_servers(sites, self.blocks)
+
+    def addresses(self) -> dict[int, PortAddresses]:
+        """Return the addresses at which the sites listen on each port. Raises TlsError for a port that they cannot have."""
+        check_other_servers(self.ports, other_listens(self.files, self.main))
+        return {port: port_addresses(port, self.blocks, self._open_sockets(port), self.has_ipv6) for port in self.ports}
+
+    def directives(self) -> list[str]:
+        """Return the directives that all server blocks together need. Raises TlsError where somebody else's are too small."""
+        names = {name for site in self.sites for name in site["server_names"]}
+        for block in self.blocks:
+            if any(listen.port in self.ports for listen in block.listens):
+                names.update(block.names)
+        return name_hash_directives(names, self.files, self.main)
+
+    def check_ports(self) -> None:
+        """Raise TlsError if another program has a port of the sites.
+
+        nginx -t does not check that, and a reload would fail.
+        """
+        for listener in listening_sockets():
+            is_meant = self.has_ipv6 or ":" not in listener.address or listener.address == "::"
+            holder = foreign_holder(listener, *PROGRAM_NAMES) if is_meant and listener.port in self.ports else None
+            if holder:
+                raise TlsError(
+                    f"port {listener.port} is already taken by {holder}; stop it, or choose another {self.ports[listener.port]}"
+                )
+
+    def _open_sockets(self, port: int) -> list[ListeningSocket]:
+        """Return the sockets that a running nginx has open on a port."""
+        sockets = [listener for listener in listening_sockets() if listener.port == port] if self.is_running else []
+        return [listener for listener in sockets if foreign_holder(listener, *PROGRAM_NAMES) is None]
+
+
+def site_ports(sites: t.Iterable[Site]) -> dict[int, str]:
+    """Return the ports of the sites, with the option that names each."""
+    http = {site["http_port"]: "http_port" for site in sites}
+    return {**http, **{site["https_port"]: "https_port" for site in sites}}
+
+
+def _has_ipv6(option: str) -> bool:
+    """Return whether nginx is to listen on IPv6, by the option ipv6."""
+    return os.path.exists("/proc/net/if_inet6") if option == "auto" else option == "true"

@@ -1,0 +1,205 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A site beside the configurations of other people: nginx that could start before a run can start after it."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import socket
+import ssl
+import subprocess
+import time
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils._module_backends.test_nginx_sites import (
+    NGINX,
+    Host,
+    needs_nginx,
+)
+
+MODULES = pathlib.Path(os.path.realpath(NGINX or "/usr/sbin/nginx")).parents[1] / "lib/nginx/modules"
+LUA = pathlib.Path(MODULES / "ngx_http_lua_module.so")
+STREAM = pathlib.Path(MODULES / "ngx_stream_module.so")
+CERTIFICATE = (
+    "ssl_certificate {store}/other/current/fullchain.pem; ssl_certificate_key {store}/other/current/privkey.pem;"
+)
+LONG = f"{'a' * 60}.example.org"
+
+# What other people have in their configuration: in the main block, in the http block, and what the site is described as.
+# Each ends in the sentence that refuses the site, or in None.
+CONFIGURATIONS = {
+    "nothing else": ("", "", {}, None),
+    "a block of Lua": (
+        f"load_module {MODULES}/ndk_http_module.so; load_module {LUA};",
+        (
+            f"lua_package_path '{MODULES.parents[2]}/share/lua/5.1/?.lua;;';\n"
+            "init_by_lua_block {{ -- see {{ops wiki}}, closes the table }} below\n rows = {{ 'a' }} n = #rows }}"
+        ),
+        {},
+        None,
+    ),
+    "a server at one address": ("", "server {{ listen 127.0.0.1:{port} ssl; server_name other; %s }}", {}, None),
+    "a server at one address, bound alone": (
+        "",
+        "server {{ listen 127.0.0.1:{port} ssl bind; server_name other; %s }}",
+        {},
+        None,
+    ),
+    "servers at one address and at all": (
+        "",
+        "server {{ listen 127.0.0.1:{port} ssl; server_name other; %s }} server {{ listen {port} ssl; server_name x; %s }}",
+        {},
+        None,
+    ),
+    "a server that shares the socket of both families": (
+        "",
+        "server {{ listen [::]:{port} ssl ipv6only=off; server_name other; %s }}",
+        {},
+        None,
+    ),
+    "a stream at the port": (
+        f"load_module {STREAM}; stream {{{{ server {{{{ listen {{port}}; proxy_pass 127.0.0.1:1; }}}} }}}}",
+        "",
+        {},
+        "port {port} belongs to the stream server at {main}:2, and nginx cannot start with a site there too",
+    ),
+    "two certificates in one server": ("", "server {{ listen {port} ssl; server_name other; %s %s }}", {}, None),
+    "inherited certificates": ("", "%s server {{ listen {port} ssl; server_name other; }}", {}, None),
+    "names as regular expressions": (
+        "",
+        r"server {{ listen {port} ssl; server_name ~^(?<x>\d+)\.example\.org$ '~^a{{2}}\.b$'; %s }}",
+        {},
+        None,
+    ),
+    "a default server": ("", "server {{ listen {port} ssl default_server; server_name other; %s }}", {}, None),
+    "a socket for each worker": ("", "server {{ listen {port} ssl reuseport; server_name other; %s }}", {}, None),
+    "the name of the site": ("", "server {{ listen {port} ssl; server_name www.example.org; %s }}", {}, None),
+    "a long name of somebody else, alone on its port": (
+        "",
+        f"server {{{{ listen {{port}} ssl; server_name {LONG}; %s }}}}",
+        {},
+        None,
+    ),
+    "a long name of the site": ("", "", {"server_names": ["www.example.org", LONG]}, None),
+    "a long name, and buckets that are large enough": (
+        "",
+        "server_names_hash_bucket_size 128;",
+        {"server_names": ["www.example.org", LONG]},
+        None,
+    ),
+    "a long name, and buckets that are too small": (
+        "",
+        "server_names_hash_bucket_size 64;",
+        {"server_names": ["www.example.org", LONG]},
+        "{main}:6 sets server_names_hash_bucket_size to 64, and the name " + LONG + " needs 128; "
+        "write 'server_names_hash_bucket_size 128;' there",
+    ),
+    "a directive that nginx refuses": ("", "", {"extra": "lisssten 1;"}, 'unknown directive "lisssten"'),
+}
+MAIN = """{main_block}
+pid {folder}/nginx.pid;
+error_log {folder}/error.log notice;
+events {{}}
+http {{ access_log off;
+{http_block}
+    include {folder}/conf.d/*.conf;
+}}
+"""
+
+
+class ForeignHost(Host):
+    """A host whose nginx has a configuration of other people."""
+
+    def configure(self, main_block: str, http_block: str) -> None:
+        self.install("www")
+        self.install("other")
+        words = {"port": self.https_port, "store": self.folder / "store"}
+        http_block = http_block.replace("%s", CERTIFICATE)
+        text = MAIN.format(
+            main_block=main_block.format(**words).replace("; stream", ";\nstream"),
+            http_block=http_block.format(**words),
+            folder=self.folder,
+        )
+        (self.folder / "nginx.conf").write_text(text)
+
+    def stop(self) -> None:
+        pid = self.folder / "nginx.pid"
+        if pid.exists() and pid.read_text():
+            os.kill(int(pid.read_text()), signal.SIGTERM)
+            for _time in range(500):
+                if not pid.exists():
+                    return
+                time.sleep(0.01)
+
+    def try_to_start(self) -> str:
+        """Return what nginx says to a start."""
+        time.sleep(
+            0.05
+        )  # or its workers look older than what was just written, since the kernel rounds their start down
+        ended = subprocess.run(
+            [self.program, "-c", self.folder / "nginx.conf"], capture_output=True, text=True, check=False
+        )
+        return ended.stderr if ended.returncode else ""
+
+    def presented(self, address: str, name: str) -> bytes:
+        """Return the certificate that nginx presents for a name."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with socket.create_connection((address, self.https_port), timeout=5) as connection:
+            with context.wrap_socket(connection, server_hostname=name) as tls:
+                return tls.getpeercert(binary_form=True) or b""
+
+    def installed(self, name: str) -> bytes:
+        pem = (self.folder / "store" / name / "current" / "cert.pem").read_text()
+        return ssl.PEM_cert_to_DER_cert(pem.split("-----END")[0] + "-----END CERTIFICATE-----\n")
+
+
+@pytest.fixture
+def host(tmp_path):
+    one = ForeignHost(tmp_path)
+    yield one
+    one.stop()
+
+
+@needs_nginx
+@pytest.mark.parametrize("is_running", [True, False], ids=["running", "stopped"])
+@pytest.mark.parametrize("configuration", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+def test_nginx_that_could_start_before_a_run_can_start_after_it(host, configuration, is_running):
+    main_block, http_block, site, refusal = configuration
+    if any(f"load_module {module}" in main_block for module in (LUA, STREAM) if not module.exists()):
+        pytest.skip("the module of nginx is not installed here")
+    host.configure(main_block, http_block)
+    assert host.try_to_start() == "", "the configuration of other people is sound"
+    if not is_running:
+        host.stop()
+    site = {"server_names": ["www.example.org"], "return_code": 204, **site}
+    if refusal:
+        words = {"port": host.https_port, "main": host.folder / "nginx.conf"}
+        with pytest.raises(TlsError) as caught:
+            host.decide(**site)
+        assert refusal.format(**words) in str(caught.value)
+        assert not host.path.exists()
+    else:
+        assert host.decide(**site)["changed"]
+        assert not host.decide(**site)["changed"]
+    if is_running and not refusal:
+        check_served(host, http_block)
+    host.stop()
+    assert host.try_to_start() == ""
+    if not refusal:
+        check_served(host, http_block)
+        assert not host.decide(**site)["changed"]
+
+
+def check_served(host: ForeignHost, http_block: str) -> None:
+    if "server_name www.example.org" in http_block:  # the first server block has the name
+        return
+    assert host.presented("127.0.0.1", "www.example.org") == host.installed("www")
+    if "server_name other" in http_block:
+        assert host.presented("127.0.0.1", "other") == host.installed("other")

@@ -1,0 +1,109 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The nginx that runs is the one that is configured, whatever main file it was started with."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters import (
+    Master,
+    find_program,
+    main_file,
+    parse_title,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import NginxProcess
+from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils._nginx.test_process import (
+    CONFIGURATION,
+    REAL,
+    needs_nginx,
+    until,
+)
+
+PREFIX, DEFAULT = "/usr/share/nginx", "/etc/nginx/nginx.conf"
+
+
+@pytest.mark.parametrize(
+    ("title", "prefix", "config"),
+    [
+        ("nginx: master process /usr/sbin/nginx -g daemon on; master_process on;", None, None),
+        ("nginx: master process nginx -c /srv/app/nginx.conf", None, "/srv/app/nginx.conf"),
+        ("nginx: master process nginx -c/srv/app/nginx.conf -g daemon off;", None, "/srv/app/nginx.conf"),
+        ("nginx: master process nginx -p /srv/app/ -c nginx.conf", "/srv/app/", "nginx.conf"),
+    ],
+)
+def test_a_title_has_the_options_of_the_command_line(title, prefix, config):
+    assert parse_title(7, title) == Master(7, prefix, config)
+
+
+@pytest.mark.parametrize(
+    ("masters", "pair"),
+    [
+        ([], (PREFIX, DEFAULT)),
+        ([Master(1, None, None)], (PREFIX, DEFAULT)),
+        ([Master(1, None, "/srv/app/nginx.conf")], (PREFIX, "/srv/app/nginx.conf")),
+        ([Master(1, "/srv/app/", "conf/nginx.conf")], ("/srv/app", "/srv/app/conf/nginx.conf")),
+        ([Master(1, None, "/srv/a.conf"), Master(2, None, None)], (PREFIX, DEFAULT)),
+        ([Master(1, None, "/srv/a.conf"), Master(2, None, "/srv/a.conf")], (PREFIX, "/srv/a.conf")),
+    ],
+)
+def test_the_main_file_is_that_of_the_master_process(masters, pair):
+    assert main_file(masters, PREFIX, DEFAULT) == pair
+
+
+def test_a_prefix_moves_a_main_file_that_was_built_into_the_prefix():
+    built = ("/usr/local/openresty/nginx", "/usr/local/openresty/nginx/conf/nginx.conf")
+    assert main_file([Master(1, "/srv/app", None)], *built) == ("/srv/app", "/srv/app/conf/nginx.conf")
+
+
+def test_several_nginx_with_other_main_files_are_named():
+    with pytest.raises(TlsError) as caught:
+        main_file([Master(1, None, "/srv/a.conf"), Master(2, None, "/srv/b.conf")], PREFIX, DEFAULT)
+    assert str(caught.value) == (
+        f"several nginx run on this host, with the main files /srv/a.conf, /srv/b.conf, and none with {DEFAULT}; "
+        "end those that are not to be configured, and run this again"
+    )
+
+
+class Programs:
+    """The programs of a host."""
+
+    def __init__(self, **paths):
+        self.paths = paths
+
+    def get_bin_path(self, arg, required=False, opt_dirs=None):
+        return self.paths.get(arg)
+
+
+def test_nginx_has_other_names_too():
+    assert find_program(Programs(openresty="/usr/bin/openresty"), []) == "/usr/bin/openresty"
+    assert find_program(Programs(angie="/usr/sbin/angie", nginx="/usr/sbin/nginx"), []) == "/usr/sbin/nginx"
+    assert find_program(Programs(), []) is None
+
+
+@needs_nginx
+def test_a_running_nginx_with_another_main_file_is_found_tested_and_reloaded(tmp_path):
+    program = tmp_path / "nginx"
+    shutil.copy(REAL, program)  # a program of its own, which no other test runs
+    (tmp_path / "sites").mkdir()
+    main = tmp_path / "app.conf"
+    main.write_text(CONFIGURATION.format(folder=tmp_path))
+    module = Programs(nginx=str(program))
+    assert NginxProcess(module).build.config_path == DEFAULT
+    subprocess.run([program, "-c", main], check=True)
+    until(lambda: (tmp_path / "nginx.pid").exists() and (tmp_path / "nginx.pid").read_text())
+    try:
+        nginx = NginxProcess(module)
+        assert nginx.build.config_path == str(main)
+        assert nginx.master_pid() == int((tmp_path / "nginx.pid").read_text())
+        assert nginx.test_error() is None
+        nginx.reload()
+        until(lambda: "reconfiguring" in nginx.error_log_since(0))
+    finally:
+        subprocess.run([program, "-c", main, "-s", "stop"], check=True)
