@@ -26,11 +26,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.accoun
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.authorizations import Authorizations
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.polling import Polling, growing_pauses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
-    REMEDIES,
     Problem,
     problem,
     words_of_ca,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.remedies import REMEDIES
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import (
     NewOrder,
     OrderObject,

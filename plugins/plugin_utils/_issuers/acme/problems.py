@@ -6,44 +6,25 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.remedies import (
+    REMEDIES,
+    date_in,
+    is_paused,
+    remedy_of,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
+PAGE = re.compile(r"https://[A-Za-z0-9._~:/?#@!$&'()*+,;=%-]{1,2000}")  # a token in it cannot be shortened
 ERROR_PREFIX = "urn:ietf:params:acme:error:"
 MAX_CODE_CHARACTERS = 80  # of an error type
 MAX_SUBPROBLEMS = 20  # that a sentence names
-
-# By error type (RFC 8555, section 6.7; RFC 9773, section 7.4).
-REMEDIES = {
-    "accountDoesNotExist": "run this again, and a new account is made",
-    "alreadyReplaced": "run this again",
-    "badCSR": "choose another type or size of the key, or correct the domains of the request",
-    "badNonce": "run this again",
-    "badPublicKey": "give the issuer an account_key that the CA accepts, such as ECC with secp256r1",
-    "badRevocationReason": "choose another reason",
-    "badSignatureAlgorithm": "give the issuer an account_key that the CA accepts, such as ECC with secp256r1",
-    "caa": "have the CAA records of the domain allow this CA, or choose another issuer",
-    "connection": "see that the name leads to hosts of yours, and that the internet reaches them there",
-    "dns": "correct the DNS records of that name",
-    "dnssec": "correct the DNSSEC of that zone",
-    "externalAccountRequired": "set eab_kid and eab_hmac of the issuer to what the CA gives you for your account there",
-    "incorrectResponse": "see which server answers the CA for that name, and that it is one of yours",
-    "invalidContact": "correct the email of the issuer",
-    "invalidProfile": "correct the profile of the issuer, or leave it out",
-    "malformed": "see that directory is the address of an ACME directory, and report this if it is",
-    "rateLimited": "wait, then run this again",
-    "rejectedIdentifier": "take that name out of the request, or choose another issuer",
-    "serverInternal": "run this again later, and see the status page of the CA",
-    "tls": "correct the TLS configuration of the server that answers for that name",
-    "unauthorized": "see what answers the CA for that name, and that it is one of yours",
-    "unsupportedContact": "correct the email of the issuer",
-    "unsupportedIdentifier": "take that name out of the request, or choose a profile or an issuer that signs for it",
-    "userActionRequired": "open that page, and do what it asks for",
-}
-OTHER_REMEDY = "see the documentation of the CA"
+MAX_REMEDIES = 3  # of a sentence about several names
 
 
 class ProblemDocument(t.TypedDict, total=False):
@@ -121,18 +102,41 @@ def problem(
         sentences.append(f"{name}: {words}" if name else words)
     if len(parts) > MAX_SUBPROBLEMS:
         sentences.append(f"and {len(parts) - MAX_SUBPROBLEMS} more")
-    page = link or document.get("instance")
-    if page and code in ("userActionRequired", "rateLimited") and words_of_ca(page) not in " ".join(sentences):
-        sentences.append(f"see {words_of_ca(page)}")
-    cause = next((one for one in [code, *(code_of(part) for _name, part in parts)] if one in REMEDIES), "")
+    page = _page(document, code, link)
+    if page and page not in " ".join(sentences):
+        sentences.append(f"see {page}")
+    causes = [(code_of(one), one) for one in (document, *(part for _name, part in parts)) if code_of(one) in REMEDIES]
+    cause = causes[0][0] if causes else ""
+    remedies = [remedy_of(kind, _detail(one), status) for kind, one in causes] or [
+        remedy_of(code, _detail(document), status)
+    ]
+    if retry_after is None and cause == "rateLimited":
+        until = next(filter(None, (date_in(_detail(one)) for _kind, one in causes)), None)
+        retry_after = max(0.0, (until - utc_now()).total_seconds()) if until else None
     words = "; ".join(sentences)
-    remedy = REMEDIES.get(cause, REMEDIES["serverInternal"] if status >= 500 else OTHER_REMEDY)
+    remedy = "; ".join(list(dict.fromkeys(remedies))[:MAX_REMEDIES])
     return Problem(f"{subject}: {words}; {remedy}", cause or code, status, retry_after, subject, words)
+
+
+def _detail(document: ProblemDocument) -> str:
+    return str(document.get("detail") or "")
+
+
+def _page(document: ProblemDocument, code: str, link: str | None) -> str | None:
+    """Return the page of the CA about a refusal, whole where it is a URL: the one in the words of a pause, else the one beside them."""
+    in_words = PAGE.search(_detail(document)) if is_paused(_detail(document)) else None
+    page = in_words[0] if in_words else link or document.get("instance")
+    if not page or not (in_words or code in ("userActionRequired", "rateLimited")):
+        return None
+    return page if PAGE.fullmatch(page) else words_of_ca(page)
 
 
 def explanation(document: ProblemDocument, status: int) -> str:
     """Return the words of the CA, with the error type or else the HTTP status in brackets."""
-    words = words_of_ca(document.get("detail") or document.get("title") or "the CA gives no reason")
+    detail = document.get("detail")
+    if is_paused(_detail(document)):
+        detail = PAGE.sub("", _detail(document)).rstrip(": ")  # which is told of whole
+    words = words_of_ca(detail or document.get("title") or "the CA gives no reason")
     kind = code_of(document) or (f"HTTP {status}" if status else "")
     return f"{words} ({kind})" if kind else words
 

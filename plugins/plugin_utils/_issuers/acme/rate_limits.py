@@ -19,6 +19,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.remedies import PAUSED_REMEDY, is_paused
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import (
     JsonRecords,
     date_to_wait_for,
@@ -64,7 +65,8 @@ class RateLimits:
         seconds = refusal.retry_after if refusal.retry_after is not None else DEFAULT_RETRY_AFTER_S
         seconds = min(max(seconds, 1.0), MAX_RETRY_AFTER.total_seconds())
         until = utc_now() + datetime.timedelta(seconds=seconds)
-        limited = refusal.with_remedy(f"nothing is asked again before {format_date(until)}")
+        before = f"nothing is asked again before {format_date(until)}"
+        limited = refusal.with_remedy(f"{PAUSED_REMEDY}; {before}" if is_paused(refusal.words) else before)
         limited.code, limited.retry_after = refusal.code or "rateLimited", seconds
         self._write(until, str(limited), limited_scopes(refusal.words, names))
         return limited

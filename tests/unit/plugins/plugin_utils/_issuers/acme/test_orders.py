@@ -366,7 +366,7 @@ def test_the_names_that_an_order_fails_for_are_told(issue, server):
     server.refuse("/order", "compound", "Errors during validation", 403, subproblems=parts)
     sentence = (
         r": four\.example\.org: CAA record for four\.example\.org prevents issuance \(caa\); five\.example\.org: NXDOMAIN \[2J \(dns\); "
-        r"have the CAA records of the domain allow this CA, or choose another issuer$"
+        r"have the CAA records of the domain allow this CA, or choose another issuer; correct the DNS records of that name$"
     )
     with pytest.raises(TlsError, match=sentence):
         issue(names, make_csr(some_key(), names, {}))

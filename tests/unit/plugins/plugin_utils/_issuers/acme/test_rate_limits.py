@@ -12,12 +12,15 @@ import threading
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import ERROR_PREFIX, Problem, problem
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import (
     OrderSlots,
+    RateLimits,
     limited_scopes,
     retry_after,
     scopes,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.remedies import PAUSED_REMEDY
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords
 
 NOW = datetime.datetime(2026, 11, 21, 12, 0, 0, tzinfo=datetime.timezone.utc)
@@ -64,6 +67,21 @@ def test_the_scopes_of_a_limit_are_names_their_domains_and_their_set():
     assert scopes(NAMES) == ["*.shop.example.org", "example.org", "shop.example.org", "www.example.org", SET]
     assert scopes(["192.0.2.1"]) == ["192.0.2.1", "192.0.2.1"]
     assert scopes([]) == []
+
+
+def test_a_pause_keeps_its_remedy_and_bars_its_names_for_a_minute(tmp_path):
+    limits = RateLimits(JsonRecords(str(tmp_path)), "https://ca.example.org/directory")
+    words = "Your account is temporarily prevented from requesting certificates for www.example.org and possibly others"
+    page = "https://portal.example.org/unpause?jwt=x"
+    paused = problem(
+        "an order", {"type": f"{ERROR_PREFIX}rateLimited", "detail": f"{words}. Please visit: {page}"}, 429
+    )
+    recorded = str(limits.record(paused, NAMES))
+    assert f"see {page}; {PAUSED_REMEDY}; nothing is asked again before " in recorded
+    with pytest.raises(Problem) as caught:
+        limits.wait(["www.example.org"])
+    assert str(caught.value) == recorded and 30 < caught.value.retry_after <= 60
+    limits.wait(["shop.example.org"])
 
 
 def test_no_more_orders_at_a_time_than_slots(tmp_path):
