@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import datetime
+import itertools
 import json
 import os
 import pathlib
@@ -121,6 +122,7 @@ class Sandbox:
 
         self.folder = folder
         self.programs = programs
+        self.numbers = itertools.count()  # of folders of hosts
         with self.borrowed() as borrowed:
             self.base = Host(self.new_folder("base"), borrowed)
             self.base.make()
@@ -151,7 +153,7 @@ class Sandbox:
 
         def once(number):
             with self.borrowed() as programs:
-                host = Host(self.new_folder(str(number)), programs)
+                host = Host(self.new_folder(str(next(self.numbers))), programs)
                 if not is_bare:
                     host.copy_from(self.base)
                 variation = variations[number] if isinstance(variations[number], tuple) else (variations[number],)
@@ -166,6 +168,15 @@ class Sandbox:
 
         with concurrent.futures.ThreadPoolExecutor(self.programs.maxsize) as pool:
             return [violation for violations in pool.map(once, range(len(variations))) for violation in violations]
+
+    def play_until(self, sign, attempt, variations):
+        """Run attempts as play() does, until one has a violation with this sign; return the violations up to then."""
+        at_once, violations = self.programs.maxsize, []
+        for first in range(0, len(variations), at_once):
+            violations += self.play(attempt, variations[first : first + at_once])
+            if any(sign in violation for violation in violations):
+                break
+        return violations
 
     def comparable_state(self, host):
         """Return the state of a host; it is equal for hosts on which an ordinary run has the same work to do."""

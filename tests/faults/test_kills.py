@@ -100,5 +100,5 @@ def test_what_would_break_the_promise_is_found(sabotage, prepare_sabotaged):
     scenario = next(scenario for scenario in SCENARIOS if scenario.title == title)
     sandbox = prepare_sabotaged(scenario, f"{MODULE_UTILS}\n{code}")
     points = [call for call in sandbox.calls if sandbox.changes(call)]
-    violations = sandbox.play(lambda host, call: killed(sandbox, scenario, host, call), points)
+    violations = sandbox.play_until(sign, lambda host, call: killed(sandbox, scenario, host, call), points)
     assert any(sign in violation for violation in violations), violations
