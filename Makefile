@@ -26,7 +26,7 @@ PACKAGES := aardvark-dns ca-certificates curl faketime iproute2 iptables mmdebst
 	openssl podman python3-venv runc shellcheck strace wrk
 
 .PHONY: help setup packages venv collections acme-servers fleet fleet-down images demo \
-	unit unit-edges faults lint format specs molecule install-test bench build test clean
+	unit unit-edges versions faults lint format specs molecule install-test bench build test clean
 
 help: ## What there is
 	@echo 'make TARGET, on Debian 12 or later, as root or as a user who can sudo:'
@@ -82,7 +82,7 @@ demo: setup ## See it work: five servers, from bare nginx to HTTPS and through a
 	@dev/demo
 
 test: setup acme-servers ## Everything below that checks, two at a time, with a summary
-	@set -- 'make unit' 'make unit-edges' 'make faults SAMPLE=yes'; \
+	@set -- 'make unit' 'make unit-edges' 'make versions' 'make faults SAMPLE=yes'; \
 	for check in $$(dev/lint --list); do set -- "$$@" "dev/lint $$check"; done; \
 	for scenario in $(SCENARIOS); do set -- "$$@" "dev/molecule test $$scenario"; done; \
 	dev/run-steps --at-once 2 "$$@" 'make install-test'
@@ -90,8 +90,12 @@ test: setup acme-servers ## Everything below that checks, two at a time, with a 
 unit: setup acme-servers ## Unit tests, with the newest libraries
 	@dev/run-tests unit tests/unit
 
-unit-edges: setup ## Unit tests of what runs on hosts, in all Debian releases
-	@dev/unit-edges bullseye bookworm trixie sid
+# The last three are the cryptography of RHEL 9, Ubuntu 22.04 and Ubuntu 24.04, with the nearest Python that Debian has.
+unit-edges: setup ## Unit tests of what runs on hosts, in all Debian releases and with the cryptography of others
+	@dev/unit-edges bullseye bookworm trixie sid bullseye/36.0.1 bookworm/3.4.8 trixie/41.0.7
+
+versions: setup ## Deploy, renew and survey with the oldest and the newest ansible-core
+	@dev/versions
 
 faults: setup ## Kill, full disk and power loss at every system call, with a table; SAMPLE=yes, or PART=kills
 	@dev/run-tests faults tests/faults$(if $(PART),/test_$(PART).py) $(if $(SAMPLE),--sample) $(if $(WRITE),--write $(WRITE))

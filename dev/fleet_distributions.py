@@ -27,6 +27,7 @@ from fleet_podman import BUILD, FleetError, as_root, podman, try_podman
 
 SUITES = ("bullseye", "bookworm", "trixie", "sid")
 NGINX = {"bullseye": "nginx-light", "bookworm": "nginx-light"}  # since trixie this is just nginx
+SSH_CLIENT = {"sid": "openssh-client"}  # the server of the others brings it
 
 PACKAGES = (
     "systemd systemd-sysv dbus netbase iproute2 procps ca-certificates curl openssl strace "
@@ -108,7 +109,7 @@ def debian_source(folder: pathlib.Path = pathlib.Path("/etc/apt")) -> str:
 
 def recipe(suite: str) -> list[str]:
     """Return the words for mmdebstrap that make the file system of a suite, or of what is beside the suites."""
-    more = ""
+    more = f" {SSH_CLIENT[suite]}" if suite in SSH_CLIENT else ""
     if suite == CLIENTS:
         suite, more = CLIENTS_SUITE, f" {CLIENTS_PACKAGES}"
     packages, hooks = (
