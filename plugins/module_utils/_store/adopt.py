@@ -42,6 +42,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import (
     is_trusted,
+    other_writers,
     trusted_folder,
     user_name,
     whose_folder,
@@ -210,6 +211,12 @@ def _check_file(path: str, status: os.stat_result, request: Request, folder: int
         raise TlsError(
             f"adopt: {path} belongs to {user_name(status.st_uid)}{whose}, who could put anything there; have a look at it, run "
             f"chown {os.geteuid()} on it, and run this again; owner of the request says who will own the key"
+        )
+    others = other_writers(os.fstat(folder))
+    if others and is_trusted(status):
+        raise TlsError(
+            f"adopt: {path} belongs to {user_name(status.st_uid)}, in a folder that {others} can write to, and may be a secret that was moved "
+            "there; have a look at it, move it to a folder that others cannot write to, and have adopt name that file"
         )
     if whose and status.st_uid != owner:
         raise TlsError(

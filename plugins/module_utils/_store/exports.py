@@ -38,6 +38,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
 from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import (
     PathUse,
     check_folder,
+    is_trusted,
+    other_writers,
     trusted_folder,
     user_name,
     whose_folder,
@@ -193,6 +195,12 @@ class Export:
             raise TlsError(
                 f"exports: {path} has other names (hard links), and may be a secret of somebody else{whose}; find them with "
                 f"find / -xdev -samefile {path}, remove them and run this again"
+            )
+        others = other_writers(os.fstat(folder))
+        if others and is_trusted(status):
+            raise TlsError(
+                f"exports: {path} belongs to {user_name(status.st_uid)}, in a folder that {others} can write to, and may be a secret that was "
+                "moved there; have a look at it, and choose a path in a folder that others cannot write to"
             )
         if whose and status.st_uid != owner:
             raise TlsError(

@@ -282,13 +282,20 @@ def read_file(path: str, offset: int = 0, max_bytes: int = -1) -> bytes | None:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a folder raises an error that names it
             raise TlsError(_not_regular(path))
-        with open(path, "rb") as stream:
+        with open(path, "rb", opener=_open_at_once) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # it was exchanged since
+                raise TlsError(_not_regular(path))
             stream.seek(offset)
             return _read_at_most(stream, max_bytes, path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError:  # a path that no file can have, such as one with a zero byte
         return None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for the writer of a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def read_file_in(

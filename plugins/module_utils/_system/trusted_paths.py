@@ -123,12 +123,22 @@ def check_status(status: os.stat_result, path: str, use: PathUse) -> None:
             f"{use.option}: the folder {path} belongs to {user_name(status.st_uid)}, who could lead to other files from there; {remedy}"
             f"run chown {me} on it after a look at what is in it, or choose a path elsewhere"
         )
-    if status.st_mode & WRITABLE_BY_OTHERS and not status.st_mode & stat.S_ISVTX:
-        others = "everybody" if status.st_mode & stat.S_IWOTH else "its group"
+    others = other_writers(status)
+    if others and not status.st_mode & stat.S_ISVTX:
         raise TlsError(
             f"{use.option}: the folder {path} of {user_name(status.st_uid)} can be written by {others}, who could lead to other files from "
             "there; run chmod go-w on it after a look at what is in it, or choose a path elsewhere"
         )
+
+
+def other_writers(status: os.stat_result) -> str | None:
+    """Return who can write to a folder of this status besides its owner, or None.
+
+    Into such a folder they can move any file that is in a folder of theirs, with the sticky bit as well, and whoever owns the file.
+    """
+    if status.st_mode & stat.S_IWOTH:
+        return "everybody"
+    return "its group" if status.st_mode & stat.S_IWGRP else None
 
 
 def user_name(uid: int) -> str:

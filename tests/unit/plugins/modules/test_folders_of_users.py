@@ -394,6 +394,47 @@ def test_what_a_user_plants_at_a_path_of_adopt_is_refused_with_folder_and_owner(
     )
 
 
+def shared_folder(host, mode):
+    """Return a folder of root's, like /tmp, into which Alice moves files of root that are in her home."""
+    (host.home.parent / "shared").mkdir()
+    (host.home.parent / "shared").chmod(mode)
+    return host.home.parent / "shared"
+
+
+def move_as_alice(host, name, folder, group=ALICE):
+    """Have Alice move a file from her home to a folder beside it; return its path."""
+    command = ["setpriv", f"--reuid={ALICE}", f"--regid={group}", "--clear-groups", "mv", name, f"../{folder.name}"]
+    subprocess.run(command, cwd=host.home, check=True)
+    return str(folder / name)
+
+
+@pytest.mark.parametrize(("mode", "others"), [(0o1777, "everybody"), (0o1770, "its group")])
+def test_a_file_of_root_in_a_folder_that_others_can_write_to_is_not_adopted(host, mode, others):
+    folder = shared_folder(host, mode)
+    paths = host.pair(host.home, some_key(2))
+    for option, path in paths.items():
+        os.chown(path, 0, 0)
+        paths[option] = move_as_alice(host, os.path.basename(path), folder, 0 if others == "its group" else ALICE)
+    assert host.prepare(adopt=paths)["msg"] == (
+        f"adopt: {paths['key']} belongs to root, in a folder that {others} can write to, and may be a secret that was moved there; have a look "
+        "at it, move it to a folder that others cannot write to, and have adopt name that file"
+    )
+    assert not os.path.islink(paths["key"]) and not (host.store / "alice/v0001").exists()
+
+
+def test_a_file_of_root_in_a_folder_that_others_can_write_to_is_no_password(host):
+    folder = shared_folder(host, 0o1770)
+    (host.home / "password").write_text("a secret of root\n")
+    move_as_alice(host, "password", folder, 0)
+    result = host.export(
+        {"path": str(folder / "bank.p12"), "password_file": str(folder / "password"), "owner": "nobody"}
+    )
+    assert result["msg"].startswith(
+        f"exports: {folder}/password belongs to root, in a folder that its group can write to, and may be a secret that was moved there"
+    )
+    assert not (folder / "bank.p12").exists()
+
+
 def test_a_key_in_the_store_that_its_owner_has_made_without_end_is_not_read(host):
     adopted_by(host)
     os.truncate(host.store / "alice/v0001/privkey.pem", 1 << 40)

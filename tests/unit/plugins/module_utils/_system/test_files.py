@@ -323,3 +323,20 @@ def test_no_more_is_read_of_a_file_than_a_key_can_have(tmp_path):
     with pytest.raises(TlsError) as caught:
         read_file(str(path), max_bytes=8)
     assert str(caught.value) == message
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_after_the_look_at_it_is_not_waited_for(tmp_path, monkeypatch):
+    path, look = tmp_path / "file", os.stat
+    path.write_bytes(b"content")
+
+    def exchange(name, *arguments, **options):
+        status = look(name, *arguments, **options)
+        if name == str(path) and path.is_file():
+            path.unlink()
+            os.mkfifo(path)
+        return status
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", exchange)
+        with pytest.raises(TlsError, match="file is not a regular file; move it away"):
+            read_file(str(path))
