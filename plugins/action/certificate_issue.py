@@ -12,11 +12,15 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import csr_to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Background
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_host
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import (
+    variables_of_host,
+    variables_of_task,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import request_targets
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_csr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import (
     PLAIN,
@@ -40,6 +44,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.private_aut
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
     check_request_for_issuer,
     open_issuer,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.private_authorities import (
+    authority_of,
+    why_not_issue,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import why_not_make
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import registry as solvers  # noqa: F401, pylint: disable=unused-import
@@ -68,6 +76,8 @@ class ActionModule(TlsAction):
         subject, host = f"the certificate of {request['name']}", task_vars.get("inventory_hostname", "")
         csr = (arguments["csr"] or "").encode(errors="replace")  # of a host, so it may hold lone surrogates
         context = {key: arguments[key] for key in ("valid", "reason", "since")}
+        if isinstance(issuer, LocalCa) and arguments["in_use"] and arguments["make_ca"] != "always":
+            await self._check_served(issuer, request, arguments["issuers"], task_vars)
         if self._task.check_mode:
             issue_request = t.cast(IssueRequest, {**request, **context})
             pending = None
@@ -94,6 +104,22 @@ class ActionModule(TlsAction):
             "warnings": issued.warnings,
             "msg": f"{request['issuer']} issued {subject}{'' if issued.is_new else ' in an earlier run'}",
         }
+
+    # not a parser: it only passes on foreign input
+    async def _check_served(
+        self, issuer: LocalCa, request: Request, issuers: dict[str, t.Any], task_vars: dict[str, t.Any]
+    ) -> None:
+        """Raise TlsError where the host serves a certificate of another private CA of this name: this is not the controller of the fleet.
+
+        The playbooks look at the whole fleet before. A play with the roles alone learns of it here.
+        """
+        authority, variables = authority_of(issuer, issuers), variables_of_task(task_vars)
+        if authority is None or authority.absence or variables.get("certificate_verify_from") == "host":
+            return
+        targets = request_targets(variables, task_vars.get("inventory_hostname", ""), request)
+        refusal = await Background(functools.partial(why_not_issue, authority, targets))
+        if refusal:
+            raise TlsError(refusal)
 
 
 def check_ca(issuer: LocalCa, make_ca: str, hostvars: t.Mapping[str, t.Any]) -> None:

@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import Target
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import Issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.private_authority import (
@@ -22,6 +25,9 @@ try:
     from cryptography import x509
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
+
+
+LOOK_TIMEOUT_S = 5.0  # for all endpoints of a request together, before something is issued for it
 
 
 class Authority(t.NamedTuple):
@@ -70,6 +76,27 @@ def refusals(observations: t.Sequence[Observed]) -> list[str | None]:
         if authority and certificate is not None and authority.has_signed_elsewhere(certificate):
             serving.setdefault(_key(authority), set()).add(host)
     return [_refusal(one, len(serving.get(_key(one.authority), ()))) if one.authority else None for one in observations]
+
+
+def why_not_issue(authority: Authority, targets: t.Iterable[Target]) -> str | None:
+    """Return why a private CA issues nothing for a request: an endpoint of it serves a certificate of another CA of this name.
+
+    Each address is looked at once. An endpoint that cannot be seen says nothing.
+    """
+    deadline = time.monotonic() + LOOK_TIMEOUT_S
+    endpoints = {(address, port): domain for address, port, domain in targets}
+    for (address, port), domain in endpoints.items():
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        try:
+            chain, _protocol = handshake(address, port, domain, verify=False, timeout=left)
+        except TlsError:
+            continue
+        if authority.has_signed_elsewhere(chain[0]):
+            ca = authority.ca
+            return other_authority_sentence(ca.issuer, ca.directory, ca.root_name(), 1)
+    return None
 
 
 def _refusal(observed: Observed, serving: int) -> str | None:

@@ -19,6 +19,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
+from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
 
 NAME = "www.example.org"
 KEY = some_key()
@@ -103,6 +104,46 @@ def test_no_second_ca_is_made_where_a_host_serves_a_certificate_of_the_first(els
     result = elsewhere.run(certificate_issue, csr=CSR)
     assert result["failed"] and result["msg"] == refusal(elsewhere)
     assert [path.name for path in elsewhere.directory.glob("*.pem")] == []
+
+
+@pytest.fixture
+def second(elsewhere):
+    """Return a controller with a CA of its own, of a host that serves what the CA in another home signed."""
+    elsewhere.ca().make()
+    return elsewhere
+
+
+@pytest.mark.parametrize("make_ca", ["first", "never"])
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_nothing_is_issued_by_another_ca_than_the_one_of_which_the_host_serves_a_certificate(
+    second, make_ca, check_mode
+):
+    result = second.run(certificate_issue, check_mode, csr=CSR, in_use="ab" * 32, make_ca=make_ca)
+    root = second.ca().root_name()
+    assert result["failed"] and result["msg"] == (
+        f"the issuer corporate has another CA in {second.directory} on this controller ({root}) than the one of which 1 host serves a "
+        "certificate; run this where that CA is, or correct directory; evergreen.tls.deploy replaces them with -e certificate_new_authority=true"
+    )
+    assert not list((second.directory / "issued").iterdir())
+
+
+def test_another_ca_issues_where_the_user_says_so(second):
+    assert not second.run(certificate_issue, csr=CSR, in_use="ab" * 32, make_ca="always").get("failed")
+
+
+def test_a_certificate_of_another_private_ca_of_the_inventory_is_replaced(second):
+    second.issuers["former"] = {"type": "local_ca", "directory": str(second.directory.parents[1] / "first/pki")}
+    assert not second.run(certificate_issue, csr=CSR, in_use="ab" * 32).get("failed")
+
+
+def test_the_endpoint_is_not_looked_at_before_the_first_certificate(second):
+    assert not second.run(certificate_issue, csr=CSR).get("failed")
+
+
+def test_an_endpoint_that_is_silent_keeps_nothing_from_being_issued(new):
+    new.ca().make()
+    new.request["port"] = closed_port()
+    assert not new.run(certificate_issue, csr=CSR, in_use="ab" * 32).get("failed")
 
 
 @pytest.mark.parametrize("module", [certificate_request, certificate_issue])
