@@ -9,10 +9,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction, cloud_accounts
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts import find_account
-from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.client import TencentClient
-from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.inventory import list_certificates
-
-LISTED_TYPES = ("tencent",)  # of accounts
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.inventories import LISTERS
 
 
 class ActionModule(TlsAction):
@@ -28,9 +25,8 @@ class ActionModule(TlsAction):
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         accounts = cloud_accounts(task_vars) if arguments["accounts"] is None else arguments["accounts"]
-        account = find_account(arguments["account"], accounts, LISTED_TYPES)
-        client = TencentClient(account.name, **account.settings)
-        certificates = list_certificates(client, utc_now(), arguments["bindings"])
+        account = find_account(arguments["account"], accounts, LISTERS)
+        certificates = LISTERS[account.type](account, utc_now(), arguments["bindings"])
         days = arguments["expires_within"]
         if days is not None:
             certificates = [

@@ -10,8 +10,10 @@ module: cloud_certificate_info
 short_description: List the certificates of a cloud account
 version_added: "0.1.0"
 description:
-  - Lists the certificates that lie in the certificate service of an account of Tencent Cloud. Says of each until when it is valid, whether
-    this collection put it there, and which services present it.
+  - Lists the certificates that lie in the certificate service of an account. Says of each until when it is valid, whether this collection
+    put it there, and which services present it.
+  - With an account of type C(tencent) or C(alibaba), these are the certificates of the account. With one of type C(aws), those in AWS
+    Certificate Manager, in the region of the account and in us-east-1, where CloudFront takes them from.
   - Reads only, and asks for nothing that has a private key.
   - Runs on the controller. The host is not logged in to.
 author:
@@ -26,7 +28,7 @@ options:
     description: The accounts, in the form of C(cloud_accounts), whose value is the default.
     type: dict
   bindings:
-    description: Whether to look up what presents each certificate. That takes some seconds for each hundred.
+    description: Whether to look up what presents each certificate. That takes some seconds for each hundred, and with C(aws) a call for each.
     type: bool
     default: true
   expires_within:
@@ -71,7 +73,9 @@ certificates:
       elements: str
       sample: [static.example.org]
     origin:
-      description: Where it comes from, V(upload), V(free) or V(bought).
+      description:
+        - Where it comes from, V(upload), V(free), V(bought) or V(private).
+        - With C(aws), V(free) is issued by Amazon, and V(private) by a private CA in AWS.
       type: str
       sample: upload
     status:
@@ -95,7 +99,9 @@ certificates:
       type: bool
       sample: true
     bound_to:
-      description: What presents it, by service and region. Null where that is not known.
+      description:
+        - What presents it, by service and region. Null where that is not known.
+        - With C(aws) and C(alibaba), C(names) has the names of the resources.
       type: list
       elements: dict
       sample: [{service: cdn, region: "", resources: 1}]

@@ -73,6 +73,15 @@ def _readable(path: str) -> t.Iterator[None]:
         ) from error
 
 
+def has_prefix(label: str, prefix: str) -> bool:
+    """Say whether a label, or the alias of an order, is one of the request with this prefix. It may be a whole label, too.
+
+    >>> has_prefix("evergreen/static/5f0c", "evergreen/static/"), has_prefix("evergreen/static/img/5f0c", "evergreen/static/")
+    (True, False)
+    """
+    return label.startswith(prefix) and "/" not in label[len(prefix) :]
+
+
 # not a parser: it reads what the inventory says
 def upload_prefix(request: Request, host: str) -> str:
     """Return what the labels of all uploads of a request begin with. The host is in it where the request has another name.

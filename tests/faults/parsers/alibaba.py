@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts import Account
@@ -18,7 +19,8 @@ ACCOUNT = Account("shop", "alibaba", {"access_key_id": "a", "access_key_secret":
 DOMAIN = {
     "GetDomainDetailModel": {"DomainStatus": "online", "Cname": "a.test"},
     "CertInfos": {"CertInfo": [{"ServerCertificateStatus": "on", "CertId": "1", "Status": "success"}]},
-    "CertificateOrderList": [{"CertificateId": 1, "Name": "evergreen-a"}],
+    "CertificateOrderList": [{"CertificateId": 1, "Name": "evergreen/a/1", "Sans": "a.test", "EndDate": "2026-11-30"}],
+    "Data": [{"CertId": 1, "CloudProduct": "CDN", "RegionId": "cn-hangzhou", "Domain": "a.test"}],
 }
 
 
@@ -33,11 +35,13 @@ class Answers:
 
 
 def read_domains(value: t.Any) -> None:
-    request = {"name": "a", "domains": ["example.org"], "cloud": {}}
+    request = {"name": "a", "domains": ["example.org"], "keep": 3, "cloud": {}}
     service = AlibabaCdn(ACCOUNT, t.cast(t.Any, request))
-    service.client = t.cast(t.Any, Answers(value))
+    service.client = service.certificates.client = t.cast(t.Any, Answers(value))
     service.bindings()
-    service.uploads("evergreen/a")
+    service.uploads("evergreen/a/")
+    service.certificates.uploads("evergreen/a/", 0)
+    service.certificates.list_all(datetime.datetime.now(datetime.timezone.utc), has_bindings=True)
 
 
 ALIBABA_PARSERS = (

@@ -2,17 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Alibaba Cloud CDN (API cdn, version 2018-05-10), with certificates of its certificate service (API cas, version 2020-04-07).
-
-An upload is found by its name, which has the fingerprint of the certificate in it. The action that returns private keys is in no file of
-this collection.
-"""
+"""Alibaba Cloud CDN (API cdn, version 2018-05-10), with certificates of its certificate service (API cas, version 2020-04-07)."""
 
 from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import describe_key
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
@@ -22,13 +17,13 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import Binding, Settings, State, Upload
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.errors import Busy
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import is_covered
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.alibaba.certificates import AlibabaCertificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.alibaba.client import (
     AlibabaClient,
     AlibabaError,
 )
 
 try:
-    from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
@@ -37,7 +32,6 @@ if t.TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-PAGE_SIZE, MAX_PAGES = 50, 40
 BUSY_CODES = ("DomainInProcess",)
 GONE_CODES = ("InvalidDomain.NotFound",)
 BUSY_STATUSES = ("configuring", "checking")
@@ -49,9 +43,11 @@ class AlibabaCdn:
 
     def __init__(self, account: Account, request: Request) -> None:
         self.client = AlibabaClient(account.name, **account.settings)
+        self.certificates = AlibabaCertificates(self.client)
         self.title = f"the CDN of account {account.name}"
         cloud = t.cast("dict[str, t.Any]", request["cloud"] or {})
         self.domains: list[str] = cloud.get("resources") or request["domains"]
+        self.keep: int = cloud.get("keep") or request["keep"]
 
     # not a parser: it reads what the collection has made or checked
     def check(self, chain: list[x509.Certificate]) -> None:
@@ -71,29 +67,11 @@ class AlibabaCdn:
 
     def find(self, chain: list[x509.Certificate], label: str) -> str | None:
         """Return the identifier of the upload with the name that belongs to the label."""
-        return next((one.certificate for one in self.uploads(label) if one.label == label), None)
+        return self.certificates.find(label)
 
-    # not a parser: it encodes what is sent
     def upload(self, chain: list[x509.Certificate], key: PrivateKeyTypes, label: str) -> str:
-        """Upload a certificate with its key, and return its identifier. Where the answer is lost, it is looked for."""
-        try:
-            answer = self.client.call(
-                "cas",
-                "UploadUserCertificate",
-                {"Name": _name(label), "Cert": to_pem(chain).decode(), "Key": _key_pem(key)},
-            )
-        except AlibabaError:
-            raise
-        except TlsError:
-            found = self.find(chain, label)
-            if found is None:
-                raise
-            return found
-        if not answer.get("CertId"):
-            raise TlsError(
-                f"{self.title}: the answer of cas:UploadUserCertificate names no certificate; run this again"
-            )
-        return str(answer["CertId"])
+        """Upload a certificate with its key, and return its identifier."""
+        return self.certificates.upload(chain, key, label)
 
     def bindings(self) -> list[Binding]:
         """Return what the domains present now."""
@@ -113,24 +91,12 @@ class AlibabaCdn:
         """Do nothing: bindings() names no setting, so that none is asked for."""
 
     def uploads(self, prefix: str) -> list[Upload]:
-        """Return the uploads with names that begin so. Whether they are bound is not known, so none of them is removed."""
-        uploads = []
-        for page in range(1, MAX_PAGES + 1):
-            parameters = {"OrderType": "UPLOAD", "CurrentPage": str(page), "ShowSize": str(PAGE_SIZE)}
-            listed = self.client.call("cas", "ListUserCertificateOrder", parameters).get("CertificateOrderList")
-            entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-            uploads += [
-                Upload(str(one["CertificateId"]), prefix + str(one["Name"])[len(prefix) :])
-                for one in entries
-                if one.get("CertificateId") and str(one.get("Name")).startswith(_name(prefix))
-            ]
-            if len(entries) < PAGE_SIZE:
-                break
-        return uploads
+        """Return the uploads of a request. Whether they are bound is looked up for those that are too many."""
+        return self.certificates.uploads(prefix, self.keep + 1)  # with the one in use
 
     def remove(self, certificate: str) -> None:
         """Delete an upload."""
-        self.client.call("cas", "DeleteUserCertificate", {"CertId": certificate})
+        self.certificates.remove(certificate)
 
     def _binding(self, domain: str) -> Binding:
         try:
@@ -166,15 +132,3 @@ def read_domain(domain: str, detail: dict[str, t.Any], certificates: dict[str, t
 def _object(value: dict[str, t.Any], field: str) -> dict[str, t.Any]:
     one = value.get(field)
     return one if isinstance(one, dict) else {}
-
-
-def _name(label: str) -> str:
-    """Return the name of an upload: the API allows letters, digits and hyphens for certain."""
-    return "".join(character if character.isalnum() or character in "-." else "-" for character in label)
-
-
-# not a parser: it writes a key
-def _key_pem(key: PrivateKeyTypes) -> str:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    ).decode()

@@ -34,6 +34,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import MA
 ALGORITHM = "ACS3-HMAC-SHA256"
 FORM = "application/x-www-form-urlencoded"
 VERSIONS = {"cas": "2020-04-07", "cdn": "2018-05-10"}
+POLICY_PREFIXES = {"cas": "yundun-cert"}  # of actions in policies of RAM, where it is not the service
 RETRY_DELAYS_S = (0.5, 2.0, 5.0)
 CREATING_ACTIONS = ("Upload", "Create")
 THROTTLED_CODES = ("Throttling*",)
@@ -43,8 +44,8 @@ REMEDIES = (
     ("SignatureDoesNotMatch", "correct access_key_id and access_key_secret of account {account} in cloud_accounts"),
     ("InvalidTimeStamp*", "set the clock of this machine"),
     ("InvalidSecurityToken*", "the security_token of account {account} has expired; take a new one"),
-    ("Forbidden*", "allow {service}:{action} to the key of account {account}"),
-    ("NoPermission*", "allow {service}:{action} to the key of account {account}"),
+    ("Forbidden*", "allow {policy}:{action} to the key of account {account}"),
+    ("NoPermission*", "allow {policy}:{action} to the key of account {account}"),
     ("Throttling*", "run this again later, nothing was changed"),
     ("InvalidDomain.NotFound", "add the domain to the CDN first; this collection makes no domains"),
     ("DomainInProcess", "run this again; a change of the domain has not ended yet"),
@@ -156,9 +157,10 @@ def read_response(response: HttpResponse, account: str, service: str, action: st
             "answers in its place, or try again later"
         )
         raise CallFailed(sentence, was_sent=True)
+    policy = POLICY_PREFIXES.get(service, service)
     text = next((text for pattern, text in REMEDIES if fnmatch.fnmatchcase(code, pattern)), OTHER_REMEDY)
     raise AlibabaError(
         f"Alibaba Cloud refuses {service}:{action} for account {account}: {shorten(str(content.get('Message')))} ({shorten(code, 100)}, RequestId "
-        f"{shorten(str(content.get('RequestId')), 100)}); {text.format(account=account, service=service, action=action)}",
+        f"{shorten(str(content.get('RequestId')), 100)}); {text.format(account=account, service=service, action=action, policy=policy)}",
         code,
     )

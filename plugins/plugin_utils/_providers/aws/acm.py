@@ -24,6 +24,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import Binding, Upload
+from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.installed import has_prefix
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.client import AwsClient
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.errors import RefusedCall
 
@@ -99,7 +100,7 @@ class AcmCertificates:
         """
         bound = {binding.certificate for binding in bindings}
         arn = next(iter(bound)) if len(bound) == 1 else None
-        if arn is None or arn not in self.labels(f"{label.rpartition('/')[0]}/"):
+        if arn is None or arn not in self._labels_of_request(f"{label.rpartition('/')[0]}/"):
             return None
         description = self.client.call("DescribeCertificate", "Certificate", CertificateArn=arn)
         return arn if description.get("KeyAlgorithm") == key_algorithm(chain[0].public_key()) else None
@@ -125,7 +126,7 @@ class AcmCertificates:
 
     def uploads(self, prefix: str) -> list[Upload]:
         """Return the imports whose label begins with the prefix, newest first. Whether one is bound is looked up now."""
-        labels = self.labels(prefix)
+        labels = self._labels_of_request(prefix)
         if not labels:
             return []
         imported = {str(one["CertificateArn"]): one for one in self._imported()}
@@ -151,6 +152,10 @@ class AcmCertificates:
             if tag.get("Key") == LABEL_TAG
         }
         return {arn: label for arn, label in labels.items() if label.startswith(tag_value(prefix))}
+
+    def _labels_of_request(self, prefix: str) -> dict[str, str]:
+        """Return the labels of the one request that has this prefix, by ARN."""
+        return {arn: label for arn, label in self.labels(prefix).items() if has_prefix(label, tag_value(prefix))}
 
     def remove(self, arn: str) -> None:
         """Delete a certificate. Raises TlsError if it is in use; one that is gone already is no error."""

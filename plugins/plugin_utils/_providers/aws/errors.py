@@ -174,7 +174,7 @@ FAILURES = {
     "SSLError": "the certificate of the endpoint does not verify; name the roots of your proxy or endpoint by ca_bundle of the account",
     **dict.fromkeys(
         # The last three are what botocore runs into where JSON or XML has another shape.
-        ("ResponseParserError", "PaginationError", "AttributeError", "KeyError", "TypeError"),
+        ("ResponseParserError", "PaginationError", "ResponseTooLarge", "AttributeError", "KeyError", "TypeError"),
         "something other than AWS answers there; see endpoint of the account, and the proxy",
     ),
     "ProfileNotFound": "correct profile of the account in cloud_accounts; `aws configure list-profiles` lists them",

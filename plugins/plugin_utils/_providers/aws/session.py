@@ -18,6 +18,7 @@ import urllib.parse
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.bounded_responses import limit_responses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.client import AwsClient
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.errors import AwsCall, failed
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.unlogged import keep_bodies_out_of_logs
@@ -55,6 +56,12 @@ class AwsSession:
     def __repr__(self) -> str:
         """Leave the settings out, which hold secrets."""
         return f"AwsSession({self.account!r})"
+
+    @property
+    def region(self) -> str | None:
+        """Return the region of the account or of its profile."""
+        region = self._session.region_name
+        return region if isinstance(region, str) else None
 
     def client(self, service: str, region: str | None = None) -> AwsClient:
         """Return a client of a service, as boto3 names it. *region* is in the place of that of the account."""
@@ -178,6 +185,7 @@ def _botocore_session() -> t.Any:
     session = botocore.session.Session()
     session.register_component("data_loader", _loader())
     keep_bodies_out_of_logs(session)
+    limit_responses(session)
     return session
 
 

@@ -10,25 +10,21 @@ import contextlib
 import json
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import TLS_VERSIONS, Request
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
-from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import Binding, Settings, State, Upload
+from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import Binding, Settings, State
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.errors import Busy
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import is_covered
-from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.certificates import CertificateStore
-from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.client import TencentClient
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.errors import (
     BUSY_CODES,
     TencentError,
     matches,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.stored_service import StoredService
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
 
 if t.TYPE_CHECKING:
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
     from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts import Account
     from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.certificates import Client
@@ -42,37 +38,21 @@ HTTPS_FIELDS = ("Http2", "OcspStapling", "VerifyClient", "ClientCertInfo", "Spdy
 CONSOLE = "only the console of the CDN can change that"
 
 
-class Cdn:
+class Cdn(StoredService):
     """The domains of a request in the CDN of an account."""
 
     def __init__(self, account: Account, request: Request, client: Client | None = None) -> None:
-        self.client = client or TencentClient(account.name, **account.settings)
+        super().__init__(account, request, client)
         self.title = f"the CDN of account {account.name}"
-        self.store = CertificateStore(self.client)
-        cloud = request["cloud"]
-        self.domains = (cloud and cloud["resources"]) or request["domains"]
-        self.keep = (cloud and cloud["keep"]) or request["keep"]
 
     def check(self, chain: list[x509.Certificate]) -> None:
         """Raise TlsError for a key or a domain that the CDN does not take, and for a domain that the certificate does not cover."""
-        self.store.check(chain)
         for domain in self.domains:
             if domain.endswith(DEFAULT_DOMAIN_SUFFIX):
                 raise TlsError(
                     f"{domain} is a default domain of Cloud Object Storage, which takes no certificate; add a domain of your own to the CDN"
                 )
-            if not is_covered(domain, sorted(names_of(chain[0]))):
-                raise TlsError(
-                    f"{self.title}: the certificate does not cover {domain}; add it to the domains of the request, or correct cloud.resources"
-                )
-
-    def find(self, chain: list[x509.Certificate], label: str) -> str | None:
-        """Return the identifier of an upload of exactly this certificate, or None."""
-        return self.store.find(chain, label)
-
-    def upload(self, chain: list[x509.Certificate], key: PrivateKeyTypes, label: str) -> str:
-        """Upload a certificate with its key, and return its identifier."""
-        return self.store.upload(chain, key, label)
+        super().check(chain)
 
     def bindings(self) -> list[Binding]:
         """Return what the domains present now. One that the CDN does not have is unfit."""
@@ -126,16 +106,6 @@ class Cdn:
             self._modify(binding.resource, "Https.Hsts", value)
         if "redirect" in settings:
             self._modify(binding.resource, "ForceRedirect", _redirect(binding, settings["redirect"]))
-
-    def uploads(self, prefix: str) -> list[Upload]:
-        """Return the uploads with labels that begin so. Whether they are bound is looked up for those that are too many."""
-        uploads = self.store.labelled(prefix)
-        kept = self.keep + 1  # with the one in use
-        return [*uploads[:kept], *self.store.with_bindings(uploads[kept:])]
-
-    def remove(self, certificate: str) -> None:
-        """Delete an upload."""
-        self.store.remove(certificate)
 
     def _modify(self, domain: str, route: str, value: t.Any) -> None:
         with _busy():

@@ -15,6 +15,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
+from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.installed import has_prefix
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.certificates import (
     MAX_PAGES,
     PAGE_SIZE,
@@ -81,7 +82,7 @@ class FreeCertificates:
         orders = [
             read_order(one)
             for one in self._listed({"SearchKey": prefix})
-            if text_at(one, "Alias").startswith(prefix) and text_at(one, "From") != UPLOADED
+            if has_prefix(text_at(one, "Alias"), prefix) and text_at(one, "From") != UPLOADED
         ]
         return sorted(orders, key=lambda order: order.alias, reverse=True)
 

@@ -10,6 +10,13 @@ import datetime
 import time
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.account_certificates import (
+    BoundTo,
+    CertificateEntry,
+    by_end,
+    days_until,
+    shown_time,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.certificates import (
     LOOK_IS_FRESH,
     MAX_PAGES,
@@ -53,29 +60,6 @@ STATUSES = {
 }
 
 
-class BoundTo(t.TypedDict):
-    """Resources of one service in one region that present a certificate."""
-
-    service: str
-    region: str  # empty for services without regions
-    resources: int
-
-
-class CertificateEntry(t.TypedDict):
-    """One certificate of an account."""
-
-    certificate: str
-    alias: str
-    domains: list[str]
-    origin: str  # upload, free or bought
-    status: str  # one of STATUSES
-    not_before: str | None
-    not_after: str | None
-    days_left: int | None
-    ours: bool  # whether this collection uploaded or ordered it
-    bound_to: list[BoundTo] | None  # None where that is not known
-
-
 def list_certificates(
     client: Client, now: datetime.datetime, has_bindings: bool, sleep: t.Callable[[float], None] = time.sleep
 ) -> list[CertificateEntry]:
@@ -92,7 +76,7 @@ def list_certificates(
             break
     bound = _bindings(client, [text_at(one, "CertificateId") for one in listed], sleep) if has_bindings else {}
     entries = [read_entry(one, bound, now) for one in listed]
-    return sorted(entries, key=lambda one: (one["not_after"] or "9999", one["certificate"]))
+    return by_end(entries)
 
 
 def read_entry(
@@ -111,16 +95,12 @@ def read_entry(
         "domains": domains or [name for name in [text_at(one, "Domain")] if name],
         "origin": "upload" if text_at(one, "From") == "upload" else ("free" if is_free else "bought"),
         "status": STATUSES.get(status, "unknown") if isinstance(status, int) else "unknown",
-        "not_before": _shown(begin),
-        "not_after": _shown(end),
-        "days_left": (end - now).days if end else None,
+        "not_before": shown_time(begin),
+        "not_after": shown_time(end),
+        "days_left": days_until(end, now),
         "ours": text_at(one, "Alias").startswith(LABEL_BEGIN),
         "bound_to": bound.get(certificate),
     }
-
-
-def _shown(moment: datetime.datetime | None) -> str | None:
-    return moment.astimezone(datetime.timezone.utc).isoformat(timespec="seconds") if moment else None
 
 
 def _bindings(client: Client, names: list[str], sleep: t.Callable[[float], None]) -> dict[str, list[BoundTo] | None]:

@@ -13,15 +13,19 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts import Account
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import Upload
+from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.installed import LABEL_PREFIX, has_prefix
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import is_covered
-from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.certificates import CertificateStore
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.certificates import (
+    CertificateStore,
+    Client,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.client import TencentClient
 
 if t.TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-LABEL_BEGIN = "evergreen/"  # of all uploads of this collection
+LABEL_BEGIN = f"{LABEL_PREFIX}/"  # of all uploads of this collection
 
 
 class StoredService:
@@ -29,8 +33,8 @@ class StoredService:
 
     title: str
 
-    def __init__(self, account: Account, request: Request) -> None:
-        self.client = TencentClient(account.name, **account.settings)
+    def __init__(self, account: Account, request: Request, client: Client | None = None) -> None:
+        self.client = client or TencentClient(account.name, **account.settings)
         self.store = CertificateStore(self.client)
         self.cloud: dict[str, t.Any] = t.cast("dict[str, t.Any]", request["cloud"] or {})
         self.domains: list[str] = self.cloud.get("resources") or request["domains"]
@@ -56,7 +60,7 @@ class StoredService:
 
     def uploads(self, prefix: str) -> list[Upload]:
         """Return the uploads with labels that begin so. Whether they are bound is looked up for those that are too many."""
-        uploads = self.store.labelled(prefix)
+        uploads = [upload for upload in self.store.labelled(prefix) if has_prefix(upload.label, prefix)]
         kept = self.keep + 1  # with the one in use
         return [*uploads[:kept], *self.store.with_bindings(uploads[kept:])]
 

@@ -14,6 +14,7 @@ from ansible.playbook.task import Task
 from ansible_collections.evergreen.tls.plugins.action import cloud_certificate_info
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent import inventory
 from ansible_collections.evergreen.tls.tests.cloud.tencent.free_ssl import FreeSsl
+from ansible_collections.evergreen.tls.tests.unit.fake_alibaba import fake_alibaba
 from ansible_collections.evergreen.tls.tests.unit.fake_tencent import fake_tencent
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
@@ -56,7 +57,8 @@ def run(cloud, **arguments):
     task = Task()
     task.action, task.args = "evergreen.tls.cloud_certificate_info", arguments
     action = cloud_certificate_info.ActionModule(task, None, None, None, None, None)
-    accounts = {"main": {"type": "tencent", **cloud.account()}, "shop": {"type": "aws"}}
+    accounts = {"main": {"type": "tencent", **cloud.account()}} if cloud else {}
+    accounts["other"] = {"type": "gcp"}
     return action.run(task_vars={"inventory_hostname": "cdn1", "cloud_accounts": accounts})
 
 
@@ -98,5 +100,41 @@ def test_a_region_that_cannot_be_looked_at_is_not_taken_for_empty():
 
 
 def test_an_account_of_another_type_is_said(cloud):
-    result = run(cloud, account="shop")
-    assert result["failed"] and "cloud account shop is of type aws, which cannot be used here" in result["msg"]
+    result = run(cloud, account="other")
+    assert (
+        result["failed"] and "cloud account other: there is no type 'gcp', only alibaba, aws, tencent" in result["msg"]
+    )
+
+
+def test_the_certificates_of_alibaba_cloud_are_listed_with_what_presents_them():
+    soon, late = ((NOW + datetime.timedelta(days=days)).strftime("%Y-%m-%d") for days in (10, 80))
+    with fake_alibaba() as cloud:
+        cloud.uploads = {1: "evergreen/static/1", 2: "by hand"}
+        cloud.details = {
+            1: {"CommonName": "static.example.org", "Sans": "static.example.org,a.example.org", "EndDate": late},
+            2: {"CommonName": "www.example.org", "EndDate": "2020-01-01", "StartDate": "2019-10-01", "Expired": True},
+        }
+        cloud.bought = [{"CertificateId": 9, "Name": "bought", "CommonName": "shop.example.org", "EndDate": soon}]
+        cloud.domains["static.example.org"]["certificate"] = "1"
+        cloud.resources = [
+            {"CertId": 9, "CloudProduct": "SLB", "RegionId": "cn-hangzhou", "InstanceId": "lb-1"},
+            {"CertId": 1, "CloudProduct": "CDN", "RegionId": "cn-hangzhou", "Domain": "static.example.org"},
+        ]
+        accounts = {"shop": cloud.account()}
+        result = run(None, accounts=accounts)
+        assert result["msg"] == "account shop has 3 certificates"
+        assert [one["certificate"] for one in result["certificates"]] == ["2", "9", "1"]
+        expired, bought, ours = result["certificates"]
+        assert (expired["status"], expired["ours"], expired["bound_to"]) == ("expired", False, [])
+        assert expired["not_before"] == "2019-10-01T00:00:00+00:00"
+        assert bought["origin"] == "bought" and bought["bound_to"] == [
+            {"service": "slb", "region": "cn-hangzhou", "resources": 1, "names": ["lb-1"]}
+        ]
+        assert (ours["ours"], ours["origin"], ours["status"]) == (True, "upload", "issued")
+        assert ours["domains"] == ["static.example.org", "a.example.org"] and ours["days_left"] in (78, 79)
+        assert ours["bound_to"] == [{"service": "cdn", "region": "", "resources": 1, "names": ["static.example.org"]}]
+        assert cloud.changes() == []
+        cloud.refusals["ListCloudResources"] = "NoPermission"
+        assert {one["bound_to"] for one in run(None, accounts=accounts)["certificates"]} == {None}
+        listed = run(None, accounts=accounts, expires_within=30, bindings=False)
+        assert [one["certificate"] for one in listed["certificates"]] == ["9"]

@@ -7,35 +7,22 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
-import json
-import types
-import urllib.parse
 
 import pytest
-from alibabacloud_openapi_util.client import Client as Sdk
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.settle import remove_old_uploads
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.walk import Clock, Pair, deploy_certificate
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.alibaba import client as client_module
-from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.alibaba.client import VERSIONS, signed_headers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.alibaba.client import signed_headers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.registry import open_service
+from ansible_collections.evergreen.tls.tests.unit.fake_alibaba import DOMAINS, fake_alibaba, sdk_authorization
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
-from ansible_collections.evergreen.tls.tests.unit.threaded_server import ThreadedServer
 
 AUTHORITY = Authority()
-DOMAINS = ["static.example.org", "img.example.org"]
-KEY_ID, SECRET = "LTAIexample", "a-secret"
 WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40)
-
-
-def sdk_authorization(headers, body, key_id, secret):
-    """Return the header Authorization as the vendor's SDK makes it."""
-    request = types.SimpleNamespace(method="POST", pathname="/", query={}, headers=headers)
-    payload = Sdk.hex_encode(Sdk.hash(body, "ACS3-HMAC-SHA256"))
-    return Sdk.get_authorization(request, "ACS3-HMAC-SHA256", payload, key_id, secret)
 
 
 @given(WORDS, WORDS, st.none() | WORDS, st.binary(max_size=100), st.integers(0, 4_000_000_000))
@@ -47,105 +34,32 @@ def test_a_call_is_signed_as_the_sdk_signs_it(key_id, secret, token, body, now):
     assert headers.get("x-acs-security-token") == token
 
 
-class Cloud:
-    """The APIs cas and cdn of one account."""
-
-    def __init__(self):
-        self.domains = {name: {"status": "online", "certificate": None, "busy": 0} for name in DOMAINS}
-        self.uploads, self.calls, self.refusals = {}, [], {}
-
-    def respond(self, headers, body):
-        action = headers["x-acs-action"]
-        signed = {
-            name: headers[name] for name in headers["Authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
-        }
-        if headers["Authorization"] != sdk_authorization(signed, body, KEY_ID, SECRET):
-            return 400, {"Code": "SignatureDoesNotMatch", "Message": "The signature does not match.", "RequestId": "r"}
-        assert headers["x-acs-version"] in VERSIONS.values()
-        parameters = dict(urllib.parse.parse_qsl(body.decode(), strict_parsing=True))
-        self.calls.append((action, parameters))
-        code = self.refusals.get(action)
-        code = code.pop(0) if isinstance(code, list) and code else code
-        if code:
-            return 400, {"Code": code, "Message": "Refused.", "RequestId": "r"}
-        answer = getattr(self, action)(**parameters)
-        return (404 if "Code" in answer else 200), {**answer, "RequestId": "r"}
-
-    def UploadUserCertificate(self, Name, Cert, Key):  # noqa: N802, N803
-        assert Key.startswith("-----BEGIN ") and Cert.startswith("-----BEGIN CERTIFICATE")
-        self.uploads[len(self.uploads) + 1] = Name
-        return {"CertId": len(self.uploads)}
-
-    def ListUserCertificateOrder(self, OrderType, CurrentPage, ShowSize):  # noqa: N802, N803
-        assert OrderType == "UPLOAD"
-        begin = (int(CurrentPage) - 1) * int(ShowSize)
-        rows = [{"CertificateId": number, "Name": name} for number, name in self.uploads.items()]
-        return {"CertificateOrderList": rows[begin : begin + int(ShowSize)], "TotalCount": len(rows)}
-
-    def DescribeCdnDomainDetail(self, DomainName):  # noqa: N802, N803
-        if DomainName not in self.domains:
-            return {"Code": "InvalidDomain.NotFound", "Message": "The domain does not belong to you."}
-        one = self.domains[DomainName]
-        status = "configuring" if one["busy"] else one["status"]
-        one["busy"] = max(0, one["busy"] - 1)
-        return {"GetDomainDetailModel": {"DomainStatus": status, "Cname": f"{DomainName}.w.kunluncan.test"}}
-
-    def DescribeDomainCertificateInfo(self, DomainName):  # noqa: N802, N803
-        certificate = self.domains[DomainName]["certificate"]
-        info = {
-            "ServerCertificateStatus": "on" if certificate else "off",
-            "CertId": certificate or "",
-            "Status": "success",
-        }
-        return {"CertInfos": {"CertInfo": [info]}}
-
-    def SetCdnDomainSSLCertificate(self, DomainName, CertType, CertId, SSLProtocol):  # noqa: N802, N803
-        assert (CertType, SSLProtocol) == ("cas", "on") and int(CertId) in self.uploads
-        self.domains[DomainName].update(certificate=CertId, busy=1)
-        return {}
-
-    def actions(self):
-        return [action for action, _parameters in self.calls]
-
-
 @pytest.fixture
 def cloud(monkeypatch):
     monkeypatch.setattr(client_module.time, "sleep", lambda _seconds: None)
-    started = Cloud()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            assert self.path == "/", "no parameter is in the URL"
-            status, answer = started.respond(self.headers, self.rfile.read(int(self.headers["Content-Length"])))
-            content = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_arguments):
-            pass
-
-    server = ThreadedServer(Handler).start()
-    started.url = f"http://127.0.0.1:{server.server_port}"
-    yield started
-    server.stop()
+    with fake_alibaba() as started:
+        yield started
 
 
 def deploy(cloud, pair, settings=None, **changes):
-    account = {
-        "type": "alibaba",
-        "access_key_id": KEY_ID,
-        "access_key_secret": SECRET,
-        "endpoint": cloud.url,
-        **changes,
-    }
     request = {"name": "static", "domains": DOMAINS, "keep": 3, "cloud": {"account": None, "resources": []}}
     passed = [0.0]
     clock = Clock(lambda: passed[0], lambda seconds: passed.__setitem__(0, passed[0] + seconds))
     return deploy_certificate(
-        open_service(request, {"shop": account}), pair, 900.0, clock=clock, settings=settings or {}
+        open_service(request, {"shop": cloud.account(**changes)}), pair, 900.0, clock=clock, settings=settings or {}
     )
+
+
+def service_of(cloud, keep=1, name="static"):
+    request = {"name": name, "domains": DOMAINS, "keep": keep, "cloud": {"account": None, "resources": []}}
+    return open_service(request, {"shop": cloud.account()})
+
+
+def clean(cloud, keep=1):
+    """Remove the old uploads of the request; return their identifiers, and warnings."""
+    service = service_of(cloud, keep)
+    current = service.bindings()[0].certificate
+    return remove_old_uploads(service, "evergreen/static/", current, keep)
 
 
 def pair(number=1, kind="ECC"):
@@ -197,6 +111,12 @@ def test_a_code_is_a_sentence_that_ends_in_what_to_do(cloud, code, sentence):
     assert "UploadUserCertificate" not in cloud.actions()
 
 
+def test_a_missing_permission_is_named_as_policies_name_it(cloud):
+    cloud.refusals["ListUserCertificateOrder"] = "NoPermission"
+    with pytest.raises(TlsError, match="; allow yundun-cert:ListUserCertificateOrder to the key of account shop"):
+        deploy(cloud, pair())
+
+
 def test_a_wrong_secret_is_said(cloud):
     with pytest.raises(TlsError, match="SignatureDoesNotMatch.*; correct access_key_id"):
         deploy(cloud, pair(), access_key_secret="other")
@@ -226,3 +146,60 @@ def test_domains_and_keys_that_do_not_fit_are_said_before_the_upload(cloud):
     with pytest.raises(TlsError, match="it is not in the CDN; add it there first, as this collection makes no domains"):
         deploy(cloud, pair())
     assert "UploadUserCertificate" not in cloud.actions()
+
+
+def test_old_uploads_are_removed_and_the_newest_ones_stay_for_the_way_back(cloud):
+    for number in range(1, 5):
+        deploy(cloud, pair(number))
+    assert clean(cloud) == (["2", "1"], [])
+    assert list(cloud.uploads.values()) == ["evergreen/static/3", "evergreen/static/4"]
+    cloud.calls.clear()
+    assert clean(cloud) == ([], [])
+    assert cloud.changes() == []
+    assert "ListCloudResources" not in cloud.actions(), "there is none for which it has to be known"
+    assert not deploy(cloud, pair(3)).is_uploaded, "the way back uploads nothing"
+
+
+@pytest.mark.parametrize("service", ["SLB", "cdn", "DCDN"])
+def test_what_another_service_presents_stays(cloud, service):
+    for number in range(1, 5):
+        deploy(cloud, pair(number))
+    cloud.resources = [{"CertId": 1, "CloudProduct": service, "InstanceId": "lb-1", "Domain": "other.example.net"}]
+    assert clean(cloud) == (["2"], [])
+    assert 1 in cloud.uploads
+
+
+def test_what_another_domain_of_the_cdn_presents_stays_although_the_list_of_resources_is_late(cloud):
+    for number in range(1, 5):
+        deploy(cloud, pair(number))
+    cloud.domains["other.example.org"] = {"status": "online", "certificate": "2", "busy": 0}
+    assert clean(cloud) == (["1"], [])
+
+
+@pytest.mark.parametrize("action", ["ListCloudResources", "DescribeCdnHttpsDomainList"])
+def test_without_permission_to_look_nothing_is_removed(cloud, action):
+    for number in range(1, 4):
+        deploy(cloud, pair(number))
+    cloud.refusals[action] = "NoPermission"
+    removed, warnings = clean(cloud)
+    assert removed == [] and len(cloud.uploads) == 3
+    assert warnings == [
+        "1 (evergreen/static/1) stays in the CDN of account shop, as it is not known whether something is bound to it"
+    ]
+
+
+def test_uploads_of_other_requests_and_people_stay(cloud):
+    others = ["by hand", "evergreen/static/img/1", "evergreen/static-img/1", "evergreen/statics/1"]
+    cloud.uploads = dict(enumerate(others, 1))
+    for number in range(1, 5):
+        deploy(cloud, pair(number))
+    assert clean(cloud, keep=0)[0] == ["7", "6", "5"]
+    assert list(cloud.uploads.values()) == [*others, "evergreen/static/4"]
+
+
+def test_a_long_name_is_shortened_to_what_the_api_takes_and_found_again(cloud):
+    labels = [f"evergreen/{'a' * 60}{end}/0123456789abcdef" for end in "xy"]
+    for label in labels:
+        assert deploy(cloud, pair()._replace(label=label)).is_uploaded
+        assert not deploy(cloud, pair()._replace(label=label)).is_uploaded
+    assert len(cloud.uploads) == 2 and {len(name) for name in cloud.uploads.values()} == {63}

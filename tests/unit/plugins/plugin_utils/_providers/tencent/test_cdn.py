@@ -249,6 +249,15 @@ def test_old_uploads_are_removed_unless_they_are_bound(world):
     assert (sorted(world.ssl.certificates), world.ssl.deleted_while_bound) == (["cert0002", "cert0004", "cert0005"], [])
 
 
+def test_uploads_of_another_request_of_a_host_with_the_same_name_stay(world):
+    for number in range(1, 5):
+        world.deploy(pair(number))
+        world.ssl.certificates[f"cert000{number}"]["at"] = f"2026-01-0{number}"
+    world.ssl.certificates["cert0001"]["alias"] = "evergreen/static/img/5f0c9a1be2d37748"
+    removed, warnings = remove_old_uploads(world.service(keep=1), "evergreen/static/", "cert0004", keep=1)
+    assert (removed, warnings) == (["cert0002"], [])
+
+
 def test_old_uploads_stay_where_their_bindings_may_not_be_looked_up(world):
     for number in range(1, 4):
         world.deploy(pair(number))

@@ -131,6 +131,12 @@ def test_an_upload_of_the_same_request_is_no_order(world):
     assert world.obtain().order.certificate == "free0001"
 
 
+def test_an_order_of_another_request_of_a_host_with_the_same_name_is_no_order_of_this_one(world):
+    order = {"domain": DOMAIN, "status": 1, "at": time.time(), "looks": 0, "old": "", "completed": 0}
+    world.ssl.orders["other"] = {"alias": f"{PREFIX}img/2026-11-30T12:00:00Z", **order}
+    assert world.obtain().order.certificate == "free0001"
+
+
 def test_the_last_third_orders_another_one_that_names_the_first(world):
     first = world.obtain()
     done = world.obtain(now=NOW + datetime.timedelta(days=75))
