@@ -25,6 +25,12 @@ MAX_NAMES = 1000  # of a certificate: clients refuse what has more than 100 KB, 
 MAX_NAME_CHARACTERS = 253  # RFC 1035, section 2.3.4, in text without the last dot
 MAX_LABEL_CHARACTERS = 63
 MAX_CHARACTERS_IN_ERROR = 320
+# Domains of networks of one's own (RFC 6761, RFC 6762, RFC 8375; ICANN board resolution 2024.07.29.06), and names of addresses, for which
+# public CAs do not issue (Baseline Requirements, section 4.2.2).
+INTERNAL_DOMAINS = (
+    *("local", "localhost", "internal", "lan", "home", "corp", "intranet", "private"),
+    *("home.arpa", "in-addr.arpa", "ip6.arpa"),
+)
 
 
 def normal_name(text: str) -> str:
@@ -68,6 +74,21 @@ def normal_name(text: str) -> str:
             f"{_quoted(text)} has {len(wildcard + host)} characters, and a DNS name has {MAX_NAME_CHARACTERS} at most; shorten it"
         )
     return wildcard + host
+
+
+def internal_domain(name: str) -> str | None:
+    """Return the domain that a name in its normal form is in and that is in no public DNS; None for other names and addresses.
+
+    A name of one label is its own domain.
+
+    >>> internal_domain("db.internal"), internal_domain("web1"), internal_domain("www.example.org"), internal_domain("192.0.2.1")
+    ('internal', 'web1', None, None)
+    """
+    if is_ip_address(name):
+        return None
+    if "." not in name:
+        return name
+    return next((domain for domain in INTERNAL_DOMAINS if name.endswith(f".{domain}")), None)
 
 
 def normal_names(texts: list[str] | str) -> list[str]:

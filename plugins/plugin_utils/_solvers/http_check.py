@@ -18,6 +18,7 @@ from ansible.utils.display import Display
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import internal_domain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import http_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import RESOLVERS, DnsClient
@@ -33,6 +34,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel im
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 MAX_REDIRECTS = 10
+MAX_PATH_CHARACTERS = 2000  # Boulder (va/http.go)
 DOMAIN_TIMEOUT_S = 60.0  # for all addresses of a domain, and their redirects
 FOLLOWED_STATUSES = (301, 302, 307, 308)
 SEE_OTHER = 303  # a redirect for browsers, which CAs do not follow
@@ -50,6 +52,7 @@ class HttpCheck(t.NamedTuple):
     token: str
     is_expected: t.Callable[[HttpResponse], bool]
     refusal: t.Callable[[str, HttpResponse], str]  # (host, response) -> sentence
+    may_change_path: bool = False  # whether a redirect to another path of the same name is followed, as CAs do
 
     @property
     def path(self) -> str:
@@ -181,27 +184,25 @@ class HttpChecker:
     def _follow(self, check: HttpCheck, address: str, deadline: float, user_agent: str) -> None:
         """Ask a host, and follow its redirects. Raises TlsError if the last response is not the expected one."""
         domain = check.domain
-        get = functools.partial(self._get, path=check.path, deadline=deadline, user_agent=user_agent)
-        response = get("http", address, domain)
+        get = functools.partial(self._get, deadline=deadline, user_agent=user_agent)
+        response = get("http", address, domain, check.path)
         here, url = (address, domain), f"http://{bracketed(domain)}{check.path}"
         visited = [url]
         while response.status in FOLLOWED_STATUSES and not check.is_expected(response):
             url, scheme, name, target_path = _redirect_target(domain, url, response.headers.get("Location", ""))
             if url in visited or len(visited) > MAX_REDIRECTS:
                 raise TlsError(f"{_host(domain, address)} redirects in a circle; correct what answers there on port 80")
-            if target_path != check.path:
-                # no host would respond there; and no host shall choose what the controller requests
+            if target_path != check.path and not (check.may_change_path and name == domain):
+                # no host would respond there; and no host shall choose what the controller requests elsewhere
                 raise WrongResponseError(_bad_redirect(domain, address, url))
-            kind = internal_kind(name) if self.is_public_ca and is_ip_address(name) else None
-            if kind:
-                raise WrongResponseError(
-                    _bad_redirect(domain, address, url, f"it is {kind}, which the CA cannot reach")
-                )
+            why = self._unreachable_for_ca(name)
+            if why:
+                raise WrongResponseError(_bad_redirect(domain, address, url, why))
             visited.append(url)
             try:
                 if name != here[1]:
                     here = (name if is_ip_address(name) else self.dns.addresses(name)[0], name)
-                response = get(scheme, *here)
+                response = get(scheme, *here, target_path)
             except (OSError, http.client.HTTPException, TlsError) as error:
                 why = _why(error) if isinstance(error, OSError) else ""
                 raise TlsError(_bad_redirect(domain, address, url, why)) from error
@@ -217,8 +218,18 @@ class HttpChecker:
         response = response._replace(hops=tuple(_origin(one) for one in visited[1:]))
         raise WrongResponseError(check.refusal(_host(domain, address), response), response.status)
 
+    def _unreachable_for_ca(self, name: str) -> str | None:
+        """Return why a public CA does not reach the target of a redirect; None where it may, and for CAs in networks of one's own."""
+        if not self.is_public_ca:
+            return None
+        if is_ip_address(name):
+            kind = internal_kind(name)
+            return f"it is {kind}, which the CA cannot reach" if kind else None
+        domain = internal_domain(name.rstrip("."))
+        return f"no name in {domain} is in the DNS of the internet, so the CA cannot find it" if domain else None
+
     def _get(
-        self, scheme: str, address: str, name: str, *, path: str, deadline: float, user_agent: str
+        self, scheme: str, address: str, name: str, path: str, *, deadline: float, user_agent: str
     ) -> HttpResponse:
         return http_request.get(scheme, address, name, path, self._timeout(deadline), user_agent)
 
@@ -248,7 +259,13 @@ def _redirect_target(domain: str, url: str, location: str) -> tuple[str, str, st
             f"{domain} redirects to {shorten(repr(location))}, where a slash lacks between the name and .well-known; correct the redirect, for "
             "nginx: return 301 https://$host$request_uri"
         )
-    return target, parts.scheme, str(parts.hostname), parts.path
+    path = urllib.parse.quote(f"{parts.path or '/'}?{parts.query}".removesuffix("?"), safe="/?%=&:@!$'()*+,;~[]")
+    if len(path) > MAX_PATH_CHARACTERS:
+        raise WrongResponseError(
+            f"{domain} redirects to {shorten(repr(location))}, whose path is longer than the {MAX_PATH_CHARACTERS} characters that CAs follow; "
+            "correct the redirect"
+        )
+    return target, parts.scheme, str(parts.hostname), path
 
 
 def _unreachable(domain: str, address: str, error: OSError) -> str:

@@ -85,7 +85,11 @@ class WebrootSolver:
             )
 
         return HttpCheck(
-            expected.domain, expected.token, lambda response: response.serves(expected.key_authorization), refusal
+            expected.domain,
+            expected.token,
+            lambda response: response.serves(expected.key_authorization),
+            refusal,
+            may_change_path=True,
         )
 
 

@@ -42,6 +42,8 @@ ISSUERS = {
     "ours": {"type": "manual", "rules": "private", "defaults": {"type": "ECC"}},
     "addresses": {"type": "manual", "ip_addresses": True},
     "program": {"type": "command", "argv": ["sign"]},
+    "letsencrypt": {"type": "acme"},
+    "step": {"type": "acme", "directory": "https://ca.example.org/directory", "rules": "private"},
 }
 
 
@@ -51,6 +53,18 @@ def completed(issuer="bought", domains="www.example.org", **words):
     checked = ArgumentSpecValidator({"request": REQUEST_SPEC}).validate({"request": request})
     assert checked.error_messages == []
     return complete_request(checked.validated_parameters["request"])
+
+
+def test_names_with_more_parts_than_acme_cas_accept_are_refused_before_a_key_exists():
+    ten, eleven = ("a." * 8 + "example.org", "a." * 9 + "example.org")
+    for issuer, name in (("letsencrypt", ten), ("letsencrypt", f"*.{ten}"), ("step", eleven), ("bought", eleven)):
+        check_request_for_issuer(completed(issuer, name), ISSUERS)
+    with pytest.raises(TlsError) as caught:
+        check_request_for_issuer(completed("letsencrypt", eleven), ISSUERS)
+    assert (
+        f"{eleven} has 11 parts between its dots, and Let's Encrypt accepts 10; shorten it, or set rules: private for letsencrypt"
+        in str(caught.value)
+    )
 
 
 def demanded(**words):
@@ -156,6 +170,19 @@ def test_a_challenge_password_is_in_the_csr_as_openssl_reads_it(tmp_path):
         (
             {"domains": "intranet"},
             "intranet is the name of a machine in a network of your own, and public CAs issue for full names alone; write",
+        ),
+        (
+            {"domains": "db.shop.internal"},
+            "db.shop.internal is in internal, a domain for which no public CA issues; write a name in a domain of yours that the internet",
+        ),
+        ({"domains": "*.fritz.local"}, "*.fritz.local is in local, a domain for which no public CA issues; write"),
+        (
+            {"domains": "1.2.0.192.in-addr.arpa"},
+            "1.2.0.192.in-addr.arpa is in in-addr.arpa, a domain for which no public CA issues; write",
+        ),
+        (
+            {"domains": "ab--cd.example.org"},
+            "ab--cd.example.org has the part ab--cd, and public CAs refuse two hyphens in the third and fourth place but in xn--; rename",
         ),
         (
             {"common_name": "Web"},

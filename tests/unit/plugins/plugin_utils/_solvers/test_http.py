@@ -481,3 +481,22 @@ def test_a_redirect_to_an_internal_address_is_not_followed_for_a_public_ca(here,
         "redirects to http://127.0.0.22, and no host of ours answers there (it is a loopback address, which" in message
     )
     assert {requested[1] for requested in web.requests} == {"127.0.0.21"}
+
+
+@pytest.mark.parametrize(
+    ("name", "domain"), [("web1", "web1"), ("web1.corp", "corp"), ("db.shop.internal", "internal")]
+)
+def test_a_redirect_to_a_name_that_the_internet_does_not_know_is_refused_for_a_public_ca(
+    here, web, solver, name, domain
+):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    here.zone(domain, (name, "A", "127.0.0.22"))
+    web.host("127.0.0.21", redirect(f"http://{name}"))
+    web.host("127.0.0.22", right)
+    solver.check(["www.example.org"])
+    settings = {"type": "http", "resolvers": [f"{RESOLVER}:{here.port}"], "timeout": "5s"}
+    message = error_text(open_solver(settings, AcmeAccount(THUMBPRINT, is_public=True)), "www.example.org")
+    assert (
+        f"redirects to http://{name}, and no host of ours answers there (no name in {domain} is in the DNS of the internet, so the CA "
+        "cannot find it); let the redirect leave out /.well-known/acme-challenge/" in message
+    )

@@ -75,8 +75,44 @@ def test_before_an_order_it_does_not_matter_where_a_missing_file_leads(here, web
     )
     solver.check(["www.example.org"])
     solver.present([response])
-    with pytest.raises(TlsError, match="redirects to .*, and no host of ours answers there"):
+    with pytest.raises(TlsError, match="redirects|after redirects to http"):
         solver.present([response_for("www.example.org", "tokenB")])
+
+
+@pytest.mark.parametrize("start", ["/acme", "http://www.example.org/acme", "https://www.example.org/acme"])
+def test_another_path_of_the_same_name_is_followed_as_cas_do(here, web, solver, start):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    response = response_for("www.example.org")
+
+    def answer(_name, path):
+        if path == "/acme/?file=tokenA":
+            return 200, {}, response.key_authorization.encode()
+        return 302, {"Location": f"{start}/?file={path.rpartition('/')[2]}"}, b""
+
+    web.host("127.0.0.21", answer)
+    if start.startswith("https"):
+        web.host("127.0.0.21", answer, scheme="https")
+    assert solver.present([response]) is None
+
+
+def test_another_path_of_another_name_is_not_asked_for(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"), ("db.example.org", "A", "127.0.0.22"))
+    web.host("127.0.0.21", lambda _name, _path: (302, {"Location": "http://db.example.org/drop?table=1"}, b""))
+    web.host("127.0.0.22", serving())
+    with pytest.raises(TlsError, match="redirects to http://db.example.org/drop.*no host of ours answers there"):
+        solver.present([response_for("www.example.org")])
+    assert {address for _scheme, address, _name, _path in web.requests} == {"127.0.0.21"}
+
+
+@pytest.mark.parametrize("path", ["/" + "x" * 2001, "/a b\u00e9"])
+def test_a_path_that_cas_do_not_ask_for_is_refused(here, web, solver, path):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", lambda _name, _path: (302, {"Location": path}, b""))
+    with pytest.raises(
+        TlsError, match="redirects to .*; correct the redirect|redirects in a circle; correct"
+    ) as caught:
+        solver.present([response_for("www.example.org")])
+    assert len(str(caught.value)) < 700
 
 
 def test_before_an_order_each_name_has_to_lead_somewhere(here, solver):
