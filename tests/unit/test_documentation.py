@@ -127,6 +127,24 @@ def test_what_is_said_of_drift_is_what_the_scenario_sees():
     assert rows[2 : 2 + len(observed)] == observed
 
 
+def test_an_example_on_the_controller_runs_as_its_user_with_the_python_of_ansible():
+    """Otherwise its modules become root, and run with a Python of the system that lacks cryptography."""
+    texts = {path.name: path.read_text(encoding="utf-8") for path in files("docs/*.md")}
+    examples = [
+        (name, example)
+        for name, text in texts.items()
+        for example in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+        if "ansible_connection: local" in example
+    ]
+    assert len(examples) >= 3
+    needed = (
+        "ansible_become: false",
+        'ansible_python_interpreter: "{{ ansible_playbook_python }}"',
+        "certificate_directory: ~/",
+    )
+    assert [(name, line) for name, example in examples for line in needed if line not in example] == []
+
+
 @pytest.mark.parametrize(
     "path", tracked_files("*.py", "*.yml", "*.yaml", "*.j2", "dev", ".ci"), ids=lambda path: str(path.relative_to(ROOT))
 )

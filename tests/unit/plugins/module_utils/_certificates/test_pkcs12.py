@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -114,6 +115,44 @@ def test_openssl_writes_what_the_library_would(encryption):
     chain = chain_for(key)
     der = make_keystore_with_openssl(key, chain, PASSWORD, "Büro 例子", encryption)
     assert differs(der, key, chain, name="Büro 例子", encryption=encryption) is None
+
+
+@pytest.mark.parametrize("kind", ["ECC", "RSA"])
+def test_neither_key_nor_password_is_in_an_argument_a_variable_or_a_file_of_openssl(tmp_path, monkeypatch, kind):
+    """The program is replaced by one that writes down how it was called, and becomes the real one."""
+    seen, temporary, programs = (tmp_path / name for name in ("seen", "temporary", "programs"))
+    for folder in (seen, temporary, programs):
+        folder.mkdir()
+    record = f'cat "/proc/$$/cmdline" "/proc/$$/environ" > {seen}/called; readlink /proc/$$/fd/* > {seen}/files'
+    (programs / "openssl").write_text(f'#!/bin/sh\n{record}\nexec {shutil.which("openssl")} "$@"\n')
+    (programs / "openssl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.chdir(temporary)
+    key = some_key(kind=kind)
+    chain = chain_for(key)
+    der = make_keystore_with_openssl(key, chain, PASSWORD, "site", USUAL)
+    assert differs(der, key, chain) is None
+    called = (seen / "called").read_bytes()
+    assert b"-passout" in called and b"PATH=" in called
+    number = getattr(key.private_numbers(), "private_value", None) or key.private_numbers().d
+    raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    body = b"".join(key_pem(key).splitlines()[1:-1])
+    forms = [
+        PASSWORD.encode(),
+        b"PRIVATE KEY",
+        raw,
+        raw.hex().encode(),
+        *(body[i : i + 40] for i in range(80, 160, 40)),
+    ]
+    assert not [form for form in forms if form in called]
+    files = (seen / "files").read_text(encoding="utf-8").splitlines()
+    assert sum(file.startswith("/memfd:") for file in files) == 2, files
+    own = {str(programs / "openssl"), str(seen / "files")}  # which the shell reads, and writes
+    assert [
+        file for file in files if not re.match(r"/memfd:|pipe:|/dev/null|socket:|/proc/", file) and file not in own
+    ] == []
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_keystore_without_local_key_id_is_not_as_wanted(monkeypatch):
