@@ -21,6 +21,9 @@ except ImportError:  # only needed for names that are not ASCII
 
 DOTS = (".", "\u3002", "\uff0e", "\uff61")  # RFC 3490, section 3.1
 LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+LAST_NUMBER = re.compile(
+    r"[0-9]+|0x[0-9a-f]*"
+)  # which makes an IPv4 address of a host for browsers (URL standard, section 3.5)
 MAX_NAMES = 1000  # of a certificate: clients refuse what has more than 100 KB, and public CAs take 100 names
 MAX_NAME_CHARACTERS = 253  # RFC 1035, section 2.3.4, in text without the last dot
 MAX_LABEL_CHARACTERS = 63
@@ -60,12 +63,12 @@ def normal_name(text: str) -> str:
         )
     for label in host.split("."):
         if not LABEL.fullmatch(label):
-            raise TlsError(f"{_quoted(text)} is not a DNS name: {_label_error(label)}; correct it")
+            raise TlsError(f"{_quoted(text)} is not a DNS name: {_label_error(label)}; {_surplus(name)}correct it")
         if label.startswith("xn--"):
             _check_a_label(text, label)
     if wildcard and "." not in host:
         raise TlsError(f"{_quoted(text)} would cover a whole top-level domain; write a wildcard such as *.example.org")
-    if host.rsplit(".", 1)[-1].isdigit():
+    if LAST_NUMBER.fullmatch(host.rsplit(".", 1)[-1]):
         raise TlsError(
             f"{_quoted(text)} is neither an IP address nor a DNS name, since it ends in a number; correct it"
         )
@@ -126,15 +129,30 @@ def _to_a_labels(text: str, host: str) -> str:
 
 
 def _check_a_label(text: str, label: str) -> None:
-    """Raise TlsError unless an A-label stands for a U-label (RFC 5890, section 2.3.2.1). Without the library nothing is checked."""
+    """Raise TlsError unless an A-label stands for a U-label (RFC 5890, section 2.3.2.1), or for symbols that browsers accept (UTS 46).
+
+    Without the library nothing is checked.
+    """
     if idna is None:
         return
     try:
         idna.ulabel(label)
     except (idna.IDNAError, UnicodeError) as error:
+        if isinstance(error, idna.InvalidCodepoint) and _has_symbols(label):
+            return
         raise TlsError(
             f"{_quoted(text)} is not an internationalised DNS name: {label} stands for no word ({error}); write the word itself, or correct it"
         ) from error
+
+
+# not a parser: names come from the inventory
+def _has_symbols(label: str) -> bool:
+    """Say whether an A-label stands for text with symbols, such as emoji, that UTS 46 leaves as it is."""
+    try:
+        word = label.removeprefix("xn--").encode().decode("punycode")
+        return idna.uts46_remap(word) == word and word.encode("punycode").decode() == label.removeprefix("xn--")
+    except (idna.IDNAError, UnicodeError):
+        return False
 
 
 def _label_error(label: str) -> str:
@@ -145,3 +163,14 @@ def _label_error(label: str) -> str:
     if label.startswith("-") or label.endswith("-"):
         return f"the part {label!r} begins or ends with a hyphen"
     return f"the part {label!r} has characters other than letters, digits, hyphens and underscores"
+
+
+def _surplus(name: str) -> str:
+    """Return which parts of what may be a URL, an address with a port or a mailbox are to be left out, as the beginning of a remedy."""
+    if "://" in name or "/" in name:
+        return "a name has no scheme, path or prefix: leave them out, or "
+    if "@" in name:
+        return "a name has no user: leave out what stands before the @, or "
+    if ":" in name or "[" in name:
+        return "a name has no port, and an address no brackets: leave them out, or "
+    return ""

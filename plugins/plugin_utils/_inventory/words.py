@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
@@ -18,7 +19,7 @@ BOOLEAN_WORDS = {True: "yes, on, y or true", False: "NO, off, n or false"}
 
 
 def check_words(options: t.Mapping[str, t.Any], texts: t.Iterable[str]) -> None:
-    """Raise TlsError where an option that holds a text, or an item of its list, is a boolean or a number.
+    """Raise TlsError where an option that holds a text, or an item of its list, is a boolean, a number, a date or nothing.
 
     options: as in the inventory, unchecked. texts: the options that hold texts.
     """
@@ -31,7 +32,17 @@ def check_words(options: t.Mapping[str, t.Any], texts: t.Iterable[str]) -> None:
                 )
             if isinstance(one, (int, float)):
                 raise TlsError(
-                    f'{option}: {one} is a number, and a text belongs there; write it in quotes, as in {option}: "{one}"'
+                    f"{option}: {one} is a number, and a text belongs there; write it in quotes, as in {option}: "
+                    f'"{one}", or, as YAML reads 007, 0x10 and 12:30 as numbers, too, what was meant'
+                )
+            if isinstance(one, datetime.date):  # also a datetime
+                raise TlsError(
+                    f'{option}: {one} is a date, and a text belongs there; write it in quotes, as in {option}: "{one}"'
+                )
+            if one is None and isinstance(value, (list, tuple)):
+                raise TlsError(
+                    f"{option} has an item without text: YAML reads null, ~ and nothing so; remove the item, or write the word in quotes, "
+                    f'as in {option}: ["null"]'
                 )
 
 

@@ -83,13 +83,22 @@ def added_names(domain: str, settings: dict[str, t.Any]) -> list[str]:
     return [f"www.{domain}"] if "www" in may_add else []
 
 
+def rules_of(settings: t.Mapping[str, t.Any], defaults: t.Mapping[str, t.Any]) -> str:
+    """Return the rules of an issuer: C(public) or C(private). A CA whose C(roots) are named is one that systems do not know.
+
+    defaults: of its type.
+    """
+    by_type = "private" if settings.get("roots") else defaults.get("rules", "private")
+    return str(settings.get("rules") or by_type)
+
+
 def check_policy(request: Request, settings: dict[str, t.Any], defaults: dict[str, t.Any]) -> None:
     """Raise TlsError if a complete request breaks the rules of its issuer.
 
     settings: of the issuer. defaults: of its type.
     """
     _organization_subject(request.get("organization"), settings)
-    rules = settings.get("rules") or defaults.get("rules", "private")
+    rules = rules_of(settings, defaults)
     issues_for_addresses = rules == "private" or settings.get("profile") == SHORT_LIVED
     if not settings.get("ip_addresses", issues_for_addresses):
         addresses = [name for name in request["domains"] if is_ip_address(name)]

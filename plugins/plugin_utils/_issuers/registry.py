@@ -28,6 +28,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.policy impo
     POLICY_SETTINGS,
     check_policy,
     fill_in,
+    rules_of,
 )
 
 try:
@@ -83,9 +84,7 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
         further_roots = issuer.preferred_roots if isinstance(issuer, AcmeIssuer) else ()
         issuer.may_add_subject = "subject" in (complete["may_add"] or ())
         issuer.certificate_files = {name: complete[name] for name in SETTINGS if complete.get(name)}
-        # Roots of the inventory are those of a private CA, unless it says otherwise.
-        default_rules = "private" if complete.get("roots") else kind.DEFAULTS.get("rules")
-        issuer.is_public = (complete["rules"] or default_rules) == "public"
+        issuer.is_public = rules_of(complete, kind.DEFAULTS) == "public"
         issuer.cross_signing = read_cross_signing(complete, further_roots)
     except TlsError as error:
         raise TlsError(f"issuer {name}: {error}", **error.details) from error

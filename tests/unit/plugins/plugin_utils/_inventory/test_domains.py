@@ -246,3 +246,52 @@ def test_an_a_label_that_stands_for_no_word_is_refused(label):
     ):
         normal_name(f"{label}.example.org")
     assert normal_name("XN--BCHER-KVA.example.org") == "xn--bcher-kva.example.org"
+
+
+@pytest.mark.parametrize("name", ["xn--ls8h.la", "xn--i-7iq.ws", "XN--N3H.net"])
+def test_an_a_label_of_symbols_is_accepted_as_by_browsers_and_cas(name):
+    assert normal_name(name) == name.lower()
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        *(
+            "xn--a-ecp",
+            "xn--8hb",
+            "xn--xn---epa",
+            "xn--0",
+            "xn--ab-j1t",
+        ),  # of compatibility, direction, hyphens, nothing, joiners
+        "xn--1ug",  # a joiner alone
+        "xn--LS8H-".lower(),
+    ],
+)
+def test_an_a_label_that_browsers_refuse_is_refused(label):
+    with pytest.raises(TlsError, match="stands for no word|begins or ends with a hyphen"):
+        normal_name(f"{label}.example.org")
+
+
+@pytest.mark.parametrize("name", ["0x7f000001", "www.0x1", "www.0X"])
+def test_a_name_that_browsers_take_for_an_address_is_refused(name):
+    with pytest.raises(
+        TlsError, match="is neither an IP address nor a DNS name, since it ends in a number; correct it"
+    ):
+        normal_name(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("https://www.example.org/shop", "a name has no scheme, path or prefix: leave them out, or correct it"),
+        ("192.0.2.0/24", "a name has no scheme, path or prefix: leave them out, or correct it"),
+        ("ops@example.org", "a name has no user: leave out what stands before the @, or correct it"),
+        ("www.example.org:443", "a name has no port, and an address no brackets: leave them out, or correct it"),
+        ("[2001:db8::1]:443", "a name has no port, and an address no brackets: leave them out, or correct it"),
+        ("www example.org", "letters, digits, hyphens and underscores; correct it"),
+    ],
+)
+def test_what_is_to_be_left_out_is_said(text, remedy):
+    with pytest.raises(TlsError) as caught:
+        normal_name(text)
+    assert str(caught.value).endswith(remedy)

@@ -40,6 +40,18 @@ def refusal(text, issuers=""):
         ),
         ("domains: [1.10]", "domains: 1.1 is a number"),
         ("issuer: on", "issuer: true is no text"),
+        ("domains: [www.example.org, 12:30:45]", "domains: 45045 is a number"),
+        ("domains: [0x10]", "domains: 16 is a number"),
+        (
+            "domains: [2026-01-01]",
+            "domains: 2026-01-01 is a date, and a text belongs there; write it in quotes, as in ",
+        ),
+        (
+            "domains: [www.example.org, ~]",
+            "domains has an item without text: YAML reads null, ~ and nothing so; remove",
+        ),
+        ("domains: [www.example.org, null]", "domains has an item without text"),
+        ("domains:\n- www.example.org\n-\n", "domains has an item without text"),
     ],
 )
 def test_a_word_of_a_request_is_named_with_its_option(text, sentence):
@@ -47,7 +59,17 @@ def test_a_word_of_a_request_is_named_with_its_option(text, sentence):
 
 
 def test_the_name_of_a_request_is_a_text():
-    assert refusal("name: 007").startswith("certificate request 7: name: 7 is a number")
+    assert refusal("name: 007") == (
+        'certificate request 7: name: 7 is a number, and a text belongs there; write it in quotes, as in name: "7", or, as YAML reads 007, '
+        "0x10 and 12:30 as numbers, too, what was meant"
+    )
+
+
+def test_a_word_that_yaml_leaves_as_it_is_passes():
+    assert (
+        with_defaults(yaml.safe_load(REQUEST + "organization_name: 1e3\nissuer: 0o17\n"), {})["organization_name"]
+        == "1e3"
+    )
 
 
 @pytest.mark.parametrize("setting", ["defaults: {country_name: NO}", "organizations: {acme: {country_name: NO}}"])

@@ -43,6 +43,7 @@ ISSUERS = {
     "addresses": {"type": "manual", "ip_addresses": True},
     "program": {"type": "command", "argv": ["sign"]},
     "letsencrypt": {"type": "acme"},
+    "caddy": {"type": "acme", "directory": "https://caddy.example.org/directory", "roots": "~/pki/root.pem"},
     "step": {"type": "acme", "directory": "https://ca.example.org/directory", "rules": "private"},
 }
 
@@ -53,6 +54,14 @@ def completed(issuer="bought", domains="www.example.org", **words):
     checked = ArgumentSpecValidator({"request": REQUEST_SPEC}).validate({"request": request})
     assert checked.error_messages == []
     return complete_request(checked.validated_parameters["request"])
+
+
+@pytest.mark.parametrize("name", ["db.internal", "web1", "my_host.example.org", "10.0.0.7"])
+def test_a_ca_whose_roots_are_named_is_private_unless_its_rules_are_given(name):
+    check_request_for_issuer(completed("caddy", name), ISSUERS)
+    issuers = {"caddy": {**ISSUERS["caddy"], "rules": "public"}}
+    with pytest.raises(TlsError, match="certificate request www: "):
+        check_request_for_issuer(completed("caddy", name), issuers)
 
 
 def test_names_with_more_parts_than_acme_cas_accept_are_refused_before_a_key_exists():
