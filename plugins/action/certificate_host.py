@@ -31,11 +31,15 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.h
     obtain_hosted,
     revoke_hosted,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.order_pauses import OrderPauses
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.reserved_words import reserved_words
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, solver_type
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.caa import check_caa, find_caa_set
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.validation_records import SolverRecords
 
 LOCKS = "~/.evergreen/orders"
+CAA_IDENTITIES = ("sectigo.com",)  # of the CA behind TrustAsia's free certificates, by Tencent Cloud's documentation
 
 
 class ActionModule(TlsAction):
@@ -71,6 +75,18 @@ class ActionModule(TlsAction):
         self, service: HostedService, records: SolverRecords, request: Request, is_forced: bool
     ) -> dict[str, t.Any]:
         """Return the result of having a certificate issued, where one is due."""
+        warnings: list[str] = []
+        domains = request["domains"]
+        words = [word for domain in domains for word in reserved_words(domain)]
+
+        def check_order(domain: str) -> None:
+            if words:
+                warnings.append(
+                    f"{domain} has {' and '.join(words)} in it, and CAs refuse many such names for free certificates; take an issuer of type acme if "
+                    "the review fails"
+                )
+            warnings.extend(_caa_warnings(records, domain, is_forced))
+
         fit_bindings(service)  # an order for a resource that cannot present it would cost quota
         cloud = request["cloud"] or {}
         patience_s = parse_duration(cloud["patience"]).total_seconds()
@@ -84,9 +100,12 @@ class ActionModule(TlsAction):
             patience_s,
             is_forced,
             self._task.check_mode,
+            pauses=OrderPauses(_orders_folder(), service.orders.client.name, service.key),
+            check_order=check_order,
             lock=contextlib.nullcontext if self._task.check_mode else functools.partial(_lock, service.prefix),
         )
-        return _result(hosted, service.title, self._task.check_mode)
+        result = _result(hosted, service.title, self._task.check_mode)
+        return {**result, "warnings": warnings} if warnings else result
 
     def _revoke(
         self, service: HostedService, records: SolverRecords, request: Request, certificate: str | None, reason: str
@@ -121,7 +140,26 @@ class ActionModule(TlsAction):
 # not a parser: it hashes what this collection chose
 def _lock(prefix: str) -> contextlib.AbstractContextManager[None]:
     """Return the lock of the orders of a request, among the runs on this machine."""
-    return JsonRecords(os.path.expanduser(LOCKS)).locked(hashlib.sha256(prefix.encode()).hexdigest())
+    return _orders_folder().locked(hashlib.sha256(prefix.encode()).hexdigest())
+
+
+def _orders_folder() -> JsonRecords:
+    return JsonRecords(os.path.expanduser(LOCKS))
+
+
+def _caa_warnings(records: SolverRecords, domain: str, is_forced: bool) -> list[str]:
+    """Raise TlsError where CAA records forbid the CA of free certificates, unless the order is forced. Return what is not certain."""
+    try:
+        caa = find_caa_set(records.solver.dns, domain)
+    except TlsError as error:
+        return [f"the CAA records of {domain} are not known: {error}"]
+    try:
+        check_caa(caa, domain, CAA_IDENTITIES, "free certificates of Tencent Cloud")
+    except TlsError as error:
+        if not is_forced:
+            raise TlsError(f"{error}, or order one all the same with certificate_force=true") from error
+        return [str(error)]
+    return []
 
 
 def _records(request: Request, issuers: dict[str, t.Any]) -> SolverRecords:

@@ -16,7 +16,9 @@ description:
     Removes them once the certificate is issued.
   - An order that is under way is found by its name, and waited for. There is never a second one. One that failed is not repeated before
     somebody says so with O(force).
-  - Counts the free certificates of the account and of the primary domain before an order.
+  - Counts the free certificates of the account and of the primary domain before an order. Looks whether CAA records allow its CA, and warns
+    of words in the name for which CAs often refuse free certificates.
+  - A refusal for which waiting helps is remembered in C(~/.evergreen/orders). Until then nothing is ordered, unless O(force) says so.
   - M(evergreen.tls.certificate_deploy) binds the certificate. M(evergreen.tls.certificate_obtain) and the playbooks do both.
   - Runs on the controller. The host is not logged in to.
 author:
@@ -33,7 +35,7 @@ options:
     description: The accounts, in the form of C(cloud_accounts), whose value is the default.
     type: dict
   force:
-    description: Whether to order a certificate though none is due, or though the last order failed.
+    description: Whether to order a certificate though none is due, though the last order failed or was refused, or though CAA records forbid it.
     type: bool
     default: false
   state:

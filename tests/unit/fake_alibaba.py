@@ -34,6 +34,7 @@ class Cloud:
     def __init__(self):
         self.domains = {name: {"status": "online", "certificate": None, "busy": 0} for name in DOMAINS}
         self.uploads, self.calls, self.refusals = {}, [], {}
+        self.answers = {}  # by action: status and body in the place of its answer
         self.details, self.bought, self.resources = {}, [], []  # of certificates by identifier, and what presents them
 
     def respond(self, headers, body):
@@ -51,6 +52,8 @@ class Cloud:
         if code:
             return 400, {"Code": code, "Message": "Refused.", "RequestId": "r"}
         answer = getattr(self, action)(**parameters)
+        if action in self.answers:  # it has done what it was asked to do
+            return self.answers[action]
         return (404 if "Code" in answer else 200), {**answer, "RequestId": "r"}
 
     def UploadUserCertificate(self, Name, Cert, Key):  # noqa: N802, N803
@@ -131,7 +134,7 @@ def fake_alibaba():
         def do_POST(self):
             assert self.path == "/", "no parameter is in the URL"
             status, answer = started.respond(self.headers, self.rfile.read(int(self.headers["Content-Length"])))
-            content = json.dumps(answer).encode()
+            content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

@@ -37,8 +37,9 @@ HOSTING_TYPES = ("tencent",)  # of accounts whose cloud makes certificates
 class HostedService:
     """A service and the orders of a request: what it presents is the newest certificate that the cloud has issued."""
 
-    def __init__(self, service: CertificateService, orders: FreeCertificates, prefix: str) -> None:
-        self.service, self.orders, self.prefix = service, orders, prefix
+    def __init__(self, service: CertificateService, orders: FreeCertificates, prefix: str, key: str = "") -> None:
+        """Take the prefix of the aliases of the orders, and the identifier of the key of the account."""
+        self.service, self.orders, self.prefix, self.key = service, orders, prefix, key
         self.title = service.title
         self.store = CertificateStore(orders.client)
 
@@ -93,4 +94,5 @@ def open_hosted(request: Request, accounts: t.Any, prefix: str) -> HostedService
     cloud = request["cloud"] or {}
     account = find_account(cloud.get("account"), accounts, HOSTING_TYPES)
     orders = FreeCertificates(TencentClient(account.name, **account.settings))
-    return HostedService(open_service(request, accounts), orders, prefix)
+    key = str(account.settings.get("secret_id") or account.settings.get("cvm_role") or "")
+    return HostedService(open_service(request, accounts), orders, prefix, key)

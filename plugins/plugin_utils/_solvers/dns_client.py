@@ -105,6 +105,16 @@ class DnsClient:
             )
         return addresses
 
+    # not a parser: dnspython has parsed it, and any bytes will do
+    def caa_records(self, name: str) -> list[tuple[int, str, str]]:
+        """Return flags, tag and value of the CAA records of exactly this name, or of its alias (RFC 8659, section 4.1)."""
+        return [
+            (record.flags, record.tag.decode("ascii", "replace"), record.value.decode("ascii", "replace"))
+            for rrset in self._resolve(name, "CAA")
+            for record in rrset
+            if record.rdtype == dns.rdatatype.CAA
+        ]
+
     def locate(self, record_name: str) -> RecordLocation:
         """Return where a record of this name has to be. Raises TlsError if there is no zone for it, and after LOCATE_TIMEOUT_S."""
         with _questions_until(time.monotonic() + LOCATE_TIMEOUT_S):

@@ -51,7 +51,10 @@ class SolverRecords:
         """Take a solver and its type. Raises TlsError unless it is one of dns-01."""
         solver = solver.records if isinstance(solver, CommandSolver) else solver
         if not isinstance(solver, DnsSolver):
-            raise TlsError(f"the solver {kind} adds no DNS records; name an issuer with a solver of dns-01 by issuer")
+            raise TlsError(
+                f"the solver {kind} adds no DNS records, and the cloud validates a domain by a TXT or CNAME record here: a file would have to be on the "
+                "origin behind the domain, which this collection does not configure; name an issuer with a solver of dns-01 by issuer"
+            )
         self.solver: DnsSolver = solver
         self.kind = kind
 

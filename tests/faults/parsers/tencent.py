@@ -32,6 +32,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.f
     read_records,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.inventory import list_certificates
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.order_pauses import pause_of
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.caa import check_caa, find_caa_set
 from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, decode_text, encode_json, parse_json
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import NOW
 
@@ -100,6 +102,25 @@ def answer_of(content: bytes, date: str = DATE) -> dict[str, t.Any]:
 
 def read_date(content: bytes) -> None:
     answer_of(encode_json({"Response": {"Error": EXPIRED}})[0], decode_text(content))
+
+
+def read_pause(content: bytes) -> None:
+    pause_of("RequestLimitExceeded", decode_text(content))
+
+
+class CaaAnswers:
+    """A client of DNS that finds one value at a parent."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def caa_records(self, name: str) -> list[tuple[int, str, str]]:
+        return [(0, "issue", self.value)] if name == "example.org" else []
+
+
+def read_caa(content: bytes) -> None:
+    found = find_caa_set(t.cast(t.Any, CaaAnswers(decode_text(content))), "*.a.example.org")
+    check_caa(found, "*.a.example.org", ["sectigo.com"], "free certificates")
 
 
 class Answers:
@@ -204,6 +225,8 @@ def read_orders(value: t.Any) -> None:
 
 
 TENCENT_PARSERS = (
+    Parser("providers/tencent/order_pauses", "a refusal in words", read_pause, (b"try again in 30 minutes",)),
+    Parser("solvers/caa", "CAA records", read_caa, (b"sectigo.com; policy=ev", b"letsencrypt.org", b";")),
     Parser(
         "providers/tencent/cdn",
         "answers about domains and uploads",

@@ -17,6 +17,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewa
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.walk import SYSTEM_CLOCK, Clock, intervals
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.errors import TencentError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.free_certificates import (
     FAILED,
     ISSUED,
@@ -28,6 +29,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.f
     check_domain,
     read_records,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.inventory import bindings_of
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.order_pauses import OrderPauses
+
+BOUND_ELSEWHERE = "FailedOperation.RevokeResourceFailed"
 
 
 class Records(t.Protocol):
@@ -65,11 +70,14 @@ def obtain_hosted(
     is_check: bool = False,
     clock: Clock = SYSTEM_CLOCK,
     lock: t.Callable[[], contextlib.AbstractContextManager[t.Any]] = contextlib.nullcontext,
+    pauses: OrderPauses | None = None,
+    check_order: t.Callable[[str], None] = lambda _domain: None,
 ) -> Hosted:
     """Return the certificate to present: the one in use, a new one, or what is waited for. Raises TlsError.
 
     prefix: of the aliases of the request's orders. quota: of free certificates, for the account and for each primary domain.
     lock: against another run on this machine, for the look and the order.
+    pauses: of orders after refusals. check_order: raises TlsError where an order for a domain would fail.
     """
     domain = check_domain(request["domains"], request["type"], request.get("size"), request.get("curve"))
     with lock():
@@ -85,10 +93,17 @@ def obtain_hosted(
                     f"the cloud could not issue the certificate {order.certificate} ({order.message or 'without a reason'}); correct that, and "
                     "order another one with certificate_force=true"
                 )
-            orders.check_quota(records.zone(domain.removeprefix("*.")), quota)
+            zone = records.zone(domain.removeprefix("*."))
+            if pauses and not is_forced:
+                pauses.check(zone)
+            check_order(domain)
+            orders.check_quota(zone, quota)
             if is_check:
                 return Hosted(issued, True, reason)
-            order = _place(orders, domain, request["type"], f"{prefix}{now:%Y-%m-%dT%H:%M:%SZ}", issued, now)
+            try:
+                order = _place(orders, domain, request["type"], f"{prefix}{now:%Y-%m-%dT%H:%M:%SZ}", issued, now)
+            except TlsError as error:
+                raise pauses.refused(error, zone) if pauses else error from error
     return _validated(orders, records, order, domain, issued, reason, patience_s, is_check, clock)
 
 
@@ -183,7 +198,22 @@ def revoke_hosted(
             hosted=certificate,
             bound_to=bound,
         )
-    needed = read_records(orders.revoke(certificate, reason), domain)
+    try:
+        needed = read_records(orders.revoke(certificate, reason), domain)
+    except TencentError as error:
+        if error.code != BOUND_ELSEWHERE:
+            raise
+        raise TlsError(f"{error}{_bound_elsewhere(orders, certificate)}", hosted=certificate) from error
     for record in needed:
         records.add(record)
     return needed
+
+
+def _bound_elsewhere(orders: FreeCertificates, certificate: str) -> str:
+    """Return what presents a certificate, as the end of a sentence; empty where that is not known."""
+    try:
+        bound = bindings_of(orders.client, [certificate]).get(certificate)
+    except TlsError:
+        return ""
+    places = [f"{one['service']}{one['region'] and ' in ' + one['region']} ({one['resources']})" for one in bound or []]
+    return f". It is bound to {', '.join(places)}" if places else ""

@@ -74,7 +74,7 @@ def list_certificates(
         listed += [one for one in certificates if text_at(one, "CertificateId")]
         if len(certificates) < PAGE_SIZE:
             break
-    bound = _bindings(client, [text_at(one, "CertificateId") for one in listed], sleep) if has_bindings else {}
+    bound = bindings_of(client, [text_at(one, "CertificateId") for one in listed], sleep) if has_bindings else {}
     entries = [read_entry(one, bound, now) for one in listed]
     return by_end(entries)
 
@@ -103,7 +103,9 @@ def read_entry(
     }
 
 
-def _bindings(client: Client, names: list[str], sleep: t.Callable[[float], None]) -> dict[str, list[BoundTo] | None]:
+def bindings_of(
+    client: Client, names: list[str], sleep: t.Callable[[float], None] = time.sleep
+) -> dict[str, list[BoundTo] | None]:
     """Return what presents each certificate, by a look now. A certificate for which that is not known is left out."""
     bound: dict[str, list[BoundTo] | None] = {}
     for start in range(0, len(names), MAX_CERTIFICATES_OF_TASK):

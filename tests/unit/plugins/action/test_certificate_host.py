@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import concurrent.futures
 
+import dns.rdatatype
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.action import certificate_deploy, certificate_host
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.tests.unit.fake_internet import name_of
 from ansible_collections.evergreen.tls.tests.unit.hosted_world import DOMAIN, hosted_world
 
 
@@ -69,6 +72,59 @@ def test_an_unfit_domain_costs_no_quota(world):
     assert "ApplyCertificate" not in world.cloud.actions()
 
 
+def test_a_refusal_is_remembered_and_the_next_run_does_not_ask(world):
+    world.cloud.refusals["ApplyCertificate"] = "FailedOperation.ExceedsFreeLimit"
+    first = world.run(certificate_host)
+    assert first["failed"] and "the free certificates of account main are all in use" in first["msg"]
+    assert "; nothing is ordered again before " in first["msg"]
+    world.cloud.refusals.clear()
+    world.cloud.calls.clear()
+    for check_mode in (False, True):
+        again = world.run(certificate_host, check_mode=check_mode)
+        assert again["failed"] and again["msg"] == first["msg"]
+    assert "ApplyCertificate" not in world.cloud.actions()
+    assert world.run(certificate_host, force=True)["hosted"] == "free0001"
+
+
+def set_caa(world, *texts, owner="example.org"):
+    world.zone.records[name_of(owner), dns.rdatatype.CAA] = set(texts)
+
+
+def test_records_that_forbid_the_ca_are_said_before_anything_is_ordered(world):
+    set_caa(world, '0 issue "letsencrypt.org"')
+    for check_mode in (True, False):
+        result = world.run(certificate_host, check_mode=check_mode)
+        assert result["failed"] and result["msg"] == (
+            "the CAA records of example.org do not let the CA of free certificates of Tencent Cloud issue certificates for static.example.org "
+            '(CAA 0 issue "letsencrypt.org"); add: example.org. CAA 0 issue "sectigo.com", or order one all the same with certificate_force=true'
+        )
+    assert "ApplyCertificate" not in world.cloud.actions()
+    forced = world.run(certificate_host, force=True)
+    assert forced["hosted"] == "free0001" and any("do not let the CA of free" in one for one in forced["warnings"])
+
+
+def test_records_that_allow_the_ca_and_those_that_are_not_known_stop_nothing(world, monkeypatch):
+    set_caa(world, '0 issue "letsencrypt.org"', '0 issue "sectigo.com"')
+    assert not [one for one in world.run(certificate_host, check_mode=True)["warnings"] if "CAA" in one]
+
+    def silent(*_arguments):
+        raise TlsError("the resolvers cannot find out; see that they run")
+
+    monkeypatch.setattr(certificate_host, "find_caa_set", silent)
+    result = world.run(certificate_host)
+    assert result["hosted"] == "free0001"
+    assert (
+        "the CAA records of static.example.org are not known: the resolvers cannot find out; see that they run"
+        in result["warnings"]
+    )
+
+
+def test_a_word_that_cas_refuse_is_a_warning_before_an_order_and_not_afterwards(world):
+    warning = "static.example.org has example in it, and CAs refuse many such names for free certificates; take an issuer of type acme if the review fails"
+    assert world.run(certificate_host)["warnings"] == [warning]
+    assert "warnings" not in world.run(certificate_host)
+
+
 def test_a_revocation_is_refused_while_a_domain_presents_the_certificate(world):
     world.run(certificate_host)
     world.run(certificate_deploy)
@@ -82,6 +138,11 @@ def test_a_revocation_is_refused_while_a_domain_presents_the_certificate(world):
     [
         ({"issuer": "local"}, None, "name an issuer of type acme whose solver adds them by issuer, in place of local"),
         ({}, {"le": {"type": "acme"}}, "the solver http adds no DNS records"),
+        (
+            {},
+            {"le": {"type": "acme", "solver": "webroot"}},
+            "the cloud validates a domain by a TXT or CNAME record here: a file would have to be on the origin behind the domain",
+        ),
         (
             {"cloud": {"account": "main"}},
             None,

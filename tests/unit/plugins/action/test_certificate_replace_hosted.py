@@ -131,8 +131,10 @@ def test_a_run_that_was_killed_before_the_revocation_is_finished_and_revokes_not
 
 def test_what_another_service_presents_is_not_revoked(served):
     served.world.cloud.refusals["RevokeCertificate"] = "FailedOperation.RevokeResourceFailed"
+    served.world.ssl.bound = lambda certificate: [("clb", "lbl-1")] if certificate == "free0001" else []
     result = served.replace()
     assert result["failed"] and "FailedOperation.RevokeResourceFailed" in result["msg"]
+    assert result["msg"].endswith("says what it is bound to. It is bound to clb (1)")
     assert served.status("free0001") == ISSUED
 
 

@@ -117,6 +117,45 @@ def test_a_missing_permission_is_named_as_policies_name_it(cloud):
         deploy(cloud, pair())
 
 
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [
+        (200, b"<html>Welcome to the proxy</html>"),
+        (200, b""),
+        (200, b'{"Data": '),
+        (503, b""),
+        (200, b"[]"),
+        (400, b'{"Code": 1}'),
+    ],
+)
+def test_what_is_no_answer_of_the_api_is_said_and_nothing_is_uploaded(cloud, status, content):
+    cloud.answers["DescribeCdnDomainDetail"] = status, content
+    sentence = f"the API answers with status {status} and {len(content)} bytes: this is no answer of the API; see whether a proxy answers"
+    with pytest.raises(TlsError, match=f"^account shop, cdn:DescribeCdnDomainDetail: {sentence}"):
+        deploy(cloud, pair())
+    assert cloud.changes() == []
+    assert cloud.actions().count("DescribeCdnDomainDetail") == 4, "a look is repeated"
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b'{"CertId": '])
+def test_an_upload_whose_answer_was_lost_is_found_and_not_sent_again(cloud, content):
+    cloud.answers["UploadUserCertificate"] = 200, content
+    done = deploy(cloud, pair())
+    assert done.certificate == "1" and cloud.actions().count("UploadUserCertificate") == 1
+    assert [one["certificate"] for one in cloud.domains.values()] == ["1", "1"]
+
+
+def test_a_removal_that_is_refused_is_a_warning(cloud):
+    for number in range(1, 4):
+        deploy(cloud, pair(number))
+    cloud.refusals["DeleteUserCertificate"] = "CertificateInUse"
+    removed, warnings = clean(cloud)
+    assert removed == [] and len(cloud.uploads) == 3
+    assert warnings[0].startswith(
+        "1 (evergreen/static/1) is not removed: Alibaba Cloud refuses cas:DeleteUserCertificate"
+    )
+
+
 def test_a_wrong_secret_is_said(cloud):
     with pytest.raises(TlsError, match="SignatureDoesNotMatch.*; correct access_key_id"):
         deploy(cloud, pair(), access_key_secret="other")
