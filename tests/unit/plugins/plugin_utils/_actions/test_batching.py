@@ -255,20 +255,23 @@ def test_who_interrupts_a_run_waits_for_nobody():
     async def interrupt():
         raise KeyboardInterrupt
 
-    closed = []
+    closed, is_over = [], threading.Event()
 
     async def wait_for_a_ca():
         try:
-            await Background(threading.Event().wait)
+            await Background(is_over.wait)
         finally:
             closed.append("waiting")
 
     async def never_begin():
         raise AssertionError
 
-    with pytest.raises(KeyboardInterrupt):
-        Batch().run([wait_for_a_ca(), interrupt(), never_begin()])
-    assert closed == ["waiting"]
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Batch().run([wait_for_a_ca(), interrupt(), never_begin()])
+        assert closed == ["waiting"]
+    finally:
+        is_over.set()
 
 
 def test_all_workers_that_have_not_ended_wait_for_each_other_at_a_barrier(host):

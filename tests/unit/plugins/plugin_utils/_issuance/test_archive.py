@@ -67,7 +67,11 @@ HOSTILE = {
         [member(b"%x" % n, ZEROS, MAX_ARCHIVE_BYTES, DEFLATED) for n in range(200)]
     ),
     "bzip2 with a wrong checksum": lambda: archive(
-        [member(b"%x" % n, bz2.compress(bytes(MAX_ARCHIVE_BYTES)), MAX_ARCHIVE_BYTES, BZIP2) for n in range(30)]
+        [
+            member(b"%x" % n, packed, MAX_ARCHIVE_BYTES, BZIP2)
+            for packed in [bz2.compress(bytes(MAX_ARCHIVE_BYTES))]
+            for n in range(30)
+        ]
     ),
     "protected files": lambda: archive([member(b"%x" % n, b"", flags=ENCRYPTED) for n in range(2000)]),
     "protected files within the limit": lambda: archive([member(b"%x" % n, b"", flags=ENCRYPTED) for n in range(900)]),

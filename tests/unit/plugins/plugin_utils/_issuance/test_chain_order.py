@@ -142,12 +142,12 @@ def test_circles_of_many_cas_end_soon():
         if one.key is not key
     ]
     leaf = authorities[0].leaf(NAMES, KEY)
-    start = time.monotonic()
+    start = time.thread_time()
     chain = order_chain([leaf, *certificates], KEY.public_key(), [authorities[11].certificate])
-    assert len(chain) == 2 and time.monotonic() - start < 10
+    assert len(chain) == 2 and time.thread_time() - start < 10
     with pytest.raises(TlsError, match="so many CAs of the same names"):
         order_chain([leaf, *certificates], KEY.public_key(), ROOTS, check=refuse)
-    assert time.monotonic() - start < 30
+    assert time.thread_time() - start < 30
 
 
 def refuse(_chain):
