@@ -13,6 +13,7 @@ import typing as t
 from ansible.utils.display import Display
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import base64url, thumbprint
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.polling import Polling, growing_pauses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem, problem, words_of_ca
@@ -25,7 +26,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resour
     name_of,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import Solver
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import ChallengeResponse
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import DNS_PERSIST_01, ChallengeResponse
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 display = Display()
@@ -154,7 +155,7 @@ class Authorizations:
                 return challenge
         kinds = ", ".join(sorted(words_of_ca(one.get("type")) for one in offered)) or "nothing"
         raise TlsError(
-            f"{self.polling.subject}: for {name_of(authorization)} the CA accepts {kinds}, and the solver of the issuer does {kind}; "
+            f"{self.polling.subject}: for {name_of(authorization)} the CA accepts {shorten(kinds)}, and the solver of the issuer does {kind}; "
             "choose another solver"
         )
 
@@ -162,7 +163,8 @@ class Authorizations:
     def _response(self, authorization: AuthorizationObject) -> ChallengeResponse:
         challenge = self._challenge(authorization)
         token = str(challenge.get("token", ""))
-        if not re.fullmatch(r"[A-Za-z0-9_-]*", token):
+        has_no_token = challenge["type"] == DNS_PERSIST_01
+        if not re.fullmatch(r"[A-Za-z0-9_-]*", token) or not (token or has_no_token):
             raise TlsError(
                 f"{self.polling.subject}: the CA's token for {name_of(authorization)} is no token; see its status page"
             )

@@ -20,6 +20,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr im
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_issued_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account import Account
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import base64url
@@ -191,7 +192,7 @@ class Order:
         order, order_url = read_order(response.json(), url, self.subject), response.location(self.subject)
         if not order_url or not self._has_our_names(order):
             raise TlsError(
-                f"{self.subject}: the CA made another order of it, for {', '.join(names_of_order(order)) or 'nothing'}; "
+                f"{self.subject}: the CA made another order of it, for {shorten(', '.join(names_of_order(order))) or 'nothing'}; "
                 "see the status page of the CA"
             )
         self._write({"order": order_url, "step": "ordered"}, without=("chain",))

@@ -186,6 +186,30 @@ def test_a_malformed_authorization_is_told(outcome, server, changes, sentence):
     assert sentence in told and told.endswith("; see the status page of the CA"), told
 
 
+@pytest.mark.parametrize("token", ["", "../../etc/cron.d/x", "a\nEVIL=1", "a\0b"])
+def test_a_token_that_is_none_reaches_no_solver(outcome, server, token):
+    server.answer("/order", 201, placed(server), {"Location": f"{server.base}/order/0"})
+    challenges = [{**CHALLENGE, "url": f"{server.base}/challenge/0.0", "token": token}]
+    server.answer("/authorization/0.0", 200, {**AUTHORIZATION, "challenges": challenges}, times=9)
+    assert "the CA's token for www.example.org is no token; see its status page" in outcome()
+    assert not server.count("/challenge/0.0")
+
+
+def test_lists_of_a_ca_are_as_long_as_people_read(outcome, server):
+    server.answer("/order", 201, placed(server), {"Location": f"{server.base}/order/0"})
+    challenges = [{**CHALLENGE, "type": f"x-{number}"} for number in range(5000)]
+    server.answer("/authorization/0.0", 200, {**AUTHORIZATION, "challenges": challenges}, times=9)
+    told = outcome()
+    assert "the CA accepts x-0, x-1, " in told and "choose another solver" in told and len(told) < 700
+
+
+def test_the_names_of_another_order_are_as_many_as_people_read(outcome, server):
+    identifiers = [{"type": "dns", "value": f"n{number}.example"} for number in range(5000)]
+    server.answer("/order", 201, placed(server, identifiers=identifiers), {"Location": f"{server.base}/order/0"})
+    told = outcome()
+    assert "the CA made another order of it, for n0.example, " in told and len(told) < 600
+
+
 def test_a_ca_that_sends_what_is_malformed_is_not_asked_again_by_the_next_run(outcome, server):
     server.answer("/order", 201, placed(server, authorizations=5), {"Location": f"{server.base}/order/0"}, times=9)
     first, second = outcome(), outcome()
