@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REMOTE_SERVERS, REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
     PerRequestAction,
@@ -37,6 +39,7 @@ class ActionModule(PerRequestAction):
         "issuers": {"type": "dict", "default": {}, "no_log": True},
         "obtained": {"type": "dict", "default": {}},
         "refused": {"type": "dict", "default": {}},
+        "sites": {"type": "list", "elements": "dict", "default": []},
         "started": {"type": "bool", "default": False},
         "timeout": {"type": "float", "default": 10},
         "verify_from": {"type": "str", "choices": ["controller", "host"], "default": "controller"},
@@ -199,7 +202,12 @@ class Service:
 
     async def _handshake(self, request: dict[str, t.Any], fingerprint: str | None, timeout: float) -> dict[str, t.Any]:
         """Return the result of handshake_verify; timeout: seconds."""
-        expected = {"fingerprint": fingerprint, "timeout": timeout, "verify_from": self.arguments["verify_from"]}
+        expected = {
+            "fingerprint": fingerprint,
+            "timeout": timeout,
+            "verify_from": self.arguments["verify_from"],
+            **self._proxy_protocol(request),
+        }
         if request["served_by"] in REMOTE_SERVERS:  # the host is the controller
             expected |= {
                 "verify_from": "controller",
@@ -230,7 +238,16 @@ class Service:
             return await self._deploy(request)
         if request["served_by"] != "nginx" or (exported.get("failed") and exported.get("fresh")):
             return exported
-        return self._recorded(await self.step("nginx_reload", {**self._store(request), **more}))
+        arguments = {**self._store(request), **self._proxy_protocol(request), **more}
+        return self._recorded(await self.step("nginx_reload", arguments))
+
+    def _proxy_protocol(self, request: dict[str, t.Any]) -> dict[str, bool]:
+        """Return the argument by which handshakes begin with a header of the PROXY protocol, where a site of the request asks for it."""
+        sites = [
+            site for site in self.arguments["sites"] if (site.get("certificate") or site.get("name")) == request["name"]
+        ]
+        is_used = any(boolean(site.get("proxy_protocol"), strict=False) for site in sites)
+        return {"proxy_protocol": True} if is_used and request["served_by"] == "nginx" else {}
 
     async def _deploy(self, request: dict[str, t.Any], is_proved: bool = False) -> dict[str, t.Any]:
         """Bring what is in use to the service that presents it. Once it is proved, the settings of the service follow."""

@@ -39,6 +39,7 @@ class ActionModule(TlsAction):
         "roots": {"type": "str"},
         "timeout": {"type": "float", "default": 10},
         "times": {"type": "int", "default": 1},
+        "proxy_protocol": {"type": "bool", "default": False},
         "canonical_names": {"type": "dict", "default": {}},
         "verify_from": {"type": "str", "choices": ["controller", "host"], "default": "controller"},
     }
@@ -52,6 +53,8 @@ class ActionModule(TlsAction):
         canonical_names = arguments.pop("canonical_names")
         if arguments["verify_from"] == "host":
             return _described(await self.run_module("handshake_verify", arguments, task_vars))
+        if not arguments["address"] and variables_of_task(task_vars).get("certificate_endpoint"):
+            arguments["proxy_protocol"] = False  # a load balancer is there, which sends the header itself
         targets = self._targets(request, arguments["address"], canonical_names, task_vars)
         advise = with_remote_advice if request["served_by"] in REMOTE_SERVERS else str
         try:

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import re
+
 MAX_TEXT_CHARACTERS = 300
 
 
@@ -19,3 +21,16 @@ def shorten(text: str, maximum: int = MAX_TEXT_CHARACTERS) -> str:
         return text
     end = (maximum - 1) // 2
     return f"{text[: maximum - 1 - end]}…{text[-end:]}"
+
+
+def printable(text: str) -> str:
+    r"""Return a text of others with a question mark in the place of each run of characters that a terminal would not print.
+
+    >>> printable("a\\x1b[1m\\x00b")
+    'a?[1m?b'
+    """
+    return re.sub(
+        r"\?{2,}",
+        "?",
+        "".join(character if character.isprintable() and character != "\ufffd" else "?" for character in text),
+    )

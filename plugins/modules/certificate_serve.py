@@ -60,6 +60,13 @@ options:
     description: For how many seconds a handshake that fails is tried again.
     type: float
     default: 10
+  sites:
+    description:
+      - The sites of nginx, as in C(nginx_sites). By them it is known for which certificates handshakes begin with a header of the PROXY
+        protocol.
+    type: list
+    elements: dict
+    default: []
   verify_from:
     description: From where the proof by handshake is made; V(host) where the controller cannot reach the port.
     type: str

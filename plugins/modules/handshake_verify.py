@@ -26,6 +26,7 @@ def main() -> None:
             "roots": {"type": "str"},
             "timeout": {"type": "float", "default": 10},
             "times": {"type": "int", "default": 1},
+            "proxy_protocol": {"type": "bool", "default": False},
             "canonical_names": {"type": "dict", "default": {}},
             "verify_from": {"type": "str", "choices": ["controller", "host"], "default": "controller"},
         },

@@ -26,13 +26,13 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process impor
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
 from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import listening_sockets
+from ansible_collections.evergreen.tls.plugins.module_utils._text import printable, shorten
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
 
 if t.TYPE_CHECKING:
     from cryptography import x509
 
 AGREEING_CHECKS = 3  # in a row, since workers that are shutting down may still accept connections
-MAX_LOG_CHARACTERS = 2000  # of the error log in a message
 MIN_POLL_INTERVAL_S = 0.01
 FIRST_POLL_INTERVAL_S = 0.02
 MAX_POLL_INTERVAL_S = 0.5
@@ -44,6 +44,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "directory": {"type": "path", "default": "/etc/evergreen"},
     "addresses": {"type": "list", "elements": "str", "default": []},
     "started": {"type": "bool", "default": False},
+    "proxy_protocol": {"type": "bool", "default": False},
     "timeout": {"type": "float", "default": 30},
 }
 
@@ -55,6 +56,7 @@ class Options(t.TypedDict):
     directory: str
     addresses: list[str]
     started: bool  # whether nginx is started if it does not run
+    proxy_protocol: bool  # whether connections begin with a header of the PROXY protocol
     timeout: float  # seconds
 
 
@@ -132,10 +134,10 @@ def reload_nginx(nginx: NginxProcess, options: Options, certificate: x509.Certif
         )
     if not differences:
         return
-    sentences = [explain_difference(nginx, request, difference) for difference in differences]
+    sentences = [explain_difference(nginx, options, difference) for difference in differences]
     errors = [line for line in nginx.error_log_since(end).splitlines() if "[notice]" not in line]
     if errors:
-        sentences.append(f"The error log says: {' '.join(errors)[-MAX_LOG_CHARACTERS:]}")
+        sentences.append(f"The error log says: {shorten(printable(' '.join(errors)))}")
     raise TlsError(
         f"nginx was reloaded and does not present {describe_certificate(certificate)}. {'. '.join(sentences)}"
     )
@@ -164,7 +166,7 @@ def find_differences(options: Options, certificate: x509.Certificate) -> tuple[l
     for address in addresses:
         for domain in domains:
             try:
-                chain, _protocol = handshake(address, port, domain)
+                chain, _protocol = handshake(address, port, domain, proxy_protocol=bool(options.get("proxy_protocol")))
             except TlsError as error:
                 differences.append(Difference(domain, str(error), error.details.get("failure")))
                 continue
@@ -198,9 +200,16 @@ def wait_until_presented(
         delay = min(delay * 1.5, MAX_POLL_INTERVAL_S) if differences else MIN_POLL_INTERVAL_S
 
 
-def explain_difference(nginx: NginxProcess, request: Request, difference: Difference) -> str:
+def explain_difference(nginx: NginxProcess, options: Options, difference: Difference) -> str:
     """Return the sentence of a difference with its cause in the configuration, if that is known."""
+    request = options["request"]
     blocks = nginx.server_blocks_for(difference.domain, request["port"])
+    place = None if options.get("proxy_protocol") else nginx.proxy_protocol_place(request["port"])
+    if place:
+        return (
+            f"{difference.sentence}: port {request['port']} speaks the PROXY protocol, by the server block at {place}; write "
+            "proxy_protocol: true for its site, or take it away there"
+        )
     if difference.failure == "nothing" and not blocks:
         return (
             f"{difference.sentence}: no server block of nginx has that name there; if its site has waited for this first certificate, "

@@ -231,6 +231,13 @@ class NginxProcess:
         """Return the server blocks that may answer to a name on a port, first the one that nginx prefers at equal addresses."""
         return blocks_for_name(server_blocks(self.config_files(), self.build.config_path), name, port)
 
+    def proxy_protocol_place(self, port: int) -> str | None:
+        """Return the place of a server block by which a port speaks the PROXY protocol, or None."""
+        for block in server_blocks(self.config_files(), self.build.config_path):
+            if any(one.port == port and "proxy_protocol" in one.parameters for one in block.listens):
+                return block.place
+        return None
+
     # not a parser: it accepts any text, or raises TlsError
     def _is_master(self, pid: int) -> bool:
         """Return whether a process of nginx is a master that was started with this configuration."""

@@ -23,7 +23,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec imp
     https_ports,
     sites_by_port,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.tls_profiles import tls_directives
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.tls_profiles import tls_directives, tls_versions
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import NginxBuild, version_text
 
 HEADER = "# Written by evergreen.tls; changes are overwritten. Describe the sites in nginx_sites instead.\n"
@@ -33,9 +33,15 @@ BARE_URL = re.compile(r"https?://(?:[^/?#$]|\$host\b|\$server_name\b)+")
 PROXY = (
     "proxy_http_version 1.1;",
     "proxy_set_header Host $host;",
+)
+SCHEME = ("proxy_set_header X-Forwarded-Proto $scheme;",)
+CLIENT = (
     "proxy_set_header X-Real-IP $remote_addr;",
     "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
-    "proxy_set_header X-Forwarded-Proto $scheme;",
+)
+CLIENT_BY_PROXY = (
+    "proxy_set_header X-Real-IP $proxy_protocol_addr;",
+    "proxy_set_header X-Forwarded-For $proxy_protocol_addr;",
 )
 WEBSOCKET = ("proxy_set_header Upgrade $http_upgrade;", "proxy_set_header Connection $evergreen_connection;")
 # An old worker closes an HTTP/2 connection so long after it has handed the last bytes to its kernel, and whoever has not read
@@ -66,9 +72,9 @@ def check_profiles(sites: list[Site], nginx: NginxBuild) -> None:
     if nginx.keeps_protocols_by_site:
         return
     for port, here in sites_by_port(sites).items():
-        profiles = {site["profile"]: site["name"] for site in here}
+        profiles = {tuple(tls_versions([site])): f"{site['name']} wants {_tls_option(site)}" for site in here}
         if len(profiles) > 1:
-            pairs = " and ".join(f"{name} wants the profile {profile}" for profile, name in sorted(profiles.items()))
+            pairs = " and ".join(profiles[versions] for versions in sorted(profiles))
             raise TlsError(
                 f"on port {port} {pairs}, but nginx {version_text(nginx.version)} has one list of protocols for a port (each site has its "
                 "own from 1.29.2 on); give them the same profile, or one of them another https_port"
@@ -156,10 +162,10 @@ def _reject_block(sites: list[Site], port: int, host: HostSettings) -> list[str]
     return [
         f"# Unknown names on port {port} get no certificate.",
         *_block(
-            *_listen(_addresses(port, host).wildcards, "ssl", *_http2_parameter(sites, host), "default_server"),
+            *_listen(_addresses(port, host).wildcards, *_tls_parameters(sites, host), "default_server"),
             "server_name _;",
             *(["ssl_reject_handshake on;"] if host.nginx.rejects_handshakes else NOTHING),
-            *tls_directives(host.nginx, profile, host.session),
+            *tls_directives(host.nginx, profile, host.session, tls_versions(sites)),
             "return 444;",
         ),
     ]
@@ -181,7 +187,7 @@ def _https_block(site: Site, served: list[Site], host: HostSettings) -> list[str
     extra = site.get("extra")
     has_http2 = site["http2"] and host.nginx.has_http2
     addresses = _addresses(site["https_port"], host)
-    parameters = ["ssl", *_http2_parameter(here, host)]
+    parameters = _tls_parameters(here, host)
     return _block(
         *_listen(addresses.wildcards, *parameters, *(["default_server"] if is_default else [])),
         *_listen(addresses.others, *parameters),
@@ -191,14 +197,26 @@ def _https_block(site: Site, served: list[Site], host: HostSettings) -> list[str
         f"ssl_certificate {current}/fullchain.pem;",
         f"ssl_certificate_key {current}/privkey.pem;",
         *([f"ssl_password_file {current}/passphrase;"] if site.get("encrypted") else []),
-        *tls_directives(host.nginx, site["profile"], host.session),
+        *tls_directives(host.nginx, site["profile"], host.session, tls_versions([site])),
         *(LINGER if has_http2 else ()),
         *([f'add_header Strict-Transport-Security "{site["hsts"]}" always;'] if site["hsts"] else []),
         "",
         *_challenge_location(site),
-        *_content(site),
+        *_content(site, CLIENT_BY_PROXY if site.get("proxy_protocol") else CLIENT),
         verbatim=extra.strip("\n") if extra else "",
     )
+
+
+def _tls_option(site: Site) -> str:
+    """Return the option that decides about the versions of TLS, with its value."""
+    versions = site.get("tls_versions")
+    return f"the versions {' and '.join(versions)}" if versions else f"the profile {site['profile']}"
+
+
+def _tls_parameters(sites: list[Site], host: HostSettings) -> list[str]:
+    """Return the parameters of listen for the HTTPS port of these sites."""
+    is_behind_proxy = any(site.get("proxy_protocol") for site in sites)
+    return ["ssl", *_http2_parameter(sites, host), *(["proxy_protocol"] if is_behind_proxy else [])]
 
 
 def _http2_parameter(sites: list[Site], host: HostSettings) -> list[str]:
@@ -228,11 +246,17 @@ def _challenge_location(site: Site) -> list[str]:
 
 
 # not a parser: it reads what the collection has made or checked
-def _content(site: Site) -> list[str]:
+def _content(site: Site, client: t.Sequence[str] = CLIENT) -> list[str]:
     if site.get("root") is not None:
         return [f"root {site['root']};"]
     if site.get("proxy_pass") is not None:
-        return _location(f"proxy_pass {site['proxy_pass']};", *PROXY, *(WEBSOCKET if site["websocket"] else KEEPALIVE))
+        return _location(
+            f"proxy_pass {site['proxy_pass']};",
+            *PROXY,
+            *client,
+            *SCHEME,
+            *(WEBSOCKET if site["websocket"] else KEEPALIVE),
+        )
     redirect = site.get("redirect")
     if redirect is not None:
         path = "$request_uri" if BARE_URL.fullmatch(redirect) else ""

@@ -23,7 +23,9 @@ SITE: dict[str, dict[str, t.Any]] = {
     "force_https": {"type": "bool", "default": True},
     "hsts": {"type": "raw", "default": False},
     "profile": {"type": "str", "choices": ["modern", "intermediate"]},
+    "tls_versions": {"type": "list", "elements": "str", "choices": ["TLSv1.2", "TLSv1.3"]},
     "http2": {"type": "bool", "default": True},
+    "proxy_protocol": {"type": "bool", "default": False},
     "http_port": {"type": "int", "default": 80},
     "https_port": {"type": "int", "default": 443},
     "extra": {"type": "str"},
@@ -62,7 +64,9 @@ class Site(t.TypedDict, total=False):
     force_https: bool
     hsts: t.Any  # as it is written; the header's value, or an empty text, once it is complete
     profile: str
+    tls_versions: list[str] | None  # instead of those of the profile
     http2: bool
+    proxy_protocol: bool  # whether connections to https_port begin with a header of the PROXY protocol
     http_port: int
     https_port: int
     extra: str | None

@@ -9,8 +9,10 @@ They follow the guideline 6.0 of Mozilla's server side TLS (https://ssl-config.m
 
 from __future__ import annotations
 
+import typing as t
+
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import Session
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import Session, Site
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import NginxBuild, version_text
 
 INTERMEDIATE_CIPHERS = ":".join(
@@ -23,17 +25,29 @@ INTERMEDIATE_CIPHERS = ":".join(
         "ECDHE-RSA-CHACHA20-POLY1305",
     )
 )
+PROFILE_VERSIONS = {"modern": ["TLSv1.3"], "intermediate": ["TLSv1.2", "TLSv1.3"]}
 CURVES = "X25519:prime256v1:secp384r1"
 
 
-def tls_directives(nginx: NginxBuild, profile: str, session: Session) -> list[str]:
+def tls_versions(sites: t.Iterable[Site]) -> list[str]:
+    """Return the versions of TLS that the sites together have, in ascending order."""
+    return sorted(
+        {version for site in sites for version in site.get("tls_versions") or PROFILE_VERSIONS[site["profile"]]}
+    )
+
+
+def tls_directives(
+    nginx: NginxBuild, profile: str, session: Session, versions: t.Collection[str] | None = None
+) -> list[str]:
     """Return the TLS directives of a profile, V(modern) or V(intermediate), for one server block.
 
+    versions: those of TLS, by default those of the profile.
     *session* has the keys C(timeout), C(cache) and C(tickets); tickets are C(None) to follow the guideline.
     """
+    protocols = _protocols(nginx, profile, versions or PROFILE_VERSIONS[profile])
     return [
-        f"ssl_protocols {' '.join(_protocols(nginx, profile))};",
-        *([f"ssl_ciphers {INTERMEDIATE_CIPHERS};"] if profile == "intermediate" else []),
+        f"ssl_protocols {' '.join(protocols)};",
+        *([f"ssl_ciphers {INTERMEDIATE_CIPHERS};"] if "TLSv1.2" in protocols else []),
         f"ssl_ecdh_curve {_curves(nginx)};",
         "ssl_prefer_server_ciphers off;",
         f"ssl_session_timeout {session['timeout']};",
@@ -42,15 +56,15 @@ def tls_directives(nginx: NginxBuild, profile: str, session: Session) -> list[st
     ]
 
 
-def _protocols(nginx: NginxBuild, profile: str) -> list[str]:
+def _protocols(nginx: NginxBuild, profile: str, versions: t.Collection[str]) -> list[str]:
     # An unknown library gets TLS 1.3 in its list: nginx leaves out what the library does not have.
     has_tls13 = not nginx.openssl or nginx.openssl >= (1, 1, 1)
-    if profile == "modern" and not has_tls13:
+    if "TLSv1.2" not in versions and not has_tls13:
         raise TlsError(
-            f"the profile modern needs TLS 1.3, and OpenSSL {version_text(nginx.openssl)} does not have it; "
+            f"{'the profile modern' if profile == 'modern' else 'a site with tls_versions of TLSv1.3 alone'} needs TLS 1.3, and OpenSSL {version_text(nginx.openssl)} does not have it; "
             "upgrade OpenSSL to 1.1.1 or later, or use the profile intermediate"
         )
-    return [*(["TLSv1.2"] if profile == "intermediate" else []), *(["TLSv1.3"] if has_tls13 else [])]
+    return [version for version in sorted(versions) if has_tls13 or version != "TLSv1.3"]
 
 
 def _curves(nginx: NginxBuild) -> str:

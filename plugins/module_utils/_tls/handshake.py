@@ -36,11 +36,13 @@ def handshake(
     roots: str | None = None,
     verify: bool = False,
     timeout: float | None = None,
+    proxy_protocol: bool = False,
 ) -> tuple[list[x509.Certificate], str | None]:
     """Return the chain that a server presents, leaf first, and the version of TLS.
 
     address: a name or IP address to connect to. domain: the name to ask for (SNI, RFC 6066, section 3).
     timeout: seconds for name resolution, connection and handshake together; by default HANDSHAKE_TIMEOUT_S.
+    proxy_protocol: begin with a header of the PROXY protocol, as a load balancer does.
     verify: the chain has to verify against *roots* (PEM; by default the system's) as OpenSSL does by default, and to cover the domain.
     Raises TlsError if there is no handshake; its detail C(failure) is C(untrusted), C(no handshake), C(nothing) or C(garbage).
     On Python 3.9 the chain is the leaf alone.
@@ -54,6 +56,8 @@ def handshake(
         with _connect(address, port, deadline, timeout) as connection:
             is_connected = True
             connection.settimeout(_seconds_left(deadline))  # for the whole handshake, however slowly its bytes come
+            if proxy_protocol:
+                connection.sendall(_proxy_header(connection))
             with context.wrap_socket(connection, server_hostname=_server_name(name, verify)) as tls:
                 return [parse_certificate(der) for der in _presented_ders(tls)], tls.version()
     except ssl.SSLCertVerificationError as error:
@@ -84,6 +88,15 @@ def handshake(
         raise TlsError(
             f"{where}: the certificate that is presented cannot be read; replace it", failure="garbage"
         ) from error
+
+
+# not a parser: it reads the addresses of a connection
+def _proxy_header(connection: socket.socket) -> bytes:
+    """Return a header of the PROXY protocol, version 1 (haproxy.org/download/1.8/doc/proxy-protocol.txt, section 2.1)."""
+    source, destination = connection.getsockname(), connection.getpeername()
+    family = "TCP6" if connection.family == socket.AF_INET6 else "TCP4"
+    addresses = f"{source[0].partition('%')[0]} {destination[0].partition('%')[0]}"
+    return f"PROXY {family} {addresses} {source[1]} {destination[1]}\r\n".encode()
 
 
 def _connect(address: str, port: int, deadline: float, timeout: float) -> socket.socket:

@@ -51,7 +51,14 @@ class Verification(t.TypedDict, total=False):
 
 # not a parser: it only passes on foreign input
 def verify_endpoint(
-    address: str, port: int, domain: str, roots: str | None, expected: str | None, timeout: float, times: int = 1
+    address: str,
+    port: int,
+    domain: str,
+    roots: str | None,
+    expected: str | None,
+    timeout: float,
+    times: int = 1,
+    proxy_protocol: bool = False,
 ) -> Handshake:
     """Return the handshake of a client that trusts *roots*, the last of as many as have to succeed in a row.
 
@@ -62,7 +69,7 @@ def verify_endpoint(
     deadline, in_a_row = time.monotonic() + timeout, 0
     while True:
         try:
-            chain, protocol = handshake(address, port, domain, roots, verify=True)
+            chain, protocol = handshake(address, port, domain, roots, verify=True, proxy_protocol=proxy_protocol)
             if expected and fingerprint(chain[0]) != expected:
                 raise TlsError(
                     f"{probe_name(domain)} at {address} port {port}: the certificate presented is not the installed one: "
@@ -110,13 +117,14 @@ def verify_targets(
     is_answered, is_trust_alone = False, True
     for address, port, domain in targets:
         timeout = 0 if check_mode or problems else arguments["timeout"]
-        expected, times = arguments["fingerprint"], arguments.get("times") or 1
+        expected, times, roots = arguments["fingerprint"], arguments.get("times") or 1, arguments["roots"]
+        has_header = bool(arguments.get("proxy_protocol"))
         try:
-            handshakes.append(verify_endpoint(address, port, domain, arguments["roots"], expected, timeout, times))
+            handshakes.append(verify_endpoint(address, port, domain, roots, expected, timeout, times, has_header))
         except TlsError as error:
             problems.append(str(error))
             is_answered = is_answered or error.details.get("failure") != "nothing"
-            is_trust_alone = is_trust_alone and _is_trust_alone(error, address, port, domain, expected)
+            is_trust_alone = is_trust_alone and _is_trust_alone(error, address, port, domain, expected, has_header)
         except Exception as error:
             problems.append(f"{probe_name(domain)} at {address} port {port}: {unexpected_error(error)}")
             is_answered, is_trust_alone = True, False
@@ -138,12 +146,14 @@ def verify_targets(
 
 
 # not a parser: it only passes on foreign input
-def _is_trust_alone(error: TlsError, address: str, port: int, domain: str, expected: str | None) -> bool:
+def _is_trust_alone(
+    error: TlsError, address: str, port: int, domain: str, expected: str | None, has_header: bool
+) -> bool:
     """Return whether a handshake failed since clients do not trust the certificate, and it is the one with the expected fingerprint."""
     if error.details.get("failure") != "untrusted" or not expected:
         return False
     try:
-        chain, _protocol = handshake(address, port, domain)
+        chain, _protocol = handshake(address, port, domain, proxy_protocol=has_header)
     except TlsError:
         return False
     return fingerprint(chain[0]) == expected

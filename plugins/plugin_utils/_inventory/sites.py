@@ -74,6 +74,8 @@ def normal_site(
             "acme_thumbprint": site.get("acme_thumbprint") or (thumbprints or {}).get(certificate),
         }
         _check_thumbprint(normal["acme_thumbprint"])
+        if site.get("tls_versions") == []:
+            raise TlsError("its tls_versions are empty; name TLSv1.2, TLSv1.3 or both, or leave them out")
         check_content(normal)
         _check_ports(normal)
     except TlsError as error:
@@ -89,6 +91,7 @@ def check_distinct_sites(sites: t.Sequence[Site]) -> None:
     _check_server_names(sites)
     for port, sites_of_port in sites_by_port(sites).items():
         _check_one_address_site(sites_of_port, port)
+        _check_same_proxy_protocol(sites_of_port, port)
         http_sites = [site["name"] for site in sites if site["http_port"] == port]
         if http_sites:
             raise TlsError(
@@ -147,6 +150,16 @@ def _check_one_address_site(sites: t.Sequence[Site], port: int) -> None:
         raise TlsError(
             f"the sites {' and '.join(addressed)} both have an IP address on port {port}, and clients that ask for an address "
             "send no name by which to tell them apart; put the addresses into one site, or on another https_port"
+        )
+
+
+def _check_same_proxy_protocol(sites: t.Sequence[Site], port: int) -> None:
+    behind = [site["name"] for site in sites if site.get("proxy_protocol")]
+    direct = [site["name"] for site in sites if not site.get("proxy_protocol")]
+    if behind and direct:
+        raise TlsError(
+            f"the site {behind[0]} has proxy_protocol: true and {direct[0]} has not, and nginx has one setting for port {port}; "
+            "write it for both, or give one of them another https_port"
         )
 
 

@@ -357,3 +357,25 @@ def test_what_fails_for_more_than_trust_makes_way_though_the_ca_is_the_same():
     host = Untrusted(same_ca=True, served="v0001")
     host.untrusted, host.good = False, ("v0001",)
     assert serve(host, obtained=INSTALLED)["put_back"] == "v0001"
+
+
+@pytest.mark.parametrize(
+    ("sites", "has_header"),
+    [
+        ([], False),
+        ([{"name": "www"}], False),
+        ([{"name": "www", "proxy_protocol": "yes"}], True),
+        ([{"name": "a", "certificate": "www", "proxy_protocol": True}], True),
+        ([{"name": "www", "certificate": "other", "proxy_protocol": True}], False),
+    ],
+)
+def test_proofs_speak_the_proxy_protocol_where_a_site_of_the_certificate_asks_for_it(sites, has_header):
+    host, steps = Host(served="v0001"), []
+
+    async def run_action(name, arguments, task_vars):
+        steps.append((name.rpartition(".")[2], arguments.get("proxy_protocol", False)))
+        return await Host.run_action(host, name, arguments, task_vars)
+
+    host.run_action = run_action
+    assert serve(host, obtained=INSTALLED, sites=sites)["failed"] is False
+    assert dict(steps) == {"nginx_reload": has_header, "handshake_verify": has_header}

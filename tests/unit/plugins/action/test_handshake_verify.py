@@ -86,3 +86,17 @@ def test_a_cloud_is_seen_at_every_address_of_its_domains_with_advice_about_the_s
     assert [one["address"] for one in result["handshakes"]] == ["127.0.0.1", "127.0.0.1"]
     assert result["msg"].count("see in the settings of the service that HTTPS is on") == 2
     assert "example.org at 127.0.0.2 port" in result["problems"][0] and "at 127.0.0.3 port" in result["problems"][1]
+
+
+@pytest.mark.parametrize(("variables", "has_header"), [({}, True), ({"certificate_endpoint": "127.0.0.1"}, False)])
+def test_a_load_balancer_gets_no_header_since_it_sends_its_own(monkeypatch, variables, has_header):
+    seen = []
+    monkeypatch.setattr(
+        handshake_verify, "verify_targets", lambda _targets, arguments, *_more: seen.append(arguments) or {"msg": ""}
+    )
+    task = Task()
+    task.action = "evergreen.tls.handshake_verify"
+    task.args = {"request": {"name": "www", "domains": NAMES}, "proxy_protocol": True}
+    action = handshake_verify.ActionModule(task, None, None, None, None, None)
+    action.run(task_vars={"inventory_hostname": "127.0.0.1", **variables})
+    assert [arguments["proxy_protocol"] for arguments in seen] == [has_header]

@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 import pathlib
 import signal
-import socket
 import ssl
 import subprocess
 import time
+import typing as t
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
 from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils._module_backends.test_nginx_sites import (
     NGINX,
     Host,
@@ -100,6 +102,28 @@ CONFIGURATIONS = {
         "{main}:6 sets server_names_hash_bucket_size to 64, and the name " + LONG + " needs 128; "
         "write 'server_names_hash_bucket_size 128;' there",
     ),
+    "a server behind a load balancer": (
+        "",
+        "server {{ listen {port} ssl proxy_protocol; server_name other; %s }}",
+        {},
+        (
+            "port {port} speaks the PROXY protocol, by the server block at {main}:6, and so would the site www; "
+            "write proxy_protocol: true for the sites of this port, or take it away there"
+        ),
+    ),
+    "a server behind a load balancer, and a site too": (
+        "",
+        "server {{ listen {port} ssl proxy_protocol; server_name other; %s }}",
+        {"proxy_protocol": True},
+        None,
+    ),
+    "a server that clients reach directly": (
+        "",
+        "server {{ listen {port} ssl; server_name other; %s }}",
+        {"proxy_protocol": True},
+        "the site www has proxy_protocol: true, and the server block at {main}:6 listens on port {port} without it",
+    ),
+    "versions of TLS": ("", "", {"tls_versions": ["TLSv1.2"]}, None),
     "a directive that nginx refuses": ("", "", {"extra": "lisssten 1;"}, 'unknown directive "lisssten"'),
 }
 MAIN = """{main_block}
@@ -147,13 +171,10 @@ class ForeignHost(Host):
         )
         return ended.stderr if ended.returncode else ""
 
-    def presented(self, address: str, name: str) -> bytes:
+    def presented(self, address: str, name: str, is_behind_proxy: bool = False) -> bytes:
         """Return the certificate that nginx presents for a name."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        with socket.create_connection((address, self.https_port), timeout=5) as connection:
-            with context.wrap_socket(connection, server_hostname=name) as tls:
-                return tls.getpeercert(binary_form=True) or b""
+        chain, _version = handshake(address, self.https_port, name, proxy_protocol=is_behind_proxy)
+        return chain[0].public_bytes(Encoding.DER)
 
     def installed(self, name: str) -> bytes:
         pem = (self.folder / "store" / name / "current" / "cert.pem").read_text()
@@ -189,17 +210,28 @@ def test_nginx_that_could_start_before_a_run_can_start_after_it(host, configurat
         assert host.decide(**site)["changed"]
         assert not host.decide(**site)["changed"]
     if is_running and not refusal:
-        check_served(host, http_block)
+        check_served(host, http_block, site)
     host.stop()
     assert host.try_to_start() == ""
     if not refusal:
-        check_served(host, http_block)
+        check_served(host, http_block, site)
         assert not host.decide(**site)["changed"]
 
 
-def check_served(host: ForeignHost, http_block: str) -> None:
+def check_served(host: ForeignHost, http_block: str, site: dict[str, t.Any]) -> None:
+    is_behind_proxy = bool(site.get("proxy_protocol"))
     if "server_name www.example.org" in http_block:  # the first server block has the name
         return
-    assert host.presented("127.0.0.1", "www.example.org") == host.installed("www")
+    assert host.presented("127.0.0.1", "www.example.org", is_behind_proxy) == host.installed("www")
     if "server_name other" in http_block:
-        assert host.presented("127.0.0.1", "other") == host.installed("other")
+        assert host.presented("127.0.0.1", "other", is_behind_proxy) == host.installed("other")
+
+
+@needs_nginx
+def test_the_versions_of_tls_of_a_site_are_what_clients_get(host):
+    host.configure("", "")
+    assert host.try_to_start() == ""
+    host.decide(server_names=["www.example.org"], return_code=204, tls_versions=["TLSv1.2"])
+    assert handshake("127.0.0.1", host.https_port, "www.example.org")[1] == "TLSv1.2"
+    host.decide(server_names=["www.example.org"], return_code=204, tls_versions=["TLSv1.3"])
+    assert handshake("127.0.0.1", host.https_port, "www.example.org")[1] == "TLSv1.3"

@@ -251,3 +251,29 @@ def test_a_site_that_waits_for_its_certificate_answers_challenges():
 
 def test_other_sites_answer_no_challenges():
     assert "acme-challenge" not in render_sites([site()], [], host())
+
+
+def test_a_site_may_have_its_own_versions_of_tls():
+    text = render_sites([site(tls_versions=["TLSv1.2"])], [], host())
+    reject, _plain, secure = blocks(text)
+    assert "ssl_protocols TLSv1.2" in reject and "ssl_protocols TLSv1.2" in secure
+    both = render_sites([site("a", profile="modern", tls_versions=["TLSv1.3", "TLSv1.2"])], [], host())
+    assert any(line.startswith("ssl_ciphers ECDHE") for line in blocks(both)[-1])
+
+
+def test_one_port_has_one_list_of_versions_where_nginx_cannot_keep_them_apart():
+    check_profiles([site("a", tls_versions=["TLSv1.3"]), site("b", profile="modern")], OLD)
+    with pytest.raises(
+        TlsError, match="on port 443 a wants the versions TLSv1.2 and b wants the profile intermediate, but nginx"
+    ):
+        check_profiles([site("a", tls_versions=["TLSv1.2"]), site("b")], OLD)
+
+
+def test_a_site_behind_a_load_balancer_expects_its_header_and_passes_the_client_on():
+    text = render_sites([site(proxy_pass="http://127.0.0.1:8080", proxy_protocol=True)], [], host())
+    reject, plain, secure = blocks(text)
+    assert plain[0] == "listen 80"
+    assert reject[0] == "listen 443 ssl proxy_protocol default_server" and secure[0] == "listen 443 ssl proxy_protocol"
+    headers = locations(text)[-1]
+    assert "proxy_set_header X-Real-IP $proxy_protocol_addr" in headers
+    assert "proxy_set_header X-Forwarded-For $proxy_protocol_addr" in headers

@@ -1,0 +1,57 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Why nginx does not present a certificate, told by its configuration."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_reload import (
+    Difference,
+    explain_difference,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import NginxProcess
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import parse_build
+from ansible_collections.evergreen.tls.tests.unit.recorded_nginx import BOOKWORM, MAIN
+
+OURS = "ssl_certificate /etc/evergreen/www/current/fullchain.pem;"
+FOREIGN = "ssl_certificate /etc/foreign.pem;"
+
+
+@pytest.mark.parametrize(
+    ("server", "sentence"),
+    [
+        (OURS, "answers to that name; see whether another process has its port"),
+        (FOREIGN, "answers to that name, with the certificate /etc/foreign.pem; remove it, or let it refer"),
+        (
+            f"{OURS} {FOREIGN}",
+            "has the certificate /etc/foreign.pem as well, and clients may get that one; take it away there",
+        ),
+        ("", "answers to that name; see whether another process has its port"),
+    ],
+)
+@pytest.mark.parametrize("is_inherited", [True, False])
+def test_the_certificates_of_a_server_block_explain_what_clients_get(monkeypatch, server, sentence, is_inherited):
+    names = "listen 443 ssl; server_name ~^www\\.example\\.org$;"
+    text = f"{server} server {{ {names} }}" if is_inherited else f"server {{ {names} {server} }}"
+    assert sentence in explain(monkeypatch, text)
+
+
+def test_a_port_that_speaks_the_proxy_protocol_is_named(monkeypatch):
+    text = f"server {{ listen 443 ssl proxy_protocol; server_name www.example.org; {OURS} }}"
+    assert explain(monkeypatch, text) == (
+        f"www.example.org at 127.0.0.1 is reset: port 443 speaks the PROXY protocol, by the server block at {MAIN}:1; write "
+        "proxy_protocol: true for its site, or take it away there"
+    )
+    assert "PROXY" not in explain(monkeypatch, text, proxy_protocol=True)
+
+
+def explain(monkeypatch, http, **options):
+    """Return what is said of another certificate, with a configuration that has this http block."""
+    nginx = NginxProcess.__new__(NginxProcess)
+    nginx.build = parse_build(BOOKWORM)
+    monkeypatch.setattr(nginx, "config_files", lambda: {MAIN: f"http {{ {http} }}"})
+    difference = Difference("www.example.org", "www.example.org at 127.0.0.1 is reset", "another")
+    return explain_difference(nginx, {"request": {"name": "www", "port": 443}, **options}, difference)
