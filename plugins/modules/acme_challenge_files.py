@@ -18,7 +18,11 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import Module, ModuleResult, run_module
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._system.files import path_in_errors, write_file
+from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
+    effective_user,
+    path_in_errors,
+    write_file,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import (
     PathUse,
     check_inner_folder,
@@ -169,18 +173,6 @@ def make_folder_of_owner(parent: int, name: str, owner: int) -> None:
             os.rmdir(staged, dir_fd=parent)
         if not isinstance(error, OSError) or error.errno not in NAME_IS_TAKEN:
             raise
-
-
-@contextlib.contextmanager
-def effective_user(user: int) -> t.Iterator[None]:
-    """Act as another user, if this runs as root."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(user)
-    try:
-        yield
-    finally:
-        os.seteuid(before)
 
 
 def names_in(folder: int | None) -> list[str]:

@@ -105,25 +105,13 @@ def read_link(path: str, dir_fd: int | None = None) -> str | None:
 
 
 def replace_link(target: str, path: str, dir_fd: int | None = None) -> None:
-    """Replace *path*, by one rename, by a symbolic link to *target*, and sync its folder."""
-    temporary = temporary_link(path)
-    if is_link(temporary, dir_fd):
-        remove_file(temporary, dir_fd)  # a run that was killed left it
-    try:
-        with path_in_errors(temporary):
-            os.symlink(target, _name(temporary, dir_fd), dir_fd=dir_fd)
-    except PermissionError as error:
-        if error.errno != errno.EPERM:  # symlink(2): the file system has no symbolic links
-            raise
-        raise TlsError(
-            f"the file system of {os.path.dirname(path)} has no symbolic links; choose a folder on another one, such as ext4 or xfs"
-        ) from error
-    try:
-        _rename(temporary, path, dir_fd)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            remove_file(temporary, dir_fd)
-        raise
+    """Replace *path*, by one rename, by a symbolic link to *target*, and sync its folder.
+
+    In a folder of another user, the link belongs to that user, who could move a link of root to a folder like /tmp, where programs of root
+    follow links of root (fs.protected_symlinks in proc_sys_fs(5)).
+    """
+    with effective_user(os.geteuid() if dir_fd is None else os.fstat(dir_fd).st_uid):
+        _replace_link(target, path, dir_fd)
     sync_folder(os.path.dirname(path), dir_fd)
 
 
@@ -206,6 +194,18 @@ def sync_folder(path: str, dir_fd: int | None = None) -> None:
 
 
 @contextlib.contextmanager
+def effective_user(user: int) -> t.Iterator[None]:
+    """Act as another user, if this runs as root."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(user)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+@contextlib.contextmanager
 def path_in_errors(path: str) -> t.Iterator[None]:
     """Set the file name of any OSError raised within: errors about descriptors and links lack it."""
     try:
@@ -257,6 +257,27 @@ def locked(path: str, timeout: float = LOCK_TIMEOUT_S, offset: int | None = None
         yield
     finally:
         os.close(descriptor)
+
+
+def _replace_link(target: str, path: str, dir_fd: int | None) -> None:
+    temporary = temporary_link(path)
+    if is_link(temporary, dir_fd):
+        remove_file(temporary, dir_fd)  # a run that was killed left it
+    try:
+        with path_in_errors(temporary):
+            os.symlink(target, _name(temporary, dir_fd), dir_fd=dir_fd)
+    except PermissionError as error:
+        if error.errno != errno.EPERM:  # symlink(2): the file system has no symbolic links
+            raise
+        raise TlsError(
+            f"the file system of {os.path.dirname(path)} has no symbolic links; choose a folder on another one, such as ext4 or xfs"
+        ) from error
+    try:
+        _rename(temporary, path, dir_fd)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            remove_file(temporary, dir_fd)
+        raise
 
 
 def _name(path: str, dir_fd: int | None) -> str:

@@ -194,7 +194,7 @@ def _owner_in_errors(folder: int, path: str) -> t.Iterator[None]:
         yield
     except OSError as error:
         name = error.filename if isinstance(error.filename, str) else ""
-        if os.path.dirname(name) == path and error.strerror:
+        if os.path.dirname(name) == path and error.strerror and IN_FOLDER not in error.strerror:
             error.strerror += whose_folder(name, folder)
         raise
 

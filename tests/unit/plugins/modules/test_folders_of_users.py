@@ -222,6 +222,27 @@ def test_links_in_a_folder_of_the_owner_are_made_where_the_folder_was_when_it_wa
     assert host.picture() == before
 
 
+def test_a_link_in_a_folder_of_a_user_belongs_to_that_user_who_could_move_a_link_of_root(host):
+    adopted_by(host)
+    path = host.folder() / "new.pem"
+    assert host.install(links={str(path): "fullchain.pem"})["changed"] is True
+    assert host.install(links={str(path): "cert.pem"})["changed"] is True
+    made = [path, host.home / "pair/privkey.pem", host.home / "pair/fullchain.pem"]
+    assert [one.lstat().st_uid for one in made if one.is_symlink()] == [ALICE] * 3
+    assert (host.store / "alice/current").lstat().st_uid == os.geteuid() == 0
+
+
+def test_a_link_that_a_user_made_is_restored_as_a_link_of_that_user(host):
+    adopted_by(host)
+    path, wanted = host.folder() / "new.pem", host.request()
+    host.lead("/etc/cron.d/anything", "tls/new.pem")
+    wanted["links"] = {str(path): "fullchain.pem"}
+    targets = links.read_links(wanted)
+    path.unlink()
+    links.restore_links(targets, wanted)
+    assert os.readlink(path) == "/etc/cron.d/anything" and path.lstat().st_uid == ALICE
+
+
 def test_a_removal_with_links_behind_a_link_of_a_user_removes_nothing(host):
     adopted_by(host)
     path = host.folder() / "new.pem"

@@ -13,13 +13,13 @@ import struct
 import subprocess
 import sys
 import tempfile
-import threading
 
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     read_file_in,
+    remove_file,
     remove_temporary_files,
     replace_file,
     replace_link,
@@ -340,19 +340,13 @@ def test_while_a_folder_and_a_link_are_exchanged_all_the_time_only_the_folder_is
     folder, _swap = swapped
     home, bank = folder.parent, tmp_path / "bank"
     link(home / "link", bank, ALICE)
-    is_over = threading.Event()
-
-    def exchange():
-        while not is_over.is_set():
-            os.rename(home / "tls", home / "aside")
-            os.rename(home / "link", home / "tls")
-            os.rename(home / "tls", home / "link")
-            os.rename(home / "aside", home / "tls")
-
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    thread = threading.Thread(target=exchange)
-    thread.start()
+    pairs = (("tls", "aside"), ("link", "tls"), ("tls", "link"), ("aside", "tls"))
+    code = (
+        f"import os\nos.setgroups([])\nos.setgid({ALICE})\nos.setuid({ALICE})\nprint(flush=True)\n"
+        f"while True:\n    for old, new in {pairs}:\n        os.rename(old, new)"
+    )
+    exchange = subprocess.Popen([sys.executable, "-c", code], cwd=home, stdout=subprocess.PIPE)
+    exchange.stdout.readline()
     written = refusals = 0
     try:
         for number in range(1500):
@@ -364,9 +358,10 @@ def test_while_a_folder_and_a_link_are_exchanged_all_the_time_only_the_folder_is
             except (TlsError, FileNotFoundError, NotADirectoryError):
                 refusals += 1
     finally:
-        is_over.set()
-        thread.join()
-        sys.setswitchinterval(before)
+        is_alive = exchange.poll() is None
+        exchange.kill()
+        exchange.communicate()
+    assert is_alive
     assert written and refusals, "nothing was exchanged in time"
     assert [path.name for path in bank.iterdir()] == ["key.pem"]
     assert (bank / "key.pem").read_bytes() == b"of the bank"
@@ -382,3 +377,14 @@ def test_a_file_is_read_in_its_folder_and_a_link_is_not_followed(tmp_path):
         for name in ("link", "pipe"):
             with pytest.raises(TlsError, match=f"{name} is not a regular file; move it away"):
                 read_file_in(str(tmp_path / name), folder)
+
+
+def test_an_error_in_a_folder_that_is_open_twice_names_its_owner_once(tmp_path):
+    home = given(tmp_path / "home")
+    with (
+        pytest.raises(FileNotFoundError) as caught,
+        trusted_folder(str(home), HERS),
+        trusted_folder(str(home), HERS) as folder,
+    ):
+        remove_file(str(home / "missing"), folder)
+    assert caught.value.strerror == f"No such file or directory, in the folder {home} of user {ALICE}"
