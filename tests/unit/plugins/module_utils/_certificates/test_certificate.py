@@ -11,6 +11,7 @@ import re
 import ssl
 import subprocess
 
+import cryptography
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -119,8 +120,11 @@ def test_a_certificate_whose_extensions_cannot_be_read_is_refused(old, new):
 
 
 def test_a_name_that_is_no_utf_8_is_refused_as_by_openssl():
+    """cryptography below 35 has OpenSSL read it, which refuses the certificate as a whole."""
     pem = garbled_pem(LEAF, b"Example CAs", b"Ex\xfemple CAs")
-    with pytest.raises(TlsError, match="a name in the certificate cannot be read; have it issued again"):
+    is_read_by_openssl = int(cryptography.__version__.split(".")[0]) < 35
+    part = "it is a certificate that" if is_read_by_openssl else "a name in the certificate"
+    with pytest.raises(TlsError, match=f"{part} cannot be read; have it issued again"):
         parse_certificate(ssl.PEM_cert_to_DER_cert(pem.decode()))
     for certificate, status in ((pem, 1), (to_pem([LEAF]), 0)):
         done = subprocess.run(["openssl", "x509", "-noout"], input=certificate, capture_output=True, check=False)
