@@ -108,8 +108,9 @@ def make_report(survey: t.Any, variables_of: VariablesOf, check_mode: bool = Fal
             outcomes += _outcomes_of_host(host, findings, variables, check_mode)
         except BaseException as error:
             outcomes.append(Outcome(host, "failed", failure_sentence(error)))
-    stopped_by = _stopping_hosts(outcomes)
-    why_stopped = f"{_failure_clause(outcomes)}, which stopped the run" if stopped_by else ""
+    attempted = [outcome for outcome in outcomes if not _is_left_out(due[outcome.host])]
+    stopped_by = _stopping_hosts(attempted)
+    why_stopped = f"{_failure_clause(attempted)}, which stopped the run" if stopped_by else ""
     outcomes = [_with_reason(outcome, why_stopped) if outcome.state == "untouched" else outcome for outcome in outcomes]
     counts = {state: sum(outcome.state == state for outcome in outcomes) for state in STATES}
     counts["fine"] = _count_fine(survey, due, outcomes)
@@ -243,6 +244,11 @@ def _reason_of_host_failure(left: dict[str, t.Any], findings: Findings, has_obta
 def _refusal(findings: list[t.Any]) -> str:
     """Return why nothing was done about a request or a host, as the survey says; nothing if it was not refused."""
     return next((_one_line(_get(one, "reason")) for one in findings if _is(one, "refused")), "")
+
+
+def _is_left_out(findings: Findings) -> bool:
+    """Return whether a host was in no wave, since the survey refused all that is due there."""
+    return all(_is(finding, "refused") for finding in _all_findings(findings))
 
 
 def _is_host_forced(findings: list[t.Any]) -> bool:

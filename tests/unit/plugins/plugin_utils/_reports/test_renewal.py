@@ -226,6 +226,13 @@ def test_a_host_that_was_left_out_since_its_variables_cannot_be_read_has_failed(
     assert report.sentence == "1 renewed, 1 failed; web1 failed: correct it and run evergreen.tls.renew again"
 
 
+def test_a_host_that_was_left_out_did_not_stop_the_run():
+    rows = [{"host": "sealed", "state": "unknown", "reason": "no vault", "refused": True}, row("web1"), row("web2")]
+    report = report_on({"sealed": {}, "web1": {"renew_failed": "no CA; start it"}, "web2": {}}, rows=rows)
+    assert (report.stopped_by, report.outcomes[-1].reason) == (["web1"], "web1 failed, which stopped the run")
+    assert report.failed_hosts == {"sealed": "no vault", "web1": "no CA; start it"}
+
+
 def test_a_failed_proof_that_kept_nobody_from_being_touched_stopped_nothing():
     report = report_on({"web1": dealt_with([ISSUED], [{**SERVED, "failed": True, "msg": UNPROVED}])})
     assert report.stopped_by == []
