@@ -139,7 +139,8 @@ options:
             V(privkey.pem), V(cert.pem), V(chain.pem) or V(fullchain.pem).
           - They become symbolic links into the current version.
           - The folders on the way to them belong to root, or to O(request.owner), and cannot be written by others.
-            Symbolic links on the way are followed only where root made them in a folder of root's.
+            Below a folder of that user, all of them belong to the user. Symbolic links on the way are followed only where root made them in
+            a folder of root's.
         type: dict
         default: {}
       adopt:
@@ -408,7 +409,8 @@ options:
             description:
               - The file. Its folder has to be there, and not be open to everybody for writing.
               - The folders on the way to it belong to root, or to O(request.exports[].owner), and cannot be written by others.
-                Symbolic links on the way are followed only where root made them in a folder of root's.
+                Below a folder of that user, all of them belong to the user. Symbolic links on the way are followed only where root made them
+                in a folder of root's.
             type: path
             required: true
           format:
