@@ -163,6 +163,6 @@ def test_what_was_revoked_before_is_said(fleet):
 
 
 def test_another_name_is_said(served):
-    result = served.replace(names=["statics"])
-    assert (result["changed"], result["msg"]) == (False, "this host has no request statics")
+    result = served.replace(names=["staticx"])
+    assert (result["changed"], result["msg"]) == (False, "this host has no request staticx")
     assert served.steps == []

@@ -228,7 +228,7 @@ def test_without_permission_to_look_nothing_is_removed(cloud, action):
 
 
 def test_uploads_of_other_requests_and_people_stay(cloud):
-    others = ["by hand", "evergreen/static/img/1", "evergreen/static-img/1", "evergreen/statics/1"]
+    others = ["by hand", "evergreen/static/img/1", "evergreen/static-img/1", "evergreen/static2/1"]
     cloud.uploads = dict(enumerate(others, 1))
     for number in range(1, 5):
         deploy(cloud, pair(number))
