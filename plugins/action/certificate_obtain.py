@@ -58,7 +58,7 @@ class ActionModule(PerRequestAction):
         withdrawn = self._withdrawn_requests(arguments, task_vars.get("inventory_hostname", ""))
         self._parts: dict[
             str, dict[str, t.Any]
-        ] = {}  # results of firewall_port ("firewall") and nginx_sites ("challenges", "nginx")
+        ] = {}  # results of firewall_port ("firewall") and nginx_sites ("challenges", "rehearsal", "nginx")
         before, after = self._preparing(arguments, task_vars), self._finishing(arguments, task_vars)
         result = self.run_requests(
             [*arguments["requests"], *withdrawn],
@@ -78,6 +78,9 @@ class ActionModule(PerRequestAction):
         is_twice = any(hosts_respond(request, issuers) or has_encrypted_key(request) for request in requests)
         if nginx and is_twice and not self._task.check_mode:
             workers.append(self._prepare("challenges", "nginx_sites", nginx, task_vars))
+        elif nginx and requests and not self._task.check_mode:
+            # No certificate is bought for a host whose nginx could not have the sites.
+            workers.append(self._prepare("rehearsal", "nginx_sites", {**nginx, "rehearse": True}, task_vars))
         return workers
 
     async def _prepare(self, part: str, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> None:

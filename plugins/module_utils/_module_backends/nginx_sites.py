@@ -63,6 +63,7 @@ class Options(t.TypedDict):
     store: str  # the folder of all certificates
     path: str  # of the configuration file
     reload: bool
+    rehearse: bool
     state: str  # present or absent
 
 
@@ -99,7 +100,7 @@ def decide(module: Module) -> Result:
             sync_folder(os.path.dirname(lock))
         transaction = Transaction(module, options, nginx, sites)
         try:
-            return transaction.run()
+            return transaction.rehearse() if options["rehearse"] and not module.check_mode else transaction.run()
         except (TlsError, OSError) as error:
             reason = error if isinstance(error, TlsError) else system_error(error)
             raise TlsError(str(reason), **{**reason.details, "warnings": transaction.warnings}) from error
@@ -170,6 +171,21 @@ class Transaction:
         for site in sites:
             passphrase = self.certificates.passphrase_file(site["certificate"])
             site["encrypted"] = site["encrypted"] or os.path.exists(passphrase)
+
+    # not a parser: it reads what the collection has made or checked
+    def rehearse(self) -> Result:
+        """Raise TlsError for what would keep nginx from having the sites, as far as that is known without new certificates."""
+        before, text = read_file(self.path), self.render()
+        if not self.is_running:
+            self.nginx.check_orphaned_workers()
+        if text.encode() != before or not self.is_running:
+            self.surroundings.check_ports()
+        try:
+            self.check_new_config(text)
+        except TlsError as error:
+            if f"{self.options['store']}/" not in str(error):  # a certificate that this run may replace
+                raise
+        return {"changed": False, "msg": f"nginx accepts {self.path}", "path": self.path, "running": self.is_running}
 
     # not a parser: it reads what the collection has made or checked
     def run(self) -> Result:
@@ -284,6 +300,14 @@ class Transaction:
 
         The old one is kept for restore() if nginx is to load the new one.
         """
+        self.check_new_config(text)
+        if is_reloaded:
+            self.file.keep_loaded()
+        self.file.replace(text, self.is_running)
+
+    # not a parser: it reads what the collection has made or checked
+    def check_new_config(self, text: str) -> None:
+        """Raise TlsError if nginx refuses *text* in the place of the file, or its configuration as it is."""
         error = self.file.test_error(text)
         if error:
             self.check_current_config()  # if it was broken before, that is what has to be said
@@ -293,9 +317,6 @@ class Transaction:
                 f"nginx refuses the new configuration{f' at the site {site}' if site else ''}: {error}; "
                 "nothing was changed, correct the sites and run this again"
             )
-        if is_reloaded:
-            self.file.keep_loaded()
-        self.file.replace(text, self.is_running)
 
     def sweep(self) -> None:
         """Remove what a killed run has left."""

@@ -46,6 +46,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "store": {"type": "path", "default": "/etc/evergreen"},
     "path": {"type": "path", "default": "/etc/nginx/conf.d/evergreen.conf"},
     "reload": {"type": "bool", "default": True},
+    "rehearse": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 

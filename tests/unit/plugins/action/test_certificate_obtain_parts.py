@@ -27,6 +27,7 @@ class Run:
         self.steps = []
         self.results = {
             "firewall_port": {"changed": True, "msg": "ports are open", "diff": {"after": "80"}},
+            "rehearsal of nginx_sites": {"changed": False, "msg": "nginx accepts it"},
             "nginx_sites": {"changed": True, "msg": "nginx has loaded it", "loaded": ["www"], "diff": {"after": "www"}},
             "certificate_request": {"changed": True, "due": True, "reason": "it expires", "csr": "CSR"},
             "certificate_issue": {"changed": True, "msg": "le issued it", "chain": "CHAIN"},
@@ -44,8 +45,9 @@ class Run:
         tags = {"ansible_run_tags": list(run_tags), "ansible_skip_tags": list(skip_tags)}
         return action.run(task_vars={"inventory_hostname": "web1", **tags})
 
-    async def _step(self, action, _arguments, _task_vars, is_last=False):
+    async def _step(self, action, arguments, _task_vars, is_last=False):
         name = action.rpartition(".")[2]
+        name = f"rehearsal of {name}" if arguments.get("rehearse") else name
         self.steps.append(f"{name} at last" if is_last else name)
         result = self.results[name]
         if isinstance(result, list):
@@ -66,12 +68,12 @@ def before(steps, first, then):
     return all(places) and max(places[0]) < min(places[1])
 
 
-PREPARING = ("firewall_port", "certificate_request")
+PREPARING = ("firewall_port", "rehearsal of nginx_sites", "certificate_request")
 
 
 def test_ports_are_open_before_a_certificate_is_asked_for_and_nginx_is_configured_for_it_at_last(run):
     result = run.obtain("www", "mail", firewall=FIREWALL, nginx=NGINX)
-    assert sorted(run.steps[:3]) == ["certificate_request", "certificate_request", "firewall_port"]
+    assert sorted(run.steps[:4]) == sorted(["certificate_request", *PREPARING])
     assert before(run.steps, PREPARING, ("certificate_issue", "nginx_sites at last"))
     assert run.steps.count("nginx_sites at last") == 1 and "nginx_sites" not in run.steps
     assert (result["changed"], result["failed"], result["ready"]) == (True, False, True)
@@ -105,6 +107,13 @@ def test_nginx_is_configured_before_too_where_it_has_to_find_passphrases(run):
     action.run_action = run._step
     action.run(task_vars={})
     assert before(run.steps, ("nginx_sites", "certificate_request"), ("certificate_issue",))
+
+
+def test_nothing_is_bought_for_a_host_whose_nginx_could_not_have_the_sites(run):
+    run.results["rehearsal of nginx_sites"] = REFUSED
+    result = run.obtain("www", firewall=FIREWALL, nginx=NGINX)
+    assert not {"certificate_issue", "certificate_install", "nginx_sites at last"} & set(run.steps)
+    assert (result["failed"], result["ready"], result["msg"]) == (True, False, REFUSED["msg"])
 
 
 @pytest.mark.parametrize("part", ["firewall_port", "nginx_sites"])
@@ -149,7 +158,7 @@ def test_where_nothing_is_due_the_host_is_as_it_should_be_all_the_same(run):
     for part in ("firewall_port", "nginx_sites"):
         run.results[part] = {"changed": False, "msg": "it is as it should be"}
     result = run.obtain("www", firewall=FIREWALL, nginx=NGINX)
-    assert sorted(run.steps) == ["certificate_request", "firewall_port", "nginx_sites at last"]
+    assert sorted(run.steps) == sorted([*PREPARING, "nginx_sites at last"])
     assert (result["changed"], result["msg"]) == (False, "www: it is not due")
     assert "diff" not in result and "warnings" not in result
 
@@ -185,9 +194,9 @@ ISSUING = ["certificate_request", "certificate_issue", "certificate_install"]
         ({"run_tags": ["nginx"]}, ["nginx_sites at last"]),
         ({"run_tags": ["certificates"]}, ISSUING),
         ({"run_tags": ["firewall", "nginx"]}, ["firewall_port", "nginx_sites at last"]),
-        ({"skip_tags": ["firewall"]}, [*ISSUING, "nginx_sites at last"]),
+        ({"skip_tags": ["firewall"]}, ["rehearsal of nginx_sites", *ISSUING, "nginx_sites at last"]),
         ({"skip_tags": ["certificates"]}, ["firewall_port", "nginx_sites at last"]),
-        ({}, ["firewall_port", *ISSUING, "nginx_sites at last"]),
+        ({}, ["firewall_port", "rehearsal of nginx_sites", *ISSUING, "nginx_sites at last"]),
     ],
 )
 def test_tags_select_what_is_done(run, tags, steps):

@@ -67,7 +67,7 @@ class Host:
     def start(self) -> None:
         subprocess.run([self.program, "-c", self.folder / "nginx.conf"], check=True)
 
-    def decide(self, check_mode: bool = False, state: str = "present", **site):
+    def decide(self, check_mode: bool = False, state: str = "present", rehearse: bool = False, **site):
         defaults = {name: option.get("default") for name, option in SITE.items()}
         sites = [
             {
@@ -82,6 +82,7 @@ class Host:
         ]
         params = {name: option.get("default") for name, option in OPTIONS.items()}
         params.update(sites=sites, path=str(self.path), store=str(self.folder / "store"), state=state, ipv6="false")
+        params["rehearse"] = rehearse
         params["sites"] = normal_sites(params)
         find = {"nginx": str(self.program)}.get
         return decide(
@@ -125,6 +126,33 @@ def test_a_site_is_loaded_and_then_nothing_changes(host):
     result = host.decide()
     assert (result["changed"], result["msg"]) == (False, f"nginx has loaded {host.path} with 1 site")
     assert sorted(os.listdir(host.path.parent)) == [".evergreen.conf.lock", "evergreen.conf"]
+
+
+@needs_nginx
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_rehearsal_writes_nothing_and_refuses_what_nginx_would(host, is_running):
+    if is_running:
+        host.start()
+    result = host.decide(rehearse=True)
+    assert (result["changed"], result["msg"]) == (False, f"nginx accepts {host.path}")
+    host.install("www")
+    assert not host.decide(rehearse=True)["changed"]
+    (host.folder / "store" / "www" / "v0001" / "fullchain.pem").write_text("damaged, and to be replaced")
+    assert not host.decide(rehearse=True)["changed"]
+    with pytest.raises(TlsError, match='unknown directive "no_such_directive"'):
+        host.decide(rehearse=True, extra="no_such_directive on;")
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", host.https_port))
+        taken.listen()
+        with pytest.raises(TlsError, match=f"port {host.https_port} is already taken by"):
+            host.decide(rehearse=True)
+    (host.folder / "conf.d" / "other.conf").write_text("server_names_hash_bucket_size 64;\n")
+    with pytest.raises(TlsError, match="sets server_names_hash_bucket_size to 64, and the name a{60}.org needs 128"):
+        host.decide(rehearse=True, server_names=[f"{'a' * 60}.org"])
+    (host.folder / "conf.d" / "other.conf").write_text("lisssten 1;\n")
+    with pytest.raises(TlsError, match="nginx refuses its configuration as it was before anything was changed"):
+        host.decide(rehearse=True)
+    assert sorted(os.listdir(host.path.parent)) == [".evergreen.conf.lock", "other.conf"]
 
 
 @needs_nginx
