@@ -73,6 +73,8 @@ def normal_site(
             "hsts": hsts_header(site.get("hsts")),
             "acme_thumbprint": site.get("acme_thumbprint") or (thumbprints or {}).get(certificate),
         }
+        if normal.get("tls_versions") is None:
+            normal.pop("tls_versions", None)  # Ansible refuses nothing as a list with choices
         _check_thumbprint(normal["acme_thumbprint"])
         if site.get("tls_versions") == []:
             raise TlsError("its tls_versions are empty; name TLSv1.2, TLSv1.3 or both, or leave them out")

@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.playbook.task import Task
 
 from ansible_collections.evergreen.tls.plugins.action.nginx_sites import ActionModule
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS
 
 
 @pytest.fixture(autouse=True)
@@ -136,3 +138,9 @@ def test_an_issuer_that_cannot_be_used_is_a_warning_and_the_other_sites_are_conf
     assert not result.get("failed") and len(result["warnings"]) == 1
     assert result["warnings"][0].startswith("nginx answers no challenges of broken, which cannot be used: ")
     assert [bool(site["acme_thumbprint"]) for site in passed["sites"]] == [True, False]
+
+
+def test_a_host_accepts_the_sites_that_it_gets():
+    sites = [{"name": "a", "return_code": 204}, {"name": "b", "return_code": 204, "tls_versions": ["TLSv1.3"]}]
+    (passed,) = run(sites=sites)[1]
+    assert ArgumentSpecValidator(OPTIONS).validate(passed).error_messages == []
