@@ -26,14 +26,12 @@ author:
 extends_documentation_fragment:
   - evergreen.tls.attributes
   - evergreen.tls.request
+  - evergreen.tls.cloud.accounts
 options:
   issuers:
     description: The issuers, as in C(certificate_issuers). Of that of the request, which is of type C(acme), the solver is used.
     type: dict
     default: {}
-  accounts:
-    description: The accounts, in the form of C(cloud_accounts), whose value is the default.
-    type: dict
   force:
     description: Whether to order a certificate though none is due, though the last order failed or was refused, or though CAA records forbid it.
     type: bool

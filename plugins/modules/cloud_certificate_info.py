@@ -20,13 +20,8 @@ author:
   - Evergreen contributors (@evergreen)
 extends_documentation_fragment:
   - evergreen.tls.attributes
+  - evergreen.tls.cloud
 options:
-  account:
-    description: The account, a key of O(accounts). It may be left out where there is only one.
-    type: str
-  accounts:
-    description: The accounts, in the form of C(cloud_accounts), whose value is the default.
-    type: dict
   bindings:
     description: Whether to look up what presents each certificate. That takes some seconds for each hundred, and with C(aws) a call for each.
     type: bool

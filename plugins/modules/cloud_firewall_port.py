@@ -22,13 +22,9 @@ author:
   - Evergreen contributors (@evergreen)
 extends_documentation_fragment:
   - evergreen.tls.attributes
+  - evergreen.tls.cloud
+  - evergreen.tls.ports
 options:
-  account:
-    description: The account, a key of O(accounts). It may be left out where there is only one.
-    type: str
-  accounts:
-    description: The accounts, in the form of C(cloud_accounts), whose value is the default.
-    type: dict
   security_group:
     description: The security group. One of O(security_group) and O(instance) is required.
     type: str
@@ -38,23 +34,6 @@ options:
   region:
     description: The region of the security group or instance. By default that of the account.
     type: str
-  ports:
-    description: The ports, from 1 to 65535.
-    type: list
-    elements: int
-    required: true
-  protocol:
-    description: The protocol of the ports.
-    type: str
-    choices: [tcp, udp]
-    default: tcp
-  sources:
-    description:
-      - The IPv4 and IPv6 networks or addresses that the ports are for.
-      - An empty list stands for everybody, by IPv4 and by IPv6.
-    type: list
-    elements: str
-    default: []
   state:
     description:
       - With V(open), the ports can be reached from the sources. Rules that refuse some addresses only keep their effect.

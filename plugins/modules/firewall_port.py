@@ -20,29 +20,13 @@ description:
   - A port is closed by removing the rules that this module has added and that open this port and nothing else. A
     warning names what still opens it.
   - A host on which no firewall is active is fine. Nothing is changed there, and the result says so.
-  - Thinks on the controller. The host is asked once, and once more where something has to be done.
+  - Thinks on the controller. The host is asked once, and once more where something has to be done, for all ports together.
 author:
   - Evergreen contributors (@evergreen)
 extends_documentation_fragment:
   - evergreen.tls.attributes
+  - evergreen.tls.ports
 options:
-  ports:
-    description: The ports, from 1 to 65535. Several ports take one trip to the host.
-    type: list
-    elements: int
-    required: true
-  protocol:
-    description: The protocol of the ports.
-    type: str
-    choices: [tcp, udp]
-    default: tcp
-  sources:
-    description:
-      - The IPv4 and IPv6 networks or addresses that the ports are for.
-      - An empty list stands for everybody, by IPv4 and by IPv6.
-    type: list
-    elements: str
-    default: []
   state:
     description:
       - With V(open), the ports can be reached from the sources. Rules that refuse some addresses only, a list of
