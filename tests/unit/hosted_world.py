@@ -16,8 +16,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment import w
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent import client as client_module
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client
 from ansible_collections.evergreen.tls.tests.cloud.tencent.cdn import Cdn
-from ansible_collections.evergreen.tls.tests.cloud.tencent.dnspod import Dnspod
 from ansible_collections.evergreen.tls.tests.cloud.tencent.free_ssl import FreeSsl
+from ansible_collections.evergreen.tls.tests.unit.dnspod_zone import dnspod_of
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, fake_internet, name_of
 from ansible_collections.evergreen.tls.tests.unit.fake_tencent import fake_tencent
 
@@ -78,14 +78,7 @@ def hosted_world(monkeypatch, tmp_path):
         monkeypatch.setattr(dns_client, "PORT", here.port)
         zone = here.zone("example.org", (DOMAIN, "A", "192.0.2.1"))
 
-        def texts(domain, name, kind):
-            return zone.records.setdefault((name_of(f"{name}.{domain}"), dns.rdatatype.from_text(kind)), set())
-
-        dnspod = Dnspod(
-            "example.org",
-            added=lambda domain, name, kind, value: texts(domain, name, kind).add(f'"{value}"'),
-            removed=lambda domain, name, kind, value: texts(domain, name, kind).discard(f'"{value}"'),
-        )
+        dnspod = dnspod_of(zone)
         ssl = FreeSsl(None)
         cdn = Cdn(ssl, DOMAIN, machines=1, spread_s=0.0)
         with fake_tencent(ssl, cdn, dnspod) as cloud:

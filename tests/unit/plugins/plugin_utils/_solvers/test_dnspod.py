@@ -14,7 +14,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import ChallengeResponse
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.cloud_account import with_solver_accounts
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
-from ansible_collections.evergreen.tls.tests.cloud.tencent.dnspod import Dnspod
+from ansible_collections.evergreen.tls.tests.unit.dnspod_zone import dnspod_of
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, name_of
 from ansible_collections.evergreen.tls.tests.unit.fake_tencent import fake_tencent
 
@@ -28,14 +28,7 @@ def zone(here):
 
 @pytest.fixture
 def cloud(zone):
-    def values(domain, name, kind):
-        return zone.records.setdefault((name_of(f"{name}.{domain}"), dns.rdatatype.from_text(kind)), set())
-
-    dnspod = Dnspod(
-        "example.org",
-        added=lambda domain, name, kind, value: values(domain, name, kind).add(f'"{value}"'),
-        removed=lambda domain, name, kind, value: values(domain, name, kind).discard(f'"{value}"'),
-    )
+    dnspod = dnspod_of(zone)
     with fake_tencent(dnspod) as started:
         started.dnspod = dnspod
         yield started

@@ -30,8 +30,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.h
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.validation_records import SolverRecords
-from ansible_collections.evergreen.tls.tests.cloud.tencent.dnspod import Dnspod
 from ansible_collections.evergreen.tls.tests.cloud.tencent.free_ssl import FreeSsl
+from ansible_collections.evergreen.tls.tests.unit.dnspod_zone import dnspod_of
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, name_of
 from ansible_collections.evergreen.tls.tests.unit.fake_tencent import fake_tencent
 
@@ -85,17 +85,7 @@ def world(here, monkeypatch):
     monkeypatch.setattr(client_module.time, "sleep", lambda _seconds: None)
     zone = here.zone("example.org", (DOMAIN, "A", "192.0.2.1"))
 
-    def values(domain, name, kind):
-        return zone.records.setdefault((name_of(f"{name}.{domain}"), dns.rdatatype.from_text(kind)), set())
-
-    def shown(kind, value):
-        return f'"{value}"' if kind == "TXT" else value
-
-    dnspod = Dnspod(
-        "example.org",
-        added=lambda domain, name, kind, value: values(domain, name, kind).add(shown(kind, value)),
-        removed=lambda domain, name, kind, value: values(domain, name, kind).discard(shown(kind, value)),
-    )
+    dnspod = dnspod_of(zone)
     ssl = FreeSsl(None)
     with fake_tencent(ssl, dnspod) as cloud:
         started = World(here, cloud, ssl, zone)
