@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import typing as t
 
@@ -14,13 +13,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import TLS_VERSIONS, Request
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import Binding, Settings, State
-from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.errors import Busy
-from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.errors import (
-    BUSY_CODES,
-    TencentError,
-    matches,
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.stored_service import (
+    StoredService,
+    raising_busy,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.stored_service import StoredService
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
 
 if t.TYPE_CHECKING:
@@ -78,7 +74,7 @@ class Cdn(StoredService):
             self._modify(binding.resource, "Https.CertInfo.CertId", certificate)
             return
         kept = {field: https[field] for field in HTTPS_FIELDS if https.get(field) is not None} if https else {}
-        with _busy():
+        with raising_busy():
             self.client.call(
                 "cdn",
                 "UpdateDomainConfig",
@@ -108,7 +104,7 @@ class Cdn(StoredService):
             self._modify(binding.resource, "ForceRedirect", _redirect(binding, settings["redirect"]))
 
     def _modify(self, domain: str, route: str, value: t.Any) -> None:
-        with _busy():
+        with raising_busy():
             self.client.call(
                 "cdn",
                 "ModifyDomainConfig",
@@ -123,16 +119,6 @@ def _redirect(binding: Binding, is_on: bool) -> dict[str, t.Any]:
         return {**before, "Switch": "off"}
     status = before.get("RedirectStatusCode") or REDIRECT_STATUS
     return {**before, "Switch": "on", "RedirectType": "https", "RedirectStatusCode": status}
-
-
-@contextlib.contextmanager
-def _busy() -> t.Iterator[None]:
-    try:
-        yield
-    except TencentError as error:
-        if matches(error.code, BUSY_CODES):
-            raise Busy(str(error)) from error
-        raise
 
 
 def read_domain(domain: str, detail: dict[str, t.Any] | None) -> Binding:

@@ -16,17 +16,12 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts import Account
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import Binding, Settings, State
-from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.errors import Busy
-from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.errors import (
-    BUSY_CODES,
-    TencentError,
-    matches,
-)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.stored_service import (
     LABEL_BEGIN,
     StoredService,
     object_at,
     objects_at,
+    raising_busy,
     text_at,
 )
 
@@ -98,15 +93,11 @@ class LoadBalancer(StoredService):
             **certificate_fields(binding, certificate),
         }
         domain = binding.details["domain"]
-        try:
+        with raising_busy():
             if domain is None:
                 answer = self._call("ModifyListener", parameters)
             else:
                 answer = self._call("ModifyDomainAttributes", {**parameters, "Domain": domain})
-        except TencentError as error:
-            if matches(error.code, BUSY_CODES):
-                raise Busy(str(error)) from error
-            raise
         self._tasks[binding.resource] = text_at(answer, "RequestId")
 
     def configure(self, binding: Binding, settings: Settings) -> None:

@@ -16,17 +16,12 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts import Account
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import Binding, Settings, State
-from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.errors import Busy
-from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.errors import (
-    BUSY_CODES,
-    TencentError,
-    matches,
-)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.stored_service import (
     LABEL_BEGIN,
     StoredService,
     object_at,
     objects_at,
+    raising_busy,
     text_at,
 )
 
@@ -68,12 +63,8 @@ class EdgeOne(StoredService):
             "Mode": OWN_CERTIFICATES,
             "ServerCertInfo": [{"CertId": one} for one in [*others, certificate]],
         }
-        try:
+        with raising_busy():
             self.client.call("teo", "ModifyHostsCertificate", parameters)
-        except TencentError as error:
-            if matches(error.code, BUSY_CODES):
-                raise Busy(str(error)) from error
-            raise
 
     def configure(self, binding: Binding, settings: Settings) -> None:
         """Do nothing: bindings() names no setting, so that none is asked for."""

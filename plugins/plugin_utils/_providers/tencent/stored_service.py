@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of
@@ -13,6 +14,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts import Account
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import Upload
+from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.errors import Busy
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.installed import LABEL_PREFIX, has_prefix
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import is_covered
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.certificates import (
@@ -20,6 +22,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.c
     Client,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.client import TencentClient
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.errors import (
+    BUSY_CODES,
+    TencentError,
+    matches,
+)
 
 if t.TYPE_CHECKING:
     from cryptography import x509
@@ -67,6 +74,17 @@ class StoredService:
     def remove(self, certificate: str) -> None:
         """Delete an upload."""
         self.store.remove(certificate)
+
+
+@contextlib.contextmanager
+def raising_busy() -> t.Iterator[None]:
+    """Have refusals of a change while another one is under way raise Busy."""
+    try:
+        yield
+    except TencentError as error:
+        if matches(error.code, BUSY_CODES):
+            raise Busy(str(error)) from error
+        raise
 
 
 def object_at(value: t.Any, field: str) -> dict[str, t.Any]:
