@@ -24,7 +24,12 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.https_cal
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent import client as client_module
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent import credentials
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.client import TencentClient
-from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.errors import REMEDIES, Call, refusal
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.errors import (
+    REMEDIES,
+    Call,
+    matches,
+    refusal,
+)
 
 KEY = "-----BEGIN PRIVATE KEY----- of a test"
 
@@ -303,6 +308,17 @@ def test_a_clock_that_is_off_is_told_by_how_much(start, offset, words):
         ("AuthFailure.SignatureFailure", "a key of the international site needs site: international"),
         ("AuthFailure.SignatureExpire", "set the clock of this machine"),
         ("AuthFailure.TokenFailure", "set role_arn in place of token"),
+        ("AuthFailure.MFAFailure", "use a key of account main that needs no second factor"),
+        ("OperationDenied.ProductUpdating", "is being moved to EdgeOne; run this again afterwards"),
+        ("InvalidParameter.CdnHostInvalidStatus", "put the domain online in the console of the CDN"),
+        ("InvalidParameter.AccessPortOpenedHttps", "open port 443 in the access ports of the domain"),
+        (
+            "UnauthorizedOperation.CdnUserIsSuspended",
+            "only the console can change this: the CDN of account main is suspended",
+        ),
+        ("FailedOperation.CannotBeDeletedWithinHour", "run this again in an hour"),
+        ("InvalidParameter.OperationIsTooFrequent", "run this again later, nothing was changed"),
+        ("UnsupportedRegion", "correct the region of account main in cloud_accounts"),
         (
             "AuthFailure.UnauthorizedOperation",
             "allow ssl:UploadCertificate to the key of account main; the policy is in",
@@ -340,6 +356,14 @@ def test_a_code_is_a_sentence_that_ends_in_what_to_do(code, remedy):
     assert remedy in str(shown).partition("RequestId r-1); ")[2]
     assert len(str(shown)) < 800
     assert shown.code == code
+
+
+def test_no_remedy_is_hidden_by_a_pattern_before_it():
+    assert len(REMEDIES) > 50
+    for pattern, text in REMEDIES:
+        code = pattern.replace("*", "X")
+        first = next(remedy for earlier, remedy in REMEDIES if matches(code, [earlier]))
+        assert first == text, f"{pattern} is told another remedy"
 
 
 def test_each_remedy_can_be_written():
