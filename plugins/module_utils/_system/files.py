@@ -196,13 +196,14 @@ def sync_folder(path: str, dir_fd: int | None = None) -> None:
 @contextlib.contextmanager
 def effective_user(user: int) -> t.Iterator[None]:
     """Act as another user, if this runs as root."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(user)
+    if os.geteuid() != 0 or user == 0:
+        yield
+        return
+    os.seteuid(user)
     try:
         yield
     finally:
-        os.seteuid(before)
+        os.seteuid(0)
 
 
 @contextlib.contextmanager
