@@ -30,6 +30,10 @@ def test_it_is_a_shell_script_that_nobody_complains_about():
     subprocess.run(["shellcheck", str(SCRIPT)], check=True)
 
 
+def test_it_has_nothing_that_systemd_run_replaces():
+    assert "${" not in SCRIPT.read_text()
+
+
 @pytest.mark.parametrize("status", [0, 7, 124])
 def test_it_ends_as_its_command_ends(status):
     done = run(10, "sh", "-c", f"echo out; echo err >&2; exit {status}")
