@@ -9,8 +9,6 @@ of the file, and end in what to do with it: the form of a file is no reason to h
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
 import typing as t
@@ -19,6 +17,13 @@ import warnings
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import parse_certificate
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der import SEQUENCE, Header, read_header
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import open_key
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.text_forms import (
+    decode_text,
+    decoded_bodies,
+    decoded_file,
+    decoded_tokens,
+    without_escapes,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import (
     TlsError,
     error_text,
@@ -41,10 +46,11 @@ MAX_DER_HEADER_BYTES = 6  # four of them for the length
 
 SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")  # RFC 5652, section 5.1
 # The lines around PEM (RFC 7468), also with the dashes that word processors and mail programs make of two or more hyphens.
-DASHES = r"[-\u2010-\u2015\u2212]"
-LINE = re.compile(rf"{DASHES}+[ \t]*(BEGIN|END) ([A-Za-z0-9 #.]{{1,60}}?)[ \t]*{DASHES}+")
+DASHES = r"[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d]{1,12}"
+LINE = re.compile(rf"{DASHES}[ \t]{{0,20}}(BEGIN|END) ([A-Za-z0-9 #.]{{1,60}}?)[ \t]{{0,20}}{DASHES}?", re.IGNORECASE)
+REST_OF_LINE = re.compile(rf"\A{DASHES}")  # LINE leaves dashes to a line that follows at once
+LAST_LINE = re.compile(rb"-----END [A-Z0-9 #.]{1,60}-----\r?\n(?=\x30[\x80-\x84])")  # of PEM before DER
 CERTIFICATE_LABELS = ("CERTIFICATE", "PKCS", "CMS")  # in the labels whose blocks ought to be readable
-BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 COPY_AGAIN = "copy it again from what the CA sent"
 
 
@@ -95,8 +101,19 @@ class CertificateReader:
         if len(content) > MAX_FILE_BYTES:
             self.messages.append(f"it has {len(content)} bytes, and certificates have a few thousand; see what it is")
             return
-        text = decode_text(content)
-        self._read_json(text) or self._read_pem(text) or self._read_der(content) or self._read_base64(text)
+        if _is_certificate(content) and not (_is_key(content) or _is_csr(content)):
+            content = self._read_certificates(content).strip(b"\0")
+            if not content.strip():
+                return
+        end = LAST_LINE.search(content)
+        if end and _is_certificate(content[end.end() :]):
+            self._read_certificates(content[end.end() :])
+            content = content[: end.end()]
+        self._read_text(decode_text(content)) or self._read_der(content) or self._read_tokens(decode_text(content))
+
+    def _read_text(self, text: str) -> bool:
+        """Read JSON, PEM or Base64; return whether it is that."""
+        return self._read_json(text) or self._read_pem(text) or self._read_base64(text)
 
     def read_container(self, _content: bytes, _depth: int) -> bool:
         """Read a file with files in it; return whether it is one. Here there are none."""
@@ -121,11 +138,10 @@ class CertificateReader:
 
     def _read_pem(self, text: str) -> bool:
         """Read the blocks of PEM (RFC 7468); return whether there are any."""
-        if "\\n" in text:  # line breaks that are written out: variables of CI systems, copied JSON
-            text = text.replace("\\r", "").replace("\\n", "\n").replace("\\/", "/")
+        text = without_escapes(text)
         lines = list(LINE.finditer(text))
         for line, following in zip(lines, [*lines[1:], None]):
-            kind, label = line.group(1), line.group(2).upper()
+            kind, label = line.group(1).upper(), line.group(2).upper()
             if kind == "END":
                 continue
             if label.endswith("PRIVATE KEY"):
@@ -135,15 +151,17 @@ class CertificateReader:
                     "it holds a signing request, which is what the CA gets; put in what the CA answers"
                 )
             else:
-                is_whole = following is not None and following.group(1) == "END"
+                is_whole = following is not None and following.group(1).upper() == "END"
                 body = text[line.end() : following.start()] if following is not None and is_whole else ""
+                body = REST_OF_LINE.sub("", body)
                 self._read_block(label, body)
-        return any(line.group(1) == "BEGIN" for line in lines)
+        return any(line.group(1).upper() == "BEGIN" for line in lines)
 
     def _read_block(self, label: str, body: str) -> None:
         """Read what is between two lines of PEM, whatever their label: the content says what it is."""
         is_expected = any(part in label for part in CERTIFICATE_LABELS)
-        content = _decode_base64("".join(line for line in body.splitlines() if ":" not in line))
+        contents = [one for one in decoded_bodies(body) if one]
+        content = next(filter(_is_whole, contents), contents[0] if contents else b"")
         if (is_expected and not content) or (
             content and (is_expected or _is_certificate(content)) and not self._read_der(content)
         ):
@@ -167,19 +185,29 @@ class CertificateReader:
             self._read_certificates(content)
         return True
 
-    def _read_certificates(self, der: bytes) -> None:
-        """Read certificates in DER that stand one behind the other."""
+    def _read_certificates(self, der: bytes) -> bytes:
+        """Read certificates in DER that stand one behind the other, also on lines; return what is behind them."""
         while (header := _sequence_header(der)) is not None and header.end is not None and self.certificates_left >= 0:
             self.add_certificate(der[: header.end])
             der = der[header.end :]
-            if not _is_certificate(der):  # what openssl writes behind a trusted certificate
-                return
+            if not _is_certificate(der.lstrip(b"\r\n")):  # what openssl writes behind a trusted certificate
+                break
+            der = der.lstrip(b"\r\n")
+        return der
 
     def _read_base64(self, text: str) -> bool:
-        """Read text that is DER in Base64, without the lines of PEM; return whether it is that."""
-        joined = "".join(text.split()).encode("ascii", "replace")
-        decoded = _decode_base64(joined.decode()) if BASE64.fullmatch(joined) else b""
-        return bool(decoded) and self._read_der(decoded)
+        """Read text that is DER or PEM in Base64, without the lines of PEM; return whether it is that."""
+        are_read = [self._read_decoded(one) for one in decoded_file(text)]
+        return any(are_read)
+
+    def _read_tokens(self, text: str) -> bool:
+        """Read the pieces of other text that are DER or PEM in Base64; return whether there are any."""
+        are_read = [self._read_decoded(one) for one in decoded_tokens(without_escapes(text))]
+        return any(are_read)
+
+    def _read_decoded(self, content: bytes) -> bool:
+        """Read what Base64 stands for, where it is DER or PEM; return whether it is that."""
+        return self._read_pem(decode_text(content)) if b"-----BEGIN " in content else self._read_der(content)
 
     def add_certificate(self, der: bytes) -> None:
         """Add the certificate in DER, or a message that it cannot be read."""
@@ -215,20 +243,6 @@ class CertificateReader:
         self.add_certificates(certificates)
 
 
-def decode_text(content: bytes) -> str:
-    """Return the text of a file without byte order mark: UTF-16 as Windows writes it, UTF-8, or one byte for each character."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", "replace")
-    if b"-\0-\0" in content:
-        return content.decode("utf-16-le", "replace")
-    if b"\0-\0-" in content:
-        return content.decode("utf-16-be", "replace")
-    try:
-        return content.decode("utf-8-sig")
-    except ValueError:
-        return content.decode("cp1252", "replace")
-
-
 def _strings_in(value: t.Any) -> list[str]:
     """Return the strings in JSON, in their order, MAX_JSON_STRINGS at most."""
     strings: list[str] = []
@@ -237,17 +251,17 @@ def _strings_in(value: t.Any) -> list[str]:
         one = remaining.pop()
         if isinstance(one, str):
             strings.append(one)
+        elif (
+            isinstance(one, list)
+            and one
+            and all(isinstance(line, str) for line in one)
+            and LINE.match(one[0])
+            and "\n" not in one[0]
+        ):
+            strings.append("\n".join(one))  # the lines of PEM
         elif isinstance(one, (dict, list)):
             remaining += reversed(list(one.values() if isinstance(one, dict) else one))
     return strings
-
-
-def _decode_base64(text: str) -> bytes:
-    """Return what Base64 stands for, empty where it is none. Line breaks and marks of quotation between its characters are passed over."""
-    try:
-        return base64.b64decode(text.encode("ascii", "ignore"))
-    except (binascii.Error, ValueError):
-        return b""
 
 
 def _sequence_header(der: bytes) -> Header | None:
@@ -271,6 +285,12 @@ def _is_certificate(der: bytes) -> bool:
         return False
     inner = _sequence_header(der[header.start :])
     return inner is not None and inner.end is not None and inner.end < header.end - header.start
+
+
+def _is_whole(der: bytes) -> bool:
+    """Say whether DER is one whole sequence, or BER that begins as one."""
+    header = _sequence_header(der)
+    return header is not None and (header.end is None or header.end <= len(der))
 
 
 def _is_key(der: bytes) -> bool:

@@ -40,6 +40,9 @@ MAIL = re.compile(
     rb"|Content-Transfer-Encoding|X-[A-Za-z-]+|DKIM-Signature|Authentication-Results):))",
     re.IGNORECASE,
 )
+OTHER_HEADER = re.compile(rb"\s*[A-Za-z][A-Za-z0-9-]{1,60}: ")  # those that there are besides
+MIME_HEADER = re.compile(rb"\n(MIME-Version|Content-Type):", re.IGNORECASE)
+MAX_HEADER_BYTES = 64 * 1024
 
 
 def read_certificates(content: bytes, passwords: t.Sequence[str] = ()) -> FileContents:
@@ -71,7 +74,7 @@ class FileReader(CertificateReader):
         ):
             self.messages.append(f"it is something {UNSUPPORTED_ARCHIVE}")
             return True
-        return bool(MAIL.match(content)) and self._read_mail(content, depth)
+        return _is_mail(content) and self._read_mail(content, depth)
 
     def _read_mail(self, content: bytes, depth: int) -> bool:
         """Read the parts of a mail; return whether it has parts that are encoded, or are files."""
@@ -80,7 +83,7 @@ class FileReader(CertificateReader):
                 "it is a mail with too much in it; put the files that it brings into the inbox instead"
             )
             return True
-        mail = email.parser.BytesParser(policy=email.policy.compat32).parsebytes(content)
+        mail = email.parser.BytesParser(policy=email.policy.compat32).parsebytes(content.lstrip())
         if mail.get_content_maintype() == "text" and not mail.get("Content-Transfer-Encoding"):
             return False  # PEM between lines of text
         for part in mail.walk():
@@ -131,3 +134,11 @@ class FileReader(CertificateReader):
             else "it has a password"
         )
         self.messages.append(f"it is PKCS #12, and {why}; add that, or have the chain sent as PEM")
+
+
+def _is_mail(content: bytes) -> bool:
+    """Say whether a file begins with the header of a mail."""
+    if MAIL.match(content):
+        return True
+    head = content[:MAX_HEADER_BYTES].lstrip().replace(b"\r\n", b"\n").partition(b"\n\n")[0]
+    return bool(OTHER_HEADER.match(head) and MIME_HEADER.search(head))

@@ -268,6 +268,12 @@ INBOX = (
     zipped(zipped(pkcs7.serialize_certificates(CERTIFICATES, serialization.Encoding.DER)), zipfile.ZIP_DEFLATED),
     x509.load_pem_x509_csr(CSR).public_bytes(serialization.Encoding.DER),
     *(with_indefinite_lengths(keystore, depth) for keystore in KEYSTORES for depth in (2, 9)),
+    json.dumps({"chain": [PEM.decode(), ROOT.pem.decode().splitlines()]}).encode(),
+    b"<c>" + base64.encodebytes(ssl.PEM_cert_to_DER_cert(ROOT.pem.decode())) + b"</c> \x1b[1m",
+    b"<p>" + PEM.replace(b"\n", b"<br>\n").replace(b"-", b"&#45;") + b"</p>",
+    b"X-Odd: 1\nMIME-Version: 1.0\nContent-Transfer-Encoding: base64\n\n" + base64.encodebytes(PEM),
+    base64.urlsafe_b64encode(ssl.PEM_cert_to_DER_cert(ROOT.pem.decode())),
+    PEM + ssl.PEM_cert_to_DER_cert(ROOT.pem.decode()),
 )
 RECORDS = (RECORD, {**RECORD, "revoked_at": NOW.isoformat(), "reason": "superseded"})
 PROBLEMS = (

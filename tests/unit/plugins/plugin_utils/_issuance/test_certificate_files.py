@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, pkcs7, pkcs12
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates import file_formats
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates import file_formats, text_forms
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.der import elements
@@ -155,7 +155,7 @@ def test_whatever_a_library_raises_is_a_message(monkeypatch, library, error):
     def fail(*_arguments):
         raise error
 
-    module = certificate_files if library.startswith("pkcs12") else file_formats
+    module = {"pkcs7": file_formats, "pkcs12": certificate_files, "base64": text_forms}[library.partition(".")[0]]
     monkeypatch.setattr(getattr(module, library.partition(".")[0]), library.partition(".")[2], fail)
     contents = [
         pkcs7.serialize_certificates([LEAF], Encoding.DER),

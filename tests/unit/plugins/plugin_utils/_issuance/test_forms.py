@@ -10,6 +10,8 @@ import base64
 import email.message
 import io
 import json
+import time
+import urllib.parse
 import zipfile
 
 import pytest
@@ -98,6 +100,14 @@ def with_dashes(dash):
     return lambda certificates: text_of(certificates).replace("-----", dash).encode()
 
 
+def html_mail(certificates):
+    message = email.message.EmailMessage()
+    message["From"] = "ca@ca.example"
+    message.set_content("See the other part.")
+    message.add_alternative(text_of(certificates).replace("\n", "<br>\n"), subtype="html")
+    return message.as_bytes()
+
+
 FORMS = {
     "PEM": to_pem,
     "PEM with CRLF": lambda certificates: to_pem(certificates).replace(b"\n", b"\r\n"),
@@ -133,6 +143,46 @@ FORMS = {
     "half of a JSON document": lambda certificates: vault(certificates)[:-20],
     "typographic dashes": with_dashes("–––––"),
     "an em dash for each two hyphens": with_dashes("——-"),
+    "PEM without any line break": lambda certificates: to_pem(certificates).replace(b"\n", b""),
+    "PEM in lower-case lines": lambda certificates: (
+        to_pem(certificates)
+        .replace(b"BEGIN CERTIFICATE", b"begin certificate")
+        .replace(b"END CERTIFICATE", b"end certificate")
+    ),
+    "non-breaking spaces": lambda certificates: text_of(certificates).replace(" ", "\u00a0").encode(),
+    "fullwidth dashes": with_dashes("\uff0d" * 5),
+    "UTF-16 of the other order without a mark": lambda certificates: text_of(certificates).encode("utf-16-be"),
+    "UTF-32": lambda certificates: text_of(certificates).encode("utf-32"),
+    "several DER on lines": lambda certificates: b"\r\n".join(der([one]) for one in certificates) + b"\r\n",
+    "DER before PEM": lambda certificates: der(certificates[:1]) + to_pem(certificates[1:]),
+    "PEM before DER": lambda certificates: to_pem(certificates[:1]) + der(certificates[1:]),
+    "Base64 of each DER": lambda certificates: b"\n".join(base64.encodebytes(der([one])) for one in certificates),
+    "Base64 for URLs": lambda certificates: base64.urlsafe_b64encode(der(certificates)).rstrip(b"="),
+    "Base64 of PEM": lambda certificates: base64.encodebytes(to_pem(certificates)),
+    "a Secret of Kubernetes": lambda certificates: (
+        b"kind: Secret\ndata:\n  tls.crt: " + base64.b64encode(to_pem(certificates)) + b"\n  tls.key: bm8=\n"
+    ),
+    "XML": lambda certificates: b"".join(
+        b"<ds:X509Certificate>\n" + base64.encodebytes(der([one])) + b"</ds:X509Certificate>" for one in certificates
+    ),
+    "JSON with a list of lines": lambda certificates: json.dumps([text_of(certificates).splitlines()]).encode(),
+    "codes of a URL": lambda certificates: urllib.parse.quote(text_of(certificates)).encode(),
+    "a form of a browser": lambda certificates: b"cert=" + urllib.parse.quote_plus(text_of(certificates)).encode(),
+    "HTML with line breaks": lambda certificates: b"<p>" + to_pem(certificates).replace(b"\n", b"<br />\n") + b"</p>",
+    "HTML in one line": lambda certificates: b"<p>" + to_pem(certificates).replace(b"\n", b"</p><p>") + b"</p>",
+    "HTML with entities": lambda certificates: (
+        to_pem(certificates).replace(b"+", b"&#43;").replace(b"/", b"&#x2F;").replace(b"-", b"&#45;")
+    ),
+    "RTF": lambda certificates: b"{\\rtf1\\ansi " + to_pem(certificates).replace(b"\n", b"\\par\n") + b"}",
+    "strings of JavaScript": lambda certificates: b" +\n".join(
+        b'"' + line + b'\\n"' for line in to_pem(certificates).splitlines()
+    ),
+    "a difference": lambda certificates: b"".join(b"+" + line + b"\n" for line in to_pem(certificates).splitlines()),
+    "a comment": lambda certificates: b"".join(b"// " + line + b"\n" for line in to_pem(certificates).splitlines()),
+    "colours of a terminal": lambda certificates: to_pem(certificates).replace(b"\n", b"\x1b[0m\n\x1b[32m"),
+    "numbered lines": lambda certificates: b"".join(
+        b"%4d  %s\n" % (number, line) for number, line in enumerate(to_pem(certificates).splitlines())
+    ),
     "dashes of Windows": lambda certificates: to_pem(certificates).replace(b"-----", b"\x96\x96\x96\x96\x96"),
 }
 CONTROLLER_FORMS = {
@@ -140,6 +190,9 @@ CONTROLLER_FORMS = {
     "a mail with text in quoted-printable": lambda certificates: mail(certificates, inline=True),
     "a mail in a mail": lambda certificates: mail(certificates, nested=True),
     "a mail in an archive": lambda certificates: zipped(mail(certificates)),
+    "a mail in HTML": html_mail,
+    "a mail with a header of nobody": lambda certificates: b"X0-Odd: 1\n" + mail(certificates),
+    "a mail after empty lines": lambda certificates: b"\r\n\n" + mail(certificates),
     "a mailbox": lambda certificates: b"From ca@ca.example Mon Nov 30 12:00:00 2026\n" + mail(certificates),
 }
 ALL_FORMS = {**FORMS, **CONTROLLER_FORMS}
@@ -230,6 +283,22 @@ def test_a_private_key_is_seen_in_every_form(form):
 )
 def test_what_holds_none_is_told_as_it_is(content, message):
     assert read_certificates(content).messages == [message]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"-" * 1_000_000, b"MII" * 330_000, b"A=" * 500_000, b"<" * 1_000_000, b"&#" * 500_000, b"\x1b[0" * 300_000),
+        b"-----BEGIN" + b" " * 900_000,
+        b"-----BEGIN X-----\n" * 50_000,
+        b"X" * 500_000 + b": ",
+    ],
+    ids=lambda content: content[:12].decode(),
+)
+def test_a_file_of_nothing_takes_seconds(content):
+    start = time.monotonic()
+    assert read_certificate_file(content).certificates == []
+    assert time.monotonic() - start < 20
 
 
 def test_what_is_written_is_the_same_certificates(tmp_path):
