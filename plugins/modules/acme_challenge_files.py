@@ -185,7 +185,7 @@ def read_small_file(folder: int | None, name: str) -> str | None:
     """Return the first MAX_FILE_BYTES of a file, or None for anything that cannot be read as one."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        with open(os.open(name, flags, dir_fd=folder), "rb") as stream:
+        with open(name, "rb", opener=lambda path, _flags: os.open(path, flags, dir_fd=folder)) as stream:
             return stream.read(MAX_FILE_BYTES).decode("ascii", "replace")
     except OSError:
         return None

@@ -410,9 +410,12 @@ def test_what_a_user_plants_at_a_path_of_adopt_is_refused_with_folder_and_owner(
     assert "privkey.pem is not a regular file," in planted(os.mkfifo)
     lead = planted(lambda path: os.symlink(host.bank / "privkey.pem", path))
     assert lead.endswith("; put the file itself there, or correct the path")
-    assert "has more than 1048576 bytes" in planted(
-        lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 1 << 40)
-    )
+
+    def make_huge(path):
+        with open(path, "wb") as stream:
+            stream.truncate(1 << 40)
+
+    assert "has more than 1048576 bytes" in planted(make_huge)
 
 
 def shared_folder(host, mode):

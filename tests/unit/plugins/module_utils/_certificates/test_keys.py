@@ -87,8 +87,43 @@ def test_what_is_no_key_is_refused_with_its_place(pem):
     )
 
 
+def large_key():
+    """Return an RSA key of 8192 bits from two primes that everybody knows; new ones take a minute."""
+    p = known_prime(16 * arctangent(5) - 4 * arctangent(239), 240904)  # of pi: RFC 3526, section 5
+    q = known_prime(euler_number(), 5736041)  # of e: RFC 7919, appendix A.3
+    d = pow(65537, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(65537, p * q)
+    factors = (rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q))
+    return rsa.RSAPrivateNumbers(p, q, d, *factors, public).private_key()
+
+
+ONE = 1 << 4200  # fractions are multiples of 1 / ONE
+
+
+def known_prime(number, offset):
+    """Return the prime of 4096 bits that begins with this number, which is pi or e."""
+    return 2**4096 - 2**4032 - 1 + 2**64 * ((number * 2**3966) // ONE + offset)
+
+
+def arctangent(inverse):
+    power, divisor, total = ONE // inverse, 1, 0
+    while power not in (0, -1):
+        total += power // divisor
+        power, divisor = power // -(inverse * inverse), divisor + 2
+    return total
+
+
+def euler_number():
+    term, divisor, total = ONE, 1, 0
+    while term:
+        total += term
+        term, divisor = term // divisor, divisor + 1
+    return total
+
+
 def test_the_largest_key_that_people_use_is_read():
-    key, plain = rsa.generate_private_key(65537, 8192), serialization.NoEncryption()
+    key, plain = large_key(), serialization.NoEncryption()
+    assert key.key_size == 8192
     for form in (serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL):
         pem = key.private_bytes(serialization.Encoding.PEM, form, plain)
         assert public_bytes(load_key(pem).public_key()) == public_bytes(key.public_key())
