@@ -245,10 +245,14 @@ class Transaction:
         if not self.sites:
             return HEADER
         if not is_included(self.file.files, self.file.main, self.path):
-            included = ", ".join(http_includes(self.file.files, self.file.main)) or "nothing"
+            patterns = http_includes(self.file.files, self.file.main)
+            included = ", ".join(patterns) or "nothing"
+            folders = [os.path.dirname(pattern) for pattern in patterns if os.path.basename(pattern) in ("*", "*.conf")]
+            example = f", such as {os.path.join(folders[0], os.path.basename(self.path))}" if folders else ""
             raise TlsError(
                 f"nginx does not read {self.path}: the http block of {self.file.main} includes {included}; add "
-                f"'include {os.path.dirname(self.path)}/*.conf;' to it, or let path name a file that it includes"
+                f"'include {os.path.dirname(self.path)}/*.conf;' to it, or let path (nginx_path of the role) name a file that it "
+                f"includes{example}"
             )
         session: Session = {
             "timeout": self.options["session_timeout"],

@@ -156,6 +156,20 @@ def test_a_rehearsal_writes_nothing_and_refuses_what_nginx_would(host, is_runnin
 
 
 @needs_nginx
+def test_a_file_that_nginx_would_not_read_is_refused_with_one_that_it_would(host):
+    (host.folder / "sites").mkdir()
+    main = host.folder / "nginx.conf"
+    main.write_text(MAIN.format(folder=host.folder).replace("/conf.d/*", "/sites/*"))
+    with pytest.raises(TlsError) as caught:
+        host.decide()
+    assert str(caught.value) == (
+        f"nginx does not read {host.path}: the http block of {main} includes {host.folder}/sites/*.conf; add "
+        f"'include {host.folder}/conf.d/*.conf;' to it, or let path (nginx_path of the role) name a file that it includes, such as "
+        f"{host.folder}/sites/evergreen.conf"
+    )
+
+
+@needs_nginx
 def test_check_mode_writes_nothing(host):
     host.start()
     result = host.decide(check_mode=True)
