@@ -42,6 +42,7 @@ options:
     description:
       - When a private CA (C(type=local_ca)) that is missing is made. V(first) where no endpoint of the inventory serves a certificate of one with its name.
       - With V(always), a new CA takes the place of one that is lost; clients have to trust its root.
+      - Without V(always), a private CA replaces no certificate where an endpoint of the request serves one of another private CA with its name.
     type: str
     choices: [never, first, always]
     default: first

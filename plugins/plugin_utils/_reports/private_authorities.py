@@ -91,9 +91,10 @@ def why_not_issue(authority: Authority, targets: t.Iterable[Target]) -> str | No
             break
         try:
             chain, _protocol = handshake(address, port, domain, verify=False, timeout=left)
-        except TlsError:
+            is_of_another = authority.has_signed_elsewhere(chain[0])
+        except Exception:  # whatever an endpoint presents, it keeps nothing from being issued
             continue
-        if authority.has_signed_elsewhere(chain[0]):
+        if is_of_another:
             ca = authority.ca
             return other_authority_sentence(ca.issuer, ca.directory, ca.root_name(), 1)
     return None

@@ -18,7 +18,7 @@ from ansible_collections.evergreen.tls.plugins.action import (
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
-from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import YEAR_ZERO, Authority, pem_valid_until, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
 
 NAME = "www.example.org"
@@ -138,6 +138,12 @@ def test_a_certificate_of_another_private_ca_of_the_inventory_is_replaced(second
 
 def test_the_endpoint_is_not_looked_at_before_the_first_certificate(second):
     assert not second.run(certificate_issue, csr=CSR).get("failed")
+
+
+def test_an_endpoint_with_a_certificate_that_cannot_be_read_keeps_nothing_from_being_issued(new, server):
+    new.ca().make()
+    server.present_pem(pem_valid_until(Authority("Root"), YEAR_ZERO, [NAME], KEY), KEY)
+    assert not new.run(certificate_issue, csr=CSR, in_use="ab" * 32).get("failed")
 
 
 def test_an_endpoint_that_is_silent_keeps_nothing_from_being_issued(new):
