@@ -54,7 +54,7 @@ options:
     type: path
     default: ~/.evergreen/revocations
   timeout:
-    description: For how many seconds a handshake that fails is tried again.
+    description: For how many seconds a handshake that fails is tried again; for clouds and appliances six times as long.
     type: float
     default: 10
   verify_from:

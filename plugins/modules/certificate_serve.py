@@ -57,7 +57,7 @@ options:
     type: bool
     default: false
   timeout:
-    description: For how many seconds a handshake that fails is tried again.
+    description: For how many seconds a handshake that fails is tried again; for clouds and appliances six times as long.
     type: float
     default: 10
   sites:

@@ -92,6 +92,12 @@ def test_a_new_certificate_is_proved_at_each_address_several_times_before_the_se
     assert (proof["times"], proof["timeout"], proof["canonical_names"]) == (3, 60.0, CANONICAL)
 
 
+def test_the_machines_of_a_cloud_have_six_times_as_long_as_nginx():
+    cloud = Cloud()
+    serve(cloud, timeout=2)
+    assert cloud.steps[1][1]["timeout"] == 12.0
+
+
 def test_a_proof_is_made_from_the_controller_whatever_holds_for_hosts():
     cloud = Cloud()
     serve(cloud, verify_from="host")
