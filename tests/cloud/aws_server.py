@@ -10,8 +10,8 @@ It listens on the loopback network, writes its URL and the keys of a user into F
 policy of docs/aws.md, and moto checks signatures and that policy. The addresses have ports 443 and 80. Beside the API:
 
 GET  /state   the calls since the last POST that cleared them, the imports, and what is bound
-POST /state   {stubborn: true} has the edges follow no change from now on, {refuse: {ACTION: CODE}} has actions refused, {kill: ACTION} kills
-              the process that makes the next such call, before anything is done, and {clear: true} clears the calls
+POST /state   {stubborn: true} has the edges follow no change from now on, {refuse: {ACTION: CODE}} has actions refused, {kill: [[ACTION, TEXT]…]}
+              kills the clients that make these calls, before anything is done, and {clear: true} clears the calls
 """
 
 from __future__ import annotations
@@ -124,12 +124,13 @@ class Controlled:
             "imports": imports,
             "bound": self.cloud.bound(self.distribution),
             "listener": len(self.cloud.listeners(REGION)[self.listener].certificates),
-            "killed": self.cloud.killed,
+            "killed": self.cloud.killer.killed,
         }
 
     def post(self, orders):
         self.cloud.is_stubborn = orders.get("stubborn", self.cloud.is_stubborn)
-        self.cloud.kill = orders.get("kill", self.cloud.kill)
+        if "kill" in orders:
+            self.cloud.killer.expect(orders["kill"])
         self.cloud.refusals.update(
             {action: Refusal(code, "refused for a test") for action, code in orders.get("refuse", {}).items()}
         )

@@ -2,19 +2,55 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Kill the process at the other end of a connection on the loopback network, as a crash between two calls would."""
+"""Kill the processes at the other ends of connections on the loopback network, as a crash between two calls would."""
 
 from __future__ import annotations
 
 import os
 import pathlib
 import signal
+import threading
 
 TCP_ESTABLISHED = "01"
+MAX_WAIT_S = 30.0  # until all clients of a list have made their calls
 
 
-def kill_client(port):
-    """Kill the process whose socket has this local port; return its identifier, None where none is found."""
+class Killer:
+    """Kills the clients that make certain calls, all of them at once, so that each has got as far as its own call."""
+
+    def __init__(self):
+        self.expected, self.ports, self.killed = [], [], []
+        self._changed = threading.Condition()
+
+    def expect(self, calls):
+        """Take a list of calls: pairs of an action, and of a text in its parameters. Each is the last one of its client."""
+        with self._changed:
+            self.expected, self.ports, self.killed = [tuple(call) for call in calls], [], []
+
+    def meet(self, action, parameters, port):
+        """Kill all clients once the last of the expected calls is made. Raises ConnectionError for these; returns for any other."""
+        with self._changed:
+            call = next((one for one in self.expected if one[0] == action and one[1] in str(parameters)), None)
+            if call is None:
+                return
+            self.expected.remove(call)
+            self.ports.append(port)
+            if not self.expected:
+                self.killed = kill_clients(self.ports)
+                self._changed.notify_all()
+            self._changed.wait_for(lambda: self.killed, MAX_WAIT_S)
+        raise ConnectionError("the client is gone")
+
+
+def kill_clients(ports):
+    """Kill the processes whose sockets have these local ports, at once; return their identifiers, None where none is found."""
+    clients = [_client_of(port) for port in ports]
+    for client in set(filter(None, clients)):
+        os.kill(client, signal.SIGKILL)
+    return clients
+
+
+def _client_of(port):
     inode = _inode_of(port)
     own = os.getpid()
     for process in pathlib.Path("/proc").iterdir():
@@ -25,7 +61,6 @@ def kill_client(port):
         except OSError:
             continue
         if f"socket:[{inode}]" in links:
-            os.kill(int(process.name), signal.SIGKILL)
             return int(process.name)
     return None
 

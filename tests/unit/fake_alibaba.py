@@ -19,6 +19,7 @@ from ansible_collections.evergreen.tls.tests.unit.threaded_server import Threade
 
 DOMAINS = ["static.example.org", "img.example.org"]
 KEY_ID, SECRET = "LTAIexample", "a-secret"
+PAGE = b"<html><body>Please log in to the network</body></html>"
 
 
 def sdk_authorization(headers, body, key_id, secret):
@@ -29,15 +30,30 @@ def sdk_authorization(headers, body, key_id, secret):
 
 
 class Cloud:
-    """The APIs cas and cdn of one account."""
+    """The APIs cas and cdn of one account, at the URL of a server of their own.
 
-    def __init__(self):
-        self.domains = {name: {"status": "online", "certificate": None, "busy": 0} for name in DOMAINS}
-        self.uploads, self.calls, self.refusals = {}, [], {}
+    pages: actions that do nothing, and are answered by a page in HTML. before: called before each action, with its parameters and the
+    client's port.
+    """
+
+    def __init__(self, domains=DOMAINS):
+        self.domains = {name: {"status": "online", "certificate": None, "busy": 0} for name in domains}
+        self.uploads, self.pairs, self.calls, self.refusals, self.pages = {}, {}, [], {}, set()
         self.answers = {}  # by action: status and body in the place of its answer
+        self.before = lambda _action, _parameters, _port: None
+        self.server = ThreadedServer(type("Handler", (_Handler,), {"cloud": self}))
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.details, self.bought, self.resources = {}, [], []  # of certificates by identifier, and what presents them
 
-    def respond(self, headers, body):
+    def served(self, domain):
+        """Return the certificate that the machines present for a domain; None where there is none."""
+        return self.domains.get(domain, {}).get("certificate")
+
+    def pair(self, certificate):
+        """Return chain and key in PEM, for the machines that present them."""
+        return self.pairs[int(certificate)]
+
+    def respond(self, headers, body, port=0):
         action = headers["x-acs-action"]
         signed = {
             name: headers[name] for name in headers["Authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
@@ -47,6 +63,9 @@ class Cloud:
         assert headers["x-acs-version"] in VERSIONS.values()
         parameters = dict(urllib.parse.parse_qsl(body.decode(), strict_parsing=True))
         self.calls.append((action, parameters))
+        self.before(action, parameters, port)
+        if action in self.pages:
+            return 200, PAGE
         code = self.refusals.get(action)
         code = code.pop(0) if isinstance(code, list) and code else code
         if code:
@@ -61,7 +80,7 @@ class Cloud:
         if len(Name) > 63 or Name in self.uploads.values():
             return {"Code": "NameRepeat" if len(Name) <= 63 else "InvalidName", "Message": "The name does not fit."}
         number = max(self.uploads, default=0) + 1
-        self.uploads[number] = Name
+        self.uploads[number], self.pairs[number] = Name, (Cert, Key)
         return {"CertId": number}
 
     def ListUserCertificateOrder(self, OrderType, CurrentPage, ShowSize):  # noqa: N802, N803
@@ -125,27 +144,29 @@ class Cloud:
         return [action for action, _parameters in self.calls]
 
 
+class _Handler(http.server.BaseHTTPRequestHandler):
+    cloud: Cloud
+
+    def do_POST(self):
+        assert self.path == "/", "no parameter is in the URL"
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        status, answer = self.cloud.respond(self.headers, body, self.client_address[1])
+        content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_arguments):
+        pass
+
+
 @contextlib.contextmanager
 def fake_alibaba():
     """Start such a cloud, and stop it at the end."""
     started = Cloud()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            assert self.path == "/", "no parameter is in the URL"
-            status, answer = started.respond(self.headers, self.rfile.read(int(self.headers["Content-Length"])))
-            content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_arguments):
-            pass
-
-    server = ThreadedServer(Handler).start()
-    started.url = f"http://127.0.0.1:{server.server_port}"
+    started.server.start()
     try:
         yield started
     finally:
-        server.stop()
+        started.server.stop()

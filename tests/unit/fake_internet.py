@@ -149,11 +149,11 @@ class NameServer:
 class FakeInternet:
     """Zones, their name servers, and a resolver that knows all zones."""
 
-    def __init__(self):
-        self.port = free_port()
+    def __init__(self, resolver=RESOLVER, port=None):
+        self.port = port or free_port()
         self.servers = {}
         self.stack = contextlib.ExitStack()
-        self.resolver = self.serve(RESOLVER, [], recursive=True)
+        self.resolver = self.serve(resolver, [], recursive=True)
 
     def zone(self, name, *records, servers=None, primary=None):
         """Add a zone and return it.

@@ -36,7 +36,7 @@ class FakeTencent:
         self.services = {one.service: one for one in services}
         self.calls, self.regions, self.refusals = [], [], {}
         self.control = None  # what answers requests to other paths than that of the API, with get() and post()
-        self.before = lambda _action, _port: None  # called before each action, with the port of the client
+        self.before = lambda _action, _parameters, _port: None  # called before each action, with the port of the client
         self.server = ThreadedServer(type("Handler", (_Handler,), {"cloud": self}))
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
@@ -56,7 +56,7 @@ class FakeTencent:
         check_call(service, action, headers["X-TC-Version"], parameters)
         self.calls.append((service, action, parameters))
         self.regions.append(headers["X-TC-Region"])
-        self.before(action, port)
+        self.before(action, parameters, port)
         code = self.refusals.get(action)
         if isinstance(code, list):
             code = code.pop(0) if code else None

@@ -31,7 +31,7 @@ from moto.moto_api import state_manager
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from ansible_collections.evergreen.tls.tests.cloud.killing import kill_client
+from ansible_collections.evergreen.tls.tests.cloud.killing import Killer
 
 ACCOUNT_ID = "123456789012"
 # Service, method and path of calls of REST APIs, and the name of the action.
@@ -123,10 +123,7 @@ class AwsCloud:
         self.answers = {}  # by action: bytes that are sent with status 200
         self.before = {}  # by action: a function that is called before the answer
         self.after = {}  # by action: a function that is called after the answer of moto
-        self.kill, self.killed = (
-            None,
-            [],
-        )  # the action whose next client is killed, and the identifiers of processes that were
+        self.killer = Killer()
         self.is_stubborn = False  # whether the edges follow no change
         self.control = None  # what answers to /state: get() and post()
         self.held = set()  # actions that get no answer while they are in here
@@ -217,10 +214,7 @@ class AwsCloud:
         call = Call(environ)
         with self._lock:
             self.calls.append((call.service, call.action))
-        if call.action == self.kill:
-            self.kill = None
-            self.killed.append(kill_client(int(environ["REMOTE_PORT"])))
-            raise ConnectionError("the client is gone")
+        self.killer.meet(call.action, call.body, int(environ.get("REMOTE_PORT", 0)))
         while call.action in self.held:
             time.sleep(0.02)
         self.before.get(call.action, lambda: None)()

@@ -28,6 +28,11 @@ class Clb:
             ("clb", name) for name, one in self.listeners.items() if certificate in str(one)
         ]
 
+    def served(self, domain):
+        """Return the certificate that a rule for a domain presents; None where there is no such rule."""
+        rules = [rule for one in self.listeners.values() for rule in one.get("Rules") or [] if rule["Domain"] == domain]
+        return ((rules[0]["Certificate"] if rules else None) or {}).get("CertId")
+
     def DescribeListeners(self, LoadBalancerId, ListenerIds):
         self._check(LoadBalancerId)
         listed = [{"ListenerId": name, **self.listeners[name]} for name in ListenerIds if name in self.listeners]

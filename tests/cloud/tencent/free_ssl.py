@@ -17,8 +17,10 @@ GMT8_S = 8 * 3600
 class FreeSsl(Ssl):
     """The API ssl with free certificates. It holds no key of them that anybody gets to see.
 
-    has_record: says whether the DNS has a record of a name, type and value. verify_type: of the validation, TXT or CNAME.
-    quota_of_account: how many there may be. reviews: for how many looks an order stays in review once it is validated.
+    has_record: says whether the DNS has a record of a name, type and value. verify_type: of the validation, TXT or CNAME; verify_types: by
+    domain, where it differs. quota_of_account: how many there may be. reviews: for how many looks an order stays in review once it is
+    validated; slow: domains whose review never ends. fails: why orders fail; failing: the domains of which they do, None for all.
+    issue: returns chain and key in PEM for a domain, where machines are to present the certificate.
     """
 
     def __init__(self, has_record, verify_type="TXT", quota_of_account=20, reviews=1, days=90):
@@ -26,6 +28,8 @@ class FreeSsl(Ssl):
         self.has_record, self.verify_type, self.quota_of_account = has_record, verify_type, quota_of_account
         self.reviews, self.days, self.orders, self.fails, self.now = reviews, days, {}, None, time.time
         self.lose_answer = False
+        self.verify_types, self.slow, self.failing = {}, set(), None
+        self.issue = lambda _domain: ("", "")
 
     def ApplyCertificate(
         self,
@@ -84,7 +88,7 @@ class FreeSsl(Ssl):
     def _record(self, name):
         one = self.orders[name]
         bare = one["domain"].removeprefix("*.")
-        if self.verify_type == "CNAME":
+        if self._verify_type(name) == "CNAME":
             return {
                 "DvAuthKey": f"_{name}.{bare}",
                 "DvAuthValue": f"{name}.trust-provider.test",
@@ -92,22 +96,27 @@ class FreeSsl(Ssl):
             }
         return {"DvAuthKey": f"_dnsauth.{bare}", "DvAuthValue": f"value-of-{name}", "DvAuthVerifyType": "TXT"}
 
+    def _verify_type(self, name):
+        return self.verify_types.get(self.orders[name]["domain"], self.verify_type)
+
     def _is_validated(self, name):
         record = self._record(name)
         return self.has_record(record["DvAuthKey"], record["DvAuthVerifyType"], record["DvAuthValue"])
 
     def DescribeCertificate(self, CertificateId):
         one = self.orders[CertificateId]
-        if one["status"] == 0 and self.fails:
+        if one["status"] == 0 and self.fails and (self.failing is None or one["domain"] in self.failing):
             one.update(status=2, message=self.fails)
         elif one["status"] == 0 and one["completed"] and self._is_validated(CertificateId):
             one["looks"] += 1
-            if one["looks"] > self.reviews:
+            if one["looks"] > self.reviews and one["domain"] not in self.slow:
                 one.update(status=1, at=self.now())
+                chain, key = self.issue(one["domain"])
                 self.certificates[CertificateId] = {
                     "alias": one["alias"],
                     "names": [one["domain"]],
-                    "chain": "",
+                    "chain": chain,
+                    "key": key,
                     "at": "",
                 }
         listed = {key: value for key, value in self._listed(CertificateId).items() if key != "CertificateId"}
@@ -115,7 +124,7 @@ class FreeSsl(Ssl):
 
     def CheckCertificateDomainVerification(self, CertificateId):
         is_there = self._is_validated(CertificateId)
-        local = 1 if is_there else (-6 if self.verify_type == "CNAME" else -1)
+        local = 1 if is_there else (-6 if self._verify_type(CertificateId) == "CNAME" else -1)
         one = {"Domain": self.orders[CertificateId]["domain"], "LocalCheck": local, "CaCheck": -1}
         return {"VerificationResults": [one]}
 

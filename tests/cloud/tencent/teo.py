@@ -12,14 +12,25 @@ ZONE = "zone-1"
 
 
 class Teo:
-    """The API teo. A domain is busy for as many looks as *spread* says, after each change."""
+    """The API teo. A domain is busy for as many looks as *spread* says, after each change.
+
+    stubborn: domains whose machines follow no change, though the API says that they have.
+    """
 
     service = "teo"
 
     def __init__(self, ssl, *domains, spread=1):
         self.ssl, self.spread = ssl, spread
         self.domains = {name: {"status": "online", "mode": "disable", "list": [], "busy": 0} for name in domains}
+        self.presented, self.stubborn = {}, set()
         ssl.bound = lambda certificate: [("teo", n) for n, one in self.domains.items() if certificate in one["list"]]
+
+    def served(self, domain):
+        """Return the certificate that the machines present for a domain by now; None where there is none."""
+        one = self.domains.get(domain)
+        if one and one["list"] and not one["busy"] and domain not in self.stubborn:
+            self.presented[domain] = one["list"][0]
+        return self.presented.get(domain)
 
     def DescribeAccelerationDomains(self, ZoneId, Filters, Limit=20):
         if ZoneId != ZONE:
@@ -49,6 +60,7 @@ class Teo:
         if ZoneId != ZONE or not Hosts:
             raise Refused("InvalidParameterValue", "There is no host.")
         for host in Hosts:
+            self.served(host)  # the machines have what was changed before
             if self.domains[host]["busy"]:
                 raise Refused("ResourceInUse.Processing", "The domain is being deployed.")
             certificates = [one["CertId"] for one in ServerCertInfo]

@@ -242,3 +242,13 @@ def test_a_long_name_is_shortened_to_what_the_api_takes_and_found_again(cloud):
         assert deploy(cloud, pair()._replace(label=label)).is_uploaded
         assert not deploy(cloud, pair()._replace(label=label)).is_uploaded
     assert len(cloud.uploads) == 2 and {len(name) for name in cloud.uploads.values()} == {63}
+
+
+def test_a_page_in_place_of_an_answer_is_said_and_the_next_run_uploads_nothing_again(cloud):
+    cloud.pages = {"SetCdnDomainSSLCertificate"}
+    sentence = "account shop, cdn:SetCdnDomainSSLCertificate: .*this is no answer of the API; see whether a proxy"
+    with pytest.raises(TlsError, match=sentence):
+        deploy(cloud, pair())
+    cloud.pages = set()
+    deploy(cloud, pair())
+    assert cloud.changes().count("UploadUserCertificate") == 1
