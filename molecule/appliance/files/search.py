@@ -3,10 +3,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Search what was written or logged for the keys and the password: search.py DEV_FLEET FLEET FOLDER [--plant].
+"""Search what was written or logged for the keys and the password: search.py DEV_FLEET FLEET FOLDER.
 
-Searched is all that watch.py kept below FOLDER/seen, and of each appliance all files but those that hold its key, and its journal. With
---plant, a key is put into the journal of an appliance and into a log first, and both have to be found.
+Searched is all that watch.py kept below FOLDER/seen, and of each appliance all files but those that hold its key, and its journal. A line of
+a key is put into the journal of an appliance and into a log first: it has to be found in both, and nothing else anywhere.
 """
 
 from __future__ import annotations
@@ -30,20 +30,22 @@ def main() -> None:
     fleet, folder = search.Fleet(*sys.argv[1:3]), pathlib.Path(sys.argv[3])
     fleet.hosts = HOSTS
     secrets = gather(folder)
-    if "--plant" in sys.argv:
-        line = next(needle for name, form, needle in secrets if form.startswith("line") and "web2" in name).decode()
-        (folder / "seen/planted").write_text(line, encoding="utf-8")
-        fleet.run("web1", "sh", "-c", f"echo {line} | systemd-cat; journalctl --sync")
+    name, form, line = next(one for one in secrets if one[1].startswith("line") and "web2" in one[0])
+    (folder / "seen/planted").write_bytes(line)
+    fleet.run("web1", "sh", "-c", f"echo {line.decode()} | systemd-cat; journalctl --sync")
+    planted = {f"{name} is in {where}, as {form}" for where in (f"{folder}/seen/planted", "web1:journal")}
     found = []
     files = 0
     for where, content in everything(fleet, folder):
         files += 1
-        found += [f"{name} is in {where}, as {form}" for name, form, needle in secrets if needle in content]
+        found += [f"{secret} is in {where}, as {kind}" for secret, kind, needle in secrets if needle in content]
     missing = [name for name in ("ansible.log", "paramiko.log") if not (folder / "seen" / name).exists()]
     log = (folder / "seen/paramiko.log").read_text(encoding="utf-8", errors="replace")
     if "paramiko" in missing or "[chan " not in log:
         missing.append("what paramiko says of channels")
-    lines = [*found, *(f"{name} is missing, so it was not searched" for name in missing)]
+    lines = [line for line in found if line not in planted]
+    lines += [f"it was planted, and is not found: {line}" for line in planted.difference(found)]
+    lines += [f"{name} is missing, so it was not searched" for name in missing]
     print("\n".join([*lines, f"{len(secrets)} forms, {files} files"]))  # noqa: T201
     sys.exit(1 if lines else 0)
 
