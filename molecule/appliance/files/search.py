@@ -30,21 +30,25 @@ def main() -> None:
     fleet, folder = search.Fleet(*sys.argv[1:3]), pathlib.Path(sys.argv[3])
     fleet.hosts = HOSTS
     secrets = gather(folder)
-    name, form, line = next(one for one in secrets if one[1].startswith("line") and "web2" in one[0])
+    planted, _form, line = next(one for one in secrets if one[1].startswith("line") and "web2" in one[0])
+    places = {f"{folder}/seen/planted", "web1:journal"}
     (folder / "seen/planted").write_bytes(line)
     fleet.run("web1", "sh", "-c", f"echo {line.decode()} | systemd-cat; journalctl --sync")
-    planted = {f"{name} is in {where}, as {form}" for where in (f"{folder}/seen/planted", "web1:journal")}
     found = []
     files = 0
     for where, content in everything(fleet, folder):
         files += 1
-        found += [f"{secret} is in {where}, as {kind}" for secret, kind, needle in secrets if needle in content]
+        found += [(name, where, form) for name, form, needle in secrets if needle in content]
     missing = [name for name in ("ansible.log", "paramiko.log") if not (folder / "seen" / name).exists()]
     log = (folder / "seen/paramiko.log").read_text(encoding="utf-8", errors="replace")
     if "paramiko" in missing or "[chan " not in log:
         missing.append("what paramiko says of channels")
-    lines = [line for line in found if line not in planted]
-    lines += [f"it was planted, and is not found: {line}" for line in planted.difference(found)]
+    lines = [
+        f"{name} is in {where}, as {form}" for name, where, form in found if name != planted or where not in places
+    ]
+    lines += [
+        f"what was planted is not found in {place}" for place in places - {where for _name, where, _form in found}
+    ]
     lines += [f"{name} is missing, so it was not searched" for name in missing]
     print("\n".join([*lines, f"{len(secrets)} forms, {files} files"]))  # noqa: T201
     sys.exit(1 if lines else 0)
