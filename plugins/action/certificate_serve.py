@@ -17,7 +17,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.cloud imp
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 
 RESTART_TIMEOUT_S = 60.0  # that a server in Java may need until it listens again
-REMOTE_TIMEOUT_FACTOR = 6  # of the time that nginx has: the machines of a service follow after it says that a change is in effect
+REMOTE_TIMEOUT_FACTOR = 6  # the machines of a service follow after it says that a change is in effect
 MAX_DEPLOYMENTS_AT_ONCE = 8
 REMOTE_HANDSHAKES = 3  # in a row at each address of a service, where several machines may answer
 
