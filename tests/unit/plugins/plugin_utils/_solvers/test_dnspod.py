@@ -9,13 +9,10 @@ from __future__ import annotations
 import dns.rdatatype
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import ChallengeResponse
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.cloud_account import with_solver_accounts
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
+from ansible_collections.evergreen.tls.tests.unit.cloud_solver import cloud_solver, error_text, response
 from ansible_collections.evergreen.tls.tests.unit.dnspod_zone import dnspod_of
-from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, name_of
+from ansible_collections.evergreen.tls.tests.unit.fake_internet import name_of
 from ansible_collections.evergreen.tls.tests.unit.fake_tencent import fake_tencent
 
 RECORD = "_acme-challenge.example.org"
@@ -40,25 +37,7 @@ def texts(zone, record=RECORD):
 
 def solver(here, cloud, **settings):
     accounts = {"main": {"type": "tencent", **cloud.account()}, "shop": {"type": "aws"}}
-    setting = {
-        "type": "dnspod",
-        "resolvers": [f"{RESOLVER}:{here.port}"],
-        "timeout": "20s",
-        "account": "main",
-        **settings,
-    }
-    issuers = with_solver_accounts({"le": {"type": "acme", "solver": setting}}, lambda: accounts)
-    return open_solver(issuers["le"]["solver"], AcmeAccount("thumbprint"))
-
-
-def response(value, domain="example.org"):
-    return ChallengeResponse(domain, "dns-01", "token", "key authorization", value)
-
-
-def error_text(work):
-    with pytest.raises(TlsError) as caught:
-        work()
-    return str(caught.value)
+    return cloud_solver(here, "dnspod", accounts, **settings)
 
 
 def test_a_name_and_its_wildcard_have_their_records_side_by_side(here, zone, cloud):

@@ -10,14 +10,10 @@ import boto3
 import dns.rdatatype
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws import route53
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import ChallengeResponse
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.cloud_account import with_solver_accounts
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
 from ansible_collections.evergreen.tls.tests.cloud.aws.server import Refusal, aws_cloud
-from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, name_of
+from ansible_collections.evergreen.tls.tests.unit.cloud_solver import cloud_solver, error_text, response
+from ansible_collections.evergreen.tls.tests.unit.fake_internet import name_of
 
 RECORD = "_acme-challenge.example.org"
 
@@ -75,25 +71,7 @@ def solver(here, cloud, **settings):
         "main": {"type": "aws", "access_key": "AKIAEXAMPLE", "secret_key": "secret", "endpoint": cloud.url},
         "china": {"type": "tencent"},
     }
-    setting = {
-        "type": "route53",
-        "resolvers": [f"{RESOLVER}:{here.port}"],
-        "timeout": "20s",
-        "account": "main",
-        **settings,
-    }
-    issuers = with_solver_accounts({"le": {"type": "acme", "solver": setting}}, lambda: accounts)
-    return open_solver(issuers["le"]["solver"], AcmeAccount("thumbprint"))
-
-
-def response(value, domain="example.org"):
-    return ChallengeResponse(domain, "dns-01", "token", "key authorization", value)
-
-
-def error_text(work):
-    with pytest.raises(TlsError) as caught:
-        work()
-    return str(caught.value)
+    return cloud_solver(here, "route53", accounts, **settings)
 
 
 def test_a_name_and_its_wildcard_have_their_values_side_by_side(here, cloud):
