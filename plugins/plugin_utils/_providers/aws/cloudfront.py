@@ -13,14 +13,14 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import Binding, Settings, Upload
+from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import Binding, Settings
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.acm import AcmCertificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.client import AwsClient
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.errors import RefusedCall
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.imported_service import ImportedService
 
 if t.TYPE_CHECKING:
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 CERTIFICATE_REGION = "us-east-1"
 CURVES = ("secp256r1",)
@@ -38,7 +38,7 @@ DEFAULT_POLICY = "TLSv1.2_2021"  # for a distribution that had the certificate o
 CHANGED_MEANWHILE = ("PreconditionFailed", "InvalidIfMatchVersion")
 
 
-class CloudFront:
+class CloudFront(ImportedService):
     """The distributions of one certificate request."""
 
     def __init__(
@@ -53,8 +53,8 @@ class CloudFront:
 
         is_reimporting: whether a certificate takes the place of the one before under the same ARN.
         """
-        self.is_reimporting = is_reimporting
-        self.client, self.certificates = client, certificates
+        super().__init__(certificates, is_reimporting)
+        self.client = client
         self.distributions, self.domains = distributions, domains
         self.title = f"CloudFront of the account {client.account}"
         if client.partition != "aws":
@@ -66,15 +66,6 @@ class CloudFront:
     def check(self, chain: list[x509.Certificate]) -> None:
         """Raise TlsError for a type of key that CloudFront refuses."""
         self.certificates.check(chain, CURVES, "CloudFront")
-
-    def find(self, chain: list[x509.Certificate], label: str) -> str | None:
-        """Return the ARN of an import of exactly this chain."""
-        return self.certificates.find(chain)
-
-    def upload(self, chain: list[x509.Certificate], key: PrivateKeyTypes, label: str) -> str:
-        """Import the chain with its key into ACM, and return the ARN."""
-        replaced = self.certificates.replaceable(self.bindings(), chain, label) if self.is_reimporting else None
-        return self.certificates.upload(chain, key, label, replaced)
 
     def bindings(self) -> list[Binding]:
         """Return what each distribution presents, by its ID."""
@@ -107,14 +98,6 @@ class CloudFront:
                 viewer["MinimumProtocolVersion"] = policy
 
         self._update(binding.resource, change)
-
-    def uploads(self, prefix: str) -> list[Upload]:
-        """Return the imports under labels with this prefix."""
-        return self.certificates.uploads(prefix)
-
-    def remove(self, certificate: str) -> None:
-        """Delete an import."""
-        self.certificates.remove(certificate)
 
     def _distributions_of_domains(self) -> list[str]:
         """Return the IDs of the distributions that have the domains among their aliases, each once."""

@@ -15,21 +15,21 @@ import re
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import Binding, Settings, Upload
+from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import Binding, Settings
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.installed import LABEL_PREFIX
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import is_covered
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.acm import AcmCertificates, tag_value
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.client import AwsClient
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.imported_service import ImportedService
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.listener_settings import ListenerSettings
 
 if t.TYPE_CHECKING:
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 TLS_PROTOCOLS = ("HTTPS", "TLS")
 
 
-class LoadBalancer:
+class LoadBalancer(ImportedService):
     """The listener of one certificate request."""
 
     def __init__(
@@ -47,8 +47,8 @@ class LoadBalancer:
         domains, name: those of the certificate request. The name is in the labels of its uploads.
         is_reimporting: whether a certificate takes the place of the one before under the same ARN.
         """
-        self.is_reimporting = is_reimporting
-        self.client, self.certificates = client, certificates
+        super().__init__(certificates, is_reimporting)
+        self.client = client
         self.load_balancer, self.listener = load_balancer, listener
         self.domains, self.name = domains, name
         self.title = f"Elastic Load Balancing of the account {client.account}"
@@ -56,15 +56,6 @@ class LoadBalancer:
     def check(self, chain: list[x509.Certificate]) -> None:
         """Raise TlsError for a type of key that ACM refuses."""
         self.certificates.check(chain)
-
-    def find(self, chain: list[x509.Certificate], label: str) -> str | None:
-        """Return the ARN of an import of exactly this chain."""
-        return self.certificates.find(chain)
-
-    def upload(self, chain: list[x509.Certificate], key: PrivateKeyTypes, label: str) -> str:
-        """Import the chain with its key into ACM in the region of the load balancer, and return the ARN."""
-        replaced = self.certificates.replaceable(self.bindings(), chain, label) if self.is_reimporting else None
-        return self.certificates.upload(chain, key, label, replaced)
 
     def bindings(self) -> list[Binding]:
         """Return what the listener presents for the domains of the request."""
@@ -110,14 +101,6 @@ class LoadBalancer:
     def configure(self, binding: Binding, settings: Settings) -> None:
         """Set the redirect of port 80, the header Strict-Transport-Security, and the versions of TLS."""
         ListenerSettings(self.client, binding.details["listener"], binding.details["balancer"]).write(settings)
-
-    def uploads(self, prefix: str) -> list[Upload]:
-        """Return the imports under labels with this prefix."""
-        return self.certificates.uploads(prefix)
-
-    def remove(self, certificate: str) -> None:
-        """Delete an import."""
-        self.certificates.remove(certificate)
 
     def _listener(self) -> dict[str, t.Any]:
         if self.listener.startswith("arn:"):
