@@ -160,4 +160,4 @@ class FilteringHost(RecordedHost):
         task.args = {"ports": list(PORTS), **arguments}
         action = ActionModule(task, None, None, None, None, None)
         action._execute_module = self.execute
-        return action.run(task_vars={})
+        return action.run(task_vars={"ansible_host": CLIENTS["allowed"][1]})

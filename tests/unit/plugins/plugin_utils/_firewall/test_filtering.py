@@ -56,6 +56,10 @@ RULESETS = {
         "flush table inet filter\n"
         f"table inet filter {{ chain input {{ {START.strip()}; ip saddr @blocked4 drop; ip6 saddr @blocked6 drop; reject; }}; }}\n"
     ),
+    "rules for other interfaces": (
+        f'table inet filter {{{SETS}\tchain input {{{START}{BLOCKLIST}\t\tiifname "br-*" tcp dport {{ 80, 443 }} drop\n'
+        "\t\tiifname != { eth0, lo } drop\n\t\treject\n\t}\n}\n"
+    ),
     "commands": (
         f"table inet filter {{ {SETS} chain input {{{START}\t}}\n}}\n"
         "add rule inet filter input ip saddr @blocked4 drop\nadd rule inet filter input ip6 saddr @blocked6 drop\n"
