@@ -17,7 +17,7 @@ from alibabacloud_openapi_util.client import Client as Sdk
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.alibaba.client import VERSIONS
 from ansible_collections.evergreen.tls.tests.unit.threaded_server import ThreadedServer
 
-DOMAINS = ["static.example.org", "img.example.org"]
+DOMAINS = ("static.example.org", "img.example.org")
 KEY_ID, SECRET = "LTAIexample", "a-secret"
 PAGE = b"<html><body>Please log in to the network</body></html>"
 

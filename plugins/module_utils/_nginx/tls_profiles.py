@@ -60,8 +60,9 @@ def _protocols(nginx: NginxBuild, profile: str, versions: t.Collection[str]) -> 
     # An unknown library gets TLS 1.3 in its list: nginx leaves out what the library does not have.
     has_tls13 = not nginx.openssl or nginx.openssl >= (1, 1, 1)
     if "TLSv1.2" not in versions and not has_tls13:
+        subject = "the profile modern" if profile == "modern" else "a site with tls_versions of TLSv1.3 alone"
         raise TlsError(
-            f"{'the profile modern' if profile == 'modern' else 'a site with tls_versions of TLSv1.3 alone'} needs TLS 1.3, and OpenSSL {version_text(nginx.openssl)} does not have it; "
+            f"{subject} needs TLS 1.3, and OpenSSL {version_text(nginx.openssl)} does not have it; "
             "upgrade OpenSSL to 1.1.1 or later, or use the profile intermediate"
         )
     return [version for version in sorted(versions) if has_tls13 or version != "TLSv1.3"]

@@ -47,10 +47,11 @@ class Fleet:
 def fleet(monkeypatch, tmp_path):
     minutes = itertools.count()
     now = certificate_host.utc_now
-    later = lambda: now() + datetime.timedelta(minutes=next(minutes))  # noqa: E731
-    monkeypatch.setattr(
-        certificate_host, "utc_now", later
-    )  # the alias of an order has the second in which it is placed
+
+    def later():  # the alias of an order has the second in which it is placed
+        return now() + datetime.timedelta(minutes=next(minutes))
+
+    monkeypatch.setattr(certificate_host, "utc_now", later)
     with hosted_world(monkeypatch, tmp_path) as world:
         yield Fleet(world, tmp_path / "records")
 

@@ -37,8 +37,8 @@ def with_addresses(host, routes=None):
     return host
 
 
-def deny_https(interfaces, operator="==", left=IIFNAME):
-    return nft_rule(4, match(left, interfaces, operator), match(TCP_DPORT, 443), {"drop": None})
+def deny_https(interfaces, operator="==", left=None):
+    return nft_rule(4, match(left or IIFNAME, interfaces, operator), match(TCP_DPORT, 443), {"drop": None})
 
 
 ELSEWHERE = [
