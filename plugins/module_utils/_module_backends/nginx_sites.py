@@ -175,6 +175,7 @@ class Transaction:
     # not a parser: it reads what the collection has made or checked
     def rehearse(self) -> Result:
         """Raise TlsError for what would keep nginx from having the sites, as far as that is known without new certificates."""
+        self.sweep()
         before, text = read_file(self.path), self.render()
         if not self.is_running:
             self.nginx.check_orphaned_workers()

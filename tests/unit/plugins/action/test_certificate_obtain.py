@@ -228,6 +228,7 @@ def test_a_request_that_the_inventory_has_no_longer_is_withdrawn_here_and_there(
 
 def test_what_the_issuer_cannot_answer_never_reaches_the_host(run):
     run.requests[0]["domains"] = ["192.0.2.1"]
+    run.issuers["bought"]["rules"] = "public"
     result, _certificates = run.obtain()
     assert result["failed"] and run.sent == []
     assert "certificate request www: it asks for the IP address 192.0.2.1, and bought issues for none" in result["msg"]

@@ -156,6 +156,16 @@ def test_a_rehearsal_writes_nothing_and_refuses_what_nginx_would(host, is_runnin
 
 
 @needs_nginx
+def test_what_a_killed_run_left_does_not_stand_in_the_way_of_a_rehearsal(host):
+    host.start()
+    left = [host.path.with_name(".evergreen.conf.evergreen-test"), host.folder / ".nginx.conf.evergreen-test"]
+    for path in left:
+        path.write_text("of a run that was killed while nginx tested it\n")
+    assert host.decide(rehearse=True)["msg"] == f"nginx accepts {host.path}"
+    assert not [path for path in left if path.exists()]
+
+
+@needs_nginx
 def test_a_file_that_nginx_would_not_read_is_refused_with_one_that_it_would(host):
     (host.folder / "sites").mkdir()
     main = host.folder / "nginx.conf"
