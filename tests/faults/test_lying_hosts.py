@@ -154,7 +154,7 @@ DEPLOYED = {
     ),
     "batch_with_too_many": (
         as_text(json.dumps({"results": [{}] * 100}), "host_batch"),
-        "the host does not answer host_batch as it should: it has 100 results for 2 calls; look at what it is doing",
+        "the host does not answer host_batch as it should: it has 100 results for 3 calls; look at what it is doing",
     ),
     "batch_of_numbers": (
         as_text('{"results": [1, 2]}', "host_batch"),
