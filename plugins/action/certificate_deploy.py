@@ -104,7 +104,7 @@ class ActionModule(TlsAction):
             targets = request_targets(variables_of_task(task_vars), task_vars["inventory_hostname"], request)
             return open_appliance(request, list(dict.fromkeys((address, port) for address, port, _domain in targets)))
         accounts = cloud_accounts(task_vars) if arguments["accounts"] is None else arguments["accounts"]
-        return open_hosted(request, accounts, prefix) if is_hosted(request) else open_service(request, accounts)
+        return open_hosted(request, accounts, prefix) if is_hosted(request) else open_service(request, accounts, prefix)
 
     def _deploy(self, service: CertificateService, pair: Pair, request: Request) -> dict[str, t.Any]:
         """Return the result of uploading and binding."""

@@ -95,4 +95,4 @@ def open_hosted(request: Request, accounts: t.Any, prefix: str) -> HostedService
     account = find_account(cloud.get("account"), accounts, HOSTING_TYPES)
     orders = FreeCertificates(TencentClient(account.name, **account.settings))
     key = str(account.settings.get("secret_id") or account.settings.get("cvm_role") or "")
-    return HostedService(open_service(request, accounts), orders, prefix, key)
+    return HostedService(open_service(request, accounts, prefix), orders, prefix, key)

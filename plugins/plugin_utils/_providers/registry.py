@@ -24,10 +24,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.e
 if t.TYPE_CHECKING:
     from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts import Account
 
-    Opener = t.Callable[[Account, Request], CertificateService]
+    Opener = t.Callable[[Account, Request, str], CertificateService]
 
 # By type of account: the services by the value of C(cloud.service). The first is the default. Each is a class, or a function, that takes
-# the account and the complete request.
+# the account, the complete request, and what the labels of the request's uploads begin with.
 SERVICES: dict[str, dict[str, Opener]] = {
     "tencent": {
         "cdn": Cdn,
@@ -40,8 +40,11 @@ SERVICES: dict[str, dict[str, Opener]] = {
 REIMPORTING_TYPES = ("aws",)  # of accounts, where a certificate may be replaced under its identifier
 
 
-def open_service(request: Request, accounts: t.Any) -> CertificateService:
-    """Return the service that C(cloud) of a complete request names. accounts: the value of C(cloud_accounts), unchecked."""
+def open_service(request: Request, accounts: t.Any, prefix: str) -> CertificateService:
+    """Return the service that C(cloud) of a complete request names.
+
+    accounts: the value of C(cloud_accounts), unchecked. prefix: what upload_prefix() returns for the request.
+    """
     cloud = request.get("cloud") or {}
     account = find_account(cloud.get("account"), accounts, SERVICES)
     services = SERVICES[account.type]
@@ -54,4 +57,4 @@ def open_service(request: Request, accounts: t.Any) -> CertificateService:
         raise TlsError(
             f"reimport is for accounts of type {', '.join(REIMPORTING_TYPES)}, and account {account.name} is of type {account.type}; take it out of cloud"
         )
-    return services[name](account, request)
+    return services[name](account, request, prefix)

@@ -36,7 +36,7 @@ class Answers:
 
 def read_domains(value: t.Any) -> None:
     request = {"name": "a", "domains": ["example.org"], "keep": 3, "cloud": {}}
-    service = AlibabaCdn(ACCOUNT, t.cast(t.Any, request))
+    service = AlibabaCdn(ACCOUNT, t.cast(t.Any, request), "")
     service.client = service.certificates.client = t.cast(t.Any, Answers(value))
     service.bindings()
     service.uploads("evergreen/a/")

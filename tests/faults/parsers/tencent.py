@@ -167,7 +167,7 @@ REQUEST: t.Any = {"name": "a", "domains": ["a.example.org"], "keep": 1, "cloud":
 
 def read_cdn(value: t.Any) -> None:
     """Read a value as each answer about the domains of a request."""
-    cdn = Cdn(Account("main", "tencent", {}), REQUEST, Answers(value, name="main"))
+    cdn = Cdn(Account("main", "tencent", {}), REQUEST, "", Answers(value, name="main"))
     for read in (cdn.bindings, lambda: cdn.uploads("evergreen/"), lambda: cdn.remove("x")):
         try:
             read()
@@ -197,7 +197,7 @@ def read_resources(value: t.Any) -> None:
         (LoadBalancer, {"load_balancer": "lb-1", "listener": "lbl-1", "region": "ap-guangzhou"}),
     ):
         request = {"name": "a", "domains": ["example.org"], "keep": 1, "cloud": place}
-        service = kind(ACCOUNT, t.cast(t.Any, request))
+        service = kind(ACCOUNT, t.cast(t.Any, request), "")
         service.client = service.store.client = t.cast(t.Any, Answers(value, "main"))
         for binding in service.bindings():
             if binding.state == "ready":

@@ -41,7 +41,7 @@ FAILED_STATUSES = ("failed", "checking_failed", "domain_invalid", "unmatched")
 class AlibabaCdn:
     """The domains of a request in the CDN of an account."""
 
-    def __init__(self, account: Account, request: Request) -> None:
+    def __init__(self, account: Account, request: Request, _prefix: str) -> None:
         self.client = AlibabaClient(account.name, **account.settings)
         self.certificates = AlibabaCertificates(self.client)
         self.title = f"the CDN of account {account.name}"

@@ -100,7 +100,7 @@ class AcmCertificates:
         """
         bound = {binding.certificate for binding in bindings}
         arn = next(iter(bound)) if len(bound) == 1 else None
-        if arn is None or arn not in self._labels_of_request(f"{label.rpartition('/')[0]}/"):
+        if arn is None or arn not in self.labels_of_request(f"{label.rpartition('/')[0]}/"):
             return None
         description = self.client.call("DescribeCertificate", "Certificate", CertificateArn=arn)
         return arn if description.get("KeyAlgorithm") == key_algorithm(chain[0].public_key()) else None
@@ -126,7 +126,7 @@ class AcmCertificates:
 
     def uploads(self, prefix: str) -> list[Upload]:
         """Return the imports whose label begins with the prefix, newest first. Whether one is bound is looked up now."""
-        labels = self._labels_of_request(prefix)
+        labels = self.labels_of_request(prefix)
         if not labels:
             return []
         imported = {str(one["CertificateArn"]): one for one in self._imported()}
@@ -153,7 +153,7 @@ class AcmCertificates:
         }
         return {arn: label for arn, label in labels.items() if label.startswith(tag_value(prefix))}
 
-    def _labels_of_request(self, prefix: str) -> dict[str, str]:
+    def labels_of_request(self, prefix: str) -> dict[str, str]:
         """Return the labels of the one request that has this prefix, by ARN."""
         return {arn: label for arn, label in self.labels(prefix).items() if has_prefix(label, tag_value(prefix))}
 

@@ -11,14 +11,12 @@ Balancing 2015-12-01, and "Listener certificates" in its user guides.
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.base import Binding, Settings
-from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.installed import LABEL_PREFIX
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import is_covered
-from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.acm import AcmCertificates, tag_value
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.acm import AcmCertificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.client import AwsClient
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.imported_service import ImportedService
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.listener_settings import ListenerSettings
@@ -39,18 +37,18 @@ class LoadBalancer(ImportedService):
         load_balancer: str | None,
         listener: str,
         domains: list[str],
-        name: str,
+        prefix: str,
         is_reimporting: bool = False,
     ) -> None:
         """Take the name or ARN of a load balancer with the port of its listener, or the ARN of a listener alone.
 
-        domains, name: those of the certificate request. The name is in the labels of its uploads.
+        domains: those of the certificate request. prefix: what the labels of its uploads begin with, see upload_prefix().
         is_reimporting: whether a certificate takes the place of the one before under the same ARN.
         """
         super().__init__(certificates, is_reimporting)
         self.client = client
         self.load_balancer, self.listener = load_balancer, listener
-        self.domains, self.name = domains, name
+        self.domains, self.prefix = domains, prefix
         self.title = f"Elastic Load Balancing of the account {client.account}"
 
     def check(self, chain: list[x509.Certificate]) -> None:
@@ -146,29 +144,14 @@ class LoadBalancer(ImportedService):
         listed = self.client.call("DescribeListenerCertificates", "Certificates", ListenerArn=listener_arn)
         default = next((str(one["CertificateArn"]) for one in listed if one.get("IsDefault")), None)
         others = [str(one["CertificateArn"]) for one in listed if not one.get("IsDefault")]
-        labels = self.certificates.labels(f"{LABEL_PREFIX}/") if others else {}
-        own = sorted(arn for arn in others if arn in labels and is_label_of(labels[arn], self.name))
+        labels = self.certificates.labels_of_request(self.prefix) if others else {}
+        own = sorted(arn for arn in others if arn in labels)
         has_own_default = default is not None and ":acm:" in default and self._covers_a_domain(default)
         return default if has_own_default else None, own
 
     def _covers_a_domain(self, arn: str) -> bool:
         names = sorted(self.certificates.names_of(arn))
         return any(is_covered(domain, names) for domain in self.domains)
-
-
-# not a parser: any text will do
-def is_label_of(label: str, name: str) -> bool:
-    """Say whether a label is that of an upload for the certificate request of this name, as upload_prefix() makes them.
-
-    >>> is_label_of("evergreen/web1/shop/0123456789abcdef", "shop"), is_label_of("evergreen/shop/0123456789abcdef", "web")
-    (True, False)
-    """
-    middle = label.removeprefix(f"{LABEL_PREFIX}/").rpartition("/")[0]
-    name = tag_value(name)
-    shortened = re.fullmatch("(.+)-[0-9a-f]{16}", middle)
-    if shortened and not f"/{middle}".endswith(f"/{name}"):
-        return name.startswith((shortened[1], shortened[1].partition("/")[2] or shortened[1]))
-    return f"/{middle}".endswith(f"/{name}")
 
 
 # not a parser: any text will do

@@ -25,7 +25,7 @@ if t.TYPE_CHECKING:
 DEFAULT_LISTENER = "443"
 
 
-def open_cloudfront(account: Account, request: Request) -> CloudFront:
+def open_cloudfront(account: Account, request: Request, _prefix: str) -> CloudFront:
     """Return the distributions of a request. C(cloud.resources) has their IDs. Sends nothing."""
     cloud = request["cloud"] or {}
     security_policy(cloud.get("tls_versions"))
@@ -41,8 +41,8 @@ def open_cloudfront(account: Account, request: Request) -> CloudFront:
     )
 
 
-def open_load_balancer(account: Account, request: Request) -> LoadBalancer:
-    """Return the listener of a request. Sends nothing."""
+def open_load_balancer(account: Account, request: Request, prefix: str) -> LoadBalancer:
+    """Return the listener of a request. Sends nothing. prefix: what the labels of its uploads begin with."""
     cloud = request["cloud"] or {}
     if not cloud.get("load_balancer") and not str(cloud.get("listener") or "").startswith("arn:"):
         raise TlsError(
@@ -56,7 +56,7 @@ def open_load_balancer(account: Account, request: Request) -> LoadBalancer:
         cloud.get("load_balancer"),
         cloud.get("listener") or DEFAULT_LISTENER,
         request["domains"],
-        request["name"],
+        prefix,
         bool(cloud.get("reimport")),
     )
 

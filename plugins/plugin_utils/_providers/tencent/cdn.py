@@ -37,8 +37,8 @@ CONSOLE = "only the console of the CDN can change that"
 class Cdn(StoredService):
     """The domains of a request in the CDN of an account."""
 
-    def __init__(self, account: Account, request: Request, client: Client | None = None) -> None:
-        super().__init__(account, request, client)
+    def __init__(self, account: Account, request: Request, prefix: str, client: Client | None = None) -> None:
+        super().__init__(account, request, prefix, client)
         self.title = f"the CDN of account {account.name}"
 
     def check(self, chain: list[x509.Certificate]) -> None:

@@ -33,8 +33,8 @@ TASK_STATES: dict[int, State] = {0: "ready", 1: "failed", 2: "busy"}
 class LoadBalancer(StoredService):
     """A listener of a load balancer; with SNI, the domains of the request that it has rules for."""
 
-    def __init__(self, account: Account, request: Request) -> None:
-        super().__init__(account, request)
+    def __init__(self, account: Account, request: Request, prefix: str) -> None:
+        super().__init__(account, request, prefix)
         self.balancer, self.listener = self.cloud.get("load_balancer"), self.cloud.get("listener")
         self.region = self.cloud.get("region")
         self.title = f"the load balancer {self.balancer} of account {account.name}"

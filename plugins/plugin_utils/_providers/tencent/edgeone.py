@@ -35,8 +35,8 @@ FAILED_STATUSES = ("failed", "issued")  # C(issued): it could not be bound
 class EdgeOne(StoredService):
     """The domains of a request in a zone of EdgeOne."""
 
-    def __init__(self, account: Account, request: Request) -> None:
-        super().__init__(account, request)
+    def __init__(self, account: Account, request: Request, prefix: str) -> None:
+        super().__init__(account, request, prefix)
         self.title = f"EdgeOne of account {account.name}"
         self.zone = self.cloud.get("zone")
         if not self.zone:

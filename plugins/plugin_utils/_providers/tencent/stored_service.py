@@ -40,7 +40,7 @@ class StoredService:
 
     title: str
 
-    def __init__(self, account: Account, request: Request, client: Client | None = None) -> None:
+    def __init__(self, account: Account, request: Request, _prefix: str, client: Client | None = None) -> None:
         self.client = client or TencentClient(account.name, **account.settings)
         self.store = CertificateStore(self.client)
         self.cloud: dict[str, t.Any] = t.cast("dict[str, t.Any]", request["cloud"] or {})

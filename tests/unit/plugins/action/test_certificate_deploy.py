@@ -48,7 +48,7 @@ class Site:
             monkeypatch.setattr(certificate_deploy, function, with_clock)
         monkeypatch.setattr(certificate_deploy, "check_redirect", lambda *where: self.redirects.append(where))
 
-    def _open(self, _request, accounts):
+    def _open(self, _request, accounts, _prefix):
         self.opened.append(accounts)
         return self.service
 

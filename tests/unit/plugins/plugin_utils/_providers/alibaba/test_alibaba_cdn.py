@@ -46,13 +46,17 @@ def deploy(cloud, pair, settings=None, **changes):
     passed = [0.0]
     clock = Clock(lambda: passed[0], lambda seconds: passed.__setitem__(0, passed[0] + seconds))
     return deploy_certificate(
-        open_service(request, {"shop": cloud.account(**changes)}), pair, 900.0, clock=clock, settings=settings or {}
+        open_service(request, {"shop": cloud.account(**changes)}, "evergreen/static/"),
+        pair,
+        900.0,
+        clock=clock,
+        settings=settings or {},
     )
 
 
 def service_of(cloud, keep=1, name="static"):
     request = {"name": name, "domains": DOMAINS, "keep": keep, "cloud": {"account": None, "resources": []}}
-    return open_service(request, {"shop": cloud.account()})
+    return open_service(request, {"shop": cloud.account()}, "evergreen/static/")
 
 
 def clean(cloud, keep=1):

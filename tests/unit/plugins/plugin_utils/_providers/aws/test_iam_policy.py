@@ -79,7 +79,9 @@ def use_everything(account, group, authority):
     """Do all that this collection does in AWS."""
     accounts = {"shop": {"type": "aws", **account}}
     for options in ({}, {"service": "elb", "load_balancer": "web"}):
-        service = open_service({"name": "web", "domains": ["www.example.org"], "cloud": {**CLOUD, **options}}, accounts)
+        service = open_service(
+            {"name": "web", "domains": ["www.example.org"], "cloud": {**CLOUD, **options}}, accounts, "evergreen/web/"
+        )
         for number in range(2):
             pair_key = some_key(number)
             chain = authority.chain(["www.example.org"], pair_key)

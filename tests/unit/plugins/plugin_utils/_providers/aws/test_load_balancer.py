@@ -10,11 +10,10 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.installed import upload_prefix
-from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.acm import AcmCertificates, tag_value
+from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.acm import AcmCertificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.listener_settings import POLICIES
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.load_balancer import (
     LoadBalancer,
-    is_label_of,
 )
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
 
@@ -79,7 +78,7 @@ def add_listener(person, balancer, port, protocol, actions=None, **options):
 @pytest.fixture
 def service(session, acm):
     def opened(listener="443", load_balancer="web", domains=("www.example.org",)):
-        return LoadBalancer(session.client("elbv2"), acm, load_balancer, listener, list(domains), "www.example.org")
+        return LoadBalancer(session.client("elbv2"), acm, load_balancer, listener, list(domains), PREFIX)
 
     return opened
 
@@ -242,9 +241,18 @@ def test_a_redirect_of_somebody_else_is_seen_and_not_deleted(service, person, ba
     assert "DeleteListener" not in cloud.actions()
 
 
-@pytest.mark.parametrize("name", ["www.example.org", "*.example.org", f"{'x' * 60}.{'y' * 60}"])
-@pytest.mark.parametrize("host", ["www.example.org", "balancer"])
-def test_a_label_is_that_of_the_request_whatever_its_length(name, host):
-    label = tag_value(upload_prefix({"name": name}, host) + "0123456789abcdef")
-    assert is_label_of(label, name)
-    assert not is_label_of(label, "example.org")
+@pytest.mark.parametrize("host", ["www.example.org", "other"])
+@pytest.mark.parametrize("name", ["shop", "*.example.org", f"{'x' * 60}.{'y' * 60}"])
+def test_hosts_with_requests_of_one_name_leave_each_other_s_certificates_on_a_listener(
+    session, acm, person, listener, imported, name, host
+):
+    arns = {}
+    for number, (one, domain) in enumerate([(host, "www.example.org"), ("balancer", "img.example.org")]):
+        prefix = upload_prefix({"name": name}, one)
+        opened = LoadBalancer(session.client("elbv2"), acm, "web", "443", [domain], prefix)
+        arns[one] = imported([domain], f"{prefix}0123456789abcdef", number)
+        (binding,) = opened.bindings()
+        assert binding.certificate is None
+        opened.bind(binding, arns[one])
+        assert opened.bindings()[0].certificate == arns[one]
+    assert certificates(person, listener)[1] >= set(arns.values())

@@ -16,6 +16,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.registry 
 from ansible_collections.evergreen.tls.tests.cloud.aws.server import Refusal, distribution_config
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
 
+PREFIX = "evergreen/www.example.org/"
 CLOUD = {"account": None, "service": None, "resources": [], "region": None, "load_balancer": None, "listener": None}
 
 
@@ -45,7 +46,7 @@ def pair(authority, number=0, kind="ECC"):
 
 def deploy(accounts, installed, is_check=False, **cloud):
     clock = Clock(sleep=lambda _seconds: None)
-    return deploy_certificate(open_service(request(**cloud), accounts), installed, 60.0, is_check, clock)
+    return deploy_certificate(open_service(request(**cloud), accounts, PREFIX), installed, 60.0, is_check, clock)
 
 
 def test_the_first_deployment_uploads_and_binds_and_the_second_changes_nothing(
@@ -112,8 +113,8 @@ def test_an_import_of_somebody_else_is_not_replaced(accounts, authority, distrib
 
 
 def test_nothing_is_sent_before_it_is_used(accounts, cloud):
-    open_service(request(), accounts)
-    open_service(request(service="elb", load_balancer="web"), accounts)
+    open_service(request(), accounts, PREFIX)
+    open_service(request(service="elb", load_balancer="web"), accounts, PREFIX)
     assert cloud.calls == []
 
 
@@ -132,6 +133,6 @@ def test_nothing_is_sent_before_it_is_used(accounts, cloud):
 def test_what_cannot_be_meant_is_refused_before_anything_is_sent(accounts, cloud, options, sentence):
     accounts = {**accounts, "main": {"type": "tencent"}} if "account" in options else accounts
     with pytest.raises(TlsError) as caught:
-        open_service(request(**options), accounts)
+        open_service(request(**options), accounts, PREFIX)
     assert sentence in str(caught.value)
     assert cloud.calls == []

@@ -35,7 +35,7 @@ class World:
     def service(self, keep=1, **options):
         cloud = {"account": None, "service": None, "resources": [], "keep": keep, "patience": "15m", **options}
         request = {"name": "static", "domains": [*DOMAINS], "keep": 3, "cloud": cloud}
-        return open_service(request, {"main": {"type": "tencent", **self.cloud.account()}})
+        return open_service(request, {"main": {"type": "tencent", **self.cloud.account()}}, "evergreen/static/")
 
     @property
     def clock(self):

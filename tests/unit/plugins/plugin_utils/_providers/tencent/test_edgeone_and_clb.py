@@ -40,7 +40,7 @@ class World:
     def service(self, **options):
         defaults = {"account": None, "resources": [], "keep": 1, "region": "ap-guangzhou"}
         request = {"name": "static", "domains": DOMAINS, "keep": 3, "cloud": {**defaults, **self.options, **options}}
-        return open_service(request, {"main": {"type": "tencent", **self.cloud.account()}})
+        return open_service(request, {"main": {"type": "tencent", **self.cloud.account()}}, "evergreen/static/")
 
     def deploy(self, pair, settings=None, **options):
         service, passed = self.service(**options), [0.0]
