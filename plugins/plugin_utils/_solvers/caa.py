@@ -46,9 +46,9 @@ def find_caa_set(client: DnsClient, domain: str) -> CaaSet:
     labels = domain.removeprefix("*.").split(".")
     for start in range(len(labels)):
         name = ".".join(labels[start:])
-        found = [CaaRecord(flags, tag.lower(), value) for flags, tag, value in client.caa_records(name)]
-        if found:
-            return CaaSet(name, found)
+        records = [CaaRecord(flags, tag.lower(), value) for flags, tag, value in client.caa_records(name)]
+        if records:
+            return CaaSet(name, records)
     return CaaSet("", [])
 
 

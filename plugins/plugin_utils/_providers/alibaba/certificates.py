@@ -72,10 +72,10 @@ class AlibabaCertificates:
         except AlibabaError:
             raise
         except TlsError:
-            found = self.find(label)
-            if found is None:
+            identifier = self.find(label)
+            if identifier is None:
                 raise
-            return found
+            return identifier
         if not answer.get("CertId"):
             raise TlsError(
                 f"account {self.client.name}: the answer of cas:UploadUserCertificate names no certificate; run this again"
@@ -122,14 +122,12 @@ class AlibabaCertificates:
             raise
         for one in listed:
             name = str(one.get("Domain") or one.get("InstanceId") or one.get("Id") or "")
-            found = (str(one.get("CloudProduct") or "").lower(), str(one.get("RegionId") or ""), name)
-            resources.get(str(one.get("CertId")), []).append(
-                (found[0], "" if found[0] == "cdn" else found[1], found[2])
-            )
+            product, region = str(one.get("CloudProduct") or "").lower(), str(one.get("RegionId") or "")
+            resources.get(str(one.get("CertId")), []).append((product, "" if product == "cdn" else region, name))
         for one in domains:
             identifier = by_name.get(str(one.get("CertName")), "")
             resources.get(identifier, []).append(("cdn", "", str(one.get("DomainName") or "")))
-        return {name: counted_resources(found) for name, found in resources.items()}
+        return {name: counted_resources(places) for name, places in resources.items()}
 
     def list_all(self, now: datetime.datetime, has_bindings: bool) -> list[CertificateEntry]:
         """Return the certificates of the account, the one that ends first first."""
@@ -155,9 +153,9 @@ class AlibabaCertificates:
             listed: t.Any = self.client.call(service, action, paged)
             for field in key.split("."):
                 listed = listed.get(field) if isinstance(listed, dict) else None
-            found = listed if isinstance(listed, list) else []
-            items += [one for one in found if isinstance(one, dict)]
-            if len(found) < PAGE_SIZE:
+            rows = listed if isinstance(listed, list) else []
+            items += [one for one in rows if isinstance(one, dict)]
+            if len(rows) < PAGE_SIZE:
                 break
         return items
 
