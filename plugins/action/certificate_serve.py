@@ -131,7 +131,9 @@ class Service:
         if loaded.get("waiting"):
             return self._waiting(loaded)
         verified = loaded if loaded.get("failed") or self.is_pending else await self._verify(self.request, loaded)
-        result = {"msg": verified["msg"], "failed": bool(verified.get("failed"))}
+        # Only check mode has problems without a failure. What would be done is said in the place of what clients do not get yet.
+        is_planned = is_remote and loaded.get("changed") and verified.get("problems") and not verified.get("failed")
+        result = {"msg": (loaded if is_planned else verified)["msg"], "failed": bool(verified.get("failed"))}
         if exported.get("failed") and loaded is not exported:
             result["msg"] = f"{exported['msg']}. {result['msg']}"
         if loaded.get("reason"):

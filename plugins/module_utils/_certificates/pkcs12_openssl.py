@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+import threading
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
@@ -39,18 +41,20 @@ def make_keystore_with_openssl(
 
     Raises TlsError where openssl is not there, or fails.
     """
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ) + to_pem(chain)
-    with _memory_file("pair", pem) as pair, _memory_file("password", password.encode()) as secret:
-        command = ["openssl", "pkcs12", "-export", "-in", f"/dev/fd/{pair.fileno()}", "-name", friendly_name]
-        command += ["-passout", f"fd:{secret.fileno()}", *OPTIONS[encryption]]
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    with (
+        _in_memory(pem) as key_file,
+        _in_memory(to_pem(chain)) as certificates,
+        _in_memory(password.encode()) as secret,
+    ):
+        command = ["openssl", "pkcs12", "-export", "-inkey", f"/dev/fd/{key_file}", "-in", f"/dev/fd/{certificates}"]
+        command += ["-name", friendly_name, "-passout", f"fd:{secret}", *OPTIONS[encryption]]
         try:
             ended = subprocess.run(
                 command,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                pass_fds=(pair.fileno(), secret.fileno()),
+                pass_fds=(key_file, certificates, secret),
                 timeout=TIMEOUT_S,
                 check=False,
             )
@@ -61,12 +65,35 @@ def make_keystore_with_openssl(
     return ended.stdout
 
 
-def _memory_file(name: str, content: bytes) -> t.BinaryIO:
-    """Return a file that exists in memory alone, at its beginning."""
-    stream = t.cast("t.BinaryIO", open(os.memfd_create(name), "w+b"))  # noqa: SIM115  # the caller closes it
-    stream.write(content)
-    stream.seek(0)
-    return stream
+@contextlib.contextmanager
+def _in_memory(content: bytes) -> t.Iterator[int]:
+    """Return a descriptor from which a program reads a content that is in memory alone."""
+    if hasattr(os, "memfd_create"):
+        with open(os.memfd_create("openssl"), "w+b") as stream:
+            stream.write(content)
+            stream.seek(0)
+            yield stream.fileno()
+        return
+    with _through_pipe(content) as descriptor:  # macOS
+        yield descriptor
+
+
+@contextlib.contextmanager
+def _through_pipe(content: bytes) -> t.Iterator[int]:
+    """Return the end of a pipe from which a content is read once, whatever its size."""
+    reading, writing = os.pipe()
+    writer = threading.Thread(target=_write, args=(writing, content), daemon=True)
+    writer.start()
+    try:
+        yield reading
+    finally:
+        os.close(reading)  # which ends a write that nobody reads
+        writer.join()
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError), open(descriptor, "wb") as stream:
+        stream.write(content)
 
 
 def _failure(why: str) -> str:

@@ -49,6 +49,7 @@ ACCOUNT_SETTINGS: dict[str, dict[str, dict[str, t.Any]]] = {
     },
 }
 ACCOUNT_TYPES = tuple(ACCOUNT_SETTINGS)
+EXAMPLE = "main: {type: tencent, secret_id: …, secret_key: …}"
 
 
 class Account(t.NamedTuple):
@@ -70,13 +71,17 @@ def find_account(name: str | None, accounts: t.Any, types: t.Container[str] = AC
     Raises TlsError where there is no such account, or its settings are wrong.
     """
     if not isinstance(accounts, dict) or not all(isinstance(settings, dict) for settings in accounts.values()):
+        raise TlsError(f"cloud_accounts is no dictionary of dictionaries; write {EXAMPLE} there")
+    if not accounts:
+        needed = "no cloud account is known" if name is None else f"there is no account named {name}"
         raise TlsError(
-            "cloud_accounts is no dictionary of dictionaries; write main: {type: tencent, secret_id: …, secret_key: …} there"
+            f"{needed}: the inventory has no cloud_accounts for this host, or an empty one; write cloud_accounts: {{{EXAMPLE}}} there, as "
+            f"docs/cloud.md says for the types {', '.join(sorted(ACCOUNT_SETTINGS))}"
         )
     name = _only_name(accounts) if name is None else name
     if name not in accounts:
         raise TlsError(
-            f"there is no account named {name}, only {', '.join(sorted(map(str, accounts))) or 'none'}; "
+            f"there is no account named {name}, only {', '.join(sorted(map(str, accounts)))}; "
             "add it to cloud_accounts, or correct the name"
         )
     settings = accounts[name]
@@ -99,7 +104,6 @@ def find_account(name: str | None, accounts: t.Any, types: t.Container[str] = AC
 def _only_name(accounts: dict[str, t.Any]) -> str:
     if len(accounts) != 1:
         raise TlsError(
-            f"no account is named, and cloud_accounts has {len(accounts)} ({', '.join(sorted(map(str, accounts))) or 'none'}); "
-            "write account: NAME"
+            f"no account is named, and cloud_accounts has {len(accounts)} ({', '.join(sorted(map(str, accounts)))}); write account: NAME"
         )
     return next(iter(accounts))

@@ -92,6 +92,23 @@ def test_a_new_certificate_is_proved_at_each_address_several_times_before_the_se
     assert (proof["times"], proof["timeout"], proof["canonical_names"]) == (3, 60.0, CANONICAL)
 
 
+def test_check_mode_says_what_would_be_bound_in_place_of_what_clients_do_not_get_yet():
+    cloud = Cloud()
+    cloud.results = [{"changed": True, "fingerprint": "v0002", "msg": "would bind it to static.example.org"}]
+    cloud.settled = {"changed": True, "msg": "would set redirect to on for static.example.org"}
+    cloud.handshake_verify = lambda _arguments: {"problems": ["another"], "msg": "not served yet: another"}
+    result = serve(cloud)
+    assert result["msg"] == "would bind it to static.example.org, would set redirect to on for static.example.org"
+    assert (result["failed"], result["changed"]) == (False, True)
+
+
+def test_check_mode_says_what_clients_do_not_get_where_nothing_would_be_changed():
+    cloud = Cloud()
+    cloud.results = [{"changed": False, "fingerprint": "v0002", "msg": "bound to it already"}]
+    cloud.handshake_verify = lambda _arguments: {"problems": ["another"], "msg": "not served yet: another"}
+    assert serve(cloud)["msg"] == "not served yet: another"
+
+
 def test_the_machines_of_a_cloud_have_six_times_as_long_as_nginx():
     cloud = Cloud()
     serve(cloud, timeout=2)

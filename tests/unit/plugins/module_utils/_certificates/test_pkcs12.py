@@ -147,12 +147,48 @@ def test_neither_key_nor_password_is_in_an_argument_a_variable_or_a_file_of_open
     ]
     assert not [form for form in forms if form in called]
     files = (seen / "files").read_text(encoding="utf-8").splitlines()
-    assert sum(file.startswith("/memfd:") for file in files) == 2, files
+    assert sum(file.startswith("/memfd:") for file in files) == 3, files
     own = {str(programs / "openssl"), str(seen / "files")}  # which the shell reads, and writes
     assert [
         file for file in files if not re.match(r"/memfd:|pipe:|/dev/null|socket:|/proc/", file) and file not in own
     ] == []
     assert list(temporary.iterdir()) == []
+
+
+@pytest.fixture
+def macos(monkeypatch):
+    """Take away what macOS lacks."""
+    monkeypatch.delattr("os.memfd_create")
+
+
+@pytest.mark.usefixtures("macos")
+@pytest.mark.parametrize("encryption", KINDS)
+def test_openssl_writes_the_same_on_systems_without_files_in_memory(encryption):
+    key = some_key(kind="RSA")
+    chain = chain_for(key)
+    der = make_keystore_with_openssl(key, chain, PASSWORD, "Büro 例子", encryption)
+    assert differs(der, key, chain, name="Büro 例子", encryption=encryption) is None
+
+
+@pytest.mark.usefixtures("macos")
+def test_a_chain_larger_than_a_pipe_reaches_openssl():
+    key = some_key()
+    chain = chain_for(key)
+    several = [*chain, *(Authority(f"Keystore CA {number} {'x' * 40}").certificate for number in range(120))]
+    assert len(to_pem(several)) > 65536
+    assert differs(make_keystore_with_openssl(key, several, PASSWORD, "site", USUAL), key, several) is None
+
+
+@pytest.mark.usefixtures("macos")
+def test_an_openssl_that_reads_nothing_is_a_failure_and_ends_at_once(tmp_path, monkeypatch):
+    (tmp_path / "openssl").write_text("#!/bin/sh\necho no such algorithm >&2\nexit 1\n", encoding="utf-8")
+    (tmp_path / "openssl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    key = some_key()
+    with pytest.raises(
+        TlsError, match=r"openssl writes none \(no such algorithm\); install openssl, or another version"
+    ):
+        make_keystore_with_openssl(key, chain_for(key) * 60, PASSWORD, "site", USUAL)
 
 
 def test_a_keystore_without_local_key_id_is_not_as_wanted(monkeypatch):

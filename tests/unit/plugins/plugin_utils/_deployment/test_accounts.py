@@ -32,7 +32,13 @@ def test_an_account_shows_no_secret():
 @pytest.mark.parametrize(
     ("name", "accounts", "types", "words"),
     [
-        (None, {}, {"tencent"}, r"no account is named, and cloud_accounts has 0 \(none\); write account: NAME"),
+        (
+            None,
+            {},
+            {"tencent"},
+            r"no cloud account is known: the inventory has no cloud_accounts .*; write cloud_accounts: \{main: .*\} there, as docs/cloud.md says",
+        ),
+        ("main", {}, {"tencent"}, "there is no account named main: the inventory has no cloud_accounts for this host"),
         (None, {"main": MAIN, "shop": SHOP}, {"tencent"}, r"cloud_accounts has 2 \(main, shop\); write account: NAME"),
         ("man", {"main": MAIN}, {"tencent"}, "there is no account named man, only main; add it to cloud_accounts"),
         (
