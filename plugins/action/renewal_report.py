@@ -17,6 +17,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_host
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.printing import printer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import make_report, survey_result
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal_table import report_text
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records import (
@@ -46,8 +47,9 @@ class ActionModule(FleetAction):
         variables_of = functools.partial(variables_of_host, task_vars["hostvars"])
         survey = survey_result(task_vars["ansible_play_hosts_all"], variables_of)
         report = make_report(survey, variables_of, check_mode)
-        display.display(report_text(report, arguments["most"], check_mode))
-        result = {"changed": False, **report.summary(), "failed_hosts": report.failed_hosts}
+        table = report_text(report, arguments["most"], check_mode)
+        printer(display.display)(table)
+        result = {"changed": False, **report.summary(), "failed_hosts": report.failed_hosts, "table": table}
         if arguments["directory"] and not check_mode:
             now = utc_now()
             record: RunRecord = {**describe_run(survey, task_vars, now), **report.summary()}

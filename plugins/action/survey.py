@@ -16,9 +16,12 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import FleetAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_host
+from ansible_collections.evergreen.tls.plugins.plugin_utils._libraries import install_command
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import OpenIssuers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.printing import printer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import (
     MAX_HANDSHAKES,
+    STATES,
     refused_requests,
     renewal_order,
     shuffle_seed,
@@ -54,6 +57,7 @@ class ActionModule(FleetAction):
     }
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "query": {"type": "str"},
+        "states": {"type": "list", "elements": "str", "choices": list(STATES), "default": list(STATES)},
         "inspect": {"type": "bool", "default": False},
         "path": {"type": "path"},
         "fail_when": {"type": "str", "choices": sorted(FAILING_STATES), "default": "never"},
@@ -68,7 +72,8 @@ class ActionModule(FleetAction):
         now = utc_now()
         search = compile_query(arguments["query"])
         hosts = task_vars["ansible_play_hosts_all"]
-        variables, progress = functools.partial(variables_of_host, task_vars["hostvars"]), Progress(display.display)
+        show = printer(display.display)
+        variables, progress = functools.partial(variables_of_host, task_vars["hostvars"]), Progress(show)
         open_issuers: OpenIssuers = {}
         findings = survey_hosts(
             hosts,
@@ -82,10 +87,10 @@ class ActionModule(FleetAction):
         )
         if not arguments["authorities_only"]:
             width = shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
-            display.display(findings_table(findings, width, arguments["most"]))
+            show(findings_table(findings, width, arguments["most"]))
         if arguments["maintain"] and not self._task.check_mode:
             maintain_authorities(open_issuers)
-        endpoints = search([finding._asdict() for finding in findings])
+        endpoints = search([finding._asdict() for finding in findings if finding.state in arguments["states"]])
         if arguments["path"]:
             self._write(arguments["path"], endpoints)
         counts = count_by_state(findings)
@@ -98,6 +103,8 @@ class ActionModule(FleetAction):
             "hosts": renewal_order(findings, shuffle_seed(now)),
             "refused": refused_requests(findings),
         }
+        if not arguments["authorities_only"]:
+            result["table"] = findings_table(findings, WIDTH_WITHOUT_TERMINAL, arguments["most"])
         if any(counts[state] for state in FAILING_STATES[arguments["fail_when"]]):
             raise TlsError(f"{summary_sentence(findings)}; run evergreen.tls.renew", **result)
         return {**result, "msg": summary_sentence(findings)}
@@ -142,7 +149,9 @@ def compile_query(query: str | None) -> t.Callable[[list[dict[str, t.Any]]], t.A
     if not query:
         return lambda findings: findings
     if jmespath is None:
-        raise TlsError("a survey_query needs the library jmespath on the controller; pip install -r requirements.txt")
+        raise TlsError(
+            f"a survey_query needs the Python library jmespath on the controller; {install_command('jmespath')}"
+        )
     try:
         expression = jmespath.compile(query)
     except jmespath.exceptions.JMESPathError as error:

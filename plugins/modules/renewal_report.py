@@ -176,6 +176,10 @@ failed_hosts:
     web7: >-
       www.example.org at 192.0.2.7 port 443: another certificate is presented; see which server block answers.
       v0002 is served again
+table:
+  description: The report as people read it, with a line for each outcome.
+  returned: always
+  type: str
 record:
   description: The path of the record of this run.
   returned: when a record was written

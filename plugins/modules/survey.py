@@ -16,7 +16,8 @@ description:
     with or without a port; by default C(ansible_host), and the port of the request.
   - No endpoint is waited for longer than O(timeout), and none keeps another waiting. Each that cannot be seen is one line with
     its reason.
-  - Runs once for the whole play, on the controller. Prints a table with the worst first.
+  - Runs once for the whole play, on the controller. Prints a table with the worst first, unless the callback of standard output is one
+    whose output programs read (C(json), C(jsonl), C(null)). RV(table) has it in any case.
   - What a handshake does not show stays unseen, such as a key that was deleted while nginx still serves it.
 author:
   - Evergreen contributors (@evergreen)
@@ -33,8 +34,16 @@ attributes:
     support: full
 options:
   query:
-    description: A JMESPath expression that chooses what is returned and written, such as V([?state != 'fine']).
+    description:
+      - A JMESPath expression that chooses what is returned and written, such as V([?state != 'fine']).
+      - It needs the Python library jmespath on the controller.
     type: str
+  states:
+    description: The states of the endpoints that are returned and written. O(query) chooses among these.
+    type: list
+    elements: str
+    choices: [expired, unknown, due, fine]
+    default: [expired, unknown, due, fine]
   path:
     description: The file on the controller into which the chosen endpoints are written, in JSON. One that cannot be written is a warning.
     type: path
@@ -145,6 +154,10 @@ counts:
   returned: always
   type: dict
   sample: {expired: 0, unknown: 1, due: 2, fine: 997}
+table:
+  description: The table, with lines that are not cut. Left out with O(authorities_only).
+  returned: unless authorities_only
+  type: str
 fine_requests:
   description: How many requests of hosts are fine, each at all of its endpoints.
   returned: always

@@ -18,6 +18,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, error_text, is_failure
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Appliance
 from ansible_collections.evergreen.tls.plugins.plugin_utils._appliance.host_keys import ExpectedKeys, same_type
+from ansible_collections.evergreen.tls.plugins.plugin_utils._libraries import install_command
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
 
 try:
@@ -64,7 +65,7 @@ def require_paramiko() -> None:
     except ImportError as error:
         raise TlsError(
             f"appliances are reached with the Python library paramiko, which the controller does not have ({error_text(error)}); "
-            "run pip install 'paramiko >= 3.4' with the Python of ansible-playbook"
+            f"{install_command('paramiko')}"
         ) from error
     logger = logging.getLogger("paramiko")
     if not logger.handlers:  # else Python prints its tracebacks where nobody has configured logging

@@ -20,6 +20,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import parse_endpoint
+from ansible_collections.evergreen.tls.plugins.plugin_utils._libraries import install_command
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads
 
 try:
@@ -79,7 +80,7 @@ def require_dnspython() -> None:
     """Raise TlsError if the library dnspython is missing."""
     if not HAS_DNSPYTHON:
         raise TlsError(
-            "Python's dnspython library is not on the controller, and DNS has to be asked; install it, as by pip install dnspython"
+            f"DNS has to be asked, and the Python library dnspython is not on the controller; {install_command('dnspython')}"
         )
 
 

@@ -54,6 +54,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.tls_se
     trust_remedy,
     why,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._libraries import install_command
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import MALFORMED_INPUT_ERRORS
 
 try:
@@ -80,7 +81,7 @@ def require_libraries() -> None:
     """Raise TlsError if a library is missing that ACME needs."""
     if MISSING_LIBRARY:
         raise TlsError(
-            f"the issuer type acme needs the Python library {MISSING_LIBRARY} on the controller; pip install -r requirements.txt"
+            f"the issuer type acme needs the Python library {MISSING_LIBRARY} on the controller; {install_command('acme')}"
         )
 
 

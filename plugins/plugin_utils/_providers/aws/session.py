@@ -18,6 +18,7 @@ import urllib.parse
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._libraries import install_command
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.bounded_responses import limit_responses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.client import AwsClient
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.aws.errors import AwsCall, failed
@@ -35,7 +36,7 @@ def require_boto3() -> None:
         import boto3  # noqa: F401
     except ImportError as error:
         raise TlsError(
-            "accounts of type aws need the Python library boto3 on the controller; install it, as by pip install boto3"
+            f"accounts of type aws need the Python library boto3 on the controller; {install_command('boto3')}"
         ) from error
 
 

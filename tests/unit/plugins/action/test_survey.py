@@ -174,8 +174,26 @@ def test_a_query_needs_its_library(monkeypatch):
     with pytest.raises(TlsError) as caught:
         compile_query("[]")
     assert str(caught.value) == (
-        "a survey_query needs the library jmespath on the controller; pip install -r requirements.txt"
+        "a survey_query needs the Python library jmespath on the controller; run pip install 'jmespath >= 1.0' with the Python of "
+        "ansible-playbook"
     )
+
+
+def test_states_choose_what_is_returned_without_the_library_of_queries(fleet, monkeypatch):
+    monkeypatch.setattr(survey, "jmespath", None)
+    result = run(fleet, states=["expired", "unknown", "due"])
+    assert [row["state"] for row in result["endpoints"]] == ["expired", "unknown", "due"]
+    assert result["counts"]["fine"] == 1
+
+
+@pytest.mark.parametrize("callback", ["json", "ansible.posix.jsonl", "community.general.null"])
+def test_nothing_is_printed_where_a_program_reads_the_output_and_the_result_has_the_table(
+    fleet, capsys, monkeypatch, callback
+):
+    monkeypatch.setenv("ANSIBLE_STDOUT_CALLBACK", callback)
+    table = run(fleet)["table"]
+    assert capsys.readouterr().out == ""
+    assert [line.split()[0] for line in table.splitlines()] == ["host", "expired", "unknown", "due", "fine", "4"]
 
 
 ANSWERS = {

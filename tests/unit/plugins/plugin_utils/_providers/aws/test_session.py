@@ -151,7 +151,8 @@ def test_a_missing_library_is_told(tmp_path):
         [sys.executable, "-c", script], env={"PYTHONPATH": path}, capture_output=True, text=True, check=True
     )
     sentence = (
-        "accounts of type aws need the Python library boto3 on the controller; install it, as by pip install boto3"
+        "accounts of type aws need the Python library boto3 on the controller; run pip install 'boto3 >= 1.34' with the Python of "
+        "ansible-playbook"
     )
     assert done.stdout == f"TlsError {sentence}\nFalse\n"
 
