@@ -26,6 +26,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import public_bytes
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.certificate_references import check_unreferenced
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
 from ansible_collections.evergreen.tls.plugins.module_utils._store.links import (
     check_link_folders,
@@ -97,6 +98,8 @@ def decide(module: Module) -> Result:
         store.unhide_left_over()
     if not os.path.isdir(store.path):
         return without_store(request, store, options["state"], module.check_mode)
+    if options["state"] == "absent":
+        check_unreferenced(module, store.path)
     before = describe_current(store)
     result, chain = run(options, store, module.check_mode)
     after = describe_current(store)

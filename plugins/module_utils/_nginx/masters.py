@@ -94,6 +94,12 @@ def main_file(masters: t.Sequence[Master], prefix: str, config_path: str) -> tup
     return pairs.pop()
 
 
+def main_files(masters: t.Sequence[Master], prefix: str, config_path: str) -> list[str]:
+    """Return the main file that nginx starts with (*config_path*), and then those of the master processes that run."""
+    running = (_paths(master, prefix, config_path)[1] for master in masters)
+    return list(dict.fromkeys([config_path, *running]))
+
+
 def _paths(master: Master, prefix: str, config_path: str) -> tuple[str, str]:
     """Return the prefix and the main file of a master process. A relative file begins in the prefix."""
     own_prefix = master.prefix.rstrip("/") if master.prefix else prefix

@@ -81,7 +81,7 @@ class NginxProcess:
 
     def config_files(self) -> dict[str, str]:
         """Return the text of each file of the configuration, by its path."""
-        return read_config(self.build.config_path, _read_regular, _find_paths)
+        return read_config(self.build.config_path, read_regular, find_paths)
 
     def test_error(self, configuration: str | None = None) -> str | None:
         """Return the error of C(nginx -t) for its configuration, or for another main file, or None."""
@@ -279,11 +279,11 @@ def _has_port(name: str, port: int) -> bool:
     return any(program_name(pid) == name for listener in listeners for pid in socket_holders(listener.inode))
 
 
-def _read_regular(path: str) -> bytes | None:
+def read_regular(path: str) -> bytes | None:
     """Return the content of a regular file, or None: devices and pipes may have no end."""
     return read_file(path) if os.path.isfile(path) else None
 
 
-def _find_paths(pattern: str) -> list[str]:
+def find_paths(pattern: str) -> list[str]:
     """Return the paths that the pattern of an include matches, in ascending order."""
     return [] if "\0" in pattern else sorted(glob.glob(pattern))

@@ -77,8 +77,8 @@ def read_process_files(content: bytes) -> None:
         mock.patch.object(
             process, "read_file", side_effect=lambda path, _since=0: pid if path.endswith(".pid") else rest
         ),
-        mock.patch.object(process, "_read_regular", return_value=rest),  # with or without an nginx on this machine
-        mock.patch.object(process, "_find_paths", return_value=[]),
+        mock.patch.object(process, "read_regular", return_value=rest),  # with or without an nginx on this machine
+        mock.patch.object(process, "find_paths", return_value=[]),
     ):
         master.master_pid()
         master.error_log_path()
