@@ -35,6 +35,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._store.key_encryptio
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._store.links import check_link_folders
 from ansible_collections.evergreen.tls.plugins.module_utils._store.pending_csr import matching_csr, prepare_csr
+from ansible_collections.evergreen.tls.plugins.module_utils._store.rehearsal import (
+    check_host,
+    check_keeps_modes,
+    find_obstacles,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 
 # The one definition of the options of certificate_request. Described for people in plugins/modules/certificate_request.yml.
@@ -181,18 +186,25 @@ class Preparation:
         ready = None if self.options["force"] else self.store.find_ready(self.request, self.now, self.roots)
         if ready is not None:
             return {"changed": False, "ready": ready}
+        check_host(self.store, self.request)  # before a CA is asked
         csr = self.pending_csr()
         if csr is not None:
             return pending_result(self.store, csr)
         csr = prepare_csr(self.store, self.request)
+        check_keeps_modes(self.store, self.request)
         return {**pending_result(self.store, csr), "changed": True, "diff": due_diff(reason)}
 
     def would_prepare(self, reason: str) -> Result:
-        """Return the result of prepare(), as far as it can be known without a change."""
+        """Return the result of prepare(), as far as it can be known without a change.
+
+        What would stop it is a warning: tasks before this one, which changed nothing either, may make a folder or a user.
+        """
         csr = self.pending_csr()
         if csr is not None and self.store.find_ready(self.request, self.now, self.roots) is None:
             return pending_result(self.store, csr)
-        return {"changed": True, "diff": due_diff(reason)}
+        obstacles = [] if to_adopt(self.store, self.request) else find_obstacles(self.store, self.request)
+        warnings: Result = {"warnings": [f"{self.request['name']}: {one}" for one in obstacles]} if obstacles else {}
+        return {"changed": True, "diff": due_diff(reason), **warnings}
 
     def not_due(self) -> Result:
         """Return the result for a certificate that is not due.

@@ -86,7 +86,7 @@ class Export:
         self.friendly_name = spec["friendly_name"] or request_name
         restarts = [("restart", unit) for unit in spec["restart"] or []]
         reloads = [("reload", unit) for unit in spec["reload"] or []]
-        self._folders: dict[str, int] = {}  # descriptors of the folders of the paths that check_paths() has checked
+        self.folders: dict[str, int] = {}  # descriptors of the folders of the paths that check_paths() has checked
         self.unit_actions = list(dict.fromkeys([*restarts, *reloads]))  # (verb, unit)
 
     def check_paths(self, store: Versions, stack: contextlib.ExitStack) -> None:
@@ -108,7 +108,7 @@ class Export:
                     f"exports: the folder of {path} does not exist{whose_folder_in(error)}; create it or correct the path"
                 ) from error
             _check_not_shared(path, os.fstat(descriptor))
-            self._folders[path] = descriptor
+            self.folders[path] = descriptor
             status = self._status(path)
             if status is not None and not stat.S_ISREG(status.st_mode):
                 whose = whose_folder(path, descriptor)
@@ -124,7 +124,7 @@ class Export:
         path = self.spec["password_file"]
         if not path:
             return self.spec["password"]
-        content = read_file_in(path, self._folders[path], lambda status: self._check_password_file(path, status))
+        content = read_file_in(path, self.folders[path], lambda status: self._check_password_file(path, status))
         return None if content is None else parse_password(content, path)
 
     # not a parser: it reads what the collection has made or checked
@@ -141,7 +141,7 @@ class Export:
             return MISSING
         if self.needs_password and password is None:
             return "its password is not there"
-        content = read_file_in(self.path, self._folders[self.path]) if status.st_size <= MAX_EXPORT_BYTES else None
+        content = read_file_in(self.path, self.folders[self.path]) if status.st_size <= MAX_EXPORT_BYTES else None
         if content is None:
             return OTHER
         return self._content_difference(content, pair, password) or self._attribute_difference(status)
@@ -183,13 +183,13 @@ class Export:
     def _status(self, path: str) -> os.stat_result | None:
         """Return the status of what is at a path, or None if there is nothing."""
         try:
-            return os.lstat(os.path.basename(path), dir_fd=self._folders[path])
+            return os.lstat(os.path.basename(path), dir_fd=self.folders[path])
         except FileNotFoundError:
             return None
 
     def _check_password_file(self, path: str, status: os.stat_result) -> None:
         """Raise TlsError if the file may be a secret that somebody put there under another name."""
-        folder = self._folders[path]
+        folder = self.folders[path]
         owner, whose = os.fstat(folder).st_uid, whose_folder(path, folder)
         if status.st_nlink > 1:
             raise TlsError(
@@ -209,8 +209,8 @@ class Export:
             )
 
     def _replace(self, path: str, content: bytes) -> None:
-        remove_temporary_files(path, self._folders[path])
-        replace_file(path, content, *self._attributes(), dir_fd=self._folders[path])
+        remove_temporary_files(path, self.folders[path])
+        replace_file(path, content, *self._attributes(), dir_fd=self.folders[path])
 
     def _content_difference(self, content: bytes, pair: Pair, password: str | None) -> str | None:
         if self.needs_password and password is not None:

@@ -653,6 +653,15 @@ def test_links_and_attributes_of_the_key_are_settled_without_a_new_certificate(h
     assert host.install(**changes)["changed"] is False
 
 
+def ask_and_install(host, path):
+    """Return what certificate_request and certificate_install answer where a link is not possible: a CA is not asked, and nothing installed."""
+    chain = signed(host.ask())
+    links = {str(path): "fullchain.pem"}
+    asked = host.ask(links=links)
+    assert "csr" not in asked
+    return asked, host.install(chain, links=links)
+
+
 def test_a_link_takes_the_place_of_no_folder_and_of_nothing_among_the_certificates(host, tmp_path):
     folder = tmp_path / "folder"
     folder.symlink_to(tmp_path)
@@ -660,8 +669,8 @@ def test_a_link_takes_the_place_of_no_folder_and_of_nothing_among_the_certificat
         (folder, "leads to a folder; choose another path, or remove it"),
         (host.path / "current", "lies among the certificates themselves; choose a path outside"),
     ):
-        answer = host.renew(links={str(path): "fullchain.pem"})
-        assert answer["failed"] and answer["msg"] == f"links: {path} {reason}"
+        for answer in ask_and_install(host, path):
+            assert answer["failed"] and answer["msg"] == f"links: {path} {reason}"
     assert not (host.path / "current").is_symlink()
 
 
@@ -672,10 +681,10 @@ def test_what_stands_in_the_place_of_a_link_stops_the_installation(host, tmp_pat
         path.write_bytes(b"kept")
     else:
         path.mkdir()
-    answer = host.renew(links={str(path): "fullchain.pem"})
-    assert answer["failed"] and answer["msg"] == (
-        f"links: {path} is there and is not a symbolic link; move it away and run this again"
-    )
+    for answer in ask_and_install(host, path):
+        assert answer["failed"] and answer["msg"] == (
+            f"links: {path} is there and is not a symbolic link; move it away and run this again"
+        )
     assert not (host.path / "current").is_symlink()
 
 

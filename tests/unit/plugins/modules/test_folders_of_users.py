@@ -323,8 +323,12 @@ def test_a_folder_of_an_export_is_refused_before_a_ca_is_asked_as_it_would_be_la
     assert host.prepare(True, exports=absent)["due"] is True
 
 
-def test_a_missing_folder_of_an_export_keeps_nobody_from_asking_a_ca(host, tmp_path):
-    assert host.prepare(True, exports=[{"path": str(tmp_path / "later/site.pem"), "format": "pem"}])["due"] is True
+def test_a_missing_folder_of_an_export_is_refused_before_a_ca_is_asked_and_a_warning_in_check_mode(host, tmp_path):
+    exports = [{"path": str(tmp_path / "later/site.pem"), "format": "pem"}]
+    sentence = f"exports: the folder of {tmp_path}/later/site.pem does not exist; create it or correct the path"
+    result = host.prepare(True, exports=exports)
+    assert result["due"] is True and result["warnings"] == [f"alice: {sentence}"]
+    assert host.prepare(False, exports=exports) == {"failed": True, "msg": sentence}
 
 
 def test_an_export_is_not_removed_through_a_link_of_a_user(host):
