@@ -26,6 +26,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.run_records
     remove_old_records,
     write_record,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.terminal_width import terminal_width
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 display = Display()
@@ -48,7 +49,7 @@ class ActionModule(FleetAction):
         survey = survey_result(task_vars["ansible_play_hosts_all"], variables_of)
         report = make_report(survey, variables_of, check_mode)
         table = report_text(report, arguments["most"], check_mode)
-        printer(display.display)(table)
+        printer(display.display)(report_text(report, arguments["most"], check_mode, terminal_width()))
         result = {"changed": False, **report.summary(), "failed_hosts": report.failed_hosts, "table": table}
         if arguments["directory"] and not check_mode:
             now = utc_now()

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import functools
 import json
-import shutil
 import typing as t
 
 from ansible.utils.display import Display
@@ -34,6 +33,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey_tabl
     findings_table,
     summary_sentence,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.terminal_width import terminal_width
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, escape_value
 
 try:
@@ -42,7 +42,6 @@ except ImportError:  # only needed for a query
     jmespath = None  # type: ignore[assignment]  # a module that is missing
 
 display = Display()
-WIDTH_WITHOUT_TERMINAL = 10_000  # characters, such as in the mail of a scheduler
 # The states for which the task fails, by the option fail_when.
 FAILING_STATES: dict[str, tuple[str, ...]] = {"never": (), "due": ("due", "expired"), "expired": ("expired",)}
 
@@ -86,8 +85,7 @@ class ActionModule(FleetAction):
             arguments["authorities_only"],
         )
         if not arguments["authorities_only"]:
-            width = shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
-            show(findings_table(findings, width, arguments["most"]))
+            show(findings_table(findings, terminal_width(), arguments["most"]))
         if arguments["maintain"] and not self._task.check_mode:
             maintain_authorities(open_issuers)
         endpoints = search([finding._asdict() for finding in findings if finding.state in arguments["states"]])
@@ -104,7 +102,7 @@ class ActionModule(FleetAction):
             "refused": refused_requests(findings),
         }
         if not arguments["authorities_only"]:
-            result["table"] = findings_table(findings, WIDTH_WITHOUT_TERMINAL, arguments["most"])
+            result["table"] = findings_table(findings, None, arguments["most"])
         if any(counts[state] for state in FAILING_STATES[arguments["fail_when"]]):
             raise TlsError(f"{summary_sentence(findings)}; run evergreen.tls.renew", **result)
         return {**result, "msg": summary_sentence(findings)}

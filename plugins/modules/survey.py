@@ -133,6 +133,10 @@ endpoints:
     days_left:
       description: How many days the certificate is valid for; negative once it has expired.
       type: float
+    renew_at:
+      description: From when on the certificate is due, in UTC. V(null) where none was seen.
+      type: str
+      sample: "2027-01-29T15:12:44+00:00"
     certificate:
       description: The certificate that is served, as M(evergreen.tls.certificate_info) describes it.
       type: dict

@@ -22,7 +22,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import RenewalAdvice, Request
 
 if t.TYPE_CHECKING:
     from cryptography import x509
@@ -69,6 +69,17 @@ def renewal_time(
     spread = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big") / 2**32
     chosen = latest - lifetime / 30 * spread if advised is None else min(advised, latest)
     return max(start, chosen)
+
+
+def renewal_time_of(leaf: x509.Certificate, request: Request) -> datetime.datetime:
+    """Return the date from which a certificate of a request is due, as renewal_time() does.
+
+    request: as in why_renew(), with its host.
+    """
+    advice = _advice(leaf, request)
+    advised = parse_date(advice["at"]) if advice else None
+    seed = f"{request.get('host')}/{request['name']}"
+    return renewal_time(not_before(leaf), not_after(leaf), request.get("renew_before"), seed, advised)
 
 
 def why_renew(
@@ -123,12 +134,11 @@ def why_replace(
         return f"its key is {kind}, and {requested_kind} is wanted"
     if issuer is not None and issuer != request["issuer"]:
         return f"it was issued by {issuer}, and {request['issuer']} is wanted"
-    start, end = not_before(chain[0]), not_after(chain[0])
-    advice = (request.get("renewals") or {}).get(f"{chain[0].serial_number:x}")
-    advised = parse_date(advice["at"]) if advice else None
-    seed = f"{request.get('host')}/{request['name']}"
-    if now < renewal_time(start, end, request.get("renew_before"), seed, advised):
+    if now < renewal_time_of(chain[0], request):
         return None
+    start, end = not_before(chain[0]), not_after(chain[0])
+    advice = _advice(chain[0], request)
+    advised = parse_date(advice["at"]) if advice else None
     if advice and advised is not None and now >= advised:
         return advice["reason"]
     return f"it expires on {format_date(end)}, and {(end - now) / (end - start):.0%} of its lifetime is left"
@@ -154,6 +164,10 @@ def why_ca_wants_renewal(server: str, chosen: datetime.datetime | None, explanat
 def why_exposed(path: str, mode: int, allowed_mode: int) -> str | None:
     """Return why others may know the key in a file, or None if its mode is within the allowed one."""
     return f"its key could be read by others in {path} (mode {mode:04o})" if mode & 0o077 & ~allowed_mode else None
+
+
+def _advice(leaf: x509.Certificate, request: Request) -> RenewalAdvice | None:
+    return (request.get("renewals") or {}).get(f"{leaf.serial_number:x}")
 
 
 def _required_rest(renew_before: str | None, lifetime: datetime.timedelta) -> datetime.timedelta:

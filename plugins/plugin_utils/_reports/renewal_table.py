@@ -13,36 +13,57 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal imp
     Report,
     state_words,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.text_table import (
+    INDENT,
+    Entry,
+    table_lines,
+    wrapped_lines,
+)
 
 HEADER = ("state", "host", "request", "valid until", "why")
 
 
-def report_text(report: Report, most: int, check_mode: bool = False) -> str:
-    """Return a report with one line an outcome, and its sentence as the last line.
+def report_text(report: Report, most: int, check_mode: bool = False, width: int | None = None) -> str:
+    """Return a report with one row an outcome, and its sentence as the last line.
 
-    most: the maximum of lines for each state.
+    Outcomes of one state with one reason stand together, above that reason. Each reason is shown whole.
+
+    most: the maximum of rows for each state.
+    width: of the terminal in columns; no line is longer. None for no limit.
     """
     most = max(0, most)
-    lines: list[tuple[str, ...]] = [HEADER] if report.outcomes else []
+    entries: list[Entry] = []
     for state in REPORTED_STATES:
         outcomes = [outcome for outcome in report.outcomes if outcome.state == state]
-        lines += [_table_line(outcome, check_mode) for outcome in outcomes[:most]]
+        entries += _entries(outcomes, most, check_mode)
         if len(outcomes) > most:
-            lines.append((f"… and {len(outcomes) - most} more {state_words(state, check_mode)}",))
-    widths = [max(len(line[column]) for line in lines if len(line) > 1) for column in range(4)] if lines else []
-    rows = ["  ".join([*(cell.ljust(size) for cell, size in zip(line[:-1], widths)), line[-1]]) for line in lines]
-    return "\n".join([*rows, report.sentence])
+            entries.append(Entry([], f"… and {len(outcomes) - most} more {state_words(state, check_mode)}"))
+    lines = table_lines(HEADER, entries, width)
+    return "\n".join([*lines, *wrapped_lines(report.sentence, width, INDENT, "")])
 
 
-def _table_line(outcome: Outcome, check_mode: bool) -> tuple[str, str, str, str, str]:
-    since = f"since {_display_date(outcome.since)}: " if outcome.since else ""
+def _entries(outcomes: list[Outcome], most: int, check_mode: bool) -> list[Entry]:
+    """Return an entry for each reason of outcomes that have one state, with the first *most* of them in all."""
+    groups: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        since = f"since {_display_date(outcome.since)}: " if outcome.since else ""
+        groups.setdefault(since + outcome.reason, []).append(outcome)
+    entries = []
+    for reason, group in groups.items():
+        rows = [_cells(outcome, check_mode) for outcome in group[:most]]
+        most -= len(rows)
+        counted = f"{len(group)} of them: " if len(group) > 1 else ""
+        entries += [Entry(rows, counted + reason, "")] if rows else []
+    return entries
+
+
+def _cells(outcome: Outcome, check_mode: bool) -> tuple[str, ...]:
     return (
         state_words(outcome.state, check_mode),
-        escape_control_characters(outcome.host),
-        escape_control_characters(outcome.request) or "-",
+        outcome.host,
+        outcome.request or "-",
         _display_date(outcome.until) if outcome.until else "-",
-        escape_control_characters(since + outcome.reason),
+        "",
     )
 
 

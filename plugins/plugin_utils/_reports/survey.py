@@ -26,7 +26,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
     describe_chain,
     names_of,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import why_due_regardless, why_replace
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import (
+    renewal_time_of,
+    why_due_regardless,
+    why_replace,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REMOTE_SERVERS, REQUEST_SPEC, Request
@@ -112,6 +116,7 @@ class Finding(t.NamedTuple):
     days_left: float | None = None
     # Whether nothing is done about it, since this controller has not the CA, or the variables of the host cannot be read.
     refused: bool = False
+    renew_at: str | None = None  # from when on the certificate is due, in UTC and ISO 8601
 
     @property
     def is_forced(self) -> bool:
@@ -276,6 +281,7 @@ def _look_at(endpoint: Endpoint, timeout: float | None = None) -> tuple[Finding,
             protocol=protocol or "",
             certificate=describe_chain(chain),
             days_left=round(days_left, 3),
+            renew_at=renewal_time_of(leaf, request).isoformat(timespec="seconds"),
         )
     except BaseException as error:
         sentence = failure_sentence(error)

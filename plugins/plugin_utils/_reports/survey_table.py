@@ -11,9 +11,20 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import STATES, Finding
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.text_table import (
+    INDENT,
+    Entry,
+    table_lines,
+    wrapped_lines,
+)
 
 PROGRESS_INTERVAL_S = 3.0
+MAX_ROWS_OF_REASON = 10  # in a table that does not show all endpoints
+MAX_CELL_CHARACTERS = 100  # of a name of others: a domain, a request, an issuer
+MINUTES_OF_DAY = 1440
+# until: the day on which the certificate ends. renewal: the day from which it is due. Both are in UTC.
+HEADER = ("host", "name", "address", "left", "until", "renewal", "issuer", "state")
+DROPPABLE_COLUMNS = ("issuer", "renewal", "until")  # in this order, on a narrow terminal
 
 
 def count_by_state(findings: list[Finding]) -> dict[str, int]:
@@ -42,21 +53,27 @@ def summary_sentence(findings: list[Finding]) -> str:
     )
 
 
-def findings_table(findings: list[Finding], width: int, most: int) -> str:
-    """Return a table with one line an endpoint, and summary_sentence() as its last line.
+def findings_table(findings: list[Finding], width: int | None, most: int) -> str:
+    """Return a table with one row an endpoint, and summary_sentence() as its last line.
 
-    width: the maximum of characters in a line of the table.
-    most: of more findings, only those are shown that are not fine, and of these the first *most*. Forced ones are not shown.
+    Endpoints of one state with one reason stand together, above that reason. Each reason is shown whole.
+
+    width: of the terminal in columns; no line is longer. None for no limit.
+    most: of more findings, only those are shown that are not fine, of each reason the first MAX_ROWS_OF_REASON, and *most* in all.
+    Forced ones are not shown.
     """
     observed = _observed(findings)
     is_short = len(observed) <= most
-    shown = observed if is_short else [finding for finding in observed if finding.state != "fine"][:most]
-    lines = [("host", "name", "address", "left", "state")] if shown else []
-    lines += [_table_line(finding) for finding in shown]
-    widths = [max(len(line[column]) for line in lines) for column in range(4)] if lines else []
-    rows = ["  ".join([*(cell.ljust(size) for cell, size in zip(line, widths)), line[4]]) for line in lines]
-    left_out = [f"… and {len(observed) - len(shown)} more"] if len(shown) < len(observed) else []
-    return "\n".join([*(escape_control_characters(row)[:width] for row in rows), *left_out, summary_sentence(findings)])
+    groups = _groups(observed if is_short else [finding for finding in observed if finding.state != "fine"])
+    entries, rest = [], max(0, most)
+    for group in groups:
+        shown = group if is_short else group[: min(MAX_ROWS_OF_REASON, rest)]
+        entries += [_entry(shown, len(group))] if shown else []
+        rest -= len(shown)
+    left_out = len(observed) - sum(len(entry.rows) for entry in entries)
+    lines = table_lines(HEADER, entries, width, DROPPABLE_COLUMNS)
+    lines += [f"… and {left_out} more"] if left_out else []
+    return "\n".join([*lines, *wrapped_lines(summary_sentence(findings), width, INDENT, "")])
 
 
 class Progress:
@@ -78,11 +95,40 @@ def _observed(findings: list[Finding]) -> list[Finding]:
     return [finding for finding in findings if not finding.is_forced]
 
 
-def _table_line(finding: Finding) -> tuple[str, str, str, str, str]:
-    endpoint = f"{finding.address} {finding.port}" if finding.address else "-"
-    left = "-" if finding.days_left is None else _format_days(finding.days_left)
-    state = f"{finding.state}: {_reason_without_endpoint(finding)}" if finding.reason else finding.state
-    return (finding.host, shorten(finding.name or finding.request or "-"), endpoint, left, shorten(state))
+def _groups(findings: list[Finding]) -> list[list[Finding]]:
+    """Return the findings with those together that have the same state and reason, in the order of the first of each."""
+    groups: dict[t.Any, list[Finding]] = {}
+    for number, finding in enumerate(findings):
+        reason = _reason_without_endpoint(finding)
+        groups.setdefault((finding.state, reason) if reason else number, []).append(finding)
+    return list(groups.values())
+
+
+def _entry(group: list[Finding], total: int) -> Entry:
+    """Return the rows of endpoints with one reason. total: how many endpoints have it, of which the group are those shown."""
+    rows = [_cells(finding) for finding in group]
+    reason = _reason_without_endpoint(group[0])
+    if not reason or total == 1:
+        return Entry(rows, reason, ": ")
+    shown = f", of which {len(group)} are shown" if len(group) < total else ""
+    noun = "endpoint" if all(finding.address for finding in group) else "finding"
+    return Entry(rows, f"{_counted(total, noun)}{shown}: {reason}")
+
+
+# not a parser: it reads what the collection has made or checked
+def _cells(finding: Finding) -> tuple[str, ...]:
+    """Return the cells of a row, by the titles of HEADER."""
+    certificate = finding.certificate
+    return (
+        finding.host,
+        shorten(finding.name or finding.request or "-", MAX_CELL_CHARACTERS),
+        f"{finding.address} {finding.port}" if finding.address else "-",
+        "-" if finding.days_left is None else _format_days(finding.days_left),
+        certificate["not_after"][:10] if certificate else "-",
+        finding.renew_at[:10] if finding.renew_at else "-",
+        shorten(certificate["issuer"], MAX_CELL_CHARACTERS) if certificate else "-",
+        finding.state,
+    )
 
 
 # not a parser: it reads what the collection has made or checked
@@ -96,7 +142,16 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _format_days(days: float) -> str:
-    """Return a time as people read it: in days, and below two days in hours or minutes."""
-    if abs(days) >= 2:
-        return f"{days:.0f} d"
-    return f"{days * 24:.0f} h" if abs(days) >= 0.1 else f"{days * 1440:.0f} min"
+    """Return a time as people read it: in days, and below two days in hours or minutes.
+
+    >>> [_format_days(days) for days in (60.2, 0.9, 0.05, -0.0001, -0.001, -12.4)]
+    ['60 d', '22 h', '72 min', 'just now', '1 min ago', '12 d ago']
+    """
+    amount = abs(days)
+    if amount * MINUTES_OF_DAY < 0.5:
+        return "just now"
+    if amount >= 2:
+        text = f"{amount:.0f} d"
+    else:
+        text = f"{amount * 24:.0f} h" if amount >= 0.1 else f"{amount * MINUTES_OF_DAY:.0f} min"
+    return f"{text} ago" if days < 0 else text

@@ -14,6 +14,7 @@ from ansible.errors import AnsibleError
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal import Outcome, make_report, survey_result
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.renewal_table import report_text
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.terminal_width import text_width
 from ansible_collections.evergreen.tls.tests.unit.recorded_runs import (
     FINE,
     ISSUED,
@@ -329,13 +330,32 @@ def test_a_report_has_a_line_for_each_outcome_the_worst_first():
     ]
 
 
+def test_no_reason_of_a_report_is_lost_and_no_line_is_longer_than_the_terminal_at_any_width():
+    waiting = {"for": "have 主機.csr signed by " + "x" * 350, "since": "2026-11-20T10:00:00+00:00"}
+    hosts = {
+        **{f"web{number}": {"renew_failed": f"nginx does not start: {'資料 ' * 30}; see it"} for number in range(3)},
+        "web-with-a-long-name-0123456789.example.org": dealt_with([ISSUED], [SERVED]),
+        "web9": looked_at({**ISSUED, "waiting": waiting}),
+    }
+    report = report_on(hosts)
+    reasons = {outcome.reason for outcome in report.outcomes} | {report.sentence}
+    assert len(reasons) == 4
+    for width in [*range(20, 301), None]:
+        text = report_text(report, 100, width=width)
+        joined = text.replace(" ", "").replace("\n", "")
+        assert [reason for reason in reasons if reason.replace(" ", "") not in joined] == []
+        assert all(text_width(line) <= (width or 10_000) for line in text.splitlines())
+    assert "    3 of them: nginx does not start" in report_text(report, 100, width=100)
+
+
 def test_of_many_outcomes_only_some_of_each_state_are_printed():
     hosts = {f"bad{number}": {"renew_failed": "no CA; start it"} for number in range(4)}
     hosts |= {f"good{number}": dealt_with([ISSUED], [SERVED]) for number in range(3)}
     report = report_on(hosts)
     begins = [" ".join(line.split()[:2]) for line in report_text(report, 2).splitlines()]
     assert begins == [
-        *("state host", "failed bad0", "failed bad1", "… and", "renewed good0", "renewed good1", "… and", "3 renewed,")
+        *("state host", "failed bad0", "failed bad1", "4 of", "… and"),
+        *("renewed good0", "renewed good1", "3 of", "… and", "3 renewed,"),
     ]
     assert re.findall("….*", report_text(report, 2)) == ["… and 2 more failed", "… and 1 more renewed"]
     assert len(report.outcomes) == 7
@@ -451,7 +471,9 @@ def test_ten_thousand_hosts_are_told_of():
     hosts = {f"web{number}": {} if number else unproved for number in range(10_000)}
     report = report_on(hosts, fine=5)
     assert report.counts == {"renewed": 0, "repaired": 0, "waiting": 0, "failed": 1, "untouched": 9_999, "fine": 5}
-    assert len(report_text(report, 100).splitlines()) == 1 + 1 + 100 + 1 + 1
+    lines = report_text(report, 100).splitlines()
+    assert len(lines) == 1 + 1 + 100 + 1 + 1 + 1
+    assert lines[-3] == "    9999 of them: web0 could not be proved, which stopped the run"
 
 
 REFUSED = "the issuer corporate has no CA in /pki on this controller, and 2 hosts serve certificates of one; run this where the CA is"
