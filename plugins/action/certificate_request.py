@@ -9,6 +9,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._packages import CRYPTOGRAPHY_PACKAGES
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REMOTE_SERVERS, REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions import clock_skew
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
@@ -26,7 +27,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry im
     check_request_for_issuer,
     open_issuer,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line, shorten
 
 
 class ActionModule(TlsAction):
@@ -77,7 +77,7 @@ class ActionModule(TlsAction):
         result = await self._run_on_host(arguments, task_vars)
         if result.get("missing") and request["served_by"] in REMOTE_SERVERS:
             raise TlsError(NO_CRYPTOGRAPHY)
-        if result.get("missing"):
+        if result.get("missing") in CRYPTOGRAPHY_PACKAGES:
             result = await self._install(result["missing"], task_vars) or await self._run_on_host(arguments, task_vars)
         if isinstance(issuer, LocalCa) and is_absent and _is_in_use(result):
             # Nobody can tell whether clients trust it. A host that serves nothing at the moment has one all the same.
@@ -111,13 +111,12 @@ class ActionModule(TlsAction):
 
     async def _install(self, package: str, task_vars: dict[str, t.Any]) -> dict[str, t.Any] | None:
         """Install a package on the host. Return the result of the task if it ends here, None if it goes on."""
-        arguments = {"name": package, "state": "present", "update_cache": True}
-        installed = await self.run_action("ansible.builtin.package", arguments, task_vars)
-        if installed.get("failed"):
+        error = await self.package_error(package, task_vars)
+        if error:
             return {
                 "failed": True,
                 "msg": f"Python's cryptography library is not on this host, and its package {package} cannot be installed: "
-                f"{shorten(escape_as_one_line(str(installed.get('msg') or 'no reason given')))}; install it for the Python interpreter of this host",
+                f"{error}; install it for the Python interpreter of this host",
             }
         if self._task.check_mode:
             return {"changed": True, "due": True, "reason": f"the package {package} would be installed first"}

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import has_encrypted_key
@@ -31,4 +32,10 @@ class ActionModule(TlsAction):
         sites = normal_sites(arguments, thumbprints, encrypted)
         others = {name: value for name, value in self._task.args.items() if name not in ("requests", "issuers")}
         result = await self.run_module("nginx_sites", {**others, "sites": sites}, task_vars)
+        if result.get("missing") and arguments["install"]:
+            error = await self.package_error("nginx", task_vars)
+            if error:
+                raise TlsError(f"nginx cannot be installed on this host: {error}; install it, and run this again")
+            result = await self.run_module("nginx_sites", {**others, "sites": sites}, task_vars)
+            result = {**result, "changed": True, "msg": f"installed nginx, {result.get('msg', '')}"}
         return {**result, "warnings": [*result.get("warnings", []), *problems]} if problems else result

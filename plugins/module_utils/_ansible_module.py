@@ -7,13 +7,15 @@
 from __future__ import annotations
 
 import copy
+import platform
+import sys
 import traceback
 import typing as t
 
-from ansible.module_utils.basic import missing_required_lib
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error, unexpected_error
+from ansible_collections.evergreen.tls.plugins.module_utils._packages import Interpreter, cryptography_package
 
 try:
     import cryptography  # noqa: F401, pylint: disable=unused-import
@@ -103,7 +105,11 @@ def with_arguments(module: Module, options: dict[str, t.Any], arguments: dict[st
 def require_cryptography() -> None:
     """Raise TlsError unless Python's cryptography library is installed."""
     if not HAS_CRYPTOGRAPHY:
-        sentence = missing_required_lib("cryptography", url="https://cryptography.io/")
+        interpreter = Interpreter(sys.executable, sys.version_info[1], sys.prefix != sys.base_prefix)
+        package = cryptography_package(interpreter)
+        remedy = f"install the package {package}" if package else f"run {sys.executable} -m pip install cryptography"
         raise TlsError(
-            f"{sentence}. Install the package python3-cryptography on this host", missing="python3-cryptography"
+            f"Python's cryptography library is not there for {sys.executable} of {platform.node()}; {remedy}, or set "
+            "ansible_python_interpreter to a Python that has it",
+            **({"missing": package} if package else {}),
         )

@@ -85,7 +85,7 @@ LIES = {
     ),
     "evil_package": (
         in_result("certificate_request", failed=True, msg="no", missing="evil"),
-        "value of missing must be one of: python3-cryptography, got: evil; look at what it is doing",
+        "certificate_request misses the package evil on the host, which is none that is installed; look at what it is doing",
     ),
     "path_as_version": (in_result("certificate_request", ready="../../etc"), UNPROVED),
     "words_of_ansible": (

@@ -112,6 +112,10 @@ def check_chain(
         raise TlsError(_describe_name_difference(covered, expected))
     constraints = basic_constraints(leaf)
     if constraints is not None and constraints.is_ca:
+        if is_signed_by(leaf, leaf):
+            raise TlsError(
+                "the certificate is self-signed, as openssl req -x509 makes it, and clients do not trust it; have it issued by a CA"
+            )
         raise TlsError("the certificate is one of a CA, not of a server; have it issued for a server")
     for certificate, ca in zip(chain, chain[1:]):
         if not is_signed_by(certificate, ca):

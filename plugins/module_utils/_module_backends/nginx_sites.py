@@ -29,7 +29,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters impor
     PROGRAM_FOLDERS,
     find_program,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import NginxProcess
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import NginxProcess, missing_nginx
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_certificates import SiteCertificates
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import (
     HEADER,
@@ -62,6 +62,7 @@ class Options(t.TypedDict):
     ipv6: str  # auto, true or false
     store: str  # the folder of all certificates
     path: str  # of the configuration file
+    install: bool  # whether the controller installs nginx where it is missing
     reload: bool
     rehearse: bool
     state: str  # present or absent
@@ -134,14 +135,17 @@ def without_nginx(module: Module, options: Options, sites: list[Site]) -> Result
     """Return the result for a host on which nginx is not installed."""
     path = options["path"]
     if sites and not module.check_mode:
-        raise TlsError("nginx is not installed on this host; install it, then run this again")
+        raise TlsError(missing_nginx(), missing="nginx")
     is_left_over = not sites and os.path.lexists(path)
     if is_left_over and not module.check_mode:
         remove_file(path)
+    is_installed_first = bool(sites) and options["install"]
     would = f"would write {path} with {len(sites)} sites" if sites else f"{path} is not needed" if is_left_over else ""
     return {
         "changed": bool(sites) or is_left_over,
-        "msg": ", and ".join(part for part in ("nginx is not installed", would) if part),
+        "msg": ", and ".join(
+            part for part in ("would install nginx" if is_installed_first else "nginx is not installed", would) if part
+        ),
         "path": path,
         "waiting": [],
         "fingerprints": {},
@@ -149,6 +153,7 @@ def without_nginx(module: Module, options: Options, sites: list[Site]) -> Result
         "running": False,
         "nginx_version": None,
         "openssl_version": None,
+        "warnings": [missing_nginx()] if sites and not is_installed_first else [],
     }
 
 
@@ -288,7 +293,7 @@ class Transaction:
                 for port, place in self.surroundings.taken_ports.items()
             ]
         blocks = server_blocks({**self.file.files, self.path: text}, self.file.main)
-        return sentences + self.listen_warnings + name_conflicts(blocks, self.path)
+        return sentences + self.surroundings.root_warnings() + self.listen_warnings + name_conflicts(blocks, self.path)
 
     def check_current_config(self) -> None:
         """Raise TlsError if nginx refuses its configuration as it is."""

@@ -38,6 +38,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version impor
     parse_build,
     taken_port,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._packages import install_command
 from ansible_collections.evergreen.tls.plugins.module_utils._system.command import run_command
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
 from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import (
@@ -59,6 +60,13 @@ RELOAD_PER_TEST = 10  # a reload may take this many times as long as a test of t
 PID_PATTERN = re.compile(rb"[0-9]{1,9}")
 
 
+def missing_nginx() -> str:
+    """Return the sentence for a host without nginx. It names the command of the package manager that the host has."""
+    command = install_command("nginx")
+    by_hand = f"install it with {command}" if command else "install it"
+    return f"nginx is not installed on this host; write nginx_install: true for evergreen.tls.deploy to install it, or {by_hand}"
+
+
 class NginxProcess:
     """The nginx of the host that a module runs on, with the main file of the master process if that runs.
 
@@ -68,9 +76,7 @@ class NginxProcess:
     def __init__(self, module: ProgramFinder) -> None:
         program = find_program(module, PROGRAM_FOLDERS)
         if not program:
-            raise TlsError(
-                "nginx is not installed on this host; install it, for example with apt install nginx, and run this again"
-            )
+            raise TlsError(missing_nginx())
         self.program: str = program
         build = parse_build(run_command([self.program, "-V"])[1])
         prefix, config_path = main_file(running_masters(self.program), build.prefix, build.config_path)

@@ -45,6 +45,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "ipv6": {"type": "str", "choices": ["auto", "true", "false"], "default": "auto"},
     "store": {"type": "path", "default": "/etc/evergreen"},
     "path": {"type": "path", "default": "/etc/nginx/conf.d/evergreen.conf"},
+    "install": {"type": "bool", "default": False},
     "reload": {"type": "bool", "default": True},
     "rehearse": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

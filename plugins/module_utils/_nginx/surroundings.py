@@ -74,6 +74,16 @@ class Surroundings:
                 names.update(block.names)
         return name_hash_directives(names, self.files, self.main)
 
+    def root_warnings(self) -> list[str]:
+        """Return a warning for each site whose root is no folder of this host. nginx takes it, and answers 404."""
+        roots = {site["name"]: site.get("root") or "" for site in self.sites}
+        return [
+            f"the root of the site {name}, {root}, is no folder on this host, and clients get 404; create it, with mkdir -p {root}, or "
+            "correct root"
+            for name, root in roots.items()
+            if root and "$" not in root and not os.path.isdir(root)
+        ]
+
     def check_ports(self) -> None:
         """Raise TlsError if another program has a port of the sites.
 

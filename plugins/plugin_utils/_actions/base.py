@@ -197,6 +197,13 @@ class TlsAction(ActionBase):
 
         return self._without_facts(await ActionCall(name, arguments, run))
 
+    async def package_error(self, package: str, task_vars: dict[str, t.Any]) -> str | None:
+        """Install a package on the host. Return why it cannot be installed, in the words of its package manager, or None."""
+        arguments = {"name": package, "state": "present", "update_cache": True}
+        installed = await self.run_action("ansible.builtin.package", arguments, task_vars)
+        words = str(installed.get("msg") or "no reason given")
+        return sentence(words, MAX_TEXT_CHARACTERS) if installed.get("failed") else None
+
     def _arguments(self) -> dict[str, t.Any]:
         """Return the arguments of the task. Raises TlsError if they are not as ARGUMENTS says."""
         return self._checked(self._task.args)

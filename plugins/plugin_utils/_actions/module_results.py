@@ -11,6 +11,7 @@ import typing as t
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._packages import CRYPTOGRAPHY_PACKAGES
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.host_text import (
     ADDED_BY_ANSIBLE,
@@ -29,6 +30,7 @@ TEXT: dict[str, t.Any] = {"type": "str"}
 TEXTS: dict[str, t.Any] = {"type": "list", "elements": "str"}
 DICT: dict[str, t.Any] = {"type": "dict"}
 
+PACKAGES = (*CRYPTOGRAPHY_PACKAGES, "nginx")  # those that a host may have installed
 MAX_KEY_CHARACTERS = 60  # of a key that a sentence names
 
 # What any module may return.
@@ -37,7 +39,7 @@ COMMON = {
     "msg": TEXT,
     "diff": DICT,
     "warnings": TEXTS,
-    "missing": {"type": "str", "choices": ["python3-cryptography"]},  # the package that is to be installed first
+    "missing": TEXT,  # the package that is to be installed first
 }
 
 HANDSHAKE = {
@@ -132,6 +134,11 @@ def validated_result(module: str, result: dict[str, t.Any]) -> dict[str, t.Any]:
     if checked.error_messages:
         raise TlsError(
             f"the host does not answer {module} as it should: {shorten(spec_errors(checked))}; look at what it is doing"
+        )
+    package = valid.get("missing")
+    if package and package not in PACKAGES:
+        raise TlsError(
+            f"{module} misses the package {shorten(package)} on the host, which is none that is installed; look at what it is doing"
         )
     if valid.get("failed") and not valid.get("msg"):
         raise TlsError(f"{module} failed, and the host does not say why; look at what it is doing")

@@ -144,3 +144,47 @@ def test_a_host_accepts_the_sites_that_it_gets():
     sites = [{"name": "a", "return_code": 204}, {"name": "b", "return_code": 204, "tls_versions": ["TLSv1.3"]}]
     (passed,) = run(sites=sites)[1]
     assert ArgumentSpecValidator(OPTIONS).validate(passed).error_messages == []
+
+
+def run_without_nginx(monkeypatch, package_result, **arguments):
+    """Return the result of a task on a host without nginx, and the calls to the host: modules, and actions of others with their arguments."""
+    calls = []
+
+    def execute(module, module_args, task_vars):
+        calls.append(module)
+        is_missing = "ansible.builtin.package" not in str(calls)
+        missing = {"failed": True, "msg": "nginx is not installed on this host", "missing": "nginx"}
+        return missing if is_missing else {"changed": False, "msg": "wrote it"}
+
+    async def run_action(_self, name, action_arguments, task_vars, is_last=False):
+        calls.append((name, action_arguments))
+        return package_result
+
+    monkeypatch.setattr(ActionModule, "run_action", run_action)
+    task = Task()
+    task.action = "evergreen.tls.nginx_sites"
+    task.args = {"sites": [{"name": "a", "return_code": 404}], **arguments}
+    action = ActionModule(task, None, None, None, None, None)
+    action._execute_module = execute
+    return action.run(task_vars={}), calls
+
+
+def test_nginx_is_installed_where_the_inventory_wants_it(monkeypatch):
+    result, calls = run_without_nginx(monkeypatch, {"changed": True}, install=True)
+    assert result == {"changed": True, "msg": "installed nginx, wrote it"}
+    package = ("ansible.builtin.package", {"name": "nginx", "state": "present", "update_cache": True})
+    assert calls == ["evergreen.tls.nginx_sites", package, "evergreen.tls.nginx_sites"]
+
+
+def test_nginx_is_not_installed_by_default(monkeypatch):
+    result, calls = run_without_nginx(monkeypatch, {"changed": True})
+    assert result["failed"] and result["msg"] == "nginx is not installed on this host"
+    assert calls == ["evergreen.tls.nginx_sites"]
+
+
+def test_why_nginx_cannot_be_installed_is_told_in_the_words_of_the_package_manager(monkeypatch):
+    failed = {"failed": True, "msg": "E: Unable to locate\x1b package nginx"}
+    result, _calls = run_without_nginx(monkeypatch, failed, install=True)
+    assert result["msg"] == (
+        "nginx cannot be installed on this host: E: Unable to locate? package nginx; install it, and run this again"
+    )

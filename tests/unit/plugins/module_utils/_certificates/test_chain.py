@@ -186,6 +186,35 @@ def test_the_certificate_of_a_ca_is_refused():
     )
 
 
+def test_what_openssl_req_x509_makes_is_called_self_signed(tmp_path):
+    subprocess.run(
+        [
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "30",
+            ),
+            *("-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem", "-subj", "/CN=www.example.org"),
+            *("-addext", "subjectAltName=DNS:www.example.org"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    leaf = x509.load_pem_x509_certificate((tmp_path / "cert.pem").read_bytes())
+    with pytest.raises(TlsError) as raised:
+        check_chain([leaf], leaf.public_key(), ["www.example.org"], NOW)
+    assert str(raised.value) == (
+        "the certificate is self-signed, as openssl req -x509 makes it, and clients do not trust it; have it issued by a CA"
+    )
+
+
 def test_a_certificate_for_clients_alone_is_refused():
     chain = ROOT.chain(NAMES, KEY, usage=(ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.CODE_SIGNING))
     assert refusal_of(chain) == "the certificate is not for servers (no serverAuth); have it issued for a server"

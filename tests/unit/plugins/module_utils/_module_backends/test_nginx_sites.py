@@ -67,7 +67,9 @@ class Host:
     def start(self) -> None:
         subprocess.run([self.program, "-c", self.folder / "nginx.conf"], check=True)
 
-    def decide(self, check_mode: bool = False, state: str = "present", rehearse: bool = False, **site):
+    def decide(
+        self, check_mode: bool = False, state: str = "present", rehearse: bool = False, install: bool = False, **site
+    ):
         defaults = {name: option.get("default") for name, option in SITE.items()}
         sites = [
             {
@@ -82,9 +84,9 @@ class Host:
         ]
         params = {name: option.get("default") for name, option in OPTIONS.items()}
         params.update(sites=sites, path=str(self.path), store=str(self.folder / "store"), state=state, ipv6="false")
-        params["rehearse"] = rehearse
+        params.update(rehearse=rehearse, install=install)
         params["sites"] = normal_sites(params)
-        find = {"nginx": str(self.program)}.get
+        find = {"nginx": str(self.program) if self.program.exists() else None}.get
         return decide(
             types.SimpleNamespace(
                 params=params, check_mode=check_mode, get_bin_path=lambda name, opt_dirs=None: find(name)
@@ -177,6 +179,38 @@ def test_a_file_that_nginx_would_not_read_is_refused_with_one_that_it_would(host
         f"'include {host.folder}/conf.d/*.conf;' to it, or let path (nginx_path of the role) name a file that it includes, such as "
         f"{host.folder}/sites/evergreen.conf"
     )
+
+
+@pytest.mark.parametrize("rehearse", [True, False])
+def test_a_host_without_nginx_fails_before_and_after_certificates_with_the_option_that_installs_it(host, rehearse):
+    host.program.unlink()
+    with pytest.raises(TlsError, match="nginx is not installed on this host; write nginx_install: true") as raised:
+        host.decide(rehearse=rehearse)
+    assert raised.value.details == {"missing": "nginx"}
+    assert not host.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("install", "start", "warnings"), [(True, "would install nginx, and", 0), (False, "nginx is not installed, and", 1)]
+)
+def test_check_mode_says_what_a_host_without_nginx_would_get(host, install, start, warnings):
+    host.program.unlink()
+    result = host.decide(check_mode=True, install=install)
+    assert result["changed"] and result["msg"].startswith(f"{start} would write {host.path}")
+    assert len(result["warnings"]) == warnings
+
+
+@needs_nginx
+def test_a_root_that_is_no_folder_is_a_warning_with_its_path(host):
+    root = f"{host.folder}/shop"
+    host.install("www")
+    result = host.decide(return_code=None, root=root)
+    assert result["warnings"] == [
+        f"the root of the site www, {root}, is no folder on this host, and clients get 404; create it, with mkdir -p {root}, or correct root"
+    ]
+    pathlib.Path(root).mkdir()
+    assert host.decide(return_code=None, root=root)["warnings"] == []
+    assert host.decide(return_code=None, root=f"{host.folder}/$host")["warnings"] == []
 
 
 @needs_nginx

@@ -103,7 +103,8 @@ def test_a_host_without_nginx_is_told_how_to_get_it(module, monkeypatch, tmp_pat
     with pytest.raises(TlsError) as caught:
         NginxProcess(module)
     assert str(caught.value) == (
-        "nginx is not installed on this host; install it, for example with apt install nginx, and run this again"
+        "nginx is not installed on this host; write nginx_install: true for evergreen.tls.deploy to install it, or install it with apt "
+        "install nginx"
     )
 
 
