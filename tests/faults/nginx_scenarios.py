@@ -209,6 +209,7 @@ NGINX_SCENARIOS = [
     NginxScenario("a first site", SITES, [], [WWW]),
     NginxScenario("a first site, and then it is not wanted", SITES, [], [WWW], mended=[]),
     NginxScenario("a site that changes, and another", SITES, [WWW], [STRICT, SHOP]),
+    NginxScenario("a profile that changes, and so its snippet", SITES, [WWW], [{**WWW, "profile": "modern"}]),
     NginxScenario("a site that goes", SITES, [WWW, SHOP], [WWW]),
     NginxScenario("all sites go", SITES, [WWW, SHOP], [], passing=(HEADER.encode(),)),
     NginxScenario("a certificate that is put in use", SITES, [WWW], [WWW], renewed),

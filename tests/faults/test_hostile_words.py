@@ -17,6 +17,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import parse_config
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config_file import check_written_by_us
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import HEADER, HostSettings, render_sites
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.snippets import with_snippets
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import NginxBuild
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory import site_content
 from ansible_collections.evergreen.tls.tests.faults import pair_checks
@@ -122,8 +123,10 @@ def why_no_sentence(result):
 def configured(sites, store="/etc/evergreen", session_timeout="1d", session_cache="off", **_others):
     """Return the shape of the configuration of sites: its directives and blocks, without their arguments."""
     session = {"timeout": session_timeout, "cache": session_cache, "tickets": None}
-    host = HostSettings(nginx=NGINX, store=store, session=session, has_ipv6=False, reject_unknown=True)
-    return shape(parse_config(render_sites(sites, [], host)))
+    host = HostSettings(
+        nginx=NGINX, path=OF_ALL["path"], store=store, session=session, has_ipv6=False, reject_unknown=True
+    )
+    return shape(parse_config(with_snippets(OF_ALL["path"], *render_sites(sites, [], host))))
 
 
 def shape(statements):

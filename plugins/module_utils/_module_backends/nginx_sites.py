@@ -14,16 +14,11 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import Module, ModuleResult
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import (
-    http_includes,
-    is_included,
-    server_blocks,
-)
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import server_blocks
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config_file import (
     ConfigFile,
     check_written_by_us,
-    hidden_path,
-    remove_file,
+    remove_config,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters import (
     PROGRAM_FOLDERS,
@@ -40,6 +35,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config i
     site_at_line,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import Session, Site
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.snippets import (
+    SiteFiles,
+    hidden_path,
+    with_snippets,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.surroundings import Surroundings
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import version_text
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked, read_file, sync_folder
@@ -138,7 +138,7 @@ def without_nginx(module: Module, options: Options, sites: list[Site]) -> Result
         raise TlsError(missing_nginx(), missing="nginx")
     is_left_over = not sites and os.path.lexists(path)
     if is_left_over and not module.check_mode:
-        remove_file(path)
+        remove_config(path)
     is_installed_first = bool(sites) and options["install"]
     would = f"would write {path} with {len(sites)} sites" if sites else f"{path} is not needed" if is_left_over else ""
     return {
@@ -169,6 +169,7 @@ class Transaction:
         self.warnings: list[str] = []
         self.listen_warnings: list[str] = []  # about addresses of other server blocks
         self.path = options["path"]
+        self.snippets: t.Collection[str] = ()  # paths of those that the sites need
         self.file = ConfigFile(self.path, nginx)
         other_files = {path: text for path, text in self.file.files.items() if path != self.path}
         self.surroundings = Surroundings(sites, other_files, self.file.main, self.is_running, options["ipv6"])
@@ -181,13 +182,13 @@ class Transaction:
     def rehearse(self) -> Result:
         """Raise TlsError for what would keep nginx from having the sites, as far as that is known without new certificates."""
         self.sweep()
-        before, text = read_file(self.path), self.render()
+        files = self.render()
         if not self.is_running:
             self.nginx.check_orphaned_workers()
-        if text.encode() != before or not self.is_running:
+        if not self.file.is_current(files) or not self.is_running:
             self.surroundings.check_ports()
         try:
-            self.check_new_config(text)
+            self.check_new_config(files)
         except TlsError as error:
             if f"{self.options['store']}/" not in str(error):  # a certificate that this run may replace
                 raise
@@ -196,29 +197,31 @@ class Transaction:
     # not a parser: it reads what the collection has made or checked
     def run(self) -> Result:
         """Bring the file and the running nginx to what the options describe."""
-        before = read_file(self.path)
-        text = self.render()
+        has_file = os.path.lexists(self.path)
+        before = with_snippets(self.path, (read_file(self.path) or b"").decode("utf-8", "replace"))
+        files = self.render()
+        self.snippets = files.snippets
         # A file that goes is emptied, loaded and then removed, so that a run in between leaves something to compare with.
-        after = text.encode() if self.sites or before is not None else None
-        is_rewritten = after != before
+        is_needed = bool(self.sites) or has_file
+        is_rewritten = is_needed and not self.file.is_current(files)
         is_stale = self.is_running and (is_rewritten or self.is_outdated())
         is_reloaded = is_stale and self.options["reload"]
         loaded = [name for name in self.certificates.names() if is_reloaded and self.is_new_to_nginx(name)]
-        is_removed = not self.sites and before is not None
+        is_removed = not self.sites and has_file
         if not self.is_running:
             self.nginx.check_orphaned_workers()
         if is_rewritten or is_reloaded or not self.is_running:
             self.surroundings.check_ports()
         if self.check_mode:
-            if self.is_running and after is not None:
+            if self.is_running and is_needed:
                 self.check_current_config()
         elif os.path.lexists(hidden_path(self.path, LOCK_SUFFIX)):  # this run made it, or a killed run before it
             self.sweep()
-        if after is not None and not self.check_mode:
-            self.warnings = self.find_warnings(text)
+        if is_needed and not self.check_mode:
+            self.warnings = self.find_warnings(files.text)
             self.certificates.create_passphrase_files()
             if is_rewritten:
-                self.write(text, is_reloaded)
+                self.write(files, is_reloaded)
             else:
                 self.check_current_config()
             if is_reloaded:
@@ -226,7 +229,7 @@ class Transaction:
             if is_reloaded or not is_stale:
                 self.certificates.mark_passphrase_files_loaded()
             if is_removed:
-                remove_file(self.path)
+                remove_config(self.path)
         return {
             "changed": is_rewritten or is_reloaded or is_removed,
             "msg": self.message(is_rewritten, is_removed, is_stale),
@@ -241,25 +244,16 @@ class Transaction:
             "diff": {
                 "before_header": self.path,
                 "after_header": self.path,
-                "before": (before or b"").decode("utf-8", "replace"),
-                "after": text if self.sites else "",
+                "before": before,
+                "after": with_snippets(self.path, *files) if self.sites else "",
             },
         }
 
-    def render(self) -> str:
+    def render(self) -> SiteFiles:
         """Return the configuration of the sites. Raises TlsError if nginx would not read the file."""
         if not self.sites:
-            return HEADER
-        if not is_included(self.file.files, self.file.main, self.path):
-            patterns = http_includes(self.file.files, self.file.main)
-            included = ", ".join(patterns) or "nothing"
-            folders = [os.path.dirname(pattern) for pattern in patterns if os.path.basename(pattern) in ("*", "*.conf")]
-            example = f", such as {os.path.join(folders[0], os.path.basename(self.path))}" if folders else ""
-            raise TlsError(
-                f"nginx does not read {self.path}: the http block of {self.file.main} includes {included}; add "
-                f"'include {os.path.dirname(self.path)}/*.conf;' to it, or let path (nginx_path of the role) name a file that it "
-                f"includes{example}"
-            )
+            return SiteFiles(HEADER)
+        self.file.check_is_included()
         session: Session = {
             "timeout": self.options["session_timeout"],
             "cache": self.options["session_cache"],
@@ -269,6 +263,7 @@ class Transaction:
         self.listen_warnings = [one.warning for one in addresses.values() if one.warning]
         settings = HostSettings(
             nginx=self.nginx.build,
+            path=self.path,
             store=self.options["store"],
             session=session,
             has_ipv6=self.surroundings.has_ipv6,
@@ -305,24 +300,26 @@ class Transaction:
             )
 
     # not a parser: it reads what the collection has made or checked
-    def write(self, text: str, is_reloaded: bool) -> None:
+    def write(self, files: SiteFiles, is_reloaded: bool) -> None:
         """Replace the configuration once nginx has accepted the new one.
 
         The old one is kept for restore() if nginx is to load the new one.
         """
-        self.check_new_config(text)
+        self.check_new_config(files)
         if is_reloaded:
             self.file.keep_loaded()
-        self.file.replace(text, self.is_running)
+        self.file.replace(files, self.is_running)
+        if not is_reloaded:
+            self.file.remove_unused_snippets()
 
     # not a parser: it reads what the collection has made or checked
-    def check_new_config(self, text: str) -> None:
-        """Raise TlsError if nginx refuses *text* in the place of the file, or its configuration as it is."""
-        error = self.file.test_error(text)
+    def check_new_config(self, files: SiteFiles) -> None:
+        """Raise TlsError if nginx refuses *files* in the place of the file, or its configuration as it is."""
+        error = self.file.test_error(files)
         if error:
             self.check_current_config()  # if it was broken before, that is what has to be said
             line = re.search(rf"{re.escape(self.path)}:(\d+)", error)
-            site = site_at_line(text, int(line.group(1))) if line else None
+            site = site_at_line(files.text, int(line.group(1))) if line else None
             raise TlsError(
                 f"nginx refuses the new configuration{f' at the site {site}' if site else ''}: {error}; "
                 "nothing was changed, correct the sites and run this again"
@@ -330,13 +327,16 @@ class Transaction:
 
     def sweep(self) -> None:
         """Remove what a killed run has left."""
-        self.file.sweep()
         if self.is_running and not self.is_outdated():
             self.file.discard_loaded()
+        self.file.sweep()
 
     def is_outdated(self) -> bool:
-        """Return whether the file or a certificate of its sites is newer than what nginx runs with."""
-        return self.nginx.is_newer_than_loaded(self.path) or any(map(self.is_new_to_nginx, self.certificates.names()))
+        """Return whether the file, a snippet or a certificate of its sites is newer than what nginx runs with."""
+        files = (self.path, *self.snippets)
+        return any(map(self.nginx.is_newer_than_loaded, files)) or any(
+            map(self.is_new_to_nginx, self.certificates.names())
+        )
 
     def is_new_to_nginx(self, name: str) -> bool:
         """Return whether a certificate was put in use after nginx loaded its configuration."""
@@ -349,6 +349,7 @@ class Transaction:
         except TlsError as error:
             if not self.file.restore():
                 raise
+            self.file.remove_unused_snippets()
             raise TlsError(f"the content of {self.path} from before is in place again, since {error}") from error
 
     def wait_until_loaded(self) -> None:
@@ -366,6 +367,7 @@ class Transaction:
                     "remove the cause and run this again"
                 )
         self.file.discard_loaded()
+        self.file.remove_unused_snippets()
 
     def message(self, is_rewritten: bool, is_removed: bool, is_stale: bool) -> str:
         """Return one sentence that says what was done, or would be done in check mode."""

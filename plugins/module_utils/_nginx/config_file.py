@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The configuration file that the collection writes: test, replace and restore it."""
+"""The configuration file that the collection writes, with its snippets: test, replace and restore it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,20 @@ import os
 import time
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import copies_for_test
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import (
+    copies_for_test,
+    http_includes,
+    is_included,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import NginxProcess
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import HEADER
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.snippets import (
+    TEST_SUFFIX,
+    SiteFiles,
+    hidden_path,
+    path_for_test,
+    remove_unused_snippets,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     create_file,
     path_in_errors,
@@ -24,7 +35,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.files import
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import PathUse, check_folder
 
-TEST_SUFFIX = "evergreen-test"  # of the files that nginx tests
 LOADED_SUFFIX = "loaded"  # of the content that nginx runs with, until it has loaded the new one
 
 
@@ -42,11 +52,24 @@ class ConfigFile:
                 f"{self.main} does not exist, so nginx has no configuration; install nginx again and run this again"
             )
 
-    # not a parser: it reads what the collection has made or checked
-    def test_error(self, text: str) -> str | None:
-        """Return the error of nginx if it read *text* in the place of the file, or None.
+    def check_is_included(self) -> None:
+        """Raise TlsError if nginx does not read the file."""
+        if is_included(self.files, self.main, self.path):
+            return
+        patterns = http_includes(self.files, self.main)
+        folders = [os.path.dirname(pattern) for pattern in patterns if os.path.basename(pattern) in ("*", "*.conf")]
+        example = f", such as {os.path.join(folders[0], os.path.basename(self.path))}" if folders else ""
+        raise TlsError(
+            f"nginx does not read {self.path}: the http block of {self.main} includes {', '.join(patterns) or 'nothing'}; add "
+            f"'include {os.path.dirname(self.path)}/*.conf;' to it, or let path (nginx_path of the role) name a file that it "
+            f"includes{example}"
+        )
 
-        nginx tests a copy beside the file, so the file itself stays as it is.
+    # not a parser: it reads what the collection has made or checked
+    def test_error(self, files: SiteFiles) -> str | None:
+        """Return the error of nginx if it read *files* in the place of the file and its snippets, or None.
+
+        nginx tests copies beside the files, so the files themselves stay as they are.
         """
         staged = hidden_path(self.path, TEST_SUFFIX)
         copies = copies_for_test(self.files, self.main, self.path, staged, lambda path: hidden_path(path, TEST_SUFFIX))
@@ -54,22 +77,28 @@ class ConfigFile:
             return None
         for folder in {os.path.dirname(path) for path in (staged, *copies)}:
             check_folder(folder, PathUse("include"))  # so nobody but root can exchange anything there
+        tested = files.for_test()
+        copies = {staged: tested.text, **tested.snippets, **copies}
         try:
-            for path, content in {staged: text, **copies}.items():
+            for path, content in copies.items():
                 create_file(path, content.encode("utf-8", "surrogateescape"), mode=0o600)
             error = self.nginx.test_error(hidden_path(self.main, TEST_SUFFIX))
         finally:
-            for path in (staged, *copies):
+            for path in copies:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
-        for path in (self.path, *self.files):
-            error = error and error.replace(hidden_path(path, TEST_SUFFIX), path)
+        names = {hidden_path(path, TEST_SUFFIX): path for path in (self.path, *self.files)}
+        names.update({path_for_test(path): path for path in files.snippets})
+        for copy, path in names.items():
+            error = error and error.replace(copy, path)
         return error
 
     # not a parser: it reads what the collection has made or checked
-    def replace(self, text: str, is_running: bool) -> None:
-        """Put a new content in the place of the old one."""
-        replace_file(self.path, text.encode())
+    def replace(self, files: SiteFiles, is_running: bool) -> None:
+        """Put a new content in the place of the old one. Its snippets are there before, and those of the old one stay."""
+        files.write_snippets()
+        # Also with the same content: a file that is linked at the path of keep_loaded() would look new when that link goes.
+        replace_file(self.path, files.text.encode())
         if is_running:
             # The kernel rounds the start of a process down to 10 ms: a worker that comes now must not look older than the file.
             time.sleep(0.05)
@@ -103,8 +132,18 @@ class ConfigFile:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.loaded)
 
+    # not a parser: it reads what the collection has made or checked
+    def is_current(self, files: SiteFiles) -> bool:
+        """Return whether the file and its snippets have this content."""
+        return read_file(self.path) == files.text.encode() and files.has_snippets()
+
+    def remove_unused_snippets(self) -> None:
+        """Remove the snippets that neither the file nor the content kept for restore() includes."""
+        remove_unused_snippets(self.path, (self.path, self.loaded))
+
     def sweep(self) -> None:
         """Remove the files that a killed run has left: with the lock held, no other run can use them."""
+        self.remove_unused_snippets()
         for path in {self.path, *self.files}:
             with contextlib.suppress(FileNotFoundError, TlsError):  # in a folder of somebody else there are none
                 check_folder(os.path.dirname(path), PathUse("include"))
@@ -122,14 +161,8 @@ def check_written_by_us(path: str) -> None:
         )
 
 
-# not a parser: it reads what the collection has made or checked
-def hidden_path(path: str, suffix: str) -> str:
-    """Return a path beside *path* that no include with an asterisk matches."""
-    folder, name = os.path.split(path)
-    return os.path.join(folder, f".{name}.{suffix}")
-
-
-def remove_file(path: str) -> None:
-    """Remove a file, so that it stays removed after a power loss."""
+def remove_config(path: str) -> None:
+    """Remove the file of sites, so that it stays removed after a power loss, and its snippets."""
     os.unlink(path)
     sync_folder(os.path.dirname(path))
+    remove_unused_snippets(path, ())

@@ -20,10 +20,14 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec imp
     Session,
     Site,
     find_address_site,
-    https_ports,
     sites_by_port,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.tls_profiles import tls_directives, tls_versions
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.snippets import SiteFiles, SnippetCollection
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.tls_profiles import (
+    profile_name,
+    tls_directives,
+    tls_versions,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import NginxBuild, version_text
 
 HEADER = "# Written by evergreen.tls; changes are overwritten. Describe the sites in nginx_sites instead.\n"
@@ -58,6 +62,7 @@ class HostSettings(t.NamedTuple):
     """The settings that all sites of a host share."""
 
     nginx: NginxBuild
+    path: str  # of the file of sites
     store: str
     session: Session
     has_ipv6: bool
@@ -81,14 +86,15 @@ def check_profiles(sites: list[Site], nginx: NginxBuild) -> None:
             )
 
 
-def render_sites(sites: list[Site], pending: t.Collection[str], host: HostSettings) -> str:
+def render_sites(sites: list[Site], pending: t.Collection[str], host: HostSettings) -> SiteFiles:
     """Return the configuration of all sites.
 
     pending: names of sites whose certificate is not installed; they get their HTTP server block only.
     """
     served = [site for site in sites if site["name"] not in pending]
+    snippets = SnippetCollection(host.path)
     default_servers = [
-        _reject_block(here, port, host)
+        _reject_block(here, port, host, snippets)
         for port, here in sorted(sites_by_port(served).items())
         if host.reject_unknown
         and port not in host.taken_ports
@@ -102,10 +108,10 @@ def render_sites(sites: list[Site], pending: t.Collection[str], host: HostSettin
     ]
     blocks = [*first, *default_servers]
     for site in sites:
-        blocks.append([f"# site {site['name']}", *_http_block(site, host)])
+        blocks.append([f"# site {site['name']}", *_http_block(site, host, snippets)])
         if site in served:
-            blocks.append(_https_block(site, served, host))
-    return "\n".join([HEADER, *("\n".join(block) + "\n" for block in blocks)])
+            blocks.append(_https_block(site, served, host, snippets))
+    return SiteFiles("\n".join([HEADER, *("\n".join(block) + "\n" for block in blocks)]), snippets.contents)
 
 
 # not a parser: it reads what the collection has made or checked
@@ -113,27 +119,6 @@ def site_at_line(text: str, line: int) -> str | None:
     """Return the name of the site that a line of the rendered configuration belongs to."""
     above = [one.removeprefix("# site ") for one in text.splitlines()[:line] if one.startswith("# site ")]
     return above[-1] if above else None
-
-
-def foreign_default_servers(sites: list[Site], foreign: list[ServerBlock]) -> dict[int, str]:
-    """Return the ports of the sites whose default server is a *foreign* server block.
-
-    The values are path and line of the block.
-    Raises TlsError if a site with an IP address has to be the default server of such a port.
-    """
-    places: dict[int, str] = {}
-    for block in foreign:
-        for listen in block.listens:
-            if listen.default and listen.address == "*" and listen.port in https_ports(sites):
-                places.setdefault(listen.port, block.place)
-    for port, here in sites_by_port(sites).items():
-        site = find_address_site(here)
-        if site and port in places:
-            raise TlsError(
-                f"the site {site['name']} has an IP address and so must be the default server of port {port}, but {places[port]} "
-                "is that already; take default_server away there, or choose another https_port"
-            )
-    return places
 
 
 def name_conflicts(blocks: list[ServerBlock], path: str) -> list[str]:
@@ -156,31 +141,31 @@ def name_conflicts(blocks: list[ServerBlock], path: str) -> list[str]:
     return list(sentences)
 
 
-def _reject_block(sites: list[Site], port: int, host: HostSettings) -> list[str]:
+def _reject_block(sites: list[Site], port: int, host: HostSettings, snippets: SnippetCollection) -> list[str]:
     # Sessions belong to the port, and before 1.29.2 the protocols do too: nginx takes both from this server.
-    profile = "intermediate" if any(site["profile"] == "intermediate" for site in sites) else "modern"
     return [
         f"# Unknown names on port {port} get no certificate.",
         *_block(
             *_listen(_addresses(port, host).wildcards, *_tls_parameters(sites, host), "default_server"),
             "server_name _;",
             *(["ssl_reject_handshake on;"] if host.nginx.rejects_handshakes else NOTHING),
-            *tls_directives(host.nginx, profile, host.session, tls_versions(sites)),
+            _include_tls(sites, host, snippets),
             "return 444;",
         ),
     ]
 
 
-def _http_block(site: Site, host: HostSettings) -> list[str]:
+def _http_block(site: Site, host: HostSettings, snippets: SnippetCollection) -> list[str]:
     port = "" if site["https_port"] == 443 else f":{site['https_port']}"
-    content = _location(f"return 308 https://$host{port}$request_uri;") if site["force_https"] else _content(site)
+    redirect = _location(f"return 308 https://$host{port}$request_uri;")
+    content = redirect if site["force_https"] else _content(site, snippets)
     addresses = _addresses(site["http_port"], host)
     return _block(
         *_listen((*addresses.wildcards, *addresses.others)), _names(site), "", *_challenge_location(site), *content
     )
 
 
-def _https_block(site: Site, served: list[Site], host: HostSettings) -> list[str]:
+def _https_block(site: Site, served: list[Site], host: HostSettings, snippets: SnippetCollection) -> list[str]:
     here = [other for other in served if other["https_port"] == site["https_port"]]
     is_default = find_address_site(here) is site
     current = f"{host.store}/{site['certificate']}/current"
@@ -197,13 +182,21 @@ def _https_block(site: Site, served: list[Site], host: HostSettings) -> list[str
         f"ssl_certificate {current}/fullchain.pem;",
         f"ssl_certificate_key {current}/privkey.pem;",
         *([f"ssl_password_file {current}/passphrase;"] if site.get("encrypted") else []),
-        *tls_directives(host.nginx, site["profile"], host.session, tls_versions([site])),
-        *(LINGER if has_http2 else ()),
+        _include_tls([site], host, snippets),
         *([f'add_header Strict-Transport-Security "{site["hsts"]}" always;'] if site["hsts"] else []),
         "",
         *_challenge_location(site),
-        *_content(site, CLIENT_BY_PROXY if site.get("proxy_protocol") else CLIENT),
+        *_content(site, snippets, CLIENT_BY_PROXY if site.get("proxy_protocol") else CLIENT),
         verbatim=extra.strip("\n") if extra else "",
+    )
+
+
+def _include_tls(sites: list[Site], host: HostSettings, snippets: SnippetCollection) -> str:
+    """Return the directive that includes the TLS settings of the sites, which are one site or all of a port."""
+    versions = tls_versions(sites)
+    has_http2 = host.nginx.has_http2 and any(site["http2"] for site in sites)
+    return snippets.include(
+        profile_name(versions), [*tls_directives(host.nginx, versions, host.session), *(LINGER if has_http2 else ())]
     )
 
 
@@ -246,17 +239,13 @@ def _challenge_location(site: Site) -> list[str]:
 
 
 # not a parser: it reads what the collection has made or checked
-def _content(site: Site, client: t.Sequence[str] = CLIENT) -> list[str]:
+def _content(site: Site, snippets: SnippetCollection, client: t.Sequence[str] = CLIENT) -> list[str]:
     if site.get("root") is not None:
         return [f"root {site['root']};"]
     if site.get("proxy_pass") is not None:
-        return _location(
-            f"proxy_pass {site['proxy_pass']};",
-            *PROXY,
-            *client,
-            *SCHEME,
-            *(WEBSOCKET if site["websocket"] else KEEPALIVE),
-        )
+        headers = (*PROXY, *client, *SCHEME, *(WEBSOCKET if site["websocket"] else KEEPALIVE))
+        name = "websocket" if site["websocket"] else "proxy"
+        return _location(f"proxy_pass {site['proxy_pass']};", snippets.include(name, headers))
     redirect = site.get("redirect")
     if redirect is not None:
         path = "$request_uri" if BARE_URL.fullmatch(redirect) else ""

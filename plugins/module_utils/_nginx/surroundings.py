@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import other_listens, server_blocks
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.default_servers import foreign_default_servers
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.listening import (
     PortAddresses,
     check_other_servers,
@@ -18,7 +19,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.listening imp
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters import PROGRAM_NAMES
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.name_hash import name_hash_directives
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import foreign_default_servers
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import Site, sites_by_port
 from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import (
     ListeningSocket,

@@ -36,15 +36,23 @@ def tls_versions(sites: t.Iterable[Site]) -> list[str]:
     )
 
 
-def tls_directives(
-    nginx: NginxBuild, profile: str, session: Session, versions: t.Collection[str] | None = None
-) -> list[str]:
-    """Return the TLS directives of a profile, V(modern) or V(intermediate), for one server block.
+def profile_name(versions: t.Collection[str]) -> str:
+    """Return the name of a snippet with these versions of TLS: that of the profile that has the same ones.
 
-    versions: those of TLS, by default those of the profile.
+    >>> profile_name(["TLSv1.3"])
+    'modern'
+    """
+    names = [name for name, of_profile in PROFILE_VERSIONS.items() if of_profile == sorted(versions)]
+    return names[0] if names else "-".join(versions).lower().replace(".", "")
+
+
+def tls_directives(nginx: NginxBuild, versions: t.Collection[str], session: Session) -> list[str]:
+    """Return the TLS directives for one server block.
+
+    versions: those of TLS, such as PROFILE_VERSIONS has them for V(modern) and V(intermediate).
     *session* has the keys C(timeout), C(cache) and C(tickets); tickets are C(None) to follow the guideline.
     """
-    protocols = _protocols(nginx, profile, versions or PROFILE_VERSIONS[profile])
+    protocols = _protocols(nginx, versions)
     return [
         f"ssl_protocols {' '.join(protocols)};",
         *([f"ssl_ciphers {INTERMEDIATE_CIPHERS};"] if "TLSv1.2" in protocols else []),
@@ -56,13 +64,12 @@ def tls_directives(
     ]
 
 
-def _protocols(nginx: NginxBuild, profile: str, versions: t.Collection[str]) -> list[str]:
+def _protocols(nginx: NginxBuild, versions: t.Collection[str]) -> list[str]:
     # An unknown library gets TLS 1.3 in its list: nginx leaves out what the library does not have.
     has_tls13 = not nginx.openssl or nginx.openssl >= (1, 1, 1)
     if "TLSv1.2" not in versions and not has_tls13:
-        subject = "the profile modern" if profile == "modern" else "a site with tls_versions of TLSv1.3 alone"
         raise TlsError(
-            f"{subject} needs TLS 1.3, and OpenSSL {version_text(nginx.openssl)} does not have it; "
+            f"the profile modern, or tls_versions of TLSv1.3 alone, needs TLS 1.3, and OpenSSL {version_text(nginx.openssl)} does not have it; "
             "upgrade OpenSSL to 1.1.1 or later, or use the profile intermediate"
         )
     return [version for version in sorted(versions) if has_tls13 or version != "TLSv1.3"]

@@ -234,7 +234,7 @@ def test_a_configuration_that_nginx_refuses_changes_nothing_and_names_the_site(h
     )
     assert "evergreen-test" not in str(caught.value)
     assert host.path.read_text() == before
-    assert sorted(os.listdir(host.path.parent)) == [".evergreen.conf.lock", "evergreen.conf"]
+    assert [path.name.split("-")[0] for path in snippets(host)] == [".evergreen.conf.intermediate"]
 
 
 @needs_nginx
@@ -274,3 +274,96 @@ def test_a_configuration_without_sites_is_removed(host):
     result = host.decide(state="absent")
     assert result["msg"] == f"removed {host.path}, and nginx goes on without it"
     assert os.listdir(host.path.parent) == [".evergreen.conf.lock"]
+
+
+def snippets(host) -> list[pathlib.Path]:
+    """Return the snippets, and whatever else begins with a dot, except for the lock."""
+    return sorted(path for path in host.path.parent.glob(".*") if not path.name.endswith(".lock"))
+
+
+@needs_nginx
+def test_the_profile_of_a_site_is_a_snippet_that_goes_when_no_site_has_it(host):
+    host.start()
+    host.install("www")
+    host.decide()
+    (intermediate,) = snippets(host)
+    assert intermediate.name.startswith(".evergreen.conf.intermediate-")
+    assert host.path.read_text().count(f"    include {intermediate};\n") == 2
+    assert "\nssl_protocols TLSv1.2 TLSv1.3;\n" in intermediate.read_text()
+    assert (intermediate.stat().st_mode & 0o777) == 0o644
+    assert not host.decide()["changed"]
+    diff = host.decide(profile="modern")["diff"]
+    assert "\nssl_protocols TLSv1.2 TLSv1.3;\n" in diff["before"] and "\nssl_protocols TLSv1.3;\n" in diff["after"]
+    (modern,) = snippets(host)
+    assert modern.name.startswith(".evergreen.conf.modern-")
+    host.decide(state="absent")
+    assert snippets(host) == []
+
+
+@needs_nginx
+@pytest.mark.parametrize("change", ["edited", "removed", "broken"])
+def test_a_snippet_that_somebody_has_changed_is_put_right_and_loaded(host, change):
+    host.start()
+    host.install("www")
+    host.decide()
+    (snippet,) = snippets(host)
+    content = snippet.read_text()
+    if change == "removed":
+        snippet.unlink()
+    else:
+        snippet.write_text(
+            content.replace("TLSv1.2 TLSv1.3", "TLSv1.2") if change == "edited" else "no_such_directive on;\n"
+        )
+    assert host.decide(check_mode=True)["changed"] if change == "edited" else True
+    result = host.decide()
+    assert result["changed"] and result["msg"] == f"wrote {host.path} with 1 site, and nginx has loaded it"
+    assert snippets(host) == [snippet] and snippet.read_text() == content
+    assert not host.decide()["changed"]
+
+
+@needs_nginx
+def test_the_snippets_of_the_content_from_before_stay_when_nginx_cannot_load_a_new_one(host):
+    host.start()
+    host.install("www")
+    host.decide()
+    before = {path: path.read_text() for path in (host.path, *snippets(host))}
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.2", 0))
+        taken.listen()
+        other = host.folder / "conf.d" / "other.conf"
+        other.write_text(f"server {{ listen 127.0.0.2:{taken.getsockname()[1]}; }}\n")
+        with pytest.raises(TlsError, match="from before is in place again"):
+            host.decide(profile="modern")
+        with pytest.raises(TlsError, match="no_such_directive"):
+            host.decide(profile="modern", extra="no_such_directive on;")
+    assert {path: path.read_text() for path in (host.path, *snippets(host))} == before
+
+
+@needs_nginx
+def test_a_host_that_has_all_in_one_file_gets_snippets_and_keeps_its_sites(host):
+    host.start()
+    host.install("www")
+    host.decide()
+    whole = host.path.read_text()
+    for snippet in snippets(host):
+        whole = whole.replace(f"include {snippet};", snippet.read_text())
+        snippet.unlink()
+    host.path.write_text(whole)
+    host.decide(check_mode=True)
+    assert snippets(host) == []
+    assert host.decide()["changed"]
+    assert len(snippets(host)) == 1 and host.get() == b"HTTP/1.1 204 No Content"
+
+
+@needs_nginx
+def test_what_a_killed_run_left_of_snippets_is_removed_and_what_is_needed_stays(host):
+    host.start()
+    host.install("www")
+    host.decide()
+    (snippet,) = snippets(host)
+    left = ["modern-01234567", "modern-01234567.evergreen-test", "intermediate-01234567.89abcdef"]
+    for name in left:
+        (host.path.parent / f".evergreen.conf.{name}").write_text("left over")
+    (host.path.parent / f".{snippet.name}.0123abcd").write_text("left over")
+    assert not host.decide()["changed"]
+    assert snippets(host) == [snippet]

@@ -12,7 +12,8 @@ import types
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config_file import ConfigFile, hidden_path
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config_file import ConfigFile
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.snippets import SiteFiles, hidden_path
 
 ALICE = 65534  # nobody
 
@@ -39,7 +40,7 @@ def config_file(tmp_path):
 
 
 def test_copies_are_written_beside_each_file_on_the_way_and_removed_after_the_test(config_file, tmp_path):
-    assert config_file.test_error("server {}") is None
+    assert config_file.test_error(SiteFiles("server {}")) is None
     assert config_file.tested == [
         [".http.conf.evergreen-test", ".nginx.conf.evergreen-test", ".sites.conf.evergreen-test"]
     ]
@@ -52,7 +53,7 @@ def test_in_a_folder_of_a_user_nothing_is_written_or_removed(config_file, tmp_pa
     planted = tmp_path / "home" / os.path.basename(hidden_path("http.conf", "evergreen-test"))
     planted.write_text("of somebody else")
     with pytest.raises(TlsError) as caught:
-        config_file.test_error("server {}")
+        config_file.test_error(SiteFiles("server {}"))
     assert str(caught.value) == (
         f"include: the folder {tmp_path}/home belongs to nobody, who could lead to other files from there; run chown 0 on it after a look "
         "at what is in it, or choose a path elsewhere"

@@ -15,10 +15,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import
     parse_config,
     server_blocks,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.default_servers import foreign_default_servers
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import (
     HostSettings,
     check_profiles,
-    foreign_default_servers,
     name_conflicts,
     render_sites,
     site_at_line,
@@ -35,8 +35,25 @@ PATH = "/etc/nginx/conf.d/evergreen.conf"
 
 
 def host(nginx=NEW, **options):
-    wanted = {"store": "/etc/evergreen", "session": SESSION, "has_ipv6": False, "reject_unknown": True, **options}
+    wanted = {
+        "path": PATH,
+        "store": "/etc/evergreen",
+        "session": SESSION,
+        "has_ipv6": False,
+        "reject_unknown": True,
+        **options,
+    }
     return HostSettings(nginx=nginx, **wanted)
+
+
+def render(sites, pending, settings):
+    """Return the configuration of sites, with the content of snippets in the place of the directives that include them."""
+    text, snippets = render_sites(sites, pending, settings)
+    for path, content in snippets.items():
+        directives = "".join(f"    {line}\n" for line in content.splitlines() if not line.startswith("#"))
+        assert directives and f"    include {path};\n" in text
+        text = text.replace(f"    include {path};\n", directives)
+    return text
 
 
 def blocks(text):
@@ -51,7 +68,7 @@ def locations(text):
 
 
 def test_a_site_is_a_plain_side_that_redirects_and_a_secure_side_that_answers():
-    text = render_sites([site(root="/srv/www")], [], host())
+    text = render([site(root="/srv/www")], [], host())
     _reject, plain, secure = blocks(text)
     assert plain == ["listen 80", "server_name www.example.org"]
     assert locations(text) == [["return 308 https://$host$request_uri"]]
@@ -63,51 +80,51 @@ def test_a_site_is_a_plain_side_that_redirects_and_a_secure_side_that_answers():
 
 
 def test_nginx_is_told_where_the_passphrase_of_a_key_is_for_the_sites_that_need_it():
-    text = render_sites([site(), site("b.example.org", certificate="b", encrypted=True)], [], host())
+    text = render([site(), site("b.example.org", certificate="b", encrypted=True)], [], host())
     assert text.count("ssl_password_file") == 1
     secure = blocks(text)[-1]
     assert "ssl_certificate_key /etc/evergreen/b/current/privkey.pem" in secure
     assert "ssl_password_file /etc/evergreen/b/current/passphrase" in secure
-    assert "ssl_password_file" not in render_sites([site(encrypted=True)], ["www.example.org"], host())
+    assert "ssl_password_file" not in render([site(encrypted=True)], ["www.example.org"], host())
 
 
 def test_a_site_that_waits_for_its_certificate_has_its_plain_side_only():
-    text = render_sites([site()], ["www.example.org"], host())
+    text = render([site()], ["www.example.org"], host())
     assert blocks(text) == [["listen 80", "server_name www.example.org"]]
 
 
 def test_without_a_forced_redirect_both_sides_answer_alike():
-    _reject, plain, secure = blocks(render_sites([site(root="/srv/www", force_https=False)], [], host()))
+    _reject, plain, secure = blocks(render([site(root="/srv/www", force_https=False)], [], host()))
     assert "root /srv/www" in plain
     assert "root /srv/www" in secure
 
 
 def test_http2_is_written_as_this_nginx_knows_it():
-    old = render_sites([site()], [], host(OLD))
+    old = render([site()], [], host(OLD))
     assert "listen 443 ssl http2;" in old
     assert "http2 on" not in old
-    assert "http2" not in render_sites([site(http2=False)], [], host(OLD))
-    assert "http2" not in render_sites([site(http2=False)], [], host(NEW))
-    assert "http2" not in render_sites([site()], [], host(NEW._replace(has_http2=False)))
+    assert "http2" not in render([site(http2=False)], [], host(OLD))
+    assert "http2" not in render([site(http2=False)], [], host(NEW))
+    assert "http2" not in render([site()], [], host(NEW._replace(has_http2=False)))
 
 
 def test_who_reads_slowly_by_http2_has_time_for_it_when_an_old_worker_ends():
-    assert "    lingering_timeout 60s;\n    lingering_time 120s;\n" in render_sites([site()], [], host(NEW))
-    assert "lingering" not in render_sites([site(http2=False)], [], host(NEW))
-    assert "lingering" not in render_sites([site()], [], host(NEW._replace(has_http2=False)))
+    assert "    lingering_timeout 60s;\n    lingering_time 120s;\n" in render([site()], [], host(NEW))
+    assert "lingering" not in render([site(http2=False)], [], host(NEW))
+    assert "lingering" not in render([site()], [], host(NEW._replace(has_http2=False)))
 
 
 def test_unknown_names_are_rejected_as_this_nginx_can():
-    new, old = (blocks(render_sites([site()], [], host(nginx)))[0] for nginx in (NEW, OLD))
+    new, old = (blocks(render([site()], [], host(nginx)))[0] for nginx in (NEW, OLD))
     assert new[0] == "listen 443 ssl default_server"
     assert "ssl_reject_handshake on" in new
     assert old[0] == "listen 443 ssl http2 default_server"
     assert "ssl_certificate data:$evergreen_nothing" in old
-    assert 'map "" $evergreen_nothing {' in render_sites([site()], [], host(OLD))
+    assert 'map "" $evergreen_nothing {' in render([site()], [], host(OLD))
 
 
 def test_each_port_has_its_own_default_server():
-    text = render_sites([site(), site("b.example.org", https_port=8443)], [], host())
+    text = render([site(), site("b.example.org", https_port=8443)], [], host())
     assert [block[0] for block in blocks(text)[:2]] == [
         "listen 443 ssl default_server",
         "listen 8443 ssl default_server",
@@ -117,24 +134,24 @@ def test_each_port_has_its_own_default_server():
 
 @pytest.mark.parametrize("options", [{"reject_unknown": False}, {"taken_ports": {443: "/etc/nginx/other:1"}}])
 def test_no_default_server_is_ours_where_it_is_not_wanted_or_taken(options):
-    assert "default_server" not in render_sites([site()], [], host(**options))
+    assert "default_server" not in render([site()], [], host(**options))
 
 
 def test_a_site_with_an_address_is_the_default_server():
-    text = render_sites([site(server_names=["192.0.2.1", "2001:DB8::1"]), site("b.example.org")], [], host())
+    text = render([site(server_names=["192.0.2.1", "2001:DB8::1"]), site("b.example.org")], [], host())
     assert "ssl_reject_handshake" not in text
     assert "listen 443 ssl default_server" in blocks(text)[1]
     assert "server_name 192.0.2.1 [2001:db8::1]" in blocks(text)[1]
 
 
 def test_ipv6_has_its_own_listen_lines():
-    text = render_sites([site()], [], host(has_ipv6=True))
+    text = render([site()], [], host(has_ipv6=True))
     assert "listen [::]:80;" in text
     assert "listen [::]:443 ssl default_server;" in text
 
 
 def test_a_proxy_gets_the_usual_headers():
-    (_redirect, proxy) = locations(render_sites([site(proxy_pass="http://127.0.0.1:8080")], [], host()))
+    (_redirect, proxy) = locations(render([site(proxy_pass="http://127.0.0.1:8080")], [], host()))
     assert proxy[:2] == ["proxy_pass http://127.0.0.1:8080", "proxy_http_version 1.1"]
     for header in (
         "Host $host",
@@ -146,7 +163,7 @@ def test_a_proxy_gets_the_usual_headers():
 
 
 def test_websocket_carries_the_upgrade():
-    text = render_sites([site(proxy_pass="http://127.0.0.1:8080", websocket=True)], [], host())
+    text = render([site(proxy_pass="http://127.0.0.1:8080", websocket=True)], [], host())
     assert "map $http_upgrade $evergreen_connection {" in text
     assert "proxy_set_header Upgrade $http_upgrade;" in text
     assert "proxy_set_header Connection $evergreen_connection;" in text
@@ -163,11 +180,11 @@ def test_websocket_carries_the_upgrade():
     ],
 )
 def test_a_redirect_without_a_path_keeps_the_path(url, answer):
-    assert locations(render_sites([site(redirect=url)], [], host()))[1] == [answer]
+    assert locations(render([site(redirect=url)], [], host()))[1] == [answer]
 
 
 def test_extra_directives_stand_in_the_secure_side_as_they_are():
-    text = render_sites([site(extra="client_max_body_size 1m;\n  # two;\n")], [], host())
+    text = render([site(extra="client_max_body_size 1m;\n  # two;\n")], [], host())
     assert "\nclient_max_body_size 1m;\n  # two;\n}\n" in text
     assert text.count("client_max_body_size") == 1
 
@@ -184,7 +201,7 @@ def test_one_port_has_one_profile_where_nginx_cannot_keep_them_apart():
 def test_profiles_may_differ_where_nginx_keeps_them_apart():
     sites = [site(), site("b.example.org", profile="modern")]
     check_profiles(sites, NEW)
-    reject, _plain, first, _plain, second = blocks(render_sites(sites, [], host()))
+    reject, _plain, first, _plain, second = blocks(render(sites, [], host()))
     assert "ssl_protocols TLSv1.2 TLSv1.3" in reject
     assert "ssl_protocols TLSv1.2 TLSv1.3" in first
     assert "ssl_protocols TLSv1.3" in second
@@ -205,7 +222,7 @@ def test_a_name_that_somebody_else_has_too_is_told_with_both_places():
     main = "/etc/nginx/nginx.conf"
     files = {
         main: "http { include conf.d/*.conf; include sites-enabled/*; }",
-        PATH: render_sites([site()], [], host()),
+        PATH: render([site()], [], host()),
         "/etc/nginx/sites-enabled/x": "server { listen 443 ssl; server_name www.example.org _; }",
     }
     (sentence,) = name_conflicts(server_blocks(files, main), PATH)
@@ -216,7 +233,7 @@ def test_a_name_that_somebody_else_has_too_is_told_with_both_places():
 
 
 def test_a_line_of_the_configuration_leads_to_its_site():
-    text = render_sites([site(), site("b.example.org", extra="nonsense on;")], [], host())
+    text = render([site(), site("b.example.org", extra="nonsense on;")], [], host())
     line = text.splitlines().index("nonsense on;") + 1
     assert site_at_line(text, line) == "b.example.org"
     assert site_at_line(text, 1) is None
@@ -236,7 +253,7 @@ ANSWER = ["default_type text/plain", f"return 200 $1.{THUMBPRINT}"]
     ],
 )
 def test_a_site_answers_challenges_on_both_sides_before_all_else(options):
-    text = render_sites([site(acme_thumbprint=THUMBPRINT, **options)], [], host(reject_unknown=False))
+    text = render([site(acme_thumbprint=THUMBPRINT, **options)], [], host(reject_unknown=False))
     plain, secure = (statement.block for statement in parse_config(text))
     for block in (plain, secure):
         first = next(inner for inner in block if inner.words[0] in ("location", "return", "root", "proxy_pass"))
@@ -245,19 +262,19 @@ def test_a_site_answers_challenges_on_both_sides_before_all_else(options):
 
 
 def test_a_site_that_waits_for_its_certificate_answers_challenges():
-    text = render_sites([site(acme_thumbprint=THUMBPRINT)], ["www.example.org"], host())
+    text = render([site(acme_thumbprint=THUMBPRINT)], ["www.example.org"], host())
     assert locations(text)[0] == ANSWER
 
 
 def test_other_sites_answer_no_challenges():
-    assert "acme-challenge" not in render_sites([site()], [], host())
+    assert "acme-challenge" not in render([site()], [], host())
 
 
 def test_a_site_may_have_its_own_versions_of_tls():
-    text = render_sites([site(tls_versions=["TLSv1.2"])], [], host())
+    text = render([site(tls_versions=["TLSv1.2"])], [], host())
     reject, _plain, secure = blocks(text)
     assert "ssl_protocols TLSv1.2" in reject and "ssl_protocols TLSv1.2" in secure
-    both = render_sites([site("a", profile="modern", tls_versions=["TLSv1.3", "TLSv1.2"])], [], host())
+    both = render([site("a", profile="modern", tls_versions=["TLSv1.3", "TLSv1.2"])], [], host())
     assert any(line.startswith("ssl_ciphers ECDHE") for line in blocks(both)[-1])
 
 
@@ -270,7 +287,7 @@ def test_one_port_has_one_list_of_versions_where_nginx_cannot_keep_them_apart():
 
 
 def test_a_site_behind_a_load_balancer_expects_its_header_and_passes_the_client_on():
-    text = render_sites([site(proxy_pass="http://127.0.0.1:8080", proxy_protocol=True)], [], host())
+    text = render([site(proxy_pass="http://127.0.0.1:8080", proxy_protocol=True)], [], host())
     reject, plain, secure = blocks(text)
     assert plain[0] == "listen 80"
     assert reject[0] == "listen 443 ssl proxy_protocol default_server" and secure[0] == "listen 443 ssl proxy_protocol"

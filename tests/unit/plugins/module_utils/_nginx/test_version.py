@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.tls_profiles import tls_directives
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.tls_profiles import PROFILE_VERSIONS, tls_directives
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import (
     first_error,
     load_error,
@@ -46,7 +46,7 @@ def test_the_openssl_that_counts_is_the_one_it_runs_with():
 def test_another_library_is_unknown_and_gets_the_careful_set():
     nginx = parse_build(TRIXIE.replace("OpenSSL", "BoringSSL"))
     assert nginx.openssl == ()
-    assert "ssl_ecdh_curve X25519:prime256v1:secp384r1;" in tls_directives(nginx, "modern", SESSION)
+    assert "ssl_ecdh_curve X25519:prime256v1:secp384r1;" in tls_directives(nginx, PROFILE_VERSIONS["modern"], SESSION)
     assert not nginx.keeps_protocols_by_site
 
 
@@ -76,7 +76,7 @@ def test_an_nginx_that_cannot_be_used_is_refused(text, sentence):
 
 
 def test_the_intermediate_profile_is_that_of_mozilla():
-    assert tls_directives(parse_build(SID), "intermediate", SESSION) == [
+    assert tls_directives(parse_build(SID), PROFILE_VERSIONS["intermediate"], SESSION) == [
         "ssl_protocols TLSv1.2 TLSv1.3;",
         (
             "ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
@@ -90,7 +90,7 @@ def test_the_intermediate_profile_is_that_of_mozilla():
 
 
 def test_the_modern_profile_has_tls_1_3_only():
-    directives = tls_directives(parse_build(SID), "modern", SESSION)
+    directives = tls_directives(parse_build(SID), PROFILE_VERSIONS["modern"], SESSION)
     assert directives[0] == "ssl_protocols TLSv1.3;"
     assert not any("ssl_ciphers" in directive for directive in directives)
 
@@ -98,14 +98,17 @@ def test_the_modern_profile_has_tls_1_3_only():
 def test_the_modern_profile_needs_an_openssl_with_tls_1_3():
     nginx = parse_build(BULLSEYE)._replace(openssl=(1, 1, 0))
     with pytest.raises(TlsError, match=r"needs TLS 1.3, and OpenSSL 1.1.0 does not have it; upgrade OpenSSL"):
-        tls_directives(nginx, "modern", SESSION)
-    assert tls_directives(nginx, "intermediate", SESSION)[0] == "ssl_protocols TLSv1.2;"
+        tls_directives(nginx, PROFILE_VERSIONS["modern"], SESSION)
+    assert tls_directives(nginx, PROFILE_VERSIONS["intermediate"], SESSION)[0] == "ssl_protocols TLSv1.2;"
 
 
 @pytest.mark.parametrize(("text", "has_group"), [(BULLSEYE, False), (BOOKWORM, False), (TRIXIE, True), (SID, True)])
 def test_the_hybrid_group_is_for_those_who_know_it(text, has_group):
     assert (
-        any("X25519MLKEM768" in directive for directive in tls_directives(parse_build(text), "modern", SESSION))
+        any(
+            "X25519MLKEM768" in directive
+            for directive in tls_directives(parse_build(text), PROFILE_VERSIONS["modern"], SESSION)
+        )
         is has_group
     )
 
@@ -120,7 +123,7 @@ def test_the_hybrid_group_is_for_those_who_know_it(text, has_group):
     ],
 )
 def test_session_tickets_are_on_where_their_keys_change(text, tickets, directives):
-    found = tls_directives(parse_build(text), "modern", {**SESSION, "tickets": tickets})
+    found = tls_directives(parse_build(text), PROFILE_VERSIONS["modern"], {**SESSION, "tickets": tickets})
     assert [directive for directive in found if "tickets" in directive] == directives
 
 
