@@ -13,6 +13,7 @@ VERSIONS = {
     "dnspython": ">= 2.4",
     "jmespath": ">= 1.0",
     "paramiko": ">= 3.4",
+    "publicsuffixlist": ">= 1.0",
 }
 
 

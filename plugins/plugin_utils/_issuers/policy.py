@@ -21,6 +21,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
     Request,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import internal_domain
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.public_suffixes import list_remedy, suffix_error
 
 # The options of a request that C(defaults) may have.
 SHARED_OPTIONS = {
@@ -136,6 +137,12 @@ def _check_public(request: Request) -> None:
             raise TlsError(
                 f"{name} is in {domain}, a domain for which no public CA issues; write a name in a domain of yours that the internet knows, "
                 f"or set rules: private for {issuer} if it is none"
+            )
+        suffix = suffix_error(name)
+        if suffix:
+            raise TlsError(
+                f"{suffix}, and no public CA issues for that; correct it, {list_remedy()} where it is newer than the list, or set rules: "
+                f"private for {issuer} if it is none"
             )
         reserved = next(
             (label for label in name.split(".") if label[2:4] == "--" and not label.startswith("xn--")), None

@@ -190,6 +190,18 @@ def test_a_challenge_password_is_in_the_csr_as_openssl_reads_it(tmp_path):
             "1.2.0.192.in-addr.arpa is in in-addr.arpa, a domain for which no public CA issues; write",
         ),
         (
+            {"domains": "co.uk"},
+            "co.uk is a domain below which anybody can register names, and no public CA issues for that; correct it",
+        ),
+        (
+            {"domains": "*.co.uk"},
+            "*.co.uk covers all of co.uk, below which anybody can register names, and no public CA issues for that; correct it",
+        ),
+        (
+            {"domains": "www.example.cmo"},
+            "www.example.cmo ends in cmo, which is no top-level domain of the internet, and no public CA issues for that; correct it, run pip install ",
+        ),
+        (
             {"domains": "ab--cd.example.org"},
             "ab--cd.example.org has the part ab--cd, and public CAs refuse two hyphens in the third and fourth place but in xn--; rename",
         ),
@@ -232,6 +244,9 @@ def test_requests_that_a_public_ca_refuses_are_refused_before_there_is_a_csr(wor
     "words",
     [
         {"domains": ["www.example.org", "*.example.org", "bücher.example"]},
+        {
+            "domains": ["shop.github.io", "*.github.io", "example.co.uk", "*.example.co.uk", "www.example.test"]
+        },  # github.io is no suffix of ICANN
         {"common_name": "WWW.example.org"},
         {"organization_name": "例" * 64},
         {"issuer": "addresses", "domains": "192.0.2.1,2001:db8::1"},

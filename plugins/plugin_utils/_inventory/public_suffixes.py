@@ -1,0 +1,74 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The domains below which anybody can register names, by the Public Suffix List (https://publicsuffix.org).
+
+The list comes with the library publicsuffixlist. It takes 0.1 s to read, so it is read only where a public CA issues.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
+from ansible_collections.evergreen.tls.plugins.plugin_utils._libraries import install_command
+
+try:
+    from publicsuffixlist import PublicSuffixList
+except ImportError:  # said by install_command(), where somebody needs the list
+    HAS_LIST = False
+else:
+    HAS_LIST = True
+
+LIBRARY = "publicsuffixlist"
+# Top-level domains for tests and documentation (RFC 2606, section 2). A CA that is asked for one is a test server.
+TEST_DOMAINS = ("test", "example", "invalid", "localhost")
+
+
+def public_suffix(name: str) -> str | None:
+    """Return the public suffix of a domain in its normal form by the ICANN part of the list, None where its top-level domain is unknown.
+
+    Public CAs go by that part alone (Boulder, policy/pa.go).
+
+    >>> public_suffix("www.example.co.uk"), public_suffix("co.uk"), public_suffix("shop.github.io"), public_suffix("www.example.test")
+    ('co.uk', 'co.uk', 'io', None)
+    """
+    suffix: str | None = _list(only_icann=True).publicsuffix(name)
+    return suffix
+
+
+def suffix_error(name: str) -> str | None:
+    """Return why no public CA issues for a name in its normal form, as the beginning of a sentence; None where the list does not say so.
+
+    Without the library nothing is known.
+
+    >>> suffix_error("*.co.uk")
+    '*.co.uk covers all of co.uk, below which anybody can register names'
+    """
+    host = name.removeprefix("*.")
+    if not HAS_LIST or is_ip_address(host):
+        return None
+    top_level = host.rsplit(".", 1)[-1]
+    suffix = public_suffix(host)
+    if suffix is None:
+        return (
+            None
+            if top_level in TEST_DOMAINS
+            else f"{name} ends in {top_level}, which is no top-level domain of the internet"
+        )
+    if suffix != host:
+        return None
+    if name != host:
+        return f"{name} covers all of {host}, below which anybody can register names"
+    return f"{name} is a domain below which anybody can register names"
+
+
+def list_remedy() -> str:
+    """Return how to get a newer list, for a top-level domain that is new."""
+    return install_command(LIBRARY).replace("pip install", "pip install --upgrade")
+
+
+@functools.cache
+def _list(only_icann: bool) -> PublicSuffixList:
+    return PublicSuffixList(only_icann=only_icann, accept_unknown=False)
