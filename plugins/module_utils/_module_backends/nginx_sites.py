@@ -43,6 +43,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.snippets impo
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.surroundings import Surroundings
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import version_text
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import locked, read_file, sync_folder
+from ansible_collections.evergreen.tls.plugins.module_utils._system.free_space import check_free_space
 from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import PathUse, check_folder
 
 LOCK_SUFFIX = "lock"
@@ -90,6 +91,8 @@ def decide(module: Module) -> Result:
     if not find_program(module, PROGRAM_FOLDERS):
         return without_nginx(module, options, sites)
     check_config_folder(options["path"], bool(sites))
+    if sites and not module.check_mode:
+        check_free_space(os.path.dirname(options["path"]))
     nginx = NginxProcess(module)
     check_profiles(sites, nginx.build)
     lock = hidden_path(options["path"], LOCK_SUFFIX)
@@ -182,7 +185,7 @@ class Transaction:
     def rehearse(self) -> Result:
         """Raise TlsError for what would keep nginx from having the sites, as far as that is known without new certificates."""
         self.sweep()
-        files = self.render()
+        files = self.render(has_all_certificates=True)
         if not self.is_running:
             self.nginx.check_orphaned_workers()
         if not self.file.is_current(files) or not self.is_running:
@@ -221,6 +224,8 @@ class Transaction:
             self.warnings = self.find_warnings(files.text)
             self.certificates.create_passphrase_files()
             if is_rewritten:
+                if self.certificates.pending_sites:  # their certificates are ordered next
+                    self.check_new_config(self.render(has_all_certificates=True))
                 self.write(files, is_reloaded)
             else:
                 self.check_current_config()
@@ -249,8 +254,12 @@ class Transaction:
             },
         }
 
-    def render(self) -> SiteFiles:
-        """Return the configuration of the sites. Raises TlsError if nginx would not read the file."""
+    def render(self, has_all_certificates: bool = False) -> SiteFiles:
+        """Return the configuration of the sites. Raises TlsError if nginx would not read the file.
+
+        has_all_certificates: whether it is the one of the time when all certificates are installed, for a test. Certificates that are
+        missing have none of their files in it.
+        """
         if not self.sites:
             return SiteFiles(HEADER)
         self.file.check_is_included()
@@ -271,9 +280,11 @@ class Transaction:
             taken_ports=self.surroundings.taken_ports,
             addresses=addresses,
             directives=self.surroundings.directives(),
+            untested_certificates=self.certificates.pending_sites if has_all_certificates else (),
         )
         # A dry run shows the sites as they will be, since it comes before their certificates.
-        return render_sites(self.sites, () if self.check_mode else self.certificates.pending_sites, settings)
+        has_all_sites = self.check_mode or has_all_certificates
+        return render_sites(self.sites, () if has_all_sites else self.certificates.pending_sites, settings)
 
     def find_warnings(self, text: str) -> list[str]:
         """Return warnings about a configuration that nginx accepts."""

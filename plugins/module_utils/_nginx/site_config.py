@@ -70,6 +70,7 @@ class HostSettings(t.NamedTuple):
     taken_ports: t.Collection[int] = ()  # ports whose default server stands in a file that is not ours
     addresses: t.Mapping[int, PortAddresses] = {}  # of ports on which other files listen
     directives: t.Sequence[str] = ()  # for all server blocks of nginx
+    untested_certificates: t.Collection[str] = ()  # names of sites that nginx tests without their certificates
 
 
 def check_profiles(sites: list[Site], nginx: NginxBuild) -> None:
@@ -104,7 +105,11 @@ def render_sites(sites: list[Site], pending: t.Collection[str], host: HostSettin
     first = [
         *([list(host.directives)] if host.directives else []),
         *([WEBSOCKET_MAP] if any(site["websocket"] for site in sites) else []),
-        *([NOTHING_MAP] if default_servers and not host.nginx.rejects_handshakes else []),
+        *(
+            [NOTHING_MAP]
+            if host.untested_certificates or (default_servers and not host.nginx.rejects_handshakes)
+            else []
+        ),
     ]
     blocks = [*first, *default_servers]
     for site in sites:
@@ -168,7 +173,6 @@ def _http_block(site: Site, host: HostSettings, snippets: SnippetCollection) -> 
 def _https_block(site: Site, served: list[Site], host: HostSettings, snippets: SnippetCollection) -> list[str]:
     here = [other for other in served if other["https_port"] == site["https_port"]]
     is_default = find_address_site(here) is site
-    current = f"{host.store}/{site['certificate']}/current"
     extra = site.get("extra")
     has_http2 = site["http2"] and host.nginx.has_http2
     addresses = _addresses(site["https_port"], host)
@@ -179,9 +183,7 @@ def _https_block(site: Site, served: list[Site], host: HostSettings, snippets: S
         *(["http2 on;"] if has_http2 and host.nginx.switches_http2_by_site else []),
         _names(site),
         "",
-        f"ssl_certificate {current}/fullchain.pem;",
-        f"ssl_certificate_key {current}/privkey.pem;",
-        *([f"ssl_password_file {current}/passphrase;"] if site.get("encrypted") else []),
+        *(NOTHING if site["name"] in host.untested_certificates else _certificate(site, host)),
         _include_tls([site], host, snippets),
         *([f'add_header Strict-Transport-Security "{site["hsts"]}" always;'] if site["hsts"] else []),
         "",
@@ -198,6 +200,15 @@ def _include_tls(sites: list[Site], host: HostSettings, snippets: SnippetCollect
     return snippets.include(
         profile_name(versions), [*tls_directives(host.nginx, versions, host.session), *(LINGER if has_http2 else ())]
     )
+
+
+def _certificate(site: Site, host: HostSettings) -> list[str]:
+    current = f"{host.store}/{site['certificate']}/current"
+    return [
+        f"ssl_certificate {current}/fullchain.pem;",
+        f"ssl_certificate_key {current}/privkey.pem;",
+        *([f"ssl_password_file {current}/passphrase;"] if site.get("encrypted") else []),
+    ]
 
 
 def _tls_option(site: Site) -> str:

@@ -21,6 +21,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_sites import decide
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters import PROGRAM_FOLDERS
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS, SITE
+from ansible_collections.evergreen.tls.plugins.module_utils._system import free_space
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_sites
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 
@@ -155,6 +156,29 @@ def test_a_rehearsal_writes_nothing_and_refuses_what_nginx_would(host, is_runnin
     with pytest.raises(TlsError, match="nginx refuses its configuration as it was before anything was changed"):
         host.decide(rehearse=True)
     assert sorted(os.listdir(host.path.parent)) == [".evergreen.conf.lock", "other.conf"]
+
+
+@needs_nginx
+@pytest.mark.parametrize("encrypted", [False, True])
+@pytest.mark.parametrize("rehearse", [False, True])
+def test_the_https_server_of_a_site_is_tested_before_its_certificate_is_there(host, rehearse, encrypted):
+    host.start()
+    with pytest.raises(TlsError, match='refuses the new configuration at the site www: unknown directive "mistyped"'):
+        host.decide(rehearse=rehearse, encrypted=encrypted, extra="mistyped on;")
+    assert not host.path.exists()
+    assert host.decide(rehearse=rehearse, encrypted=encrypted)["changed"] is not rehearse
+    assert host.path.exists() is not rehearse
+    assert rehearse or str(host.https_port) not in host.path.read_text()
+    assert not [name for name in os.listdir(host.path.parent) if name.endswith("-test")]
+
+
+@needs_nginx
+@pytest.mark.parametrize("rehearse", [False, True])
+def test_a_full_folder_of_the_configuration_is_named(host, rehearse, monkeypatch):
+    monkeypatch.setattr(free_space, "MIN_FREE_BYTES", 1 << 62)
+    with pytest.raises(TlsError, match=f"the file system of {host.path.parent} has .* free some space there and run"):
+        host.decide(rehearse=rehearse)
+    assert os.listdir(host.path.parent) == []
 
 
 @needs_nginx
