@@ -20,7 +20,7 @@ class ActionModule(TlsAction):
         "security_group": {"type": "str"},
         "instance": {"type": "str"},
         "region": {"type": "str"},
-        "ports": {"type": "list", "elements": "int", "required": True},
+        "ports": {"type": "list", "elements": "str", "required": True},
         "protocol": {"type": "str", "choices": ["tcp", "udp"], "default": "tcp"},
         "sources": {"type": "list", "elements": "str", "default": []},
         "state": {"type": "str", "choices": ["open", "closed"], "default": "open"},

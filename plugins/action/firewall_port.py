@@ -37,7 +37,7 @@ class ActionModule(TlsAction):
     """Query the host, plan the change here, run it there unless the host has changed, and verify it."""
 
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
-        "ports": {"type": "list", "elements": "int", "required": True},
+        "ports": {"type": "list", "elements": "str", "required": True},
         "protocol": {"type": "str", "choices": ["tcp", "udp"], "default": "tcp"},
         "sources": {"type": "list", "elements": "str", "default": []},
         "state": {"type": "str", "choices": ["open", "closed"], "default": "open"},

@@ -10,12 +10,14 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   ports:
-    description: The ports, from 1 to 65535.
+    description:
+      - The ports, from 1 to 65535.
+      - A port may name its protocol, as V(443/udp) does for HTTP/3. The others have O(protocol).
     type: list
-    elements: int
+    elements: str
     required: true
   protocol:
-    description: The protocol of the ports.
+    description: The protocol of the ports that name none.
     type: str
     choices: [tcp, udp]
     default: tcp

@@ -69,16 +69,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 opened:
-  description: The ports that were refused and were opened.
+  description:
+    - The ports that were refused and were opened.
+    - A port of another protocol than O(protocol) is returned with it, as V(443/udp).
   returned: success
   type: list
-  elements: int
+  elements: raw
   sample: [443]
 closed:
   description: The ports of the rules that were removed.
   returned: success
   type: list
-  elements: int
+  elements: raw
   sample: []
 instances:
   description: For how many instances the rules are.

@@ -89,8 +89,7 @@ EXAMPLES = r"""
 
 - name: Close HTTP/3 again
   evergreen.tls.firewall_port:
-    ports: [443]
-    protocol: udp
+    ports: [443/udp]
     state: closed
 """
 
@@ -106,16 +105,18 @@ zone:
   type: str
   sample: public
 opened:
-  description: The ports that were shut, or would not have stayed open, and were opened.
+  description:
+    - The ports that were shut, or would not have stayed open, and were opened.
+    - A port of another protocol than O(protocol) is returned with it, as V(443/udp).
   returned: success
   type: list
-  elements: int
+  elements: raw
   sample: [443]
 closed:
   description: The ports of the rules that were removed.
   returned: success
   type: list
-  elements: int
+  elements: raw
   sample: []
 persistent:
   description: Whether the ports will be as they are now after a restart, as far as the files of the firewall tell.

@@ -25,28 +25,49 @@ CLIENTS = {
     "blocked": ("203.0.113.7", "203.0.113.1"),
     "blocked6": ("2001:db8:bad::7", "2001:db8:bad::1"),
 }  # of each: its address, and that of the host
-# Runs until its input ends: listens on some ports, in the namespaces of the host.
+# Runs until its input ends: listens on some ports, and returns each datagram, in the namespaces of the host.
 LISTEN = """
-import socket, sys
-listeners = []
+import select, socket, sys
+listeners, receivers = [], []
 for port in map(int, sys.argv[1:]):
     one = socket.socket(socket.AF_INET6)
     one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     one.bind(("::", port))
     one.listen(100)
     listeners.append(one)
+    receivers.append(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+    receivers[-1].setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    receivers[-1].bind(("::", port))
 print("listening", flush=True)
-sys.stdin.read()
+while True:
+    ready, _writable, _failed = select.select([sys.stdin, *receivers], [], [])
+    if sys.stdin in ready:
+        break
+    for one in ready:
+        datagram, client = one.recvfrom(2000)
+        try:
+            one.sendto(datagram, client)
+        except OSError:  # a rule for outgoing packets
+            pass
 """
-# Prints which clients reach which ports.
+# Prints which clients reach which ports, those of UDP as C(443/udp).
 CONNECT = """
 import concurrent.futures, json, socket, sys
 clients, ports = json.loads(sys.argv[1]), json.loads(sys.argv[2])
 def reaches(pair):
     name, port = pair
     source, target = clients[name]
+    number, _slash, protocol = str(port).partition("/")
     try:
-        socket.create_connection((target, port), 0.25, (source, 0)).close()
+        if protocol == "udp":
+            with socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET, socket.SOCK_DGRAM) as one:
+                one.bind((source, 0))
+                one.connect((target, int(number)))
+                one.settimeout(0.25)
+                one.send(b"datagram")
+                assert one.recv(100) == b"datagram"
+        else:
+            socket.create_connection((target, int(number)), 0.25, (source, 0)).close()
     except OSError:
         return None
     return f"{name} {port}"
@@ -126,9 +147,9 @@ class FilteringHost(RecordedHost):
         assert done.returncode == 0, f"{argv}: {done.stderr}"
         return done.stdout
 
-    def reached(self) -> set[str]:
-        """Return which clients reach which ports."""
-        argv = [sys.executable, "-c", CONNECT, json.dumps(CLIENTS), json.dumps(PORTS)]
+    def reached(self, ports: tuple[int | str, ...] = PORTS) -> set[str]:
+        """Return which clients reach which ports; those of UDP are written as C(443/udp)."""
+        argv = [sys.executable, "-c", CONNECT, json.dumps(CLIENTS), json.dumps(ports)]
         return set(json.loads(self._within(self.clients, *argv)))
 
     def _run(self, *argv: str):

@@ -17,7 +17,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._cloud_firewall.base
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change import diff_text
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
     PortAccess,
+    PortWord,
+    describe_ports,
     parse_port_accesses,
+    parse_ports,
+    port_words,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import Rule
 
@@ -27,8 +31,8 @@ MAX_ATTEMPTS = 3  # to change rules that something else changes at the same time
 class CloudPortSpec(t.TypedDict):
     """What the ports shall be."""
 
-    ports: list[int]
-    protocol: str  # tcp or udp
+    ports: list[PortWord]
+    protocol: str  # tcp or udp, of the ports that name none
     sources: list[str]
     state: str  # open or closed
 
@@ -38,8 +42,8 @@ class CloudPortResult(t.TypedDict):
 
     changed: bool
     msg: str
-    opened: list[int]
-    closed: list[int]
+    opened: list[PortWord]
+    closed: list[PortWord]
     instances: int | None
     warnings: list[str]
     diff: dict[str, str]
@@ -129,8 +133,14 @@ def _result(
     plan: Plan,
     check_mode: bool,
 ) -> CloudPortResult:
-    opened = sorted({access.port for access in plan.missing})
-    closed = sorted({first for rule in plan.removable for first, _last in rule.ports or ()})
+    opened = port_words((access[:2] for access in plan.missing), spec["protocol"])
+    removed = (
+        (protocol, first)
+        for rule in plan.removable
+        for protocol in rule.protocols or ()
+        for first, _last in rule.ports or ()
+    )
+    closed = port_words(removed, spec["protocol"])
     relevant_before, relevant_after = (_relevant(rules, accesses) for rules in (before.rules, after))
     instances = firewall.instance_count() if plan else None
     warnings = _warnings(firewall, relevant_after, instances)
@@ -151,13 +161,12 @@ def _result(
 
 
 def _summary(firewall: CloudFirewall, spec: CloudPortSpec, plan: Plan, check_mode: bool) -> str:
-    ports = f"{spec['protocol']} {', '.join(map(str, spec['ports']))}"
+    ports = describe_ports(spec["ports"], spec["protocol"])
+    is_one = len(parse_ports(spec["ports"], spec["protocol"])) == 1
     sources = ", ".join(spec["sources"]) or "everybody"
     if spec["state"] == "open":
         if not plan:
-            return (
-                f"{ports} {'is' if len(spec['ports']) == 1 else 'are'} open to {sources} already in {firewall.title}."
-            )
+            return f"{ports} {'is' if is_one else 'are'} open to {sources} already in {firewall.title}."
         return f"{'Would open' if check_mode else 'Opened'} {ports} to {sources} in {firewall.title}."
     if not plan:
         return f"No rule opens just {ports} to {sources} in {firewall.title}."

@@ -174,8 +174,8 @@ class Firewall:
                 removable += [(one, rule) for rule in rules if rule.allows_only(removed)]
         return removable
 
-    def removable_ports(self, accesses: list[PortAccess]) -> list[int]:
-        """Return the ports of the rules that plan_close() removes."""
+    def removable_ports(self, accesses: list[PortAccess]) -> list[tuple[str, int]]:
+        """Return protocol and port of the rules that plan_close() removes."""
         return rule_ports(rule for _filter, rule in self.removable_rules(accesses))
 
     def unfiltered(self, accesses: list[PortAccess]) -> list[InputFilter]:
@@ -206,9 +206,17 @@ class Firewall:
         raise NotImplementedError
 
 
-def rule_ports(rules: t.Iterable[Rule]) -> list[int]:
-    """Return all ports of some rules."""
-    return sorted({port for rule in rules for first, last in rule.ports or () for port in range(first, last + 1)})
+def rule_ports(rules: t.Iterable[Rule]) -> list[tuple[str, int]]:
+    """Return protocol and port of all ports of some rules."""
+    return sorted(
+        {
+            (protocol, port)
+            for rule in rules
+            for protocol in rule.protocols or ()
+            for first, last in rule.ports or ()
+            for port in range(first, last + 1)
+        }
+    )
 
 
 def reject_denied(blocked: t.Iterable[BlockedAccess]) -> None:

@@ -12,14 +12,21 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base import Command, Firewall
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.detect import detect_firewall
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.host_state import HostState
-from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import PortAccess, parse_port_accesses
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
+    PortAccess,
+    PortWord,
+    describe_ports,
+    parse_port_accesses,
+    parse_ports,
+    port_words,
+)
 
 
 class PortSpec(t.TypedDict):
     """The arguments of firewall_port."""
 
-    ports: list[int]
-    protocol: str
+    ports: list[PortWord]
+    protocol: str  # of the ports that name none
     sources: list[str]
     state: str  # open or closed
     backend: str  # auto, none, or a key of BACKENDS
@@ -35,8 +42,8 @@ class PortResult(t.TypedDict, total=False):
     diff: dict[str, str]
     backend: str
     zone: str
-    opened: list[int]
-    closed: list[int]
+    opened: list[PortWord]
+    closed: list[PortWord]
     persistent: bool
 
 
@@ -47,8 +54,8 @@ class Change(t.NamedTuple):
     accesses: list[PortAccess]
     firewall: Firewall
     commands: list[Command]
-    opened: list[int]
-    closed: list[int]
+    opened: list[PortWord]
+    closed: list[PortWord]
 
     def expected_rules(self) -> list[str]:
         """Return the rules that there will be after the change, for people."""
@@ -86,12 +93,12 @@ class Change(t.NamedTuple):
 
     def _summary(self, check_mode: bool) -> str:
         """Return what was done, or would be done."""
-        ports, sources = describe_ports(self.spec), describe_sources(self.spec)
+        ports, sources = _port_text(self.spec), describe_sources(self.spec)
         zone = self.firewall.zone
         location = self.firewall.name if zone is None else f"{self.firewall.name}, zone {zone}"
         if self.spec["state"] == "open":
             if not self.commands:
-                verb = "is" if len(self.spec["ports"]) == 1 else "are"
+                verb = "is" if len(parse_ports(self.spec["ports"], self.spec["protocol"])) == 1 else "are"
                 return f"{ports} {verb} open to {sources} already in {location}."
             return f"{'Would open' if check_mode else 'Opened'} {ports} to {sources} in {location}."
         if not self.commands:
@@ -117,9 +124,10 @@ def plan_change(host: HostState, spec: PortSpec) -> Change | None:
         return None
     if spec["state"] == "open":
         commands = firewall.plan_open(accesses)
-        opened = sorted({blocked.access.port for blocked in firewall.blocked(accesses)}) if commands else []
-        return Change(spec, accesses, firewall, commands, opened, [])
-    return Change(spec, accesses, firewall, firewall.plan_close(accesses), [], firewall.removable_ports(accesses))
+        blocked = [one.access[:2] for one in firewall.blocked(accesses)] if commands else []
+        return Change(spec, accesses, firewall, commands, port_words(blocked, spec["protocol"]), [])
+    closed = port_words(firewall.removable_ports(accesses), spec["protocol"])
+    return Change(spec, accesses, firewall, firewall.plan_close(accesses), [], closed)
 
 
 def verify_change(firewall: Firewall, accesses: list[PortAccess], state: str) -> None:
@@ -149,7 +157,7 @@ def no_firewall_result(spec: PortSpec) -> PortResult:
 
 def no_firewall_message(spec: PortSpec) -> str:
     """Return why there is nothing to open or to close."""
-    ports, sources = describe_ports(spec), describe_sources(spec)
+    ports, sources = _port_text(spec), describe_sources(spec)
     if spec["backend"] == "none":
         return f"No firewall was asked for, so nothing was done about {ports}."
     if spec["state"] == "open":
@@ -159,9 +167,8 @@ def no_firewall_message(spec: PortSpec) -> str:
     )
 
 
-def describe_ports(spec: PortSpec) -> str:
-    """Return protocol and ports for people."""
-    return f"{spec['protocol']} {', '.join(map(str, spec['ports']))}"
+def _port_text(spec: PortSpec) -> str:
+    return describe_ports(spec["ports"], spec["protocol"])
 
 
 def describe_sources(spec: PortSpec) -> str:

@@ -31,6 +31,12 @@ def test_deploy_passes_a_module_the_arguments_that_its_own_role_passes(role, mod
     task = task_of(role, module)
     arguments = task[f"evergreen.tls.{module}"]
     assert arguments.pop("session_tickets", None) in (None, "{{ nginx_session_tickets | default(omit) }}")
+    if role == "firewall":  # which is told the sites that deploy writes
+        arguments["ports"] = arguments["ports"].replace("(firewall_sites)", "(deploy_firewall_sites)")
+        (cloud,) = (
+            task for task in read("deploy/tasks/main.yml") if "cloud" in str(task.get("ansible.builtin.import_role"))
+        )
+        assert cloud["vars"] == {"firewall_sites": "{{ deploy_firewall_sites }}"}
     assert read("deploy/vars/main.yml")[variable] == arguments
 
 

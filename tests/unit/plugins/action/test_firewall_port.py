@@ -163,7 +163,7 @@ def test_facts_that_ansible_discovers_are_returned():
 
 def test_invalid_arguments_are_an_error_before_the_host_is_queried():
     host = Host(LISTED)
-    assert run(host.execute, ports=[70000])["msg"] == "70000 is no port; give a number between 1 and 65535"
+    assert run(host.execute, ports=[70000])["msg"].startswith("70000 is no port; give a number between 1 and 65535")
     assert "value of state must be one of: open, closed" in run(host.execute, state="ajar")["msg"]
     assert host.visits == 0
 

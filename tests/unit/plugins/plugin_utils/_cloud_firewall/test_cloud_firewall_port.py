@@ -69,6 +69,16 @@ def test_a_closed_port_is_opened_by_ipv4_and_ipv6_and_nothing_else(place):
     assert descriptions == {"evergreen.tls"}
 
 
+def test_udp_is_opened_with_tcp_and_closed_alone(place):
+    result = place.has(SSH, HTTPS, HTTPS6).open(443, "443/udp")
+    assert (result["opened"], "Opened tcp 443 and udp 443 to everybody in " in result["msg"]) == (["443/udp"], True)
+    for address in ("192.0.2.1", "2001:db8::1"):
+        assert place.rules.admits("udp", 443, address) and not place.rules.admits("udp", 80, address)
+    assert not place.open(443, "443/udp")["changed"]
+    assert place.open("443/udp", state="closed")["closed"] == ["443/udp"]
+    assert place.rules.rules == [SSH, HTTPS, HTTPS6]
+
+
 def test_a_second_run_only_looks(place):
     place.open()
     place.cloud.calls.clear()

@@ -126,6 +126,16 @@ def test_another_rule_is_not_enough_and_stays(cloud, person, group, permission):
     assert rules(person, group) == sorted([*before, ("tcp", 443, 443, "0.0.0.0/0")])
 
 
+def test_udp_is_opened_with_tcp_and_closed_alone(cloud, person, group):
+    before = rules(person, group)
+    result = ports(cloud, group, 443, "443/udp", sources=["0.0.0.0/0", "::/0"])
+    assert result["opened"] == [443, "443/udp"]
+    opened = [(protocol, 443, 443, source) for protocol in ("tcp", "udp") for source in ("0.0.0.0/0", "::/0")]
+    assert rules(person, group) == sorted([*before, *opened])
+    assert ports(cloud, group, "443/udp", state="closed")["closed"] == ["443/udp"]
+    assert rules(person, group) == sorted([*before, *opened[:2]])
+
+
 def test_only_rules_for_just_these_ports_are_removed(cloud, person, group):
     permit(person, group, IpProtocol="tcp", FromPort=22, ToPort=22, IpRanges=[{"CidrIp": "10.0.0.0/8"}])
     permit(person, group, IpProtocol="tcp", FromPort=440, ToPort=450, IpRanges=[{"CidrIp": "0.0.0.0/0"}])

@@ -147,6 +147,35 @@ def test_nftables_lets_allowed_clients_in_and_keeps_blocked_ones_out(name, host)
     assert {path: server.read(path) for path in files} == files
 
 
+WITH_HTTP3 = (443, "443/udp", "80/udp")
+
+
+def clients_of(*ports):
+    return {f"allowed{version} {port}" for version in ("", "6") for port in ports}
+
+
+def test_nftables_lets_udp_in_with_tcp_and_closes_it_alone(host):
+    files = {PATH: f"flush ruleset\n{RULESETS['a list before a final reject']}"}
+    server = host(files)
+    assert len(server.reached(WITH_HTTP3)) == 12  # so a client that is not let in is kept out by the firewall
+    restart_nftables(server)
+    result = server.firewall_port(ports=[443, "443/udp"])
+    assert (result["msg"], result["opened"]) == (
+        "Opened tcp 443 and udp 443 to everybody in nftables.",
+        [443, "443/udp"],
+    )
+    assert server.reached(WITH_HTTP3) == clients_of(443, "443/udp")
+    restart_nftables(server)
+    assert server.reached(WITH_HTTP3) == clients_of(443, "443/udp")
+    assert server.firewall_port(ports=["443/udp", 443])["changed"] is False
+    result = server.firewall_port(ports=["443/udp"], state="closed")
+    assert (result["closed"], server.reached(WITH_HTTP3)) == (["443/udp"], clients_of(443))
+    restart_nftables(server)
+    assert server.reached(WITH_HTTP3) == clients_of(443)
+    server.firewall_port(ports=[443], state="closed")
+    assert {path: server.read(path) for path in files} == files
+
+
 def test_all_clients_reach_a_host_without_a_firewall_and_none_one_that_denies_all(host):
     server = host({PATH: f"flush ruleset\n{RULESETS['a list before a final reject']}"})
     assert len(server.reached()) == 8
@@ -271,6 +300,12 @@ def test_iptables_lets_allowed_clients_in_and_keeps_blocked_ones_out(name, host)
     assert server.reached() == ALLOWED
     assert (server.call("iptables", "-S"), server.call("ip6tables", "-S")) == live
     assert server.firewall_port()["changed"] is False
+    assert server.firewall_port(ports=[443, "443/udp"])["opened"] == ["443/udp"]
+    assert server.reached(WITH_HTTP3) == clients_of(443, "443/udp")
+    restart()
+    assert server.reached(WITH_HTTP3) == clients_of(443, "443/udp")
+    assert server.firewall_port(ports=["443/udp"], state="closed")["closed"] == ["443/udp"]
+    assert server.reached(WITH_HTTP3) == clients_of(443)
     assert server.firewall_port(state="closed")["closed"] == [80, 443]
     assert server.reached() == set()
     assert {path: server.read(path) for path in files} == files

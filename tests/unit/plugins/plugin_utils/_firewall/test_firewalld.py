@@ -90,7 +90,22 @@ def test_firewalld_closes_a_port_that_this_collection_opened_and_keeps_all_other
         f"firewall-cmd {options}--zone=public --remove-rich-rule={rich_rule('tcp', 8443, None)}"
         for options in ("--permanent ", "")
     ]
-    assert firewall.removable_ports(accesses) == [8443]
+    assert firewall.removable_ports(accesses) == [("tcp", 8443)]
+
+
+def test_firewalld_opens_and_closes_udp_beside_tcp():
+    accesses = parse_port_accesses([81, "81/udp"], "tcp", [])
+    tcp, udp = (rich_rule(protocol, 81, None) for protocol in ("tcp", "udp"))
+    opened = detect_firewall(firewalld(), "auto", accesses)
+    assert command_lines(opened.plan_open(accesses)) == [
+        f"firewall-cmd {options}--zone=public --add-rich-rule={tcp} --add-rich-rule={udp}"
+        for options in ("--permanent ", "")
+    ]
+    closed = detect_firewall(firewalld(zones=f"{ZONE}\t{tcp}\n\t{udp}\n"), "auto", accesses[2:])
+    assert closed.removable_ports(accesses[2:]) == [("udp", 81)]
+    assert command_lines(closed.plan_close(accesses[2:])) == [
+        f"firewall-cmd {options}--zone=public --remove-rich-rule={udp}" for options in ("--permanent ", "")
+    ]
 
 
 def test_a_deny_rule_of_firewalld_is_an_error():

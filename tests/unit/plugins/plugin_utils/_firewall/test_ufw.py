@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import parse_port_accesses
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import OWN_COMMENT
 from ansible_collections.evergreen.tls.tests.unit.recorded_firewalls import (
     HTTPS_FROM_ANYWHERE,
     UFW_BEFORE,
@@ -74,6 +75,21 @@ def test_a_rule_of_others_is_neither_overruled_nor_removed(port, sources, senten
     firewall = detect_firewall(ufw(rules=BLOCKLIST + UFW_RULES), "auto", accesses)
     with pytest.raises(TlsError, match=sentence):
         firewall.plan_open(accesses)
+
+
+def test_ufw_opens_and_closes_udp_beside_tcp():
+    accesses = parse_port_accesses([7443, "7443/udp"], "tcp", [])
+    own = "".join(f"\n### tuple ### allow {one} 7443 0.0.0.0/0 any 0.0.0.0/0 in comment={OWN_COMMENT.encode().hex()}\n"
+                  f"-A ufw{{6}}-user-input -p {one} --dport 7443 -j ACCEPT\n" for one in ("tcp", "udp"))  # fmt: skip
+    opened = detect_firewall(ufw(), "auto", accesses)
+    assert command_lines(opened.plan_open(accesses)) == [
+        f"ufw allow proto {protocol} from any to any port 7443 {OWN}" for protocol in ("tcp", "udp")
+    ]
+    closed = detect_firewall(ufw(rules=UFW_RULES + own), "auto", accesses[2:])
+    assert closed.removable_ports(accesses[2:]) == [("udp", 7443)]
+    assert command_lines(closed.plan_close(accesses[2:])) == [
+        f"ufw delete allow proto udp from {network} to any port 7443" for network in ("0.0.0.0/0", "::/0")
+    ]
 
 
 def test_ufw_reloads_if_a_rule_is_only_in_its_files():
