@@ -46,6 +46,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_task
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import at_every_address, request_targets
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.hosting import (
+    HostedService,
     hosted_pair,
     open_hosted,
 )
@@ -124,6 +125,8 @@ class ActionModule(TlsAction):
             "canonical_names": {one.resource: one.address for one in done.bindings if one.address},
             "msg": describe_deployment(service, pair, done, check_mode),
         }
+        if isinstance(service, HostedService) and service.validity:
+            result["validity"] = service.validity
         if done.is_changed:
             result["diff"] = deployment_diff(service, pair, done)
         if done.pending:

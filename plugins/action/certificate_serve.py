@@ -112,6 +112,7 @@ class Service:
         self.request, self.arguments, self.step, self.is_pending = request, arguments, step, is_pending
         self.obtained = obtained
         self.canonical_names: dict[str, str] = {}  # of the domains that a cloud serves
+        self.validity: dict[str, str] | None = None  # of a certificate that a cloud makes
         self.steps: list[dict[str, t.Any]] = []  # their results, for what Ansible shows of them
 
     async def serve(self) -> dict[str, t.Any]:
@@ -215,6 +216,7 @@ class Service:
                 "verify_from": "controller",
                 "times": REMOTE_HANDSHAKES,
                 "canonical_names": self.canonical_names,
+                "validity": self.validity,
             }
         arguments = {"request": request, "issuers": self.arguments["issuers"], **expected}
         return await self.step("handshake_verify", arguments)
@@ -255,7 +257,7 @@ class Service:
         """Bring what is in use to the service that presents it. Once it is proved, the settings of the service follow."""
         arguments = {**self._store(request), "issuers": self.arguments["issuers"], "proved": is_proved}
         deployed = self._recorded(await self.step("certificate_deploy", arguments))
-        self.canonical_names = deployed.get("canonical_names") or {}
+        self.canonical_names, self.validity = deployed.get("canonical_names") or {}, deployed.get("validity")
         return deployed
 
     async def _install(self, **more: t.Any) -> dict[str, t.Any]:

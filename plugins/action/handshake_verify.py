@@ -13,7 +13,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
     REQUEST_SPEC,
     Request,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import verify_targets
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import VALIDITY_SPEC, verify_targets
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_task
@@ -36,6 +36,7 @@ class ActionModule(TlsAction):
         "issuers": {"type": "dict", "default": {}, "no_log": True},
         "address": {"type": "str"},
         "fingerprint": {"type": "str"},
+        "validity": {"type": "dict", "options": VALIDITY_SPEC},
         "roots": {"type": "str"},
         "timeout": {"type": "float", "default": 10},
         "times": {"type": "int", "default": 1},

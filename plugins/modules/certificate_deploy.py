@@ -106,6 +106,19 @@ canonical_names:
   returned: unless O(proved)
   type: dict
   sample: {static.example.org: static.example.org.cdn.dnsv1.com}
+validity:
+  description: The dates of a certificate that the cloud makes, in ISO 8601. The API gives neither the certificate nor its fingerprint without the key.
+  returned: with O(request.cloud.hosted), unless O(proved)
+  type: dict
+  contains:
+    not_before:
+      description: Its first second.
+      type: str
+      sample: '2026-11-30T00:00:00+00:00'
+    not_after:
+      description: Its last second.
+      type: str
+      sample: '2027-02-28T23:59:59+00:00'
 waiting:
   description: What is waited for, where the service has not brought the change into effect yet. What was served before goes on being served.
   returned: when it takes longer than O(request.cloud.patience)

@@ -13,7 +13,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module impo
     run_module,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
-from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import Verification, verify_request
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import (
+    VALIDITY_SPEC,
+    Verification,
+    verify_request,
+)
 
 
 def main() -> None:
@@ -23,6 +27,7 @@ def main() -> None:
             "issuers": {"type": "dict", "default": {}},
             "address": {"type": "str"},
             "fingerprint": {"type": "str"},
+            "validity": {"type": "dict", "options": VALIDITY_SPEC},
             "roots": {"type": "str"},
             "timeout": {"type": "float", "default": 10},
             "times": {"type": "int", "default": 1},

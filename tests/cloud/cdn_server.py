@@ -12,14 +12,15 @@ The program listens on the loopback network, writes its URLs into FILE as JSON, 
 and 80. FILE.root has the root that issues free certificates. Its name servers, with the zone C(example.test), have port 53. Beside the API:
 
 GET  /state   the calls since the last POST that cleared them, the uploads, what is bound, orders, and the serial numbers of certificates
-POST /state   {stuck: […], stubborn: […], failing: […], slow: […]} says which domains are so from now on, {refuse: {ACTION: CODE}} has actions
-              refused, {pages: […]} has actions of Alibaba Cloud answered in HTML, {failing_tasks: true} has those of load balancers fail,
+POST /state   {stuck: […], stubborn: […], failing: […], slow: […]} says which domains are so from now on, {refuse: {ACTION: CODE}} has these
+              actions refused, {pages: […]} has actions of Alibaba Cloud answered in HTML, {failing_tasks: true} has those of load balancers fail,
               {kill: [[ACTION, TEXT]…]} kills the clients that make these calls, before anything is done, and {clear: true} clears the calls
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import pathlib
 import sys
@@ -58,6 +59,7 @@ class Controlled:
             ZONE, *[(name, "A", "192.0.2.1") for name in domains], servers={f"ns.{ZONE}": NAME_SERVER}
         )
         self.authority = Authority("Free CA")
+        self.seconds = itertools.count(1)
         self.ssl = FreeSsl(self._has_record)
         self.ssl.issue, self.ssl.fails, self.ssl.failing = self._issue, "CAA forbids it", set()
         self.ssl.verify_types = {name: "CNAME" for name in domains if ".eo." in name}
@@ -92,7 +94,8 @@ class Controlled:
 
     def _issue(self, domain):
         key = new_key()
-        chain = self.authority.chain([domain], key)
+        # Each has an end of its own, as those of a CA do.
+        chain = self.authority.chain([domain], key, days=(-1, 90 + next(self.seconds) / 86400))
         return "".join(one.public_bytes(Encoding.PEM).decode() for one in chain), key_pem(key).decode()
 
     def _bound(self, certificate):
@@ -143,7 +146,7 @@ class Controlled:
         for name, services in sets.items():
             for service in services if name in orders else ():
                 setattr(service, name, set(orders[name]))
-        self.cloud.refusals.update(orders.get("refuse", {}))
+        self.cloud.refusals = orders.get("refuse", self.cloud.refusals)
         self.clb.fails = orders.get("failing_tasks", self.clb.fails)
         if "kill" in orders:
             self.killer.expect(orders["kill"])

@@ -6,24 +6,32 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
     describe_certificate,
     fingerprint,
+    not_after,
+    not_before,
     to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import probe_name
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.path_validation import find_trusted_path
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.strict_clients import strict_warnings
-from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, unexpected_error
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
 
+if t.TYPE_CHECKING:
+    from cryptography import x509
+
 RETRY_INTERVAL_S = 0.2
+# The option validity of handshake_verify: dates in ISO 8601.
+VALIDITY_SPEC = {"not_before": {"type": "str", "required": True}, "not_after": {"type": "str", "required": True}}
 
 
 class Handshake(t.TypedDict):
@@ -34,6 +42,22 @@ class Handshake(t.TypedDict):
     port: int
     protocol: str | None  # as TLSv1.3
     chain: str  # PEM, the leaf first
+
+
+class Expected(t.NamedTuple):
+    """The certificate that has to be presented, by what is known of it. Nothing stands for any that clients trust."""
+
+    fingerprint: str | None = None  # SHA-256
+    validity: tuple[datetime.datetime, datetime.datetime] | None = None  # its first and its last second
+
+    def difference(self, leaf: x509.Certificate) -> str:
+        """Return in words what another certificate is not, and an empty text for the expected one."""
+        if self.fingerprint and fingerprint(leaf) != self.fingerprint:
+            return "the installed one"
+        if self.validity and (not_before(leaf), not_after(leaf)) != self.validity:
+            begin, end = map(format_date, self.validity)
+            return f"the one that was issued, which is valid from {begin} to {end}"
+        return ""
 
 
 class Verification(t.TypedDict, total=False):
@@ -55,14 +79,13 @@ def verify_endpoint(
     port: int,
     domain: str,
     roots: str | None,
-    expected: str | None,
+    expected: Expected,
     timeout: float,
     times: int = 1,
     proxy_protocol: bool = False,
 ) -> Handshake:
     """Return the handshake of a client that trusts *roots*, the last of as many as have to succeed in a row.
 
-    expected: the fingerprint that the certificate has to have.
     timeout: seconds for which it tries again, since workers of nginx that are going away may still answer.
     Raises TlsError with the last reason; its detail C(failure) is one of handshake(), or C(another) for another certificate.
     """
@@ -70,9 +93,10 @@ def verify_endpoint(
     while True:
         try:
             chain, protocol = handshake(address, port, domain, roots, verify=True, proxy_protocol=proxy_protocol)
-            if expected and fingerprint(chain[0]) != expected:
+            difference = expected.difference(chain[0])
+            if difference:
                 raise TlsError(
-                    f"{probe_name(domain)} at {address} port {port}: the certificate presented is not the installed one: "
+                    f"{probe_name(domain)} at {address} port {port}: the certificate presented is not {difference}: "
                     f"{describe_certificate(chain[0])}; see which server answers there",
                     failure="another",
                 )
@@ -112,12 +136,13 @@ def verify_targets(
     targets: list[tuple[str, int, str]], arguments: t.Mapping[str, t.Any], observer: str, check_mode: bool
 ) -> Verification:
     """Return the result of handshake_verify for each address, port and domain, as verify_request() does."""
+    expected = expected_certificate(arguments)
     handshakes: list[Handshake] = []
     problems: list[str] = []
     is_answered, is_trust_alone = False, True
     for address, port, domain in targets:
         timeout = 0 if check_mode or problems else arguments["timeout"]
-        expected, times, roots = arguments["fingerprint"], arguments.get("times") or 1, arguments["roots"]
+        times, roots = arguments.get("times") or 1, arguments["roots"]
         has_header = bool(arguments.get("proxy_protocol"))
         try:
             handshakes.append(verify_endpoint(address, port, domain, roots, expected, timeout, times, has_header))
@@ -145,18 +170,32 @@ def verify_targets(
     return {**result, "msg": f"not served yet: {'. '.join(problems)}" if problems else proved}
 
 
+# not a parser: it reads dates of a result that this collection has made
+def expected_certificate(arguments: t.Mapping[str, t.Any]) -> Expected:
+    """Return what the arguments of handshake_verify say of the certificate. Raises TlsError for a date that is none."""
+    validity = arguments.get("validity")
+    if not validity:
+        return Expected(arguments["fingerprint"])
+    begin, end = (parse_date(validity[name]) for name in VALIDITY_SPEC)
+    if begin is None or end is None:
+        raise TlsError(
+            "not_before and not_after of validity have to be dates; write them in ISO 8601, as in 2026-11-30T12:00:00Z"
+        )
+    return Expected(arguments["fingerprint"], (begin, end))
+
+
 # not a parser: it only passes on foreign input
 def _is_trust_alone(
-    error: TlsError, address: str, port: int, domain: str, expected: str | None, has_header: bool
+    error: TlsError, address: str, port: int, domain: str, expected: Expected, has_header: bool
 ) -> bool:
     """Return whether a handshake failed since clients do not trust the certificate, and it is the one with the expected fingerprint."""
-    if error.details.get("failure") != "untrusted" or not expected:
+    if error.details.get("failure") != "untrusted" or not expected.fingerprint:
         return False
     try:
         chain, _protocol = handshake(address, port, domain, proxy_protocol=has_header)
     except TlsError:
         return False
-    return fingerprint(chain[0]) == expected
+    return not expected.difference(chain[0])
 
 
 # not a parser: it reads chains that were verified, and roots of the inventory

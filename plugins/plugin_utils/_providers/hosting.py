@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
@@ -25,6 +26,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.c
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.free_certificates import (
     EXPIRED,
     FreeCertificates,
+    Order,
 )
 
 if t.TYPE_CHECKING:
@@ -42,14 +44,28 @@ class HostedService:
         self.service, self.orders, self.prefix, self.key = service, orders, prefix, key
         self.title = service.title
         self.store = CertificateStore(orders.client)
+        self._issued: Order | None = None  # what find() has seen
 
     def check(self, chain: list[x509.Certificate]) -> None:
         """Do nothing: the cloud has made the certificate for itself."""
 
     def find(self, chain: list[x509.Certificate], label: str) -> str | None:
         """Return the identifier of the newest certificate that is issued."""
-        newest = self.orders.newest_issued(self.prefix)
-        return newest.certificate if newest else None
+        self._issued = self.orders.newest_issued(self.prefix)
+        return self._issued.certificate if self._issued else None
+
+    @property
+    def validity(self) -> dict[str, str] | None:
+        """Return the dates of the certificate that find() returned, in ISO 8601, or None where the cloud does not say them.
+
+        They are all that the API says of a certificate without its key.
+        """
+        if self._issued is None or self._issued.begin is None or self._issued.end is None:
+            return None
+        not_before, not_after = (
+            moment.astimezone(datetime.timezone.utc).isoformat() for moment in (self._issued.begin, self._issued.end)
+        )
+        return {"not_before": not_before, "not_after": not_after}
 
     def upload(self, chain: list[x509.Certificate], key: PrivateKeyTypes, label: str) -> str:
         """Raise TlsError: there is no key to upload."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 
+from cryptography import x509
+
 from ansible_collections.evergreen.tls.tests.cloud.refused import Refused
 from ansible_collections.evergreen.tls.tests.cloud.tencent.certificate_service import Ssl
 
@@ -69,11 +71,8 @@ class FreeSsl(Ssl):
 
     def _listed(self, name):
         one = self.orders[name]
-        times = {}
-        if "at" in one:
-            ends = (one["at"], one["at"] + self.days * 86400)
-            begin, end = (time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(moment + GMT8_S)) for moment in ends)
-            times = {"CertBeginTime": begin, "CertEndTime": end}
+        ends = [time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(moment + GMT8_S)) for moment in self.ends(name)]
+        times = dict(zip(("CertBeginTime", "CertEndTime"), ends, strict=False))
         return {
             "CertificateId": name,
             "Alias": one["alias"],
@@ -84,6 +83,15 @@ class FreeSsl(Ssl):
             "StatusMsg": one.get("message", ""),
             **times,
         }
+
+    def ends(self, name):
+        """Return the first and the last second of an issued certificate: those of its chain, where there is one."""
+        chain = self.certificates.get(name, {}).get("chain")
+        if chain:
+            leaf = x509.load_pem_x509_certificate(chain.encode())
+            return leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
+        begin = self.orders[name].get("at")
+        return () if begin is None else (begin, begin + self.days * 86400)
 
     def _record(self, name):
         one = self.orders[name]

@@ -21,6 +21,7 @@ EXPIRED = "the session token is over; get a new one, or give the account a role_
 TOO_OFTEN = "nothing is wrong here; run this again later"
 LATER = "see https://health.aws.amazon.com/health/status, and run this again later"
 IN_USE = "remove it from what it is bound to first"
+TAG_POLICY = "allow the tag evergreen with the name of the request as its value in the tag policy of the organization"
 CHANGED_MEANWHILE = "somebody else changed it at the same time; run this again"
 
 # Source: the page "Errors" of each action in the API references of AWS, and "Common error types".
@@ -40,29 +41,41 @@ REMEDIES = {
         ),
         CREDENTIALS,
     ),
+    **dict.fromkeys(("InvalidTagException", "TagPolicyException"), TAG_POLICY),
     **dict.fromkeys(("RequestExpired", "RequestTimeTooSkewed"), CLOCK),
     **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"), EXPIRED),
     **dict.fromkeys(
-        ("PriorRequestNotComplete", "RequestLimitExceeded", "RequestThrottled", "SlowDown", "ThrottledException")
+        (
+            "ConflictException",
+            "PriorRequestNotComplete",
+            "RequestInProgressException",
+            "RequestLimitExceeded",
+            "RequestThrottled",
+            "SlowDown",
+            "ThrottledException",
+        )
         + ("Throttling", "ThrottlingException", "TooManyRequestsException"),
         TOO_OFTEN,
     ),
     **dict.fromkeys(
-        ("InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable", "Unavailable"), LATER
+        ("InternalError", "InternalFailure", "InternalServerError", "InternalServiceException", "ServiceUnavailable")
+        + ("Unavailable",),
+        LATER,
     ),
     "CertificateNotFound": "import it into the region of the load balancer; write the region of the account in cloud_accounts",
-    "DistributionNotFound": "correct resource in cloud",
+    "DuplicateListener": CHANGED_MEANWHILE,
     "IllegalUpdate": "change that by hand in the console",
-    "InvalidCertificateSource": "have the certificate issued again, with an RSA key of 2048 bits or a key on the curve secp256r1",
     "InvalidChangeBatch": CHANGED_MEANWHILE,
+    "InvalidConfigurationRequest": "change that by hand in the console",
     "InvalidGroup.NotFound": "correct security_group, and see that the account has the region of the group",
     "InvalidGroupId.Malformed": "write security_group as AWS names it, like sg-0123456789abcdef0",
     "InvalidIfMatchVersion": CHANGED_MEANWHILE,
+    "InvalidParameterException": "report this with the request ID; the certificate was checked before it was sent",
     "InvalidViewerCertificate": "see that the certificate is in us-east-1, covers all aliases of the distribution and has not expired",
     "LimitExceededException": "delete certificates that nobody needs, or have the quota raised in the console (Service Quotas)",
     "ListenerNotFound": "correct listener in cloud, and see that the account has the region of the load balancer",
     "LoadBalancerNotFound": "correct load_balancer in cloud, and see that the account has the region of the load balancer",
-    "NoSuchDistribution": "correct resource in cloud: it is the ID of a distribution, like E2EXAMPLE1DIST",
+    "NoSuchDistribution": "correct resources in cloud: each is the ID of a distribution, like E2EXAMPLE1DIST",
     "NoSuchHostedZone": "correct hosted_zone of the solver: it is an ID, like Z08EXAMPLE1ZONE",
     "OperationNotPermitted": "change that by hand in the console",
     "OptInRequired": "activate the service for this account in the console",
@@ -74,7 +87,8 @@ REMEDIES = {
     "RulesPerSecurityGroupLimitExceeded": "remove rules of the group that nobody needs, or have the quota raised in the console (Service Quotas)",
     "SSLPolicyNotFound": "update the collection, or set the policy of the listener by hand",
     "SubscriptionRequiredException": "activate the service for this account in the console",
-    "TooManyCertificates": "remove certificates of the listener that nobody needs, or have the quota raised in the console (Service Quotas)",
+    "TooManyCertificates": "remove certificates that nobody needs from the listener, or have the quota raised in the console (Service Quotas)",
+    "TooManyListeners": "remove listeners of the load balancer that nobody needs, or have the quota raised in the console (Service Quotas)",
     "TooManyTagsException": "remove tags of the certificate",
 }
 ENCODED = re.compile("[A-Za-z0-9+/=]{60,}")  # a message may quote what was sent

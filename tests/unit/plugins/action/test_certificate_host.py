@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import datetime
 
 import dns.rdatatype
 import pytest
@@ -38,11 +39,19 @@ def test_a_certificate_of_the_cloud_is_issued_and_bound_without_a_key(world):
     assert (bound["changed"], bound["uploaded"], bound["certificate"]) == (True, False, "free0001")
     assert world.cdn.domains[DOMAIN]["now"]["Https"]["CertInfo"]["CertId"] == "free0001"
     assert "UploadCertificate" not in world.cloud.actions()
+    begin, end = (datetime.datetime.fromisoformat(bound["validity"][name]) for name in ("not_before", "not_after"))
+    assert (begin.timestamp(), end - begin) == (int(world.ssl.orders["free0001"]["at"]), datetime.timedelta(days=90))
     world.cloud.calls.clear()
     for module in (certificate_host, certificate_deploy):
         result = world.run(module)
         assert not result["changed"], result
     assert world.cloud.changes() == []
+
+
+def test_dates_that_the_cloud_does_not_say_are_no_part_of_the_proof(world, monkeypatch):
+    world.run(certificate_host)
+    monkeypatch.setattr(world.ssl, "ends", lambda _name: ())
+    assert "validity" not in world.run(certificate_deploy)
 
 
 def test_an_order_that_takes_longer_is_waiting_and_binds_nothing(world):
@@ -131,6 +140,16 @@ def test_a_revocation_is_refused_while_a_domain_presents_the_certificate(world):
     refused = world.run(certificate_host, state="revoked")
     assert refused["failed"] and f"is bound to {DOMAIN}, and is not revoked while it is" in refused["msg"]
     assert "RevokeCertificate" not in world.cloud.actions()
+
+
+def test_a_revocation_that_the_cloud_refuses_names_what_presents_the_certificate(world):
+    world.run(certificate_host)
+    world.ssl.bound = lambda _certificate: [("clb", "lb-1")]
+    refused = world.run(certificate_host, state="revoked")
+    assert refused["failed"] and "FailedOperation.RevokeResourceFailed" in refused["msg"]
+    assert refused["msg"].endswith(
+        "; unbind the certificate first; evergreen.tls.cloud_certificate_info says what it is bound to. It is bound to clb (1)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,15 @@ def test_a_new_certificate_is_proved_at_each_address_several_times_before_the_se
     assert (proof["times"], proof["timeout"], proof["canonical_names"]) == (3, 60.0, CANONICAL)
 
 
+def test_what_a_cloud_makes_is_proved_by_its_dates():
+    cloud = Cloud()
+    validity = {"not_before": "2026-11-30T00:00:00+00:00", "not_after": "2027-02-28T23:59:59+00:00"}
+    cloud.results = [{"changed": True, "fingerprint": None, "validity": validity, "msg": "bound it"}]
+    cloud.handshake_verify = lambda _arguments: {"problems": [], "msg": "proved"}
+    assert serve(cloud)["msg"] == "proved"
+    assert cloud.steps[1][1]["validity"] == validity
+
+
 def test_check_mode_says_what_would_be_bound_in_place_of_what_clients_do_not_get_yet():
     cloud = Cloud()
     cloud.results = [{"changed": True, "fingerprint": "v0002", "msg": "would bind it to static.example.org"}]

@@ -12,7 +12,7 @@ from ansible.playbook.task import Task
 from ansible_collections.evergreen.tls.plugins.action import handshake_verify
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import verify_endpoint
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import Expected, verify_endpoint
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory import targets
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 
@@ -57,7 +57,7 @@ def test_what_the_controller_sees_is_told_as_people_read_it(start):
 
 def test_what_the_host_sees_is_told_in_the_same_words(start):
     server = start().present(CHAIN)
-    handshake = verify_endpoint("127.0.0.1", server.port, "example.org", ROOTS, None, 0)
+    handshake = verify_endpoint("127.0.0.1", server.port, "example.org", ROOTS, Expected(), 0)
     result = run(server.port, {"changed": False, "handshakes": [handshake], "problems": []}, verify_from="host")
     assert result["handshakes"][0]["certificate"] == describe_chain(CHAIN)
     assert "BEGIN CERTIFICATE" not in str(result)

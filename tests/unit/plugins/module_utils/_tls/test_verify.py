@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime
 import socket
 import sys
 import threading
@@ -16,13 +17,19 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
     describe_certificate,
     fingerprint,
+    not_after,
+    not_before,
     parse_certificate,
     to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.strict_clients import PYTHON
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._tls import verify
-from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import verify_endpoint, verify_request
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import (
+    Expected,
+    verify_endpoint,
+    verify_request,
+)
 from ansible_collections.evergreen.tls.tests.unit.chain_factory import certificate_chain
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 
@@ -36,7 +43,7 @@ ADVICE = "tell the CA, or have those clients leave out strict checks"
 
 def test_a_proof_tells_what_is_seen_and_where(start):
     server = start().present(CHAIN)
-    assert verify_endpoint("127.0.0.1", server.port, "*.shop.example", ROOTS, None, 0) == {
+    assert verify_endpoint("127.0.0.1", server.port, "*.shop.example", ROOTS, Expected(), 0) == {
         "name": "evergreen-probe.shop.example",
         "address": "127.0.0.1",
         "port": server.port,
@@ -47,12 +54,12 @@ def test_a_proof_tells_what_is_seen_and_where(start):
 
 def test_what_is_proved_is_the_very_certificate(start):
     server = start().present(CHAIN)
-    result = verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, fingerprint(CHAIN[0]), 0)
+    result = verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, Expected(fingerprint(CHAIN[0])), 0)
     assert result["chain"] == to_pem(CHAIN).decode()
-    verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, None, 0)
+    verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, Expected(), 0)
     another = ROOT.chain(NAMES, KEY)
     with pytest.raises(TlsError) as caught:
-        verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, fingerprint(another[0]), 0)
+        verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, Expected(fingerprint(another[0])), 0)
     assert str(caught.value) == (
         f"www.example.org at 127.0.0.1 port {server.port}: the certificate presented is not the installed one: "
         f"{describe_certificate(CHAIN[0])}; see which server answers there"
@@ -65,7 +72,7 @@ def test_a_proof_waits_for_workers_that_are_going_away(start):
     timer = threading.Timer(0.5, server.present, [another])
     timer.start()
     begin = time.monotonic()
-    result = verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, fingerprint(another[0]), 10)
+    result = verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, Expected(fingerprint(another[0])), 10)
     timer.join()
     assert result["chain"] == to_pem(another).decode()
     assert 0.4 < time.monotonic() - begin < 5
@@ -76,7 +83,7 @@ def test_a_proof_gives_up_with_the_last_reason(start):
     server = start().present(Authority("Unknown root").chain(NAMES, KEY))
     begin = time.monotonic()
     with pytest.raises(TlsError, match="clients cannot trust the certificate"):
-        verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, None, 0.5)
+        verify_endpoint("127.0.0.1", server.port, "www.example.org", ROOTS, Expected(), 0.5)
     assert 0.5 <= time.monotonic() - begin < 3
     assert server.connections > 1
 
@@ -112,6 +119,38 @@ def test_all_places_of_a_host_are_looked_at(start):
     result = verify_request({"domains": NAMES}, places, arguments, "controller", False)
     assert result["msg"] == "www.example.org, evergreen-probe.shop.example proved from the controller"
     assert len(result["handshakes"]) == 4
+
+
+def validity_of(leaf, seconds=0):
+    """Return the dates of a certificate as a cloud says them, the end *seconds* later."""
+    zone = datetime.timezone(datetime.timedelta(hours=8))
+    end = not_after(leaf) + datetime.timedelta(seconds=seconds)
+    dates = {"not_before": not_before(leaf), "not_after": end}
+    return {name: date.astimezone(zone).isoformat() for name, date in dates.items()}
+
+
+def test_without_a_fingerprint_the_dates_say_which_certificate_it_is(start):
+    server = start().present(CHAIN)
+    places = [("127.0.0.1", server.port)]
+    arguments = {"timeout": 0, "roots": ROOTS, "fingerprint": None, "validity": validity_of(CHAIN[0])}
+    result = verify_request({"domains": NAMES}, places, arguments, "controller", False)
+    assert result["msg"].endswith("proved from the controller")
+    for seconds in (-1, 1):
+        arguments["validity"] = validity_of(CHAIN[0], seconds)
+        with pytest.raises(TlsError) as caught:
+            verify_request({"domains": NAMES}, places, arguments, "controller", False)
+        end = not_after(CHAIN[0]) + datetime.timedelta(seconds=seconds)
+        assert (
+            f"the certificate presented is not the one that was issued, which is valid from {not_before(CHAIN[0]):%Y-%m-%d %H:%M:%S} UTC to "
+            f"{end:%Y-%m-%d %H:%M:%S} UTC: {describe_certificate(CHAIN[0])}; see which server answers there"
+        ) in str(caught.value)
+        assert (caught.value.details["answered"], caught.value.details["untrusted"]) == (True, False)
+
+
+def test_dates_that_are_none_are_refused_before_any_handshake():
+    arguments = {"timeout": 0, "roots": ROOTS, "fingerprint": None, "validity": {"not_before": "x", "not_after": "y"}}
+    with pytest.raises(TlsError, match="of validity have to be dates; write them in ISO 8601, as in 2026-11-30T12:00"):
+        verify_request({"domains": NAMES}, [("127.0.0.1", 1)], arguments, "controller", False)
 
 
 def test_a_domain_that_is_not_proved_fails_the_request_and_the_others_are_told_of(start):
@@ -196,5 +235,5 @@ def test_several_handshakes_in_a_row_have_to_succeed_where_several_machines_may_
         return [made[-1]], "TLSv1.3"
 
     monkeypatch.setattr(verify, "handshake", handshake)
-    verify_endpoint("127.0.0.1", 443, "www.example.org", ROOTS, fingerprint(CHAIN[0]), 10, times=3)
+    verify_endpoint("127.0.0.1", 443, "www.example.org", ROOTS, Expected(fingerprint(CHAIN[0])), 10, times=3)
     assert len(made) == 6

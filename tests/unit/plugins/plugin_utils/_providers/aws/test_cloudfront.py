@@ -88,7 +88,7 @@ def test_an_account_without_distributions_is_told(open_service):
 
 
 def test_an_unknown_id_is_told(open_service):
-    with pytest.raises(TlsError, match="NoSuchDistribution .* it is the ID of a distribution, like E2EXAMPLE1DIST"):
+    with pytest.raises(TlsError, match="NoSuchDistribution .* each is the ID of a distribution, like E2EXAMPLE1DIST"):
         open_service("E2EXAMPLE1DIST").bindings()
 
 

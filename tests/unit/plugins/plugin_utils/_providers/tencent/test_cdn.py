@@ -10,6 +10,7 @@ import contextlib
 import pathlib
 
 import pytest
+from cryptography import x509
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.settle import remove_old_uploads, settle
@@ -78,6 +79,32 @@ def test_a_first_certificate_turns_https_on_and_leaves_the_rest_as_it_was(world,
     assert (done.pending, world.https()["CertInfo"]["CertId"], world.https()["Switch"]) == ([], "cert0001", "on")
     assert {key: world.https()[key] for key in before} == before
     assert {one.address for one in done.bindings} == {f"{domain}.cdn.dnsv1.test" for domain in DOMAINS}
+
+
+# Of the data type Origin: own servers, buckets, and what stands for several servers.
+@pytest.mark.parametrize(
+    "origin",
+    ["ip", "ipv6", "ip_ipv6", "domain", "ip_domain", "ipv6_domain", "ip_ipv6_domain", "cos", "third_party", "igtm"],
+)
+def test_an_origin_of_any_type_will_do_and_stays(world, origin):
+    origins = {"OriginType": origin, "Origins": ["origin.example.test"]}
+    for domain in DOMAINS:
+        world.cdn.domains[domain]["now"]["Origin"] = dict(origins)
+    done = world.deploy(pair())
+    assert (done.pending, [one.state for one in done.bindings]) == ([], ["ready"] * 2)
+    assert [world.cdn.domains[domain]["now"]["Origin"] for domain in DOMAINS] == [origins] * 2
+
+
+def test_the_leaf_and_the_intermediates_are_sent_in_one_text_without_the_root(world):
+    issuing = Authority("CDN Issuing CA", above=AUTHORITY)
+    key = some_key()
+    chain = issuing.chain([*DOMAINS], key)
+    world.deploy(Pair(chain, lambda: key, "evergreen/static/1", contextlib.nullcontext))
+    (sent,) = [parameters for _service, action, parameters in world.cloud.calls if action == "UploadCertificate"]
+    certificates = x509.load_pem_x509_certificates(sent["CertificatePublicKey"].encode())
+    assert certificates == [chain[0], issuing.certificate]
+    assert AUTHORITY.certificate not in certificates
+    assert sent["CertificatePublicKey"].startswith("-----BEGIN") and "\n\n" not in sent["CertificatePublicKey"]
 
 
 def test_a_renewal_changes_one_leaf_of_the_configuration(world):
@@ -152,11 +179,16 @@ def test_a_certificate_is_found_by_its_label_where_looking_by_content_is_not_all
     ("change", "words"),
     [
         ({"Disable": "overdue"}, r"the CDN has it disabled \(overdue\); only the console"),
-        ({"Readonly": "mainland"}, r"it is locked \(mainland\); only the console"),
+        *(
+            ({"Disable": why}, rf"the CDN has it disabled \({why}\); only the console")
+            for why in ("malicious", "ddos", "idle", "unlicensed", "capping", "readonly")
+        ),
+        *(({"Readonly": place}, rf"it is locked \({place}\); only") for place in ("mainland", "overseas", "global")),
         ({"HttpsBilling": {"Switch": "off"}}, "requests by HTTPS are blocked, since their billing is off"),
         ({"AccessPort": [80, 8080]}, "port 443 is not among its access ports"),
         ({"Status": "offline"}, "its status is offline; put it online in the console of the CDN"),
         ({"Status": "rejected"}, "its status is rejected"),
+        ({"Status": "closing"}, "its status is closing"),
     ],
 )
 def test_an_unfit_domain_is_refused_before_anything_is_uploaded(world, change, words):

@@ -179,6 +179,27 @@ def test_a_failed_review_is_said_and_not_repeated(world):
     assert world.validation_records() == []
 
 
+@pytest.mark.parametrize("status", range(16))
+def test_each_state_of_an_order_is_waited_for_a_failure_or_a_certificate(world, status):
+    """The states of DescribeCertificates: 0 in review to 15 being migrated."""
+    world.ssl.reviews = 1000
+    certificate = world.obtain().reason.split()[2]
+    world.ssl.orders[certificate].update(status=status, at=time.time(), message="the words of the cloud")
+    world.ssl.reviews = 0
+    world.cloud.calls.clear()
+    done = None
+    try:
+        done = world.obtain(patience_s=0)
+    except TlsError as error:
+        assert status == 2 and "could not issue" in str(error) and "the words of the cloud" in str(error)
+    if status == 1:
+        assert (done.order.certificate, done.is_waiting) == (certificate, False)
+    elif status in (0, 4, 5, 8, 11, 13, 15):
+        assert "ApplyCertificate" not in world.cloud.actions()
+    elif status != 2:  # expired, cancelled, revoked, refunded: there is none any more
+        assert done.is_ordered and "ApplyCertificate" in world.cloud.actions()
+
+
 def test_check_mode_orders_nothing_and_adds_no_record(world):
     done = world.obtain(is_check=True)
     assert (done.is_ordered, done.reason) == (True, "there is no certificate yet")
