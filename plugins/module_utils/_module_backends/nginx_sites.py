@@ -268,6 +268,7 @@ class Transaction:
             "cache": self.options["session_cache"],
             "tickets": self.options["session_tickets"],
         }
+        self.surroundings.check_logs()
         addresses = self.surroundings.addresses()
         self.listen_warnings = [one.warning for one in addresses.values() if one.warning]
         settings = HostSettings(
@@ -278,6 +279,7 @@ class Transaction:
             has_ipv6=self.surroundings.has_ipv6,
             reject_unknown=self.options["reject_unknown"],
             taken_ports=self.surroundings.taken_ports,
+            shared_ports=self.surroundings.shared_ports(),
             addresses=addresses,
             directives=self.surroundings.directives(),
             untested_certificates=self.certificates.pending_sites if has_all_certificates else (),

@@ -36,7 +36,7 @@ BARE_URL = re.compile(r"https?://(?:[^/?#$]|\$host\b|\$server_name\b)+")
 
 PROXY = (
     "proxy_http_version 1.1;",
-    "proxy_set_header Host $host;",
+    "proxy_set_header Host $host$evergreen_port;",
 )
 SCHEME = ("proxy_set_header X-Forwarded-Proto $scheme;",)
 CLIENT = (
@@ -52,6 +52,14 @@ WEBSOCKET = ("proxy_set_header Upgrade $http_upgrade;", "proxy_set_header Connec
 # them by then loses them: with nginx's own 5 seconds those who read slowly do. Who has read all closes by himself.
 LINGER = ("lingering_timeout 60s;", "lingering_time 120s;")
 KEEPALIVE = ('proxy_set_header Connection "";',)
+# The port that the client asked for, if it named one. $http_host has it too, and any other name that a client writes there (it stays
+# empty over HTTP/3 in many versions); $host is checked by nginx, and is the name by which nginx chose the site.
+PORT_MAP = [
+    "map $http_host $evergreen_port {",
+    '    default "";',
+    '    "~(?<evergreen_named_port>:[0-9]{1,5})$" $evergreen_named_port;',
+    "}",
+]
 WEBSOCKET_MAP = ["map $http_upgrade $evergreen_connection {", "    default upgrade;", '    "" "";', "}"]
 # Before ssl_reject_handshake: a certificate that is looked up for each handshake, and never there, ends the handshake.
 NOTHING_MAP = ['map "" $evergreen_nothing {', '    default "";', "}"]
@@ -68,6 +76,7 @@ class HostSettings(t.NamedTuple):
     has_ipv6: bool
     reject_unknown: bool
     taken_ports: t.Collection[int] = ()  # ports whose default server stands in a file that is not ours
+    shared_ports: t.Collection[int] = ()  # ports on which server blocks of files that are not ours listen
     addresses: t.Mapping[int, PortAddresses] = {}  # of ports on which other files listen
     directives: t.Sequence[str] = ()  # for all server blocks of nginx
     untested_certificates: t.Collection[str] = ()  # names of sites that nginx tests without their certificates
@@ -102,8 +111,14 @@ def render_sites(sites: list[Site], pending: t.Collection[str], host: HostSettin
         and not find_address_site(here)
         and _addresses(port, host).wildcards
     ]
+    plain_default_servers = [
+        _reject_plain_block(port, host)
+        for port in sorted({site["http_port"] for site in sites})
+        if host.reject_unknown and port not in host.shared_ports and _addresses(port, host).wildcards
+    ]
     first = [
         *([list(host.directives)] if host.directives else []),
+        *([PORT_MAP] if any(site.get("proxy_pass") is not None for site in sites) else []),
         *([WEBSOCKET_MAP] if any(site["websocket"] for site in sites) else []),
         *(
             [NOTHING_MAP]
@@ -111,7 +126,7 @@ def render_sites(sites: list[Site], pending: t.Collection[str], host: HostSettin
             else []
         ),
     ]
-    blocks = [*first, *default_servers]
+    blocks = [*first, *default_servers, *plain_default_servers]
     for site in sites:
         blocks.append([f"# site {site['name']}", *_http_block(site, host, snippets)])
         if site in served:
@@ -155,6 +170,18 @@ def _reject_block(sites: list[Site], port: int, host: HostSettings, snippets: Sn
             "server_name _;",
             *(["ssl_reject_handshake on;"] if host.nginx.rejects_handshakes else NOTHING),
             _include_tls(sites, host, snippets),
+            # A browser that uses the connection of a site for another name asks again over one of its own (RFC 9110, section 15.5.20).
+            "return 421;",
+        ),
+    ]
+
+
+def _reject_plain_block(port: int, host: HostSettings) -> list[str]:
+    return [
+        f"# Unknown names on port {port} get no response.",
+        *_block(
+            *_listen(_addresses(port, host).wildcards, "default_server"),
+            "server_name _;",
             "return 444;",
         ),
     ]
@@ -166,7 +193,12 @@ def _http_block(site: Site, host: HostSettings, snippets: SnippetCollection) -> 
     content = redirect if site["force_https"] else _content(site, snippets)
     addresses = _addresses(site["http_port"], host)
     return _block(
-        *_listen((*addresses.wildcards, *addresses.others)), _names(site), "", *_challenge_location(site), *content
+        *_listen((*addresses.wildcards, *addresses.others)),
+        _names(site),
+        *_logs(site),
+        "",
+        *_challenge_location(site),
+        *content,
     )
 
 
@@ -182,6 +214,7 @@ def _https_block(site: Site, served: list[Site], host: HostSettings, snippets: S
         *_listen(addresses.others, *parameters),
         *(["http2 on;"] if has_http2 and host.nginx.switches_http2_by_site else []),
         _names(site),
+        *_logs(site),
         "",
         *(NOTHING if site["name"] in host.untested_certificates else _certificate(site, host)),
         _include_tls([site], host, snippets),
@@ -256,7 +289,12 @@ def _content(site: Site, snippets: SnippetCollection, client: t.Sequence[str] = 
     if site.get("proxy_pass") is not None:
         headers = (*PROXY, *client, *SCHEME, *(WEBSOCKET if site["websocket"] else KEEPALIVE))
         name = "websocket" if site["websocket"] else "proxy"
-        return _location(f"proxy_pass {site['proxy_pass']};", snippets.include(name, headers))
+        timeout = site.get("proxy_read_timeout")
+        return _location(
+            f"proxy_pass {site['proxy_pass']};",
+            *([f"proxy_read_timeout {timeout};"] if timeout else []),
+            snippets.include(name, headers),
+        )
     redirect = site.get("redirect")
     if redirect is not None:
         path = "$request_uri" if BARE_URL.fullmatch(redirect) else ""
@@ -276,6 +314,10 @@ def _listen(addresses: t.Iterable[str], *words: str) -> list[str]:
 
 def _names(site: Site) -> str:
     return f"server_name {' '.join(f'[{name}]' if ':' in name else name for name in site['server_names'])};"
+
+
+def _logs(site: Site) -> list[str]:
+    return [f"{option} {value};" for option in ("access_log", "error_log") if (value := site.get(option))]
 
 
 def _location(*lines: str) -> list[str]:

@@ -20,6 +20,7 @@ SITE: dict[str, dict[str, t.Any]] = {
     "redirect": {"type": "str"},
     "return_code": {"type": "int"},
     "websocket": {"type": "bool", "default": False},
+    "proxy_read_timeout": {"type": "str"},
     "force_https": {"type": "bool", "default": True},
     "hsts": {"type": "raw", "default": False},
     "profile": {"type": "str", "choices": ["modern", "intermediate"]},
@@ -28,6 +29,8 @@ SITE: dict[str, dict[str, t.Any]] = {
     "proxy_protocol": {"type": "bool", "default": False},
     "http_port": {"type": "int", "default": 80},
     "https_port": {"type": "int", "default": 443},
+    "access_log": {"type": "str"},
+    "error_log": {"type": "str"},
     "extra": {"type": "str"},
     "acme_thumbprint": {"type": "str"},
     "encrypted": {"type": "bool", "default": False},
@@ -63,6 +66,7 @@ class Site(t.TypedDict, total=False):
     redirect: str | None
     return_code: int | None
     websocket: bool
+    proxy_read_timeout: str | None
     force_https: bool
     hsts: t.Any  # as it is written; the header's value, or an empty text, once it is complete
     profile: str
@@ -71,6 +75,8 @@ class Site(t.TypedDict, total=False):
     proxy_protocol: bool  # whether connections to https_port begin with a header of the PROXY protocol
     http_port: int
     https_port: int
+    access_log: str | None  # the arguments of the directive, like those of error_log
+    error_log: str | None
     extra: str | None
     acme_thumbprint: str | None
     encrypted: bool  # whether the private key is

@@ -25,6 +25,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs impor
     foreign_holder,
     listening_sockets,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import PathUse, check_folder
 
 
 class Surroundings:
@@ -42,6 +43,23 @@ class Surroundings:
         self.blocks = server_blocks(files, main)
         self.ports = site_ports(sites)
         self.taken_ports = foreign_default_servers(sites, self.blocks)
+
+    def shared_ports(self) -> set[int]:
+        """Return the ports of the sites on which server blocks of other files listen."""
+        return {listen.port for block in self.blocks for listen in block.listens if listen.port in self.ports}
+
+    def check_logs(self) -> None:
+        """Raise TlsError if nginx, as root, would write a log of a site into a folder that another user could exchange."""
+        for site in self.sites:
+            for option, value in (("access_log", site.get("access_log")), ("error_log", site.get("error_log"))):
+                if value and value != "off":
+                    folder = os.path.dirname(value.split(" ")[0])
+                    check_folder(folder, PathUse(f"the {option} of the site {site['name']}"))
+                    if not os.path.isdir(folder):
+                        raise TlsError(
+                            f"the {option} of the site {site['name']} is in the folder {folder}, which does not exist on this host; create "
+                            f"it, with mkdir -p {folder}, or correct {option}"
+                        )
 
     def addresses(self) -> dict[int, PortAddresses]:
         """Return the addresses at which the sites listen on each port. Raises TlsError for a port that they cannot have."""

@@ -76,8 +76,9 @@ def _protocols(nginx: NginxBuild, versions: t.Collection[str]) -> list[str]:
 
 
 def _curves(nginx: NginxBuild) -> str:
-    # nginx does not start with a group that its OpenSSL does not know.
-    return f"X25519MLKEM768:{CURVES}" if nginx.openssl >= (3, 5) else CURVES
+    # nginx does not start with a group that its OpenSSL does not know, unless a question mark stands before it, as of OpenSSL 3.3
+    # (SSL_CTX_set1_groups_list(3)). OpenSSL has X25519MLKEM768 from 3.5 on.
+    return f"?X25519MLKEM768:{CURVES}" if nginx.openssl >= (3, 3) else CURVES
 
 
 def _session_tickets(nginx: NginxBuild, option: bool | None) -> list[str]:

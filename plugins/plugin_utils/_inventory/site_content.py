@@ -17,6 +17,10 @@ CONTENT_OPTIONS = ("root", "proxy_pass", "redirect", "return_code")
 CONFIG_PATH = re.compile(r"/[\w.,:@%+=~/-]*")
 UPSTREAM_URL = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9._~:/@%+,=&?\[\]-]*")
 REDIRECT_URL = re.compile(r"https?://[A-Za-z0-9\[$][A-Za-z0-9._~:/@%+,=&?\[\]#!*()$-]*")
+TIME = re.compile(r"[0-9]{1,9}(?:ms|[smhdwMy])?")  # https://nginx.org/en/docs/syntax.html
+ACCESS_LOG = re.compile(r"off|/[\w.,:@%+=~/-]*[\w.,:@%+=~-](?: [A-Za-z0-9_]{1,64})?")
+ERROR_LOG = re.compile(r"/[\w.,:@%+=~/-]*[\w.,:@%+=~-](?: (?:debug|info|notice|warn|error|crit|alert|emerg))?")
+WEBSOCKET_READ_TIMEOUT = "1h"  # nginx ends a connection on which nothing comes for 60 s, unless it is told otherwise
 VARIABLE = re.compile(r"\$(\w*)")  # of nginx
 
 
@@ -38,6 +42,11 @@ def check_content(site: dict[str, t.Any]) -> None:
         variables = {"host", "server_name", "request_uri", "args"}
         _check_text("redirect", site["redirect"], REDIRECT_URL, variables, "a URL such as https://www.example.org")
     _check_return_code(site.get("return_code"))
+    _check_proxy_read_timeout(site)
+    _check_log(
+        "access_log", site.get("access_log"), ACCESS_LOG, "off, or an absolute path and, if need be, a log_format"
+    )
+    _check_log("error_log", site.get("error_log"), ERROR_LOG, "an absolute path and, if need be, a level such as warn")
 
 
 def _check_text(option: str, text: str, pattern: re.Pattern[str], variables: set[str], description: str) -> None:
@@ -56,3 +65,19 @@ def _check_text(option: str, text: str, pattern: re.Pattern[str], variables: set
 def _check_return_code(code: int | None) -> None:
     if code is not None and (not 200 <= code <= 599 or 300 <= code <= 399):
         raise TlsError(f"return_code is {code}; choose one such as 404 or 444, and redirect for another address")
+
+
+def _check_proxy_read_timeout(site: dict[str, t.Any]) -> None:
+    timeout = site.get("proxy_read_timeout")
+    if timeout is None:
+        return
+    if site.get("proxy_pass") is None:
+        raise TlsError("proxy_read_timeout is for sites with proxy_pass; add that or leave out proxy_read_timeout")
+    if not TIME.fullmatch(timeout):
+        raise TlsError(f"proxy_read_timeout is {timeout!r}; write a time of nginx such as 90s or 1h, or leave it out")
+
+
+def _check_log(option: str, value: str | None, pattern: re.Pattern[str], description: str) -> None:
+    """Raise TlsError unless the value fits the pattern and its path has no C(..). description: of the pattern, for people."""
+    if value is not None and (not pattern.fullmatch(value) or ".." in value.split(" ")[0].split("/")):
+        raise TlsError(f"{option} is {value!r}; write {description}, or use extra for more")

@@ -20,7 +20,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec imp
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_name
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.hsts import hsts_header
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.site_content import CONFIG_PATH, check_content
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.site_content import (
+    CONFIG_PATH,
+    WEBSOCKET_READ_TIMEOUT,
+    check_content,
+)
 
 THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")  # SHA-256 in base64url (RFC 7638)
 SESSION_TIMEOUT = re.compile(r"[0-9]+[smhdwMy]?")
@@ -79,6 +83,8 @@ def normal_site(
         if site.get("tls_versions") == []:
             raise TlsError("its tls_versions are empty; name TLSv1.2, TLSv1.3 or both, or leave them out")
         check_content(normal)
+        if normal["websocket"]:
+            normal["proxy_read_timeout"] = normal.get("proxy_read_timeout") or WEBSOCKET_READ_TIMEOUT
         _check_ports(normal)
     except TlsError as error:
         raise TlsError(f"the site {name} cannot be configured: {error}", **error.details) from error

@@ -11,7 +11,10 @@ import pathlib
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
+import threading
+import time
 import types
 
 import pytest
@@ -103,11 +106,20 @@ class Host:
             (version / file).write_bytes(content)
         (version.parent / "current").symlink_to("v0001")
 
-    def get(self) -> bytes:
-        """Return the status line of the site."""
+    def get(self, name: bytes = b"www") -> bytes:
+        """Return the status line of the site, or of what nginx has for another name."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
-            connection.sendall(b"GET / HTTP/1.0\r\nHost: www\r\n\r\n")
+            connection.sendall(b"GET / HTTP/1.0\r\nHost: %s\r\n\r\n" % name)
             return connection.recv(100).split(b"\r\n")[0]
+
+    def get_by_tls(self, name: bytes) -> bytes:
+        """Return the status line for a name, over a connection that was made for the site."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with socket.create_connection(("127.0.0.1", self.https_port), timeout=5) as connection:
+            with context.wrap_socket(connection, server_hostname="www") as tls:
+                tls.sendall(b"GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % name)
+                return tls.recv(100).split(b"\r\n")[0]
 
 
 @pytest.fixture
@@ -391,3 +403,64 @@ def test_what_a_killed_run_left_of_snippets_is_removed_and_what_is_needed_stays(
     (host.path.parent / f".{snippet.name}.0123abcd").write_text("left over")
     assert not host.decide()["changed"]
     assert snippets(host) == [snippet]
+
+
+@needs_nginx
+def test_an_unknown_name_gets_no_response_over_http_and_is_misdirected_over_the_connection_of_a_site(host):
+    host.start()
+    host.install("www")
+    host.decide()
+    assert host.get() == b"HTTP/1.1 204 No Content"
+    assert host.get(b"unknown") == b""
+    assert host.get_by_tls(b"www") == b"HTTP/1.1 204 No Content"
+    assert host.get_by_tls(b"unknown") == b"HTTP/1.1 421 Misdirected Request"
+
+
+@needs_nginx
+def test_an_unknown_name_is_for_the_site_of_somebody_else_who_listens_for_http(host):
+    (host.folder / "conf.d" / "other.conf").write_text(f"server {{ listen {host.port}; server_name x; return 205; }}\n")
+    (host.folder / "conf.d" / "a.conf").write_text(f"server {{ listen {host.port}; server_name a; return 206; }}\n")
+    host.start()
+    host.decide()
+    assert host.get(b"unknown").startswith(b"HTTP/1.1 206")
+
+
+@needs_nginx
+def test_the_logs_of_a_site_are_its_own_in_folders_of_root(host):
+    host.start()
+    log = host.folder / "www.log"
+    host.decide(access_log=str(log), error_log=f"{host.folder}/www.error.log warn")
+    host.get()
+    deadline = time.monotonic() + 5
+    while not log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "GET / HTTP/1.0" in log.read_text()
+    (host.folder / "logs").mkdir(mode=0o777)
+    (host.folder / "logs").chmod(0o777)
+    with pytest.raises(TlsError, match=f"the access_log of the site www: .*{host.folder}/logs"):
+        host.decide(access_log=f"{host.folder}/logs/www.log")
+    folder = f"{host.folder}/no_such_folder"
+    with pytest.raises(
+        TlsError, match=f"is in the folder {folder}, which does not exist on this host; create it, with mkdir -p"
+    ):
+        host.decide(access_log=f"{host.folder}/no_such_folder/www.log")
+
+
+@needs_nginx
+@pytest.mark.parametrize("port", [b"", b":8443"])
+def test_an_application_gets_the_name_and_the_port_that_the_client_asked_for(host, port):
+    host.start()
+    requests = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            with server.accept()[0] as connection:
+                requests.append(connection.recv(1000))
+                connection.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        host.decide(return_code=None, proxy_pass=f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert host.get(b"www" + port) == b"HTTP/1.1 204 No Content"
+        thread.join()
+    assert b"\r\nHost: www" + port + b"\r\n" in requests[0]

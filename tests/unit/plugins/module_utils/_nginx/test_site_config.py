@@ -69,7 +69,7 @@ def locations(text):
 
 def test_a_site_is_a_plain_side_that_redirects_and_a_secure_side_that_answers():
     text = render([site(root="/srv/www")], [], host())
-    _reject, plain, secure = blocks(text)
+    _reject, _reject_plain, plain, secure = blocks(text)
     assert plain == ["listen 80", "server_name www.example.org"]
     assert locations(text) == [["return 308 https://$host$request_uri"]]
     assert secure[:3] == ["listen 443 ssl", "http2 on", "server_name www.example.org"]
@@ -89,12 +89,12 @@ def test_nginx_is_told_where_the_passphrase_of_a_key_is_for_the_sites_that_need_
 
 
 def test_a_site_that_waits_for_its_certificate_has_its_plain_side_only():
-    text = render([site()], ["www.example.org"], host())
+    text = render([site()], ["www.example.org"], host(reject_unknown=False))
     assert blocks(text) == [["listen 80", "server_name www.example.org"]]
 
 
 def test_without_a_forced_redirect_both_sides_answer_alike():
-    _reject, plain, secure = blocks(render([site(root="/srv/www", force_https=False)], [], host()))
+    _reject, _reject_plain, plain, secure = blocks(render([site(root="/srv/www", force_https=False)], [], host()))
     assert "root /srv/www" in plain
     assert "root /srv/www" in secure
 
@@ -132,7 +132,9 @@ def test_each_port_has_its_own_default_server():
     assert "return 308 https://$host:8443$request_uri;" in text
 
 
-@pytest.mark.parametrize("options", [{"reject_unknown": False}, {"taken_ports": {443: "/etc/nginx/other:1"}}])
+@pytest.mark.parametrize(
+    "options", [{"reject_unknown": False}, {"taken_ports": {443: "/etc/nginx/other:1"}, "shared_ports": {80}}]
+)
 def test_no_default_server_is_ours_where_it_is_not_wanted_or_taken(options):
     assert "default_server" not in render([site()], [], host(**options))
 
@@ -140,8 +142,8 @@ def test_no_default_server_is_ours_where_it_is_not_wanted_or_taken(options):
 def test_a_site_with_an_address_is_the_default_server():
     text = render([site(server_names=["192.0.2.1", "2001:DB8::1"]), site("b.example.org")], [], host())
     assert "ssl_reject_handshake" not in text
-    assert "listen 443 ssl default_server" in blocks(text)[1]
-    assert "server_name 192.0.2.1 [2001:db8::1]" in blocks(text)[1]
+    assert "listen 443 ssl default_server" in blocks(text)[2]
+    assert "server_name 192.0.2.1 [2001:db8::1]" in blocks(text)[2]
 
 
 def test_ipv6_has_its_own_listen_lines():
@@ -154,7 +156,7 @@ def test_a_proxy_gets_the_usual_headers():
     (_redirect, proxy) = locations(render([site(proxy_pass="http://127.0.0.1:8080")], [], host()))
     assert proxy[:2] == ["proxy_pass http://127.0.0.1:8080", "proxy_http_version 1.1"]
     for header in (
-        "Host $host",
+        "Host $host$evergreen_port",
         "X-Real-IP $remote_addr",
         "X-Forwarded-For $proxy_add_x_forwarded_for",
         "X-Forwarded-Proto $scheme",
@@ -167,6 +169,63 @@ def test_websocket_carries_the_upgrade():
     assert "map $http_upgrade $evergreen_connection {" in text
     assert "proxy_set_header Upgrade $http_upgrade;" in text
     assert "proxy_set_header Connection $evergreen_connection;" in text
+    assert "proxy_read_timeout 1h" in locations(text)[1]
+
+
+@pytest.mark.parametrize("websocket", [True, False])
+def test_the_time_for_which_an_application_may_be_silent_can_be_set(websocket):
+    proxied = site(proxy_pass="http://127.0.0.1:8080", websocket=websocket, proxy_read_timeout="90s")
+    assert "proxy_read_timeout 90s" in locations(render([proxied], [], host()))[1]
+    silent = render([site(proxy_pass="http://127.0.0.1:8080")], [], host())
+    assert "proxy_read_timeout" not in silent
+
+
+def test_unknown_names_get_no_response_over_http_where_nobody_else_listens():
+    text = render([site(), site("b", http_port=8080)], [], host(has_ipv6=True))
+    plain = [block for block in blocks(text) if "return 444" in block]
+    assert plain == [
+        ["listen 80 default_server", "listen [::]:80 default_server", "server_name _", "return 444"],
+        ["listen 8080 default_server", "listen [::]:8080 default_server", "server_name _", "return 444"],
+    ]
+    assert "default_server" not in "".join(
+        line
+        for block in blocks(render([site()], [], host(shared_ports={80})))
+        if "listen 80" in block
+        for line in block
+    )
+
+
+def test_a_request_for_an_unknown_name_over_the_connection_of_a_site_is_misdirected():
+    assert "return 421" in blocks(render([site()], [], host()))[0]
+
+
+def test_a_site_may_have_logs_of_its_own_on_both_sides():
+    logs = {"access_log": "/var/log/nginx/shop.log main", "error_log": "/var/log/nginx/shop.error.log warn"}
+    _reject, _reject_plain, plain, secure = blocks(render([site(**logs)], [], host()))
+    for block in (plain, secure):
+        assert "access_log /var/log/nginx/shop.log main" in block
+        assert "error_log /var/log/nginx/shop.error.log warn" in block
+    assert "access_log off;" in render([site(access_log="off")], [], host())
+
+
+def test_a_site_is_about_twelve_lines():
+    text, snippets = render_sites([site(root="/srv/www")], [], host(has_ipv6=True))
+    secure = text[text.rindex("server {") :].strip().splitlines()
+    (snippet,) = snippets
+    assert secure == [
+        "server {",
+        "    listen 443 ssl;",
+        "    listen [::]:443 ssl;",
+        "    http2 on;",
+        "    server_name www.example.org;",
+        "",
+        "    ssl_certificate /etc/evergreen/www.example.org/current/fullchain.pem;",
+        "    ssl_certificate_key /etc/evergreen/www.example.org/current/privkey.pem;",
+        f"    include {snippet};",
+        "",
+        "    root /srv/www;",
+        "}",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -201,7 +260,7 @@ def test_one_port_has_one_profile_where_nginx_cannot_keep_them_apart():
 def test_profiles_may_differ_where_nginx_keeps_them_apart():
     sites = [site(), site("b.example.org", profile="modern")]
     check_profiles(sites, NEW)
-    reject, _plain, first, _plain, second = blocks(render(sites, [], host()))
+    reject, _reject_plain, _plain, first, _plain, second = blocks(render(sites, [], host()))
     assert "ssl_protocols TLSv1.2 TLSv1.3" in reject
     assert "ssl_protocols TLSv1.2 TLSv1.3" in first
     assert "ssl_protocols TLSv1.3" in second
@@ -254,7 +313,7 @@ ANSWER = ["default_type text/plain", f"return 200 $1.{THUMBPRINT}"]
 )
 def test_a_site_answers_challenges_on_both_sides_before_all_else(options):
     text = render([site(acme_thumbprint=THUMBPRINT, **options)], [], host(reject_unknown=False))
-    plain, secure = (statement.block for statement in parse_config(text))
+    plain, secure = (statement.block for statement in parse_config(text) if statement.words == ["server"])
     for block in (plain, secure):
         first = next(inner for inner in block if inner.words[0] in ("location", "return", "root", "proxy_pass"))
         assert [" ".join(line.words) for line in first.block] == ANSWER
@@ -272,7 +331,7 @@ def test_other_sites_answer_no_challenges():
 
 def test_a_site_may_have_its_own_versions_of_tls():
     text = render([site(tls_versions=["TLSv1.2"])], [], host())
-    reject, _plain, secure = blocks(text)
+    reject, _reject_plain, _plain, secure = blocks(text)
     assert "ssl_protocols TLSv1.2" in reject and "ssl_protocols TLSv1.2" in secure
     both = render([site("a", profile="modern", tls_versions=["TLSv1.3", "TLSv1.2"])], [], host())
     assert any(line.startswith("ssl_ciphers ECDHE") for line in blocks(both)[-1])
@@ -288,7 +347,7 @@ def test_one_port_has_one_list_of_versions_where_nginx_cannot_keep_them_apart():
 
 def test_a_site_behind_a_load_balancer_expects_its_header_and_passes_the_client_on():
     text = render([site(proxy_pass="http://127.0.0.1:8080", proxy_protocol=True)], [], host())
-    reject, plain, secure = blocks(text)
+    reject, _reject_plain, plain, secure = blocks(text)
     assert plain[0] == "listen 80"
     assert reject[0] == "listen 443 ssl proxy_protocol default_server" and secure[0] == "listen 443 ssl proxy_protocol"
     headers = locations(text)[-1]

@@ -82,7 +82,7 @@ def test_the_intermediate_profile_is_that_of_mozilla():
             "ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
             "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305;"
         ),
-        "ssl_ecdh_curve X25519MLKEM768:X25519:prime256v1:secp384r1;",
+        "ssl_ecdh_curve ?X25519MLKEM768:X25519:prime256v1:secp384r1;",
         "ssl_prefer_server_ciphers off;",
         "ssl_session_timeout 1d;",
         "ssl_session_cache shared:evergreen:10m;",
@@ -111,6 +111,15 @@ def test_the_hybrid_group_is_for_those_who_know_it(text, has_group):
         )
         is has_group
     )
+
+
+@pytest.mark.parametrize(
+    ("openssl", "group"), [((3, 2), ""), ((3, 3), "?X25519MLKEM768:"), ((3, 5), "?X25519MLKEM768:")]
+)
+def test_the_hybrid_group_stops_no_nginx_whose_openssl_becomes_an_older_one(openssl, group):
+    nginx = parse_build(SID)._replace(openssl=openssl)
+    curves = f"ssl_ecdh_curve {group}X25519:prime256v1:secp384r1;"
+    assert curves in tls_directives(nginx, PROFILE_VERSIONS["modern"], SESSION)
 
 
 @pytest.mark.parametrize(
