@@ -46,6 +46,7 @@ if t.TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 BEGIN, END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
+NO_TRUSTED_ROOT = "no trusted root"
 
 
 class ChainDescription(t.TypedDict):
@@ -101,7 +102,7 @@ def check_chain(
 
     names, allowed: in their normal form. The certificate has to cover all *names*, and may cover those *allowed* besides.
     roots: None leaves trust to a handshake later.
-    Raises TlsError with the first fault.
+    Raises TlsError with the first fault; its detail C(failure) is NO_TRUSTED_ROOT where the chain does not lead to a root.
     """
     leaf = chain[0]
     if public_bytes(leaf.public_key()) != public_bytes(public_key):
@@ -129,7 +130,8 @@ def check_chain(
         check_path(chain, now)
         known = ", ".join(sorted(map(subject_name, roots))) or "none"
         raise TlsError(
-            f"the chain ends at {issuer_name(chain[-1])}, which is not a root of the issuer ({known}); have it issued again"
+            f"the chain ends at {issuer_name(chain[-1])}, which is not a root of the issuer ({known}); have it issued again",
+            failure=NO_TRUSTED_ROOT,
         )
 
 

@@ -14,7 +14,11 @@ import hashlib
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after, not_before
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import check_chain, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import (
+    NO_TRUSTED_ROOT,
+    check_chain,
+    parse_chain,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import (
     describe_key,
     describe_requested_key,
@@ -120,15 +124,20 @@ def why_replace(
     request: Request,
     now: datetime.datetime,
     roots: list[x509.Certificate] | None = None,
+    why_untrusted: str | None = None,
 ) -> str | None:
-    """Return why a chain that is installed or served is due, or None while it is not."""
+    """Return why a chain that is installed or served is due, or None while it is not.
+
+    why_untrusted: the reason where the chain does not lead to a root, if it is known better than by the chain.
+    """
     revoked = (request.get("revoked") or {}).get(f"{chain[0].serial_number:x}")
     if revoked is not None:
         return f"it is revoked ({revoked.replace('_', ' ')}), serial number {chain[0].serial_number:x}"
     try:
         check_chain(chain, public_key, request["domains"], now, roots, request.get("allowed_domains") or ())
     except TlsError as error:
-        return str(error)
+        has_no_root = error.details.get("failure") == NO_TRUSTED_ROOT
+        return why_untrusted if why_untrusted and has_no_root else str(error)
     kind, requested_kind = describe_key(public_key), describe_requested_key(request)
     if kind != requested_kind:
         return f"its key is {kind}, and {requested_kind} is wanted"

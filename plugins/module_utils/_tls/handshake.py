@@ -187,7 +187,7 @@ def _explain_distrust(error: ssl.SSLCertVerificationError, name: str) -> str:
         return f"the certificate is for other names ({what.rstrip('.')}); see which server block answers to {name}"
     if error.verify_code == 10:  # X509_V_ERR_CERT_HAS_EXPIRED
         return "the certificate or its chain has expired; renew it and have it served"
-    return f"clients cannot trust the certificate ({what}); see that the chain is complete and the root is the issuer's"
+    return f"clients cannot trust the certificate ({what}); see that the server sends fullchain.pem, not cert.pem, and the root is the issuer's"
 
 
 def _explain_failure(error: ssl.SSLError) -> str:

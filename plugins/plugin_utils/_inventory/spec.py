@@ -12,17 +12,23 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator, Validati
 from ansible.module_utils.errors import UnsupportedError
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import check_home
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import check_home, check_no_pem
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import MALFORMED_INPUT_ERRORS
 
 
-def validate_arguments(validator: ArgumentSpecValidator, arguments: t.Mapping[str, t.Any]) -> ValidationResult:
+def validate_arguments(
+    validator: ArgumentSpecValidator, arguments: t.Mapping[str, t.Any], pem_options: t.Collection[str] = ()
+) -> ValidationResult:
     """Return the result of the validator, with what is wrong in its C(errors).
 
-    Raises TlsError for a value on which the validator itself fails, such as C(port: .inf), and for a path that HOME leads astray.
+    pem_options: those of the type path that may be the text of the file as well.
+    Raises TlsError for a value on which the validator itself fails, such as C(port: .inf), for a path that HOME leads astray, and for text
+    of PEM in the place of a path.
     """
     for option, spec in validator.argument_spec.items():
         if spec.get("type") == "path":
+            if option not in pem_options:
+                check_no_pem(option, arguments.get(option))
             check_home(option, arguments.get(option, spec.get("default")))
     try:
         return validator.validate(arguments)

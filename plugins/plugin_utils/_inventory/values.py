@@ -13,9 +13,12 @@ import typing as t
 import unicodedata
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 
 UNPRINTABLE_CATEGORIES = ("Cc", "Cs")  # of Unicode: control characters, and surrogates
 MODE = re.compile("0?[0-7]{3}")
+MAX_PATH_IN_SENTENCE = 100  # characters
+PEM_BEGIN = "-----BEGIN "
 BELOW_HOME = re.compile(r"^~(/|$)|\$HOME\b|\$\{HOME\}")
 
 
@@ -58,12 +61,12 @@ def absolute_folder(option: str, path: str) -> str:
     if first == "~":
         why = "the home folder of ~ is not known here: HOME is not set, and this user has no entry in /etc/passwd; set HOME, or"
     elif first.startswith("~"):
-        why = f"there is no user {first[1:]!r} here; correct it, or"
+        why = f"there is no user {shorten(first[1:], MAX_PATH_IN_SENTENCE)!r} here; correct it, or"
     elif "$" in first:
-        why = f"{first!r} is not set here; set it, or"
+        why = f"{shorten(first, MAX_PATH_IN_SENTENCE)!r} is not set here; set it, or"
     else:
         why = "it is another folder wherever Ansible is started;"
-    raise TlsError(f"{option} is {path!r}, and {why} write a path that begins with /")
+    raise TlsError(f"{option} is {shorten(path, MAX_PATH_IN_SENTENCE)!r}, and {why} write a path that begins with /")
 
 
 def check_home(option: str, path: t.Any) -> None:
@@ -78,6 +81,14 @@ def check_home(option: str, path: t.Any) -> None:
         f"{option} is {path!r}, and HOME is {home!r} here, which is not an absolute path; set HOME to the home folder of this user, or "
         "write a path that begins with /"
     )
+
+
+def check_no_pem(option: str, path: t.Any) -> None:
+    """Raise TlsError if a value is the text of a PEM file, and not its path. The text is not repeated: it may be a private key."""
+    if isinstance(path, str) and PEM_BEGIN in path:
+        raise TlsError(
+            f"{option} is the text of a PEM file, and its path is expected; write the text to a file, and the path of that file here"
+        )
 
 
 def check_key_mode(mode: str, where: str = "") -> None:

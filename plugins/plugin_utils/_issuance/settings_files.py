@@ -6,14 +6,17 @@
 
 from __future__ import annotations
 
+import errno
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.file_formats import FileContents
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.certificate_files import read_certificates
 
 SETTINGS = ("roots", "chain_extra", "intermediates")
+MAX_PATH_IN_SENTENCE = 200  # characters
 PEM = "-----BEGIN "
 
 
@@ -23,9 +26,15 @@ def read_setting(name: str, value: str, alternative: str = "leave it out") -> Fi
     alternative: what else to do where the file does not exist.
     Raises TlsError when there is no file, or no certificate in it that can be read.
     """
-    content = value.encode() if PEM in value else read_file(value)
+    try:
+        content = value.encode() if PEM in value else read_file(value)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        content = None
     if content is None:
-        raise TlsError(f"{name}: {value} does not exist; correct the path, or {alternative}")
+        shown = shorten(value, MAX_PATH_IN_SENTENCE)
+        raise TlsError(f"{name}: {shown} does not exist; correct the path, or {alternative}")
     contents = read_certificates(content)
     if not contents.certificates:
         raise TlsError(

@@ -20,7 +20,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distin
     text_of,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder, check_home
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import (
+    absolute_folder,
+    check_home,
+    check_no_pem,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.settings_files import read_setting
 
 try:
@@ -49,6 +53,7 @@ def check_root_setting(root: str | None) -> str | None:
         return root or None
     if root.lower().startswith("sha256:"):
         raise TlsError(f"root is {root!r}, and a fingerprint is sha256: and 64 hexadecimal digits; correct it")
+    check_no_pem("root", root)
     check_home("root", root)
     return absolute_folder("root", os.path.expanduser(os.path.expandvars(root)))
 

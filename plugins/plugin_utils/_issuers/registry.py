@@ -71,7 +71,7 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
     spec = {**POLICY_SETTINGS, **CROSS_SIGNING_SETTINGS, **kind.SETTINGS}
     explicit = {key: value for key, value in settings.items() if key != "type"}
     try:
-        checked = validate_arguments(ArgumentSpecValidator(spec), {**kind.settings_of_name(name), **explicit})
+        checked = validate_arguments(ArgumentSpecValidator(spec), {**kind.settings_of_name(name), **explicit}, SETTINGS)
     except TlsError as error:
         raise TlsError(f"issuer {name}: {error}") from error
     if checked.error_messages:

@@ -53,6 +53,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry im
     revocation,
     with_defaults,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.incomplete_chain import missing_ca_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import (
     OpenIssuers,
     open_once,
@@ -273,7 +274,9 @@ def _look_at(endpoint: Endpoint, timeout: float | None = None) -> tuple[Finding,
         serial_number, now = f"{chain[0].serial_number:x}", utc_now()
         revoked = revocation(issuer, host, request["name"], serial_number)
         request = {**request, "revoked": {serial_number: revoked} if revoked else {}}
-        reason = why_replace(chain, chain[0].public_key(), None, request, now, roots) or distrust
+        without_ca = missing_ca_sentence(chain, issuer)
+        reason = why_replace(chain, leaf.public_key(), None, request, now, roots, without_ca)
+        reason = reason or (distrust and (without_ca or distrust))
         days_left = (not_after(chain[0]) - now) / datetime.timedelta(days=1)
         finding = finding._replace(
             state="expired" if days_left <= 0 else "due" if reason else "fine",

@@ -120,7 +120,7 @@ def test_a_chain_to_no_root_of_the_issuer_is_not_trusted(start, chain, reason):
     sentence, failure = refusal(start().present(chain).port)
     assert sentence.startswith("clients cannot trust the certificate (")
     assert reason in sentence.replace("self signed", "self-signed")  # as OpenSSL 1.1.1 writes it
-    assert sentence.endswith("; see that the chain is complete and the root is the issuer's")
+    assert sentence.endswith("; see that the server sends fullchain.pem, not cert.pem, and the root is the issuer's")
     assert failure == "untrusted"
 
 

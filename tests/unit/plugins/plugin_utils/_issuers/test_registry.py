@@ -14,6 +14,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer, Issuer, PendingIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS, open_issuer
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority
 
 
 def test_without_configuration_there_is_a_local_ca(monkeypatch, tmp_path):
@@ -157,6 +158,46 @@ def test_a_home_that_is_no_absolute_path_is_refused_where_a_root_is_below_it(set
     monkeypatch.setenv("HOME", "")
     with pytest.raises(TlsError, match=r"^issuer corporate: root is .*, and HOME is '' here"):
         open_issuer("corporate", {"corporate": {"type": "local_ca", "directory": str(tmp_path), **setting}})
+
+
+ROOT = Authority("Registry Root CA")
+PEM_TEXT = ROOT.pem.decode()
+KEY_TEXT = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize("text", [PEM_TEXT, KEY_TEXT], ids=["a certificate", "a key"])
+@pytest.mark.parametrize(
+    ("settings", "option"),
+    [
+        ({"type": "local_ca"}, "root"),
+        ({"type": "local_ca"}, "directory"),
+        ({"type": "manual"}, "inbox"),
+        ({"type": "acme", "directory": "https://ca.example/"}, "ca_file"),
+    ],
+)
+def test_the_text_of_a_pem_file_in_the_place_of_its_path_is_refused_in_one_line(settings, option, text):
+    with pytest.raises(TlsError) as caught:
+        open_issuer("corporate", {"corporate": {**settings, option: text}})
+    assert str(caught.value) == (
+        f"issuer corporate: {option} is the text of a PEM file, and its path is expected; write the text to a file, and the path of "
+        "that file here"
+    )
+
+
+def test_roots_may_be_the_text_of_a_pem_file_or_its_path(tmp_path):
+    (tmp_path / "root.pem").write_bytes(ROOT.pem)
+    for roots in (PEM_TEXT, str(tmp_path / "root.pem")):
+        issuer = open_issuer("corporate", {"corporate": {"type": "manual", "directory": str(tmp_path), "roots": roots}})
+        assert issuer.roots() == ROOT.pem
+
+
+@pytest.mark.parametrize("option", ["roots", "root", "directory"])
+def test_base64_in_the_place_of_a_path_is_not_repeated_whole(option, tmp_path):
+    settings = {"type": "manual", "directory": str(tmp_path)} if option == "roots" else {"type": "local_ca"}
+    with pytest.raises(TlsError, match="MIIB.*(does not exist; correct|write a path that begins with /)") as caught:
+        open_issuer("corporate", {"corporate": {**settings, option: "MIIB" * 300}}).roots()
+    assert len(str(caught.value)) <= 300
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["local_ca", "command", "acme", "manual"])

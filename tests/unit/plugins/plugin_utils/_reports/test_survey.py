@@ -20,6 +20,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
     not_after,
@@ -27,6 +28,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     to_pem,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import subject_name
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import renewal_time
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date
 from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake
@@ -170,6 +172,61 @@ def test_an_endpoint_that_serves_something_else_is_due(start, fleet, chain, reas
     assert (finding.state, finding.protocol) == ("due", "TLSv1.3")
     assert finding.reason.startswith(reason)
     assert finding.certificate == describe_chain(chain)
+
+
+def test_a_server_that_sends_the_leaf_alone_is_told_to_serve_fullchain_pem(start, fleet):
+    """Endpoints of an issuer of another type, whose root is known, and of one that systems trust."""
+    manual = {"type": "manual", "directory": str(fleet.folder / "manual"), "roots": str(fleet.folder / "root.pem")}
+    issuers = {"certificate_issuers": {"corporate": manual, "public": {**manual, "roots": None}}}
+    port = start().present(CHAIN[:1]).port
+    for name in ("corporate", "public"):
+        fleet.add(name, port, variables=issuers, issuer=name, type="ECC")
+    for finding in fleet.findings():
+        assert finding.state == "due"
+        assert finding.reason == (
+            "the server sends the certificate alone, without Survey Issuing CA, which signed it; serve fullchain.pem (ssl_certificate of "
+            "nginx); if Survey Issuing CA is no CA of its issuer, have it issued again"
+        )
+
+
+def test_of_a_private_ca_it_is_known_that_the_chain_is_on_the_disk(start, tmp_path):
+    fleet = Fleet(tmp_path / "pki")
+    ca = open_issuer("local", {"local": {"type": "local_ca", "directory": str(fleet.folder)}})
+    ca.make()
+    issuing = x509.load_pem_x509_certificate((fleet.folder / "issuing.pem").read_bytes())
+    key = serialization.load_pem_private_key((fleet.folder / "issuing.key").read_bytes(), None)
+    authority = Authority("Evergreen", key=key)
+    authority.certificate = issuing
+    finding = fleet.add("web1", start().present(authority.chain([NAME], KEY)[:1]).port).finding()
+    assert finding.reason == (
+        f"the server sends the certificate alone, without {subject_name(issuing)}, which signed it; "
+        "serve fullchain.pem (ssl_certificate of nginx), not cert.pem"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (None, "its settings are no dictionary; write"),
+        ({"type": "locla_ca"}, "there is no type 'locla_ca', only"),
+        ({"type": "local_ca", "root": to_pem(CHAIN).decode()}, "root is the text of a PEM file, and its path is"),
+        ({"type": "manual", "roots": "/nowhere/root.pem"}, "roots: /nowhere/root.pem does not exist; correct the path"),
+    ],
+    ids=["no settings", "a wrong type", "PEM as a path", "no file of roots"],
+)
+def test_a_broken_issuer_is_a_finding_about_its_request_and_hides_no_other(start, fleet, settings, sentence):
+    port = start().present(CHAIN).port
+    local = {"type": "local_ca", "directory": str(fleet.folder)}
+    requests = [
+        {"name": name, "domains": [NAME], "port": port, "issuer": issuer}
+        for name, issuer in (("first", "local"), ("middle", "broken"), ("last", "local"))
+    ]
+    variables = {"certificate_requests": requests, "certificate_issuers": {"local": local, "broken": settings}}
+    fleet.add("web1", port, variables=variables)
+    broken, *others = fleet.findings()
+    assert (broken.request, broken.state) == ("middle", "unknown")
+    assert sentence in broken.reason and "\n" not in broken.reason and "MII" not in broken.reason
+    assert {finding.request: finding.state for finding in others} == {"first": "fine", "last": "fine"}
 
 
 @pytest.mark.parametrize("host", ["web1", "web9"])
