@@ -210,6 +210,7 @@ class Service:
             "timeout": timeout,
             "verify_from": self.arguments["verify_from"],
             **self._proxy_protocol(request),
+            **self._http3_names(request),
         }
         if request["served_by"] in REMOTE_SERVERS:  # the host is the controller
             expected |= {
@@ -247,11 +248,19 @@ class Service:
 
     def _proxy_protocol(self, request: dict[str, t.Any]) -> dict[str, bool]:
         """Return the argument by which handshakes begin with a header of the PROXY protocol, where a site of the request asks for it."""
-        sites = [
-            site for site in self.arguments["sites"] if (site.get("certificate") or site.get("name")) == request["name"]
-        ]
-        is_used = any(boolean(site.get("proxy_protocol"), strict=False) for site in sites)
-        return {"proxy_protocol": True} if is_used and request["served_by"] == "nginx" else {}
+        is_used = any(boolean(site.get("proxy_protocol"), strict=False) for site in self._sites(request))
+        return {"proxy_protocol": True} if is_used else {}
+
+    def _http3_names(self, request: dict[str, t.Any]) -> dict[str, list[str]]:
+        """Return the argument that names what is proved over QUIC as well: the names of the sites of the request that have HTTP/3."""
+        sites = [site for site in self._sites(request) if boolean(site.get("http3"), strict=False)]
+        names = [name for site in sites for name in site.get("server_names") or request["domains"]]
+        return {"http3_names": list(dict.fromkeys(names))} if names else {}
+
+    def _sites(self, request: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+        """Return the sites that have the certificate of a request, where nginx serves it."""
+        sites = self.arguments["sites"] if request["served_by"] == "nginx" else []
+        return [site for site in sites if (site.get("certificate") or site.get("name")) == request["name"]]
 
     async def _deploy(self, request: dict[str, t.Any], is_proved: bool = False) -> dict[str, t.Any]:
         """Bring what is in use to the service that presents it. Once it is proved, the settings of the service follow."""

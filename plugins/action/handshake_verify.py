@@ -7,14 +7,24 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain, parse_chain
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import probe_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import (
     REMOTE_SERVERS,
     REQUEST_SPEC,
     Request,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import VALIDITY_SPEC, verify_targets
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import (
+    VALIDITY_SPEC,
+    Verification,
+    verify_targets,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._http3_proof import (
+    NOT_FROM_HOST,
+    Http3Proof,
+    prove_http3,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_task
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import (
@@ -41,6 +51,7 @@ class ActionModule(TlsAction):
         "timeout": {"type": "float", "default": 10},
         "times": {"type": "int", "default": 1},
         "proxy_protocol": {"type": "bool", "default": False},
+        "http3_names": {"type": "list", "elements": "str", "default": []},
         "canonical_names": {"type": "dict", "default": {}},
         "verify_from": {"type": "str", "choices": ["controller", "host"], "default": "controller"},
     }
@@ -52,14 +63,20 @@ class ActionModule(TlsAction):
         arguments["request"] = request
         arguments["roots"] = arguments["roots"] or (roots.decode() if roots else None)
         canonical_names = arguments.pop("canonical_names")
+        http3_names = [probe_name(name) for name in arguments.pop("http3_names")]
         if arguments["verify_from"] == "host":
-            return _described(await self.run_module("handshake_verify", arguments, task_vars))
+            seen = _described(await self.run_module("handshake_verify", arguments, task_vars))
+            return _with_warnings(seen, [NOT_FROM_HOST]) if http3_names and not seen.get("failed") else seen
         if not arguments["address"] and variables_of_task(task_vars).get("certificate_endpoint"):
             arguments["proxy_protocol"] = False  # a load balancer is there, which sends the header itself
         targets = self._targets(request, arguments["address"], canonical_names, task_vars)
         advise = with_remote_advice if request["served_by"] in REMOTE_SERVERS else str
         try:
             result = verify_targets(targets, arguments, "controller", self._task.check_mode)
+            if http3_names and not result["problems"]:
+                timeout = 0 if self._task.check_mode else arguments["timeout"]
+                proof = prove_http3(result["handshakes"], http3_names, timeout)
+                result = _with_http3(result, proof, self._task.check_mode)
         except TlsError as error:
             details = _described(error.details)
             raise TlsError(advise(str(error)), **details) from error
@@ -74,6 +91,26 @@ class ActionModule(TlsAction):
         host = task_vars["inventory_hostname"]
         targets = request_targets(variables_of_task(task_vars), host, request)
         return at_every_address(targets, canonical_names) if request["served_by"] in REMOTE_SERVERS else targets
+
+
+# not a parser: it only passes on foreign input
+def _with_http3(result: Verification, proof: Http3Proof, check_mode: bool) -> Verification:
+    """Return a result with what handshakes over QUIC have shown. Raises TlsError if they failed, except in check mode."""
+    shown = [*result["handshakes"], *proof.proved]
+    result = t.cast(Verification, _with_warnings({**result, "handshakes": shown}, proof.warnings))
+    if proof.problems:
+        sentence = ". ".join(proof.problems)
+        details = {**result, "problems": proof.problems, "answered": True, "untrusted": False}
+        del details["msg"]
+        if not check_mode:
+            raise TlsError(f"seen from the controller: {sentence}", **details)
+        return t.cast(Verification, {**details, "msg": f"not served yet: {sentence}"})
+    return {**result, "msg": f"{result['msg']}, by HTTP/3 too"} if proof.names else result
+
+
+def _with_warnings(result: t.Mapping[str, t.Any], warnings: list[str]) -> dict[str, t.Any]:
+    more = [*result.get("warnings", []), *warnings]
+    return {**result, "warnings": more} if more else dict(result)
 
 
 def _described(result: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

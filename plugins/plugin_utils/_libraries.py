@@ -9,6 +9,7 @@ from __future__ import annotations
 # The versions that work, by library; those of requirements.txt, which users with an installed collection do not have in front of them.
 VERSIONS = {
     "acme": ">= 5, < 6",
+    "aioquic": ">= 1.2, < 2",
     "boto3": ">= 1.34",
     "dnspython": ">= 2.4",
     "jmespath": ">= 1.0",

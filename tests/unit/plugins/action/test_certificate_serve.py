@@ -379,3 +379,25 @@ def test_proofs_speak_the_proxy_protocol_where_a_site_of_the_certificate_asks_fo
     host.run_action = run_action
     assert serve(host, obtained=INSTALLED, sites=sites)["failed"] is False
     assert dict(steps) == {"nginx_reload": has_header, "handshake_verify": has_header}
+
+
+@pytest.mark.parametrize(
+    ("sites", "names"),
+    [
+        ([], []),
+        ([{"name": "www", "http3": False}], []),
+        ([{"name": "www", "http3": "yes"}], ["www.example.org", "new.example.org"]),
+        ([{"name": "a", "certificate": "www", "http3": True, "server_names": ["a.example.org"]}], ["a.example.org"]),
+        ([{"name": "www", "certificate": "other", "http3": True}], []),
+    ],
+)
+def test_the_names_of_sites_with_http3_are_proved_over_quic_as_well(sites, names):
+    host, steps = Host(served="v0001"), {}
+
+    async def run_action(name, arguments, task_vars):
+        steps[name.rpartition(".")[2]] = arguments.get("http3_names", [])
+        return await Host.run_action(host, name, arguments, task_vars)
+
+    host.run_action = run_action
+    assert serve(host, obtained=INSTALLED, sites=sites)["failed"] is False
+    assert steps == {"nginx_reload": [], "handshake_verify": names}

@@ -15,6 +15,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import Expected, verify_endpoint
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory import targets
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
+from ansible_collections.evergreen.tls.tests.unit.quic_server import quic_server
 
 ROOT = Authority("Seen Root CA")
 NAMES = ["www.example.org", "example.org"]
@@ -35,10 +36,10 @@ def bare_action(monkeypatch):
     monkeypatch.setattr(handshake_verify, "open_issuer", lambda *_arguments: Issuer())
 
 
-def run(port, module_result=None, **arguments):
+def run(port, module_result=None, check_mode=False, **arguments):
     """Return the result of a task; *module_result* is that of the module on the host."""
     task = Task()
-    task.action = "evergreen.tls.handshake_verify"
+    task.action, task.check_mode = "evergreen.tls.handshake_verify", check_mode
     task.args = {"request": {"name": "www", "domains": NAMES, "port": port}, "timeout": 0, **arguments}
     action = handshake_verify.ActionModule(task, None, None, None, None, None)
     action._execute_module = lambda *_arguments, **_more: module_result
@@ -100,3 +101,38 @@ def test_a_load_balancer_gets_no_header_since_it_sends_its_own(monkeypatch, vari
     action = handshake_verify.ActionModule(task, None, None, None, None, None)
     action.run(task_vars={"inventory_hostname": "127.0.0.1", **variables})
     assert [arguments["proxy_protocol"] for arguments in seen] == [has_header]
+
+
+def test_a_site_with_http3_is_proved_over_quic_too(start):
+    key = some_key()
+    server = start().present(CHAIN, key)
+    with quic_server(CHAIN, key, port=server.port):
+        result = run(server.port, http3_names=["www.example.org"])
+    assert result["msg"] == "www.example.org, example.org proved from the controller, by HTTP/3 too"
+    seen = [(one["name"], one["protocol"]) for one in result["handshakes"]]
+    assert seen == [("www.example.org", "TLSv1.3"), ("example.org", "TLSv1.3"), ("www.example.org", "HTTP/3")]
+    assert result["handshakes"][2]["certificate"] == describe_chain(CHAIN)
+
+
+def test_an_old_certificate_over_quic_is_a_failure_though_that_by_tcp_is_right(start):
+    key = some_key()
+    server = start().present(CHAIN, key)
+    with quic_server(ROOT.chain(NAMES, key), key, port=server.port):
+        result = run(server.port, http3_names=NAMES, fingerprint=fingerprint(CHAIN[0]))
+        checked = run(server.port, http3_names=NAMES, check_mode=True)
+    assert result["failed"] and result["answered"] and not result["untrusted"] and len(result["problems"]) == 2
+    assert result["msg"].startswith(
+        f"seen from the controller: www.example.org at 127.0.0.1 port {server.port} by HTTP/3: "
+    )
+    assert not checked.get("failed") and checked["msg"].startswith("not served yet: www.example.org at ")
+
+
+def test_http3_that_is_not_proved_is_a_warning_and_no_failure(start):
+    server = start().present(CHAIN)
+    result = run(server.port, http3_names=NAMES)
+    assert not result.get("failed") and result["msg"] == "www.example.org, example.org proved from the controller"
+    assert [one.partition(": ")[0] for one in result["warnings"]] == ["HTTP/3 was not proved"]
+    handshake = verify_endpoint("127.0.0.1", server.port, "example.org", ROOTS, Expected(), 0)
+    seen = {"changed": False, "handshakes": [handshake], "problems": []}
+    from_host = run(server.port, seen, verify_from="host", http3_names=NAMES)
+    assert [one.partition(",")[0] for one in from_host["warnings"]] == ["HTTP/3 was not proved"]
