@@ -305,10 +305,12 @@ options:
               - What O(request.appliance.files), O(request.appliance.verify) and
                 O(request.appliance.commands) say takes the place of what the preset says.
               - V(nginx) writes V(/etc/ssl/certs/NAME.pem) and V(/etc/ssl/private/NAME.key), V(haproxy) writes V(/etc/ssl/private/NAME.pem).
+              - V(none) has no files and commands but those of the request.
               - V(iis) imports a keystore into Windows and binds it to O(request.appliance.host_names)
                 of O(request.appliance.site).
             type: str
-            choices: [nginx, haproxy, iis]
+            choices: [none, nginx, haproxy, iis]
+            default: none
           files:
             description: The files that the appliance gets. At least one of them holds the certificate.
             type: list

@@ -82,7 +82,7 @@ APPLIANCE_COMMAND_SPEC = {
     "timeout": {"type": "int", "default": 30},
     "exit_codes": {"type": "list", "elements": "int", "default": [0]},
 }
-APPLIANCE_PRESETS = ["nginx", "haproxy", "iis"]
+APPLIANCE_PRESETS = ["none", "nginx", "haproxy", "iis"]
 
 # A machine without Python that presents the certificate, and that is reached by SSH (plugin_utils/_appliance).
 APPLIANCE_SPEC = {
@@ -95,7 +95,7 @@ APPLIANCE_SPEC = {
     "agent": {"type": "bool", "default": False},
     "host_key": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "known_hosts": {"type": "path", "default": "~/.ssh/known_hosts"},
-    "preset": {"type": "str", "choices": APPLIANCE_PRESETS},
+    "preset": {"type": "str", "choices": APPLIANCE_PRESETS, "default": "none"},
     "files": {"type": "list", "elements": "dict", "default": [], "options": APPLIANCE_FILE_SPEC},
     "verify": {"type": "str"},
     "commands": {"type": "list", "elements": "dict", "default": [], "options": APPLIANCE_COMMAND_SPEC},
@@ -218,7 +218,7 @@ class Appliance(t.TypedDict, total=False):
     agent: bool
     host_key: list[str]
     known_hosts: str
-    preset: str | None
+    preset: str  # one of APPLIANCE_PRESETS
     files: list[ApplianceFile]
     verify: str | None
     commands: list[ApplianceCommand]

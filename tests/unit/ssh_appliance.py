@@ -101,7 +101,7 @@ class SshAppliance:
             "agent": False,
             "host_key": [fingerprint_by_openssh(self.keys[0])],
             "known_hosts": "/nonexistent",
-            "preset": None,
+            "preset": "none",
             "files": [],
             "verify": None,
             "commands": [],

@@ -18,7 +18,7 @@ def with_preset(appliance: Appliance, name: str) -> Appliance:
 
     name: of the certificate request, after which files are named.
     """
-    preset = PRESETS.get(appliance["preset"] or "")
+    preset = PRESETS.get(appliance["preset"])
     if preset is None:
         return appliance
     files, verify, commands = preset

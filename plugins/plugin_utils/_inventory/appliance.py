@@ -103,7 +103,7 @@ def _check_files(appliance: Appliance) -> None:
     shared = repeated(file["path"] for file in files)
     if shared:
         raise TlsError(f"files: {shared} is to be several files; give each a path of its own")
-    if files or appliance["preset"] is None:
+    if files or appliance["preset"] == "none":
         contents = {file["content"] for file in files}
         for kinds, what in ((CONTENTS_WITH_CERTIFICATE, "the certificate"), (CONTENTS_WITH_KEY, "the private key")):
             if contents.isdisjoint(kinds):

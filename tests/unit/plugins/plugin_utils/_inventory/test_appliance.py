@@ -56,7 +56,10 @@ def refusal(appliance, **changes):
     ],
 )
 def test_it_makes_sense(appliance):
-    assert completed(appliance)["appliance"]["port"] == 22
+    request = completed(appliance)
+    assert request["appliance"]["port"] == 22
+    again = ArgumentSpecValidator({"request": REQUEST_SPEC}).validate({"request": request})
+    assert again.error_messages == [], "steps take complete requests, in which what was left out is None"
 
 
 @pytest.mark.parametrize(
