@@ -8,7 +8,9 @@ import typing as t
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.tls_profiles import PROFILE_VERSIONS
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REMOTE_SERVERS, REQUEST_SPEC
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.verify import TLS_VERSIONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
     PerRequestAction,
     diffs_and_warnings,
@@ -40,6 +42,7 @@ class ActionModule(PerRequestAction):
         "obtained": {"type": "dict", "default": {}},
         "refused": {"type": "dict", "default": {}},
         "sites": {"type": "list", "elements": "dict", "default": []},
+        "profile": {"type": "str", "choices": ["modern", "intermediate"], "default": "intermediate"},
         "started": {"type": "bool", "default": False},
         "timeout": {"type": "float", "default": 10},
         "verify_from": {"type": "str", "choices": ["controller", "host"], "default": "controller"},
@@ -211,6 +214,7 @@ class Service:
             "verify_from": self.arguments["verify_from"],
             **self._proxy_protocol(request),
             **self._http3_names(request),
+            **self._tls_versions(request),
         }
         if request["served_by"] in REMOTE_SERVERS:  # the host is the controller
             expected |= {
@@ -257,8 +261,16 @@ class Service:
         names = [name for site in sites for name in site.get("server_names") or request["domains"]]
         return {"http3_names": list(dict.fromkeys(names))} if names else {}
 
+    def _tls_versions(self, request: dict[str, t.Any]) -> dict[str, list[str]]:
+        """Return the argument by which handshakes show that no other versions of TLS are accepted than those of the sites."""
+        versions: set[str] = set()
+        for site in self._sites(request):
+            own, profile = site.get("tls_versions"), site.get("profile") or self.arguments["profile"]
+            versions.update(own if isinstance(own, list) and own else PROFILE_VERSIONS.get(str(profile), TLS_VERSIONS))
+        return {"tls_versions": sorted(versions)} if len(versions & set(TLS_VERSIONS)) == len(versions) == 1 else {}
+
     def _sites(self, request: dict[str, t.Any]) -> list[dict[str, t.Any]]:
-        """Return the sites that have the certificate of a request, where nginx serves it."""
+        """Return the sites of nginx that have the certificate of a request."""
         sites = self.arguments["sites"] if request["served_by"] == "nginx" else []
         return [site for site in sites if (site.get("certificate") or site.get("name")) == request["name"]]
 

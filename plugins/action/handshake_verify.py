@@ -52,6 +52,7 @@ class ActionModule(TlsAction):
         "times": {"type": "int", "default": 1},
         "proxy_protocol": {"type": "bool", "default": False},
         "http3_names": {"type": "list", "elements": "str", "default": []},
+        "tls_versions": {"type": "list", "elements": "str", "choices": ["TLSv1.2", "TLSv1.3"]},
         "canonical_names": {"type": "dict", "default": {}},
         "verify_from": {"type": "str", "choices": ["controller", "host"], "default": "controller"},
     }
@@ -68,7 +69,8 @@ class ActionModule(TlsAction):
             seen = _described(await self.run_module("handshake_verify", arguments, task_vars))
             return _with_warnings(seen, [NOT_FROM_HOST]) if http3_names and not seen.get("failed") else seen
         if not arguments["address"] and variables_of_task(task_vars).get("certificate_endpoint"):
-            arguments["proxy_protocol"] = False  # a load balancer is there, which sends the header itself
+            # A load balancer is there, which sends the header itself, and may have its own versions of TLS.
+            arguments.update(proxy_protocol=False, tls_versions=None)
         targets = self._targets(request, arguments["address"], canonical_names, task_vars)
         advise = with_remote_advice if request["served_by"] in REMOTE_SERVERS else str
         try:

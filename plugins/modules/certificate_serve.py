@@ -63,10 +63,15 @@ options:
   sites:
     description:
       - The sites of nginx, as in C(nginx_sites). By them it is known for which certificates handshakes begin with a header of the PROXY
-        protocol.
+        protocol, and which versions of TLS are not to be accepted.
     type: list
     elements: dict
     default: []
+  profile:
+    description: The Mozilla profile of sites that name none, as in O(evergreen.tls.nginx_sites#module:profile).
+    type: str
+    choices: [modern, intermediate]
+    default: intermediate
   verify_from:
     description: From where the proof by handshake is made; V(host) where the controller cannot reach the port.
     type: str

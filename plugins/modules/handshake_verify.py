@@ -32,6 +32,7 @@ def main() -> None:
             "timeout": {"type": "float", "default": 10},
             "times": {"type": "int", "default": 1},
             "proxy_protocol": {"type": "bool", "default": False},
+            "tls_versions": {"type": "list", "elements": "str", "choices": ["TLSv1.2", "TLSv1.3"]},
             "canonical_names": {"type": "dict", "default": {}},
             "verify_from": {"type": "str", "choices": ["controller", "host"], "default": "controller"},
         },

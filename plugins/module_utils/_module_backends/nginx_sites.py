@@ -270,14 +270,16 @@ class Transaction:
         }
         self.surroundings.check_logs()
         addresses = self.surroundings.addresses()
+        reject_unknown = self.options["reject_unknown"]
         self.listen_warnings = [one.warning for one in addresses.values() if one.warning]
+        self.listen_warnings += self.surroundings.protocol_warnings(self.path, self.nginx.build, reject_unknown)
         settings = HostSettings(
             nginx=self.nginx.build,
             path=self.path,
             store=self.options["store"],
             session=session,
             has_ipv6=self.surroundings.has_ipv6,
-            reject_unknown=self.options["reject_unknown"],
+            reject_unknown=reject_unknown,
             taken_ports=self.surroundings.taken_ports,
             shared_ports=self.surroundings.shared_ports(),
             addresses=addresses,

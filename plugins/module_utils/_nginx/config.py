@@ -73,6 +73,8 @@ class ServerBlock(t.NamedTuple):
     listens: list[Listen]
     names: list[str]
     certificates: tuple[str, ...] = ()  # of the block, or those that it inherits from the http block
+    protocols: tuple[str, ...] = ()  # likewise
+    protocols_place: str = ""  # path and line of the ssl_protocols that say so
 
     @property
     def place(self) -> str:
@@ -160,13 +162,19 @@ def server_blocks(files: dict[str, str], main: str) -> list[ServerBlock]:
     blocks = []
     statements = list(inside_blocks(files, main, "http"))
     inherited = _certificates(statement.words for _path, statement in statements)
+    inherited_protocols = _protocols(statements)
     for path, statement in statements:
         if statement.words[0] == "server":
-            body = [inner.words for _path, inner in _expanded(files, main, (path,), statement.block)]
+            inner_statements = list(_expanded(files, main, (path,), statement.block))
+            body = [inner.words for _path, inner in inner_statements]
             listens = [_listen(words[1:]) for words in body if words[0] == "listen" and len(words) > 1]
             names = [_server_name(name) for words in body if words[0] == "server_name" for name in words[1:]]
             addresses = [listen for listen in listens if listen] or [Listen("*", 80, False)]
-            blocks.append(ServerBlock(path, statement.line, addresses, names, _certificates(body) or inherited))
+            protocols, place = _protocols(inner_statements)
+            if not protocols:
+                protocols, place = inherited_protocols
+            certificates = _certificates(body) or inherited
+            blocks.append(ServerBlock(path, statement.line, addresses, names, certificates, protocols, place))
     return blocks
 
 
@@ -332,6 +340,14 @@ def _listen(words: list[str]) -> Listen | None:
 
 def _certificates(directives: t.Iterable[list[str]]) -> tuple[str, ...]:
     return tuple(words[1] for words in directives if words[0] == "ssl_certificate" and len(words) > 1)
+
+
+def _protocols(statements: t.Iterable[tuple[str, Statement]]) -> tuple[tuple[str, ...], str]:
+    """Return the values of ssl_protocols and its place, or nothing and an empty text."""
+    for path, statement in statements:
+        if statement.words[0] == "ssl_protocols":
+            return tuple(statement.words[1:]), f"{path}:{statement.line}"
+    return (), ""
 
 
 def _server_name(name: str) -> str:

@@ -11,7 +11,10 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import other_listens, server_blocks
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.default_servers import foreign_default_servers
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.default_servers import (
+    foreign_default_servers,
+    protocol_warnings,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.listening import (
     PortAddresses,
     check_other_servers,
@@ -20,6 +23,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.listening imp
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters import PROGRAM_NAMES
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.name_hash import name_hash_directives
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import Site, sites_by_port
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import NginxBuild
 from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import (
     ListeningSocket,
     foreign_holder,
@@ -44,10 +48,16 @@ class Surroundings:
         self.ports = site_ports(sites)
         self.taken_ports = foreign_default_servers(sites, self.blocks)
 
+    def protocol_warnings(self, path: str, nginx: NginxBuild, reject_unknown: bool) -> list[str]:
+        """Return warnings about default servers that decide about the protocols of the sites in the file *path*."""
+        blocks = server_blocks({**self.files, path: "server {}"}, self.main)
+        return protocol_warnings(self.sites, blocks, path, nginx, reject_unknown)
+
     def shared_ports(self) -> set[int]:
         """Return the ports of the sites on which server blocks of other files listen."""
         return {listen.port for block in self.blocks for listen in block.listens if listen.port in self.ports}
 
+    # not a parser: it reads what the collection has made or checked
     def check_logs(self) -> None:
         """Raise TlsError if nginx, as root, would write a log of a site into a folder that another user could exchange."""
         for site in self.sites:

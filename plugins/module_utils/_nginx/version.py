@@ -48,6 +48,12 @@ class NginxBuild(t.NamedTuple):
         """
         return self.version >= (1, 29, 2) and self.openssl >= (1, 1, 1)
 
+    @property
+    def default_protocols(self) -> tuple[str, ...]:
+        """Return the protocols of a server without ssl_protocols (https://nginx.org/en/docs/http/ngx_http_ssl_module.html)."""
+        old = ("TLSv1", "TLSv1.1") if self.version < (1, 27, 3) else ()
+        return (*old, "TLSv1.2", *(("TLSv1.3",) if self.version >= (1, 23, 4) else ()))
+
 
 def parse_build(text: str) -> NginxBuild:
     """Parse the output of C(nginx -V). Raises TlsError if this nginx is too old, or has no TLS.

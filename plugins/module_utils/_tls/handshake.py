@@ -37,12 +37,14 @@ def handshake(
     verify: bool = False,
     timeout: float | None = None,
     proxy_protocol: bool = False,
+    version: ssl.TLSVersion | None = None,
 ) -> tuple[list[x509.Certificate], str | None]:
     """Return the chain that a server presents, leaf first, and the version of TLS.
 
     address: a name or IP address to connect to. domain: the name to ask for (SNI, RFC 6066, section 3).
     timeout: seconds for name resolution, connection and handshake together; by default HANDSHAKE_TIMEOUT_S.
     proxy_protocol: begin with a header of the PROXY protocol, as a load balancer does.
+    version: offer this version of TLS alone.
     verify: the chain has to verify against *roots* (PEM; by default the system's) as OpenSSL does by default, and to cover the domain.
     Raises TlsError if there is no handshake; its detail C(failure) is C(untrusted), C(no handshake), C(nothing) or C(garbage).
     On Python 3.9 the chain is the leaf alone.
@@ -52,7 +54,7 @@ def handshake(
     is_connected = False
     timeout = HANDSHAKE_TIMEOUT_S if timeout is None else timeout
     try:
-        context, deadline = _context(roots, verify), time.monotonic() + timeout
+        context, deadline = _context(roots, verify, version), time.monotonic() + timeout
         with _connect(address, port, deadline, timeout) as connection:
             is_connected = True
             connection.settimeout(_seconds_left(deadline))  # for the whole handshake, however slowly its bytes come
@@ -154,18 +156,23 @@ def _presented_ders(tls: ssl.SSLSocket) -> list[bytes]:
         return [t.cast(bytes, tls.getpeercert(binary_form=True))]
 
 
-def _context(roots: str | None, verify: bool) -> ssl.SSLContext:
+def _context(roots: str | None, verify: bool, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
     with CONTEXT_LOCK:
-        return _cached_context(roots, verify, ssl.get_default_verify_paths() if verify and not roots else None)
+        system_paths = ssl.get_default_verify_paths() if verify and not roots else None
+        return _cached_context(roots, verify, system_paths, version)
 
 
 @functools.lru_cache(maxsize=16)
-def _cached_context(roots: str | None, verify: bool, _system_paths: ssl.DefaultVerifyPaths | None) -> ssl.SSLContext:
+def _cached_context(
+    roots: str | None, verify: bool, _system_paths: ssl.DefaultVerifyPaths | None, version: ssl.TLSVersion | None
+) -> ssl.SSLContext:
     """Return the context that connections share: loading roots takes longer than many handshakes."""
     if not verify:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+        if version is not None:
+            context.minimum_version = context.maximum_version = version
         return context
     context = ssl.create_default_context(cadata=roots) if roots else ssl.create_default_context()
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13 sets it, and OpenSSL, curl and browsers do not
@@ -173,6 +180,8 @@ def _cached_context(roots: str | None, verify: bool, _system_paths: ssl.DefaultV
         ssl, "VERIFY_X509_PARTIAL_CHAIN", 0
     )  # an intermediate among the roots is enough, as for curl
     context.hostname_checks_common_name = False  # as no browser does
+    if version is not None:
+        context.minimum_version = context.maximum_version = version
     return context
 
 

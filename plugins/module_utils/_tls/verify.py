@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import datetime
+import ssl
 import time
 import typing as t
 
@@ -30,6 +31,7 @@ if t.TYPE_CHECKING:
     from cryptography import x509
 
 RETRY_INTERVAL_S = 0.2
+TLS_VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 # The option validity of handshake_verify: dates in ISO 8601.
 VALIDITY_SPEC = {"not_before": {"type": "str", "required": True}, "not_after": {"type": "str", "required": True}}
 
@@ -70,7 +72,7 @@ class Verification(t.TypedDict, total=False):
     untrusted: bool  # whether the expected certificate is presented everywhere, and all that is wrong is that it is not trusted
     verified_from: str
     msg: str
-    warnings: list[str]  # about what stricter clients refuse
+    warnings: list[str]  # about what stricter clients refuse, and versions of TLS
 
 
 # not a parser: it only passes on foreign input
@@ -164,10 +166,35 @@ def verify_targets(
     if problems and not check_mode:
         raise TlsError(f"seen from the {observer}: {'. '.join(problems)}", **result)
     warnings = _strict_warnings([one["chain"] for one in handshakes], arguments["roots"])
+    if not problems:
+        warnings += [text for target in targets for text in _version_warnings(*target, arguments)]
     if warnings:
         result["warnings"] = warnings
     proved = f"{', '.join(dict.fromkeys(one['name'] for one in handshakes))} proved from the {observer}"
     return {**result, "msg": f"not served yet: {'. '.join(problems)}" if problems else proved}
+
+
+# not a parser: it only passes on foreign input
+def _version_warnings(address: str, port: int, domain: str, arguments: t.Mapping[str, t.Any]) -> list[str]:
+    """Return a warning for each version of TLS that a server accepts, and that is not among the argument tls_versions."""
+    versions = arguments.get("tls_versions") or list(TLS_VERSIONS)
+    warnings = []
+    for name in [name for name in TLS_VERSIONS if name not in versions]:
+        try:
+            handshake(
+                address,
+                port,
+                domain,
+                proxy_protocol=bool(arguments.get("proxy_protocol")),
+                version=TLS_VERSIONS[name],
+            )
+        except TlsError:
+            continue
+        warnings.append(
+            f"{probe_name(domain)} at {address} port {port} accepts {name}, though it is for {' and '.join(versions)} alone; see the "
+            "ssl_protocols of the default server of that port, or what stands before nginx"
+        )
+    return warnings
 
 
 # not a parser: it reads dates of a result that this collection has made

@@ -401,3 +401,28 @@ def test_the_names_of_sites_with_http3_are_proved_over_quic_as_well(sites, names
     host.run_action = run_action
     assert serve(host, obtained=INSTALLED, sites=sites)["failed"] is False
     assert steps == {"nginx_reload": [], "handshake_verify": names}
+
+
+@pytest.mark.parametrize(
+    ("sites", "profile", "versions"),
+    [
+        ([{"name": "www"}], "intermediate", None),
+        ([{"name": "www"}], "modern", ["TLSv1.3"]),
+        ([{"name": "www", "profile": "modern"}], "intermediate", ["TLSv1.3"]),
+        ([{"name": "www", "tls_versions": ["TLSv1.2"]}], "modern", ["TLSv1.2"]),
+        ([{"name": "www", "profile": "modern"}, {"name": "a", "certificate": "www"}], "intermediate", None),
+        ([{"name": "www", "profile": "misspelled", "tls_versions": "TLSv1.3"}], "modern", None),
+        ([{"name": "www", "tls_versions": ["SSLv3"]}], "modern", None),
+        ([], "modern", None),
+    ],
+)
+def test_proofs_show_that_a_modern_site_accepts_no_older_version_of_tls(sites, profile, versions):
+    host, steps = Host(served="v0001"), []
+
+    async def run_action(name, arguments, task_vars):
+        steps.append((name.rpartition(".")[2], arguments.get("tls_versions")))
+        return await Host.run_action(host, name, arguments, task_vars)
+
+    host.run_action = run_action
+    assert serve(host, obtained=INSTALLED, sites=sites, profile=profile)["failed"] is False
+    assert dict(steps)["handshake_verify"] == versions

@@ -235,3 +235,24 @@ def test_the_versions_of_tls_of_a_site_are_what_clients_get(host):
     assert handshake("127.0.0.1", host.https_port, "www.example.org")[1] == "TLSv1.2"
     host.decide(server_names=["www.example.org"], return_code=204, tls_versions=["TLSv1.3"])
     assert handshake("127.0.0.1", host.https_port, "www.example.org")[1] == "TLSv1.3"
+
+
+@needs_nginx
+def test_a_modern_site_never_accepts_tls_1_2_of_the_default_server_of_somebody_else(host):
+    foreign = "server {{ listen {port} ssl default_server; server_name other; ssl_protocols TLSv1.2 TLSv1.3; %s }}"
+    host.configure("", foreign)
+    assert host.try_to_start() == ""
+    try:
+        host.decide(server_names=["www.example.org"], return_code=204, profile="modern")
+    except TlsError as error:
+        place = f"{host.folder}/nginx.conf:6"
+        assert f"the default server of port {host.https_port}, {place}, does so, by ssl_protocols at {place}" in str(
+            error
+        )
+        assert not host.path.exists()
+        main = host.folder / "nginx.conf"
+        main.write_text(main.read_text().replace("TLSv1.2 ", ""))
+        host.decide(server_names=["www.example.org"], return_code=204, profile="modern")
+    with pytest.raises(TlsError, match="the handshake failed|the server closed|does not"):
+        handshake("127.0.0.1", host.https_port, "www.example.org", version=ssl.TLSVersion.TLSv1_2)
+    assert handshake("127.0.0.1", host.https_port, "www.example.org")[1] == "TLSv1.3"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -237,3 +238,16 @@ def test_several_handshakes_in_a_row_have_to_succeed_where_several_machines_may_
     monkeypatch.setattr(verify, "handshake", handshake)
     verify_endpoint("127.0.0.1", 443, "www.example.org", ROOTS, Expected(fingerprint(CHAIN[0])), 10, times=3)
     assert len(made) == 6
+
+
+def test_a_server_that_accepts_a_version_of_tls_that_it_should_not_is_a_warning(start):
+    server = start().present(CHAIN)
+    assert "warnings" not in all_of(server)
+    result = all_of(server, tls_versions=["TLSv1.3"], domains=["www.example.org"])
+    (warning,) = result["warnings"]
+    assert result["problems"] == [] and warning == (
+        f"www.example.org at 127.0.0.1 port {server.port} accepts TLSv1.2, though it is for TLSv1.3 alone; see the ssl_protocols of the "
+        "default server of that port, or what stands before nginx"
+    )
+    server.context.minimum_version = ssl.TLSVersion.TLSv1_3
+    assert "warnings" not in all_of(server, tls_versions=["TLSv1.3"])
