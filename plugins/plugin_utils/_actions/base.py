@@ -28,6 +28,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.host_limits
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.host_text import sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.module_results import validated_result
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.remote_server import is_local
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import (
@@ -120,7 +121,7 @@ class TlsAction(ActionBase):
         execute = functools.partial(self._execute, task_vars)
         result = await ModuleCall(module, arguments, execute, _has_secret(arguments), self.is_last)
         if "module_stdout" in result:  # it is not JSON
-            return {"failed": True, "msg": why_silent(module, result)}
+            return {"failed": True, "msg": why_silent(module, result, is_local(self._connection))}
         return validated_result(module, result)
 
     def _execute(self, task_vars: dict[str, t.Any], module: str, arguments: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -10,12 +10,18 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REMOTE_SERVERS, Request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.connection_errors import PLAYBOOK_PYTHON
 
 LOCAL_TRANSPORTS = ("local", "ansible.builtin.local")
 NO_CRYPTOGRAPHY = (
-    "the Python that Ansible takes on the controller has no cryptography library, and the one of ansible-playbook has; set "
-    'ansible_python_interpreter: "{{ ansible_playbook_python }}" for this host'
+    "the Python that Ansible takes on the controller has no cryptography library, and the one of ansible-playbook has; "
+    f"{PLAYBOOK_PYTHON}"
 )
+
+
+def is_local(connection: t.Any) -> bool:
+    """Say whether a connection leads to the controller itself."""
+    return getattr(connection, "transport", "") in LOCAL_TRANSPORTS
 
 
 def check_local_connection(request: Request, connection: t.Any) -> None:

@@ -80,6 +80,36 @@ def test_a_module_that_gives_no_answer_fails_with_a_sentence(monkeypatch, result
     assert Batch().run([action.run_module("nginx_reload", {}, {})]) == [{"failed": True, "msg": sentence}]
 
 
+PYENV = "pyenv: python3.13: command not found\n\nNote: See 'pyenv help global' for tips on allowing both\n      Python versions.\n"
+
+
+@pytest.mark.parametrize(
+    ("transport", "sentence"),
+    [
+        (
+            "local",
+            (
+                "Ansible finds no Python on the controller: pyenv: python3.13: command not found; set ansible_python_interpreter: "
+                '"{{ ansible_playbook_python }}" for this host, and run this again'
+            ),
+        ),
+        (
+            "ssh",
+            (
+                "Ansible finds no Python on the host: pyenv: python3.13: command not found; install it there, or correct "
+                "ansible_python_interpreter, and run this again"
+            ),
+        ),
+    ],
+)
+def test_a_host_that_is_the_controller_is_given_the_python_of_the_playbook(monkeypatch, transport, sentence):
+    connection = types.SimpleNamespace(transport=transport)
+    action = PerRequestAction(Task(), connection, None, None, None, None)
+    result = {"failed": True, "module_stdout": "", "module_stderr": PYENV, "rc": 127}
+    monkeypatch.setattr(action, "_execute_module", lambda *_name, **_how: dict(result))
+    assert Batch().run([action.run_module("nginx_reload", {}, {})]) == [{"failed": True, "msg": sentence}]
+
+
 def test_of_all_facts_the_python_that_was_found_on_a_host_is_passed_on(monkeypatch):
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
     found = {"discovered_interpreter_python": "/usr/bin/python3.11"}
