@@ -8,7 +8,8 @@ They are built by mmdebstrap from the Debian source of this machine, or from deb
 An image carries the hash of the recipe that made it, and is built again when the recipe has changed.
 
 The image `lab` holds no server of a fleet but what a fleet needs around it: CAs that speak ACME, and name servers. The image
-`clients` is that of bookworm with the ACME clients of Debian on it, which the benchmark is about. The image `appliance` has no Python.
+`clients` is that of bookworm with the ACME clients of Debian on it, which the benchmark is about, and `judge` that of trixie with testssl.sh
+and Chromium. The image `appliance` has no Python.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ LAB_PACKAGES = "ca-certificates pebble caddy knot knot-dnsutils unbound"
 CLIENTS = "clients"
 CLIENTS_SUITE = "bookworm"
 CLIENTS_PACKAGES = "certbot lego"
+
+# A server with programs that judge sites: a scanner that rates them, and a browser. testssl.sh rates from 3.2 on, which came with trixie.
+JUDGE = "judge"
+JUDGE_SUITE = "trixie"
+JUDGE_PACKAGES = "testssl.sh chromium"
 
 # A machine without Python that presents a certificate, and two SSH servers to reach it by.
 APPLIANCE = "appliance"
@@ -112,6 +118,8 @@ def recipe(suite: str) -> list[str]:
     more = f" {SSH_CLIENT[suite]}" if suite in SSH_CLIENT else ""
     if suite == CLIENTS:
         suite, more = CLIENTS_SUITE, f" {CLIENTS_PACKAGES}"
+    if suite == JUDGE:
+        suite, more = JUDGE_SUITE, f" {JUDGE_PACKAGES}"
     packages, hooks = (
         f"{PACKAGES} {NGINX.get(suite, 'nginx')}{more}",
         [f"--customize-hook=chroot \"$1\" sh -c '{quoted(SETUP)}'"],

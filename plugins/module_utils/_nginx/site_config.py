@@ -51,6 +51,8 @@ WEBSOCKET = ("proxy_set_header Upgrade $http_upgrade;", "proxy_set_header Connec
 # An old worker closes an HTTP/2 connection so long after it has handed the last bytes to its kernel, and whoever has not read
 # them by then loses them: with nginx's own 5 seconds those who read slowly do. Who has read all closes by himself.
 LINGER = ("lingering_timeout 60s;", "lingering_time 120s;")
+# The version of nginx is nobody's business. Other files may have the directive in the http block, where it may stand once.
+NO_VERSION = "server_tokens off;"
 KEEPALIVE = ('proxy_set_header Connection "";',)
 # The port that the client asked for, if it named one. $http_host has it too, and any other name that a client writes there (it stays
 # empty over HTTP/3 in many versions); $host is checked by nginx, and is the name by which nginx chose the site.
@@ -182,6 +184,7 @@ def _reject_plain_block(port: int, host: HostSettings) -> list[str]:
         *_block(
             *_listen(_addresses(port, host).wildcards, "default_server"),
             "server_name _;",
+            NO_VERSION,
             "return 444;",
         ),
     ]
@@ -195,6 +198,7 @@ def _http_block(site: Site, host: HostSettings, snippets: SnippetCollection) -> 
     return _block(
         *_listen((*addresses.wildcards, *addresses.others)),
         _names(site),
+        NO_VERSION,
         *_logs(site),
         "",
         *_challenge_location(site),
@@ -231,7 +235,12 @@ def _include_tls(sites: list[Site], host: HostSettings, snippets: SnippetCollect
     versions = tls_versions(sites)
     has_http2 = host.nginx.has_http2 and any(site["http2"] for site in sites)
     return snippets.include(
-        profile_name(versions), [*tls_directives(host.nginx, versions, host.session), *(LINGER if has_http2 else ())]
+        profile_name(versions),
+        [
+            *tls_directives(host.nginx, versions, host.session),
+            *(LINGER if has_http2 else ()),
+            *([] if any("server_tokens" in (site.get("extra") or "") for site in sites) else [NO_VERSION]),
+        ],
     )
 
 

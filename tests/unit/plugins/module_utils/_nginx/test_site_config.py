@@ -70,7 +70,7 @@ def locations(text):
 def test_a_site_is_a_plain_side_that_redirects_and_a_secure_side_that_answers():
     text = render([site(root="/srv/www")], [], host())
     _reject, _reject_plain, plain, secure = blocks(text)
-    assert plain == ["listen 80", "server_name www.example.org"]
+    assert plain == ["listen 80", "server_name www.example.org", "server_tokens off"]
     assert locations(text) == [["return 308 https://$host$request_uri"]]
     assert secure[:3] == ["listen 443 ssl", "http2 on", "server_name www.example.org"]
     assert "ssl_certificate /etc/evergreen/www.example.org/current/fullchain.pem" in secure
@@ -90,7 +90,7 @@ def test_nginx_is_told_where_the_passphrase_of_a_key_is_for_the_sites_that_need_
 
 def test_a_site_that_waits_for_its_certificate_has_its_plain_side_only():
     text = render([site()], ["www.example.org"], host(reject_unknown=False))
-    assert blocks(text) == [["listen 80", "server_name www.example.org"]]
+    assert blocks(text) == [["listen 80", "server_name www.example.org", "server_tokens off"]]
 
 
 def test_without_a_forced_redirect_both_sides_answer_alike():
@@ -184,8 +184,20 @@ def test_unknown_names_get_no_response_over_http_where_nobody_else_listens():
     text = render([site(), site("b", http_port=8080)], [], host(has_ipv6=True))
     plain = [block for block in blocks(text) if "return 444" in block]
     assert plain == [
-        ["listen 80 default_server", "listen [::]:80 default_server", "server_name _", "return 444"],
-        ["listen 8080 default_server", "listen [::]:8080 default_server", "server_name _", "return 444"],
+        [
+            "listen 80 default_server",
+            "listen [::]:80 default_server",
+            "server_name _",
+            "server_tokens off",
+            "return 444",
+        ],
+        [
+            "listen 8080 default_server",
+            "listen [::]:8080 default_server",
+            "server_name _",
+            "server_tokens off",
+            "return 444",
+        ],
     ]
     assert "default_server" not in "".join(
         line
@@ -353,3 +365,10 @@ def test_a_site_behind_a_load_balancer_expects_its_header_and_passes_the_client_
     headers = locations(text)[-1]
     assert "proxy_set_header X-Real-IP $proxy_protocol_addr" in headers
     assert "proxy_set_header X-Forwarded-For $proxy_protocol_addr" in headers
+
+
+def test_no_response_names_the_version_of_nginx_unless_a_site_wants_it():
+    _reject, _reject_plain, plain, secure = blocks(render([site(root="/srv")], [], host()))
+    assert plain.count("server_tokens off") == secure.count("server_tokens off") == 1
+    own = blocks(render([site(root="/srv", extra="server_tokens on;")], [], host()))[-1]
+    assert "server_tokens on" in own and "server_tokens off" not in own
