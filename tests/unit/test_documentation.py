@@ -113,7 +113,9 @@ def test_what_people_read_is_named_as_it_is_called():
     """Each evergreen.tls.NAME in a text is a playbook, role, module or other plugin."""
     there = {path.stem for path in [*files("plugins/*/*"), *files("playbooks/*"), *ROLES]}
     for path in tracked_files("*.md", "*.yml", "changelogs/fragments"):
-        named = re.findall(r"(?<!ansible_collections\.)\bevergreen\.tls\.([a-z_]+)", path.read_text(encoding="utf-8"))
+        named = re.findall(
+            r"(?<!ansible_collections\.)\bevergreen\.tls\.([a-z0-9_]+)", path.read_text(encoding="utf-8")
+        )
         assert set(named) - {"all", "git", "plugins"} <= there, path
 
 

@@ -5,17 +5,20 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import stat
 
 import pytest
 
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import write_key
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._appliance import sftp
 from ansible_collections.evergreen.tls.plugins.plugin_utils._appliance.open_files import open_files
 from ansible_collections.evergreen.tls.plugins.plugin_utils._appliance.session import Session
 from ansible_collections.evergreen.tls.plugins.plugin_utils._appliance.sftp import SftpFiles, parse_extensions
 from ansible_collections.evergreen.tls.plugins.plugin_utils._appliance.shell_files import ShellFiles
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
 from ansible_collections.evergreen.tls.tests.unit.ssh_appliance import WITHOUT_EXTENSIONS
 
 WAYS = {"sftp": {}, "sftp without extensions": {"sftp": WITHOUT_EXTENSIONS}, "exec": {"sftp": None}}
@@ -138,6 +141,19 @@ def test_the_key_is_in_no_command_line(appliance, tmp_path):
         files.write_new(str(tmp_path / "key"), b"-----BEGIN PRIVATE KEY-----", 0o600, str(tmp_path / "none"))
     assert server.ran
     assert not [line for line in server.ran if "PRIVATE" in line]
+
+
+def test_the_key_is_in_no_log_of_paramiko(server, tmp_path, caplog):
+    """All that paramiko logs at DEBUG is read, for each way in which a file gets there."""
+    caplog.set_level(logging.DEBUG)
+    pem = write_key(some_key(kind="RSA"))
+    with files_of(server) as files:
+        files.write_new(str(tmp_path / "key"), pem, 0o600, str(tmp_path / "none"))
+    assert (tmp_path / "key").read_bytes() == pem
+    assert "[chan " in caplog.text and "userauth is OK" in caplog.text, "the log was on"
+    body = "".join(pem.decode().splitlines()[1:-1])
+    pieces = ["PRIVATE KEY", *(body[start : start + 20] for start in range(40, len(body) - 20, 20))]
+    assert [piece for piece in pieces if piece in caplog.text] == []
 
 
 def test_a_full_disk_is_named_and_nothing_stays(server, tmp_path):
