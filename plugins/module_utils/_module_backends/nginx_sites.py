@@ -283,6 +283,7 @@ class Transaction:
             taken_ports=self.surroundings.taken_ports,
             shared_ports=self.surroundings.shared_ports(),
             addresses=addresses,
+            quic_addresses=self.surroundings.quic_addresses(),
             directives=self.surroundings.directives(),
             untested_certificates=self.certificates.pending_sites if has_all_certificates else (),
         )
@@ -296,14 +297,9 @@ class Transaction:
             f"the site {name} waits for its certificate, and answers on HTTP only until that is installed"
             for name in self.certificates.pending_sites
         ]
-        if self.options["reject_unknown"]:
-            sentences += [
-                f"unknown names on port {port} are not rejected, since {place} is the default server there; "
-                "take default_server away there to have them rejected"
-                for port, place in self.surroundings.taken_ports.items()
-            ]
         blocks = server_blocks({**self.file.files, self.path: text}, self.file.main)
-        return sentences + self.surroundings.root_warnings() + self.listen_warnings + name_conflicts(blocks, self.path)
+        surrounding = self.surroundings.warnings(self.options["reject_unknown"])
+        return sentences + surrounding + self.listen_warnings + name_conflicts(blocks, self.path)
 
     def check_current_config(self) -> None:
         """Raise TlsError if nginx refuses its configuration as it is."""

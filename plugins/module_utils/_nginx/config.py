@@ -60,6 +60,11 @@ class Listen(t.NamedTuple):
     parameters: tuple[str, ...] = ()
 
     @property
+    def is_quic(self) -> bool:
+        """Return whether this is a socket for HTTP/3, which comes by UDP."""
+        return "quic" in self.parameters
+
+    @property
     def is_bound_alone(self) -> bool:
         """Return whether nginx binds this address by itself."""
         return any(map(BIND_PARAMETER.fullmatch, self.parameters))
@@ -70,11 +75,12 @@ class ServerBlock(t.NamedTuple):
 
     path: str
     line: int
-    listens: list[Listen]
+    listens: list[Listen]  # by TCP
     names: list[str]
     certificates: tuple[str, ...] = ()  # of the block, or those that it inherits from the http block
     protocols: tuple[str, ...] = ()  # likewise
     protocols_place: str = ""  # path and line of the ssl_protocols that say so
+    quic_listens: tuple[Listen, ...] = ()
 
     @property
     def place(self) -> str:
@@ -167,19 +173,21 @@ def server_blocks(files: dict[str, str], main: str) -> list[ServerBlock]:
         if statement.words[0] == "server":
             inner_statements = list(_expanded(files, main, (path,), statement.block))
             body = [inner.words for _path, inner in inner_statements]
-            listens = [_listen(words[1:]) for words in body if words[0] == "listen" and len(words) > 1]
+            parsed = [_listen(words[1:]) for words in body if words[0] == "listen" and len(words) > 1]
+            listens = [listen for listen in parsed if listen] or [Listen("*", 80, False)]
             names = [_server_name(name) for words in body if words[0] == "server_name" for name in words[1:]]
-            addresses = [listen for listen in listens if listen] or [Listen("*", 80, False)]
+            by_tcp = [listen for listen in listens if not listen.is_quic]
+            by_udp = tuple(listen for listen in listens if listen.is_quic)
             protocols, place = _protocols(inner_statements)
             if not protocols:
                 protocols, place = inherited_protocols
             certificates = _certificates(body) or inherited
-            blocks.append(ServerBlock(path, statement.line, addresses, names, certificates, protocols, place))
+            blocks.append(ServerBlock(path, statement.line, by_tcp, names, certificates, protocols, place, by_udp))
     return blocks
 
 
-def other_listens(files: dict[str, str], main: str) -> list[tuple[str, Listen]]:
-    """Return the TCP addresses and ports of servers for anything but HTTP, with their block, path and line."""
+def other_listens(files: dict[str, str], main: str, is_udp: bool = False) -> list[tuple[str, Listen]]:
+    """Return the addresses and ports of servers for anything but HTTP, by TCP or by UDP, with their block, path and line."""
     listens = []
     for block in ("stream", "mail"):
         for path, statement in inside_blocks(files, main, block):
@@ -187,7 +195,7 @@ def other_listens(files: dict[str, str], main: str) -> list[tuple[str, Listen]]:
                 body = [inner.words for _path, inner in _expanded(files, main, (path,), statement.block)]
                 for words in body:
                     listen = _listen(words[1:]) if words[0] == "listen" and len(words) > 1 else None
-                    if listen and "udp" not in listen.parameters:
+                    if listen and is_udp is ("udp" in listen.parameters):
                         listens.append((f"{block} server at {path}:{statement.line}", listen))
     return listens
 

@@ -15,6 +15,13 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import ServerBlock
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.http3 import (
+    QuicAddresses,
+    alt_svc,
+    check_http3,
+    quic_listens,
+    sites_with_http3,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.listening import PortAddresses, default_addresses
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import (
     Session,
@@ -80,12 +87,14 @@ class HostSettings(t.NamedTuple):
     taken_ports: t.Collection[int] = ()  # ports whose default server stands in a file that is not ours
     shared_ports: t.Collection[int] = ()  # ports on which server blocks of files that are not ours listen
     addresses: t.Mapping[int, PortAddresses] = {}  # of ports on which other files listen
+    quic_addresses: t.Mapping[int, QuicAddresses] = {}  # of the HTTPS ports of sites with HTTP/3
     directives: t.Sequence[str] = ()  # for all server blocks of nginx
     untested_certificates: t.Collection[str] = ()  # names of sites that nginx tests without their certificates
 
 
 def check_profiles(sites: list[Site], nginx: NginxBuild) -> None:
-    """Raise TlsError if this nginx cannot give each site its TLS profile."""
+    """Raise TlsError if this nginx cannot give each site its TLS profile, or HTTP/3."""
+    check_http3(sites, nginx)
     if nginx.keeps_protocols_by_site:
         return
     for port, here in sites_by_port(sites).items():
@@ -108,10 +117,7 @@ def render_sites(sites: list[Site], pending: t.Collection[str], host: HostSettin
     default_servers = [
         _reject_block(here, port, host, snippets)
         for port, here in sorted(sites_by_port(served).items())
-        if host.reject_unknown
-        and port not in host.taken_ports
-        and not find_address_site(here)
-        and _addresses(port, host).wildcards
+        if _rejects_by_tcp(here, port, host) or _rejects_by_quic(here, port, host)
     ]
     plain_default_servers = [
         _reject_plain_block(port, host)
@@ -165,10 +171,13 @@ def name_conflicts(blocks: list[ServerBlock], path: str) -> list[str]:
 
 def _reject_block(sites: list[Site], port: int, host: HostSettings, snippets: SnippetCollection) -> list[str]:
     # Sessions belong to the port, and before 1.29.2 the protocols do too: nginx takes both from this server.
+    by_tcp, by_quic = _rejects_by_tcp(sites, port, host), _rejects_by_quic(sites, port, host)
+    wildcards = _addresses(port, host).wildcards if by_tcp else ()
     return [
         f"# Unknown names on port {port} get no certificate.",
         *_block(
-            *_listen(_addresses(port, host).wildcards, *_tls_parameters(sites, host), "default_server"),
+            *_listen(wildcards, *_tls_parameters(sites, host), "default_server"),
+            *(quic_listens(host.quic_addresses[port]._replace(others=()), True, True) if by_quic else []),
             "server_name _;",
             *(["ssl_reject_handshake on;"] if host.nginx.rejects_handshakes else NOTHING),
             _include_tls(sites, host, snippets),
@@ -176,6 +185,21 @@ def _reject_block(sites: list[Site], port: int, host: HostSettings, snippets: Sn
             "return 421;",
         ),
     ]
+
+
+def _rejects_by_tcp(sites: list[Site], port: int, host: HostSettings) -> bool:
+    """Return whether a block of its own rejects unknown names on the HTTPS port of these sites."""
+    is_free = port not in host.taken_ports and not find_address_site(sites)
+    return host.reject_unknown and is_free and bool(_addresses(port, host).wildcards)
+
+
+def _rejects_by_quic(sites: list[Site], port: int, host: HostSettings) -> bool:
+    """Return the same for HTTP/3, where another server may be the default one."""
+    addresses = host.quic_addresses.get(port)
+    if not (host.reject_unknown and addresses and addresses.wildcards):
+        return False
+    with_http3 = sites_with_http3(sites)
+    return bool(with_http3) and addresses.default_place is None and not find_address_site(with_http3)
 
 
 def _reject_plain_block(port: int, host: HostSettings) -> list[str]:
@@ -216,18 +240,30 @@ def _https_block(site: Site, served: list[Site], host: HostSettings, snippets: S
     return _block(
         *_listen(addresses.wildcards, *parameters, *(["default_server"] if is_default else [])),
         *_listen(addresses.others, *parameters),
+        *_quic_listens(site, here, host),
         *(["http2 on;"] if has_http2 and host.nginx.switches_http2_by_site else []),
+        *(["http3 on;"] if site.get("http3") else []),
         _names(site),
         *_logs(site),
         "",
         *(NOTHING if site["name"] in host.untested_certificates else _certificate(site, host)),
         _include_tls([site], host, snippets),
         *([f'add_header Strict-Transport-Security "{site["hsts"]}" always;'] if site["hsts"] else []),
+        *([alt_svc(site)] if site.get("http3") else []),
         "",
         *_challenge_location(site),
         *_content(site, snippets, CLIENT_BY_PROXY if site.get("proxy_protocol") else CLIENT),
         verbatim=extra.strip("\n") if extra else "",
     )
+
+
+def _quic_listens(site: Site, here: list[Site], host: HostSettings) -> list[str]:
+    """Return the listen directives for HTTP/3 of a site. here: the sites of its port that have a certificate."""
+    port, with_http3 = site["https_port"], sites_with_http3(here)
+    if site not in with_http3:
+        return []
+    is_first = site is with_http3[0] and not _rejects_by_quic(here, port, host)
+    return quic_listens(host.quic_addresses[port], is_first, find_address_site(with_http3) is site)
 
 
 def _include_tls(sites: list[Site], host: HostSettings, snippets: SnippetCollection) -> str:

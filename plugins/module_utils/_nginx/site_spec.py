@@ -26,6 +26,7 @@ SITE: dict[str, dict[str, t.Any]] = {
     "profile": {"type": "str", "choices": ["modern", "intermediate"]},
     "tls_versions": {"type": "list", "elements": "str", "choices": ["TLSv1.2", "TLSv1.3"]},
     "http2": {"type": "bool", "default": True},
+    "http3": {"type": "bool", "default": False},
     "proxy_protocol": {"type": "bool", "default": False},
     "http_port": {"type": "int", "default": 80},
     "https_port": {"type": "int", "default": 443},
@@ -72,6 +73,7 @@ class Site(t.TypedDict, total=False):
     profile: str
     tls_versions: list[str] | None  # instead of those of the profile
     http2: bool
+    http3: bool
     proxy_protocol: bool  # whether connections to https_port begin with a header of the PROXY protocol
     http_port: int
     https_port: int

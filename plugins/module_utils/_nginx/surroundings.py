@@ -10,10 +10,19 @@ import os
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import other_listens, server_blocks
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import (
+    inside_blocks,
+    other_listens,
+    server_blocks,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.default_servers import (
     foreign_default_servers,
     protocol_warnings,
+)
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.http3 import (
+    QuicAddresses,
+    quic_addresses,
+    sites_with_http3,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.listening import (
     PortAddresses,
@@ -28,6 +37,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs impor
     ListeningSocket,
     foreign_holder,
     listening_sockets,
+    udp_sockets,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import PathUse, check_folder
 
@@ -46,6 +56,7 @@ class Surroundings:
         self.has_ipv6 = _has_ipv6(ipv6)
         self.blocks = server_blocks(files, main)
         self.ports = site_ports(sites)
+        self.quic_ports = sorted({site["https_port"] for site in sites_with_http3(sites)})
         self.taken_ports = foreign_default_servers(sites, self.blocks)
 
     def protocol_warnings(self, path: str, nginx: NginxBuild, reject_unknown: bool) -> list[str]:
@@ -77,6 +88,31 @@ class Surroundings:
         check_other_servers(self.ports, other_listens(self.files, self.main))
         return {port: port_addresses(port, self.blocks, self._open_sockets(port), self.has_ipv6) for port in self.ports}
 
+    def quic_addresses(self) -> dict[int, QuicAddresses]:
+        """Return the addresses at which the sites listen for HTTP/3. Raises TlsError for a port that they cannot have."""
+        check_other_servers(
+            dict.fromkeys(self.quic_ports, "https_port"), other_listens(self.files, self.main, is_udp=True)
+        )
+        return {port: quic_addresses(port, self.blocks, self.has_ipv6) for port in self.quic_ports}
+
+    def header_warnings(self) -> list[str]:
+        """Return a warning where another file adds headers to all sites, and some sites have headers of their own.
+
+        nginx inherits add_header only where a block has none (https://nginx.org/en/docs/http/ngx_http_headers_module.html).
+        """
+        names = [site["name"] for site in self.sites if site.get("http3") or site["hsts"]]
+        directives = list(inside_blocks(self.files, self.main, "http"))
+        is_merged = any(one.words[:2] == ["add_header_inherit", "merge"] for _path, one in directives)
+        places = [f"{path}:{one.line}" for path, one in directives if one.words[0] == "add_header"]
+        if not (names and places) or is_merged:
+            return []
+        return [
+            (
+                f"{places[0]} adds a header to all sites, and nginx leaves it out for {', '.join(names)}, which have a header of their own by "
+                "http3 or hsts; add it to extra of these sites as well"
+            )
+        ]
+
     def _check_proxy_protocol(self) -> None:
         """Raise TlsError where a site and somebody else do not agree on the PROXY protocol, which belongs to a whole port."""
         for port, sites in sites_by_port(self.sites).items():
@@ -98,9 +134,25 @@ class Surroundings:
         """Return the directives that all server blocks together need. Raises TlsError where somebody else's are too small."""
         names = {name for site in self.sites for name in site["server_names"]}
         for block in self.blocks:
-            if any(listen.port in self.ports for listen in block.listens):
+            if any(listen.port in self.ports for listen in (*block.listens, *block.quic_listens)):
                 names.update(block.names)
         return name_hash_directives(names, self.files, self.main)
+
+    def warnings(self, reject_unknown: bool) -> list[str]:
+        """Return warnings about what the sites do not get beside other files, or on this host."""
+        by_tcp = self.taken_ports.items() if reject_unknown else ()
+        by_quic = self.quic_addresses().items() if reject_unknown else ()
+        taken = [(f"port {port} are not rejected", place) for port, place in by_tcp]
+        taken += [
+            (f"port {port} are not rejected over HTTP/3", one.default_place)
+            for port, one in by_quic
+            if one.default_place
+        ]
+        default_servers = [
+            f"unknown names on {what}, since {place} is the default server there; take default_server away there to have them rejected"
+            for what, place in taken
+        ]
+        return [*default_servers, *self.root_warnings(), *self.header_warnings()]
 
     def root_warnings(self) -> list[str]:
         """Return a warning for each site whose root is no folder of this host. nginx takes it, and answers 404."""
@@ -123,6 +175,13 @@ class Surroundings:
             if holder:
                 raise TlsError(
                     f"port {listener.port} is already taken by {holder}; stop it, or choose another {self.ports[listener.port]}"
+                )
+        for receiver in udp_sockets() if self.quic_ports else []:
+            holder = foreign_holder(receiver, *PROGRAM_NAMES) if receiver.port in self.quic_ports else None
+            if holder:
+                raise TlsError(
+                    f"UDP port {receiver.port}, which http3 needs, is already taken by {holder}; stop it, take http3 away, or choose another "
+                    "https_port"
                 )
 
     def _open_sockets(self, port: int) -> list[ListeningSocket]:

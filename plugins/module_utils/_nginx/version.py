@@ -29,6 +29,7 @@ class NginxBuild(t.NamedTuple):
     error_log: str
     has_tls: bool
     has_http2: bool
+    has_http3: bool = False
 
     @property
     def rejects_handshakes(self) -> bool:
@@ -75,6 +76,7 @@ def parse_build(text: str) -> NginxBuild:
         error_log=_argument(text, "error-log-path", "logs/error.log"),
         has_tls="--with-http_ssl_module" in text,
         has_http2="--with-http_v2_module" in text,
+        has_http3="--with-http_v3_module" in text,
     )
     if nginx.version < OLDEST_VERSION:
         raise TlsError(

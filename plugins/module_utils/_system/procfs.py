@@ -15,11 +15,12 @@ import time
 import typing as t
 
 TCP_LISTEN = "0A"  # a state in /proc/net/tcp
+UDP_UNCONNECTED = "07"  # a state in /proc/net/udp: the socket receives from anybody
 DELETED_SUFFIX = " (deleted)"
 
 
 class ListeningSocket(t.NamedTuple):
-    """A TCP socket that listens for connections."""
+    """A TCP socket that listens for connections, or a UDP socket that receives from anybody."""
 
     address: str
     port: int
@@ -78,8 +79,12 @@ def program_pids(name: str) -> list[int]:
 
 def listening_sockets() -> list[ListeningSocket]:
     """Return the TCP sockets that listen for connections."""
-    lines = [line for path in ("/proc/net/tcp", "/proc/net/tcp6") for line in _read(path).splitlines()[1:]]
-    return [listening for listening in map(_parse_socket, lines) if listening]
+    return _sockets("tcp", TCP_LISTEN)
+
+
+def udp_sockets() -> list[ListeningSocket]:
+    """Return the UDP sockets that receive from anybody."""
+    return _sockets("udp", UDP_UNCONNECTED)
 
 
 def socket_holders(inode: str) -> list[int]:
@@ -95,10 +100,16 @@ def foreign_holder(listening: ListeningSocket, *names: str) -> str | None:
     return f"{program_name(holders[0])} (pid {holders[0]})" if holders else "a program that cannot be seen from here"
 
 
-def _parse_socket(line: str) -> ListeningSocket | None:
-    """Return the listening socket in a line of /proc/net/tcp, or None for another socket or line."""
+def _sockets(protocol: str, state: str) -> list[ListeningSocket]:
+    paths = (f"/proc/net/{protocol}", f"/proc/net/{protocol}6")
+    lines = [line for path in paths for line in _read(path).splitlines()[1:]]
+    return [one for line in lines if (one := _parse_socket(line, state))]
+
+
+def _parse_socket(line: str, state: str = TCP_LISTEN) -> ListeningSocket | None:
+    """Return the socket in a line of /proc/net/tcp or /proc/net/udp, or None for a socket in another state or another line."""
     fields = line.split()
-    if len(fields) < 10 or fields[3] != TCP_LISTEN:
+    if len(fields) < 10 or fields[3] != state:
         return None
     address, _colon, port = fields[1].partition(":")
     try:

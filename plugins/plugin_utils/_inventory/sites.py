@@ -82,6 +82,7 @@ def normal_site(
         _check_thumbprint(normal["acme_thumbprint"])
         if site.get("tls_versions") == []:
             raise TlsError("its tls_versions are empty; name TLSv1.2, TLSv1.3 or both, or leave them out")
+        _check_http3(normal)
         check_content(normal)
         if normal["websocket"]:
             normal["proxy_read_timeout"] = normal.get("proxy_read_timeout") or WEBSOCKET_READ_TIMEOUT
@@ -143,6 +144,21 @@ def _check_thumbprint(thumbprint: str | None) -> None:
         raise TlsError(
             f"acme_thumbprint is {thumbprint!r}, and the thumbprint of a key has 43 letters, digits, hyphens and underscores; write "
             "that of the account, or leave it out"
+        )
+
+
+def _check_http3(site: dict[str, t.Any]) -> None:
+    """Raise TlsError where a site cannot have HTTP/3: it needs TLS 1.3 (RFC 9001, section 4.2), and has no PROXY protocol."""
+    if not site.get("http3"):
+        return
+    versions = site.get("tls_versions")
+    if versions and "TLSv1.3" not in versions:
+        raise TlsError(
+            f"http3 needs TLS 1.3, and its tls_versions are {', '.join(versions)}; add TLSv1.3 to them, or take http3 away"
+        )
+    if site.get("proxy_protocol"):
+        raise TlsError(
+            "http3 comes by UDP, for which nginx knows no PROXY protocol; take http3 away, or proxy_protocol where clients connect directly"
         )
 
 

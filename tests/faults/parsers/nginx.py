@@ -14,6 +14,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import nginx_reload
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx import config, process, site_certificates
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.http3 import quic_addresses, quic_listens
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.listening import port_addresses
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters import main_file, parse_title
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.name_hash import name_hash_directives
@@ -60,6 +61,7 @@ def read_dumped_config(content: bytes) -> None:
         assert server.place
     blocks_for_name(servers, "www.example.org", 443)
     port_addresses(443, servers, [], has_ipv6=True)
+    quic_listens(quic_addresses(443, servers, has_ipv6=True), is_first=True, is_default=True)
     config.directive_value(files, main, "pid")
     config.is_included(files, main, ours)
     config.http_includes(files, main)
@@ -128,6 +130,7 @@ NGINX_PARSERS = (
         (
             dumped_config(recorded_nginx.FILES),
             b"http { server_names_hash_bucket_size 128; include conf.d/*.conf; init_by_lua_block { local s = [[ } ]] --[=[ } ]=] } }",
+            b"http { server { listen 443 quic reuseport; listen [::]:443 quic ipv6only=off default_server; listen 192.0.2.1:443 quic; } }",
             b"stream { server { listen 443; } } http { server { listen 443; listen 192.0.2.1:443; server_name ~^(?<x>w+)\\. *.org; } }",
         ),
     ),
