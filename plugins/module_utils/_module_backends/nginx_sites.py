@@ -20,6 +20,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config_file i
     check_written_by_us,
     remove_config,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.included_path import (
+    check_config_folder,
+    included_path,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters import (
     PROGRAM_FOLDERS,
     find_program,
@@ -86,14 +90,17 @@ def decide(module: Module) -> Result:
     options = t.cast(Options, module.params)
     sites = options["sites"] if options["state"] == "present" else []
     check_certificates(sites, options["domains"], options["store"])
+    nginx = NginxProcess(module) if find_program(module, PROGRAM_FOLDERS) else None
+    if nginx:
+        path = included_path(options["path"], nginx.config_files(), nginx.build.config_path)
+        options = {**options, "path": path}
     check_folder(os.path.dirname(options["path"]), PathUse("path"))  # so nobody but root can exchange anything there
     check_written_by_us(options["path"])
-    if not find_program(module, PROGRAM_FOLDERS):
+    if not nginx:
         return without_nginx(module, options, sites)
     check_config_folder(options["path"], bool(sites))
     if sites and not module.check_mode:
         check_free_space(os.path.dirname(options["path"]))
-    nginx = NginxProcess(module)
     check_profiles(sites, nginx.build)
     lock = hidden_path(options["path"], LOCK_SUFFIX)
     is_first_run = not os.path.lexists(lock)
@@ -122,16 +129,6 @@ def check_certificates(sites: list[Site], domains: dict[str, list[str]], store: 
                 f"the site {site['name']} has no certificate: there is no certificate request named {name}, only "
                 f"{', '.join(sorted(domains))}; correct the name, or say which certificate it has"
             )
-
-
-def check_config_folder(path: str, is_needed: bool) -> None:
-    """Raise TlsError if the folder of the configuration file does not exist and is needed."""
-    folder = os.path.dirname(path)
-    if is_needed and not os.path.isdir(folder):
-        raise TlsError(
-            f"there is no folder {folder} for {path}; create it, with mkdir {folder}, or let path (nginx_path of the role) name a file "
-            "in a folder that the http block of nginx includes"
-        )
 
 
 def without_nginx(module: Module, options: Options, sites: list[Site]) -> Result:
@@ -186,6 +183,8 @@ class Transaction:
         """Raise TlsError for what would keep nginx from having the sites, as far as that is known without new certificates."""
         self.sweep()
         files = self.render(has_all_certificates=True)
+        if self.file.is_tested_in_place and os.path.lexists(self.path):
+            files = self.render()  # a test of other files would make the file look new
         if not self.is_running:
             self.nginx.check_orphaned_workers()
         if not self.file.is_current(files) or not self.is_running:
@@ -223,9 +222,9 @@ class Transaction:
         if is_needed and not self.check_mode:
             self.warnings = self.find_warnings(files.text)
             self.certificates.create_passphrase_files()
+            if self.certificates.pending_sites and (is_rewritten or not self.file.is_tested_in_place):
+                self.check_new_config(self.render(has_all_certificates=True))  # their certificates are ordered next
             if is_rewritten:
-                if self.certificates.pending_sites:  # their certificates are ordered next
-                    self.check_new_config(self.render(has_all_certificates=True))
                 self.write(files, is_reloaded)
             else:
                 self.check_current_config()
@@ -262,7 +261,7 @@ class Transaction:
         """
         if not self.sites:
             return SiteFiles(HEADER)
-        self.file.check_is_included()
+        self.file.check_is_included(may_write=not self.check_mode)
         session: Session = {
             "timeout": self.options["session_timeout"],
             "cache": self.options["session_cache"],

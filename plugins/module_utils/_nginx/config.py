@@ -18,11 +18,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.lua_blocks im
 
 TOKEN = re.compile(
     r"""
-    \s+ | \#[^\n]*
+    [ \t\r\n]+ | \#[^\n]*
     | (?P<mark>[;{}])
     | "(?P<double>(?:\\.|[^"\\])*)"
     | '(?P<single>(?:\\.|[^'\\])*)'
-    | (?P<word>(?:\\.|\$\{|[^\s;{}])(?:\\.|\$\{|[^\s;{])*)
+    | (?P<word>(?:\\.|\$\{|[^ \t\r\n;{}])(?:\\.|\$\{|[^ \t\r\n;{])*)
     """,
     re.VERBOSE | re.DOTALL,
 )

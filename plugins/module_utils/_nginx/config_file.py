@@ -47,14 +47,21 @@ class ConfigFile:
         self.main = nginx.build.config_path
         self.loaded = hidden_path(path, LOADED_SUFFIX)
         self.files = nginx.config_files()
+        self.is_tested_in_place = False  # where nginx alone knows by which include it reads the file
         if self.main not in self.files:
             raise TlsError(
                 f"{self.main} does not exist, so nginx has no configuration; install nginx again and run this again"
             )
 
-    def check_is_included(self) -> None:
-        """Raise TlsError if nginx does not read the file."""
+    def check_is_included(self, may_write: bool) -> None:
+        """Raise TlsError if nginx does not read the file.
+
+        may_write: whether nginx may be asked, with a file that has a comment only.
+        """
         if is_included(self.files, self.main, self.path):
+            return
+        if may_write and self._is_read_by_nginx():
+            self.is_tested_in_place = True
             return
         patterns = http_includes(self.files, self.main)
         folders = [os.path.dirname(pattern) for pattern in patterns if os.path.basename(pattern) in ("*", "*.conf")]
@@ -73,8 +80,8 @@ class ConfigFile:
         """
         staged = hidden_path(self.path, TEST_SUFFIX)
         copies = copies_for_test(self.files, self.main, self.path, staged, lambda path: hidden_path(path, TEST_SUFFIX))
-        if not copies:  # nginx does not read the file
-            return None
+        if not copies:
+            return self._error_in_place(files) if self.is_tested_in_place else None
         for folder in {os.path.dirname(path) for path in (staged, *copies)}:
             check_folder(folder, PathUse("include"))  # so nobody but root can exchange anything there
         tested = files.for_test()
@@ -92,6 +99,29 @@ class ConfigFile:
         for copy, path in names.items():
             error = error and error.replace(copy, path)
         return error
+
+    def _is_read_by_nginx(self) -> bool:
+        """Return whether nginx itself names the file among those that it reads."""
+        if os.path.lexists(self.path):
+            return self.path in self.nginx.read_paths()
+        create_file(self.path, HEADER.encode())
+        try:
+            return self.path in self.nginx.read_paths()
+        finally:
+            os.unlink(self.path)
+
+    # not a parser: it reads what the collection has made or checked
+    def _error_in_place(self, files: SiteFiles) -> str | None:
+        """Return the error of nginx if it read *files*, or None. The file is exchanged for the time of the test."""
+        if self.is_current(files):
+            return self.nginx.test_error()
+        self.keep_loaded()
+        try:
+            self.replace(files, is_running=False)
+            return self.nginx.test_error()
+        finally:
+            self.restore()
+            self.remove_unused_snippets()
 
     # not a parser: it reads what the collection has made or checked
     def replace(self, files: SiteFiles, is_running: bool) -> None:

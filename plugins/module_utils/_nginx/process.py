@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
+import pwd
 import re
 import signal
 import time
@@ -16,6 +17,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import (
     ServerBlock,
     directive_value,
+    parse_config,
     read_config,
     server_blocks,
 )
@@ -26,12 +28,15 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters impor
     ProgramFinder,
     find_program,
     is_master,
+    is_ours,
     main_file,
     nginx_pids,
+    own_paths,
     parse_title,
     running_masters,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.server_names import blocks_for_name
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.units import nginx_units
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import (
     first_error,
     load_error,
@@ -52,11 +57,14 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs impor
     program_name,
     socket_holders,
     start_time,
+    user_ids,
 )
 
 BIND_RETRY_S = 3.0  # nginx tries for 2.5 s to bind its ports
 MAX_ERROR_CHARACTERS = 300  # of a line of the error log, in which others may write
 RELOAD_PER_TEST = 10  # a reload may take this many times as long as a test of the configuration
+DUMPED_FILE = re.compile(r"^# configuration file (.+):$", re.MULTILINE)
+PROCESS_DIRECTIVES = ("daemon", "master_process")
 PID_PATTERN = re.compile(rb"[0-9]{1,9}")
 
 
@@ -68,7 +76,7 @@ def missing_nginx() -> str:
 
 
 class NginxProcess:
-    """The nginx of the host that a module runs on, with the main file of the master process if that runs.
+    """The nginx of the host that a module runs on, with the main file of the master process, or of the unit that would start it.
 
     Raises TlsError if it is not installed.
     """
@@ -79,9 +87,20 @@ class NginxProcess:
             raise TlsError(missing_nginx())
         self.program: str = program
         build = parse_build(run_command([self.program, "-V"])[1])
-        prefix, config_path = main_file(running_masters(self.program), build.prefix, build.config_path)
+        running = running_masters(self.program)
+        units = [] if running else nginx_units(self.program)
+        options = running or [unit.options for unit in units]
+        prefix, config_path = main_file(options, build.prefix, build.config_path)
+        chosen = [one for one in options if own_paths(one, build.prefix, build.config_path) == (prefix, config_path)]
+        self.directives = next((one.directives for one in chosen if has_settings(one.directives)), None)
+        self.unit = next((unit.name for unit in units if unit.options in chosen), os.path.basename(self.program))
         self.build = build._replace(prefix=prefix, config_path=config_path)
-        self.argv = [self.program, *(["-p", f"{prefix}/"] if prefix != build.prefix else [])]
+        self.argv = [
+            self.program,
+            *(["-p", f"{prefix}/"] if prefix != build.prefix else []),
+            *(["-g", self.directives] if self.directives else []),
+        ]
+        self.is_default_file = config_path == build.config_path
         self.gave_up_at: float | None = None  # time.monotonic() when reload_error() first found an error
         self.test_seconds = 0.0  # duration of the last test of the configuration
 
@@ -95,6 +114,12 @@ class NginxProcess:
         status, output = run_command([*self.argv, "-t", "-c", configuration or self.build.config_path])
         self.test_seconds = time.monotonic() - begun
         return (first_error(output) or output) if status else None
+
+    # not a parser: it accepts any text
+    def read_paths(self) -> list[str]:
+        """Return the files that nginx reads, as C(nginx -T) names them: none if it refuses its configuration."""
+        status, output = run_command([*self.argv, "-T", "-q", "-c", self.build.config_path])
+        return [] if status else DUMPED_FILE.findall(output)
 
     def reload_timeout(self, minimum: float) -> float:
         """Return for how many seconds to wait for a reload, at least *minimum*.
@@ -110,7 +135,7 @@ class NginxProcess:
         """
         words = (read_file(self._path("pid", self.build.pid_path)) or b"").split()
         pid = int(words[0]) if words and PID_PATTERN.fullmatch(words[0]) else None
-        if pid and program_name(pid) in PROGRAM_NAMES and not _is_worker(pid):
+        if pid and program_name(pid) in PROGRAM_NAMES and not _is_worker(pid) and self._may_be_ours(pid):
             return pid
         masters = [pid for pid in nginx_pids() if self._is_master(pid)]
         return masters[0] if len(masters) == 1 else None
@@ -134,13 +159,16 @@ class NginxProcess:
 
     def check_orphaned_workers(self) -> None:
         """Raise TlsError if workers have outlived their master process: they would keep its ports."""
+        users = {0, os.geteuid(), self._worker_user()}
         orphans = [
-            pid for pid in nginx_pids() if _is_working(pid) and program_name(parent_pid(pid) or 0) not in PROGRAM_NAMES
+            pid
+            for pid in nginx_pids()
+            if _is_working(pid) and program_name(parent_pid(pid) or 0) not in PROGRAM_NAMES and user_ids(pid) <= users
         ]
         if orphans:
             raise TlsError(
                 f"the master process of nginx is gone, and workers of it go on with what they have (pid {', '.join(map(str, orphans))}); "
-                f"end them, with kill -QUIT {' '.join(map(str, orphans))}, start nginx, with systemctl start nginx, and run this again"
+                f"end them, with kill -QUIT {' '.join(map(str, orphans))}, start nginx, with systemctl start {self.unit}, and run this again"
             )
 
     def check_startable(self, port: int) -> None:
@@ -150,17 +178,21 @@ class NginxProcess:
         if holder:
             raise TlsError(
                 f"nginx does not run on this host, and port {port} is taken by {holder}; stop that, start nginx, "
-                "with systemctl start nginx, and run this again"
+                f"with systemctl start {self.unit}, and run this again"
             )
 
     def start(self) -> None:
-        """Start nginx, by systemd if that runs. Raises TlsError if nginx does not start."""
-        unit = os.path.basename(self.program)  # nginx, openresty or angie
-        argv = ["systemctl", "start", unit] if os.path.isdir("/run/systemd/system") else [self.program]
+        """Start nginx, by systemd or OpenRC if that runs. Raises TlsError if nginx does not start."""
+        if os.path.isdir("/run/systemd/system"):
+            argv = ["systemctl", "start", self.unit]
+        elif os.path.isdir("/run/openrc"):
+            argv = ["rc-service", self.unit, "start"]
+        else:
+            argv = [*self.argv, *([] if self.is_default_file else ["-c", self.build.config_path])]
         status, output = run_command(argv)
         if status:
             raise TlsError(
-                f"nginx does not start: {output}; see its error log and systemctl status nginx, then run this again"
+                f"nginx does not start: {output}; see its error log and systemctl status {self.unit}, then run this again"
             )
 
     def reload(self) -> None:
@@ -171,7 +203,9 @@ class NginxProcess:
         """
         process = self.master_pid()
         if process is None:
-            raise TlsError("nginx does not run on this host; start it, with systemctl start nginx, and run this again")
+            raise TlsError(
+                f"nginx does not run on this host; start it, with systemctl start {self.unit}, and run this again"
+            )
         if is_stopped(process):
             raise TlsError(
                 f"the master process of nginx (pid {process}) is stopped and takes no signals; have it go on, with kill -CONT {process}, "
@@ -247,17 +281,41 @@ class NginxProcess:
     # not a parser: it accepts any text, or raises TlsError
     def _is_master(self, pid: int) -> bool:
         """Return whether a process of nginx is a master that was started with this configuration."""
-        if not is_master(pid):
+        if not is_master(pid) or not is_ours(pid):
             return False
         given = parse_title(pid, command_line(pid)).config_path
         if given:
             return os.path.join(self.build.prefix, given) == self.build.config_path
         return executable_path(pid) == os.path.realpath(self.program)
 
+    def _may_be_ours(self, pid: int) -> bool:
+        """Return whether a process is of root or this user, or runs this program for another user, as a unit with User= does."""
+        return is_ours(pid) or executable_path(pid) == os.path.realpath(self.program)
+
+    # not a parser: it accepts any text
+    def _worker_user(self) -> int:
+        """Return the user of the workers, or -1 if there is none of that name."""
+        try:
+            return pwd.getpwnam(self._setting("user") or "nobody").pw_uid
+        except KeyError:
+            return -1
+
+    def _setting(self, name: str) -> str | None:
+        """Return the first argument of a directive of the main level, or of the option -g, or None if it is not set."""
+        given = {self.build.config_path: self.directives or ""}
+        return directive_value(given, self.build.config_path, name) or directive_value(
+            self.config_files(), self.build.config_path, name
+        )
+
     def _path(self, name: str, default: str) -> str:
         """Return the path that a directive of the main level sets, relative to nginx's prefix."""
-        path = directive_value(self.config_files(), self.build.config_path, name) or default
-        return os.path.join(self.build.prefix, path)
+        return os.path.join(self.build.prefix, self._setting(name) or default)
+
+
+# not a parser: it accepts any text
+def has_settings(directives: str | None) -> bool:
+    """Return whether the option -g sets more than how the master process runs."""
+    return any(statement.words[0] not in PROCESS_DIRECTIVES for statement in parse_config(directives or ""))
 
 
 # not a parser: it accepts any text

@@ -37,6 +37,15 @@ def command_line(pid: int) -> str:
     return _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
 
 
+def user_ids(pid: int) -> set[int]:
+    """Return the real, effective, saved and file system user of a process, or an empty set if it has ended.
+
+    The owner of /proc/PID is another one for a process that is not dumpable (proc(5)).
+    """
+    match = re.search(r"^Uid:((?:\s+[0-9]{1,10}){4})$", _read(f"/proc/{pid}/status"), re.MULTILINE)
+    return set(map(int, match[1].split())) if match else set()
+
+
 def parent_pid(pid: int) -> int | None:
     """Return the parent of a process, or None if the process has ended."""
     return _number(_fields(pid), 1)

@@ -181,6 +181,8 @@ def test_the_https_server_of_a_site_is_tested_before_its_certificate_is_there(ho
     assert host.decide(rehearse=rehearse, encrypted=encrypted)["changed"] is not rehearse
     assert host.path.exists() is not rehearse
     assert rehearse or str(host.https_port) not in host.path.read_text()
+    with pytest.raises(TlsError, match='refuses the new configuration at the site www: unknown directive "mistyped"'):
+        host.decide(rehearse=rehearse, encrypted=encrypted, extra="mistyped on;")  # where HTTP stays as it is
     assert not [name for name in os.listdir(host.path.parent) if name.endswith("-test")]
 
 

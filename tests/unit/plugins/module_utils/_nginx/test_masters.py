@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 
 import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx import masters
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters import (
     Master,
     find_program,
@@ -19,6 +21,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters impor
     parse_title,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import NginxProcess
+from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import user_ids
 from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils._nginx.test_process import (
     CONFIGURATION,
     REAL,
@@ -30,20 +33,30 @@ PREFIX, DEFAULT = "/usr/share/nginx", "/etc/nginx/nginx.conf"
 
 
 @pytest.mark.parametrize(
-    ("title", "prefix", "config"),
+    ("title", "prefix", "config", "directives"),
     [
-        ("nginx: master process /usr/sbin/nginx -g daemon on; master_process on;", None, None),
-        ("nginx: master process nginx -c /srv/app/nginx.conf", None, "/srv/app/nginx.conf"),
-        ("nginx: master process nginx -c/srv/app/nginx.conf -g daemon off;", None, "/srv/app/nginx.conf"),
-        ("nginx: master process nginx -p /srv/app/ -c nginx.conf", "/srv/app/", "nginx.conf"),
+        ("nginx: master process nginx", None, None, None),
+        (
+            "nginx: master process /usr/sbin/nginx -g daemon on; master_process on;",
+            *(None, None, "daemon on; master_process on;"),
+        ),
+        ("nginx: master process nginx -c /srv/app/nginx.conf", None, "/srv/app/nginx.conf", None),
+        (
+            "nginx: master process nginx -c/srv/app/nginx.conf -g daemon off;",
+            None,
+            "/srv/app/nginx.conf",
+            "daemon off;",
+        ),
+        ("nginx: master process nginx -g pid /a b.pid; -c /a.conf -q", None, "/a.conf", "pid /a b.pid;"),
+        ("nginx: master process nginx -p /srv/app/ -c nginx.conf", "/srv/app/", "nginx.conf", None),
     ],
 )
-def test_a_title_has_the_options_of_the_command_line(title, prefix, config):
-    assert parse_title(7, title) == Master(7, prefix, config)
+def test_a_title_has_the_options_of_the_command_line(title, prefix, config, directives):
+    assert parse_title(7, title) == Master(7, prefix, config, directives)
 
 
 @pytest.mark.parametrize(
-    ("masters", "pair"),
+    ("running", "pair"),
     [
         ([], (PREFIX, DEFAULT)),
         ([Master(1, None, None)], (PREFIX, DEFAULT)),
@@ -53,8 +66,8 @@ def test_a_title_has_the_options_of_the_command_line(title, prefix, config):
         ([Master(1, None, "/srv/a.conf"), Master(2, None, "/srv/a.conf")], (PREFIX, "/srv/a.conf")),
     ],
 )
-def test_the_main_file_is_that_of_the_master_process(masters, pair):
-    assert main_file(masters, PREFIX, DEFAULT) == pair
+def test_the_main_file_is_that_of_the_master_process(running, pair):
+    assert main_file(running, PREFIX, DEFAULT) == pair
 
 
 def test_a_prefix_moves_a_main_file_that_was_built_into_the_prefix():
@@ -107,3 +120,54 @@ def test_a_running_nginx_with_another_main_file_is_found_tested_and_reloaded(tmp
         until(lambda: "reconfiguring" in nginx.error_log_since(0))
     finally:
         subprocess.run([program, "-c", main, "-s", "stop"], check=True)
+
+
+class Processes:
+    """Processes that are named nginx: pid, user, title, and the file that each runs."""
+
+    def __init__(self, monkeypatch, *processes):
+        self.processes = {pid: (users, title, file) for pid, users, title, file in processes}
+        monkeypatch.setattr(masters, "program_pids", lambda name: list(self.processes) if name == "nginx" else [])
+        monkeypatch.setattr(masters, "user_ids", lambda pid: self.processes[pid][0])
+        monkeypatch.setattr(masters, "command_line", lambda pid: self.processes[pid][1])
+        monkeypatch.setattr(masters, "executable_path", lambda pid: self.processes[pid][2])
+
+
+def test_a_process_of_another_user_is_no_master_whatever_it_runs(monkeypatch):
+    planted = "nginx: master process nginx -c /home/alice/evil.conf"
+    Processes(
+        monkeypatch,
+        (1, {65534}, planted, "/usr/sbin/nginx"),
+        (2, {65534, 0}, planted, "/usr/sbin/nginx"),  # a program that has the user of root by its mode
+        (3, set(), planted, "/usr/sbin/nginx"),
+        (4, {0}, planted, "/usr/bin/su"),
+    )
+    assert masters.running_masters("/usr/sbin/nginx") == []
+    Processes(monkeypatch, (5, {0}, "nginx: master process nginx", "/usr/sbin/nginx"))
+    assert masters.running_masters("/usr/sbin/nginx") == [Master(5, None, None)]
+
+
+def test_the_program_that_runs_comes_before_one_that_is_installed(monkeypatch, tmp_path):
+    installed, running = "/usr/sbin/nginx", tmp_path / "angie"
+    running.touch(mode=0o755)
+    Processes(monkeypatch, (1, {0}, "angie: master process angie", str(running)))
+    monkeypatch.setattr(masters, "check_folder", lambda *_arguments: None)
+    assert find_program(Programs(nginx=installed), []) == str(running)
+    assert find_program(Programs(), []) == str(running)
+    running.chmod(0o777)
+    assert find_program(Programs(nginx=installed), []) == installed
+    Processes(monkeypatch, (1, {65534}, "angie: master process angie", str(running)))
+    running.chmod(0o755)
+    assert find_program(Programs(nginx=installed), []) == installed
+
+
+def test_a_process_that_calls_itself_nginx_and_belongs_to_another_user_is_told_apart_by_the_kernel():
+    if os.geteuid():
+        pytest.skip("starting a process as another user needs root")
+    with subprocess.Popen(["sleep", "30"], user=65534) as process:
+        try:
+            assert user_ids(process.pid) == {65534} and not masters.is_ours(process.pid)
+        finally:
+            process.kill()
+    assert user_ids(os.getpid()) == {0} and masters.is_ours(os.getpid())
+    assert user_ids(999999999) == set()
