@@ -29,7 +29,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters impor
     find_program,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import NginxProcess, missing_nginx
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_certificates import SiteCertificates
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_certificates import (
+    SiteCertificates,
+    check_certificates,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import (
     HEADER,
     HostSettings,
@@ -115,20 +118,6 @@ def decide(module: Module) -> Result:
         except (TlsError, OSError) as error:
             reason = error if isinstance(error, TlsError) else system_error(error)
             raise TlsError(str(reason), **{**reason.details, "warnings": transaction.warnings}) from error
-
-
-def check_certificates(sites: list[Site], domains: dict[str, list[str]], store: str) -> None:
-    """Raise TlsError for a site that has neither a certificate nor a request for one.
-
-    A misspelled name would take the site off HTTPS.
-    """
-    for site in sites:
-        name = site["certificate"]
-        if domains and name not in domains and not os.path.lexists(os.path.join(store, name)):
-            raise TlsError(
-                f"the site {site['name']} has no certificate: there is no certificate request named {name}, only "
-                f"{', '.join(sorted(domains))}; correct the name, or say which certificate it has"
-            )
 
 
 def without_nginx(module: Module, options: Options, sites: list[Site]) -> Result:

@@ -100,6 +100,7 @@ class ConfigFile:
             error = error and error.replace(copy, path)
         return error
 
+    # not a parser: it accepts any text
     def _is_read_by_nginx(self) -> bool:
         """Return whether nginx itself names the file among those that it reads."""
         if os.path.lexists(self.path):

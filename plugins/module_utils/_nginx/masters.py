@@ -57,11 +57,14 @@ class Master(t.NamedTuple):
 
 
 def find_program(module: ProgramFinder, folders: list[str]) -> str | None:
-    """Return the path of nginx, OpenResty or Angie, or None if none is installed. One that runs comes first, wherever it is."""
+    """Return the path of nginx, OpenResty or Angie, or None if there is none.
+
+    Of several that are installed, one that runs comes first. Where none is in a usual folder, it is one that runs from another.
+    """
     installed = [path for name in PROGRAM_NAMES if (path := module.get_bin_path(name, opt_dirs=folders))]
     running = [path for path in installed if running_masters(path)]
-    elsewhere = [] if running else filter(_is_safe_program, _master_executables())
-    return next((path for paths in (running, elsewhere, installed) for path in paths), None)
+    elsewhere = [] if installed else filter(_is_safe_program, _master_executables())
+    return next((path for paths in (running, installed, elsewhere) for path in paths), None)
 
 
 def nginx_pids() -> list[int]:

@@ -12,6 +12,7 @@ import ssl
 import typing as t
 from itertools import filterfalse
 
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import Site
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     create_file,
@@ -88,3 +89,17 @@ def leaf_fingerprint(folder: str) -> str:
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
     except ValueError:
         return ""
+
+
+def check_certificates(sites: list[Site], domains: dict[str, list[str]], store: str) -> None:
+    """Raise TlsError for a site that has neither a certificate nor a request for one.
+
+    A misspelled name would take the site off HTTPS.
+    """
+    for site in sites:
+        name = site["certificate"]
+        if domains and name not in domains and not os.path.lexists(os.path.join(store, name)):
+            raise TlsError(
+                f"the site {site['name']} has no certificate: there is no certificate request named {name}, only "
+                f"{', '.join(sorted(domains))}; correct the name, or say which certificate it has"
+            )

@@ -75,6 +75,7 @@ def read_process_files(content: bytes) -> None:
     pid, _line, rest = content.partition(b"\n")
     master = process.NginxProcess.__new__(process.NginxProcess)
     master.build = parse_build(recorded_nginx.BOOKWORM)
+    master.program, master.directives = "/usr/sbin/nginx", None
     with (
         mock.patch.object(
             process, "read_file", side_effect=lambda path, _since=0: pid if path.endswith(".pid") else rest

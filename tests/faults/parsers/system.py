@@ -62,7 +62,7 @@ def read_chain_in_use(content: bytes) -> t.Any:
 def read_processes(content: bytes) -> None:
     with mock.patch.object(procfs, "_read", return_value=decode_text(content)):
         procfs.listening_sockets()
-        for read in (procfs.program_name, procfs.command_line, procfs.start_time):
+        for read in (procfs.program_name, procfs.command_line, procfs.start_time, procfs.user_ids):
             read(1)
         procfs.child_pids(1)
 

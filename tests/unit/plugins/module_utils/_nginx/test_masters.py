@@ -94,7 +94,8 @@ class Programs:
         return self.paths.get(arg)
 
 
-def test_nginx_has_other_names_too():
+def test_nginx_has_other_names_too(monkeypatch):
+    Processes(monkeypatch)
     assert find_program(Programs(openresty="/usr/bin/openresty"), []) == "/usr/bin/openresty"
     assert find_program(Programs(angie="/usr/sbin/angie", nginx="/usr/sbin/nginx"), []) == "/usr/sbin/nginx"
     assert find_program(Programs(), []) is None
@@ -147,18 +148,23 @@ def test_a_process_of_another_user_is_no_master_whatever_it_runs(monkeypatch):
     assert masters.running_masters("/usr/sbin/nginx") == [Master(5, None, None)]
 
 
-def test_the_program_that_runs_comes_before_one_that_is_installed(monkeypatch, tmp_path):
-    installed, running = "/usr/sbin/nginx", tmp_path / "angie"
+def test_the_program_that_runs_comes_before_another_that_is_installed(monkeypatch):
+    Processes(monkeypatch, (1, {0}, "angie: master process angie", "/usr/sbin/angie"))
+    assert find_program(Programs(nginx="/usr/sbin/nginx", angie="/usr/sbin/angie"), []) == "/usr/sbin/angie"
+
+
+def test_a_program_that_runs_from_another_folder_is_found_if_only_root_can_exchange_it(monkeypatch, tmp_path):
+    running = tmp_path / "angie"
     running.touch(mode=0o755)
     Processes(monkeypatch, (1, {0}, "angie: master process angie", str(running)))
     monkeypatch.setattr(masters, "check_folder", lambda *_arguments: None)
-    assert find_program(Programs(nginx=installed), []) == str(running)
+    assert find_program(Programs(nginx="/usr/sbin/nginx"), []) == "/usr/sbin/nginx"
     assert find_program(Programs(), []) == str(running)
     running.chmod(0o777)
-    assert find_program(Programs(nginx=installed), []) == installed
-    Processes(monkeypatch, (1, {65534}, "angie: master process angie", str(running)))
+    assert find_program(Programs(), []) is None
     running.chmod(0o755)
-    assert find_program(Programs(nginx=installed), []) == installed
+    Processes(monkeypatch, (1, {65534}, "angie: master process angie", str(running)))
+    assert find_program(Programs(), []) is None
 
 
 def test_a_process_that_calls_itself_nginx_and_belongs_to_another_user_is_told_apart_by_the_kernel():
