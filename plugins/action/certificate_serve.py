@@ -155,7 +155,7 @@ class Service:
         elif is_remote and not result["failed"]:
             settled = await self._deploy(self.request, is_proved=True)
             result["failed"] = bool(settled.get("failed"))
-            result["msg"] = ", ".join(filter(None, (result["msg"], settled["msg"])))
+            result["msg"] = ", ".join(dict.fromkeys(filter(None, (result["msg"], settled["msg"]))))
         result["failed"] = result["failed"] or bool(exported.get("failed"))
         if exported.get("changed") and not exported.get("failed"):
             result["exported"] = exported["msg"]

@@ -111,6 +111,14 @@ def test_check_mode_says_what_would_be_bound_in_place_of_what_clients_do_not_get
     assert (result["failed"], result["changed"]) == (False, True)
 
 
+def test_check_mode_says_once_that_there_is_no_certificate_yet():
+    cloud = Cloud()
+    sentence = "would deploy the certificate of static once it is installed"
+    cloud.results, cloud.settled = [{"changed": True, "msg": sentence}], {"changed": True, "msg": sentence}
+    cloud.handshake_verify = lambda _arguments: {"problems": ["another"], "msg": "not served yet: another"}
+    assert serve(cloud)["msg"] == sentence
+
+
 def test_check_mode_says_what_clients_do_not_get_where_nothing_would_be_changed():
     cloud = Cloud()
     cloud.results = [{"changed": False, "fingerprint": "v0002", "msg": "bound to it already"}]
