@@ -124,16 +124,21 @@ class Service:
         is_remote = self.request["served_by"] in REMOTE_SERVERS
         # Exports come first: if the run is killed after them, a handshake shows that nginx has still to be reloaded.
         exported = await self._export(self.request)
-        is_export_done = not (exported.get("changed") or exported.get("failed"))
+        is_export_done = not _has_news(exported)
         # A deployment compares the settings of a service as well; a renewal leaves it alone where clients get the certificate.
         may_skip = not self.arguments["started"] if is_remote else self.arguments["verify_from"] == "controller"
+        notified: dict[str, t.Any] = {}
         if known and may_skip and is_export_done:
             handshake = await self._handshake(self.request, known, timeout=0)
             if not handshake.get("failed") and not handshake["problems"]:
-                return {"msg": handshake["msg"], **diffs_and_warnings([*self.steps, handshake])}
+                notified = await self._notify(self.request, exported)
+                if not _has_news(notified):
+                    return {"msg": handshake["msg"], **diffs_and_warnings([*self.steps, handshake])}
         loaded = await self._load(self.request, exported, started=self.arguments["started"])
         if loaded.get("waiting"):
             return self._waiting(loaded)
+        if not (notified or loaded.get("failed")):
+            notified = await self._notify(self.request, exported)
         verified = loaded if loaded.get("failed") or self.is_pending else await self._verify(self.request, loaded)
         # Only check mode has problems without a failure. What would be done is said in the place of what clients do not get yet.
         is_planned = is_remote and loaded.get("changed") and verified.get("problems") and not verified.get("failed")
@@ -143,7 +148,7 @@ class Service:
         if loaded.get("reason"):
             result["reason"] = loaded["reason"]
         is_reloaded = loaded.get("changed") and loaded is not exported
-        is_new = is_reloaded or loaded.get("fresh") or exported.get("fresh")
+        is_new = is_reloaded or any(step.get("fresh") for step in (loaded, exported, notified))
         is_new = is_new or self.obtained.is_loaded(self.request["name"])
         # A version that was served before this run may never have been verified: a run may have been killed right after its reload.
         if result["failed"] and verified.get("untrusted") and await self._would_fail_alike():
@@ -157,8 +162,12 @@ class Service:
             result["failed"] = bool(settled.get("failed"))
             result["msg"] = ", ".join(dict.fromkeys(filter(None, (result["msg"], settled["msg"]))))
         result["failed"] = result["failed"] or bool(exported.get("failed"))
-        if exported.get("changed") and not exported.get("failed"):
-            result["exported"] = exported["msg"]
+        finished = [step["msg"] for step in (exported, notified) if step.get("changed") and not _has_failed(step)]
+        if finished:
+            result["exported"] = ", ".join(finished)
+        unfinished = notified if _has_failed(notified) else exported
+        if unfinished.get("unnotified") or unfinished is notified:
+            result.update(failed=True, msg=f"{unfinished['msg']}. {result['msg']}")
         return {**result, "changed": any(step.get("changed") for step in self.steps), **diffs_and_warnings(self.steps)}
 
     def _waiting(self, loaded: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -184,7 +193,7 @@ class Service:
         if "put_back" not in back:
             return back["msg"], None
         request = limited_to(self.request, back.get("certificate") or {})
-        loaded = await self._load(request, await self._export(request))
+        loaded = await self._load_and_notify(request)
         verified = loaded if loaded.get("failed") else await self._verify(request, loaded)
         if not verified.get("failed"):
             return f"{back['msg']}: {verified['msg']}", back["put_back"]
@@ -199,7 +208,7 @@ class Service:
             )
             return f"{back['msg']}, {failure}: {verified['msg']}", back["put_back"]
         forth = await self._install()
-        again = forth if forth.get("failed") else await self._load(self.request, await self._export(self.request))
+        again = forth if forth.get("failed") else await self._load_and_notify(self.request)
         version = f"{back['put_back']} of {self.request['name']}"
         messages = [f"{version}, the version before, is not proved either: {verified['msg']}", forth["msg"]]
         if again.get("failed") and again is not forth:
@@ -229,17 +238,42 @@ class Service:
     async def _verify(self, request: dict[str, t.Any], loaded: dict[str, t.Any]) -> dict[str, t.Any]:
         """Verify that clients get the certificate that was loaded; wait longer where units were restarted."""
         timeout = self.arguments["timeout"]
-        if any(step.get("units") for step in self.steps):
+        if any(step.get("units") or step.get("commands") for step in self.steps):
             timeout = max(timeout, RESTART_TIMEOUT_S)
         if request["served_by"] in REMOTE_SERVERS:
             timeout *= REMOTE_TIMEOUT_FACTOR
         return self._recorded(await self._handshake(request, loaded.get("fingerprint"), timeout))
 
     async def _export(self, request: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Bring the exports up to date. Return the result of certificate_export, empty if the request has none."""
+        """Bring the exports up to date, and notify all programs unless nginx is to be reloaded before the others.
+
+        Return the result of certificate_export, empty if there is nothing to do.
+        """
         if request["served_by"] in REMOTE_SERVERS or (not request["exports"] and request["served_by"] == "nginx"):
             return {}
-        return self._recorded(await self.step("certificate_export", self._store(request)))
+        is_first_part = request["served_by"] == "nginx" and _has_programs(request)
+        return await self._run_export(request, "exports" if is_first_part else "all")
+
+    async def _notify(self, request: dict[str, t.Any], exported: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Notify the programs of the request after nginx was reloaded. Return the result of certificate_export, empty if there are none."""
+        if request["served_by"] != "nginx" or not _has_programs(request):
+            return {}
+        return await self._run_export(request, "programs" if exported.get("failed") else "all")
+
+    async def _run_export(self, request: dict[str, t.Any], part: str) -> dict[str, t.Any]:
+        """Return the result of certificate_export. Programs of the request that could not be notified are no failure of it.
+
+        The certificate is in use and may be proved all the same; C(unnotified) says that they have to be notified again.
+        """
+        step = self._recorded(await self.step("certificate_export", {**self._store(request), "part": part}))
+        return {**step, "failed": False} if step.get("unnotified") else step
+
+    async def _load_and_notify(self, request: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Have the version in use loaded and notify all programs. Return the result, of which the message names all failures."""
+        exported = await self._export(request)
+        loaded = await self._load(request, exported)
+        notified = {} if loaded.get("failed") else await self._notify(request, exported)
+        return {**loaded, "msg": f"{loaded['msg']}. {notified['msg']}"} if _has_failed(notified) else loaded
 
     async def _load(self, request: dict[str, t.Any], exported: dict[str, t.Any], **more: t.Any) -> dict[str, t.Any]:
         """Have nginx load what is in use. Other programs load the exports, and the result is that of certificate_export."""
@@ -292,6 +326,21 @@ class Service:
         step = {"msg": "", **step}  # a host that was taken over may leave it out
         self.steps.append(step)
         return step
+
+
+def _has_programs(request: dict[str, t.Any]) -> bool:
+    """Return whether a request names programs that are to be notified of its certificate."""
+    return any(request[option] for option in ("restart", "reload", "run_after"))
+
+
+def _has_failed(exported: dict[str, t.Any]) -> bool:
+    """Return whether exports could not be written, or programs could not be notified."""
+    return bool(exported.get("failed") or exported.get("unnotified"))
+
+
+def _has_news(exported: dict[str, t.Any]) -> bool:
+    """Return whether certificate_export has changed anything, or could not."""
+    return bool(exported.get("changed")) or _has_failed(exported)
 
 
 def limited_to(request: dict[str, t.Any], certificate: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -147,6 +147,9 @@ REQUEST_SPEC = {
         "cloud": {"type": "dict", "options": CLOUD_SPEC},
         "appliance": {"type": "dict", "options": APPLIANCE_SPEC},
         "exports": {"type": "list", "elements": "dict", "default": [], "options": EXPORT_SPEC},
+        "restart": {"type": "list", "elements": "str", "default": []},
+        "reload": {"type": "list", "elements": "str", "default": []},
+        "run_after": {"type": "list", "elements": "list", "default": []},
     },
 }
 
@@ -276,6 +279,9 @@ class Request(t.TypedDict, total=False):
     cloud: Cloud | None
     appliance: Appliance | None
     exports: list[Export]
+    restart: list[str]  # units of systemd
+    reload: list[str]  # units of systemd
+    run_after: list[list[str]]  # commands
 
     host: str  # as the inventory names it
     renewals: dict[str, RenewalAdvice]  # by serial number, in hexadecimal digits

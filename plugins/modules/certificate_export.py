@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import typing as t
 
@@ -19,21 +20,26 @@ from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module impo
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
     describe_certificate,
-    fingerprint,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
 from ansible_collections.evergreen.tls.plugins.module_utils._store.exports import (
     MISSING,
     NEW_VERSION_REASONS,
     Export,
-    Ledger,
+    Pair,
     installed_pair,
     new_password,
     remove_export,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._store.ledger import Ledger
+from ansible_collections.evergreen.tls.plugins.module_utils._store.notifications import (
+    Notification,
+    request_notifications,
+    subject_of,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
-from ansible_collections.evergreen.tls.plugins.module_utils._system.systemd import refresh_unit
 
 
 class Options(t.TypedDict):
@@ -42,6 +48,7 @@ class Options(t.TypedDict):
     request: Request
     directory: str
     passwords: dict[str, str]  # of keystores, by the path of the export
+    part: str  # all, exports or programs
 
 
 class ExportResult(t.TypedDict):
@@ -55,8 +62,10 @@ class Result(ModuleResult, total=False):
     """What the module returns."""
 
     exports: list[ExportResult]
-    units: dict[str, str]  # what became of each unit, such as "restarted"
-    fresh: bool  # whether units have to read a new certificate
+    units: dict[str, str]  # what became of each unit, such as "was restarted"
+    commands: dict[str, str]  # what became of each command of run_after
+    fresh: bool  # whether programs have to read a new certificate
+    unnotified: bool  # whether the one failure is that programs of the request could not be notified
     fingerprint: str
 
 
@@ -66,6 +75,7 @@ def main() -> None:
             "request": REQUEST_SPEC,
             "directory": {"type": "path", "default": "/etc/evergreen"},
             "passwords": {"type": "dict", "default": {}, "no_log": True},
+            "part": {"type": "str", "choices": ["all", "exports", "programs"], "default": "all"},
         },
         supports_check_mode=True,
     )
@@ -73,55 +83,73 @@ def main() -> None:
 
 
 def decide(module: Module) -> Result:
-    """Write or remove the exports of a request, and refresh the units that read them."""
+    """Write or remove the exports of a request, and notify the programs that read them or the certificate."""
     require_cryptography()
     options = t.cast(Options, module.params)
     request = options["request"]
     store = Store(options["directory"], request["name"])
     store.check_folders()
-    passwords = options["passwords"]
-    exports = [
-        Export({**spec, "password": passwords.get(spec["path"])}, request["name"]) for spec in request["exports"]
-    ]
     version = store.current() if os.path.isdir(store.path) else None
     if version is None:
-        if module.check_mode or not any(export.is_present for export in exports):
+        is_needed = any(spec["state"] == "present" for spec in request["exports"]) or request_notifications(request)
+        if module.check_mode or not is_needed:
             return {"changed": False, "msg": f"{request['name']} is not installed yet"}
         raise TlsError(f"no certificate of {request['name']} is installed; install it first, with certificate_install")
     if module.check_mode:
         with contextlib.ExitStack() as folders:
-            work = Work(store, version, exports, folders)
+            work = Work(store, version, options, folders)
             work.find_reasons()
             return work.result(is_dry_run=True)
     with store.lock(), contextlib.ExitStack() as folders:
-        work = Work(store, store.current() or version, exports, folders)
+        work = Work(store, store.current() or version, options, folders)
         work.find_reasons()
         work.write()
-        errors = work.refresh_units()
+        errors_of_exports, errors_of_request = work.notify()
     result = work.result()
-    if errors:
-        raise TlsError(". ".join([result.pop("msg"), *errors]), **result)
+    if errors_of_request:
+        errors_of_request.append("The next run tries again")
+    if errors_of_exports or errors_of_request:
+        done = [result["msg"]] if result["changed"] else []
+        errors = [*done, *errors_of_exports, *errors_of_request]
+        del result["msg"]
+        raise TlsError(". ".join(errors), **{**result, "unnotified": not errors_of_exports})
     return result
 
 
 class Work:
-    """The exports of a request, and what has to be done about them.
+    """The exports of a request, the programs that read the certificate, and what has to be done about them.
 
     Methods that change something need the lock of the store. *folders* closes the folders of the exports.
     """
 
-    def __init__(self, store: Store, version: str, exports: list[Export], folders: contextlib.ExitStack) -> None:
-        self.name = os.path.basename(store.path)
-        self.exports = exports
-        self.pair = installed_pair(store, version)
+    def __init__(self, store: Store, version: str, options: Options, folders: contextlib.ExitStack) -> None:
+        request, passwords = options["request"], options["passwords"]
+        self.store = store
+        self.version = version
+        self.name = request["name"]
+        specs = request["exports"] if options["part"] != "programs" else []
+        self.exports = [Export({**spec, "password": passwords.get(spec["path"])}, request["name"]) for spec in specs]
+        chain = parse_chain(store.file(version, "fullchain.pem") or b"")
+        self.leaf = chain[0]
+        self.subject = subject_of(store, version, chain)
         self.ledger = Ledger(store)
-        self.fresh = bool(self.ledger.pending)
+        self.of_request = request_notifications(request) if options["part"] != "exports" else []
+        if options["part"] != "exports":
+            self.ledger.forget_others(self.of_request)
+        is_read_by_another = self.ledger.has_notified_of_another(self.of_request, self.subject.state)
+        self.fresh = bool(specs and self.ledger.pending) or is_read_by_another
         self.reasons: dict[str, str] = {}  # why each path is written or removed
         self.units: dict[str, str] = {}  # what became of each unit
+        self.commands: dict[str, str] = {}  # what became of each command
         self.new_passwords: dict[str | None, str] = {}  # by the files that are to hold them
-        for export in exports:
+        for export in self.exports:
             if export.is_present:
                 export.check_paths(store, folders)
+
+    @functools.cached_property
+    def pair(self) -> Pair:
+        """Key and chain of the version; the key is read for exports alone."""
+        return installed_pair(self.store, self.version)
 
     def find_reasons(self) -> None:
         """Find the exports that have to be written or removed, and why."""
@@ -148,18 +176,25 @@ class Work:
         self.ledger.forget_done(self.exports)
         self.ledger.save()
 
-    def refresh_units(self) -> list[str]:
-        """Refresh the units that have not read what was written; return error messages."""
-        errors = []
-        for verb, unit in self.ledger.pending_actions(self.exports):
-            try:
-                self.units[unit] = refresh_unit(verb, unit)
-            except TlsError as error:
-                errors.append(str(error))
-                continue
-            self.ledger.mark_done(self.exports, verb, unit)
+    def notify(self) -> tuple[list[str], list[str]]:
+        """Notify the programs that have not read what was written or is in use.
+
+        Return the errors about programs that read exports, and those about the other programs of the request.
+        """
+        errors_of_exports: list[str] = []
+        errors_of_request: list[str] = []
+        of_exports = self.ledger.pending_notifications(self.exports)
+        for notification in self._pending():
+            self.ledger.mark_begun(notification)
             self.ledger.save()
-        return errors
+            try:
+                self._set_outcome(notification, notification.send(self.subject))
+            except TlsError as error:
+                (errors_of_exports if notification in of_exports else errors_of_request).append(str(error))
+                continue
+            self.ledger.mark_done(notification, self.exports, self.of_request, self.subject.state)
+            self.ledger.save()
+        return errors_of_exports, errors_of_request
 
     def result(self, is_dry_run: bool = False) -> Result:
         """Return what was done, or what would be done."""
@@ -169,23 +204,38 @@ class Work:
         sentences = [f"{path} {verb} {done[is_present[path]]} ({reason})" for path, reason in self.reasons.items()]
         if is_dry_run:
             self.ledger.pending.update({path: [] for path in self.reasons if is_present[path]})
-            self.units = {unit: f"would be {what}ed" for what, unit in self.ledger.pending_actions(self.exports)}
-        sentences += [f"{unit} {what}" for unit, what in self.units.items()]
+            for notification in self._pending():
+                self._set_outcome(notification, notification.prediction)
+        notified = [f"{label} {what}" for label, what in [*self.units.items(), *self.commands.items()]]
+        sentences += notified
         result: Result = {
             "changed": bool(sentences),
             "exports": [{"path": path, "changed": path in self.reasons} for path in is_present],
             "units": self.units,
+            "commands": self.commands,
             "fresh": self.fresh,
-            "fingerprint": fingerprint(self.pair.chain[0]),
-            "msg": ", ".join(sentences) or f"the exports of {self.name} are as they should be",
+            "fingerprint": self.subject.fingerprint,
+            "msg": ", ".join(sentences) or self._unchanged_sentence(),
         }
-        if self.reasons:
-            after = {True: f"it holds {describe_certificate(self.pair.chain[0])}", False: "it is not there"}
+        if sentences:
+            after = {True: f"it holds {describe_certificate(self.leaf)}", False: "it is not there"}
+            after_lines = [f"{path}: {after[is_present[path]]}\n" for path in self.reasons]
             result["diff"] = {
                 "before": "".join(f"{path}: {reason}\n" for path, reason in self.reasons.items()),
-                "after": "".join(f"{path}: {after[is_present[path]]}\n" for path in self.reasons),
+                "after": "".join([*after_lines, *(f"{sentence}\n" for sentence in notified)]),
             }
         return result
+
+    def _pending(self) -> list[Notification]:
+        return self.ledger.pending_notifications(self.exports, self.of_request, self.subject.state)
+
+    def _set_outcome(self, notification: Notification, outcome: str) -> None:
+        (self.commands if notification.is_command else self.units)[notification.label] = outcome
+
+    def _unchanged_sentence(self) -> str:
+        if self.of_request and not self.exports:
+            return f"all programs that read {self.name} have been notified"
+        return f"the exports of {self.name} are as they should be"
 
     def _why_write(self, export: Export) -> str | None:
         password = export.password() if export.needs_password else None

@@ -28,11 +28,13 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.certificate_references import check_unreferenced
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
+from ansible_collections.evergreen.tls.plugins.module_utils._store.ledger import Ledger
 from ansible_collections.evergreen.tls.plugins.module_utils._store.links import (
     check_link_folders,
     check_links,
     remove_links,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._store.notifications import request_notifications
 from ansible_collections.evergreen.tls.plugins.module_utils._store.revoked import (
     remove_compromised_keys,
     unusable_versions,
@@ -97,7 +99,9 @@ def decide(module: Module) -> Result:
     if not module.check_mode:
         store.unhide_left_over()
     if not os.path.isdir(store.path):
-        return without_store(request, store, options["state"], module.check_mode)
+        return with_predictions(
+            without_store(request, store, options["state"], module.check_mode), options, module.check_mode
+        )
     if options["state"] == "absent":
         check_unreferenced(module, store.path)
     before = describe_current(store)
@@ -107,6 +111,7 @@ def decide(module: Module) -> Result:
         after = description_text(describe_chain(chain))
     if result["changed"]:
         result["diff"] = {"before": before, "after": after}
+    result = with_predictions(result, options, module.check_mode)
     current = store.current() if os.path.isdir(store.path) else None
     if current is not None:
         result["version"] = current
@@ -151,6 +156,17 @@ def without_store(request: Request, store: Store, state: str, check_mode: bool) 
         sentence = f"would install the certificate of {', '.join(request['domains'])} at {store.path}"
         return {"changed": True, "msg": sentence, "diff": {"before": "", "after": f"{sentence}\n"}}
     raise TlsError(f"{store.path} does not exist; request the certificate on this host first, with certificate_request")
+
+
+def with_predictions(result: Result, options: Options, check_mode: bool) -> Result:
+    """Return the result with the programs that would be notified of a new version, in check mode."""
+    notifications = request_notifications(options["request"])
+    if not (check_mode and result["changed"] and notifications) or options["state"] == "absent":
+        return result
+    sentences = [f"{notification.label} {notification.prediction}" for notification in notifications]
+    diff = result.get("diff", {"before": "", "after": ""})
+    after = "".join([diff["after"], *(f"{sentence}\n" for sentence in sentences)])
+    return {**result, "msg": ", ".join([result["msg"], *sentences]), "diff": {**diff, "after": after}}
 
 
 def install(call: Installation) -> tuple[Result, list[x509.Certificate] | None]:
@@ -274,6 +290,10 @@ def correct_current(call: Installation) -> Result:
     current = store.require_current()
     paths = store.paths_to_correct(current, request)
     if paths and not call.check_mode:
+        with contextlib.suppress(TlsError):  # certificate_export reports a ledger that cannot be read
+            ledger = Ledger(store)
+            ledger.forget_notified()  # programs may have read other files there
+            ledger.save()
         store.correct_paths(current, request)
     return {"changed": bool(paths), "msg": f"{', '.join(paths)} set right" if paths else f"{request['name']} is in use"}
 

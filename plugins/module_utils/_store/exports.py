@@ -2,15 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Export a certificate into keystores, bundles and DER files.
-
-The file C(exports.json) in the folder of the certificate records what was written, and which units have to read it yet.
-"""
+"""Export a certificate into keystores, bundles and DER files. _store/ledger.py records what was written."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import stat
@@ -27,8 +23,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.module_utils._store.attributes import group_id, user_id
 from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions
+from ansible_collections.evergreen.tls.plugins.module_utils._store.notifications import unit_notifications
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
-    read_file,
     read_file_in,
     remove_file,
     remove_temporary_files,
@@ -84,10 +80,8 @@ class Export:
         self.spec = spec
         self.path = spec["path"]
         self.friendly_name = spec["friendly_name"] or request_name
-        restarts = [("restart", unit) for unit in spec["restart"] or []]
-        reloads = [("reload", unit) for unit in spec["reload"] or []]
         self.folders: dict[str, int] = {}  # descriptors of the folders of the paths that check_paths() has checked
-        self.unit_actions = list(dict.fromkeys([*restarts, *reloads]))  # (verb, unit)
+        self.notifications = unit_notifications(spec)
 
     def check_paths(self, store: Versions, stack: contextlib.ExitStack) -> None:
         """Raise TlsError for a path that must not be written, and open the folders for all that is done in them.
@@ -228,64 +222,6 @@ class Export:
         return None
 
 
-class Ledger:
-    """The record of the exports of a request, in C(exports.json).
-
-    written: the password file that was made for each path that was written, or None.
-    pending: for each path that was written, the actions ("restart UNIT") that were done since.
-    It is saved before a file is written, and until the last unit has read it, so that the next run finishes a killed one.
-    """
-
-    def __init__(self, store: Versions) -> None:
-        self.path = os.path.join(store.path, "exports.json")
-        self.written: dict[str, str | None] = {}
-        self.pending: dict[str, list[str]] = {}
-        content = read_file(self.path)
-        try:
-            if content is not None:
-                self.written, self.pending = _parse_ledger(content)
-        except (ValueError, RecursionError) as error:
-            raise TlsError(f"{self.path} cannot be read; remove it, and the exports that it is about") from error
-        self._saved_text = self._text()
-
-    def pending_actions(self, exports: list[Export]) -> list[tuple[str, str]]:
-        """Return what is to be done with units, as (verb, unit). A unit that is restarted is not reloaded."""
-        actions = dict.fromkeys(
-            action
-            for export in exports
-            if export.is_present and export.path in self.pending
-            for action in export.unit_actions
-            if " ".join(action) not in self.pending[export.path]
-        )
-        restarted = {unit for verb, unit in actions if verb == "restart"}
-        return [(verb, unit) for verb, unit in actions if verb == "restart" or unit not in restarted]
-
-    def mark_done(self, exports: list[Export], verb: str, unit: str) -> None:
-        """Record that a unit has read all files; one that was restarted need not be reloaded."""
-        actions = [f"restart {unit}", f"reload {unit}"] if verb == "restart" else [f"reload {unit}"]
-        for path in self.pending:
-            self.pending[path] = list(dict.fromkeys([*self.pending[path], *actions]))
-        self.forget_done(exports)
-
-    def forget_done(self, exports: list[Export]) -> None:
-        """Remove the exports from the pending ones that all their units have read."""
-        for export in exports:
-            if export.path in self.pending and not self.pending_actions([export]):
-                del self.pending[export.path]
-
-    # not a parser: it reads what the collection has made or checked
-    def save(self) -> None:
-        """Write the ledger if it has changed."""
-        text = self._text()
-        if text != self._saved_text:
-            remove_temporary_files(self.path)
-            replace_file(self.path, text.encode(), 0o600)
-            self._saved_text = text
-
-    def _text(self) -> str:
-        return json.dumps({"written": self.written, "pending": self.pending}, indent=1, sort_keys=True) + "\n"
-
-
 def new_password() -> str:
     """Return a random password of 192 bits."""
     return secrets.token_urlsafe(24)
@@ -342,16 +278,3 @@ def _check_not_shared(path: str, folder: os.stat_result) -> None:
     """Raise TlsError if the folder of a path, by its status, can be written by everybody."""
     if folder.st_mode & stat.S_IWOTH:
         raise TlsError(f"exports: the folder of {path} can be written by everybody; choose another one")
-
-
-def _parse_ledger(content: bytes) -> tuple[dict[str, str | None], dict[str, list[str]]]:
-    """Return *written* and *pending* of a ledger. Raises ValueError for anything else."""
-    record = json.loads(content)
-    written, pending = (record.get(key) for key in ("written", "pending")) if isinstance(record, dict) else (None, None)
-    if not isinstance(written, dict) or not isinstance(pending, dict):
-        raise ValueError(record)
-    if not all(path is None or isinstance(path, str) for path in written.values()):
-        raise ValueError(written)
-    if not all(isinstance(one, list) and all(isinstance(action, str) for action in one) for one in pending.values()):
-        raise ValueError(pending)
-    return written, pending

@@ -64,7 +64,9 @@ RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
     "certificate_export": {
         "exports": {"type": "list", "elements": "dict", "options": {"path": TEXT, "changed": BOOL}},
         "units": DICT,
+        "commands": DICT,
         "fresh": BOOL,
+        "unnotified": BOOL,
         "fingerprint": TEXT,
     },
     "certificate_info": {

@@ -30,9 +30,8 @@ def check_remote_server(request: Request) -> None:
     if request["served_by"] not in REMOTE_SERVERS:
         return
     served_by = request["served_by"]
-    options = {"exports": request["exports"], "links": request["links"], "adopt": request["adopt"]}
-    for option, value in options.items():
-        if value:
+    for option in ("exports", "links", "adopt", "restart", "reload", "run_after"):
+        if t.cast("dict[str, t.Any]", request)[option]:
             raise TlsError(
                 f"{option} is for a program of the host that reads the key, and with served_by: {served_by} there is none; leave it out"
             )

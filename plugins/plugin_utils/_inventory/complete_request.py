@@ -22,6 +22,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations
     parse_duration,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.exports import check_exports
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.notifications import check_notifications
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.subject import check_subject
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import (
     check_key_mode,
@@ -92,6 +93,7 @@ def _completed(request: Request) -> Request:
     completed["cloud"] = completed_cloud(request)
     completed["links"] = _links_with_adopted(request)
     check_exports(request["exports"], completed["links"])
+    check_notifications(request)
     _check_validate(request["validate"])
     check_appliance(request)
     if request["lifetime"]:

@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Export
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.notifications import check_units
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import (
     check_certificate_mode,
     check_key_mode,
@@ -20,7 +21,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values im
     repeated,
 )
 
-UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]{0,254}")  # systemd.unit(5)
 KEYSTORE_PASSWORD = re.compile("[ -~]{1,128}")
 MAX_FRIENDLY_NAME_CHARACTERS = 64
 
@@ -46,9 +46,7 @@ def _check_export(export: Export, where: str) -> None:
     elif mode:
         check_key_mode(mode, where)
     check_names({"owner": export["owner"], "group": export["group"]})
-    for unit in (*export["restart"], *export["reload"]):
-        if not UNIT_NAME.fullmatch(unit):
-            raise TlsError(f"{where}{unit!r} cannot be a unit of systemd; write its name, such as tomcat10")
+    check_units((*export["restart"], *export["reload"]), where)
 
 
 def _check_keystore_options(export: Export, where: str) -> None:

@@ -53,6 +53,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry im
     revocation,
     with_defaults,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._pending_notifications import (
+    has_readers,
+    is_pending,
+    readers,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.incomplete_chain import missing_ca_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import (
     OpenIssuers,
@@ -122,7 +127,7 @@ class Finding(t.NamedTuple):
     @property
     def is_forced(self) -> bool:
         """Whether the host is due because the user says so, and not for anything that was observed."""
-        return self.state == "due" and not self.address
+        return self.state == "due" and not self.address and not self.request
 
 
 # not a parser: it only passes on foreign input
@@ -157,7 +162,7 @@ def survey_hosts(
             if authorities_only:
                 endpoints += [endpoint for endpoint in endpoints_here if endpoint.authority]
                 continue
-            findings += faults
+            findings += [*faults, *_unnotified(host, endpoints_here)]
             is_forced = boolean(variables.get("certificate_force"), strict=False)
             reason = why_due_regardless(is_forced, inspect) if endpoints_here else None
             if reason:
@@ -252,6 +257,21 @@ def endpoints_of_host(
         ]
     open_private_authorities(issuers, open_issuers)
     return endpoints, faults
+
+
+def _unnotified(host: str, endpoints: list[Endpoint]) -> list[Finding]:
+    """Return a finding that is due for each request of a host whose programs may have to read the certificate in use."""
+    requests = {endpoint.request["name"]: endpoint.request for endpoint in endpoints}
+    return [
+        Finding(
+            host,
+            "due",
+            f"{readers(request)} may not have read the certificate in use yet, since a run did not finish",
+            name,
+        )
+        for name, request in requests.items()
+        if has_readers(request) and is_pending(host, name)
+    ]
 
 
 def _fault(host: str, request: t.Any, error: BaseException) -> Finding:

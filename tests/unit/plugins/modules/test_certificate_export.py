@@ -39,7 +39,7 @@ for unit; do :; done
 if [ "$1" = show ]; then
     cat "$folder/$unit"
 else
-    echo "$* $(sha256sum < "$folder/../out/site.p12" 2>/dev/null)" >> "$folder/log"
+    echo "$1 $unit $(sha256sum < "$folder/../out/site.p12" 2>/dev/null)" >> "$folder/log"
     [ ! -e "$folder/$unit.fails" ] || { echo "Job for $unit.service failed."; exit 1; }
 fi
 """
@@ -101,7 +101,7 @@ class Host:
         directory = os.path.dirname(self.store.path)
         passwords = {one["path"]: one["password"] for one in wanted if one.get("password")}
         bare = [{word: value for word, value in one.items() if word != "password"} for one in wanted]
-        params = {"request": self.request(bare), "directory": directory, "passwords": passwords}
+        params = {"request": self.request(bare), "directory": directory, "passwords": passwords, "part": "all"}
         return certificate_export.decide(types.SimpleNamespace(params=params, check_mode=check))
 
     def p12(self, **changes):

@@ -62,6 +62,9 @@ def test_a_request_needs_a_name_and_domains_alone():
         "cloud": None,
         "appliance": None,
         "exports": [],
+        "restart": [],
+        "reload": [],
+        "run_after": [],
     }
 
 

@@ -1,0 +1,60 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The controller's record of hosts whose programs have not read a certificate yet.
+
+A program that reads a certificate cannot be seen from outside. So a record is written before a certificate is installed, and removed
+once all of its exports are written and its programs are notified. While there is one, a run logs in to the host although nothing is
+due there. What has to be done is known on the host (module_utils/_store/ledger.py).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
+
+FOLDER = "~/.evergreen/notifications"
+
+
+def has_readers(request: t.Mapping[str, t.Any]) -> bool:
+    """Return whether programs are notified of the certificate of a request, or exports are made of it."""
+    return any(request.get(option) for option in ("exports", "restart", "reload", "run_after"))
+
+
+def readers(request: t.Mapping[str, t.Any]) -> str:
+    """Return who reads the certificate of a request, for sentences."""
+    commands = [words[0] for words in request["run_after"]]
+    files = [export["path"] for export in request["exports"]]
+    return ", ".join(dict.fromkeys([*request["restart"], *request["reload"], *commands, *files]))
+
+
+def add_pending(host: str, request_name: str) -> None:
+    """Record that the programs of a host are about to have another certificate to read. Raises OSError."""
+    _records().write(
+        file_name(host, request_name), {"host": host, "request": request_name, "token": secrets.token_hex(8)}
+    )
+
+
+def pending_token(host: str, request_name: str) -> str | None:
+    """Return a text that stands for the record of a request, None where nothing is pending."""
+    record = _records().read(file_name(host, request_name))
+    return str(record.get("token")) if record else None
+
+
+def is_pending(host: str, request_name: str) -> bool:
+    """Return whether the programs of a host may have to read the certificate of a request."""
+    return os.path.lexists(_records().path_of(file_name(host, request_name)))
+
+
+def remove_pending(host: str, request_name: str, token: str) -> None:
+    """Remove the record of a request, unless another run has written it anew since its token was read. Raises OSError."""
+    if pending_token(host, request_name) == token:
+        _records().remove(file_name(host, request_name))
+
+
+def _records() -> JsonRecords:
+    return JsonRecords(os.path.expanduser(FOLDER))
