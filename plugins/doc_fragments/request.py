@@ -176,7 +176,7 @@ options:
         default: 443
       served_by:
         description:
-          - V(nginx), or V(other) where another program has the port and reads O(request.exports). nginx is not reloaded then,
+          - V(nginx), or V(other) where another program has the port and reads O(request.links) or O(request.exports). nginx is not reloaded then,
             and need not be there.
           - V(cloud) where a service of a cloud presents the certificate, as O(request.cloud) says, and V(appliance) where a machine
             without Python does. The connection of such a host is V(local); the private key is made and kept on the controller,
@@ -469,6 +469,34 @@ options:
             type: list
             elements: str
             default: []
+      restart:
+        description:
+          - The units of systemd that are restarted when another version is in use. Prefer O(request.reload) where a unit can do that.
+          - A unit that is stopped stays so. One that has failed is started.
+          - They are notified after nginx presents the certificate, or in its place where O(request.served_by=other), once for each
+            version, again after a run that was killed, and until it succeeds. C(docs/hooks.md) has the details and examples.
+        type: list
+        elements: str
+        default: []
+      reload:
+        description: The units of systemd that are reloaded when another version is in use, such as V(postfix).
+        type: list
+        elements: str
+        default: []
+      run_after:
+        description:
+          - Commands that are run when another version is in use, after the units. Each is a list, the absolute path of a program and
+            its arguments. No shell runs them.
+          - V({name}), V({folder}) and V({fingerprint}) in arguments stand for the name of the request, the folder of the files
+            in use, and the SHA-256 fingerprint of the certificate. The program has these in its variables C(EVERGREEN_NAME),
+            C(EVERGREEN_FOLDER) and C(EVERGREEN_FINGERPRINT), and the domains and the version in C(EVERGREEN_DOMAINS) and
+            C(EVERGREEN_VERSION).
+          - The program belongs to root, and nobody else can write to it or to the folders on the way.
+          - A command that fails or takes longer than two minutes makes the run fail. The certificate stays, and the next run tries again.
+          - All users of the host can see the arguments while the program runs. Do not put secrets into them.
+        type: list
+        elements: list
+        default: []
 """
 
     # The folder of all certificates of a host.

@@ -14,6 +14,8 @@ description:
     M(evergreen.tls.handshake_verify) does.
   - The exports of a request are written before that, as M(evergreen.tls.certificate_export) does, for the new version, and again if it goes back.
     Where O(requests[].served_by=other), they take the place of nginx.
+  - The programs of O(requests[].restart), O(requests[].reload) and O(requests[].run_after) are notified after nginx presents the version,
+    and before the proof; again if it goes back. If that fails, the task fails, the version stays, and the next run notifies them again.
   - Where O(requests[].served_by=cloud) or O(requests[].served_by=appliance), M(evergreen.tls.certificate_deploy) takes that place. It is proved
     at every address of the domains, three times in a row within a minute. Then the settings of the service follow.
   - Where that fails, and the certificate was put in use after nginx had loaded the one before, the version before is put back, served
@@ -134,7 +136,7 @@ certificates:
       type: str
       returned: when the proof failed and there was one
     exported:
-      description: Which exports were written, and what became of the units that read them.
+      description: Which exports were written, and what became of the programs that read them or the certificate.
       type: str
       returned: when there was something to do
   sample:

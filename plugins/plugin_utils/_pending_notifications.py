@@ -15,6 +15,8 @@ import os
 import secrets
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
 
 FOLDER = "~/.evergreen/notifications"
@@ -23,13 +25,6 @@ FOLDER = "~/.evergreen/notifications"
 def has_readers(request: t.Mapping[str, t.Any]) -> bool:
     """Return whether programs are notified of the certificate of a request, or exports are made of it."""
     return any(request.get(option) for option in ("exports", "restart", "reload", "run_after"))
-
-
-def readers(request: t.Mapping[str, t.Any]) -> str:
-    """Return who reads the certificate of a request, for sentences."""
-    commands = [words[0] for words in request["run_after"]]
-    files = [export["path"] for export in request["exports"]]
-    return ", ".join(dict.fromkeys([*request["restart"], *request["reload"], *commands, *files]))
 
 
 def add_pending(host: str, request_name: str) -> None:
@@ -45,9 +40,13 @@ def pending_token(host: str, request_name: str) -> str | None:
     return str(record.get("token")) if record else None
 
 
-def is_pending(host: str, request_name: str) -> bool:
-    """Return whether the programs of a host may have to read the certificate of a request."""
-    return os.path.lexists(_records().path_of(file_name(host, request_name)))
+def why_pending(host: str, request: Request) -> str | None:
+    """Return why a run has to log in to a host for the programs that read the certificate of a request, or None."""
+    if not has_readers(request) or not os.path.lexists(_records().path_of(file_name(host, request["name"]))):
+        return None
+    commands, files = [words[0] for words in request["run_after"]], [export["path"] for export in request["exports"]]
+    readers = ", ".join(dict.fromkeys([*request["restart"], *request["reload"], *commands, *files]))
+    return shorten(f"{readers} may not have read the certificate in use yet, since a run could not finish that")
 
 
 def remove_pending(host: str, request_name: str, token: str) -> None:

@@ -46,14 +46,14 @@ certificate_export.Work._write = write
     ),
     "it is forgotten too early": (
         """
-usual = exports.Ledger.pending_actions
-def pending_actions(self, all_exports):
-    found = usual(self, all_exports)
+usual = ledger.Ledger.pending_notifications
+def pending_notifications(self, all_exports, *more):
+    pending = usual(self, all_exports, *more)
     self.pending = {}
     self.save()
-    return found
-exports.Ledger.pending_actions = pending_actions
-exports.Ledger.forget_done = lambda self, all_exports: None
+    return pending
+ledger.Ledger.pending_notifications = pending_notifications
+ledger.Ledger.forget_done = lambda self, all_exports: None
 """,
         "has not loaded what is in use",
     ),
@@ -69,7 +69,7 @@ exports.Export.write = write
 }
 IMPORTS = (
     "from ansible_collections.evergreen.tls.plugins.modules import certificate_export\n"
-    "from ansible_collections.evergreen.tls.plugins.module_utils._store import exports\n"
+    "from ansible_collections.evergreen.tls.plugins.module_utils._store import exports, ledger\n"
 )
 
 

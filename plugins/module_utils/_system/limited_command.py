@@ -70,6 +70,7 @@ def run_limited(argv: list[str], timeout_s: float, environment: dict[str, str] |
         os.close(reader)
 
 
+# not a parser: it only decodes what a program printed
 def _followed(process: subprocess.Popen[bytes], reader: int, deadline: float) -> Ended:
     """Return how a program ended, the output of which is at *reader*. Kill its session at the deadline."""
     os.set_blocking(reader, False)

@@ -53,11 +53,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry im
     revocation,
     with_defaults,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._pending_notifications import (
-    has_readers,
-    is_pending,
-    readers,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._pending_notifications import why_pending
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.incomplete_chain import missing_ca_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import (
     OpenIssuers,
@@ -260,18 +256,10 @@ def endpoints_of_host(
 
 
 def _unnotified(host: str, endpoints: list[Endpoint]) -> list[Finding]:
-    """Return a finding that is due for each request of a host whose programs may have to read the certificate in use."""
+    """Return a finding that is due for each request of a host whose programs may not have read the certificate in use."""
     requests = {endpoint.request["name"]: endpoint.request for endpoint in endpoints}
-    return [
-        Finding(
-            host,
-            "due",
-            f"{readers(request)} may not have read the certificate in use yet, since a run did not finish",
-            name,
-        )
-        for name, request in requests.items()
-        if has_readers(request) and is_pending(host, name)
-    ]
+    reasons = {name: why_pending(host, request) for name, request in requests.items()}
+    return [Finding(host, "due", why, name) for name, why in reasons.items() if why]
 
 
 def _fault(host: str, request: t.Any, error: BaseException) -> Finding:

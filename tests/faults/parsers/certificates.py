@@ -45,8 +45,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewa
     why_renew,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.strict_clients import strict_warnings
-from ansible_collections.evergreen.tls.plugins.module_utils._store import exports
+from ansible_collections.evergreen.tls.plugins.module_utils._store import exports, ledger
 from ansible_collections.evergreen.tls.plugins.module_utils._store.adopt import take_in
+from ansible_collections.evergreen.tls.plugins.module_utils._store.notifications import Notification
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import create_file
 from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, decode_text, encode_json, signer_of
@@ -148,12 +149,13 @@ def read_ledger(content: bytes) -> None:
         "reload": [],
         "state": "present",
     }
-    export = exports.Export(options, "site")
-    with mock.patch.object(exports, "read_file", return_value=content):
-        ledger = exports.Ledger(types.SimpleNamespace(path="/etc/evergreen/site"))
-    for verb, unit in ledger.pending_actions([export]):
-        ledger.mark_done([export], verb, unit)
-    assert not ledger.pending_actions([export])
+    export, of_request = exports.Export(options, "site"), [Notification("reload", ("haproxy",))]
+    with mock.patch.object(ledger, "read_file", return_value=content):
+        record = ledger.Ledger(types.SimpleNamespace(path="/etc/evergreen/site"))
+    for notification in record.pending_notifications([export], of_request, "v0001 ab"):
+        record.mark_begun(notification)
+        record.mark_done(notification, [export], of_request, "v0001 ab")
+    assert not record.pending_notifications([export], of_request, "v0001 ab")
 
 
 def read_password(content: bytes) -> None:
@@ -229,7 +231,7 @@ CERTIFICATES_PARSERS = (
         signer_of(KEY),
     ),
     Parser("certificates/pkcs12", "a keystore", read_keystore, KEYSTORES, "der"),
-    Parser("store/exports", "the record of exports", read_ledger, encode_json(LEDGER), "json"),
+    Parser("store/ledger", "the record of exports", read_ledger, encode_json(LEDGER), "json"),
     Parser("store/exports", "a password", read_password, (b"correct horse\r\nbattery\n",)),
     Parser(
         "certificates/names",

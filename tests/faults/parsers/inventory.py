@@ -115,6 +115,9 @@ REQUEST_OPTIONS = {
         {"path": "/etc/haproxy/site.pem", "format": "pem", "group": "haproxy", "mode": "0640", "reload": ["haproxy"]},
         {"path": "/srv/site.cer", "format": "der", "mode": "0644"},
     ],
+    "restart": ["dovecot"],
+    "reload": ["postfix"],
+    "run_after": [["/usr/local/sbin/publish", "{name}", "{folder}"]],
 }
 APPLIANCE_REQUEST = {
     "name": "appliance",

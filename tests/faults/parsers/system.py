@@ -25,6 +25,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._module_backends imp
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._store import pending_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._system import procfs, systemd
+from ansible_collections.evergreen.tls.plugins.module_utils._system.limited_command import Ended
+from ansible_collections.evergreen.tls.plugins.module_utils._text import MAX_TEXT_CHARACTERS
 from ansible_collections.evergreen.tls.plugins.module_utils._tls import handshake
 from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, decode_text, signer_of
 from ansible_collections.evergreen.tls.tests.faults.parsers.samples import CHAIN, CSRS, KEY, PEM, REQUEST, ROOT
@@ -43,8 +45,13 @@ def read_pending_csr(content: bytes) -> t.Any:
 
 
 def read_unit_state(content: bytes) -> None:
-    with mock.patch.object(systemd, "run_command", return_value=(0, decode_text(content))):
+    with mock.patch.object(systemd, "run_limited", return_value=Ended(0, decode_text(content))):
         systemd.refresh_unit("reload", "haproxy")
+
+
+def read_words_of_command(content: bytes) -> None:
+    words = Ended(1, decode_text(content)).words
+    assert len(words) <= MAX_TEXT_CHARACTERS and words.isprintable()
 
 
 def read_chain_in_use(content: bytes) -> t.Any:
@@ -126,6 +133,12 @@ SYSTEM_PARSERS = (
         "the state of a unit",
         read_unit_state,
         (b"LoadState=loaded\nActiveState=active\nCanReload=yes\n",),
+    ),
+    Parser(
+        "system/limited_command",
+        "the words of a command",
+        read_words_of_command,
+        (b"postfix: \x1b[31mfatal\x1b[0m: no certificate\n",),
     ),
     Parser("tls/handshake", "the bytes of a server", read_server_bytes, server_flights()),
     Parser(

@@ -37,6 +37,7 @@ EXPORT_OPTIONS = {
     "request": REQUEST_SPEC,
     "directory": {"type": "path"},
     "passwords": {"type": "dict", "default": {}, "no_log": True},
+    "part": {"type": "str", "default": "all"},
 }
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
