@@ -34,7 +34,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils._store.key_encryptio
     key_files,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._store.links import check_link_folders
-from ansible_collections.evergreen.tls.plugins.module_utils._store.notifications import check_notifications
 from ansible_collections.evergreen.tls.plugins.module_utils._store.pending_csr import matching_csr, prepare_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._store.rehearsal import (
     check_host,
@@ -136,8 +135,6 @@ class Preparation:
             return self.withdraw()
         check_link_folders(self.request)  # before a CA is asked
         check_export_folders(self.request)
-        if self.store.current() is None and not self.check_mode:  # later, a renewal is more urgent than a notification
-            check_notifications(self.request)
         if not self.check_mode:
             self.store.unhide_left_over()
         if to_adopt(self.store, self.request):

@@ -85,6 +85,13 @@ class Notification(t.NamedTuple):
         """Return what would be done, as the predicate of a sentence."""
         return "would be run" if self.is_command else f"would be {self.verb}ed"
 
+    def check(self) -> None:
+        """Raise TlsError for a unit that does not exist, or a command that must not or cannot be run."""
+        if self.is_command:
+            check_program(self.words[0])
+        else:
+            check_unit(self.verb, self.words[0])
+
     def send(self, subject: Subject) -> str:
         """Notify the program. Return the result, as the predicate of a sentence. Raises TlsError if that fails."""
         if self.is_command:
@@ -103,15 +110,6 @@ def request_notifications(request: Request) -> list[Notification]:
     """Return the notifications of a request, without those of its exports. Commands come last."""
     commands = [Notification("run_after", tuple(words)) for words in request["run_after"]]
     return list(dict.fromkeys([*unit_notifications(request), *commands]))
-
-
-def check_notifications(request: Request) -> None:
-    """Raise TlsError for a unit that does not exist, or a command that must not or cannot be run."""
-    for notification in request_notifications(request):
-        if notification.is_command:
-            check_program(notification.words[0])
-        else:
-            check_unit(notification.verb, notification.words[0])
 
 
 def subject_of(store: Versions, version: str, chain: list[x509.Certificate]) -> Subject:

@@ -22,6 +22,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._store.attributes im
 from ansible_collections.evergreen.tls.plugins.module_utils._store.exports import Export
 from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions
 from ansible_collections.evergreen.tls.plugins.module_utils._store.links import check_links, missing_links, path_use
+from ansible_collections.evergreen.tls.plugins.module_utils._store.notifications import request_notifications
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_link
 from ansible_collections.evergreen.tls.plugins.module_utils._system.free_space import check_free_space
@@ -33,7 +34,7 @@ OTHER_FOLDER = "choose a folder on another one, such as ext4 or xfs, with certif
 def find_obstacles(store: Versions, request: Request) -> list[str]:
     """Return a sentence for each thing on this host that would keep a new certificate from its use. Nothing is changed.
 
-    Exports count for the first certificate only: a renewal is served by nginx though an export of it fails.
+    Exports and the programs that are notified count for the first certificate only: a renewal is served by nginx though one of them fails.
     """
     checks: list[t.Callable[[], None]] = [
         functools.partial(check_free_space, os.path.dirname(store.path)),
@@ -44,6 +45,7 @@ def find_obstacles(store: Versions, request: Request) -> list[str]:
     if store.current() is None:
         present = [spec for spec in request["exports"] if spec["state"] == "present"]
         checks += [functools.partial(_check_export, store, spec, request["name"]) for spec in present]
+        checks += [notification.check for notification in request_notifications(request)]
     return list(dict.fromkeys(filter(None, map(_sentence, checks))))
 
 

@@ -128,6 +128,21 @@ def test_an_export_that_cannot_be_written_stops_no_renewal(host):
         host.prepare(links={str(host.folder / "gone" / "site.crt"): "cert.pem"})
 
 
+def test_programs_that_cannot_be_notified_are_named_before_the_first_certificate_and_stop_no_renewal(host, monkeypatch):
+    systemctl = host.folder / "systemctl"
+    systemctl.write_text("#!/bin/sh\necho LoadState=not-found\n")
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{host.folder}:{os.environ['PATH']}")
+    programs = {"reload": ["postfix"], "run_after": [[f"{host.folder}/publish"]]}
+    assert host.refusal(**programs) == (
+        "there is no unit postfix on this host; correct reload, or install what it belongs to. "
+        f"run_after: {host.folder}/publish is not on this host; install it, or correct run_after"
+    )
+    (host.store / "www/v0001").mkdir(parents=True)
+    (host.store / "www/current").symlink_to("v0001")
+    assert "csr" in host.prepare(**programs)
+
+
 @pytest.mark.parametrize("place", ["store", "links", "exports"])
 @pytest.mark.parametrize(
     ("options", "problem", "remedy"),
