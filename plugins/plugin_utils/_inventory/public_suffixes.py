@@ -26,6 +26,7 @@ LIBRARY = "publicsuffixlist"
 TEST_DOMAINS = ("test", "example", "invalid", "localhost")
 
 
+# not a parser: names of the inventory are in their normal form
 def public_suffix(name: str) -> str | None:
     """Return the public suffix of a domain in its normal form by the ICANN part of the list, None where its top-level domain is unknown.
 
@@ -38,6 +39,7 @@ def public_suffix(name: str) -> str | None:
     return suffix
 
 
+# not a parser: names of the inventory are in their normal form
 def suffix_error(name: str) -> str | None:
     """Return why no public CA issues for a name in its normal form, as the beginning of a sentence; None where the list does not say so.
 
@@ -62,6 +64,23 @@ def suffix_error(name: str) -> str | None:
     if name != host:
         return f"{name} covers all of {host}, below which anybody can register names"
     return f"{name} is a domain below which anybody can register names"
+
+
+# not a parser: names of the inventory are in their normal form
+def registered_domain(name: str) -> str | None:
+    """Return the domain that was registered for a name in its normal form, by the whole list; None without the library.
+
+    A public suffix stands for itself, and below an unknown top-level domain two labels count.
+
+    >>> registered_domain("*.www.example.co.uk"), registered_domain("shop.github.io"), registered_domain("co.uk"), registered_domain("a.b.test")
+    ('example.co.uk', 'shop.github.io', 'co.uk', 'b.test')
+    """
+    if not HAS_LIST:
+        return None
+    host = name.removeprefix("*.")
+    domain: str | None = _list(only_icann=False).privatesuffix(host)
+    suffix = _list(only_icann=False).publicsuffix(host)
+    return domain or (suffix or ".".join(host.split(".")[-2:]))
 
 
 def list_remedy() -> str:

@@ -42,6 +42,7 @@ DIRECTORY_SETTINGS: dict[str, dict[str, t.Any]] = {
     "profile": {"type": "str"},
     "preferred_root": {"type": "str"},
     "ca_file": {"type": "path"},
+    "limits": {"type": "dict"},
 }
 INHERITED = tuple(name for name in DIRECTORY_SETTINGS if name != "directory")
 
@@ -55,6 +56,7 @@ class Directory(t.NamedTuple):
     profile: str | None = None
     preferred_root: str | None = None
     ca_file: str | None = None
+    limits: dict[str, t.Any] | None = None  # as CaLimits takes them
 
     def check_names(self, names: list[str]) -> None:
         """Raise TlsError if the CA does not put so many names into a certificate."""
@@ -79,7 +81,7 @@ def test_directory(settings: dict[str, t.Any]) -> Directory | None:
     first, chosen = _configured(settings)[0], settings.get("test_directory")
     if chosen is None:
         chosen = TEST_DIRECTORIES.get(str(first.get("directory") if isinstance(first, dict) else first))
-    without_account = {**settings, "eab_kid": None, "eab_hmac": None, "preferred_root": None}
+    without_account = {**settings, "eab_kid": None, "eab_hmac": None, "preferred_root": None, "limits": None}
     return _directory(chosen, without_account) if chosen else None
 
 

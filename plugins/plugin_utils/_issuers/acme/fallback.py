@@ -91,6 +91,8 @@ class DirectoryFallback:
         from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import OrderSpec
 
         orders = self.servers.orders(directory, self.order_records, self.timeout)
-        replaces = self.renewals.predecessor(host, request["name"], directory.url, request["domains"], utc_now())
-        spec = OrderSpec(csr, request["domains"], directory.profile, replaces, directory.preferred_root, request)
+        now = utc_now()
+        replaces = self.renewals.predecessor(host, request["name"], directory.url, request["domains"], now)
+        kind = self.renewals.kind_of_order(host, request["name"], replaces, request["domains"], now)
+        spec = OrderSpec(csr, request["domains"], directory.profile, replaces, directory.preferred_root, kind, request)
         return step(orders, spec)

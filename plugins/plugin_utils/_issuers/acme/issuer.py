@@ -14,6 +14,7 @@ acme/
 ├── answers/              issued chains, by CSR (IssuedCache)
 ├── certificates/         the certificates of each request of a host, with their renewal information
 ├── limits/  failures/    rate limits of CAs, and requests that failed
+├── counts/               orders and certificates, as far as CAs count them (LimitRecords)
 ├── succeeded/            requests that need no test
 └── places/               the slots for orders
 """
@@ -46,6 +47,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.accoun
     base64url,
     thumbprint,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.ca_limits import RENEWAL_PERIOD, CaLimits
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import (
     Directory,
     directories,
@@ -111,6 +113,7 @@ class Acme(RecordedIssuer):
         "preferred_root": {"type": "str"},
         "ca_file": {"type": "path"},
         "roots": {"type": "path"},
+        "limits": {"type": "dict"},
         "at_once": {"type": "int", "default": 50},
         "timeout": {"type": "str", "default": "5m"},
     }
@@ -120,6 +123,8 @@ class Acme(RecordedIssuer):
         self.settings = settings
         self.directories = directories(settings)
         self.test_directory = test_directory(settings)
+        for directory in self.directories:
+            CaLimits(directory.url, directory.limits)  # which raises TlsError for limits that are none
         self.timeout = parse_duration(settings["timeout"]).total_seconds()
         if settings["at_once"] < 1:
             raise TlsError(f"at_once is {settings['at_once']}, and orders need one place at least; write 1 or more")
@@ -323,6 +328,7 @@ class Acme(RecordedIssuer):
         self.folder.write("swept", {"day": today})
         for name in ("orders", "limits", "failures"):
             self.folder.subfolder(name).remove_older(RECORDS_KEPT, now)
+        self.folder.subfolder("counts").remove_older(RENEWAL_PERIOD, now)
         self.folder.subfolder("certificates").remove_older(CERTIFICATE_RECORDS_KEPT, now)
 
     # not a parser: it reads what the collection has made or checked

@@ -25,6 +25,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks imp
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account import Account
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import base64url
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.authorizations import Authorizations
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.ca_limits import OrderKind
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.limit_records import LimitRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.polling import Polling, growing_pauses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     Problem,
@@ -68,6 +70,7 @@ class OrderSpec(t.NamedTuple):
     profile: str | None = None
     replaces: str | None = None  # the certificate that is renewed (RFC 9773, section 5)
     preferred_root: str | None = None  # the common name of a root
+    kind: OrderKind = OrderKind()
     request: Request | None = None  # whose subject the certificate may have; without it, only a common name
 
 
@@ -88,8 +91,16 @@ RECORDED_TEXTS = ("directory", "step", "order", "certificate", "chain")  # of an
 class Orders:
     """The orders of an account."""
 
-    def __init__(self, folder: JsonRecords, account: Account, solver: Solver, timeout: float = ORDER_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        folder: JsonRecords,
+        account: Account,
+        solver: Solver,
+        counts: LimitRecords,
+        timeout: float = ORDER_TIMEOUT_S,
+    ) -> None:
         self.folder, self.account, self.solver, self.timeout = folder, account, solver, timeout
+        self.counts = counts
         self.directory_url = account.client.url
 
     def obtain(self, spec: OrderSpec) -> bytes:
@@ -139,15 +150,20 @@ class Order:
     def _resumed_or_new(self, step: t.Callable[[OrderObject], Result]) -> Result:
         """Return the result of a step with the order of an earlier run, or with a new one."""
         order = self._resumable()
-        if order is not None:
-            try:
-                return step(order)
-            except Problem as refusal:
-                if refusal.code not in STALE_ORDER_ERRORS:
-                    raise
-        self.client.limits.wait(self.spec.names)  # before anything is requested
-        self.orders.solver.check(self.spec.names)
-        return step(self._place())
+        try:
+            if order is not None:
+                try:
+                    return step(order)
+                except Problem as refusal:
+                    if refusal.code not in STALE_ORDER_ERRORS:
+                        raise
+            self.client.limits.wait(self.spec.names)  # before anything is requested
+            self.orders.solver.check(self.spec.names)
+            self.orders.counts.reserve(self.name, self.spec.names, self.spec.kind)
+            return step(self._place())
+        except Problem:  # the CA issues nothing for it
+            self.orders.counts.release(self.name, self.spec.names)
+            raise
 
     # not a parser: it reads what the collection has made or checked
     def _recorded_chain(self) -> bytes | None:
@@ -253,6 +269,7 @@ class Order:
                     chain = alternate
                     break
         self._check(chain)
+        self.orders.counts.confirm(self.name, self.spec.names, self.spec.kind)
         self._write({"step": "issued", "certificate": url, "chain": chain.decode(errors="replace")})
         return chain
 

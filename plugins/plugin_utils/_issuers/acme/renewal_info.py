@@ -35,6 +35,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_rec
     key_digest,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import base64url
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.ca_limits import OrderKind
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     Problem,
     Unreachable,
@@ -160,6 +161,18 @@ class RenewalRecords:
             and set(domains) & names_of(parse_chain(record["certificate"].encode())[0])
         ]
         return max(candidates)[1] if candidates else None
+
+    # not a parser: it reads what the collection has made or checked
+    def kind_of_order(
+        self, host: str, request: str, replaces: str | None, domains: list[str], now: datetime.datetime
+    ) -> OrderKind:
+        """Return what an order is for the limits of its CA. replaces: the ID of the certificate that predecessor() returned."""
+        record = self._records(host, request).get(replaces or "")
+        if record is None:
+            return OrderKind()
+        edges = [edge for edge in map(parse_date, record.get("window") or []) if edge]
+        is_in_window = len(edges) == 2 and edges[0] <= now < edges[1]
+        return OrderKind(names_of(parse_chain(record["certificate"].encode())[0]) == set(domains), is_in_window)
 
     def update(self, host: str, request: str, name: str, clients: t.Sequence[Client], now: datetime.datetime) -> None:
         """Ask the CA about a certificate, by ID, and record what it says.

@@ -15,7 +15,9 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import AccountKeys, thumbprint
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.ca_limits import CaLimits
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import WELL_KNOWN, Directory
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.limit_records import LimitRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import RateLimits
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, Solver
@@ -63,7 +65,8 @@ class Servers:
         from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import Orders
 
         account = self.account(directory)
-        return Orders(records, account, self.solver_for(account), timeout)
+        counts = LimitRecords(self.folder.subfolder("counts"), CaLimits(directory.url, directory.limits))
+        return Orders(records, account, self.solver_for(account), counts, timeout)
 
     def solver(self) -> Solver:
         """Return the solver without an account. It must not check or present anything."""

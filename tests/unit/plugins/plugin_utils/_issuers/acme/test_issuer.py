@@ -590,3 +590,16 @@ def kill_at(step, time, moment):
         return reply
 
     Client._exchange = watched
+
+
+def test_an_order_beyond_the_limits_of_its_ca_is_put_off_before_the_ca_hears_of_it(acme, pebble):
+    issuer = acme(limits={"exact_set": 1})
+    issuer.issue(request(["put-off.example.org"]), csr(["put-off.example.org"]), "web1")
+    before = issued_by(pebble)
+    with pytest.raises(
+        TlsError, match="issues 1 certificates a week for put-off.example.org alone, .* this is put off until "
+    ):
+        issuer.issue(request(["put-off.example.org"]), csr(["put-off.example.org"]), "web2")
+    assert issued_by(pebble) == before
+    issuer.issue(request(["fits.example.org"]), csr(["fits.example.org"]), "web2")
+    assert issued_by(pebble) == before + 1

@@ -1,0 +1,109 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How many certificates a CA issues in what time, and when the next one fits.
+
+A limit is a bucket that empties at a constant rate (the generic cell rate algorithm, as in ratelimits/gcra.go of Boulder): a number at once,
+and then one in each interval. What a CA counts is replayed from the times of earlier orders.
+"""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import WELL_KNOWN
+
+ORDERS, REGISTERED_DOMAIN, EXACT_SET = "orders", "registered_domain", "exact_set"
+WEEK, THREE_HOURS = datetime.timedelta(days=7), datetime.timedelta(hours=3)
+PERIODS = {ORDERS: THREE_HOURS, REGISTERED_DOMAIN: WEEK, EXACT_SET: WEEK}
+RENEWAL_PERIOD = datetime.timedelta(days=120)  # in which the same names were issued, so that an order is a renewal
+MAX_COUNT = 1_000_000
+LETSENCRYPT_PAGE = "https://letsencrypt.org/docs/rate-limits/"
+
+# The counts in PERIODS that CAs publish. Let's Encrypt: LETSENCRYPT_PAGE as of 2026-08-05, and ratelimits/*.go of Boulder.
+PUBLISHED: dict[str, dict[str, int]] = {
+    WELL_KNOWN["letsencrypt"]: {ORDERS: 300, REGISTERED_DOMAIN: 50, EXACT_SET: 5},
+}
+
+
+class Bucket(t.NamedTuple):
+    """A limit: *burst* at once, and one more in each interval."""
+
+    burst: int
+    interval: datetime.timedelta
+
+    def next_free(self, times: t.Iterable[datetime.datetime], now: datetime.datetime) -> datetime.datetime:
+        """Return when one more fits, at the earliest now. times: of all that were counted.
+
+        >>> start = datetime.datetime(2026, 11, 30, tzinfo=datetime.timezone.utc)
+        >>> Bucket(2, datetime.timedelta(hours=1)).next_free([start, start], start).hour
+        1
+        """
+        full_until: datetime.datetime | None = None
+        for time in sorted(times):
+            full_until = max(full_until or time, time) + self.interval
+        return now if full_until is None else max(now, full_until - (self.burst - 1) * self.interval)
+
+    def last_empty(self, times: t.Sequence[datetime.datetime]) -> int:
+        """Return the position of the last time at which the bucket was empty: earlier ones do not matter any more. times: in order.
+
+        >>> start = datetime.datetime(2026, 11, 30, tzinfo=datetime.timezone.utc)
+        >>> Bucket(2, datetime.timedelta(hours=1)).last_empty([start, start, start + datetime.timedelta(hours=2)])
+        2
+        """
+        position, full_until = 0, None
+        for number, time in enumerate(times):
+            if full_until is None or time >= full_until:
+                position, full_until = number, time
+            full_until += self.interval
+        return position
+
+
+class OrderKind(t.NamedTuple):
+    """What an order is for a CA that exempts renewals from its limits."""
+
+    has_same_names: bool = False  # as the certificate that it replaces
+    is_in_window: bool = False  # of renewal, which the CA suggested for that certificate (RFC 9773)
+
+
+class CaLimits:
+    """The limits of a directory: those that its CA publishes, and those that the inventory names in their place.
+
+    settings: C(limits) of the issuer. Its keys are those of PERIODS; its values are counts, where 0 is for no limit, and C(registered_domain) may be
+    a dictionary of counts by domain. Raises TlsError for others.
+    """
+
+    def __init__(self, directory_url: str, settings: t.Mapping[str, t.Any] | None = None) -> None:
+        self.directory_url = directory_url
+        self.counts: dict[str, int] = dict(PUBLISHED.get(directory_url, {}))
+        self.domain_counts: dict[str, int] = {}
+        for name, value in (settings or {}).items():
+            if name not in PERIODS:
+                raise TlsError(f"limits: {name} is none of the limits that are counted; write {', '.join(PERIODS)}")
+            if name == REGISTERED_DOMAIN and isinstance(value, dict):
+                self.domain_counts = {str(domain).lower(): _count(name, count) for domain, count in value.items()}
+            else:
+                self.counts[name] = _count(name, value)
+
+    def bucket(self, name: str, domain: str = "") -> Bucket | None:
+        """Return a limit by its name in PERIODS, None without one. domain: for C(registered_domain)."""
+        count = self.domain_counts.get(domain) if name == REGISTERED_DOMAIN else None
+        count = self.counts.get(name, 0) if count is None else count
+        return Bucket(count, PERIODS[name] / count) if count else None
+
+
+def _count(name: str, value: t.Any) -> int:
+    """Return a count of the inventory, which may be text. Raises TlsError for anything else."""
+    text = str(value)
+    if isinstance(value, bool) or not text.isdecimal() or not text.isascii() or int(text) > MAX_COUNT:
+        raise TlsError(
+            f"limits: {name} is {value!r}, and a limit is a number of {_unit(name)}, or 0 for none; correct it"
+        )
+    return int(text)
+
+
+def _unit(name: str) -> str:
+    return "orders in three hours" if name == ORDERS else "certificates a week"

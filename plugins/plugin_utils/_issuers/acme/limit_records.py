@@ -1,0 +1,210 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What was ordered and issued, as far as a CA counts it, and whether one more order fits.
+
+Each scope of a limit (the account, a registered domain, a set of names) has a record at each directory. An order is counted before it is placed, so that
+runs at the same time do not exceed a limit together. It is removed again when it fails. What other controllers order for the same domains is not known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import ipaddress
+import re
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date, utc_now
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.public_suffixes import registered_domain
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.ca_limits import (
+    EXACT_SET,
+    LETSENCRYPT_PAGE,
+    ORDERS,
+    PUBLISHED,
+    REGISTERED_DOMAIN,
+    RENEWAL_PERIOD,
+    CaLimits,
+    OrderKind,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem
+from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
+
+UNFINISHED_KEPT = datetime.timedelta(hours=1)  # for which an order counts whose run was killed
+MAX_EVENTS = 20_000  # of one scope, in its record
+
+
+class Scope(t.NamedTuple):
+    """What a limit is counted for."""
+
+    limit: str  # a key of PERIODS
+    subject: str  # the registered domain, the names with commas; empty for the account
+
+
+class Event(t.NamedTuple):
+    """One order that counts."""
+
+    at: datetime.datetime
+    order: str  # its name
+    is_issued: bool  # whether its certificate is there
+
+
+class Counts:
+    """What counts in the scopes of an order, the oldest first."""
+
+    def __init__(self, events: dict[Scope, list[Event]]) -> None:
+        self.events = events
+
+    def is_renewal(self, names: t.Iterable[str], kind: OrderKind) -> bool:
+        """Say whether the same names were issued before, within RENEWAL_PERIOD."""
+        same = self.events.get(Scope(EXACT_SET, _set_of(names)), [])
+        return kind.has_same_names or any(event.is_issued for event in same)
+
+    def add(self, event: Event, names: t.Iterable[str], kind: OrderKind, but: str = "") -> None:
+        """Count an order where its CA does (wfe2/wfe.go and ra/ra.go of Boulder). but: a limit that is left alone."""
+        is_renewal = self.is_renewal(names, kind)
+        for scope, events in self.events.items():
+            is_exempt = is_renewal or (kind.is_in_window and scope.limit == ORDERS)
+            is_recorded = any(one.order == event.order and event.at - one.at < UNFINISHED_KEPT for one in events)
+            if scope.limit != but and not is_recorded and (scope.limit == EXACT_SET or not is_exempt):
+                events.append(event)
+
+    def forget(self, order: str, but: str = "") -> None:
+        """Leave out an order whose certificate is not there. but: a limit that is left alone."""
+        for scope, events in self.events.items():
+            if scope.limit != but:
+                events[:] = [one for one in events if one.order != order or one.is_issued]
+
+
+class LimitRecords:
+    """The counts at one directory."""
+
+    def __init__(self, folder: JsonRecords, limits: CaLimits) -> None:
+        self.folder, self.limits = folder, limits
+
+    def reserve(self, order: str, names: t.Sequence[str], kind: OrderKind) -> None:
+        """Count an order by its name. Raises Problem, with the time until one more fits, where it exceeds a limit."""
+        with self._counted(names) as counts:
+            now = utc_now()
+            counts.forget(order)
+            if not kind.is_in_window:
+                self._check(counts, names, kind, now)
+            counts.add(Event(now, order, False), names, kind)
+
+    def confirm(self, order: str, names: t.Sequence[str], kind: OrderKind) -> None:
+        """Record that the certificate of an order was issued."""
+        with self._counted(names) as counts:
+            counts.forget(order, but=ORDERS)
+            counts.add(Event(utc_now(), order, True), names, kind, but=ORDERS)
+
+    def release(self, order: str, names: t.Sequence[str]) -> None:
+        """Take back an order that failed. The limit of the account counts it all the same."""
+        with self._counted(names) as counts:
+            counts.forget(order, but=ORDERS)
+
+    @contextlib.contextmanager
+    def _counted(self, names: t.Sequence[str]) -> t.Iterator[Counts]:
+        """Yield what counts for these names, to be changed, under the locks of its records."""
+        scopes = self._limited_scopes(names)
+        now = utc_now()
+        with contextlib.ExitStack() as stack:
+            for scope in scopes:
+                stack.enter_context(self.folder.locked(self._name(scope)))
+            counts = Counts({scope: self._read(scope, now) for scope in scopes})
+            before = {scope: list(events) for scope, events in counts.events.items()}
+            yield counts
+            for scope, events in counts.events.items():
+                if events != before[scope]:
+                    self._write(scope, events)
+
+    def _check(self, counts: Counts, names: t.Sequence[str], kind: OrderKind, now: datetime.datetime) -> None:
+        """Raise Problem for the scope that is free again last, if one is full."""
+        is_renewal = counts.is_renewal(names, kind)
+        waits = []
+        for scope, events in counts.events.items():
+            bucket = self.limits.bucket(scope.limit, scope.subject)
+            if bucket and not (is_renewal and scope.limit != EXACT_SET):
+                free = bucket.next_free((event.at for event in events), now)
+                if free > now:
+                    waits.append((free, scope, bucket.burst))
+        if waits:
+            free, scope, burst = max(waits)
+            sentence = f"{self._limit_sentence(scope, burst)}; this is put off until {format_date(free)}. {self._remedy(scope)}"
+            raise Problem(sentence, "rateLimited", retry_after=(free - now).total_seconds())
+
+    def _limit_sentence(self, scope: Scope, burst: int) -> str:
+        server = re.sub("^https?://([^/]*).*", r"\1", self.limits.directory_url)
+        if scope.limit == ORDERS:
+            return f"{server} takes {burst} orders in three hours from an account, and this controller has placed them"
+        names = f"the names {scope.subject}" if scope.limit == EXACT_SET else f"names in {scope.subject}"
+        if scope.limit == EXACT_SET and "," not in scope.subject:
+            names = f"{scope.subject} alone"
+        return f"{server} issues {burst} certificates a week for {names}, and this controller was issued them or has ordered them"
+
+    def _remedy(self, scope: Scope) -> str:
+        page = f" ({LETSENCRYPT_PAGE})" if self.limits.directory_url in PUBLISHED else ""
+        if scope.limit == ORDERS:
+            return f"Where the CA allows more, write limits: {{orders: N}} for the issuer{page}"
+        if scope.limit == EXACT_SET:
+            return f"Give each host a name of its own in its request, or write limits: {{exact_set: N}} where the CA allows more{page}"
+        return (
+            f"Put several names into a certificate, or a wildcard by DNS, or write limits: {{registered_domain: {{{scope.subject}: N}}}} where the "
+            f"CA allows more{page}"
+        )
+
+    def _limited_scopes(self, names: t.Sequence[str]) -> list[Scope]:
+        """Return the scopes of an order that have a limit, always in the same order."""
+        domains = {domain for domain in map(counted_domain, names) if domain}
+        scopes = [
+            Scope(ORDERS, ""),
+            Scope(EXACT_SET, _set_of(names)),
+            *(Scope(REGISTERED_DOMAIN, one) for one in domains),
+        ]
+        return sorted(scope for scope in scopes if self.limits.bucket(scope.limit, scope.subject))
+
+    def _read(self, scope: Scope, now: datetime.datetime) -> list[Event]:
+        """Return what counts in a scope, the oldest first."""
+        recorded = self.folder.read(self._name(scope)).get("events")
+        events = []
+        for one in recorded if isinstance(recorded, list) else ():
+            at = parse_date(one.get("at")) if isinstance(one, dict) else None
+            if at is None or at > now or now - at > RENEWAL_PERIOD:  # a date that is ahead is from a clock that was
+                continue
+            is_issued = bool(one.get("issued")) or scope.limit == ORDERS
+            if is_issued or now - at <= UNFINISHED_KEPT:
+                events.append(Event(at, str(one.get("order")), is_issued))
+        events.sort()
+        bucket = self.limits.bucket(scope.limit, scope.subject)
+        if bucket is None or scope.limit == EXACT_SET:  # which says what is a renewal, too
+            return events
+        return events[bucket.last_empty([event.at for event in events]) :]
+
+    def _write(self, scope: Scope, events: list[Event]) -> None:
+        recorded = [
+            {"at": at.isoformat(), "order": name, "issued": issued} for at, name, issued in events[-MAX_EVENTS:]
+        ]
+        self.folder.write(
+            self._name(scope), {"directory": self.limits.directory_url, **scope._asdict(), "events": recorded}
+        )
+
+    def _name(self, scope: Scope) -> str:
+        return file_name(self.limits.directory_url, *scope)
+
+
+# not a parser: names of the inventory are in their normal form
+def counted_domain(name: str) -> str | None:
+    """Return the registered domain that a CA counts a name for, or the network of an address; None where the list of suffixes is missing.
+
+    >>> counted_domain("www.example.org"), counted_domain("192.0.2.1"), counted_domain("2001:db8::1")
+    ('example.org', '192.0.2.1/32', '2001:db8::/64')
+    """
+    if not is_ip_address(name):
+        return registered_domain(name)
+    address = ipaddress.ip_address(name)
+    return str(ipaddress.ip_network(f"{address}/{32 if address.version == 4 else 64}", strict=False))
+
+
+def _set_of(names: t.Iterable[str]) -> str:
+    return ",".join(sorted(names))
