@@ -28,7 +28,8 @@ TOKEN = re.compile(
 )
 MAX_INCLUDES = 30_000  # files; what has more of them includes itself
 MAX_INCLUDE_DEPTH = 100
-PORT = re.compile(r"[0-9]{1,9}")
+PORT = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")  # or a range of ports
+MAX_PORT = 65535
 WILDCARD_ADDRESSES = ("*", "0.0.0.0", "[::]")
 ESCAPE = re.compile(
     r"\\([\"'\\trn])"
@@ -81,6 +82,7 @@ class ServerBlock(t.NamedTuple):
     protocols: tuple[str, ...] = ()  # likewise
     protocols_place: str = ""  # path and line of the ssl_protocols that say so
     quic_listens: tuple[Listen, ...] = ()
+    has_tls: bool = False  # by the directive "ssl on", which nginx had before 1.25.1, whatever the parameters of listen
 
     @property
     def place(self) -> str:
@@ -169,12 +171,15 @@ def server_blocks(files: dict[str, str], main: str) -> list[ServerBlock]:
     statements = list(inside_blocks(files, main, "http"))
     inherited = _certificates(statement.words for _path, statement in statements)
     inherited_protocols = _protocols(statements)
+    has_tls_everywhere = _has_tls((statement.words for _path, statement in statements), False)
     for path, statement in statements:
         if statement.words[0] == "server":
             inner_statements = list(_expanded(files, main, (path,), statement.block))
             body = [inner.words for _path, inner in inner_statements]
-            parsed = [_listen(words[1:]) for words in body if words[0] == "listen" and len(words) > 1]
-            listens = [listen for listen in parsed if listen] or [Listen("*", 80, False)]
+            directives = [words[1:] for words in body if words[0] == "listen" and len(words) > 1]
+            listens = [listen for words in directives for listen in _listens(words)]
+            if not directives:
+                listens = [Listen("*", 80, False)]
             names = [_server_name(name) for words in body if words[0] == "server_name" for name in words[1:]]
             by_tcp = [listen for listen in listens if not listen.is_quic]
             by_udp = tuple(listen for listen in listens if listen.is_quic)
@@ -182,7 +187,10 @@ def server_blocks(files: dict[str, str], main: str) -> list[ServerBlock]:
             if not protocols:
                 protocols, place = inherited_protocols
             certificates = _certificates(body) or inherited
-            blocks.append(ServerBlock(path, statement.line, by_tcp, names, certificates, protocols, place, by_udp))
+            has_tls = _has_tls(body, has_tls_everywhere)
+            blocks.append(
+                ServerBlock(path, statement.line, by_tcp, names, certificates, protocols, place, by_udp, has_tls)
+            )
     return blocks
 
 
@@ -194,9 +202,12 @@ def other_listens(files: dict[str, str], main: str, is_udp: bool = False) -> lis
             if statement.words[0] == "server":
                 body = [inner.words for _path, inner in _expanded(files, main, (path,), statement.block)]
                 for words in body:
-                    listen = _listen(words[1:]) if words[0] == "listen" and len(words) > 1 else None
-                    if listen and is_udp is ("udp" in listen.parameters):
-                        listens.append((f"{block} server at {path}:{statement.line}", listen))
+                    parsed = _listens(words[1:]) if words[0] == "listen" and len(words) > 1 else []
+                    listens += [
+                        (f"{block} server at {path}:{statement.line}", listen)
+                        for listen in parsed
+                        if is_udp is ("udp" in listen.parameters)
+                    ]
     return listens
 
 
@@ -330,10 +341,10 @@ def _matches(pattern: str, path: str) -> bool:
     )
 
 
-def _listen(words: list[str]) -> Listen | None:
-    """Return address and port of a listen directive, or None for a UNIX socket."""
+def _listens(words: list[str]) -> list[Listen]:
+    """Return address and port of a listen directive, each port of a range, and nothing for a UNIX socket."""
     if words[0].startswith("unix:"):
-        return None
+        return []
     parameters = tuple(words[1:])
     is_ipv6 = words[0].startswith("[")
     address, _colon, port = words[0].rpartition(":")
@@ -342,8 +353,18 @@ def _listen(words: list[str]) -> Listen | None:
     elif words[0].endswith("]") or not address:
         address, port = words[0], "80"
     default = "default_server" in words or "default" in words
-    number = int(port) if PORT.fullmatch(port) else 80
-    return Listen("*" if address in WILDCARD_ADDRESSES else address, number, default, is_ipv6, parameters)
+    ports = PORT.fullmatch(port)
+    first = int(ports[1]) if ports else 80
+    last = min(int(ports[2] or first), MAX_PORT) if ports else first
+    address = "*" if address in WILDCARD_ADDRESSES else address
+    numbers = range(first, max(first, last) + 1)
+    return [Listen(address, number, default, is_ipv6, parameters) for number in numbers]
+
+
+def _has_tls(directives: t.Iterable[list[str]], inherited: bool) -> bool:
+    """Return the value of the directive ssl among these, or what the block inherits."""
+    values = [words[1] == "on" for words in directives if words[0] == "ssl" and len(words) > 1]
+    return values[-1] if values else inherited
 
 
 def _certificates(directives: t.Iterable[list[str]]) -> tuple[str, ...]:

@@ -31,7 +31,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.listening imp
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters import PROGRAM_NAMES
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.name_hash import name_hash_directives
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import Site, sites_by_port
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.shared_ports import check_proxy_protocol, check_tls
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import Site
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import NginxBuild
 from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import (
     ListeningSocket,
@@ -84,7 +85,8 @@ class Surroundings:
 
     def addresses(self) -> dict[int, PortAddresses]:
         """Return the addresses at which the sites listen on each port. Raises TlsError for a port that they cannot have."""
-        self._check_proxy_protocol()
+        check_proxy_protocol(self.sites, self.blocks)
+        check_tls(self.sites, self.blocks)
         check_other_servers(self.ports, other_listens(self.files, self.main))
         return {port: port_addresses(port, self.blocks, self._open_sockets(port), self.has_ipv6) for port in self.ports}
 
@@ -112,23 +114,6 @@ class Surroundings:
                 "http3 or hsts; add it to extra of these sites as well"
             )
         ]
-
-    def _check_proxy_protocol(self) -> None:
-        """Raise TlsError where a site and somebody else do not agree on the PROXY protocol, which belongs to a whole port."""
-        for port, sites in sites_by_port(self.sites).items():
-            site = sites[0]
-            for block in self.blocks:
-                for listen in block.listens:
-                    has_header = "proxy_protocol" in listen.parameters
-                    if listen.port != port or has_header is bool(site.get("proxy_protocol")):
-                        continue
-                    raise TlsError(
-                        f"port {port} speaks the PROXY protocol, by the server block at {block.place}, and so would the site "
-                        f"{site['name']}; write proxy_protocol: true for the sites of this port, or take it away there"
-                        if has_header
-                        else f"the site {site['name']} has proxy_protocol: true, and the server block at {block.place} listens on port {port} "
-                        "without it, where both have to agree; add proxy_protocol there, or choose another https_port"
-                    )
 
     def directives(self) -> list[str]:
         """Return the directives that all server blocks together need. Raises TlsError where somebody else's are too small."""

@@ -123,6 +123,54 @@ CONFIGURATIONS = {
         {"proxy_protocol": True},
         "the site www has proxy_protocol: true, and the server block at {main}:6 listens on port {port} without it",
     ),
+    "a server without TLS at the HTTPS port": (
+        "",
+        "server {{ listen {port}; server_name other; return 204; }}",
+        {},
+        "port {port} is without TLS in the server block at {main}:6, and would have TLS by the sites, for its clients too; add ssl",
+    ),
+    "servers with and without TLS at the HTTPS port, which has TLS": (
+        "",
+        "server {{ listen {port}; server_name x; %s }} server {{ listen {port} ssl; server_name other; %s }}",
+        {},
+        None,
+    ),
+    "a server with TLS at the HTTP port": (
+        "",
+        "server {{ listen {http_port} ssl; server_name x; %s }}",
+        {},
+        "port {http_port} has TLS by the server block at {main}:6, and the sites answer HTTP there; choose another http_port",
+    ),
+    "a server behind a load balancer at the HTTP port": (
+        "",
+        "server {{ listen {http_port} proxy_protocol; server_name x; return 204; }}",
+        {},
+        "port {http_port} speaks the PROXY protocol, by the server block at {main}:6, and so would the site www",
+    ),
+    "a server at a UNIX socket alone": (
+        "",
+        "server {{ listen unix:{store}/other.socket proxy_protocol; server_name x; return 204; }}",
+        {},
+        None,
+    ),
+    "options of a socket": (
+        "",
+        "server {{ listen {port} ssl backlog=4096 rcvbuf=64k so_keepalive=on default_server; server_name other; %s }}",
+        {},
+        None,
+    ),
+    "both families, each with its socket": (
+        "",
+        "server {{ listen {port} ssl; listen [::]:{port} ssl ipv6only=on default_server; server_name other; %s }}",
+        {},
+        None,
+    ),
+    "a range of ports that a stream has": (
+        f"load_module {STREAM}; stream {{{{ server {{{{ listen {{port}}-{{port}}; proxy_pass 127.0.0.1:1; }}}} }}}}",
+        "",
+        {},
+        "port {port} belongs to the stream server at {main}:2, and nginx cannot start with a site there too",
+    ),
     "versions of TLS": ("", "", {"tls_versions": ["TLSv1.2"]}, None),
     "a directive that nginx refuses": ("", "", {"extra": "lisssten 1;"}, 'unknown directive "lisssten"'),
 }
@@ -143,7 +191,7 @@ class ForeignHost(Host):
     def configure(self, main_block: str, http_block: str) -> None:
         self.install("www")
         self.install("other")
-        words = {"port": self.https_port, "store": self.folder / "store"}
+        words = {"port": self.https_port, "http_port": self.port, "store": self.folder / "store"}
         http_block = http_block.replace("%s", CERTIFICATE)
         text = MAIN.format(
             main_block=main_block.format(**words).replace("; stream", ";\nstream"),
@@ -201,7 +249,7 @@ def test_nginx_that_could_start_before_a_run_can_start_after_it(host, configurat
         host.stop()
     site = {"server_names": ["www.example.org"], "return_code": 204, **site}
     if refusal:
-        words = {"port": host.https_port, "main": host.folder / "nginx.conf"}
+        words = {"port": host.https_port, "http_port": host.port, "main": host.folder / "nginx.conf"}
         with pytest.raises(TlsError) as caught:
             host.decide(**site)
         assert refusal.format(**words) in str(caught.value)

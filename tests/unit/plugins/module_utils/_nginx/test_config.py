@@ -210,3 +210,18 @@ def test_servers_for_anything_but_http_are_seen_with_their_ports():
         ("stream server at /etc/nginx/s.conf:2", Listen("*", 443, False)),
         (f"mail server at {MAIN}:1", Listen("*", 993, False, False, ("ssl",))),
     ]
+
+
+def test_a_block_at_a_unix_socket_alone_has_no_port_and_a_range_has_all_of_its_ports():
+    text = "http { server { listen unix:/run/a; } server { } server { listen 127.0.0.1:81-83; listen 9-7; listen 99990-99999999; } }"
+    ports = [[listen.port for listen in block.listens] for block in server_blocks({"/main": text}, "/main")]
+    assert ports == [[], [80], [81, 82, 83, 9, 99990]]
+
+
+def test_the_directive_ssl_of_older_versions_is_inherited():
+    text = "http { ssl on; server { listen 443; } server { listen 80; ssl off; } }"
+    assert [block.has_tls for block in server_blocks({"/main": text}, "/main")] == [True, False]
+
+
+def test_nginx_separates_words_by_four_characters_only():
+    assert parse_config("return 200 a\u00a0b\u3000c;")[0].words == ["return", "200", "a\u00a0b\u3000c"]
