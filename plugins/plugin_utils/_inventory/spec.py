@@ -6,14 +6,22 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator, ValidationResult
-from ansible.module_utils.errors import UnsupportedError
+from ansible.module_utils.errors import RequiredError, UnsupportedError
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.misspellings import closest_name
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import check_home, check_no_pem
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import MALFORMED_INPUT_ERRORS
+
+MAX_ERRORS = 2  # that a sentence names
+MAX_ERROR_CHARACTERS = 160
+MAX_LIST_CHARACTERS = 80  # of the options that there are
+NO_DICTIONARY = "dictionary requested, could not parse JSON or key=value"  # in the words of Ansible
 
 
 def validate_arguments(
@@ -37,13 +45,44 @@ def validate_arguments(
 
 
 def spec_errors(result: ValidationResult) -> str:
-    """Return what is wrong with the validated arguments, as one sentence; nothing if they fit the spec."""
+    """Return what is wrong with the validated arguments, as one short sentence; nothing if they fit the spec."""
+    sentences: list[str] = []
+    for error in sorted(result.errors.errors, key=_rank):
+        sentences += _unknown_options(str(error)) if isinstance(error, UnsupportedError) else [_type_error(str(error))]
+    distinct = list(dict.fromkeys(filter(None, sentences)))
+    named = [shorten(sentence, MAX_ERROR_CHARACTERS) for sentence in distinct[:MAX_ERRORS]]
+    return "; ".join([*named, *([f"and {len(distinct) - MAX_ERRORS} more"] if len(distinct) > MAX_ERRORS else [])])
+
+
+# not a parser: it reads what Ansible says
+def _unknown_options(error: str) -> list[str]:
+    """Return a sentence for each option that is not in a spec, with the option that was probably meant, or those that there are."""
+    names, _text, supported = error.rstrip(".").partition(". Supported parameters include: ")
+    known = re.sub(r" \([^)]*\)", "", supported).split(", ")
     sentences = []
-    for error in result.errors.errors:
-        if isinstance(error, UnsupportedError):
-            unsupported = [name if isinstance(name, str) else ".".join(name) for name in result.unsupported_parameters]
-            supported = str(error).partition("include: ")[2].rstrip(".")
-            sentences.append(f"there is no {', '.join(sorted(unsupported))}, but {supported}")
-        else:
-            sentences.append(str(error).rstrip(". "))
-    return "; ".join(sentences)
+    for name in names.split(", "):
+        option = name.rpartition(".")[2]
+        meant = closest_name(option, known)
+        sentences.append(
+            f"there is no {name} (did you mean {meant}?)" if meant else f"there is no {name}, but {_listed(known)}"
+        )
+    return sentences
+
+
+def _rank(error: Exception) -> int:
+    """Return the order of errors: values of another type, then options that there are not, then options that are missing."""
+    return 2 if isinstance(error, RequiredError) else int(isinstance(error, UnsupportedError))
+
+
+def _listed(names: list[str]) -> str:
+    """Return as many of the names as a sentence has room for."""
+    listed = ", ".join(names)
+    return listed if len(listed) <= MAX_LIST_CHARACTERS else f"{listed[:MAX_LIST_CHARACTERS].rpartition(', ')[0]}, …"
+
+
+# not a parser: it reads what Ansible says
+def _type_error(error: str) -> str:
+    """Return what Ansible says about a value of another type, and nothing where it says so twice."""
+    if error.startswith(NO_DICTIONARY):
+        return ""
+    return error.replace(f": {NO_DICTIONARY}", "; write a dictionary, as in {name: …}").rstrip(". ")

@@ -41,7 +41,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_
     complete_request,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import check_facts
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import validate_arguments
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors, validate_arguments
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import (
     request_targets,
     with_remote_advice,
@@ -384,7 +384,7 @@ def _read_variables(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 def _validated(variables: dict[str, t.Any]) -> dict[str, t.Any]:
     result = validate_arguments(VALIDATOR, variables)
     if result.error_messages:
-        raise TlsError(f"{'; '.join(result.error_messages)}; correct the inventory")
+        raise TlsError(f"{spec_errors(result)}; correct the inventory")
     return result.validated_parameters
 
 

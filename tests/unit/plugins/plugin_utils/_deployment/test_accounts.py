@@ -53,7 +53,7 @@ def test_an_account_shows_no_secret():
             "main",
             {"main": {**MAIN, "secret": "hush"}},
             {"tencent"},
-            "cloud account main: there is no secret, but .*; correct cloud_accounts",
+            "cloud account main: there is no secret \\(did you mean secret_id\\?\\); correct cloud_accounts",
         ),
         (
             "main",

@@ -39,7 +39,9 @@ def test_a_host_with_such_a_value_does_not_end_the_survey_of_the_others():
     ("arguments", "sentence"),
     [
         ({"request": {"port": 443}}, ""),
-        ({"request": {"posrt": 443}}, "there is no request.posrt, but port"),
+        ({"request": {"posrt": 443}}, "there is no request.posrt (did you mean port?)"),
+        ({"request": {"kind": 443}}, "there is no request.kind, but port"),
+        ({"request": "www"}, "argument 'request' is of type str"),
         ({"request": {"port": "https"}}, "argument 'port' is of type str found in 'request'."),
     ],
 )

@@ -421,7 +421,7 @@ def test_no_more_handshakes_are_made_at_once_than_files_may_still_be_opened(star
     [
         (
             {"certificate_requests": [{"name": "www", "domain": [NAME]}]},
-            "missing required arguments: domains found in certificate_requests; certificate_requests.domain. Supported",
+            "there is no certificate_requests.domain (did you mean domains?); missing required arguments: domains found in",
         ),
         (
             {"certificate_requests": [{"name": "www", "domains": [NAME], "type": "DSA"}]},
@@ -430,7 +430,10 @@ def test_no_more_handshakes_are_made_at_once_than_files_may_still_be_opened(star
                 "correct the inventory"
             ),
         ),
-        ({"certificate_requests": ["www"]}, "dictionary requested, could not parse JSON or key=value"),
+        (
+            {"certificate_requests": ["www"]},
+            "Elements value for option 'certificate_requests' is of type str and we were unable to convert to dict; write a dictionary, as in",
+        ),
         ({"certificate_requests": {"www": [NAME]}}, "argument 'certificate_requests' is of type dict"),
         ({"certificate_requests": 443}, "Value '443' in the sub parameter field 'certificate_requests'"),
         (

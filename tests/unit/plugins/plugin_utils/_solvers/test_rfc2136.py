@@ -244,7 +244,7 @@ def test_each_domain_that_has_no_place_is_reported(here, zone):
         ({"key_name": "a..b"}, "solver rfc2136: 'a..b' is no name of a key; write it as"),
         ({"key_algorithm": "md5"}, "solver rfc2136: value of key_algorithm must be one of"),
         ({"timeout": "soon"}, "solver rfc2136: 'soon' is not a length of time"),
-        ({"sever": "192.0.2.53"}, "solver rfc2136: there is no sever, but"),
+        ({"sever": "192.0.2.53"}, "solver rfc2136: there is no sever (did you mean server?); correct it"),
     ],
 )
 def test_settings_that_make_no_sense_are_reported(here, settings, sentence):

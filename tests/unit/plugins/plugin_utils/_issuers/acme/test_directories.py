@@ -59,12 +59,12 @@ def test_a_test_knows_nothing_of_customers():
         ),
         (
             {"directories": [{"url": "letsencrypt"}]},
-            "directories: missing required arguments: directory; there is no url, .*; write the name or address of each, or",
+            "directories: there is no url, .*; missing required arguments: directory; write the name or address of each, or",
         ),
         ({"eab_kid": "kid"}, "of eab_kid and eab_hmac one is missing; write both, as the CA gives them out"),
         ({"at_once": 0}, "at_once is 0, and orders need one place at least; write 1 or more"),
         ({"timeout": "soon"}, "'soon' is not a length of time; write a number and a unit"),
-        ({"mail": "ops@example.org"}, "there is no mail, but account_key, "),
+        ({"mail": "ops@example.org"}, r"there is no mail \(did you mean email\?\); correct"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings, sentence):
