@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import functools
+import collections
 import json
 import typing as t
 
@@ -15,6 +15,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import FleetAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_host
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.role_variables import (
+    inventory_names,
+    misspelling_sentence,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.waves import DEFAULT_WAVES, wave_sizes
 from ansible_collections.evergreen.tls.plugins.plugin_utils._libraries import install_command
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import OpenIssuers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.printing import printer
@@ -52,6 +57,7 @@ class ActionModule(FleetAction):
     _requires_connection = False
     VARIABLES: t.ClassVar[dict[str, str]] = {
         "inspect": "renew_inspect",
+        "waves": "renew_waves",
         **{option: f"survey_{option}" for option in ("query", "path", "fail_when", "most", "timeout")},
     }
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
@@ -65,14 +71,25 @@ class ActionModule(FleetAction):
         "timeout": {"type": "float"},
         "authorities_only": {"type": "bool", "default": False},
         "maintain": {"type": "bool", "default": False},
+        "waves": {"type": "raw", "default": list(DEFAULT_WAVES)},
     }
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         now = utc_now()
+        waves = wave_sizes(arguments["waves"])
         search = compile_query(arguments["query"])
         hosts = task_vars["ansible_play_hosts_all"]
         show = printer(display.display)
-        variables, progress = functools.partial(variables_of_host, task_vars["hostvars"]), Progress(show)
+        misspelled: dict[str, str] = {}
+
+        def variables(host: str) -> t.Mapping[str, t.Any]:
+            found = variables_of_host(task_vars["hostvars"], host)
+            sentence = misspelling_sentence(inventory_names(found, task_vars["hostvars"], host))
+            if sentence:
+                misspelled[host] = sentence
+            return found
+
+        progress = Progress(show)
         open_issuers: OpenIssuers = {}
         findings = survey_hosts(
             hosts,
@@ -86,6 +103,7 @@ class ActionModule(FleetAction):
         )
         if not arguments["authorities_only"]:
             show(findings_table(findings, terminal_width(), arguments["most"]))
+            warn_of_misspellings(misspelled)
         if arguments["maintain"] and not self._task.check_mode:
             maintain_authorities(open_issuers)
         endpoints = search([finding._asdict() for finding in findings if finding.state in arguments["states"]])
@@ -100,6 +118,8 @@ class ActionModule(FleetAction):
             "endpoints": endpoints,
             "hosts": renewal_order(findings, shuffle_seed(now)),
             "refused": refused_requests(findings),
+            "misspelled": misspelled,
+            "waves": waves,
         }
         if not arguments["authorities_only"]:
             result["table"] = findings_table(findings, None, arguments["most"])
@@ -117,6 +137,14 @@ class ActionModule(FleetAction):
             display.warning(
                 escape_control_characters(f"the survey is not written to {path}: {error.strerror}; correct the path")
             )
+
+
+def warn_of_misspellings(misspelled: t.Mapping[str, str]) -> None:
+    """Show each sentence about a misspelled variable once. misspelled: the sentences by host."""
+    for sentence, number in collections.Counter(misspelled.values()).items():
+        host = next(one for one in misspelled if misspelled[one] == sentence)
+        more = f" and {number - 1} more" if number > 1 else ""
+        display.warning(escape_control_characters(f"{host}{more}: {sentence}"))
 
 
 def maintain_authorities(open_issuers: OpenIssuers) -> None:

@@ -78,6 +78,12 @@ options:
       - Whether only the endpoints of private CAs (C(type=local_ca)) are looked at, for RV(refused), and no table is printed.
     type: bool
     default: false
+  waves:
+    description:
+      - The sizes of the waves in which C(evergreen.tls.renew) renews, as a list or as a text with commas. Each is a number of hosts, or a
+        share of them such as V(10%). They are checked before anything is looked at, and returned as RV(waves).
+    type: raw
+    default: [1, 10%, 100%]
   maintain:
     description:
       - Whether the revocation lists of private CAs on this controller are renewed before they end.
@@ -153,6 +159,20 @@ hosts:
   type: list
   elements: str
   sample: [web7, web2]
+misspelled:
+  description:
+    - For each host with a variable that is probably a misspelling of one of this collection, a sentence. M(evergreen.tls.check_variables) tells
+      which variables these are.
+    - C(evergreen.tls.deploy) fails for these hosts. Elsewhere they are warnings.
+  returned: always
+  type: dict
+  sample: {}
+waves:
+  description: The sizes of the waves.
+  returned: always
+  type: list
+  elements: raw
+  sample: [1, 10%, 100%]
 counts:
   description: How many endpoints are in each state.
   returned: always

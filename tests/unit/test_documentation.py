@@ -81,11 +81,12 @@ def test_only_renew_and_deploy_know_other_roles(role):
             assert not re.search(r"\b(include_role|import_role):", path.read_text(encoding="utf-8")), path
     meta = role / "meta/main.yml"
     dependencies = read_yaml(meta)["dependencies"] if meta.exists() else []
-    assert dependencies in ([], [{"role": "evergreen.tls.check_facts"}])  # whose task comes before the argument specs
+    check = {"role": "evergreen.tls.check_variables", "vars": {"check_variables_role": role.name}}
+    assert dependencies in ([], [check])  # whose task comes before the argument specs
 
 
-def test_only_the_check_of_facts_has_no_options():
-    assert [role.name for role in ROLES if not (role / "meta/argument_specs.yml").exists()] == ["check_facts"]
+def test_only_the_check_of_variables_has_no_options():
+    assert [role.name for role in ROLES if not (role / "meta/argument_specs.yml").exists()] == ["check_variables"]
 
 
 def test_the_action_group_holds_every_module():

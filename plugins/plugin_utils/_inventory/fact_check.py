@@ -18,6 +18,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import esc
 # What the names of all variables begin with that the roles, playbooks and actions of this collection read.
 VARIABLE_PREFIXES = (
     "certificate_",
+    "check_variables_",
     "cloud_accounts",
     "deploy_",
     "firewall_",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import typing as t
 
-OPTION_SIMILARITY = 0.7  # from which on an option is probably another one, by difflib.SequenceMatcher.ratio()
+OPTION_SIMILARITY = 0.75  # from which on an option is probably another one, by difflib.SequenceMatcher.ratio()
 
 
 def closest_name(name: str, known: t.Iterable[str], similarity: float = OPTION_SIMILARITY) -> str | None:

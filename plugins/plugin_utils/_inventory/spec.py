@@ -21,6 +21,13 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import MA
 MAX_ERRORS = 2  # that a sentence names
 MAX_ERROR_CHARACTERS = 160
 MAX_LIST_CHARACTERS = 80  # of the options that there are
+EXAMPLES = {
+    "bool": "true or false",
+    "dict": "a dictionary, as in {name: …}",
+    "float": "a number",
+    "int": "a whole number",
+    "list": "a list, as in [one, two]",
+}
 NO_DICTIONARY = "dictionary requested, could not parse JSON or key=value"  # in the words of Ansible
 
 
@@ -74,6 +81,7 @@ def _rank(error: Exception) -> int:
     return 2 if isinstance(error, RequiredError) else int(isinstance(error, UnsupportedError))
 
 
+# not a parser: it reads names of options of the collection
 def _listed(names: list[str]) -> str:
     """Return as many of the names as a sentence has room for."""
     listed = ", ".join(names)
@@ -85,4 +93,6 @@ def _type_error(error: str) -> str:
     """Return what Ansible says about a value of another type, and nothing where it says so twice."""
     if error.startswith(NO_DICTIONARY):
         return ""
-    return error.replace(f": {NO_DICTIONARY}", "; write a dictionary, as in {name: …}").rstrip(". ")
+    start, convert, reason = error.partition(" unable to convert to ")
+    kind = re.split(r"\W", reason)[0]
+    return f"{start}{convert}{kind}; write {EXAMPLES[kind]}" if kind in EXAMPLES else error.rstrip(". ")

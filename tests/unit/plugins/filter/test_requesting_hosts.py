@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.filter.inventory_variable import FilterModule as InventoryVariable
 from ansible_collections.evergreen.tls.plugins.filter.request_names import FilterModule as RequestNames
 from ansible_collections.evergreen.tls.plugins.filter.requesting_hosts import FilterModule
 
 requesting_hosts = FilterModule().filters()["requesting_hosts"]
 request_names = RequestNames().filters()["request_names"]
-inventory_variable = InventoryVariable().filters()["inventory_variable"]
 
 
 class Broken(dict):
@@ -49,18 +47,6 @@ def test_a_host_whose_facts_would_override_the_inventory_is_chosen_so_that_it_fa
 
 
 TAMPERED = {"renew_waves": [9], "certificate_requests": [{"name": "bank"}]}
-
-
-def test_a_variable_of_all_hosts_comes_from_the_first_without_such_facts():
-    hostvars = {
-        "one": {"ansible_facts": TAMPERED, **TAMPERED},
-        "two": {"ansible_facts": {"hostname": "two"}, "renew_waves": [1]},
-        "three": {"renew_waves": [3]},
-    }
-    assert inventory_variable(hostvars, "renew_waves", ["one", "two", "three"]) == [1]
-    assert inventory_variable(hostvars, "renew_waves", ["one"]) is None
-    assert inventory_variable(hostvars, "survey_path", ["two"]) is None
-    assert inventory_variable(hostvars, "renew_waves", []) is None
 
 
 @pytest.mark.parametrize("odd", [7, "text", [1], {"a": 1}, [{}], [{"name": [1]}], [[{"name": "a"}]], None])

@@ -129,11 +129,26 @@ def test_each_variable_that_a_plugin_reads_is_refused_as_a_fact():
     assert {"certificate_endpoint", "certificate_force", "certificate_verify_from"} <= names
 
 
+def test_the_waves_of_all_hosts_come_from_the_first_without_such_facts():
+    hostvars = {
+        "one": {"ansible_facts": {"renew_waves": [9]}, "renew_waves": [9]},
+        "two": {"ansible_facts": {"hostname": "two"}, "renew_waves": [1]},
+        "three": {"renew_waves": [3]},
+    }
+    options = {"waves": [9]}
+    tampered = (options, Survey.VARIABLES, hostvars["one"])
+    assert options_from_inventory(*tampered, ["two", "three"], hostvars.__getitem__) == {"waves": [1]}
+    assert (
+        options_from_inventory(options, Survey.VARIABLES, hostvars["two"], ["three"], hostvars.__getitem__) == options
+    )
+    with pytest.raises(TlsError, match="the facts of "):
+        options_from_inventory(*tampered, [], hostvars.__getitem__)
+
+
 def test_the_role_and_playbook_names_are_prefixes_of_variables():
     names = {path.name for path in (ROOT / "roles").iterdir()} | {
         path.stem for path in (ROOT / "playbooks").glob("*.yml")
     }
-    names -= {"check_facts"}  # which has no variables
     # Accounts with clouds belong to no role or playbook alone.
     assert {*(f"{name}_" for name in names), "cloud_accounts"} == set(VARIABLE_PREFIXES)
 

@@ -16,7 +16,6 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
 from ansible_collections.evergreen.tls.plugins.action import firewall_port
-from ansible_collections.evergreen.tls.plugins.filter.inventory_variable import inventory_variable
 from ansible_collections.evergreen.tls.plugins.filter.request_names import request_names
 from ansible_collections.evergreen.tls.plugins.filter.requesting_hosts import requesting_hosts
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
@@ -86,7 +85,6 @@ def test_accounts_are_read_from_a_template_with_hostvars(hostvars):
 def test_the_filters_of_playbooks_resolve_hostvars(hostvars):
     assert request_names(hostvars, ["web1", "gateway"]) == ["www.example.org"]
     assert requesting_hosts(hostvars, ["gateway", "web1"]) == ["web1"]
-    assert inventory_variable(hostvars, "renew_waves", ["web1"]) == [1, "100%"]
 
 
 def test_an_undefined_variable_is_an_error_and_no_address(hostvars):
