@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batch_size import orders_at_once
-from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Barrier, Worker
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.batching import Background, Barrier, Worker
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request import (
     OBTAIN_ARGUMENTS,
     PerRequestAction,
@@ -21,10 +24,26 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_
     check_distinct_requests,
     has_encrypted_key,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_task
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import PendingIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import hosts_respond
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.private_authority import MAKE_CA
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import ISSUERS, open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.deployed_names import (
+    FOLDER,
+    DeployedNames,
+    requested_names,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.unused_certificates import (
+    due_certificates,
+    first_answer,
+    merged_calls,
+    parse_grace,
+    removal_arguments,
+    served_sentence,
+    with_removal,
+)
 
 PARTS = ("firewall", "nginx", "certificates")  # the tags that honour_tags knows
 
@@ -46,6 +65,13 @@ class ActionModule(PerRequestAction):
         "honour_tags": {"type": "bool", "default": False},
         "make_ca": {"type": "str", "choices": list(MAKE_CA), "default": "first"},
         "refused": {"type": "dict", "default": {}},
+        "removal": {
+            "type": "dict",
+            "options": {
+                "grace": {"type": "str", "default": "7d"},
+                "verify_from": {"type": "str", "choices": ["controller", "host"], "default": "controller"},
+            },
+        },
     }
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -59,6 +85,7 @@ class ActionModule(PerRequestAction):
         self._parts: dict[
             str, dict[str, t.Any]
         ] = {}  # results of firewall_port ("firewall") and nginx_sites ("challenges", "rehearsal", "nginx")
+        self._removal: dict[str, t.Any] = {}
         before, after = self._preparing(arguments, task_vars), self._finishing(arguments, task_vars)
         result = self.run_requests(
             [*arguments["requests"], *withdrawn],
@@ -67,7 +94,8 @@ class ActionModule(PerRequestAction):
             before=before,
             after=after,
         )
-        return with_parts(result, self._parts) if before or after else result
+        result = with_parts(result, self._parts) if before or after else result
+        return with_removal(result, self._removal) if self._removal else result
 
     def _preparing(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> list[Worker[None]]:
         """Return workers for what has to be done on the host before a CA is asked."""
@@ -92,7 +120,56 @@ class ActionModule(PerRequestAction):
 
     def _finishing(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> list[Worker[None]]:
         """Return workers for what has to see all certificates installed."""
-        return [self._finish(arguments["nginx"], task_vars)] if arguments["nginx"] else []
+        workers = [self._finish(arguments["nginx"], task_vars)] if arguments["nginx"] else []
+        grace = parse_grace(arguments["removal"]["grace"]) if arguments["removal"] else None
+        if grace is not None and self._is_whole_inventory(arguments["requests"], task_vars):
+            workers.append(self._remove_unused(arguments, grace, task_vars))
+        return workers
+
+    def _is_whole_inventory(self, requests: list[dict[str, t.Any]], task_vars: dict[str, t.Any]) -> bool:
+        """Return whether these are the requests that the inventory has for the host: a play may have others, and an undefined list has none."""
+        names = {*(request["name"] for request in requests), *self.invalid}
+        return requested_names(variables_of_task(task_vars).get("certificate_requests")) == names
+
+    async def _remove_unused(self, arguments: dict[str, t.Any], grace: int, task_vars: dict[str, t.Any]) -> None:
+        """List what the inventory no longer has, in the batch that configures nginx, and remove what no client gets any more."""
+        await Barrier()
+        if self._obstacle():
+            return
+        requests, host = arguments["requests"], str(task_vars.get("inventory_hostname", ""))
+        call = {"directory": arguments["directory"], "host": host, "grace": grace}
+        call |= removal_arguments(requests, self.invalid)
+        calls = [await self.run_module("certificate_remove", call, task_vars, is_last=True)]
+        requested = {*(request["name"] for request in requests), *self.invalid}
+        due = due_certificates(calls[0], requested)
+        await Barrier()  # at which nginx has no site with them any more
+        if due and not self._task.check_mode and not self._obstacle():
+            served: dict[str, str] = {}
+            if arguments["removal"]["verify_from"] == "controller":
+                addresses_at = functools.partial(host_addresses, variables_of_task(task_vars), host)
+                answers = await Background(lambda: {one["name"]: first_answer(one, addresses_at) for one in due})
+                served = {name: served_sentence(name, probe) for name, probe in answers.items() if probe}
+            names = [one["name"] for one in due if one["name"] not in served]
+            calls += (
+                [await self.run_module("certificate_remove", {**call, "remove": names}, task_vars)] if names else []
+            )
+            for one in calls[-1].get("unused") or []:
+                if one["name"] in served:
+                    one.update(state="kept", sentence=served[one["name"]])
+        self._removal = merged_calls(calls)
+        self._record_names(host, requested)
+
+    def _record_names(self, host: str, requested: set[str]) -> None:
+        """Record on the controller which certificates the host has now, for survey and renew."""
+        if self._task.check_mode or self._removal.get("failed"):
+            return
+        left = [one for one in self._removal.get("unused") or [] if one["state"] in ("waiting", "due", "kept")]
+        try:
+            records = DeployedNames(os.path.expanduser(FOLDER))
+            records.record(host, requested, {one["name"]: one.get("remove_after") or "" for one in left})
+        except (OSError, TlsError) as error:
+            reason = error if isinstance(error, TlsError) else system_error(error)
+            self._removal["warnings"].append(f"the survey will not list unused certificates of {host}: {reason}")
 
     async def _finish(self, nginx: dict[str, t.Any], task_vars: dict[str, t.Any]) -> None:
         """Configure nginx for all certificates of the host, in the batch that installs the last of them."""
@@ -167,7 +244,7 @@ def only_parts(arguments: dict[str, t.Any], parts: set[str]) -> dict[str, t.Any]
         if part not in parts:
             selected[part] = None
     if "certificates" not in parts:
-        selected["requests"], selected["issuers"] = [], {}
+        selected["requests"], selected["issuers"], selected["removal"] = [], {}, None
     return selected
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import collections
 import json
+import os
 import typing as t
 
 from ansible.utils.display import Display
@@ -21,6 +22,13 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.role_vari
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.waves import DEFAULT_WAVES, wave_sizes
 from ansible_collections.evergreen.tls.plugins.plugin_utils._libraries import install_command
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.deployed_names import (
+    FOLDER,
+    DeployedNames,
+    UnusedName,
+    unused_names,
+    unused_sentence,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import OpenIssuers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.printing import printer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import (
@@ -91,6 +99,7 @@ class ActionModule(FleetAction):
 
         progress = Progress(show)
         open_issuers: OpenIssuers = {}
+        unused: list[UnusedName] = []
         findings = survey_hosts(
             hosts,
             variables,
@@ -104,6 +113,10 @@ class ActionModule(FleetAction):
         if not arguments["authorities_only"]:
             show(findings_table(findings, terminal_width(), arguments["most"]))
             warn_of_misspellings(misspelled)
+            names = [(finding.host, finding.request) for finding in findings]
+            unused = unused_names(DeployedNames(os.path.expanduser(FOLDER)), hosts, names, variables)
+            if unused:
+                show(escape_control_characters(unused_sentence(unused)))
         if arguments["maintain"] and not self._task.check_mode:
             maintain_authorities(open_issuers)
         endpoints = search([finding._asdict() for finding in findings if finding.state in arguments["states"]])
@@ -120,6 +133,7 @@ class ActionModule(FleetAction):
             "refused": refused_requests(findings),
             "misspelled": misspelled,
             "waves": waves,
+            "unused": [one._asdict() for one in unused],
         }
         if not arguments["authorities_only"]:
             result["table"] = findings_table(findings, None, arguments["most"])

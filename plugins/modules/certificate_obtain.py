@@ -53,6 +53,25 @@ options:
       - It is done once all certificates are installed, and before them too where challenges have to be answered or the passphrases of
         keys to be looked for. Where that fails, no certificate is asked for.
     type: dict
+  removal:
+    description:
+      - Lists the certificates of the host that the inventory no longer has, and removes what is to be removed, as
+        M(evergreen.tls.certificate_remove) says. This is the last step, once O(nginx) is configured.
+      - It is done only if O(requests) are those that the inventory has for the host, in C(certificate_requests). Where that is
+        undefined, nothing is removed.
+    type: dict
+    suboptions:
+      grace:
+        description:
+          - How long a certificate stays after the first run that did not have a request for it, such as V(7d) or V(12h).
+          - V(0) removes it in the same run. With V(never), nothing is removed or listed.
+        type: str
+        default: 7d
+      verify_from:
+        description: Whether the controller, too, sees by handshakes that no client gets the certificate any more, or the host alone.
+        type: str
+        choices: [controller, host]
+        default: controller
   honour_tags:
     description:
       - Whether C(--tags) and C(--skip-tags) select what this task does, as if it were a task with the tag C(firewall) for O(firewall), one
@@ -84,6 +103,12 @@ EXAMPLES = r"""
         domains: [mail.example.org]
         type: RSA
 
+- name: Have them valid, and remove what the inventory no longer has
+  evergreen.tls.certificate_obtain:
+    requests: "{{ certificate_requests }}"
+    removal:
+      grace: 2d
+
 - name: Have them valid, and a site configured in the same trips
   evergreen.tls.certificate_obtain:
     requests:
@@ -98,6 +123,17 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+unused:
+  description:
+    - The certificates of the host for which the inventory has no request, as RV(evergreen.tls.certificate_remove#module:unused) has them
+      after the run, with C(name), C(state), C(sentence) and C(remove_after).
+  returned: when O(removal) is given and they were listed
+  type: list
+  elements: dict
+  sample:
+    - name: old.example.org
+      state: waiting
+      remove_after: "2026-12-07T10:00:00+00:00"
 certificates:
   description: What became of each request.
   returned: when the requests make sense

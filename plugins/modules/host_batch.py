@@ -19,7 +19,14 @@ from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module impo
     with_arguments,
 )
 
-MODULES = ["certificate_install", "certificate_request", "firewall_commands", "nginx_reload", "nginx_sites"]
+MODULES = [
+    "certificate_install",
+    "certificate_remove",
+    "certificate_request",
+    "firewall_commands",
+    "nginx_reload",
+    "nginx_sites",
+]
 
 
 class Call(t.TypedDict):
@@ -75,6 +82,10 @@ def load_backend(name: str) -> tuple[dict[str, dict[str, t.Any]], Work]:
         from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_install
 
         return certificate_install.OPTIONS, certificate_install.decide
+    if name == "certificate_remove":
+        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_remove
+
+        return certificate_remove.OPTIONS, certificate_remove.decide
     if name == "certificate_request":
         from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_request
 

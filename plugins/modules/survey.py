@@ -187,6 +187,18 @@ fine_requests:
   returned: always
   type: int
   sample: 997
+unused:
+  description:
+    - The certificates that C(evergreen.tls.deploy) of this controller put on hosts, and for which the inventory has no request any more. No
+      host is asked. A host without C(certificate_requests) has none.
+    - C(remove_after) is when they are removed at the earliest; it is empty until C(evergreen.tls.deploy) has run without the request.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - host: web1
+      name: old.example.org
+      remove_after: "2026-12-07T10:00:00+00:00"
 refused:
   description:
     - Why nothing can be done about requests, by host and name of the request. This controller has not the private CA, or another one than the

@@ -41,7 +41,7 @@ class Invariant:
         """Return the violations on a host now."""
         violations = pair_checks.open_keys(host.top, self.scenario.key_mode)
         in_use = pair_checks.fingerprint_in_use(host.store)
-        removed = self.scenario.arguments.get("state") == "absent" and not os.path.lexists(host.store)
+        removed = self.scenario.may_remove and not os.path.lexists(host.store)
         if in_use is not None:
             broken = pair_checks.why_broken(os.path.join(host.store, "current"), ROOT.pem)
             violations += [f"current: {broken}"] if broken else []

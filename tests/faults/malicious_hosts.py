@@ -41,7 +41,10 @@ if module == "host_batch" and module not in results:
             break
 sys.stdout.write(output)
 """
-MODULES = ("firewall_commands", "certificate_request", "certificate_install", "nginx_sites", "nginx_reload")
+MODULES = (
+    *("firewall_commands", "certificate_request", "certificate_install", "nginx_sites", "nginx_reload"),
+    "certificate_remove",
+)
 ModuleResults = dict[str, t.Any]
 
 
@@ -70,6 +73,7 @@ def valid_results(host: str) -> ModuleResults:
             "reason": "another was served",
             "fingerprint": fingerprint,
         },
+        "certificate_remove": {"changed": False, "msg": "the inventory has all certificates", "unused": []},
     }
 
 

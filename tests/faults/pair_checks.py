@@ -90,7 +90,7 @@ def left_over(directory: str, name: str = "web", also: tuple[str, ...] = (), ado
         if re.fullmatch(r"v[0-9]+", one):
             files = VERSION_FILES - {"issuer"} if one == adopted else VERSION_FILES
             paths += [os.path.join(path, file) for file in {*os.listdir(path), "passphrase"} ^ {*files, "passphrase"}]
-        elif one not in ("current", "lock", *also):
+        elif one not in ("current", "deployed.json", "lock", *also):
             paths.append(path)
     return paths
 

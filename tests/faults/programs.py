@@ -19,6 +19,7 @@ PACKAGE = "ansible_collections.evergreen.tls.plugins.modules"
 MODULES = (
     "certificate_export",
     "certificate_install",
+    "certificate_remove",
     "certificate_request",
     "firewall_commands",
     "nginx_reload",

@@ -16,6 +16,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr im
 from ansible_collections.evergreen.tls.tests.faults.programs import Programs, Run
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 
+REQUEST, INSTALL, REMOVE = "certificate_request", "certificate_install", "certificate_remove"
 NAMES = ["www.example.org", "example.org"]
 ROOT = Authority("Faults Root CA")
 ISSUING = Authority("Faults Issuing CA", above=ROOT)
@@ -49,11 +50,17 @@ class Host:
                     target = self.top + os.readlink(path)[len(other.top) :]
                     os.unlink(path)
                     os.symlink(target, path)
+                elif os.path.basename(path) == "deployed.json":  # which names links
+                    with open(path, encoding="utf-8") as stream:
+                        record = stream.read().replace(f"{other.top}/", f"{self.top}/")
+                    with open(path, "w", encoding="utf-8") as stream:
+                        stream.write(record)
 
     def run(self, module: str, strace: list[str] | None = None, **arguments: t.Any) -> Run:
         """Run a module. strace: options with which it runs under strace."""
         internal = {"_ansible_diff": True, "_ansible_remote_tmp": self.folder}
-        arguments = {"directory": self.directory, "roots": ROOT.pem.decode(), **arguments, **internal}
+        roots = {} if module == REMOVE else {"roots": ROOT.pem.decode()}
+        arguments = {"directory": self.directory, **roots, **arguments, **internal}
         log = os.path.join(self.folder, "log") if strace is not None else ""
         return self.programs.run(module, arguments, os.path.join(self.folder, "output"), strace, log)
 
@@ -73,6 +80,13 @@ class Host:
     def install(self, request: dict, chain: str | None = None, state: str = "present") -> dict:
         """Run certificate_install."""
         return self.run("certificate_install", request=request, chain=chain, state=state).result()
+
+    def record(self, request: dict) -> None:
+        """Run certificate_remove as deploy does for a host that has this request."""
+        options = ("name", "domains", "links")
+        recorded = {option: request[option] for option in options if option in request}
+        result = self.run(REMOVE, host="web1", requests=[{**recorded, "port": 1}]).result()
+        assert not result.get("failed"), result
 
     def renew(self, request: dict, days: tuple[int, int] = FRESH) -> None:
         """Install a new certificate, whether one is due or not."""
@@ -122,14 +136,23 @@ class Scenario:
 
     def run(self, host: Host, chain: str | None, strace: list[str] | None = None) -> Run:
         """Run the module in its scenario."""
+        if self.module == REMOVE:
+            return host.run(REMOVE, strace, **self.arguments)
         request = self.request(host)
         arguments = controller_arguments(request) if self.module == "certificate_request" else {"chain": chain}
         return host.run(self.module, strace, request=request, **{**arguments, **self.arguments})
 
     def ordinary(self, host: Host) -> dict:
         """Do an ordinary run for this scenario; return its result."""
+        if self.module == REMOVE:
+            return self.run(host, None).result()
         request = (self.after or self.request)(host)
         return host.install(request, state="absent") if self.end == "absent" else host.converge(request)
+
+    @property
+    def may_remove(self) -> bool:
+        """Return whether the certificate may be gone."""
+        return self.module == REMOVE or self.arguments.get("state") == "absent"
 
     def adopted(self, host: Host) -> dict[str, str]:
         """Return the paths of the pair that the request adopts, if there is one."""
@@ -276,6 +299,12 @@ def linked_twice(host):
     host.renew(linked(host))
 
 
+def recorded_twice(host):
+    """A host of which the inventory has no request any more."""
+    linked_twice(host)
+    host.record(linked(host))
+
+
 def fresh_and_locked(host):
     host.renew(locked(host))
 
@@ -290,7 +319,7 @@ def to_be_unlocked(host):
     host.ask(plain(host))
 
 
-REQUEST, INSTALL = "certificate_request", "certificate_install"
+UNUSED = {"host": "web1", "requests": [], "grace": 0, "remove": ["web"]}
 SCENARIOS = [
     Scenario("a first request", REQUEST, bare, plain),
     Scenario("a request for a renewal", REQUEST, due, plain),
@@ -322,5 +351,6 @@ SCENARIOS = [
     Scenario("a removal", INSTALL, twice, plain, {"state": "absent"}, end="absent"),
     Scenario("a removal with links", INSTALL, linked_twice, linked, {"state": "absent"}, end="absent"),
     Scenario("a removal, and then it is wanted", INSTALL, linked_twice, linked, {"state": "absent"}),
+    Scenario("a removal without a request", REMOVE, recorded_twice, linked, UNUSED, end="absent"),
     Scenario("a removal that is refused", INSTALL, linked_twice, refused, {"state": "absent"}, after=linked),
 ]

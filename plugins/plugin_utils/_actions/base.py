@@ -113,13 +113,16 @@ class TlsAction(ActionBase):
         return result
 
     async def run_module(
-        self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]
+        self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any], is_last: bool = False
     ) -> dict[str, t.Any]:
-        """Return the result of a module of the collection on the host, whether it failed or not."""
+        """Return the result of a module of the collection on the host, whether it failed or not.
+
+        is_last: whether the call comes after those of all other workers of the batch, as with the attribute of that name.
+        """
         if isinstance(arguments.get("request"), dict):  # Ansible writes all of it into the journal of the host
             arguments = {**arguments, "request": without_secrets(arguments["request"])}
         execute = functools.partial(self._execute, task_vars)
-        result = await ModuleCall(module, arguments, execute, _has_secret(arguments), self.is_last)
+        result = await ModuleCall(module, arguments, execute, _has_secret(arguments), is_last or self.is_last)
         if "module_stdout" in result:  # it is not JSON
             return {"failed": True, "msg": why_silent(module, result, is_local(self._connection))}
         return validated_result(module, result)

@@ -32,7 +32,10 @@ MAX_WAIT_S = 30.0  # for which calls to the host wait for workers that a CA stil
 # Without locks of this kind, which are there on Linux, a process that works on one more order lets go of that on the first.
 HAS_LOCKS = hasattr(fcntl, "F_OFD_SETLK")
 # The modules that host_batch can run, in the order in which one batch runs them: each may need what was done before it.
-BATCH_MODULES = ("firewall_commands", "nginx_sites", "certificate_request", "certificate_install", "nginx_reload")
+BATCH_MODULES = (
+    *("firewall_commands", "nginx_sites", "certificate_request", "certificate_install", "nginx_reload"),
+    "certificate_remove",
+)
 
 Result = t.TypeVar("Result")
 HostResult = dict[str, t.Any]  # as it comes from the host, not yet validated

@@ -59,6 +59,14 @@ INSTALLED = {
     "versions": {**TEXTS, "required": True},
     "encrypted": BOOL,
 }
+UNUSED = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["unknown", "waiting", "due", "kept", "removed"], "required": True},
+    "sentence": {"type": "str", "required": True},
+    "remove_after": TEXT,
+    **dict.fromkeys(("domains", "fingerprints"), TEXTS),
+    "port": {"type": "int"},
+}
 RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
     "acme_challenge_files": {},
     "certificate_export": {
@@ -74,6 +82,7 @@ RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
         "certificates": {"type": "list", "elements": "dict", "required": True, "options": INSTALLED},
     },
     "certificate_install": {"version": TEXT, "certificate": DICT, "pruned": TEXTS, "put_back": TEXT, "now": TEXT},
+    "certificate_remove": {"unused": {"type": "list", "elements": "dict", "options": UNUSED}},
     "certificate_request": {
         "due": BOOL,
         **dict.fromkeys(("reason", "csr", "since", "ready", "in_use", "fingerprint", "exposed", "now"), TEXT),

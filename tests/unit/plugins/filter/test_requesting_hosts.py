@@ -59,3 +59,16 @@ def test_requests_of_another_form_hide_the_names_of_no_other_host(odd):
         "five": {},
     }
     assert request_names(hostvars, list(hostvars)) == ["a", "b"]
+
+
+def test_an_empty_list_is_chosen_where_it_removes_the_last_and_an_undefined_one_is_not():
+    hostvars = {
+        "requests": {"certificate_requests": [{"name": "a"}]},
+        "no requests": {"certificate_requests": []},
+        "no sites": {"nginx_sites": []},
+        "sites alone": {"nginx_sites": [{"name": "a"}]},
+        "nothing": {"ansible_host": "192.0.2.1"},
+        "none": {"certificate_requests": None},
+    }
+    assert requesting_hosts(hostvars, with_empty=True) == ["requests", "no requests", "no sites"]
+    assert requesting_hosts(hostvars) == ["requests"]
