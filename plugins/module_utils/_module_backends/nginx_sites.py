@@ -63,6 +63,7 @@ class Options(t.TypedDict):
 
     sites: list[Site]
     domains: dict[str, list[str]]  # of each certificate request, by its name
+    ports: dict[str, int]  # at which each certificate is proved, by its name
     reject_unknown: bool
     session_timeout: str
     session_cache: str
@@ -256,6 +257,7 @@ class Transaction:
             "cache": self.options["session_cache"],
             "tickets": self.options["session_tickets"],
         }
+        self.surroundings.check_proved_ports(self.options["ports"])
         self.surroundings.check_logs()
         addresses = self.surroundings.addresses()
         reject_unknown = self.options["reject_unknown"]

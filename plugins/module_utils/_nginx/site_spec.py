@@ -39,6 +39,7 @@ SITE: dict[str, dict[str, t.Any]] = {
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "sites": {"type": "list", "elements": "dict", "default": [], "options": SITE},
     "domains": {"type": "dict", "default": {}},
+    "ports": {"type": "dict", "default": {}},
     "requests": {"type": "list", "elements": "dict", "default": []},  # these two stay on the controller
     "issuers": {"type": "dict", "default": {}, "no_log": True},
     "profile": {"type": "str", "choices": ["modern", "intermediate"], "default": "intermediate"},

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
@@ -68,6 +69,27 @@ class Surroundings:
     def shared_ports(self) -> set[int]:
         """Return the ports of the sites on which server blocks of other files listen."""
         return {listen.port for block in self.blocks for listen in block.listens if listen.port in self.ports}
+
+    # not a parser: it reads what the collection has made or checked
+    def check_proved_ports(self, ports: t.Mapping[str, t.Any]) -> None:
+        """Raise TlsError for a certificate that is proved at a port at which no site has it, and nothing else listens.
+
+        ports: by the name of the certificate.
+        """
+        others = {listen.port for block in self.blocks for listen in block.listens}
+        others |= {listen.port for _server, listen in other_listens(self.files, self.main)}
+        for name, port in ports.items():
+            here = [site for site in self.sites if site["certificate"] == name]
+            own = {site["https_port"] for site in here}
+            listens_itself = any(re.search(rf"\blisten\s[^;]*\b{port}\b", site.get("extra") or "") for site in here)
+            if not here or port in own or port in others or listens_itself:
+                continue
+            site = here[0]
+            raise TlsError(
+                f"the site {site['name']} has https_port {site['https_port']}, and its certificate {name} is proved at port {port}, where nothing "
+                f"in nginx's configuration listens; write port: {site['https_port']} for the certificate request {name}, or https_port: {port} "
+                "for the site"
+            )
 
     # not a parser: it reads what the collection has made or checked
     def check_logs(self) -> None:

@@ -19,7 +19,7 @@ def bare_action(monkeypatch):
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
 
 
-def run(**arguments):
+def run(task_vars=None, **arguments):
     """Return the result of a task, and what the host got."""
     task, passed = Task(), []
     task.action, task.args = "evergreen.tls.nginx_sites", arguments
@@ -30,7 +30,7 @@ def run(**arguments):
         return {"changed": True}
 
     action._execute_module = execute
-    return action.run(task_vars={}), passed
+    return action.run(task_vars=task_vars or {}), passed
 
 
 def test_a_host_gets_complete_sites_and_the_other_arguments_as_they_are():
@@ -82,7 +82,7 @@ def test_hosts_learn_thumbprints_and_nothing_else_of_issuers(tmp_path):
         {"name": "d", "certificate": "a", "return_code": 404}
     ]
     _result, (passed,) = run(sites=sites, requests=requests, issuers=issuers)
-    assert set(passed) == {"sites"}
+    assert set(passed) == {"sites", "ports"}
     thumbprints = [site["acme_thumbprint"] for site in passed["sites"]]
     assert thumbprints[1:3] == [None, None]
     assert thumbprints[0] == thumbprints[3] and len(thumbprints[0]) == 43
@@ -188,3 +188,18 @@ def test_why_nginx_cannot_be_installed_is_told_in_the_words_of_the_package_manag
     assert result["msg"] == (
         "nginx cannot be installed on this host: E: Unable to locate? package nginx; install it, and run this again"
     )
+
+
+def test_a_host_gets_the_ports_at_which_nginx_has_to_present_the_certificates():
+    requests = [
+        {"name": "www"},
+        {"name": "a", "port": "8443", "served_by": "nginx"},
+        {"name": "b", "served_by": "cloud"},
+        {"name": "c", "port": "many"},
+        {"port": 1},
+    ]
+    _result, (passed,) = run(requests=requests, sites=[{"name": "www", "root": "/srv"}])
+    assert passed["ports"] == {"www": 443, "a": 8443}
+    at_load_balancer = {"inventory_hostname": "web1", "certificate_endpoint": "lb.example.org"}
+    _result, (passed,) = run(at_load_balancer, requests=requests, sites=[{"name": "www", "root": "/srv"}])
+    assert "ports" not in passed

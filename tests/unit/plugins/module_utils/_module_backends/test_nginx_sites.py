@@ -72,7 +72,13 @@ class Host:
         subprocess.run([self.program, "-c", self.folder / "nginx.conf"], check=True)
 
     def decide(
-        self, check_mode: bool = False, state: str = "present", rehearse: bool = False, install: bool = False, **site
+        self,
+        check_mode: bool = False,
+        state: str = "present",
+        rehearse: bool = False,
+        install: bool = False,
+        ports=None,
+        **site,
     ):
         defaults = {name: option.get("default") for name, option in SITE.items()}
         sites = [
@@ -88,7 +94,7 @@ class Host:
         ]
         params = {name: option.get("default") for name, option in OPTIONS.items()}
         params.update(sites=sites, path=str(self.path), store=str(self.folder / "store"), state=state, ipv6="false")
-        params.update(rehearse=rehearse, install=install)
+        params.update(rehearse=rehearse, install=install, ports=ports or {})
         params["sites"] = normal_sites(params)
         find = {"nginx": str(self.program) if self.program.exists() else None}.get
         return decide(
@@ -466,3 +472,19 @@ def test_an_application_gets_the_name_and_the_port_that_the_client_asked_for(hos
         assert host.get(b"www" + port) == b"HTTP/1.1 204 No Content"
         thread.join()
     assert b"\r\nHost: www" + port + b"\r\n" in requests[0]
+
+
+@needs_nginx
+@pytest.mark.parametrize("rehearse", [True, False])
+def test_a_site_at_another_port_than_that_of_its_proof_is_refused_unless_something_else_listens_there(host, rehearse):
+    proved = free_port()
+    with pytest.raises(TlsError) as caught:
+        host.decide(rehearse=rehearse, ports={"www": proved})
+    assert str(caught.value) == (
+        f"the site www has https_port {host.https_port}, and its certificate www is proved at port {proved}, where nothing in nginx's "
+        f"configuration listens; write port: {host.https_port} for the certificate request www, or https_port: {proved} for the site"
+    )
+    host.decide(rehearse=rehearse, ports={"www": host.https_port, "other": proved})
+    host.decide(rehearse=rehearse, ports={"www": proved}, extra=f"listen {proved} ssl;")
+    (host.folder / "conf.d" / "other.conf").write_text(f"server {{ listen {proved}; }}\n")
+    host.decide(rehearse=rehearse, ports={"www": proved})
