@@ -19,7 +19,9 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._quic import (
 )
 
 RETRY_INTERVAL_S = 0.2
-MAX_UNANSWERED = 2  # handshakes with one address; a datagram may be lost while nginx reloads
+# Of handshakes that get no answer, one after the other: a worker of nginx that is shutting down reads from the same socket as a new one, and
+# answers no new client. Each handshake comes from another port, and so may reach another worker.
+UNANSWERED_TIMEOUTS_S = (0.7, 1.0, 1.5, 2.0)
 PROTOCOL = "HTTP/3"  # in the place of the version of TLS
 NOT_FROM_HOST = (
     "HTTP/3 was not proved, since a host itself makes handshakes by TCP alone; use verify_from: controller (certificate_verify_from of the "
@@ -85,24 +87,26 @@ def prove_http3(handshakes: t.Sequence[t.Mapping[str, t.Any]], names: t.Containe
 # not a parser: it compares certificates
 def _prove(expected: ProvedHandshake, timeout: float) -> None:
     """Make handshakes until one presents the expected chain. Raises TlsError with the last reason."""
-    deadline, unanswered = time.monotonic() + timeout, 0
+    deadline, unanswered = time.monotonic() + timeout, 0  # the deadline is for answers
     chain = parse_chain(expected["chain"].encode())
     while True:
         try:
-            presented = quic_handshake(expected["address"], expected["port"], expected["name"])
+            address, port, attempt_timeout = expected["address"], expected["port"], UNANSWERED_TIMEOUTS_S[unanswered]
+            presented = quic_handshake(address, port, expected["name"], attempt_timeout)
             if presented == chain:
                 return
             what = describe_certificate(presented[0])
             raise TlsError(
-                f"{expected['name']} at {expected['address']} port {expected['port']} by HTTP/3: the certificate presented is not the one that "
+                f"{expected['name']} at {address} port {port} by HTTP/3: the certificate presented is not the one that "
                 f"clients get by TCP: {what}; see which server block listens there with quic"
                 if presented[0] != chain[0]
-                else f"{expected['name']} at {expected['address']} port {expected['port']} by HTTP/3: the certificate has another chain than "
+                else f"{expected['name']} at {address} port {port} by HTTP/3: the certificate has another chain than "
                 "clients get by TCP; see which server block listens there with quic",
                 failure="another",
             )
         except TlsError as error:
-            unanswered += error.details.get("failure") == "nothing"
-            if time.monotonic() >= deadline or unanswered >= MAX_UNANSWERED:
+            is_answered = error.details.get("failure") != "nothing"
+            unanswered += not is_answered
+            if unanswered >= len(UNANSWERED_TIMEOUTS_S) or (is_answered and time.monotonic() >= deadline):
                 raise
         time.sleep(RETRY_INTERVAL_S)

@@ -71,12 +71,13 @@ def quic_handshake(address: str, port: int, domain: str, timeout: float = QUIC_T
                 _send(connection, datagrams)
     except TimeoutError as error:
         raise TlsError(
-            f"{where}: no answer by UDP within {timeout:.0f} seconds; open UDP port {port} on every firewall on the way",
+            f"{where}: no answer by UDP within {timeout:g} seconds; open UDP port {port} on every firewall on the way",
             failure="nothing",
         ) from error
     except ConnectionRefusedError as error:
         raise TlsError(
-            f"{where}: nothing listens there by UDP; start nginx with a site that has http3", failure="nothing"
+            f"{where}: nothing listens there by UDP, or a firewall refuses it; give the site http3, and open UDP port {port}",
+            failure="nothing",
         ) from error
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error

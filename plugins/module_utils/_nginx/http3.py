@@ -53,7 +53,7 @@ def quic_addresses(port: int, foreign: t.Iterable[ServerBlock], has_ipv6: bool) 
     listens = [(one, block.place) for block in foreign for one in block.quic_listens if one.port == port]
     everywhere = [(listen, place) for listen, place in listens if listen.address == "*"]
     is_dual = any(DUAL_STACK in listen.parameters for listen, _place in everywhere)
-    versions = [is_ipv6 for is_ipv6 in (False, True) if (has_ipv6 or not is_ipv6) and (is_ipv6 or not is_dual)]
+    versions = [is_ipv6 for is_ipv6 in (False, True) if (has_ipv6 or is_dual if is_ipv6 else not is_dual)]
     set_elsewhere = {listen.is_ipv6 for listen, _place in everywhere if _sets_options(listen)}
     single = [listen for listen, _place in listens if listen.address != "*" and ADDRESS.fullmatch(listen.address)]
     return QuicAddresses(

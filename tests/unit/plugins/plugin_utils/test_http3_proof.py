@@ -94,7 +94,7 @@ def test_what_does_not_answer_as_quic_does_takes_no_longer_than_its_time(answer)
         quic_handshake("127.0.0.1", port, "www.example.org", timeout=0.4)
     assert caught.value.details["failure"] == "nothing"
     assert str(caught.value) == (
-        f"www.example.org at 127.0.0.1 port {port} by HTTP/3: no answer by UDP within 0 seconds; "
+        f"www.example.org at 127.0.0.1 port {port} by HTTP/3: no answer by UDP within 0.4 seconds; "
         f"open UDP port {port} on every firewall on the way"
     )
     assert time.monotonic() - start < 2
@@ -102,7 +102,9 @@ def test_what_does_not_answer_as_quic_does_takes_no_longer_than_its_time(answer)
 
 def test_a_port_at_which_nothing_listens_is_named():
     port = closed_port()
-    with pytest.raises(TlsError, match=f"port {port} by HTTP/3: nothing listens there by UDP; start nginx") as caught:
+    with pytest.raises(
+        TlsError, match=f"port {port} by HTTP/3: nothing listens there by UDP, .*open UDP port {port}"
+    ) as caught:
         quic_handshake("127.0.0.1", port, "www.example.org")
     assert caught.value.details["failure"] == "nothing"
 
@@ -135,7 +137,23 @@ def test_workers_that_go_away_are_waited_for(monkeypatch):
     assert prove_http3(by_tcp(443, RENEWED), ["example.org"], 5).names == ["example.org"]
 
 
-def test_an_address_that_does_not_answer_is_a_warning_and_asked_twice_at_most():
+def test_a_worker_that_goes_away_and_answers_nobody_is_passed_over(monkeypatch):
+    timeouts = []
+
+    def silent_at_first(_address, _port, _name, timeout):
+        timeouts.append(timeout)
+        if len(timeouts) < 4:
+            raise TlsError("no answer", failure="nothing")
+        return CHAIN
+
+    monkeypatch.setattr(_http3_proof, "quic_handshake", silent_at_first)
+    monkeypatch.setattr(_http3_proof, "RETRY_INTERVAL_S", 0.01)
+    assert prove_http3(by_tcp(443), ["example.org"], 0).names == ["example.org"]
+    assert timeouts == [0.7, 1.0, 1.5, 2.0]
+
+
+def test_an_address_that_does_not_answer_is_a_warning_and_asked_a_few_times_alone(monkeypatch):
+    monkeypatch.setattr(_http3_proof, "RETRY_INTERVAL_S", 0.01)
     handshakes = [*by_tcp(closed_port()), *by_tcp(closed_port(), names=["example.org"])]
     proof = prove_http3(handshakes, NAMES, 10)
     assert (proof.proved, proof.problems, len(proof.warnings)) == ([], [], 2)

@@ -112,6 +112,14 @@ def test_what_other_files_set_for_sockets_is_left_to_them(foreign, expected):
     assert tuple(lines for block in blocks if (lines := quic(block))) == expected
 
 
+def test_a_socket_of_others_for_both_versions_of_ip_is_used_without_ipv6_too():
+    foreign = "server { listen 443 ssl; listen [::]:443 quic reuseport ipv6only=off; }"
+    assert [quic(block) for block in rendered([site(http3=True)], foreign, has_ipv6=False)] == [
+        ["[::]:443 quic default_server"],
+        ["[::]:443 quic"],
+    ]
+
+
 def test_a_quic_listener_of_others_is_no_tcp_listener():
     text = "http { server { listen 443 quic reuseport default_server; server_name a; } server { listen 80; listen 443 quic; } }"
     first, second = server_blocks({MAIN: text}, MAIN)
