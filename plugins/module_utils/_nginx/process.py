@@ -35,6 +35,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters impor
     parse_title,
     running_masters,
 )
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.selinux import denial_remedy
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.server_names import blocks_for_name
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.units import nginx_units
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import (
@@ -236,7 +237,7 @@ class NginxProcess:
         error = error[:MAX_ERROR_CHARACTERS]
         port = taken_port(error)
         holder = _other_program_at(port) if port else None
-        return f"{error}, and port {port} is taken by {holder}" if holder else error
+        return f"{error}, and port {port} is taken by {holder}" if holder else error + denial_remedy(error)
 
     def _is_confirmed(self, error: str) -> bool:
         """Return whether this host shows that nginx cannot load its configuration, whatever the error log says.
