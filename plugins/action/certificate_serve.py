@@ -281,7 +281,10 @@ class Service:
             return await self._deploy(request)
         if request["served_by"] != "nginx" or (exported.get("failed") and exported.get("fresh")):
             return exported
-        arguments = {**self._store(request), **self._proxy_protocol(request), **more}
+        # In a renewal, the first certificate of a site may come before the site: evergreen.tls.deploy writes that.
+        is_awaited = bool(self._sites(request)) and not self.arguments["started"]
+        waits = {"await_site": True} if is_awaited else {}
+        arguments = {**self._store(request), **self._proxy_protocol(request), **waits, **more}
         return self._recorded(await self.step("nginx_reload", arguments))
 
     def _proxy_protocol(self, request: dict[str, t.Any]) -> dict[str, bool]:

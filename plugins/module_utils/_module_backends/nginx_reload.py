@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import time
 import typing as t
@@ -45,6 +46,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "addresses": {"type": "list", "elements": "str", "default": []},
     "started": {"type": "bool", "default": False},
     "proxy_protocol": {"type": "bool", "default": False},
+    "await_site": {"type": "bool", "default": False},
     "timeout": {"type": "float", "default": 30},
 }
 
@@ -57,6 +59,7 @@ class Options(t.TypedDict):
     addresses: list[str]
     started: bool  # whether nginx is started if it does not run
     proxy_protocol: bool  # whether connections begin with a header of the PROXY protocol
+    await_site: bool  # whether a first certificate may wait for its site
     timeout: float  # seconds
 
 
@@ -66,6 +69,7 @@ class Result(ModuleResult, total=False):
     fingerprint: str  # SHA-256 of the installed certificate
     addresses: list[str]  # that were checked
     reason: str  # why nginx was reloaded
+    waiting: dict[str, str]  # for: what a first certificate waits for
     fresh: bool  # on failure: whether nginx has not loaded the installed version yet
 
 
@@ -94,6 +98,11 @@ def decide(module: Module) -> Result:
     result: Result = {"changed": False, "fingerprint": fingerprint(certificate), "addresses": addresses}
     if not differences:
         return {**result, "msg": f"nginx presents the installed certificate of {name}"}
+    if options["await_site"] and awaits_site(NginxProcess(module), options, differences):
+        sentence = (
+            f"the first certificate of {name} is installed, and no site of nginx has it yet; run evergreen.tls.deploy"
+        )
+        return {**result, "waiting": {"for": sentence}, "msg": sentence}
     reason = ". ".join(difference.sentence for difference in differences)
     after = f"presented: {describe_certificate(certificate)}\n"
     result = {**result, "changed": True, "reason": reason, "diff": {"before": f"{reason}\n", "after": after}}
@@ -108,6 +117,13 @@ def decide(module: Module) -> Result:
         raise TlsError(str(error), fresh=is_fresh) from error
     addresses, _differences = find_differences(options, certificate)
     return {**result, "addresses": addresses, "msg": f"nginx presents the certificate of {name} now"}
+
+
+def awaits_site(nginx: NginxProcess, options: Options, differences: list[Difference]) -> bool:
+    """Return whether a certificate is the first one of its request, and no server block of nginx has one of its names at the port."""
+    request = options["request"]
+    versions = glob.glob(os.path.join(glob.escape(os.path.join(options["directory"], request["name"])), "v[0-9]*"))
+    return len(versions) == 1 and not any(nginx.server_blocks_for(one.domain, request["port"]) for one in differences)
 
 
 # not a parser: it only passes on foreign input

@@ -23,6 +23,7 @@ BIND = re.compile(r"bind\(\) to \S+:([0-9]{1,5}) failed")
 QUOTED_PATH = re.compile(r'"(/[^"]+)"')
 
 
+# not a parser: it decodes a label, and accepts any bytes
 def file_label(path: str) -> str | None:
     """Return the SELinux label of a file, such as system_u:object_r:var_t:s0, or None where it has none that can be read."""
     try:

@@ -100,7 +100,13 @@ RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
         "verified_from": TEXT,
     },
     "host_batch": {"results": {"type": "list", "elements": "dict", "required": True}},
-    "nginx_reload": {"fingerprint": TEXT, "addresses": TEXTS, "reason": TEXT, "fresh": BOOL},
+    "nginx_reload": {
+        "fingerprint": TEXT,
+        "addresses": TEXTS,
+        "reason": TEXT,
+        "fresh": BOOL,
+        "waiting": {"type": "dict", "options": {"for": {"type": "str", "required": True}}},
+    },
     "nginx_sites": {
         "path": TEXT,
         "waiting": TEXTS,

@@ -426,3 +426,35 @@ def test_proofs_show_that_a_modern_site_accepts_no_older_version_of_tls(sites, p
     host.run_action = run_action
     assert serve(host, obtained=INSTALLED, sites=sites, profile=profile)["failed"] is False
     assert dict(steps)["handshake_verify"] == versions
+
+
+class FirstCertificate(Host):
+    """A host that has its first certificate, and no site of nginx for it."""
+
+    def __init__(self):
+        super().__init__(served=None)
+        self.reloads = []
+
+    def nginx_reload(self, arguments):
+        self.reloads.append(arguments)
+        if arguments.get("await_site"):
+            return {
+                "changed": False,
+                "msg": "it waits",
+                "waiting": {"for": "no site of nginx has it yet; run evergreen.tls.deploy"},
+            }
+        return {"failed": True, "msg": "nothing listens there"}
+
+
+def test_a_first_certificate_that_a_renewal_brings_waits_for_the_site_of_the_inventory():
+    host = FirstCertificate()
+    result = serve(host, obtained=INSTALLED, sites=[{"name": "www", "return_code": 404}])
+    assert result["failed"] is False
+    assert result["waiting"] == {"for": "no site of nginx has it yet; run evergreen.tls.deploy"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"sites": []}, {"sites": [{"name": "shop"}]}, {"sites": [{"name": "www"}], "started": True}]
+)
+def test_no_other_certificate_waits_for_a_site(arguments):
+    assert serve(FirstCertificate(), obtained=INSTALLED, **arguments)["failed"] is True

@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_reload import (
     Difference,
+    awaits_site,
     explain_difference,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import NginxProcess
@@ -48,10 +49,36 @@ def test_a_port_that_speaks_the_proxy_protocol_is_named(monkeypatch):
     assert "PROXY" not in explain(monkeypatch, text, proxy_protocol=True)
 
 
-def explain(monkeypatch, http, **options):
-    """Return what is said of another certificate, with a configuration that has this http block."""
+@pytest.mark.parametrize(
+    ("http", "versions", "waits"),
+    [
+        ("server { listen 80; server_name www.example.org; }", ["v0001"], True),
+        ("server { listen 80; server_name www.example.org; }", ["v0001", "v0002"], False),
+        (f"server {{ listen 443 ssl; server_name www.example.org; {OURS} }}", ["v0001"], False),
+        (f"server {{ listen 443 ssl; server_name other.example.org; {OURS} }}", ["v0001"], True),
+    ],
+)
+def test_the_first_certificate_of_a_request_waits_while_no_site_has_its_name(
+    monkeypatch, tmp_path, http, versions, waits
+):
+    for version in versions:
+        (tmp_path / "www" / version).mkdir(parents=True)
+    (tmp_path / "www" / "next").mkdir()
+    options = {"request": {"name": "www", "port": 443}, "directory": str(tmp_path)}
+    difference = Difference("www.example.org", "nothing listens at www.example.org port 443", "nothing")
+    assert awaits_site(nginx_with(monkeypatch, http), options, [difference]) is waits
+
+
+def nginx_with(monkeypatch, http):
+    """Return an nginx whose configuration has this http block."""
     nginx = NginxProcess.__new__(NginxProcess)
     nginx.build = parse_build(BOOKWORM)
     monkeypatch.setattr(nginx, "config_files", lambda: {MAIN: f"http {{ {http} }}"})
+    return nginx
+
+
+def explain(monkeypatch, http, **options):
+    """Return what is said of another certificate, with a configuration that has this http block."""
+    nginx = nginx_with(monkeypatch, http)
     difference = Difference("www.example.org", "www.example.org at 127.0.0.1 is reset", "another")
     return explain_difference(nginx, {"request": {"name": "www", "port": 443}, **options}, difference)
