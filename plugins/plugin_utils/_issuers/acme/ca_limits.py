@@ -95,6 +95,7 @@ class CaLimits:
         return Bucket(count, PERIODS[name] / count) if count else None
 
 
+# not a parser: a number of the inventory
 def _count(name: str, value: t.Any) -> int:
     """Return a count of the inventory, which may be text. Raises TlsError for anything else."""
     text = str(value)
