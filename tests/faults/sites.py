@@ -22,7 +22,7 @@ VARIABLES = """\
 web:
   vars:
     certificate_issuers:
-      local: {{type: local_ca, directory: {directory}}}
+      local: {{type: local_ca, directory: {directory}, name: {authority}}}
     certificate_requests:
       - name: site
         domains: ["{{{{ fleet_domain }}}}", www.example.test]
@@ -74,7 +74,8 @@ class Site:
 
     def new_controller(self, home: pathlib.Path) -> Controller:
         """Return a controller with the same inventory and the same folder of the CA."""
-        return Controller(home, self.fleet, VARIABLES.format(directory=self.ca))
+        # The hosts share an inventory. With one name for their CAs, the first deployment of one would be refused while another serves.
+        return Controller(home, self.fleet, VARIABLES.format(directory=self.ca, authority=f"CA of {self.host}"))
 
     def run(self, playbook: str, *arguments: str) -> Run:
         """Run a playbook for this host."""
