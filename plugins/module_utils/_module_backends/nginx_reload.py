@@ -25,7 +25,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import NginxProcess
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
-from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
+from ansible_collections.evergreen.tls.plugins.module_utils._system.files import MAX_FILE_BYTES, read_file
 from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import listening_sockets
 from ansible_collections.evergreen.tls.plugins.module_utils._text import printable, shorten
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
@@ -164,7 +164,7 @@ def installed_certificate(path: str) -> x509.Certificate | None:
 
     Raises TlsError for a file without certificates.
     """
-    pem = read_file(path)
+    pem = read_file(path, max_bytes=MAX_FILE_BYTES)
     try:
         return parse_chain(pem)[0] if pem is not None else None
     except TlsError as error:

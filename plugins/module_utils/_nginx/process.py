@@ -62,6 +62,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs impor
 )
 
 BIND_RETRY_S = 3.0  # nginx tries for 2.5 s to bind its ports
+MAX_LOG_BYTES = 1 << 20  # of the begin and of the end of what the error log has gained
 MAX_ERROR_CHARACTERS = 300  # of a line of the error log, in which others may write
 RELOAD_PER_TEST = 10  # a reload may take this many times as long as a test of the configuration
 DUMPED_FILE = re.compile(r"^# configuration file (.+):$", re.MULTILINE)
@@ -265,8 +266,12 @@ class NginxProcess:
         return os.path.getsize(path) if os.path.isfile(path) else 0
 
     def error_log_since(self, since: int) -> str:
-        """Return the text that the error log has gained since error_log_size()."""
-        return (read_file(self.error_log_path(), since) or b"").decode(errors="replace")
+        """Return the text that the error log has gained since error_log_size(): its begin and its end, where that is a lot."""
+        path = self.error_log_path()
+        begin = read_file(path, since, MAX_LOG_BYTES, is_cut=True) or b""
+        last = max(self.error_log_size() - MAX_LOG_BYTES, since + len(begin))
+        end = read_file(path, last, MAX_LOG_BYTES, is_cut=True) if len(begin) == MAX_LOG_BYTES else None
+        return (begin + (end or b"")).decode(errors="replace")
 
     def server_blocks_for(self, name: str, port: int) -> list[ServerBlock]:
         """Return the server blocks that may answer to a name on a port, first the one that nginx prefers at equal addresses."""

@@ -15,6 +15,7 @@ from itertools import filterfalse
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import Site
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
+    MAX_FILE_BYTES,
     create_file,
     read_file,
     remove_temporary_files,
@@ -84,7 +85,9 @@ def leaf_fingerprint(folder: str) -> str:
 
     folder: that of the certificate, such as /etc/evergreen/NAME.
     """
-    pem = (read_file(os.path.join(folder, "current", "cert.pem")) or b"").decode(errors="replace")
+    pem = (read_file(os.path.join(folder, "current", "cert.pem"), max_bytes=MAX_FILE_BYTES) or b"").decode(
+        errors="replace"
+    )
     try:
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
     except ValueError:

@@ -295,10 +295,11 @@ def _unused_name(folder: str, name: str) -> str:
     return os.path.join(folder, f".{name}.{secrets.token_hex(4)}")
 
 
-def read_file(path: str, offset: int = 0, max_bytes: int = -1) -> bytes | None:
+def read_file(path: str, offset: int = 0, max_bytes: int = -1, *, is_cut: bool = False) -> bytes | None:
     """Return the content of a file from an offset on, or None if there is no file.
 
-    Raises TlsError for a device or pipe, which might never end, and for more than max_bytes, unless that is -1.
+    Raises TlsError for a device or pipe, which might never end, and for more than max_bytes, unless that is -1 or is_cut says that
+    the rest is left out.
     """
     try:
         mode = os.stat(path).st_mode
@@ -308,7 +309,7 @@ def read_file(path: str, offset: int = 0, max_bytes: int = -1) -> bytes | None:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # it was exchanged since
                 raise TlsError(_not_regular(path))
             stream.seek(offset)
-            return _read_at_most(stream, max_bytes, path)
+            return stream.read(max_bytes) if is_cut else _read_at_most(stream, max_bytes, path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError:  # a path that no file can have, such as one with a zero byte

@@ -78,7 +78,7 @@ def read_process_files(content: bytes) -> None:
     master.program, master.directives = "/usr/sbin/nginx", None
     with (
         mock.patch.object(
-            process, "read_file", side_effect=lambda path, _since=0: pid if path.endswith(".pid") else rest
+            process, "read_file", side_effect=lambda path, *_range, **_limit: pid if path.endswith(".pid") else rest
         ),
         mock.patch.object(process, "read_regular", return_value=rest),  # with or without an nginx on this machine
         mock.patch.object(process, "find_paths", return_value=[]),

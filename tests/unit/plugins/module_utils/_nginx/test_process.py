@@ -395,3 +395,19 @@ def test_a_file_that_was_written_before_the_clock_was_set_back_is_loaded_by_what
     for workers, is_newer in (([11], True), ([11, 12], True), ([12], False)):
         monkeypatch.setattr(nginx_process, "child_pids", lambda process, workers=workers: workers)
         assert nginx.is_newer_than_loaded(str(path)) is is_newer
+
+
+def test_of_a_log_that_grows_without_end_begin_and_end_are_read(monkeypatch, tmp_path):
+    path = tmp_path / "error.log"
+    monkeypatch.setattr(nginx_process, "MAX_LOG_BYTES", 10)
+    nginx = object.__new__(NginxProcess)
+    monkeypatch.setattr(nginx, "error_log_path", lambda: str(path), raising=False)
+    for content, text in (
+        ("before", ""),
+        ("before0123", "0123"),
+        ("before0123456789", "0123456789"),
+        ("before0123456789abc", "0123456789abc"),
+        ("before0123456789" + "-" * 1000 + "abcdefghij", "0123456789abcdefghij"),
+    ):
+        path.write_text(content)
+        assert nginx.error_log_since(6) == text
