@@ -262,7 +262,7 @@ class Transaction:
         addresses = self.surroundings.addresses()
         reject_unknown = self.options["reject_unknown"]
         self.listen_warnings = [one.warning for one in addresses.values() if one.warning]
-        self.listen_warnings += self.surroundings.protocol_warnings(self.path, self.nginx.build, reject_unknown)
+        self.listen_warnings += self.surroundings.default_server_warnings(self.path, self.nginx.build, reject_unknown)
         settings = HostSettings(
             nginx=self.nginx.build,
             path=self.path,

@@ -19,6 +19,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec imp
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.tls_profiles import tls_versions
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import NginxBuild, version_text
 
+CATCH_ALL_NAMES = {"", "_", "localhost"}  # that no client asks for
+
 
 def foreign_default_servers(sites: list[Site], foreign: list[ServerBlock]) -> dict[int, str]:
     """Return the ports of the sites whose default server is a *foreign* server block.
@@ -60,6 +62,31 @@ def protocol_warnings(
                 sentence = _protocol_warning(site, port, block, nginx)
                 if sentence:
                     sentences[sentence] = None
+    return list(sentences)
+
+
+def displacement_warnings(ports: t.Collection[int], blocks: list[ServerBlock], path: str) -> list[str]:
+    """Return a warning for each server block that answers to all names of a port, and that no longer does so beside the sites.
+
+    Where no block is marked C(default_server), nginx takes the first one that it reads. nginx.conf of RHEL and openSUSE has such a block
+    behind its C(include) of conf.d. Blocks with names of their own are left out: they hardly mean to answer to others.
+    ports: of the sites. blocks: in the order in which nginx reads them, with one in the file of the sites *path*.
+    """
+    sentences: dict[str, None] = {}
+    here: dict[tuple[int, bool], list[tuple[Listen, ServerBlock]]] = {}
+    for block in blocks:
+        for listen in block.listens if block.path != path else ():
+            if listen.port in ports and listen.address == "*":
+                here.setdefault((listen.port, listen.is_ipv6), []).append((listen, block))
+    ours = next((number for number, block in enumerate(blocks) if block.path == path), len(blocks))
+    for (port, _is_ipv6), members in here.items():
+        first = members[0][1]
+        is_marked = any(listen.default for listen, _block in members)
+        if not is_marked and ours < blocks.index(first) and not set(first.names) - CATCH_ALL_NAMES:
+            sentences[
+                f"the server block at {first.place} is not the default server of port {port} beside the sites, since nginx reads {path} first; "
+                "add default_server to its listen to have it answer to unknown names"
+            ] = None
     return list(sentences)
 
 

@@ -17,6 +17,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import
     server_blocks,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.default_servers import (
+    displacement_warnings,
     foreign_default_servers,
     protocol_warnings,
 )
@@ -61,10 +62,11 @@ class Surroundings:
         self.quic_ports = sorted({site["https_port"] for site in sites_with_http3(sites)})
         self.taken_ports = foreign_default_servers(sites, self.blocks)
 
-    def protocol_warnings(self, path: str, nginx: NginxBuild, reject_unknown: bool) -> list[str]:
-        """Return warnings about default servers that decide about the protocols of the sites in the file *path*."""
+    def default_server_warnings(self, path: str, nginx: NginxBuild, reject_unknown: bool) -> list[str]:
+        """Return warnings about default servers that decide about the protocols of the sites in the file *path*, or make way for them."""
         blocks = server_blocks({**self.files, path: "server {}"}, self.main)
-        return protocol_warnings(self.sites, blocks, path, nginx, reject_unknown)
+        displaced = displacement_warnings(self.ports, blocks, path)
+        return displaced + protocol_warnings(self.sites, blocks, path, nginx, reject_unknown)
 
     def shared_ports(self) -> set[int]:
         """Return the ports of the sites on which server blocks of other files listen."""

@@ -10,7 +10,10 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import server_blocks
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.default_servers import protocol_warnings
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.default_servers import (
+    displacement_warnings,
+    protocol_warnings,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import NginxBuild
 from ansible_collections.evergreen.tls.tests.unit.site_factory import site
 
@@ -92,3 +95,35 @@ def test_only_default_servers_of_the_ports_of_sites_decide():
 )
 def test_a_server_without_protocols_has_those_of_its_nginx(version, protocols):
     assert BUILD._replace(version=version).default_protocols == protocols
+
+
+def displaced(main):
+    """Return the warnings about server blocks in the main file *main* that make way for sites on the ports 80 and 443."""
+    return displacement_warnings({80, 443}, server_blocks({MAIN: main, OURS: "server {}"}, MAIN), OURS)
+
+
+@pytest.mark.parametrize("name", ["_", "localhost", '""'])
+def test_a_block_that_answers_to_all_names_and_is_read_after_the_sites_is_a_warning(name):
+    """As nginx.conf of RHEL and openSUSE has one."""
+    (sentence,) = displaced(
+        f"http {{ include conf.d/*.conf;\nserver {{ listen 80; listen [::]:80; server_name {name}; }} }}"
+    )
+    assert sentence == (
+        f"the server block at {MAIN}:2 is not the default server of port 80 beside the sites, since nginx reads {OURS} first; add "
+        "default_server to its listen to have it answer to unknown names"
+    )
+
+
+@pytest.mark.parametrize(
+    "main",
+    [
+        "http { include conf.d/*.conf; server { listen 80 default_server; server_name _; } }",
+        "http { server { listen 80; server_name _; } include conf.d/*.conf; }",
+        "http { include conf.d/*.conf; server { listen 80; server_name other.example.org; } }",
+        "http { include conf.d/*.conf; server { listen 8080; server_name _; } }",
+        "http { include conf.d/*.conf; server { listen 192.0.2.1:80; server_name _; } }",
+    ],
+    ids=["marked", "read before the sites", "a name of its own", "another port", "an address of its own"],
+)
+def test_a_block_that_goes_on_answering_is_no_warning(main):
+    assert displaced(main) == []
