@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.utils.display import Display
 
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.tls_profiles import PROFILE_VERSIONS
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REMOTE_SERVERS, REQUEST_SPEC
@@ -17,11 +18,19 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.cloud import is_hosted
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.printing import printer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.served_sites import (
+    ServedSite,
+    served_sites,
+    sites_text,
+)
 
 RESTART_TIMEOUT_S = 60.0  # that a server in Java may need until it listens again
 REMOTE_TIMEOUT_FACTOR = 6  # the machines of a service follow after it says that a change is in effect
 MAX_DEPLOYMENTS_AT_ONCE = 8
 REMOTE_HANDSHAKES = 3  # in a row at each address of a service, where several machines may answer
+
+display = Display()
 
 
 class ActionModule(PerRequestAction):
@@ -50,6 +59,7 @@ class ActionModule(PerRequestAction):
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         obtained = Obtained(arguments["obtained"])
+        served: list[ServedSite] = []
 
         async def run_step(name: str, step_arguments: dict[str, t.Any]) -> dict[str, t.Any]:
             return await self.run_step(name, step_arguments, task_vars)
@@ -58,7 +68,12 @@ class ActionModule(PerRequestAction):
             pending = obtained.pending(request["name"])
             # The certificate in use meanwhile may have fewer names, and another issuer.
             request = request if pending is None else limited_to(request, pending)
-            return await Service(request, arguments, run_step, obtained, is_pending=pending is not None).serve()
+            service = Service(request, arguments, run_step, obtained, is_pending=pending is not None)
+            result = await service.serve()
+            if service.handshakes and not (result.get("failed") or result.get("waiting")):
+                found = served_sites(request, service.sites(request), service.handshakes, arguments["issuers"])
+                served.extend(found)
+            return result
 
         requests = [
             request
@@ -72,7 +87,10 @@ class ActionModule(PerRequestAction):
         }
         # Services are waited for side by side; everything else is done one after the other.
         remote = sum(request["served_by"] in REMOTE_SERVERS for request in requests)
-        return self.run_requests(requests, serve, at_once=max(1, min(remote, MAX_DEPLOYMENTS_AT_ONCE)))
+        result = self.run_requests(requests, serve, at_once=max(1, min(remote, MAX_DEPLOYMENTS_AT_ONCE)))
+        if served and arguments["started"] and not self._task.check_mode:
+            printer(display.display)(sites_text(served))
+        return {**result, "sites": served}
 
 
 class Obtained:
@@ -116,6 +134,7 @@ class Service:
         self.obtained = obtained
         self.canonical_names: dict[str, str] = {}  # of the domains that a cloud serves
         self.validity: dict[str, str] | None = None  # of a certificate that a cloud makes
+        self.handshakes: list[dict[str, t.Any]] = []  # of the last proof
         self.steps: list[dict[str, t.Any]] = []  # their results, for what Ansible shows of them
 
     async def serve(self) -> dict[str, t.Any]:
@@ -233,7 +252,9 @@ class Service:
                 "validity": self.validity,
             }
         arguments = {"request": request, "issuers": self.arguments["issuers"], **expected}
-        return await self.step("handshake_verify", arguments)
+        result = await self.step("handshake_verify", arguments)
+        self.handshakes = result.get("handshakes") or []
+        return result
 
     async def _verify(self, request: dict[str, t.Any], loaded: dict[str, t.Any]) -> dict[str, t.Any]:
         """Verify that clients get the certificate that was loaded; wait longer where units were restarted."""
@@ -282,31 +303,31 @@ class Service:
         if request["served_by"] != "nginx" or (exported.get("failed") and exported.get("fresh")):
             return exported
         # In a renewal, the first certificate of a site may come before the site: evergreen.tls.deploy writes that.
-        is_awaited = bool(self._sites(request)) and not self.arguments["started"]
+        is_awaited = bool(self.sites(request)) and not self.arguments["started"]
         waits = {"await_site": True} if is_awaited else {}
         arguments = {**self._store(request), **self._proxy_protocol(request), **waits, **more}
         return self._recorded(await self.step("nginx_reload", arguments))
 
     def _proxy_protocol(self, request: dict[str, t.Any]) -> dict[str, bool]:
         """Return the argument by which handshakes begin with a header of the PROXY protocol, where a site of the request asks for it."""
-        is_used = any(boolean(site.get("proxy_protocol"), strict=False) for site in self._sites(request))
+        is_used = any(boolean(site.get("proxy_protocol"), strict=False) for site in self.sites(request))
         return {"proxy_protocol": True} if is_used else {}
 
     def _http3_names(self, request: dict[str, t.Any]) -> dict[str, list[str]]:
         """Return the argument that names what is proved over QUIC as well: the names of the sites of the request that have HTTP/3."""
-        sites = [site for site in self._sites(request) if boolean(site.get("http3"), strict=False)]
+        sites = [site for site in self.sites(request) if boolean(site.get("http3"), strict=False)]
         names = [name for site in sites for name in site.get("server_names") or request["domains"]]
         return {"http3_names": list(dict.fromkeys(names))} if names else {}
 
     def _tls_versions(self, request: dict[str, t.Any]) -> dict[str, list[str]]:
         """Return the argument by which handshakes show that no other versions of TLS are accepted than those of the sites."""
         versions: set[str] = set()
-        for site in self._sites(request):
+        for site in self.sites(request):
             own, profile = site.get("tls_versions"), site.get("profile") or self.arguments["profile"]
             versions.update(own if isinstance(own, list) and own else PROFILE_VERSIONS.get(str(profile), TLS_VERSIONS))
         return {"tls_versions": sorted(versions)} if len(versions & set(TLS_VERSIONS)) == len(versions) == 1 else {}
 
-    def _sites(self, request: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+    def sites(self, request: dict[str, t.Any]) -> list[dict[str, t.Any]]:
         """Return the sites of nginx that have the certificate of a request."""
         sites = self.arguments["sites"] if request["served_by"] == "nginx" else []
         return [site for site in sites if (site.get("certificate") or site.get("name")) == request["name"]]

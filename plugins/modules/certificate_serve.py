@@ -145,6 +145,31 @@ certificates:
       failed: false
       reason: www.example.org at 127.0.0.1 port 443 presents another certificate
       msg: www.example.org proved from the controller
+sites:
+  description:
+    - The sites whose certificate was proved. With O(started), as in C(evergreen.tls.deploy), each is printed as one line, unless the callback of
+      standard output is one whose output programs read.
+  returned: when the requests make sense
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name of the site.
+      type: str
+    url:
+      description: Where clients reach it.
+      type: str
+    not_after:
+      description: The end of the certificate that clients get.
+      type: str
+    root:
+      description: The file on the controller with the root that clients have to trust, where a private CA issued the certificate.
+      type: str
+  sample:
+    - name: www.example.org
+      url: https://www.example.org/
+      not_after: "2027-02-28T08:55:29+00:00"
+      root: /home/admin/.evergreen/ca/root.pem
 msg:
   description: The sentences for all requests, or for those that failed.
   returned: always
