@@ -32,6 +32,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process impor
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_certificates import (
     SiteCertificates,
     check_certificates,
+    keep_installed_certificates,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import (
     HEADER,
@@ -163,6 +164,9 @@ class Transaction:
         self.file = ConfigFile(self.path, nginx)
         other_files = {path: text for path, text in self.file.files.items() if path != self.path}
         self.surroundings = Surroundings(sites, other_files, self.file.main, self.is_running, options["ipv6"])
+        blocks = [block for block in server_blocks(self.file.files, self.file.main) if block.path == self.path]
+        # A dry run comes before the certificates, and shows the sites as they will be.
+        self.kept = [] if self.check_mode else keep_installed_certificates(sites, options["store"], blocks)
         self.certificates = SiteCertificates(options["store"], sites)
         for site in sites:
             passphrase = self.certificates.passphrase_file(site["certificate"])
@@ -289,7 +293,7 @@ class Transaction:
         ]
         blocks = server_blocks({**self.file.files, self.path: text}, self.file.main)
         surrounding = self.surroundings.warnings(self.options["reject_unknown"])
-        return sentences + surrounding + self.listen_warnings + name_conflicts(blocks, self.path)
+        return sentences + self.kept + surrounding + self.listen_warnings + name_conflicts(blocks, self.path)
 
     def check_current_config(self) -> None:
         """Raise TlsError if nginx refuses its configuration as it is."""

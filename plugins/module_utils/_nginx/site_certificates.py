@@ -13,6 +13,7 @@ import typing as t
 from itertools import filterfalse
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import ServerBlock
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import Site
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import (
     MAX_FILE_BYTES,
@@ -31,7 +32,7 @@ class SiteCertificates:
     def __init__(self, store: str, sites: t.Sequence[Site]) -> None:
         self.store = store
         self.sites = sites
-        self.pending_sites = [site["name"] for site in sites if not self._is_installed(site["certificate"])]
+        self.pending_sites = [site["name"] for site in sites if not is_installed(store, site["certificate"])]
 
     def names(self) -> list[str]:
         """Return the names of the installed certificates that the sites use."""
@@ -75,9 +76,37 @@ class SiteCertificates:
         encrypted = {site["certificate"] for site in self.sites if site["encrypted"]}
         return [self.passphrase_file(name) for name in self.names() if name in encrypted]
 
-    def _is_installed(self, name: str) -> bool:
-        files = (os.path.join(self.current_link(name), file) for file in ("fullchain.pem", "privkey.pem"))
-        return all(map(os.path.exists, files))
+
+def keep_installed_certificates(sites: t.Sequence[Site], store: str, blocks: t.Iterable[ServerBlock]) -> list[str]:
+    """Let sites go on with the certificates that they have until those of other names, as of a renamed request, are installed.
+
+    blocks: the server blocks that the collection wrote for the sites before. Return a sentence for each such site.
+    """
+    installed = [(set(block.names), name) for block in blocks for name in _names_in_store(block, store)]
+    sentences = []
+    for site in sites:
+        if is_installed(store, site["certificate"]):
+            continue
+        names = {name.lower() for name in site["server_names"]}
+        before = next((name for have, name in installed if have == names and is_installed(store, name)), None)
+        if before:
+            sentences.append(
+                f"the site {site['name']} goes on with the certificate {before} until {site['certificate']} is installed"
+            )
+            site["certificate"] = before
+    return sentences
+
+
+def is_installed(store: str, name: str) -> bool:
+    """Return whether a version of a certificate is in use, with its key."""
+    return all(os.path.exists(os.path.join(store, name, "current", file)) for file in ("fullchain.pem", "privkey.pem"))
+
+
+# not a parser: it reads what the collection has made or checked
+def _names_in_store(block: ServerBlock, store: str) -> list[str]:
+    """Return the names of the certificates of a server block that lie in the folder of all certificates."""
+    relative = (os.path.relpath(path, store).split("/") for path in block.certificates if os.path.isabs(path))
+    return [parts[0] for parts in relative if parts[1:] == ["current", "fullchain.pem"]]
 
 
 def leaf_fingerprint(folder: str) -> str:

@@ -1,0 +1,69 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A site whose certificate has another name goes on with the one that it has until the other is installed."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import Listen, ServerBlock
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_certificates import (
+    SiteCertificates,
+    keep_installed_certificates,
+)
+
+NAMES = ["www.example.org", "example.org"]
+
+
+def install(store, name):
+    (store / name / "v0001").mkdir(parents=True)
+    (store / name / "current").symlink_to("v0001")
+    for file in ("fullchain.pem", "privkey.pem"):
+        (store / name / "v0001" / file).touch()
+
+
+def block(path, names=tuple(NAMES)):
+    return ServerBlock("/etc/nginx/conf.d/evergreen.conf", 1, [Listen("*", 443, False)], list(names), (str(path),))
+
+
+def site(certificate="new", names=("Example.org", "www.example.org")):
+    return {"name": "www", "certificate": certificate, "server_names": list(names)}
+
+
+@pytest.fixture
+def store(tmp_path):
+    install(tmp_path, "old")
+    return tmp_path
+
+
+def test_a_site_keeps_the_certificate_that_it_has_until_the_one_of_the_new_name_is_installed(store):
+    sites, blocks = [site()], [block(store / "old/current/fullchain.pem")]
+    assert keep_installed_certificates(sites, str(store), blocks) == [
+        "the site www goes on with the certificate old until new is installed"
+    ]
+    assert sites[0]["certificate"] == "old"
+    assert SiteCertificates(str(store), sites).pending_sites == []
+    install(store, "new")
+    sites = [site()]
+    assert keep_installed_certificates(sites, str(store), blocks) == []
+    assert sites[0]["certificate"] == "new"
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("old/current/fullchain.pem", ["other.example.org"]),
+        ("old/current/fullchain.pem", NAMES[:1]),
+        ("gone/current/fullchain.pem", NAMES),
+        ("old/v0001/fullchain.pem", NAMES),
+        ("/srv/old/current/fullchain.pem", NAMES),
+        ("../old/current/fullchain.pem", NAMES),
+    ],
+)
+def test_a_site_takes_no_certificate_that_it_did_not_have(store, path, names):
+    sites = [site()]
+    assert keep_installed_certificates(sites, str(store), [block(store / path, names)]) == []
+    assert sites[0]["certificate"] == "new"
+    assert SiteCertificates(str(store), sites).pending_sites == ["www"]
