@@ -12,8 +12,6 @@ from __future__ import annotations
 import concurrent.futures
 import datetime
 import hashlib
-import os
-import resource
 import typing as t
 
 from ansible.errors import AnsibleError
@@ -65,6 +63,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.private_aut
     Observed,
     refusals,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.proxied_ports import proxied_ports
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.thread_count import thread_count
 
 try:
     from cryptography import x509
@@ -101,6 +101,7 @@ class Endpoint(t.NamedTuple):
     issuer: Issuer
     roots: list[x509.Certificate] | None
     authority: Authority | None = None  # of a private CA, unless the inventory wants a new one
+    proxy_protocol: bool = False  # whether connections begin with a header of the PROXY protocol
 
 
 class Finding(t.NamedTuple):
@@ -170,7 +171,7 @@ def survey_hosts(
         except BaseException as error:
             findings.append(Finding(host, "unknown", failure_sentence(error)))
         progress("hosts whose variables are read", number, len(hosts))
-    with concurrent.futures.ThreadPoolExecutor(_thread_count(at_once, len(endpoints))) as pool:
+    with concurrent.futures.ThreadPoolExecutor(thread_count(at_once, len(endpoints))) as pool:
         futures = [pool.submit(_look_at, endpoint, timeout) for endpoint in endpoints]
         for number, _future in enumerate(concurrent.futures.as_completed(futures), 1):
             progress("endpoints looked at", number, len(futures))
@@ -239,6 +240,7 @@ def endpoints_of_host(
         )
     check_distinct_requests(requests)
     endpoints = []
+    proxied = proxied_ports(variables)
     is_new_wanted = boolean(values.get("certificate_new_authority"), strict=False)
     for completed in requests:
         request: Request = {**completed, "host": host}
@@ -247,8 +249,10 @@ def endpoints_of_host(
         except BaseException as error:
             faults.append(_fault(host, request, error))
             continue
+        authority = None if is_new_wanted else authority
+        is_here = request["served_by"] not in REMOTE_SERVERS
         endpoints += [
-            Endpoint(host, request, domain, address, port, issuer, roots, None if is_new_wanted else authority)
+            Endpoint(host, request, domain, address, port, issuer, roots, authority, is_here and port in proxied)
             for address, port, domain in request_targets(values, host, request)
         ]
     open_private_authorities(issuers, open_issuers)
@@ -271,11 +275,11 @@ def _fault(host: str, request: t.Any, error: BaseException) -> Finding:
 # not a parser: it only passes on foreign input
 def _look_at(endpoint: Endpoint, timeout: float | None = None) -> tuple[Finding, x509.Certificate | None]:
     """Return the finding about an endpoint, after one TLS handshake with it, or two, and the certificate that it presented."""
-    host, request, domain, address, port, issuer, roots, _authority = endpoint
+    host, request, domain, address, port, issuer, roots, _authority, proxy_protocol = endpoint
     leaf = None
     finding = Finding(host, "unknown", "", request["name"], domain, address, port)
     try:
-        chain, protocol, distrust = _presented_chain(address, port, domain, roots is None, timeout)
+        chain, protocol, distrust = _presented_chain(address, port, domain, roots is None, timeout, proxy_protocol)
         leaf = chain[0]
         if names_of(chain[0]) == set(request["domains"]):
             request = {**request, "renewals": {**advice(issuer, host, request["name"], chain[0])}}
@@ -337,33 +341,21 @@ def _severity(finding: Finding) -> tuple[t.Any, ...]:
 
 
 def _presented_chain(
-    address: str, port: int, domain: str, trust: bool, timeout: float | None
+    address: str, port: int, domain: str, trust: bool, timeout: float | None, proxy_protocol: bool
 ) -> tuple[list[x509.Certificate], str | None, str | None]:
     """Return the chain that is presented, the version of TLS, and why the system does not trust the chain.
 
     trust: whether the system has to trust it. Otherwise the last value is None.
     """
     try:
-        return (*handshake(address, port, domain, verify=trust, timeout=timeout), None)
+        return (
+            *handshake(address, port, domain, verify=trust, timeout=timeout, proxy_protocol=proxy_protocol),
+            None,
+        )
     except TlsError as error:
         if error.details.get("failure") != "untrusted":
             raise
-        return (*handshake(address, port, domain, timeout=timeout), str(error))
-
-
-def _thread_count(at_once: int, endpoints: int) -> int:
-    """Return how many handshakes to make at a time: no more than half of the files that this process may still open."""
-    max_files, _hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = endpoints if max_files == resource.RLIM_INFINITY else (max_files - _open_file_count()) // 2
-    return max(1, min(at_once, endpoints, allowed))
-
-
-def _open_file_count() -> int:
-    """Return how many files this process has open, and 0 where the system does not list them."""
-    try:
-        return len(os.listdir("/dev/fd"))
-    except OSError:
-        return 0
+        return (*handshake(address, port, domain, timeout=timeout, proxy_protocol=proxy_protocol), str(error))
 
 
 def _read_variables(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import json
 import os
+import re
 import resource
 import socket
 
@@ -46,6 +47,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey impo
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey_table import (
     findings_table,
 )
+from ansible_collections.evergreen.tls.tests.unit import servers
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import (
     DAY,
     NOW,
@@ -687,3 +689,48 @@ def test_what_the_issuer_says_of_its_requests_is_what_has_to_be_served():
     request = endpoint.request
     assert (request["type"], request["size"], request["renew_before"]) == ("RSA", 2048, "0.500000")
     assert request["allowed_domains"] == ["www.example.org"]
+
+
+def behind_load_balancer(server, connection):
+    """Read a header of the PROXY protocol, version 1, before the handshake."""
+    header = b""
+    while not header.endswith(b"\r\n"):
+        header += connection.recv(1) or b"\r\n"
+        if len(header) > 107:  # the longest one
+            return
+    if re.fullmatch(rb"PROXY TCP4 127\.0\.0\.1 127\.0\.0\.1 \d+ \d+\r\n", header):
+        servers.handshake(server, connection)
+
+
+def test_a_site_that_speaks_the_proxy_protocol_is_looked_at_with_its_header(start, fleet):
+    port = start(behind_load_balancer).present(CHAIN).port
+
+    def state(**site):
+        return fleet.add("web1", port, variables={"nginx_sites": [{"name": "www", **site}]}).finding().state
+
+    assert state(https_port=port, proxy_protocol=True) == "fine"
+    assert state(https_port=str(port), proxy_protocol="yes") == "fine"
+    assert state(https_port=port) == "unknown"
+    assert state(proxy_protocol=True) == "unknown"  # at port 443
+    sites = {"nginx_sites": [{"name": "www", "https_port": port, "proxy_protocol": True}]}
+    fleet.add(
+        "web1", port, variables={**sites, "certificate_endpoint": "127.0.0.1"}
+    )  # a load balancer sends the header
+    assert fleet.finding().state == "unknown"
+
+
+class Broken(dict):
+    """Variables of a host of which one cannot be evaluated."""
+
+    def get(self, name, default=None):
+        if name == "nginx_sites":
+            raise AnsibleError("'domain' is undefined")
+        return super().get(name, default)
+
+
+@pytest.mark.parametrize("sites", ["text", 7, [7], [{"proxy_protocol": True, "https_port": "x"}]])
+def test_sites_that_make_no_sense_hide_no_endpoint(start, fleet, sites):
+    port = start().present(CHAIN).port
+    assert fleet.add("web1", port, variables={"nginx_sites": sites}).finding().state == "fine"
+    fleet.hosts["web1"] = Broken(fleet.hosts["web1"])
+    assert fleet.finding().state == "fine"
