@@ -155,3 +155,16 @@ def test_a_file_begins_with_its_licence(path):
     lines = path.read_text(encoding="utf-8").splitlines()
     begin = 1 if lines[0].startswith("#!") else 0
     assert [re.sub(r"^(#|\{#-?|//)? ?| ?-?#\}$", "", line) for line in lines[begin : begin + 3]] == HEADER
+
+
+def test_the_page_on_sites_has_each_option_of_a_site():
+    table = (
+        (ROOT / "docs/nginx.md").read_text(encoding="utf-8").partition("## Options of a site")[2].partition("\n## ")[0]
+    )
+    written = {
+        name
+        for row in table.splitlines()
+        for name in re.findall(r"`([a-z0-9_]+)`", row.partition("|")[2].partition("|")[0])
+    }
+    described = read_yaml("plugins/modules/nginx_sites.yml")["DOCUMENTATION"]["options"]["sites"]["suboptions"]
+    assert described and written == set(described)

@@ -232,7 +232,7 @@ def _http_block(site: Site, host: HostSettings, snippets: SnippetCollection) -> 
 
 def _https_block(site: Site, served: list[Site], host: HostSettings, snippets: SnippetCollection) -> list[str]:
     here = [other for other in served if other["https_port"] == site["https_port"]]
-    is_default = find_address_site(here) is site
+    is_default = find_address_site([site]) is not None  # a port has one such site at most
     extra = site.get("extra")
     has_http2 = site["http2"] and host.nginx.has_http2
     addresses = _addresses(site["https_port"], host)
