@@ -176,8 +176,8 @@ options:
         default: 443
       served_by:
         description:
-          - V(nginx), or V(other) where another program has the port and reads O(request.links) or O(request.exports). nginx is not reloaded then,
-            and need not be there.
+          - V(nginx), or V(other) where another program has the port and reads O(request.links) or O(request.exports).
+            nginx is not reloaded then, and need not be there.
           - V(cloud) where a service of a cloud presents the certificate, as O(request.cloud) says, and V(appliance) where a machine
             without Python does. The connection of such a host is V(local); the private key is made and kept on the controller,
             and M(evergreen.tls.certificate_deploy) brings it to the service.
