@@ -52,7 +52,9 @@ def test_what_cannot_be_a_unit_is_refused(option, unit):
         pytest.param([[]], "is not a command, which is a list of words", id="nothing"),
         pytest.param([["/bin/publish", 5]], "with numbers in quotes", id="a number"),
         pytest.param([["/bin/publish", "a\nb"]], "without control characters", id="a line break"),
-        pytest.param([["/bin/publish", "{nmae}"]], "{nmae} is not known; write one of {name}", id="a typing error"),
+        pytest.param(
+            [["/bin/publish", "{path}"]], "{path} is not known; write one of {name}", id="an unknown placeholder"
+        ),
     ],
 )
 def test_what_cannot_be_a_command_is_refused_with_an_example(commands, sentence):
