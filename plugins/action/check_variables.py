@@ -27,13 +27,16 @@ class ActionModule(TlsAction):
     """Check the variables of a role, on the controller."""
 
     _requires_connection = False
-    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {"role": {"type": "str", "required": True, "choices": list(ROLES)}}
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+        "role": {"type": "str", "required": True, "choices": list(ROLES)},
+        "refuse_misspellings": {"type": "bool", "default": True},
+    }
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         host = task_vars.get("inventory_hostname", "")
         variables = variables_of_task(task_vars)
         misspelling = misspelling_sentence(inventory_names(variables, task_vars.get("hostvars"), host))
-        if misspelling:
+        if misspelling and arguments["refuse_misspellings"]:
             raise TlsError(misspelling)
         names = [name for name in role_options(arguments["role"]) if name in task_vars]
         check_role_variables(arguments["role"], {name: self._render(task_vars[name]) for name in names})

@@ -34,6 +34,12 @@ options:
     type: str
     required: true
     choices: [certificate, firewall, nginx, schedule]
+  refuse_misspellings:
+    description:
+      - Whether a variable that is probably a misspelling is a failure. The playbook C(evergreen.tls.renew) only warns of it, so that no
+        certificate expires for it.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""

@@ -165,3 +165,11 @@ def test_waves_may_be_a_text(ansible):
         "renew", {f"web{number}": {"certificate_requests": []} for number in range(3)}, "-e", "renew_waves=1,10%"
     )
     assert done.returncode == 0 and "probably a bug" not in done.stdout + done.stderr
+
+
+def test_a_misspelled_variable_keeps_no_certificate_from_its_renewal(ansible):
+    done = ansible("renew", {"web1": {"certificate_isuers": {}}}, "-e", "certificate_new_authority=true")
+    output = " ".join((done.stdout + done.stderr).split())
+    assert "[WARNING]: web1: there is no variable certificate_isuers (did you mean certificate_issuers?)" in output
+    assert 'FAILED! => {"changed": false, "msg": "there is no variable' not in done.stdout
+    assert "check_variables : Check the variables of the role" in done.stdout
