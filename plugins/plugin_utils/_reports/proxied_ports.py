@@ -14,7 +14,6 @@ from ansible.module_utils.parsing.convert_bool import boolean
 DEFAULT_PORT = 443
 
 
-# not a parser: the sites are the inventory's
 def proxied_ports(variables: t.Mapping[str, t.Any]) -> set[int]:
     """Return the HTTPS ports of the sites with C(proxy_protocol), by the variables of a host.
 
