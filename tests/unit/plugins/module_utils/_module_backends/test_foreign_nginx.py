@@ -217,6 +217,11 @@ class ForeignHost(Host):
         ended = subprocess.run(
             [self.program, "-c", self.folder / "nginx.conf"], capture_output=True, text=True, check=False
         )
+        pid = self.folder / "nginx.pid"
+        for _time in range(500):  # the program ends before its master process has written the file
+            if ended.returncode or (pid.exists() and pid.read_text()):
+                break
+            time.sleep(0.01)
         return ended.stderr if ended.returncode else ""
 
     def presented(self, address: str, name: str, is_behind_proxy: bool = False) -> bytes:

@@ -59,6 +59,11 @@ class Layout(Host):
         argv = [self.program, "-p", f"{self.prefix}/", "-c", "conf/nginx.conf", *arguments]
         time.sleep(0.05)  # the kernel rounds the start of workers down, which must not look older than the file
         subprocess.run(argv, check=True, cwd="/")
+        pid = self.prefix / "logs/nginx.pid"
+        for _time in range(500):  # the program ends before its master process has written the file
+            if pid.exists() and pid.read_text():
+                break
+            time.sleep(0.01)
 
     def stop(self) -> None:
         pid = self.prefix / "logs/nginx.pid"

@@ -22,6 +22,7 @@ import pytest
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_sites import decide
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx import masters
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters import PROGRAM_FOLDERS
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS, SITE
 from ansible_collections.evergreen.tls.plugins.module_utils._system import free_space
@@ -226,7 +227,10 @@ def test_a_file_that_nginx_would_not_read_is_refused_with_one_that_it_would(host
 
 
 @pytest.mark.parametrize("rehearse", [True, False])
-def test_a_host_without_nginx_fails_before_and_after_certificates_with_the_option_that_installs_it(host, rehearse):
+def test_a_host_without_nginx_fails_before_and_after_certificates_with_the_option_that_installs_it(
+    host, rehearse, monkeypatch
+):
+    monkeypatch.setattr(masters, "nginx_pids", list)  # that of another test does not count
     host.program.unlink()
     with pytest.raises(TlsError, match="nginx is not installed on this host; write nginx_install: true") as raised:
         host.decide(rehearse=rehearse)
@@ -237,7 +241,8 @@ def test_a_host_without_nginx_fails_before_and_after_certificates_with_the_optio
 @pytest.mark.parametrize(
     ("install", "start", "warnings"), [(True, "would install nginx, and", 0), (False, "nginx is not installed, and", 1)]
 )
-def test_check_mode_says_what_a_host_without_nginx_would_get(host, install, start, warnings):
+def test_check_mode_says_what_a_host_without_nginx_would_get(host, install, start, warnings, monkeypatch):
+    monkeypatch.setattr(masters, "nginx_pids", list)
     host.program.unlink()
     result = host.decide(check_mode=True, install=install)
     assert result["changed"] and result["msg"].startswith(f"{start} would write {host.path}")

@@ -18,6 +18,7 @@ import pytest
 from ansible.module_utils import basic
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx import masters
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx import process as nginx_process
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import NginxProcess
 from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import child_pids, is_stopped, program_name
@@ -99,6 +100,7 @@ def until(condition):
 
 def test_a_host_without_nginx_is_told_how_to_get_it(module, monkeypatch, tmp_path):
     monkeypatch.setattr(nginx_process, "PROGRAM_FOLDERS", [])
+    monkeypatch.setattr(masters, "nginx_pids", list)  # that of another test does not count
     monkeypatch.setattr(module, "get_bin_path", lambda name, opt_dirs: shutil.which(name, path=str(tmp_path)))
     with pytest.raises(TlsError) as caught:
         NginxProcess(module)
