@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import os
 import time
@@ -74,9 +75,10 @@ class Result(ModuleResult, total=False):
 
 
 class Difference(t.NamedTuple):
-    """A domain for which nginx does not present the installed certificate."""
+    """A domain and address for which nginx does not present the installed certificate."""
 
     domain: str
+    address: str
     sentence: str
     failure: str | None  # as handshake() names it, or "another" for another certificate
 
@@ -94,11 +96,12 @@ def decide(module: Module) -> Result:
     if certificate is None:
         raise TlsError(f"no certificate of {name} is installed; install it first, with certificate_install")
 
-    addresses, differences = find_differences(options, certificate)
+    opened = functools.cache(lambda: NginxProcess(module))
+    addresses, differences = find_differences(options, certificate, opened)
     result: Result = {"changed": False, "fingerprint": fingerprint(certificate), "addresses": addresses}
     if not differences:
         return {**result, "msg": f"nginx presents the installed certificate of {name}"}
-    if options["await_site"] and awaits_site(NginxProcess(module), options, differences):
+    if options["await_site"] and awaits_site(opened(), options, differences):
         sentence = (
             f"the first certificate of {name} is installed, and no site of nginx has it yet; run evergreen.tls.deploy"
         )
@@ -109,13 +112,13 @@ def decide(module: Module) -> Result:
     if module.check_mode:
         return {**result, "msg": f"nginx would be reloaded: {reason}"}
 
-    nginx = NginxProcess(module)
+    nginx = opened()
     is_fresh = nginx.is_newer_than_loaded(current)
     try:
         reload_nginx(nginx, options, certificate)
     except TlsError as error:
         raise TlsError(str(error), fresh=is_fresh) from error
-    addresses, _differences = find_differences(options, certificate)
+    addresses, _differences = find_differences(options, certificate, opened)
     return {**result, "addresses": addresses, "msg": f"nginx presents the certificate of {name} now"}
 
 
@@ -173,24 +176,43 @@ def installed_certificate(path: str) -> x509.Certificate | None:
         ) from error
 
 
-def find_differences(options: Options, certificate: x509.Certificate) -> tuple[list[str], list[Difference]]:
-    """Return the checked addresses, and the domains with another certificate there."""
-    port, domains = options["request"]["port"], options["request"]["domains"]
+def find_differences(
+    options: Options, certificate: x509.Certificate, nginx: t.Callable[[], NginxProcess]
+) -> tuple[list[str], list[Difference]]:
+    """Return the checked addresses, and the domains with another certificate there. nginx: called where there are differences.
+
+    Without addresses in the options, those count at which a server block with the domain listens: a site of others may listen at some alone.
+    """
+    port = options["request"]["port"]
     listening = sorted({listener.address for listener in listening_sockets() if listener.port == port})
     addresses = options["addresses"] or [LOOPBACK.get(address, address) for address in listening] or ["127.0.0.1"]
+    differences = _all_differences(options, certificate, addresses)
+    if not differences or len(addresses) == 1 or options["addresses"]:
+        return addresses, differences
+    process = nginx()
+    answering = {
+        domain: {address for address in addresses if process.answers_at(probe_name(domain), address, port)}
+        for domain in {difference.domain for difference in differences}
+    }
+    return addresses, [one for one in differences if one.address in (answering[one.domain] or addresses)]
+
+
+def _all_differences(options: Options, certificate: x509.Certificate, addresses: list[str]) -> list[Difference]:
+    """Return the domains with another certificate at one of the addresses."""
+    port, domains = options["request"]["port"], options["request"]["domains"]
     differences = []
     for address in addresses:
         for domain in domains:
             try:
                 chain, _protocol = handshake(address, port, domain, proxy_protocol=bool(options.get("proxy_protocol")))
             except TlsError as error:
-                differences.append(Difference(domain, str(error), error.details.get("failure")))
+                differences.append(Difference(domain, address, str(error), error.details.get("failure")))
                 continue
             if fingerprint(chain[0]) != fingerprint(certificate):
                 where = f"{probe_name(domain)} at {address} port {port}"
                 sentence = f"{where} presents another certificate: {describe_certificate(chain[0])}"
-                differences.append(Difference(domain, sentence, "another"))
-    return addresses, differences
+                differences.append(Difference(domain, address, sentence, "another"))
+    return differences
 
 
 def wait_until_presented(
@@ -204,7 +226,7 @@ def wait_until_presented(
     deadline = time.monotonic() + nginx.reload_timeout(options["timeout"])
     agreeing, delay = 0, FIRST_POLL_INTERVAL_S
     while True:
-        _addresses, differences = find_differences(options, certificate)
+        _addresses, differences = find_differences(options, certificate, lambda: nginx)
         agreeing = 0 if differences else agreeing + 1
         if agreeing == AGREEING_CHECKS:
             return [], None

@@ -36,7 +36,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters impor
     running_masters,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.selinux import denial_remedy
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.server_names import blocks_for_name
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.server_names import answers_at, blocks_for_name
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.units import nginx_units
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import (
     first_error,
@@ -276,6 +276,11 @@ class NginxProcess:
     def server_blocks_for(self, name: str, port: int) -> list[ServerBlock]:
         """Return the server blocks that may answer to a name on a port, first the one that nginx prefers at equal addresses."""
         return blocks_for_name(server_blocks(self.config_files(), self.build.config_path), name, port)
+
+    def answers_at(self, name: str, address: str, port: int) -> bool:
+        """Return whether a server block with a name answers at an address and port, as the configuration has it."""
+        blocks = server_blocks(self.config_files(), self.build.config_path)
+        return any(answers_at(blocks, one, address, port) for one in blocks_for_name(blocks, name, port))
 
     def proxy_protocol_place(self, port: int) -> str | None:
         """Return the place of a server block by which a port speaks the PROXY protocol, or None."""

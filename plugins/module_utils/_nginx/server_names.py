@@ -28,6 +28,17 @@ def blocks_for_name(blocks: t.Iterable[ServerBlock], name: str, port: int) -> li
     return [block for rank, block in sorted((pair for pair in ranked if pair[0]), key=lambda pair: pair[0] or (9, 0))]
 
 
+def answers_at(blocks: t.Collection[ServerBlock], block: ServerBlock, address: str, port: int) -> bool:
+    """Return whether a server block is among those from which nginx chooses for connections to an address.
+
+    Blocks that listen at that very address are before those that listen at all addresses of its kind. blocks: all of the configuration.
+    """
+    if any(_listens_at(one, address, port) for one in blocks):
+        return _listens_at(block, address, port)
+    is_ipv6 = ":" in address
+    return any(one.port == port and one.address == "*" and one.is_ipv6 is is_ipv6 for one in block.listens)
+
+
 def bucket_bytes(names: t.Iterable[str]) -> int:
     """Return the size of a bucket that C(server_names_hash_bucket_size) needs for these names, as a power of two.
 
@@ -50,6 +61,10 @@ def hash_max_size(count: int) -> int:
     while size < count:
         size *= 2
     return size
+
+
+def _listens_at(block: ServerBlock, address: str, port: int) -> bool:
+    return any(one.port == port and one.address.strip("[]").lower() == address.lower() for one in block.listens)
 
 
 def _lengths(names: t.Iterable[str]) -> t.Iterator[int]:

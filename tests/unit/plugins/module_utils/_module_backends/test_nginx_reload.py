@@ -6,8 +6,12 @@
 
 from __future__ import annotations
 
+import types
+
 import pytest
 
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import nginx_reload
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_reload import (
     Difference,
     awaits_site,
@@ -65,8 +69,38 @@ def test_the_first_certificate_of_a_request_waits_while_no_site_has_its_name(
         (tmp_path / "www" / version).mkdir(parents=True)
     (tmp_path / "www" / "next").mkdir()
     options = {"request": {"name": "www", "port": 443}, "directory": str(tmp_path)}
-    difference = Difference("www.example.org", "nothing listens at www.example.org port 443", "nothing")
+    difference = Difference("www.example.org", "127.0.0.1", "nothing listens at www.example.org port 443", "nothing")
     assert awaits_site(nginx_with(monkeypatch, http), options, [difference]) is waits
+
+
+@pytest.mark.parametrize(
+    ("http", "addresses"),
+    [
+        ("server { listen 443 ssl; server_name www.example.org; } server { listen [::]:443 ssl; }", ["127.0.0.1"]),
+        ("server { listen 443 ssl; listen [::]:443 ssl; server_name www.example.org; }", ["127.0.0.1", "::1"]),
+        ("server { listen [::1]:443 ssl; server_name www.example.org; } server { listen 443 ssl; }", ["::1"]),
+        (
+            "server { listen 443 ssl; server_name www.example.org; } server { listen 127.0.0.1:443 ssl; }",
+            ["127.0.0.1", "::1"],  # at none, so that nothing is left out
+        ),
+        ("server { listen 443 ssl; server_name other.example.org; }", ["127.0.0.1", "::1"]),
+    ],
+)
+def test_differences_count_where_a_server_block_with_the_name_listens(monkeypatch, http, addresses):
+    sockets = [types.SimpleNamespace(address=address, port=443) for address in ("0.0.0.0", "::")]
+    monkeypatch.setattr(nginx_reload, "listening_sockets", lambda: sockets)
+
+    def refused(address, *_arguments, **_options):
+        raise TlsError(f"{address} refuses", failure="no handshake")
+
+    monkeypatch.setattr(nginx_reload, "handshake", refused)
+    nginx = nginx_with(monkeypatch, http)
+    options = {"request": {"name": "www", "port": 443, "domains": ["www.example.org"]}, "addresses": []}
+    checked, differences = nginx_reload.find_differences(options, None, lambda: nginx)
+    assert checked == ["127.0.0.1", "::1"]
+    assert [difference.address for difference in differences] == addresses
+    named = {**options, "addresses": ["127.0.0.1", "::1"]}
+    assert len(nginx_reload.find_differences(named, None, lambda: nginx)[1]) == 2
 
 
 def nginx_with(monkeypatch, http):
@@ -80,5 +114,5 @@ def nginx_with(monkeypatch, http):
 def explain(monkeypatch, http, **options):
     """Return what is said of another certificate, with a configuration that has this http block."""
     nginx = nginx_with(monkeypatch, http)
-    difference = Difference("www.example.org", "www.example.org at 127.0.0.1 is reset", "another")
+    difference = Difference("www.example.org", "127.0.0.1", "www.example.org at 127.0.0.1 is reset", "another")
     return explain_difference(nginx, {"request": {"name": "www", "port": 443}, **options}, difference)
