@@ -8,7 +8,8 @@ import typing as t
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
-HTTP_PORT, HTTPS_PORT = 80, 443
+HTTP_PORT = 80
+HTTPS_PORT = 443
 DEFAULT_PORTS = ["80", "443"]  # of the role firewall
 
 

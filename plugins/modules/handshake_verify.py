@@ -33,6 +33,7 @@ def main() -> None:
             "times": {"type": "int", "default": 1},
             "proxy_protocol": {"type": "bool", "default": False},
             "tls_versions": {"type": "list", "elements": "str", "choices": ["TLSv1.2", "TLSv1.3"]},
+            "http3_names": {"type": "list", "elements": "str", "default": []},
             "canonical_names": {"type": "dict", "default": {}},
             "verify_from": {"type": "str", "choices": ["controller", "host"], "default": "controller"},
         },

@@ -33,6 +33,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_certific
     SiteCertificates,
     check_certificates,
     keep_installed_certificates,
+    keep_served_names,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_config import (
     HEADER,
@@ -167,6 +168,8 @@ class Transaction:
         blocks = [block for block in server_blocks(self.file.files, self.file.main) if block.path == self.path]
         # A dry run comes before the certificates, and shows the sites as they will be.
         self.kept = [] if self.check_mode else keep_installed_certificates(sites, options["store"], blocks)
+        if not self.check_mode:
+            self.kept += keep_served_names(sites, options["domains"], options["store"], blocks)
         self.certificates = SiteCertificates(options["store"], sites)
         for site in sites:
             passphrase = self.certificates.passphrase_file(site["certificate"])

@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import ssl
 import typing as t
 from itertools import filterfalse
 
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import ServerBlock
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import Site
@@ -95,6 +97,44 @@ def keep_installed_certificates(sites: t.Sequence[Site], store: str, blocks: t.I
             )
             site["certificate"] = before
     return sentences
+
+
+# not a parser: it reads what the collection has made or checked
+def keep_served_names(
+    sites: t.Sequence[Site], domains: t.Mapping[str, list[str]], store: str, blocks: t.Sequence[ServerBlock]
+) -> list[str]:
+    """Let sites answer to the names that they had until the certificate for the names of their request is installed.
+
+    domains: of each certificate request, by its name. blocks: the server blocks that the collection wrote for the sites before.
+    Return a sentence for each such site.
+    """
+    named = {name.lower() for site in sites for name in site["server_names"]}
+    sentences = []
+    for site in sites:
+        certificate = site["certificate"]
+        covered = _certificate_names(os.path.join(store, certificate, "current", "fullchain.pem"))
+        if not covered or covered.issuperset(domains.get(certificate, ())):
+            continue
+        before = {name for block in blocks if certificate in _names_in_store(block, store) for name in block.names}
+        kept = sorted(name for name in before - named if name in covered or f"*.{name.partition('.')[2]}" in covered)
+        if kept:
+            site["server_names"] = [*site["server_names"], *kept]
+            sentences.append(
+                f"the site {site['name']} goes on to answer to {', '.join(kept)} until a certificate with the names of its request is installed"
+            )
+    return sentences
+
+
+# not a parser: it reads what the collection has made or checked
+def _certificate_names(path: str) -> set[str]:
+    """Return the names of the certificate in a file; none where it cannot be read."""
+    pem = read_file(path, max_bytes=MAX_FILE_BYTES)
+    if pem is None or importlib.util.find_spec("cryptography") is None:
+        return set()
+    try:
+        return names_of(parse_chain(pem)[0])
+    except TlsError:
+        return set()
 
 
 def is_installed(store: str, name: str) -> bool:

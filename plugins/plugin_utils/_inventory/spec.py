@@ -21,7 +21,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import MA
 MAX_ERRORS = 2  # that a sentence names
 MAX_ERROR_CHARACTERS = 160
 MAX_LIST_CHARACTERS = 80  # of the options that there are
-EXAMPLES = {
+EXAMPLE_VALUES = {
     "bool": "true or false",
     "dict": "a dictionary, as in {name: …}",
     "float": "a number",
@@ -95,4 +95,4 @@ def _type_error(error: str) -> str:
         return ""
     start, convert, reason = error.partition(" unable to convert to ")
     kind = re.split(r"\W", reason)[0]
-    return f"{start}{convert}{kind}; write {EXAMPLES[kind]}" if kind in EXAMPLES else error.rstrip(". ")
+    return f"{start}{convert}{kind}; write {EXAMPLE_VALUES[kind]}" if kind in EXAMPLES else error.rstrip(". ")

@@ -17,13 +17,13 @@ UNKNOWN_DISPLAY_COLUMNS = 79  # what Display.columns is without a terminal, and 
 
 
 # not a parser: it reads the environment of the person who runs it
-def terminal_width(environment: t.Mapping[str, str] = os.environ) -> int | None:
+def terminal_width(environment: t.Mapping[str, str] | None = None) -> int | None:
     """Return how many columns the terminal has; None where standard output is no terminal, such as a pipe or a file.
 
     C(COLUMNS) decides where it is exported. Otherwise the terminal of the parent process is asked: since ansible-core 2.19,
     the process that runs an action plugin has no terminal of its own. C(Display.columns) is the last resort.
     """
-    exported = environment.get("COLUMNS", "")
+    exported = (os.environ if environment is None else environment).get("COLUMNS", "")
     columns = int(exported) if exported.isascii() and exported.isdigit() else 0
     columns = columns or _width_of_descriptor(1) or _width_of_process(os.getppid()) or _width_of_display()
     return max(MIN_WIDTH_COLUMNS, columns) if columns else None

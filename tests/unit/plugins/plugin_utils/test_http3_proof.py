@@ -61,10 +61,12 @@ def closed_port():
         return one.getsockname()[1]
 
 
-def by_tcp(port, chain=CHAIN, names=NAMES, address="127.0.0.1"):
+def by_tcp(port, chain=None, names=None, address="127.0.0.1"):
     """Return the handshakes by TCP that came before."""
-    pem = to_pem(chain).decode()
-    return [{"name": name, "address": address, "port": port, "protocol": "TLSv1.3", "chain": pem} for name in names]
+    pem = to_pem(chain or CHAIN).decode()
+    return [
+        {"name": name, "address": address, "port": port, "protocol": "TLSv1.3", "chain": pem} for name in names or NAMES
+    ]
 
 
 def test_a_handshake_over_quic_returns_the_chain_and_leaves_nothing_behind():

@@ -54,12 +54,14 @@ def run(action, request, result, check_mode=False, **arguments):
     return made.run(task_vars={"inventory_hostname": "web1"})
 
 
-def install(request=REQUEST, result=None, **more):
-    return run(certificate_install, request, result or {"changed": True, "msg": "v0002 is in use"}, **more)
+def install(request=None, result=None, **more):
+    return run(certificate_install, request or REQUEST, result or {"changed": True, "msg": "v0002 is in use"}, **more)
 
 
-def export(request=REQUEST, result=None, **more):
-    return run(certificate_export, request, result or {"changed": True, "msg": "postfix was reloaded"}, **more)
+def export(request=None, result=None, **more):
+    return run(
+        certificate_export, request or REQUEST, result or {"changed": True, "msg": "postfix was reloaded"}, **more
+    )
 
 
 def is_pending(host="web1", name="www"):
@@ -131,9 +133,9 @@ def test_a_controller_that_cannot_keep_the_record_says_so_and_goes_on(home):
     assert export()["changed"] is True
 
 
-def survey(start, tmp_path, request=REQUEST):
+def survey(start, tmp_path, request=None):
     """Return what a survey finds of web1, which presents a certificate that is fine."""
-    folder = tmp_path / "ca"
+    folder, request = tmp_path / "ca", request or REQUEST
     folder.mkdir(exist_ok=True)
     (folder / "root.pem").write_bytes(ROOT.pem)
     server = start().present(ROOT.chain([NAME], some_key()))

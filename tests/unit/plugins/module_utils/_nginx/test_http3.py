@@ -95,15 +95,18 @@ def test_a_default_server_of_others_by_tcp_leaves_unknown_names_to_be_rejected_o
     assert quic(block) == ["443 quic"]
 
 
+OWN_DEFAULTS = ["443 quic reuseport default_server", "[::]:443 quic reuseport default_server"]
+
+
 @pytest.mark.parametrize(
     ("foreign", "expected"),
     [
         ("listen 443 quic reuseport;", (["443 quic default_server", "[::]:443 quic reuseport default_server"], ["443 quic", "[::]:443 quic"])),
-        ("listen 443 quic;", (["443 quic reuseport default_server", "[::]:443 quic reuseport default_server"], ["443 quic", "[::]:443 quic"])),
+        ("listen 443 quic;", (OWN_DEFAULTS, ["443 quic", "[::]:443 quic"])),
         ("listen 443 quic default_server;", (["443 quic reuseport", "[::]:443 quic reuseport"],)),
         ("listen 443 quic reuseport default_server; listen [::]:443 quic reuseport;", (["443 quic", "[::]:443 quic"],)),
-        ("listen 8443 quic reuseport;", (["443 quic reuseport default_server", "[::]:443 quic reuseport default_server"], ["443 quic", "[::]:443 quic"])),
-        ("listen 192.0.2.1:443 quic reuseport;", (["443 quic reuseport default_server", "[::]:443 quic reuseport default_server"], ["443 quic", "[::]:443 quic", "192.0.2.1:443 quic"])),
+        ("listen 8443 quic reuseport;", (OWN_DEFAULTS, ["443 quic", "[::]:443 quic"])),
+        ("listen 192.0.2.1:443 quic reuseport;", (OWN_DEFAULTS, ["443 quic", "[::]:443 quic", "192.0.2.1:443 quic"])),
         ("listen [::]:443 quic reuseport ipv6only=off;", (["[::]:443 quic default_server"], ["[::]:443 quic"])),
     ],
 )  # fmt: skip

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import Listen, ServerBlock
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_certificates import (
     SiteCertificates,
     keep_installed_certificates,
+    keep_served_names,
 )
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 
 NAMES = ["www.example.org", "example.org"]
 
@@ -67,3 +70,34 @@ def test_a_site_takes_no_certificate_that_it_did_not_have(store, path, names):
     assert keep_installed_certificates(sites, str(store), [block(store / path, names)]) == []
     assert sites[0]["certificate"] == "new"
     assert SiteCertificates(str(store), sites).pending_sites == ["www"]
+
+
+@pytest.mark.parametrize(
+    ("domains", "kept"),
+    [
+        (["new.example.org"], ["www.example.org"]),
+        (["new.example.org", "example.org"], ["www.example.org"]),
+        (["example.org", "www.example.org"], []),
+        (["example.org"], []),
+    ],
+)
+def test_a_site_answers_to_its_old_names_until_there_is_a_certificate_for_the_new_ones(store, domains, kept):
+    (store / "old/v0001/fullchain.pem").write_bytes(to_pem(Authority().chain(NAMES, some_key())))
+    blocks = [block(store / "old/current/fullchain.pem", [*NAMES, "never.example.org"])]
+    sites = [{**site("old", ["new.example.org", "example.org"]), "name": "www"}]
+    sentences = keep_served_names(sites, {"old": domains}, str(store), blocks)
+    assert sites[0]["server_names"] == ["new.example.org", "example.org", *kept]
+    assert sentences == [
+        f"the site www goes on to answer to {name} until a certificate with the names of its request is installed"
+        for name in kept
+    ]
+
+
+def test_a_name_that_another_site_has_now_or_a_certificate_that_cannot_be_read_keeps_nothing(store):
+    blocks = [block(store / "old/current/fullchain.pem")]
+    sites = [site("old", ["new.example.org"])]
+    assert keep_served_names(sites, {"old": ["new.example.org"]}, str(store), blocks) == []
+    (store / "old/v0001/fullchain.pem").write_bytes(to_pem(Authority().chain(NAMES, some_key())))
+    moved = [*sites, {**site("other", NAMES), "name": "moved"}]
+    assert keep_served_names(moved, {"old": ["new.example.org"]}, str(store), blocks) == []
+    assert sites[0]["server_names"] == ["new.example.org"]
