@@ -95,4 +95,4 @@ def _type_error(error: str) -> str:
         return ""
     start, convert, reason = error.partition(" unable to convert to ")
     kind = re.split(r"\W", reason)[0]
-    return f"{start}{convert}{kind}; write {EXAMPLE_VALUES[kind]}" if kind in EXAMPLES else error.rstrip(". ")
+    return f"{start}{convert}{kind}; write {EXAMPLE_VALUES[kind]}" if kind in EXAMPLE_VALUES else error.rstrip(". ")
