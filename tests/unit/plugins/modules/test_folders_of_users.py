@@ -43,6 +43,10 @@ EXPORT_OPTIONS = {
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
 
 
+def no_program(_name, *_arguments, **_options):
+    """Find no nginx, as the method get_bin_path of a module."""
+
+
 class Host:
     """A host with the certificates of a bank, on which Alice has a home."""
 
@@ -101,7 +105,9 @@ class Host:
         """Run a module; return its result."""
         checked = ArgumentSpecValidator(options).validate(arguments)
         assert not checked.error_messages
-        module = types.SimpleNamespace(params=checked.validated_parameters, check_mode=check_mode)
+        module = types.SimpleNamespace(
+            params=checked.validated_parameters, check_mode=check_mode, get_bin_path=no_program
+        )
         return result_of(module, decide)
 
     def request(self, owner="nobody", name="alice", **options):
@@ -553,7 +559,9 @@ def test_the_file_of_sites_is_not_written_below_a_folder_of_a_user(host):
     (host.home / "conf.d").mkdir()
     options = {"path": str(host.home / "conf.d/sites.conf"), "sites": [], "state": "absent", "domains": {}}
     (host.home / "conf.d/sites.conf").write_text("somebody needs this")
-    module = types.SimpleNamespace(params={**options, "store": str(host.store)}, check_mode=False)
+    module = types.SimpleNamespace(
+        params={**options, "store": str(host.store)}, check_mode=False, get_bin_path=no_program
+    )
     result = result_of(module, nginx_sites.decide)
     assert result["msg"].startswith(f"path: the folder {host.home} belongs to nobody, who could lead to other files")
     assert (host.home / "conf.d/sites.conf").exists()
