@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import pathlib
-import signal
 import ssl
 import subprocess
 import time
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
+from ansible_collections.evergreen.tls.tests.unit import nginx_processes
 from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils._module_backends.test_nginx_sites import (
     NGINX,
     Host,
@@ -201,13 +201,7 @@ class ForeignHost(Host):
         (self.folder / "nginx.conf").write_text(text)
 
     def stop(self) -> None:
-        pid = self.folder / "nginx.pid"
-        if pid.exists() and pid.read_text():
-            os.kill(int(pid.read_text()), signal.SIGTERM)
-            for _time in range(500):
-                if not pid.exists():
-                    return
-                time.sleep(0.01)
+        nginx_processes.stop(self.folder / "nginx.pid")
 
     def try_to_start(self) -> str:
         """Return what nginx says to a start."""
@@ -217,11 +211,8 @@ class ForeignHost(Host):
         ended = subprocess.run(
             [self.program, "-c", self.folder / "nginx.conf"], capture_output=True, text=True, check=False
         )
-        pid = self.folder / "nginx.pid"
-        for _time in range(500):  # the program ends before its master process has written the file
-            if ended.returncode or (pid.exists() and pid.read_text()):
-                break
-            time.sleep(0.01)
+        if not ended.returncode:
+            nginx_processes.wait_until_started(self.folder / "nginx.pid")
         return ended.stderr if ended.returncode else ""
 
     def presented(self, address: str, name: str, is_behind_proxy: bool = False) -> bytes:

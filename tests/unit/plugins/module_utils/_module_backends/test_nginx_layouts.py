@@ -21,6 +21,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.ngi
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx import included_path, units
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS, SITE
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_sites
+from ansible_collections.evergreen.tls.tests.unit import nginx_processes
 from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils._module_backends.test_nginx_sites import (
     NGINX,
     Host,
@@ -59,20 +60,10 @@ class Layout(Host):
         argv = [self.program, "-p", f"{self.prefix}/", "-c", "conf/nginx.conf", *arguments]
         time.sleep(0.05)  # the kernel rounds the start of workers down, which must not look older than the file
         subprocess.run(argv, check=True, cwd="/")
-        pid = self.prefix / "logs/nginx.pid"
-        for _time in range(500):  # the program ends before its master process has written the file
-            if pid.exists() and pid.read_text():
-                break
-            time.sleep(0.01)
+        nginx_processes.wait_until_started(self.prefix / "logs/nginx.pid")
 
     def stop(self) -> None:
-        pid = self.prefix / "logs/nginx.pid"
-        if pid.exists() and pid.read_text():
-            os.kill(int(pid.read_text()), signal.SIGTERM)
-            for _time in range(500):
-                if not pid.exists():
-                    return
-                time.sleep(0.01)
+        nginx_processes.stop(self.prefix / "logs/nginx.pid")
 
     def decide_by_default(self, check_mode: bool = False, state: str = "present"):
         """Return the result of nginx_sites with the default path."""

@@ -27,6 +27,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters impor
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS, SITE
 from ansible_collections.evergreen.tls.plugins.module_utils._system import free_space
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_sites
+from ansible_collections.evergreen.tls.tests.unit import nginx_processes
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 
 NGINX = shutil.which("nginx", path=os.pathsep.join([*PROGRAM_FOLDERS, os.environ.get("PATH", "")]))
@@ -71,6 +72,7 @@ class Host:
 
     def start(self) -> None:
         subprocess.run([self.program, "-c", self.folder / "nginx.conf"], check=True)
+        nginx_processes.wait_until_started(self.folder / "nginx.pid")
 
     def decide(
         self,

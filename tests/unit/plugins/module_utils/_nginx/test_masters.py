@@ -22,6 +22,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters impor
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import NginxProcess
 from ansible_collections.evergreen.tls.plugins.module_utils._system.procfs import user_ids
+from ansible_collections.evergreen.tls.tests.unit import nginx_processes
 from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils._nginx.test_process import (
     CONFIGURATION,
     REAL,
@@ -111,7 +112,7 @@ def test_a_running_nginx_with_another_main_file_is_found_tested_and_reloaded(tmp
     module = Programs(nginx=str(program))
     assert NginxProcess(module).build.config_path == DEFAULT
     subprocess.run([program, "-c", main], check=True)
-    until(lambda: (tmp_path / "nginx.pid").exists() and (tmp_path / "nginx.pid").read_text())
+    nginx_processes.wait_until_started(tmp_path / "nginx.pid")
     try:
         nginx = NginxProcess(module)
         assert nginx.build.config_path == str(main)
