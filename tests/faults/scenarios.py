@@ -50,11 +50,17 @@ class Host:
                     target = self.top + os.readlink(path)[len(other.top) :]
                     os.unlink(path)
                     os.symlink(target, path)
-                elif os.path.basename(path) == "deployed.json":  # which names links
-                    with open(path, encoding="utf-8") as stream:
-                        record = stream.read().replace(f"{other.top}/", f"{self.top}/")
-                    with open(path, "w", encoding="utf-8") as stream:
-                        stream.write(record)
+        self.name_in_records(other)
+
+    def name_in_records(self, other: Host) -> None:
+        """Name this host in the place of another in the records of removal, which hold the paths of links."""
+        for folder, _folders, files in os.walk(self.top):
+            if "deployed.json" in files:
+                path = os.path.join(folder, "deployed.json")
+                with open(path, encoding="utf-8") as stream:
+                    record = stream.read().replace(f"{other.top}/", f"{self.top}/")
+                with open(path, "w", encoding="utf-8") as stream:
+                    stream.write(record)
 
     def run(self, module: str, strace: list[str] | None = None, **arguments: t.Any) -> Run:
         """Run a module. strace: options with which it runs under strace."""

@@ -26,7 +26,7 @@ def why_answer_is_lost(scenario, sandbox, host):
     result = sandbox.run.result()
     if "csr" in result:
         return why_request_is_lost(result["csr"], os.path.join(host.store, "next"))
-    if scenario.arguments.get("state") == "absent" and not result.get("failed"):
+    if scenario.may_remove and not result.get("failed"):
         return None
     if sandbox.invariant.in_use(host) != sandbox.invariant.new:
         return "what was said to be in use is not"
@@ -93,6 +93,8 @@ def violations_in_state(history, scenario, sandbox, host, state):
     """Rebuild a state; return its violations."""
     survivors, variants, is_end = state
     history.build(survivors, variants, host.top)
+    host.name_in_records(sandbox.base)
+    host.name_in_records(sandbox.recorded)
     lost = why_answer_is_lost(scenario, sandbox, host) if is_end else None
     return sandbox.invariant.violations(host) + ([lost] if lost else [])
 

@@ -61,7 +61,6 @@ def spec_errors(result: ValidationResult) -> str:
     return "; ".join([*named, *([f"and {len(distinct) - MAX_ERRORS} more"] if len(distinct) > MAX_ERRORS else [])])
 
 
-# not a parser: it reads what Ansible says
 def _unknown_options(error: str) -> list[str]:
     """Return a sentence for each option that is not in a spec, with the option that was probably meant, or those that there are."""
     names, _text, supported = error.rstrip(".").partition(". Supported parameters include: ")
