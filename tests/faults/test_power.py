@@ -101,7 +101,9 @@ def violations_in_state(history, scenario, sandbox, host, state):
 
 # The model has to find what it is there for: each sync is needed, but for those that another one follows.
 FOLLOWED = {
-    "a first request": [],
+    "a first request": [
+        "fsync etc/evergreen/web"
+    ],  # that of a link which is made to see that the folder can have links
     "a request for a renewal": [],
     "a first installation with links": [
         "fsync etc/evergreen/web",  # that of the trial follows
