@@ -79,9 +79,11 @@ class ActionModule(TlsAction):
             raise TlsError(NO_CRYPTOGRAPHY)
         if result.get("missing") in CRYPTOGRAPHY_PACKAGES:
             result = await self._install(result["missing"], task_vars) or await self._run_on_host(arguments, task_vars)
-        if isinstance(issuer, LocalCa) and is_absent and _is_in_use(result):
+        # Another run may have made the CA meanwhile, and the certificate that is in use.
+        absence = issuer.absence() if isinstance(issuer, LocalCa) and is_absent else None
+        if isinstance(issuer, LocalCa) and absence and _is_in_use(result):
             # Nobody can tell whether clients trust it. A host that serves nothing at the moment has one all the same.
-            raise TlsError(absence_sentence(issuer.issuer, issuer.absence() or "", bool(issuer.root), serving=1))
+            raise TlsError(absence_sentence(issuer.issuer, absence, bool(issuer.root), serving=1))
         if remarks:
             result["warnings"] = [*result.get("warnings", []), *remarks]
         is_pending = result.get("failed") or result.get("due") or "since" in result

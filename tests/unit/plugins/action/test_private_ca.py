@@ -35,6 +35,7 @@ class Controller:
         self.request = {"name": "www", "domains": [NAME], "issuer": "corporate", "port": port}
         self.host = {"changed": False, "due": True, "reason": "there is no certificate yet", "csr": CSR}
         self.sent = []
+        self.meanwhile = lambda: None  # what happens on the controller while the host is asked
 
     def run(self, module, check_mode=False, **arguments):
         task = Task()
@@ -45,6 +46,7 @@ class Controller:
 
         def execute(name, module_args, task_vars):
             self.sent.append(module_args)
+            self.meanwhile()
             return dict(self.host)
 
         action._execute_module = execute
@@ -179,6 +181,12 @@ def test_a_certificate_of_a_ca_that_is_not_here_is_not_said_to_be_fine(new):
     new.host = {"changed": False, "due": False, "fingerprint": "ab" * 32}  # and nothing is served at the moment
     result = new.run(certificate_request)
     assert result["failed"] and result["msg"] == refusal(new)
+
+
+def test_a_ca_that_another_run_makes_while_the_host_is_asked_is_not_said_to_be_missing(new):
+    new.host, new.meanwhile = {"due": False, "fingerprint": "ab" * 32}, lambda: new.ca().make()
+    result = new.run(certificate_request)
+    assert not result.get("failed"), result
 
 
 @pytest.mark.parametrize("make_ca", ["never", "first", "always"])
