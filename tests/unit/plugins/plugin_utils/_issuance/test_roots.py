@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import subject_name
@@ -49,6 +50,13 @@ def test_the_store_of_the_system_is_read_without_what_cannot_be_read(store):
     broken = garbled_pem(odd.certificate, b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x06")
     store(broken, latin.pem, good.pem)
     assert [subject_name(one) for one in system_roots()] == ["Autorité", "Good Root"]
+
+
+def test_nothing_is_printed_about_a_root_of_the_store_whose_serial_number_is_zero(store, recwarn):
+    zero = certificate_chain("ECC", {3: {"serial": 0}})[-1]
+    store(zero.pem)
+    assert [one.public_bytes(Encoding.DER) for one in system_roots()] == [zero.der]
+    assert [str(one.message) for one in recwarn] == []
 
 
 def test_a_root_with_latin_letters_is_a_root(store):
