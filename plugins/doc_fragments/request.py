@@ -528,7 +528,7 @@ options:
         C(passphrase), C(crl_url)."
       - "C(type=acme) orders from Let's Encrypt, or whatever ACME server C(directory) says. Its settings, all of which have defaults:
         C(directory), C(directories), C(test_directory), C(email), C(terms_of_service_agreed), C(eab_kid), C(eab_hmac), C(account_key),
-        C(folder), C(solver), C(profile), C(ca_file), C(roots), C(at_once), C(timeout). C(docs/acme.md) describes them."
+        C(folder), C(solver), C(profile), C(ca_file), C(roots), C(preflight), C(at_once), C(timeout). C(docs/acme.md) describes them."
       - "C(type=manual) is a CA with people in it: requests go into an outbox, answers come into an inbox. Its settings: C(directory),
         C(outbox), C(inbox), C(bundle), C(roots), C(intermediates), C(aia), C(passwords), C(patience), C(asked_by)."
       - "C(type=command) is a program that signs what stands on its standard input. Its settings: C(argv), C(timeout), C(environment),

@@ -10,6 +10,9 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import ChallengeResponse
 
+if t.TYPE_CHECKING:  # it needs dnspython, which a survey does not load
+    from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
+
 DEFAULT_SOLVER = "http"
 
 
@@ -36,6 +39,7 @@ class Solver(t.Protocol):
 
     SETTINGS: t.ClassVar[dict[str, t.Any]]  # the argument spec of the settings
     challenge_type: str
+    dns: DnsClient  # whose resolvers see names as the CA does
 
     def __init__(self, account: AcmeAccount, **settings: t.Any) -> None:
         """Take the settings. Raises TlsError if they are malformed; connects to nothing."""

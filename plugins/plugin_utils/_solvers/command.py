@@ -64,6 +64,7 @@ class CommandSolver:
         self.challenge_type = challenge
         self.programs = Programs(present, clean_up, environment, limit)
         self.records = ProgramRecords(self.programs, **dns_settings)
+        self.dns = self.records.dns
 
     def check(self, domains: list[str]) -> None:
         """Check that the programs can be run, and that the domains have zones if they present by DNS."""

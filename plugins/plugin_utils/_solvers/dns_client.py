@@ -107,11 +107,14 @@ class DnsClient:
         return addresses
 
     # not a parser: dnspython has parsed it, and any bytes will do
-    def caa_records(self, name: str) -> list[tuple[int, str, str]]:
-        """Return flags, tag and value of the CAA records of exactly this name, or of its alias (RFC 8659, section 4.1)."""
+    def caa_records(self, name: str, timeout: float = RESOLVER_TIMEOUT_S) -> list[tuple[int, str, str]]:
+        """Return flags, tag and value of the CAA records of exactly this name, or of its alias (RFC 8659, section 4.1).
+
+        *timeout* is in seconds.
+        """
         return [
             (record.flags, record.tag.decode("ascii", "replace"), record.value.decode("ascii", "replace"))
-            for rrset in self._resolve(name, "CAA")
+            for rrset in self._resolve(name, "CAA", timeout)
             for record in rrset
             if record.rdtype == dns.rdatatype.CAA
         ]
@@ -257,7 +260,7 @@ class DnsClient:
             f"port {PORT} of them can be reached from the controller"
         )
 
-    def _resolve(self, name: str, rdatatype: str) -> list[dns.rrset.RRset]:
+    def _resolve(self, name: str, rdatatype: str, timeout: float = RESOLVER_TIMEOUT_S) -> list[dns.rrset.RRset]:
         """Return the answer of the resolvers. It is empty if there is no such record."""
         try:
             answer = self._resolver().resolve(
@@ -265,8 +268,10 @@ class DnsClient:
                 rdatatype,
                 raise_on_no_answer=False,
                 search=False,
-                lifetime=_seconds_left(RESOLVER_TIMEOUT_S, name),
+                lifetime=_seconds_left(timeout, name),
             )
+            if answer.response.flags & dns.flags.TC:  # by TCP as well
+                raise dns.exception.DNSException("the answer is truncated")
             return list(answer.response.answer)
         except dns.resolver.NXDOMAIN:
             return []

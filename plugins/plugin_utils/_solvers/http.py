@@ -33,6 +33,7 @@ class HttpSolver:
         self.challenge_type = HTTP_01
         self.thumbprint = account.thumbprint
         self.checker = HttpChecker(**settings, is_public_ca=account.is_public)
+        self.dns = self.checker.dns
 
     def check(self, domains: list[str]) -> None:
         """Check that each host behind each domain would respond to the CA."""

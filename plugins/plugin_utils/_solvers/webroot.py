@@ -46,6 +46,7 @@ class WebrootSolver:
         self.challenge_type = HTTP_01
         self.path, self.hosts, self.owner = path, hosts, owner
         self.checker = HttpChecker(**settings, is_public_ca=account.is_public)
+        self.dns = self.checker.dns
 
     def check(self, domains: list[str]) -> None:
         """Check that each host behind each domain speaks HTTP on port 80.

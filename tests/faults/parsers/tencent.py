@@ -14,6 +14,12 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._cloud_firewall.ligh
 from ansible_collections.evergreen.tls.plugins.plugin_utils._cloud_firewall.security_group import SecurityGroup
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.accounts import Account
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import parse_port_accesses
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_records import (
+    CaaIssuer,
+    check_caa,
+    find_caa_set,
+    refusal_sentence,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.https_call import HttpResponse
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.cdn import Cdn
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.certificates import read_bindings
@@ -33,7 +39,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.f
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.inventory import list_certificates
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.order_pauses import pause_of
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.caa import check_caa, find_caa_set
 from ansible_collections.evergreen.tls.tests.faults.parsers.parser import Parser, decode_text, encode_json, parse_json
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import NOW
 
@@ -120,6 +125,7 @@ class CaaAnswers:
 
 def read_caa(content: bytes) -> None:
     found = find_caa_set(t.cast(t.Any, CaaAnswers(decode_text(content))), "*.a.example.org")
+    refusal_sentence(found, "*.a.example.org", CaaIssuer(("sectigo.com",), ("https://ca.example/1",), "dns-01"), "a CA")
     check_caa(found, "*.a.example.org", ["sectigo.com"], "free certificates")
 
 
@@ -226,7 +232,12 @@ def read_orders(value: t.Any) -> None:
 
 TENCENT_PARSERS = (
     Parser("providers/tencent/order_pauses", "a refusal in words", read_pause, (b"try again in 30 minutes",)),
-    Parser("solvers/caa", "CAA records", read_caa, (b"sectigo.com; policy=ev", b"letsencrypt.org", b";")),
+    Parser(
+        "preflight/caa_records",
+        "CAA records",
+        read_caa,
+        (b"sectigo.com; policy=ev", b"sectigo.com; validationmethods=dns-01,http-01", b";"),
+    ),
     Parser(
         "providers/tencent/cdn",
         "answers about domains and uploads",

@@ -41,10 +41,14 @@ PACKAGES = {
         *BASICS,
         *(f"plugin_utils/_{name}" for name in ("providers", "deployment", "inventory")),
     },
+    "plugin_utils/_preflight": {
+        *BASICS,
+        *(f"plugin_utils/_{name}" for name in ("solvers", "inventory")),
+    },
     "plugin_utils/_issuance": BASICS,
     "plugin_utils/_issuers": {
         *BASICS,
-        *(f"plugin_utils/_{name}" for name in ("solvers", "issuance", "inventory")),
+        *(f"plugin_utils/_{name}" for name in ("solvers", "preflight", "issuance", "inventory")),
     },
     "plugin_utils/_firewall": BASICS,
     "plugin_utils/_cloud_firewall": {

@@ -69,6 +69,11 @@ class Account:
         """Return the URL of the account."""
         return self.signer().account_url or ""
 
+    def known_url(self) -> str | None:
+        """Return the URL of the account, or None if there is none yet."""
+        recorded = self._signer or self._recorded()
+        return recorded.account_url if recorded else None
+
     def key(self) -> AccountKey:
         """Return the private key of the account, or the one with which it would be created."""
         recorded = self._signer or self._recorded()

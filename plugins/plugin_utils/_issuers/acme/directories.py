@@ -24,6 +24,22 @@ WELL_KNOWN = {
     "actalis": "https://acme-api.actalis.com/acme/directory",
     "litessl": "https://acme.litessl.com/acme/v2/directory",  # of TrustAsia
 }
+# The domains by which CAA records name a CA whose directory announces none in C(meta.caaIdentities), the recommended one first.
+# Sources: the help pages of the CAs. For LiteSSL there is none.
+SECTIGO_IDENTITIES = ("sectigo.com", "comodoca.com", "usertrust.com", "trust-provider.com")
+CAA_IDENTITIES: dict[str, tuple[str, ...]] = {
+    WELL_KNOWN[name]: identities
+    for name, identities in {
+        "letsencrypt": ("letsencrypt.org",),
+        "letsencrypt-staging": ("letsencrypt.org",),
+        "google": ("pki.goog",),
+        "google-staging": ("pki.goog",),
+        "zerossl": SECTIGO_IDENTITIES,
+        "sslcom": ("ssl.com",),
+        "actalis": ("actalis.it",),
+    }.items()
+}
+PREFLIGHT_MODES = ("refuse", "warn", "off")
 # Where a request that never succeeded is tried first, unless the issuer has a test_directory.
 TEST_DIRECTORIES = {"letsencrypt": "letsencrypt-staging"}
 
@@ -66,6 +82,11 @@ class Directory(t.NamedTuple):
             raise TlsError(
                 f"the request has {len(names)} domains, and this CA puts {maximum} into a certificate at the most{profile}; split the request"
             )
+
+
+def preflight_mode(setting: str | None, url: str) -> str:
+    """Return one of PREFLIGHT_MODES. Private CAs know nothing of CAA, so the default is off for directories that are not well-known."""
+    return setting or ("refuse" if url in WELL_KNOWN.values() else "off")
 
 
 def directories(settings: dict[str, t.Any]) -> list[Directory]:

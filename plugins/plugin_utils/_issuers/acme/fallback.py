@@ -15,6 +15,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import Directory
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
+    PREFLIGHT_REFUSAL,
     Problem,
     Unreachable,
     error_code,
@@ -33,7 +34,10 @@ Result = t.TypeVar("Result")
 OrderStep = t.Callable[["Orders", "OrderSpec"], Result]
 
 # Refusals after which another CA may issue. A CA that cannot reach a host is not among them: others cannot reach it either.
-OTHER_CA_MAY_ISSUE = ("rateLimited", "caa", "rejectedIdentifier", "unsupportedIdentifier", "externalAccountRequired")
+OTHER_CA_MAY_ISSUE = (
+    *("rateLimited", "caa", "rejectedIdentifier", "unsupportedIdentifier", "externalAccountRequired"),
+    PREFLIGHT_REFUSAL,
+)
 
 
 class DirectoryFallback:

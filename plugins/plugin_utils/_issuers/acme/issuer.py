@@ -49,6 +49,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.accoun
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.ca_limits import RENEWAL_PERIOD, CaLimits
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import (
+    PREFLIGHT_MODES,
     Directory,
     directories,
     test_directory,
@@ -59,6 +60,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.fallba
     OrderStep,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
+    PREFLIGHT_REFUSAL,
     MalformedResponse,
     Problem,
     Unreachable,
@@ -114,6 +116,7 @@ class Acme(RecordedIssuer):
         "ca_file": {"type": "path"},
         "roots": {"type": "path"},
         "limits": {"type": "dict"},
+        "preflight": {"type": "str", "choices": list(PREFLIGHT_MODES)},
         "at_once": {"type": "int", "default": 50},
         "timeout": {"type": "str", "default": "5m"},
     }
@@ -280,7 +283,8 @@ class Acme(RecordedIssuer):
             with OrderSlots(self.folder.subfolder("places"), self.settings["at_once"]).slot(2 * self.timeout):
                 yield
         except (MalformedResponse, Problem, Unreachable) as error:
-            if error_code(error) != "rateLimited":  # RateLimits has recorded those
+            # RateLimits has recorded the first; the second cost nothing.
+            if error_code(error) not in ("rateLimited", PREFLIGHT_REFUSAL):
                 self.failures.record(host, request["name"], digest, str(error))
             raise
 

@@ -28,6 +28,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.author
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.ca_limits import OrderKind
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.limit_records import LimitRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.polling import Polling, growing_pauses
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.preflight import check_before_order
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     Problem,
     problem,
@@ -98,8 +99,10 @@ class Orders:
         solver: Solver,
         counts: LimitRecords,
         timeout: float = ORDER_TIMEOUT_S,
+        preflight: str = "off",
     ) -> None:
         self.folder, self.account, self.solver, self.timeout = folder, account, solver, timeout
+        self.preflight = preflight
         self.counts = counts
         self.directory_url = account.client.url
 
@@ -158,6 +161,7 @@ class Order:
                     if refusal.code not in STALE_ORDER_ERRORS:
                         raise
             self.client.limits.wait(self.spec.names)  # before anything is requested
+            check_before_order(self.account, self.orders.solver, self.spec.names, self.orders.preflight)
             self.orders.solver.check(self.spec.names)
             self.orders.counts.reserve(self.name, self.spec.names, self.spec.kind)
             return step(self._place())

@@ -25,6 +25,7 @@ ERROR_PREFIX = "urn:ietf:params:acme:error:"
 MAX_CODE_CHARACTERS = 80  # of an error type
 MAX_SUBPROBLEMS = 20  # that a sentence names
 MAX_REMEDIES = 3  # of a sentence about several names
+PREFLIGHT_REFUSAL = "preflight"  # our own code, for an order that was not placed since the CA would refuse it
 
 
 class ProblemDocument(t.TypedDict, total=False):

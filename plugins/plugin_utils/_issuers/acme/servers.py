@@ -16,7 +16,11 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import AccountKeys, thumbprint
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.ca_limits import CaLimits
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import WELL_KNOWN, Directory
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import (
+    WELL_KNOWN,
+    Directory,
+    preflight_mode,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.limit_records import LimitRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import RateLimits
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords
@@ -66,7 +70,8 @@ class Servers:
 
         account = self.account(directory)
         counts = LimitRecords(self.folder.subfolder("counts"), CaLimits(directory.url, directory.limits))
-        return Orders(records, account, self.solver_for(account), counts, timeout)
+        preflight = preflight_mode(self.settings["preflight"], directory.url)
+        return Orders(records, account, self.solver_for(account), counts, timeout, preflight)
 
     def solver(self) -> Solver:
         """Return the solver without an account. It must not check or present anything."""

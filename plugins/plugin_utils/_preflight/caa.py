@@ -1,0 +1,117 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Check the CAA records of the names of an order.
+
+A CA refuses a name if it gets an error for a question at or below the records that count. An error here is C(unknown) and blocks
+nothing: the CA has other resolvers.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_records import (
+    LENIENT_RULES,
+    UNKNOWN_ACCOUNT,
+    CaaIssuer,
+    CaaRecord,
+    CaaSet,
+    closest_set,
+    names_to_ask,
+    read_caa_records,
+    refusal_reason,
+    refusal_sentence,
+    shown_records,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import RESOLVER_TIMEOUT_S, DnsClient
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads
+
+SOURCE = "RFC 8659, section 3; RFC 8657"
+STRICT_IDENTITY = "letsencrypt.org"  # whose software is known to apply STRICT_RULES
+MAX_NAMES_IN_SENTENCE = 5
+
+
+def check_caa_records(subject: Subject) -> list[Finding]:
+    """Return a finding for each set of records, those that allow the CA included. IP addresses have no CAA records."""
+    issuer = subject.caa_issuer
+    domains = [domain for domain in subject.domains if not is_ip_address(domain)]
+    if issuer is None or not domains:
+        return []
+    answers = _answers(subject.dns, domains, subject.deadline)
+
+    def records_of(name: str) -> list[CaaRecord]:
+        answer = answers[name]
+        if isinstance(answer, TlsError):
+            raise answer
+        return answer
+
+    sets: dict[tuple[str, bool], tuple[CaaSet, list[str]]] = {}
+    errors: dict[str, TlsError] = {}
+    for domain in domains:
+        try:
+            caa = closest_set(domain, records_of)
+        except TlsError as error:
+            errors[domain] = error
+        else:
+            sets.setdefault((caa.owner, domain.startswith("*.")), (caa, []))[1].append(domain)
+    findings = [_judge(caa, names, issuer, subject.title) for caa, names in sets.values()]
+    if errors:
+        sentence = f"the CAA records of {shown_names(list(errors))} are not known: {next(iter(errors.values()))}"
+        findings.append(Finding("unknown", "caa.error", sentence, source=SOURCE))
+    return findings
+
+
+def _answers(client: DnsClient, domains: list[str], deadline: float) -> dict[str, list[CaaRecord] | TlsError]:
+    """Return the records of all names that may count, or the error of the resolvers, which are asked side by side."""
+
+    def ask(name: str) -> list[CaaRecord] | TlsError:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return TlsError("the resolvers take too long; see that they run, or name others by the solver's resolvers")
+        try:
+            return read_caa_records(client, name, min(left, RESOLVER_TIMEOUT_S))
+        except TlsError as error:
+            return error
+
+    names = list(dict.fromkeys(name for domain in domains for name in names_to_ask(domain)))
+    return dict(zip(names, map_in_threads(ask, names)))
+
+
+def _judge(caa: CaaSet, domains: list[str], issuer: CaaIssuer, title: str) -> Finding:
+    """Return what a set of records says about domains, which are all wildcards or all none."""
+    evidence = (shown_records(caa),) if caa.records else ()
+    is_wildcard = domains[0].startswith("*.")
+    strict = refusal_reason(caa, issuer, is_wildcard)
+    if strict is None:
+        sentence = f"the CAA records let {title} issue certificates for {shown_names(domains)}"
+        return Finding("fine", "caa", sentence, evidence, SOURCE)
+    lenient = refusal_reason(caa, issuer, is_wildcard, LENIENT_RULES)
+    if UNKNOWN_ACCOUNT in (strict, lenient):
+        sentence = (
+            f"the CAA records of {caa.owner} name an ACME account, and there is none yet at {title}; compare accounturi with what "
+            "evergreen.tls.acme_account returns"
+        )
+        return Finding("note", "caa.account", sentence, evidence, SOURCE)
+    refusal = refusal_sentence(caa, domains[0], issuer, title) or ""
+    if len(domains) > 1:
+        refusal = refusal.replace(f" for {domains[0]} (", f" for {shown_names(domains)} (", 1)
+    if lenient is None and STRICT_IDENTITY not in issuer.identities:
+        return Finding("risk", f"caa.{strict}", f"some CAs refuse this: {refusal}", evidence, SOURCE)
+    return Finding("blocks", f"caa.{strict}", refusal, evidence, SOURCE)
+
+
+def shown_names(names: t.Sequence[str]) -> str:
+    """Return a few names, and how many more there are.
+
+    >>> shown_names(["a.example", "b.example"])
+    'a.example, b.example'
+    """
+    more = len(names) - MAX_NAMES_IN_SENTENCE
+    return ", ".join(names[:MAX_NAMES_IN_SENTENCE]) + (f" and {more} more" if more > 0 else "")
