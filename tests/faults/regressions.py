@@ -231,6 +231,15 @@ REGRESSIONS: dict[str, list[bytes]] = {
         endless_key(),
     ],
     "issuers/acme/client: a response of an ACME server": [b"[" * MANY, b'{"identifiers":true}'],
+    "issuers/acme/problems: a problem document": [b'{"type":"urn:ietf:params:acme:error:rateLimited","instance":[""]}'],
+    "providers/tencent/edgeone: domains and listeners": [
+        b'{"Listeners": [{"ListenerId": "lbl-1", "Protocol": "HTTPS", "SniSwitch": 1, "Rules": [{"Domain": "example.org", '
+        b'"Certificate": {"CertId": "a", "ExtCertIds": true}}]}]}'
+    ],
+    "providers/alibaba/cdn: domains and uploads": [
+        b'{"CertificateOrderList": [{"CertificateId": false, "Name": "evergreen/a/"}]}',
+        b'{"CertificateOrderList": [{"CertificateId": "' + LONG + b'", "Name": "evergreen/a/"}]}',
+    ],
     "issuers/acme/renewal_info: a certificate": [certificate_with_an_extension_twice()],
     "issuance/certificate_files: a file in the inbox": [
         *(endless_key(), *ODD_CERTIFICATES, b"PK\x03\x04" + b"PK\x01\x02" * MANY, b"\x30\x80" * MANY),

@@ -183,7 +183,8 @@ def _read_pfx(der: bytes) -> KeystoreInfo:
                 schemes.append(({"nothing"}, 0))
                 continue
             (shrouded_key,) = children(bag_value, EXPLICIT_0)
-            schemes.append(_encryption_scheme(children(shrouded_key, SEQUENCE)[0]))
+            algorithm, *_rest = children(shrouded_key, SEQUENCE)
+            schemes.append(_encryption_scheme(algorithm))
             names = _attributes(attributes)
     for element in mac_data:
         digest_info, _salt, *iterations = children(element, SEQUENCE)
@@ -225,7 +226,7 @@ def _attributes(attribute_sets: list[Element]) -> dict[bytes, Element]:
     for attribute_set in attribute_sets:
         for attribute in children(attribute_set, SET):
             identifier, values = children(attribute, SEQUENCE)
-            attributes[identifier.value] = children(values, SET)[0]
+            attributes[identifier.value], *_others = children(values, SET)
     return attributes
 
 

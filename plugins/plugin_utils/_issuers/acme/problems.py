@@ -127,7 +127,7 @@ def _page(document: ProblemDocument, code: str, link: str | None) -> str | None:
     """Return the page of the CA about a refusal, whole where it is a URL: the one in the words of a pause, else the one beside them."""
     in_words = PAGE.search(_detail(document)) if is_paused(_detail(document)) else None
     page = in_words[0] if in_words else link or document.get("instance")
-    if not page or not (in_words or code in ("userActionRequired", "rateLimited")):
+    if not isinstance(page, str) or not page or not (in_words or code in ("userActionRequired", "rateLimited")):
         return None
     return page if PAGE.fullmatch(page) else words_of_ca(page)
 

@@ -89,7 +89,7 @@ class AlibabaCertificates:
         """
         begin = upload_name(prefix)
         listed = [one for one in self._listed("UPLOAD") if has_prefix(str(one.get("Name")), begin)]
-        listed.sort(key=lambda one: (str(one.get("StartDate") or ""), int(_identifier(one) or 0)), reverse=True)
+        listed.sort(key=_age, reverse=True)
         uploads = [Upload(_identifier(one), prefix + str(one["Name"])[len(begin) :]) for one in listed]
         bound = self.bound([upload.certificate for upload in uploads[keep:]])
         late = [
@@ -194,10 +194,17 @@ def read_entry(
     }
 
 
+def _age(one: dict[str, t.Any]) -> tuple[str, int, str]:
+    """Return what orders certificates by their age: the date, then the identifier, which is a number without a limit."""
+    identifier = _identifier(one)
+    return str(one.get("StartDate") or ""), len(identifier), identifier
+
+
 def _identifier(one: dict[str, t.Any]) -> str:
     """Return the identifier of a certificate, which is a number; empty where there is none."""
     value = one.get("CertificateId")
-    return str(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else ""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_number or (isinstance(value, str) and value.isdecimal()) else ""
 
 
 def _date(value: t.Any) -> datetime.datetime | None:

@@ -69,7 +69,8 @@ class LoadBalancer(StoredService):
 
     def _binding(self, resource: str, domain: str | None, presented: dict[str, t.Any]) -> Binding:
         first = text_at(presented, "CertId")
-        further = [one for one in presented.get("ExtCertIds") or [] if isinstance(one, str) and one]
+        listed = presented.get("ExtCertIds")
+        further = [one for one in listed if isinstance(one, str) and one] if isinstance(listed, list) else []
         certificate, state, reason = first or None, self._state(resource), ""
         if further:  # certificates with several types of keys
             ours = {one.certificate for one in self.store.labelled(LABEL_BEGIN)}

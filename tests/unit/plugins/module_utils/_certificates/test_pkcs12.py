@@ -279,3 +279,9 @@ def test_a_keystore_that_would_take_minutes_is_not_opened(tmp_path, monkeypatch)
     der = made(key, chain)
     monkeypatch.setattr(keystores, "MAX_ITERATIONS", inspect_keystore(der).iterations - 1)
     assert differs(der, key, chain) == "it would take minutes to open"
+
+
+def test_an_attribute_without_a_value_is_malformed():
+    local_key_id = bytes.fromhex("300d 0609 2a864886f70d010915 3100")
+    with pytest.raises(ValueError, match="not enough values to unpack"):
+        keystores._attributes([keystores.Element(keystores.SET, local_key_id)])
