@@ -155,14 +155,15 @@ class LimitRecords:
         )
 
     def _limited_scopes(self, names: t.Sequence[str]) -> list[Scope]:
-        """Return the scopes of an order that have a limit, always in the same order."""
+        """Return the scopes of an order that have a limit, always in the same order.
+
+        The set of names is one of them where there is any: it says which orders are renewals.
+        """
         domains = {domain for domain in map(counted_domain, names) if domain}
-        scopes = [
-            Scope(ORDERS, ""),
-            Scope(EXACT_SET, _set_of(names)),
-            *(Scope(REGISTERED_DOMAIN, one) for one in domains),
-        ]
-        return sorted(scope for scope in scopes if self.limits.bucket(scope.limit, scope.subject))
+        exact_set = Scope(EXACT_SET, _set_of(names))
+        scopes = [exact_set, Scope(ORDERS, ""), *(Scope(REGISTERED_DOMAIN, one) for one in domains)]
+        limited = {scope for scope in scopes if self.limits.bucket(scope.limit, scope.subject)}
+        return sorted(limited | {exact_set}) if limited else []
 
     def _read(self, scope: Scope, now: datetime.datetime) -> list[Event]:
         """Return what counts in a scope, the oldest first."""

@@ -197,6 +197,19 @@ def test_renewals_do_not_wait_for_a_domain_and_in_the_window_for_nothing(opened,
         counts.reserve("new", ["new.example.org"], NEW)
 
 
+@pytest.mark.parametrize("settings", [{"exact_set": 0}, {"exact_set": 0, "orders": 0}])
+def test_renewals_are_known_where_a_set_of_names_has_no_limit(opened, clock, settings):
+    counts = opened(settings)
+    issue(counts, "first", ["www.example.org"])
+    clock.now += 60 * DAY
+    for number in range(50):
+        issue(counts, f"order {number}", [f"web{number}.example.org"])
+    for number in range(10):
+        issue(counts, f"renewal {number}", ["www.example.org"])
+    with pytest.raises(Problem, match="names in example.org"):
+        counts.reserve("new", ["new.example.org"], NEW)
+
+
 def test_an_order_that_fails_or_is_lost_counts_no_longer(opened, clock):
     counts = opened({"registered_domain": 1, "orders": 0})
     counts.reserve("failing", ["www.example.org"], NEW)
