@@ -18,6 +18,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.per_request
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.cloud import is_hosted
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._pending_notifications import has_programs
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.printing import printer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.served_sites import (
     ServedSite,
@@ -272,12 +273,12 @@ class Service:
         """
         if request["served_by"] in REMOTE_SERVERS or (not request["exports"] and request["served_by"] == "nginx"):
             return {}
-        is_first_part = request["served_by"] == "nginx" and _has_programs(request)
+        is_first_part = request["served_by"] == "nginx" and has_programs(request)
         return await self._run_export(request, "exports" if is_first_part else "all")
 
     async def _notify(self, request: dict[str, t.Any], exported: dict[str, t.Any]) -> dict[str, t.Any]:
         """Notify the programs of the request after nginx was reloaded. Return the result of certificate_export, empty if there are none."""
-        if request["served_by"] != "nginx" or not _has_programs(request):
+        if request["served_by"] != "nginx" or not has_programs(request):
             return {}
         return await self._run_export(request, "programs" if exported.get("failed") else "all")
 
@@ -350,11 +351,6 @@ class Service:
         step = {"msg": "", **step}  # a host that was taken over may leave it out
         self.steps.append(step)
         return step
-
-
-def _has_programs(request: dict[str, t.Any]) -> bool:
-    """Return whether a request names programs that are to be notified of its certificate."""
-    return any(request[option] for option in ("restart", "reload", "run_after"))
 
 
 def _has_failed(exported: dict[str, t.Any]) -> bool:

@@ -8,13 +8,12 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import OPTIONS
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import has_encrypted_key
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_task
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_sites
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_hosts import challenge_thumbprints
-
-HTTPS_PORT = 443  # the default of a request
 
 
 class ActionModule(TlsAction):
@@ -53,7 +52,7 @@ def proved_ports(requests: list[dict[str, t.Any]], task_vars: dict[str, t.Any]) 
         return {}
     ports: dict[str, int] = {}
     for request in requests:
-        port, name = str(request.get("port", HTTPS_PORT)), request.get("name")
+        port, name = str(request.get("port", REQUEST_SPEC["options"]["port"]["default"])), request.get("name")
         if isinstance(name, str) and port.isdigit() and request.get("served_by", "nginx") == "nginx":
             ports[name] = int(port)
     return ports

@@ -8,8 +8,8 @@ import typing as t
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
-HTTP_PORT = 80
-HTTPS_PORT = 443
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import HTTP_PORT, HTTPS_PORT
+
 DEFAULT_PORTS = ["80", "443"]  # of the role firewall
 
 

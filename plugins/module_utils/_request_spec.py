@@ -109,7 +109,7 @@ APPLIANCE_SPEC = {
 
 # The one definition of a request, an option of all modules and actions that take one. It is documented in
 # plugins/doc_fragments/request.py.
-REQUEST_SPEC = {
+REQUEST_SPEC: dict[str, t.Any] = {
     "type": "dict",
     "required": True,
     "options": {

@@ -22,9 +22,14 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import
 FOLDER = "~/.evergreen/notifications"
 
 
+def has_programs(request: t.Mapping[str, t.Any]) -> bool:
+    """Return whether a request names programs that are to be notified of its certificate."""
+    return any(request.get(option) for option in ("restart", "reload", "run_after"))
+
+
 def has_readers(request: t.Mapping[str, t.Any]) -> bool:
     """Return whether programs are notified of the certificate of a request, or exports are made of it."""
-    return any(request.get(option) for option in ("exports", "restart", "reload", "run_after"))
+    return bool(request.get("exports")) or has_programs(request)
 
 
 def add_pending(host: str, request_name: str) -> None:

@@ -17,7 +17,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module impo
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import probe_name
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.certificate_install import remove
@@ -33,7 +32,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._store.deployed impo
 from ansible_collections.evergreen.tls.plugins.module_utils._store.ledger import Ledger
 from ansible_collections.evergreen.tls.plugins.module_utils._store.store import Store
 from ansible_collections.evergreen.tls.plugins.module_utils._system.trusted_paths import PathUse, check_folder
-from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.presented import find_presented
 
 # The one definition of the options of certificate_remove. Described for people in plugins/modules/certificate_remove.yml.
 OPTIONS: dict[str, dict[str, t.Any]] = {
@@ -57,8 +56,6 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
 }
 LOCAL_ADDRESSES = ("127.0.0.1", "::1")
 LOCAL_TIMEOUT_S = 3.0
-MAX_PROBED_DOMAINS = 3  # of a certificate
-OF_ANOTHER_HOST = ""  # the state of what deploy put there for another host of the inventory, which is the same machine
 
 
 class DeployedRequest(t.TypedDict):
@@ -102,7 +99,7 @@ class Result(ModuleResult, total=False):
 
 # not a parser: it reads what the collection has made or checked
 def decide(module: Module) -> Result:
-    """Record what the inventory has, list what it has no longer, and remove what is to be removed of that."""
+    """Record which certificates have a request, list the others, and remove those of them that are due."""
     require_cryptography()
     options = t.cast(Options, module.params)
     check_folder(options["directory"], PathUse("directory"))
@@ -111,8 +108,8 @@ def decide(module: Module) -> Result:
     if not module.check_mode:
         record_requests(options)
     removal = Removal(module, options, int(time.time()))
-    unused = [removal.unused(name) for name in installed_names(options["directory"]) if name not in names]
-    unused = [one for one in unused if one["state"] != OF_ANOTHER_HOST]
+    others = (removal.unused(name) for name in installed_names(options["directory"]) if name not in names)
+    unused = [one for one in others if one]
     removed = [one["name"] for one in unused if one["state"] == "removed"]
     removed += [name for name in finished if name not in names and name not in removed]
     result: Result = {
@@ -171,8 +168,11 @@ class Removal:
         return self.before != self.after
 
     # not a parser: it reads what the collection has made or checked
-    def unused(self, name: str) -> Unused:
-        """Return what is known of a certificate that the inventory does not have, once it is removed if it is to be."""
+    def unused(self, name: str) -> Unused | None:
+        """Return what is known of a certificate that has no request, once it is removed if it is to be.
+
+        Return None for what deploy put there for another host of the inventory, which is the same machine.
+        """
         store = Store(self.options["directory"], name)
         one: Unused = {
             "name": name,
@@ -188,9 +188,9 @@ class Removal:
         }
         try:
             record = read_deployed(store)
-            if record is not None and record.host != self.options["host"]:
-                one["state"] = OF_ANOTHER_HOST
-            elif record is not None:
+            if record is not None:
+                if record.host != self.options["host"]:
+                    return None
                 store.check_folders()
                 self._decide(store, record, one)
         except TlsError as error:
@@ -254,17 +254,14 @@ def version_fingerprints(store: Store) -> list[str]:
 
 def check_not_served(one: Unused) -> None:
     """Raise TlsError if this host still presents a certificate to its clients, at its own address."""
-    for address in LOCAL_ADDRESSES:
-        for domain in one["domains"][:MAX_PROBED_DOMAINS]:
-            try:
-                chain, _protocol = handshake(address, one["port"], probe_name(domain), timeout=LOCAL_TIMEOUT_S)
-            except TlsError:
-                continue  # nobody answers to that name
-            if fingerprint(chain[0]) in one["fingerprints"]:
-                raise TlsError(
-                    f"{probe_name(domain)} at {address} port {one['port']} is still answered with it; take it out of the "
-                    "configuration of what listens there, then run this again"
-                )
+    endpoints = [(address, one["port"]) for address in LOCAL_ADDRESSES]
+    probe = find_presented(endpoints, one["domains"], one["fingerprints"], LOCAL_TIMEOUT_S)
+    if probe:
+        address, port, domain = probe
+        raise TlsError(
+            f"{domain} at {address} port {port} is still answered with it; take it out of the configuration of what listens there, "
+            "then run this again"
+        )
 
 
 def exports_sentence(store: Store) -> str:

@@ -16,7 +16,11 @@ import shlex
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters import PROGRAM_NAMES, Master
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters import (
+    OPTIONS_WITH_VALUE,
+    PROGRAM_NAMES,
+    Master,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import MAX_FILE_BYTES, read_file
 
 FOLDERS = (  # the first has the last word
@@ -26,7 +30,6 @@ FOLDERS = (  # the first has the last word
 COMMAND_PREFIXES = "@-:+!"
 EXEC_START = re.compile(r"^[ \t]*ExecStart[ \t]*=[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 CONTINUATION = re.compile(r"\\\n")
-OPTIONS_WITH_VALUE = "cepg"
 
 
 class Unit(t.NamedTuple):

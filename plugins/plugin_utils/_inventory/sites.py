@@ -14,6 +14,7 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import check_request_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.site_spec import (
+    SITE,
     Site,
     find_address_site,
     sites_by_port,
@@ -26,6 +27,9 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.site_cont
     check_content,
 )
 
+# The ports of a site that names none.
+HTTP_PORT: int = SITE["http_port"]["default"]
+HTTPS_PORT: int = SITE["https_port"]["default"]
 THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")  # SHA-256 in base64url (RFC 7638)
 SESSION_TIMEOUT = re.compile(r"[0-9]+[smhdwMy]?")
 SESSION_CACHE = re.compile(r"off|none|shared:[A-Za-z0-9_]+:[0-9]+[kKmM]?")

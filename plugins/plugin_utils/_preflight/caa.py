@@ -99,9 +99,7 @@ def _judge(caa: CaaSet, domains: list[str], issuer: CaaIssuer, title: str) -> Fi
             "evergreen.tls.acme_account returns"
         )
         return Finding("note", "caa.account", sentence, evidence, SOURCE)
-    refusal = refusal_sentence(caa, domains[0], issuer, title) or ""
-    if len(domains) > 1:
-        refusal = refusal.replace(f" for {domains[0]} (", f" for {shown_names(domains)} (", 1)
+    refusal = refusal_sentence(caa, domains[0], issuer, title, shown_names(domains)) or ""
     if lenient is None and STRICT_IDENTITY not in issuer.identities:
         return Finding("risk", f"caa.{strict}", f"some CAs refuse this: {refusal}", evidence, SOURCE)
     return Finding("blocks", f"caa.{strict}", refusal, evidence, SOURCE)

@@ -31,13 +31,15 @@ REASONS = (UNKNOWN_ACCOUNT, OTHER_METHOD, OTHER_ACCOUNT, MALFORMED, OTHER_CA)
 
 
 class CaaRules(t.NamedTuple):
-    """What CAs do differently."""
+    """What CAs do differently.
+
+    known_tags: beside issue and issuewild. They say nothing about certificates of servers, and so may be critical.
+    is_case_sensitive: for the domain of a CA.
+    """
 
     critical_flags: int
-    known_tags: tuple[
-        str, ...
-    ]  # beside issue and issuewild; they say nothing about certificates of servers, and so may be critical
-    is_case_sensitive: bool  # for the domain of a CA
+    known_tags: tuple[str, ...]
+    is_case_sensitive: bool
     parameter_tag: re.Pattern[str]
 
 
@@ -68,13 +70,16 @@ class CaaSet(t.NamedTuple):
 
 
 class CaaIssuer(t.NamedTuple):
-    """Who asks for a certificate, as CAA records name it."""
+    """Who asks for a certificate, as CAA records name it.
 
-    identities: tuple[str, ...]  # of the CA, the recommended one first
-    account_urls: tuple[
-        str, ...
-    ] = ()  # by which records may name the account, the recommended one first; none if it is not known
-    challenge_type: str | None = None  # None: validationmethods is not judged
+    identities: of the CA, the recommended one first.
+    account_urls: by which records may name the account, the recommended one first; none if it is not known.
+    challenge_type: without one, validationmethods is not judged.
+    """
+
+    identities: tuple[str, ...]
+    account_urls: tuple[str, ...] = ()
+    challenge_type: str | None = None
 
 
 def names_to_ask(domain: str) -> list[str]:
@@ -105,11 +110,6 @@ def closest_set(domain: str, records_of: t.Callable[[str], list[CaaRecord]]) -> 
         if records:
             return CaaSet(name, records)
     return CaaSet("", [])
-
-
-def may_issue(caa: CaaSet, issuer: CaaIssuer, is_wildcard: bool, rules: CaaRules = STRICT_RULES) -> bool:
-    """Say whether nothing is known that keeps the CA from issuing a certificate for the name whose records these are."""
-    return refusal_reason(caa, issuer, is_wildcard, rules) in (None, UNKNOWN_ACCOUNT)
 
 
 def refusal_reason(caa: CaaSet, issuer: CaaIssuer, is_wildcard: bool, rules: CaaRules = STRICT_RULES) -> str | None:
@@ -189,22 +189,21 @@ def _has_method(values: list[str], challenge_type: str) -> bool:
     return challenge_type in methods and all(METHOD.fullmatch(method) for method in before)
 
 
-def refusal_sentence(
-    caa: CaaSet, domain: str, issuer: CaaIssuer, title: str, rules: CaaRules = STRICT_RULES
-) -> str | None:
-    """Return why the records that count for a domain do not let a CA issue, and what to do; None if they do.
+def refusal_sentence(caa: CaaSet, domain: str, issuer: CaaIssuer, title: str, shown_domains: str = "") -> str | None:
+    """Return why the records that count for a domain do not let a CA issue by STRICT_RULES, and what to do; None if they do.
 
-    title: the CA, as people read it.
+    title: the CA, as people read it. shown_domains: the domain and others for which the same records count.
     """
     is_wildcard = domain.startswith("*.")
-    reason = refusal_reason(caa, issuer, is_wildcard, rules)
+    reason = refusal_reason(caa, issuer, is_wildcard)
     if reason in (None, UNKNOWN_ACCOUNT):
         return None
     refusal = (
-        f"the CAA records of {caa.owner} do not let {title} issue certificates for {domain} ({shown_records(caa)})"
+        f"the CAA records of {caa.owner} do not let {title} issue certificates for {shown_domains or domain} "
+        f"({shown_records(caa)})"
     )
     if reason == CRITICAL:
-        tag = shorten(escape_as_one_line(critical_tag(caa, rules)), 60)
+        tag = shorten(escape_as_one_line(critical_tag(caa)), 60)
         return f"{refusal}: CAs refuse the critical property {tag}, which they do not know; remove it, or give it the flags 0"
     tag = ISSUE_WILDCARD if any(one.tag == ISSUE_WILDCARD for one in relevant_records(caa, is_wildcard)) else ISSUE
     record = f'{caa.owner}. CAA 0 {tag} "{issuer.identities[0]}'

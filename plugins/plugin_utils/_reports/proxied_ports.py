@@ -11,7 +11,7 @@ import typing as t
 from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 
-DEFAULT_PORT = 443
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import HTTPS_PORT
 
 
 def proxied_ports(variables: t.Mapping[str, t.Any]) -> set[int]:
@@ -25,7 +25,7 @@ def proxied_ports(variables: t.Mapping[str, t.Any]) -> set[int]:
         if not isinstance(sites, (list, tuple)) or variables.get("certificate_endpoint"):
             return set()
         return {
-            int(site.get("https_port") or DEFAULT_PORT)
+            int(site.get("https_port") or HTTPS_PORT)
             for site in sites
             if isinstance(site, dict) and boolean(site.get("proxy_protocol"), strict=False)
         }

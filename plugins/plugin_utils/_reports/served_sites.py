@@ -10,11 +10,12 @@ import os
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import HTTPS_PORT
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
 
-HTTPS_PORT = 443
+URL_PORT = 443  # of https, which a URL leaves out (RFC 9110, section 4.2.2)
 MAX_LINES = 100  # that are printed for a host
 
 
@@ -75,4 +76,4 @@ def _url(site: t.Mapping[str, t.Any], domains: t.Sequence[str]) -> str:
     name = next((name for name in names if not name.startswith("*")), names[0])
     host = f"[{name}]" if ":" in name else name
     port = str(site.get("https_port") or HTTPS_PORT)
-    return f"https://{host}/" if port == str(HTTPS_PORT) else f"https://{host}:{port}/"
+    return f"https://{host}/" if port == str(URL_PORT) else f"https://{host}:{port}/"

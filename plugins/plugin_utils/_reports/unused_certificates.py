@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import fingerprint
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import probe_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REMOTE_SERVERS
-from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
+from ansible_collections.evergreen.tls.plugins.module_utils._tls.presented import (
+    MAX_PROBED_DOMAINS,
+    Probe,
+    find_presented,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_names
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
@@ -20,10 +22,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations
 NO_GRACE = ("0", "0s", "0d")
 NEVER = "never"
 HANDSHAKE_TIMEOUT_S = 5.0
-MAX_PROBED_DOMAINS = 3  # of a certificate
 MAX_REMOVED = 20  # certificates of a host in one run
 MAX_WARNINGS = 10
-Probe = tuple[str, int, str]  # address, port and domain
 
 
 # not a parser: it reads the inventory, and leaves the rest to parse_duration()
@@ -75,18 +75,9 @@ def first_answer(
 
     addresses_at: returns the addresses and ports of the host, given the port of the request.
     """
-    fingerprints = set(certificate.get("fingerprints") or ())
-    for address, port in addresses_at(_valid_port(certificate.get("port"))):
-        for domain in _valid_domains(certificate.get("domains") or ()):
-            try:
-                chain, _protocol = handshake(address, port, probe_name(domain), timeout=HANDSHAKE_TIMEOUT_S)
-            except TlsError as error:
-                if error.details.get("failure") == "nothing":
-                    break
-                continue  # nobody answers to that name
-            if fingerprint(chain[0]) in fingerprints:
-                return address, port, probe_name(domain)
-    return None
+    endpoints = addresses_at(_valid_port(certificate.get("port")))
+    domains = _valid_domains(certificate.get("domains") or ())
+    return find_presented(endpoints, domains, set(certificate.get("fingerprints") or ()), HANDSHAKE_TIMEOUT_S)
 
 
 def served_sentence(name: str, probe: Probe) -> str:

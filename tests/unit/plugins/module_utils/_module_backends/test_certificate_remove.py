@@ -17,6 +17,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_remove
 from ansible_collections.evergreen.tls.plugins.module_utils._store.deployed import read_deployed
 from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions
+from ansible_collections.evergreen.tls.plugins.module_utils._tls import presented
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, key_pem, some_key
 
 ISSUING = Authority("Removal CA")
@@ -241,7 +242,7 @@ def test_what_a_client_of_the_host_still_gets_is_kept(deployed, monkeypatch):
     deployed.run("www", grace=0)
     chain = ISSUING.chain(["old.example.org"], some_key(3))
     served = {"chain": chain}
-    monkeypatch.setattr(certificate_remove, "handshake", lambda *_arguments, **_options: (served["chain"], "TLSv1.3"))
+    monkeypatch.setattr(presented, "handshake", lambda *_arguments, **_options: (served["chain"], "TLSv1.3"))
     (deployed.directory / "old/v0002").mkdir()
     (deployed.directory / "old/v0002/fullchain.pem").write_bytes(to_pem(chain))
     result = deployed.run("www", grace=0, remove=["old"])

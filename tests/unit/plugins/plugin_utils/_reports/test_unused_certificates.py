@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports import unused_certificates
+from ansible_collections.evergreen.tls.plugins.module_utils._tls import presented
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.deployed_names import (
     DeployedNames,
     UnusedName,
@@ -128,7 +128,7 @@ def at(*addresses):
 
 def test_a_client_that_gets_the_certificate_is_found_at_any_address_and_name(chain, monkeypatch):
     server = Server({"old.example.org": chain}, silent=["192.0.2.1"])
-    monkeypatch.setattr(unused_certificates, "handshake", server.handshake)
+    monkeypatch.setattr(presented, "handshake", server.handshake)
     assert first_answer(unused(chain), at("192.0.2.1", "192.0.2.2")) == ("192.0.2.2", 443, "old.example.org")
     assert server.calls[0] == ("192.0.2.1", 443, "example.org")
     assert len(server.calls) == 3, "where nothing answers, one name is enough"
@@ -136,13 +136,13 @@ def test_a_client_that_gets_the_certificate_is_found_at_any_address_and_name(cha
 
 def test_another_certificate_for_the_same_name_is_none(chain, monkeypatch):
     server = Server({"old.example.org": ISSUING.chain(["old.example.org"], some_key(2))})
-    monkeypatch.setattr(unused_certificates, "handshake", server.handshake)
+    monkeypatch.setattr(presented, "handshake", server.handshake)
     assert first_answer(unused(chain), at("192.0.2.1")) is None
 
 
 def test_names_and_ports_that_a_host_makes_up_are_asked_for_nowhere(chain, monkeypatch):
     server = Server({})
-    monkeypatch.setattr(unused_certificates, "handshake", server.handshake)
+    monkeypatch.setattr(presented, "handshake", server.handshake)
     lies = unused(chain, domains=["a b", "\x1b[31m", "ok.example.org", *(["x.example.org"] * 1000)], port=70000)
     assert first_answer(lies, at("192.0.2.1")) is None
     assert server.calls == [("192.0.2.1", 443, "ok.example.org")]
