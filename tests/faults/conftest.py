@@ -143,6 +143,13 @@ class Sandbox:
         """Return whether a system call of the recorded run names a path on its host."""
         return call.touches(self.recorded.top)
 
+    def points(self):
+        """Return the system calls that change something on the host or start a program."""
+        from ansible_collections.evergreen.tls.tests.faults.syscalls import STARTS
+
+        points = [call for call in self.calls if call.error is None and (call.name in STARTS or self.changes(call))]
+        return [call for call in points if call.paths or call.name in STARTS]
+
     def play(self, attempt, variations, describe=None, is_bare=False):
         """Run an attempt for each variation, as many at once as there are processors; return the violations.
 
@@ -268,6 +275,32 @@ def sites(tmp_path_factory):
         yield everything
     finally:
         fleet.down()
+
+
+@pytest.fixture
+def sandbox_with_scripts(tmp_path):
+    """Return a function that prepares a scenario whose modules find scripts in the place of programs.
+
+    scripts: their texts by name. sabotage: code that changes the modules. The scripts are in the folder programs of the test.
+    """
+    from ansible_collections.evergreen.tls.tests.faults.programs import Programs
+
+    folder, hosts = tmp_path / "programs", tmp_path / "hosts"
+    shelf = queue.Queue(maxsize=os.cpu_count())
+
+    def prepare(scenario, scripts, sabotage=""):
+        for path in (folder, hosts):
+            path.mkdir()
+        for name, script in scripts.items():
+            (folder / name).write_text(script)
+            (folder / name).chmod(0o755)
+        for _processor in range(shelf.maxsize):
+            shelf.put(Programs(sabotage, PATH=f"{folder}:{os.environ['PATH']}"))
+        return Sandbox(scenario, str(hosts), shelf)
+
+    yield prepare
+    while not shelf.empty():
+        shelf.get().close()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import re
 import signal
 import subprocess
@@ -15,8 +14,7 @@ import subprocess
 import pytest
 
 from ansible_collections.evergreen.tls.tests.faults import pair_checks
-from ansible_collections.evergreen.tls.tests.faults.conftest import Sandbox
-from ansible_collections.evergreen.tls.tests.faults.programs import Programs, kill_at, refuse
+from ansible_collections.evergreen.tls.tests.faults.programs import kill_at, refuse
 from ansible_collections.evergreen.tls.tests.faults.scenarios import plain
 from ansible_collections.evergreen.tls.tests.faults.syscalls import PROCESSES, STARTS, TRACED
 
@@ -216,36 +214,15 @@ def refused(scenario, host, call, error):
 
 
 @pytest.fixture
-def sandbox(tmp_path):
+def sandbox(sandbox_with_scripts):
     """Return a function that prepares a scenario, with sabotaged modules if code is given."""
-    program = tmp_path / "programs/systemctl"
-    program.parent.mkdir()
-    program.write_text(SYSTEMCTL)
-    program.chmod(0o755)
-    shelf = queue.Queue(maxsize=os.cpu_count())
-
-    def prepare(scenario, sabotage=""):
-        for _processor in range(shelf.maxsize):
-            shelf.put(Programs(sabotage, PATH=f"{program.parent}:{os.environ['PATH']}"))
-        folder = tmp_path / "hosts"
-        folder.mkdir()
-        return Sandbox(scenario, str(folder), shelf)
-
-    yield prepare
-    while not shelf.empty():
-        shelf.get().close()
-
-
-def points_of(sandbox):
-    """Return the system calls that change something on the host or start a program."""
-    points = [call for call in sandbox.calls if call.error is None and (call.name in STARTS or sandbox.changes(call))]
-    return [call for call in points if call.paths or call.name in STARTS]
+    return lambda scenario, sabotage="": sandbox_with_scripts(scenario, {"systemctl": SYSTEMCTL}, sabotage)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.title)
 def test_a_kill_at_any_system_call_leaves_exports_whole_and_the_next_run_tells_who_reads_them(scenario, sandbox, tally):
     prepared = sandbox(scenario)
-    points = points_of(prepared)
+    points = prepared.points()
     assert points, "nothing was recorded"
     violations = prepared.play(lambda host, call: killed(scenario, host, call), points)
     tally.add("kills", scenario.module, scenario.title, len(points))
@@ -257,7 +234,7 @@ def test_whatever_the_system_refuses_exports_stay_whole_and_the_next_run_finishe
     scenario, sandbox, tally, is_sample
 ):
     prepared = sandbox(scenario)
-    points = [call for call in points_of(prepared) if call.name not in STARTS and prepared.touches_host(call)]
+    points = [call for call in prepared.points() if call.name not in STARTS and prepared.touches_host(call)]
     variations = [(call, ERRORS[number % len(ERRORS)]) for number, call in enumerate(points)]
     variations = variations[:: 3 if is_sample else 1]
     violations = prepared.play(lambda host, call, error: refused(scenario, host, call, error), variations)
@@ -269,5 +246,5 @@ def test_whatever_the_system_refuses_exports_stay_whole_and_the_next_run_finishe
 def test_what_would_break_the_promise_is_found(sabotage, sandbox):
     code, sign = SABOTAGE[sabotage]
     prepared = sandbox(RENEWED, f"{IMPORTS}{code}")
-    violations = prepared.play_until(sign, lambda host, call: killed(RENEWED, host, call), points_of(prepared))
+    violations = prepared.play_until(sign, lambda host, call: killed(RENEWED, host, call), prepared.points())
     assert any(sign in violation for violation in violations), violations

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import re
 import shutil
 import signal
@@ -15,10 +14,9 @@ import signal
 import pytest
 
 from ansible_collections.evergreen.tls.tests.faults import pair_checks
-from ansible_collections.evergreen.tls.tests.faults.conftest import Sandbox
-from ansible_collections.evergreen.tls.tests.faults.programs import Programs, kill_at
+from ansible_collections.evergreen.tls.tests.faults.programs import kill_at
 from ansible_collections.evergreen.tls.tests.faults.scenarios import plain
-from ansible_collections.evergreen.tls.tests.faults.syscalls import PROCESSES, STARTS, TRACED
+from ansible_collections.evergreen.tls.tests.faults.syscalls import PROCESSES, TRACED
 
 # A server that reads the certificate in use when it is reloaded. The unit has the folder of the certificate in its name.
 SYSTEMCTL = """#!/bin/sh
@@ -169,32 +167,11 @@ def killed(scenario, sandbox, host, call):
 
 
 @pytest.fixture
-def sandbox(tmp_path):
+def sandbox(sandbox_with_scripts, tmp_path):
     """Return a function that prepares a scenario, with sabotaged modules if code is given."""
-    folder = tmp_path / "programs"
-    folder.mkdir()
-    PROGRAM_FOLDERS.append(str(folder))
-    for name, script in (("systemctl", SYSTEMCTL), ("publish", PUBLISH)):
-        (folder / name).write_text(script)
-        (folder / name).chmod(0o755)
-    shelf = queue.Queue(maxsize=os.cpu_count())
-
-    def prepare(scenario, sabotage=""):
-        for _processor in range(shelf.maxsize):
-            shelf.put(Programs(sabotage, PATH=f"{folder}:{os.environ['PATH']}"))
-        hosts = tmp_path / "hosts"
-        hosts.mkdir()
-        return Sandbox(scenario, str(hosts), shelf)
-
-    yield prepare
-    while not shelf.empty():
-        shelf.get().close()
-
-
-def points_of(sandbox):
-    """Return the system calls that change something on the host or start a program."""
-    points = [call for call in sandbox.calls if call.error is None and (call.name in STARTS or sandbox.changes(call))]
-    return [call for call in points if call.paths or call.name in STARTS]
+    PROGRAM_FOLDERS.append(str(tmp_path / "programs"))
+    scripts = {"systemctl": SYSTEMCTL, "publish": PUBLISH}
+    return lambda scenario, sabotage="": sandbox_with_scripts(scenario, scripts, sabotage)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.title)
@@ -202,7 +179,7 @@ def test_a_kill_at_any_system_call_leaves_no_program_with_another_certificate_th
     scenario, sandbox, tally
 ):
     prepared = sandbox(scenario)
-    points = points_of(prepared)
+    points = prepared.points()
     assert points, "nothing was recorded"
     violations = prepared.play(lambda host, call: killed(scenario, prepared, host, call), points)
     tally.add("kills", scenario.module, scenario.title, len(points))
@@ -214,5 +191,5 @@ def test_what_would_break_the_promise_is_found(sabotage, sandbox):
     code, sign = SABOTAGE[sabotage]
     scenario = WENT_BACK if "another version" in sabotage else NOTIFIED
     prepared = sandbox(scenario, f"{IMPORTS}{code}")
-    play = prepared.play_until(sign, lambda host, call: killed(scenario, prepared, host, call), points_of(prepared))
+    play = prepared.play_until(sign, lambda host, call: killed(scenario, prepared, host, call), prepared.points())
     assert any(sign in violation for violation in play), play

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import time
 import types
@@ -156,9 +155,7 @@ def test_nginx_itself_is_asked_whether_it_reads_the_file_where_the_include_is_no
 def host(tmp_path):
     one = Host(tmp_path)
     yield one
-    pid = tmp_path / "nginx.pid"
-    if pid.exists() and pid.read_text():
-        os.kill(int(pid.read_text()), signal.SIGTERM)
+    nginx_processes.stop(tmp_path / "nginx.pid")
 
 
 def test_the_path_is_found_where_the_default_one_is_not_included(tmp_path, monkeypatch):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
@@ -135,9 +134,7 @@ class Host:
 def host(tmp_path):
     one = Host(tmp_path)
     yield one
-    pid = tmp_path / "nginx.pid"
-    if pid.exists() and pid.read_text():
-        os.kill(int(pid.read_text()), signal.SIGTERM)
+    nginx_processes.stop(tmp_path / "nginx.pid")
 
 
 @needs_nginx

@@ -40,7 +40,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.respon
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.time_limit import is_over, receive_until
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.persist import issuer_domains
-from ansible_collections.evergreen.tls.tests.unit.acme_server import OWN_ROOT, running_acme_server
+from ansible_collections.evergreen.tls.tests.unit.acme_server import OWN_ROOT
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import key_pem, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import answering_port, full_port
 
@@ -95,15 +95,8 @@ AUTHORIZATION = {
 }
 
 
-@pytest.fixture
-def server(tmp_path):
-    with running_acme_server(tmp_path) as server:
-        yield server
-
-
 @pytest.fixture(autouse=True)
-def hurry(monkeypatch):
-    monkeypatch.setattr(retries, "RETRY_DELAYS_S", (0.0, 0.0))
+def impatience(hurry, monkeypatch):
     monkeypatch.setattr(polling, "MAX_PAUSE_S", 0.3)
 
 

@@ -19,7 +19,6 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import load_csr, make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import retries
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import thumbprint
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import leads_to
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem
@@ -35,16 +34,7 @@ NAMES = ("www.example.org", "example.org")
 CSR = make_csr(some_key(), NAMES, {})
 ABOUT = "the order for www.example.org, example.org at https://127.0.0.1:[0-9]+/directory"
 
-
-@pytest.fixture
-def server(tmp_path):
-    with running_acme_server(tmp_path) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def hurry(monkeypatch):
-    monkeypatch.setattr(retries, "RETRY_DELAYS_S", (0.0, 0.0))
+pytestmark = pytest.mark.usefixtures("hurry")
 
 
 @pytest.fixture

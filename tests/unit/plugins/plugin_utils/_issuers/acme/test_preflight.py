@@ -16,7 +16,7 @@ from ansible.utils.display import Display
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import names_of, parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import directories, preflight, retries
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import directories, preflight
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import (
     CAA_IDENTITIES,
     WELL_KNOWN,
@@ -32,16 +32,7 @@ NAMES = ("www.example.org", "example.org")
 CSR = make_csr(some_key(), NAMES, {})
 IDENTITY = "ca.example"
 
-
-@pytest.fixture
-def server(tmp_path):
-    with running_acme_server(tmp_path) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def hurry(monkeypatch):
-    monkeypatch.setattr(retries, "RETRY_DELAYS_S", (0.0, 0.0))
+pytestmark = pytest.mark.usefixtures("hurry")
 
 
 @pytest.fixture

@@ -26,7 +26,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewa
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import survey_hosts
-from ansible_collections.evergreen.tls.tests.unit.acme_server import running_acme_server
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
 
@@ -34,12 +33,6 @@ NAME = "www.example.org"
 HOUR = datetime.timedelta(hours=1)
 LEAF = Authority("Issuing CA").leaf([NAME], some_key())
 SERIAL = f"{LEAF.serial_number:x}"
-
-
-@pytest.fixture
-def server(tmp_path):
-    with running_acme_server(tmp_path) as server:
-        yield server
 
 
 @pytest.fixture
