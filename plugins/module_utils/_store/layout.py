@@ -13,7 +13,7 @@ www.example.org/
 ├── v0001/  …  exposed      a pair that was made by hand has no issuer; why others may know its key, if they may
 ├── next/   privkey.pem  request.csr  issuer  passphrase      waiting for its certificate
 ├── trial                   while the current version may still be refused: what to go back to
-├── deployed.json           that deploy put it there, for which host, and what else its removal needs; deployed.py
+├── deployed.json           the host for which deploy put it there, and what its removal needs; deployed.py
 └── lock                    held by whoever changes anything here
 
 The file of the passphrase, for C(ssl_password_file) of nginx, is there where the key is encrypted. Once a version in use had
