@@ -131,17 +131,20 @@ class LimitRecords:
                     waits.append((free, scope, bucket.burst))
         if waits:
             free, scope, burst = max(waits)
-            sentence = f"{self._limit_sentence(scope, burst)}; this is put off until {format_date(free)}. {self._remedy(scope)}"
+            sentence = f"{self._limit_sentence(scope, burst)}; the order is put off until {format_date(free)}. {self._remedy(scope)}"
             raise Problem(sentence, "rateLimited", retry_after=(free - now).total_seconds())
 
     def _limit_sentence(self, scope: Scope, burst: int) -> str:
         server = re.sub("^https?://([^/]*).*", r"\1", self.limits.directory_url)
         if scope.limit == ORDERS:
-            return f"{server} takes {burst} orders in three hours from an account, and this controller has placed them"
+            return (
+                f"{server} takes {burst} orders in three hours from an account, and this controller has placed as many"
+            )
         names = f"the names {scope.subject}" if scope.limit == EXACT_SET else f"names in {scope.subject}"
         if scope.limit == EXACT_SET and "," not in scope.subject:
             names = f"{scope.subject} alone"
-        return f"{server} issues {burst} certificates a week for {names}, and this controller was issued them or has ordered them"
+        count = f"{burst} certificate{'' if burst == 1 else 's'}"
+        return f"{server} issues {count} a week for {names}, and this controller has ordered as many"
 
     def _remedy(self, scope: Scope) -> str:
         page = f" ({LETSENCRYPT_PAGE})" if self.limits.directory_url in PUBLISHED else ""

@@ -597,7 +597,7 @@ def test_an_order_beyond_the_limits_of_its_ca_is_put_off_before_the_ca_hears_of_
     issuer.issue(request(["put-off.example.org"]), csr(["put-off.example.org"]), "web1")
     before = issued_by(pebble)
     with pytest.raises(
-        TlsError, match="issues 1 certificates a week for put-off.example.org alone, .* this is put off until "
+        TlsError, match="issues 1 certificate a week for put-off.example.org alone, .* the order is put off until "
     ):
         issuer.issue(request(["put-off.example.org"]), csr(["put-off.example.org"]), "web2")
     assert issued_by(pebble) == before

@@ -153,8 +153,8 @@ def test_an_order_that_does_not_fit_is_put_off_to_a_date_with_what_lifts_the_lim
         counts.reserve("another", ["www.example.org"], NEW)
     assert caught.value.code == "rateLimited"
     assert str(caught.value) == (
-        "acme-v02.api.letsencrypt.org issues 50 certificates a week for names in example.org, and this controller was issued them or has ordered "
-        "them; this is put off until 2026-11-30 03:21:36 UTC. Put several names into a certificate, or a wildcard by DNS, or write limits: "
+        "acme-v02.api.letsencrypt.org issues 50 certificates a week for names in example.org, and this controller has ordered as "
+        "many; the order is put off until 2026-11-30 03:21:36 UTC. Put several names into a certificate, or a wildcard by DNS, or write limits: "
         "{registered_domain: {example.org: N}} where the CA allows more (https://letsencrypt.org/docs/rate-limits/)"
     )
     issue(counts, "elsewhere", ["www.example.com"])
@@ -174,7 +174,7 @@ def test_the_names_of_a_set_and_the_orders_of_an_account_are_limited_too(opened,
         issue(counts, f"further {number}", [f"www{number}.example.net"])
     with pytest.raises(
         Problem,
-        match="takes 3 orders in three hours from an account, and this controller has placed them; .*limits: {orders: N}",
+        match="takes 3 orders in three hours from an account, and this controller has placed as many; .*limits: {orders: N}",
     ):
         counts.reserve("another", ["www.example.com"], NEW)
     clock.now += HOUR
@@ -257,7 +257,7 @@ def test_other_cas_have_the_limits_that_the_inventory_names(opened, tmp_path):
     issue(counts, "order", ["www.example.org"])
     issue(counts, "another", ["www.example.com"])
     with pytest.raises(
-        Problem, match="^ca.example issues 1 certificates a week for names in example.org, .* where the CA allows more$"
+        Problem, match="^ca.example issues 1 certificate a week for names in example.org, .* where the CA allows more$"
     ):
         counts.reserve("another", ["shop.example.org"], NEW)
 
