@@ -14,6 +14,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import fcntl
+import hashlib
 import ipaddress
 import itertools
 import json
@@ -30,6 +31,8 @@ from fleet_files import write_files
 from fleet_podman import BUILD, FleetError, podman, run, try_podman
 
 FLEETS = BUILD / "fleets"
+# Networks and containers carry it in their names, so that checkouts on one machine do not disturb each other.
+CHECKOUT = hashlib.sha256(str(BUILD.parent).encode()).hexdigest()[:6]
 UNIFIED = pathlib.Path("/sys/fs/cgroup/unified")
 
 # Each systemd holds several of the machine's 128 inotify instances; at about 25 containers further ones hang.
@@ -208,12 +211,12 @@ def plan(wish: Wish) -> Record:
     return {
         "name": wish.name,
         "prefix": prefix,
-        "network": f"evergreen-{wish.name}",
+        "network": f"evergreen-{CHECKOUT}-{wish.name}",
         "images": images,
         "capabilities": sorted({*CAPABILITIES, *(wish.capabilities or [])}),
         "aliases": wish.aliases or [],
         "hosts": [
-            {"name": host, "container": f"{wish.name}-{host}", "image": image, "domains": names}
+            {"name": host, "container": f"{CHECKOUT}-{wish.name}-{host}", "image": image, "domains": names}
             for (host, names), image in zip(domains.items(), itertools.cycle(images))
         ],
     }

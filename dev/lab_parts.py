@@ -31,7 +31,7 @@ import urllib.request
 
 import lab_files
 from fleet_distributions import LAB, ensure_image, image_name
-from fleet_hosts import FLEETS, LAB_LABEL, Record, folder_of, id_of, known_record, locked, states
+from fleet_hosts import CHECKOUT, FLEETS, LAB_LABEL, Record, folder_of, id_of, known_record, locked, states
 from fleet_podman import FleetError, podman, run, try_podman
 
 PARTS = ("names", "resolver", "pebble", "caddy", "faults")
@@ -198,7 +198,7 @@ def create(wish: Wish, record: Record, part: str, addresses: dict[str, str]) -> 
     podman(
         "create",
         "--cidfile", str(id_file),
-        "--name", f"{wish.fleet}-lab-{part}",
+        "--name", f"{CHECKOUT}-{wish.fleet}-lab-{part}",
         "--network", f"{record['network']}:ip={address},mac={mac}",
         "--label", f"evergreen.fleet={folder_of(wish.fleet)}",
         "--label", f"{LAB_LABEL}={part}",

@@ -71,6 +71,18 @@ def test_two_at_a_time_begin_at_both_ends(run_steps, tmp_path):
     assert printed.endswith("\n3 passed, 0 failed\n")
 
 
+def test_three_at_a_time_run_side_by_side(run_steps, tmp_path):
+    meet = f"touch {tmp_path}/$$.met; until [ $(ls {tmp_path} | grep -c met) = 3 ]; do :; done"
+    status, printed = run_steps("--at-once", "3", meet, meet + " ", meet + "  ")
+    assert status == 0
+    assert printed.endswith("\n3 passed, 0 failed\n")
+
+
+def test_what_failed_is_repeated_after_the_list_of_steps(run_steps):
+    _, printed = run_steps("echo broken; exit 3", "echo two")
+    assert printed.index("passed     0 s  echo two") < printed.index("── the end of .build/steps/1-again\nbroken\n")
+
+
 def test_nothing_to_run_is_no_success(run_steps):
     assert run_steps()[0] == 2
 
