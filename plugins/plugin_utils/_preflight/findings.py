@@ -21,3 +21,4 @@ class Finding(t.NamedTuple):
     sentence: str  # which ends in what to do, unless it is fine
     evidence: tuple[str, ...] = ()  # such as records, printable and short
     source: str = ""  # the section of an RFC, or a documentation
+    seen_from: str = ""  # the host that looked; empty for the controller
