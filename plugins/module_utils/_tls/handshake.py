@@ -38,13 +38,16 @@ def handshake(
     timeout: float | None = None,
     proxy_protocol: bool = False,
     version: ssl.TLSVersion | None = None,
+    application_protocols: tuple[str, ...] = (),
+    observe: t.Callable[[ssl.SSLSocket], object] | None = None,
 ) -> tuple[list[x509.Certificate], str | None]:
     """Return the chain that a server presents, leaf first, and the version of TLS.
 
     address: a name or IP address to connect to. domain: the name to ask for (SNI, RFC 6066, section 3).
     timeout: seconds for name resolution, connection and handshake together; by default HANDSHAKE_TIMEOUT_S.
     proxy_protocol: begin with a header of the PROXY protocol, as a load balancer does.
-    version: offer this version of TLS alone.
+    version: offer this version of TLS alone. application_protocols: offer these (ALPN, RFC 7301).
+    observe: is called with the connection after the handshake.
     verify: the chain has to verify against *roots* (PEM; by default the system's) as OpenSSL does by default, and to cover the domain.
     Raises TlsError if there is no handshake; its detail C(failure) is C(untrusted), C(no handshake), C(nothing) or C(garbage).
     On Python 3.9 the chain is the leaf alone.
@@ -54,13 +57,15 @@ def handshake(
     is_connected = False
     timeout = HANDSHAKE_TIMEOUT_S if timeout is None else timeout
     try:
-        context, deadline = _context(roots, verify, version), time.monotonic() + timeout
+        context, deadline = _context(roots, verify, version, application_protocols), time.monotonic() + timeout
         with _connect(address, port, deadline, timeout) as connection:
             is_connected = True
             connection.settimeout(_seconds_left(deadline))  # for the whole handshake, however slowly its bytes come
             if proxy_protocol:
                 connection.sendall(_proxy_header(connection))
             with context.wrap_socket(connection, server_hostname=_server_name(name, verify)) as tls:
+                if observe:
+                    observe(tls)
                 return [parse_certificate(der) for der in _presented_ders(tls)], tls.version()
     except ssl.SSLCertVerificationError as error:
         raise TlsError(f"{where}: {_explain_distrust(error, name)}", failure="untrusted") from error
@@ -156,32 +161,48 @@ def _presented_ders(tls: ssl.SSLSocket) -> list[bytes]:
         return [t.cast(bytes, tls.getpeercert(binary_form=True))]
 
 
-def _context(roots: str | None, verify: bool, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
+def _context(
+    roots: str | None,
+    verify: bool,
+    version: ssl.TLSVersion | None = None,
+    application_protocols: tuple[str, ...] = (),
+) -> ssl.SSLContext:
     with CONTEXT_LOCK:
         system_paths = ssl.get_default_verify_paths() if verify and not roots else None
-        return _cached_context(roots, verify, system_paths, version)
+        return _cached_context(roots, verify, system_paths, version, application_protocols)
 
 
 @functools.lru_cache(maxsize=16)
 def _cached_context(
-    roots: str | None, verify: bool, _system_paths: ssl.DefaultVerifyPaths | None, version: ssl.TLSVersion | None
+    roots: str | None,
+    verify: bool,
+    _system_paths: ssl.DefaultVerifyPaths | None,
+    version: ssl.TLSVersion | None,
+    application_protocols: tuple[str, ...],
 ) -> ssl.SSLContext:
     """Return the context that connections share: loading roots takes longer than many handshakes."""
-    if not verify:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        if version is not None:
-            context.minimum_version = context.maximum_version = version
-        return context
+    context = _verifying_context(roots) if verify else _unverified_context()
+    if version is not None:
+        context.minimum_version = context.maximum_version = version
+    if application_protocols:
+        context.set_alpn_protocols(list(application_protocols))
+    return context
+
+
+def _unverified_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _verifying_context(roots: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=roots) if roots else ssl.create_default_context()
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13 sets it, and OpenSSL, curl and browsers do not
     context.verify_flags |= getattr(
         ssl, "VERIFY_X509_PARTIAL_CHAIN", 0
     )  # an intermediate among the roots is enough, as for curl
     context.hostname_checks_common_name = False  # as no browser does
-    if version is not None:
-        context.minimum_version = context.maximum_version = version
     return context
 
 

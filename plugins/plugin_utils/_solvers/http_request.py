@@ -80,13 +80,20 @@ def printable(text: str, maximum: int) -> str:
 
 # not a parser: http.client takes the response apart
 def get(
-    scheme: str, address: str, name: str, path: str, timeout: float, user_agent: str = CA_USER_AGENT
+    scheme: str,
+    address: str,
+    name: str,
+    path: str,
+    timeout: float,
+    user_agent: str = CA_USER_AGENT,
+    port: int | None = None,
 ) -> HttpResponse:
     """Return a response. Raises TimeoutError where it is not whole in time, however slowly its bytes come.
 
-    timeout: in seconds. Raises OSError or http.client.HTTPException for what is no response.
+    timeout: in seconds. port: by default the one of the scheme.
+    Raises OSError or http.client.HTTPException for what is no response.
     """
-    connection = http.client.HTTPConnection(address, PORTS[scheme], timeout=timeout)
+    connection = http.client.HTTPConnection(address, PORTS[scheme] if port is None else port, timeout=timeout)
     try:
         return run_with_timeout(timeout, lambda: _exchange(connection, scheme, name, path, user_agent))
     finally:

@@ -45,6 +45,11 @@ PACKAGES = {
         *BASICS,
         *(f"plugin_utils/_{name}" for name in ("solvers", "inventory")),
     },
+    "plugin_utils/_served": {
+        *BASICS,
+        "module_utils/_tls",
+        *(f"plugin_utils/_{name}" for name in ("preflight", "solvers", "inventory")),
+    },
     "plugin_utils/_issuance": BASICS,
     "plugin_utils/_issuers": {
         *BASICS,
