@@ -28,10 +28,21 @@ import dns.update
 
 RESOLVER = "127.0.0.1"
 TTL = 1
+MAX_UDP_BYTES, MAX_BYTES = 1232, 65535
 
 
 def name_of(text):
     return dns.name.from_text(text)
+
+
+def truncated(wire):
+    """Return a message as it is sent by UDP."""
+    if len(wire) <= MAX_UDP_BYTES:
+        return wire
+    message = dns.message.from_wire(wire)
+    message.flags |= dns.flags.TC
+    message.answer, message.authority, message.additional = [], [], []
+    return message.to_wire()
 
 
 class Zone:
@@ -89,7 +100,10 @@ class NameServer:
         else:
             self.queries.append((query.question[0].name.to_text(), query.question[0].rdtype))
             self.look_up(query.question[0], response)
-        return response.to_wire()
+        return response.to_wire(max_size=MAX_BYTES)
+
+    def send_by_tcp(self, write, wire):
+        write(wire)
 
     def refused(self, wire, status, tsig_error=0):
         response = dns.message.make_response(dns.message.from_wire(wire, keyring=False))
@@ -184,14 +198,15 @@ class FakeInternet:
             def handle(self):
                 answer = server.answer(self.request[0])
                 if answer:
-                    self.request[1].sendto(answer, self.client_address)
+                    self.request[1].sendto(truncated(answer), self.client_address)
 
         class ByTcp(socketserver.StreamRequestHandler):
             def handle(self):
                 length = self.rfile.read(2)
                 answer = len(length) == 2 and server.answer(self.rfile.read(struct.unpack("!H", length)[0]))
                 if answer:
-                    self.wfile.write(struct.pack("!H", len(answer)) + answer)
+                    with contextlib.suppress(OSError):  # of a client that does not wait
+                        server.send_by_tcp(self.wfile.write, struct.pack("!H", len(answer)) + answer)
 
         for kind, handler in ((socketserver.ThreadingUDPServer, ByUdp), (Listener, ByTcp)):
             listener = self.stack.enter_context(kind((address, self.port), handler))

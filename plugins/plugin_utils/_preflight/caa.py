@@ -30,8 +30,9 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_recor
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import RESOLVER_TIMEOUT_S, DnsClient
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.resolvers import RESOLVER_TIMEOUT_S
 
 SOURCE = "RFC 8659, section 3; RFC 8657"
 STRICT_IDENTITY = "letsencrypt.org"  # whose software is known to apply STRICT_RULES

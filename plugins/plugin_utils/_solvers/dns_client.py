@@ -20,34 +20,32 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import parse_endpoint
-from ansible_collections.evergreen.tls.plugins.plugin_utils._libraries import install_command
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.resolvers import (
+    RESOLVER_TIMEOUT_S,
+    Question,
+    Resolvers,
+    cause_of,
+    require_dnspython,
+    send_question,
+)
 
-try:
+with contextlib.suppress(ImportError):  # said by require_dnspython(), before anything here is called
     import dns.exception
-    import dns.flags
     import dns.message
     import dns.name
-    import dns.nameserver
-    import dns.query
     import dns.rcode
     import dns.rdataclass
     import dns.rdatatype
-    import dns.resolver
     import dns.rrset
-except ImportError:  # said by require_dnspython(), before anything here is called
-    HAS_DNSPYTHON = False
-else:
-    HAS_DNSPYTHON = True
 
-PORT = 53
+PORT = 53  # of name servers
 QUERY_TIMEOUT_S = 3.0  # for one name server
 MAX_TIMEOUTS = 3  # of a silent name server, until the others are enough
 MAX_HOPS = 12  # of CNAMEs and delegations
 MAX_ADDRESSES = 20  # of a name that are looked at; a CA chooses one
 MAX_SERVERS_IN_ERROR = 5
 MAX_NAME_SERVERS = 20  # of a zone; large ones have 13
-RESOLVER_TIMEOUT_S = 5.0  # for one question to the resolvers
 LOCATE_TIMEOUT_S = 60.0  # for all questions about where a record has to be
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.2, 5.0  # between two queries of wait_for()
 
@@ -76,19 +74,11 @@ class RecordLocation:
     servers: tuple[NameServer, ...]
 
 
-def require_dnspython() -> None:
-    """Raise TlsError if the library dnspython is missing."""
-    if not HAS_DNSPYTHON:
-        raise TlsError(
-            f"DNS has to be asked, and the Python library dnspython is not on the controller; {install_command('dnspython')}"
-        )
-
-
 class DnsClient:
     """DNS by way of *resolvers*, or by those of the controller if there are none."""
 
     def __init__(self, resolvers: list[str] | None = None) -> None:
-        self.resolvers = resolvers or []
+        self.resolvers = Resolvers(resolvers or [])
 
     def addresses(self, name: str) -> list[str]:
         """Return the addresses of a name, as a CA would find them. Raises TlsError if there are none."""
@@ -250,7 +240,7 @@ class DnsClient:
             try:
                 response = _query(server, _text(name), rdatatype)
             except (OSError, dns.exception.DNSException) as error:
-                errors.append(f"{server}: {_why(error)}")
+                errors.append(f"{server}: {cause_of(error)}")
                 continue
             if response.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
                 return response
@@ -261,42 +251,7 @@ class DnsClient:
         )
 
     def _resolve(self, name: str, rdatatype: str, timeout: float = RESOLVER_TIMEOUT_S) -> list[dns.rrset.RRset]:
-        """Return the answer of the resolvers. It is empty if there is no such record."""
-        try:
-            answer = self._resolver().resolve(
-                _name(name),
-                rdatatype,
-                raise_on_no_answer=False,
-                search=False,
-                lifetime=_seconds_left(timeout, name),
-            )
-            if answer.response.flags & dns.flags.TC:  # by TCP as well
-                raise dns.exception.DNSException("the answer is truncated")
-            return list(answer.response.answer)
-        except dns.resolver.NXDOMAIN:
-            return []
-        except dns.resolver.NoResolverConfiguration as error:
-            raise TlsError(
-                "the controller has no resolvers in /etc/resolv.conf; name some by the solver's resolvers"
-            ) from error
-        except (OSError, dns.exception.DNSException) as error:
-            where = ", ".join(self.resolvers) or "the resolvers of the controller"
-            raise TlsError(
-                f"{where} cannot find out about {name}: {_why(error)}; see that they run and know the name, or name others by the "
-                "solver's resolvers"
-            ) from error
-
-    def _resolver(self) -> dns.resolver.Resolver:
-        require_dnspython()
-        if not self.resolvers:
-            return dns.resolver.Resolver()
-        resolver = dns.resolver.Resolver(configure=False)
-        endpoints = [parse_endpoint(text, PORT) for text in self.resolvers]
-        for host, _port in endpoints:
-            if not is_ip_address(host):
-                raise TlsError(f"the resolver {host} is no address; write one such as 192.0.2.53")
-        resolver.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in endpoints]
-        return resolver
+        return self.resolvers.resolve(name, rdatatype, _seconds_left(timeout, name))
 
 
 _questions = threading.local()  # deadline: by time.monotonic(), of all questions of the present thread
@@ -326,12 +281,8 @@ def _seconds_left(timeout: float, name: str) -> float:
 
 
 def _query(server: NameServer, name: str, rdatatype: str) -> dns.message.Message:
-    query = dns.message.make_query(name, rdatatype, use_edns=0, payload=1232)
-    query.flags &= ~dns.flags.RD
-    response, _by_tcp = dns.query.udp_with_fallback(
-        query, server.address, _seconds_left(QUERY_TIMEOUT_S, name), server.port
-    )
-    return response
+    question = Question(name, rdatatype, is_recursive=False)
+    return send_question(question, server.address, server.port, _seconds_left(QUERY_TIMEOUT_S, name))
 
 
 def _texts_at(server: NameServer, name: str) -> list[str] | str:
@@ -339,7 +290,7 @@ def _texts_at(server: NameServer, name: str) -> list[str] | str:
     try:
         response = _query(server, name, "TXT")
     except (OSError, dns.exception.DNSException) as error:
-        return _why(error)
+        return cause_of(error)
     if response.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
         return dns.rcode.to_text(response.rcode())
     return _texts(response, name)
@@ -383,12 +334,3 @@ def _name(text: str) -> dns.name.Name:
 
 def _text(name: dns.name.Name) -> str:
     return name.to_text(omit_final_dot=True)
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, dns.exception.Timeout):
-        return "no answer in time"
-    if isinstance(error, dns.resolver.NoNameservers):
-        last = error.kwargs.get("errors") or [(None,) * 5]
-        return str(last[-1][3] or "no answer that makes sense")
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__

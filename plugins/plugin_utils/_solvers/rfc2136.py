@@ -17,11 +17,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import ChallengeResponse
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns01 import DNS_SETTINGS, DnsSolver
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import (
-    NameServer,
-    RecordLocation,
-    require_dnspython,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import NameServer, RecordLocation
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.resolvers import require_dnspython
 from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run_with_timeout
 
 try:
