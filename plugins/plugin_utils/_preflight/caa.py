@@ -10,7 +10,6 @@ nothing: the CA has other resolvers.
 
 from __future__ import annotations
 
-import time
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
@@ -21,18 +20,17 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_recor
     CaaIssuer,
     CaaRecord,
     CaaSet,
+    caa_records_in,
     closest_set,
     names_to_ask,
-    read_caa_records,
     refusal_reason,
     refusal_sentence,
     shown_records,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import caa_properties
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.resolvers import RESOLVER_TIMEOUT_S
 
 SOURCE = "RFC 8659, section 3; RFC 8657"
 STRICT_IDENTITY = "letsencrypt.org"  # whose software is known to apply STRICT_RULES
@@ -45,7 +43,7 @@ def check_caa_records(subject: Subject) -> list[Finding]:
     domains = [domain for domain in subject.domains if not is_ip_address(domain)]
     if issuer is None or not domains:
         return []
-    answers = _answers(subject.dns, domains, subject.deadline)
+    answers = _answers(subject, domains)
 
     def records_of(name: str) -> list[CaaRecord]:
         answer = answers[name]
@@ -69,15 +67,12 @@ def check_caa_records(subject: Subject) -> list[Finding]:
     return findings
 
 
-def _answers(client: DnsClient, domains: list[str], deadline: float) -> dict[str, list[CaaRecord] | TlsError]:
+def _answers(subject: Subject, domains: list[str]) -> dict[str, list[CaaRecord] | TlsError]:
     """Return the records of all names that may count, or the error of the resolvers, which are asked side by side."""
 
     def ask(name: str) -> list[CaaRecord] | TlsError:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            return TlsError("the resolvers take too long; see that they run, or name others by the solver's resolvers")
         try:
-            return read_caa_records(client, name, min(left, RESOLVER_TIMEOUT_S))
+            return caa_records_in(caa_properties(subject.answers.resolve(name, "CAA", subject.deadline)))
         except TlsError as error:
             return error
 

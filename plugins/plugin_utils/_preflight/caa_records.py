@@ -92,15 +92,15 @@ def names_to_ask(domain: str) -> list[str]:
     return [".".join(labels[start:]) for start in range(len(labels))]
 
 
-def read_caa_records(client: DnsClient, name: str, timeout: float | None = None) -> list[CaaRecord]:
-    """Return the records of exactly this name. Raises TlsError where the resolvers cannot say, and after *timeout* seconds."""
-    answers = client.caa_records(name) if timeout is None else client.caa_records(name, timeout)
-    return [CaaRecord(flags, tag.lower(), value) for flags, tag, value in answers]
+# not a parser: a library has parsed it
+def caa_records_in(properties: list[tuple[int, str, str]]) -> list[CaaRecord]:
+    """Return the records with these flags, tags and values."""
+    return [CaaRecord(flags, tag.lower(), value) for flags, tag, value in properties]
 
 
 def find_caa_set(client: DnsClient, domain: str) -> CaaSet:
     """Return the records that count for a domain, which may be a wildcard. Raises TlsError where the resolvers cannot say."""
-    return closest_set(domain, lambda name: read_caa_records(client, name))
+    return closest_set(domain, lambda name: caa_records_in(client.caa_records(name)))
 
 
 def closest_set(domain: str, records_of: t.Callable[[str], list[CaaRecord]]) -> CaaSet:

@@ -6,17 +6,31 @@
 
 from __future__ import annotations
 
-import typing as t
+import dataclasses
+import functools
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_records import CaaIssuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.dns_answers import DnsAnswers, answers_of
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
 
 
-class Subject(t.NamedTuple):
-    """An order that is about to be placed."""
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """An order that is about to be placed.
+
+    is_thorough: whether to look at each name server, too. Where the controller cannot reach them this takes seconds.
+    """
 
     domains: list[str]
     title: str  # the CA, as people read it
     dns: DnsClient
     caa_issuer: CaaIssuer | None  # None: it is not known how CAA records name the CA
     deadline: float  # of all checks, by time.monotonic()
+    is_public_ca: bool = False  # it is one of a well-known directory, and sees the internet alone
+    challenge_type: str | None = None  # None: it is not known
+    is_thorough: bool = True
+
+    @functools.cached_property
+    def answers(self) -> DnsAnswers:
+        """Return the answers of DNS, which all checks share."""
+        return answers_of(self.dns)

@@ -96,18 +96,9 @@ class DnsClient:
             )
         return addresses
 
-    # not a parser: dnspython has parsed it, and any bytes will do
-    def caa_records(self, name: str, timeout: float = RESOLVER_TIMEOUT_S) -> list[tuple[int, str, str]]:
-        """Return flags, tag and value of the CAA records of exactly this name, or of its alias (RFC 8659, section 4.1).
-
-        *timeout* is in seconds.
-        """
-        return [
-            (record.flags, record.tag.decode("ascii", "replace"), record.value.decode("ascii", "replace"))
-            for rrset in self._resolve(name, "CAA", timeout)
-            for record in rrset
-            if record.rdtype == dns.rdatatype.CAA
-        ]
+    def caa_records(self, name: str) -> list[tuple[int, str, str]]:
+        """Return flags, tag and value of the CAA records of exactly this name, or of its alias (RFC 8659, section 4.1)."""
+        return caa_properties(self._resolve(name, "CAA"))
 
     def locate(self, record_name: str) -> RecordLocation:
         """Return where a record of this name has to be. Raises TlsError if there is no zone for it, and after LOCATE_TIMEOUT_S."""
@@ -250,8 +241,19 @@ class DnsClient:
             f"port {PORT} of them can be reached from the controller"
         )
 
-    def _resolve(self, name: str, rdatatype: str, timeout: float = RESOLVER_TIMEOUT_S) -> list[dns.rrset.RRset]:
-        return self.resolvers.resolve(name, rdatatype, _seconds_left(timeout, name))
+    def _resolve(self, name: str, rdatatype: str) -> list[dns.rrset.RRset]:
+        return self.resolvers.resolve(name, rdatatype, _seconds_left(RESOLVER_TIMEOUT_S, name))
+
+
+# not a parser: dnspython has parsed it, and any bytes will do
+def caa_properties(answer: list[dns.rrset.RRset]) -> list[tuple[int, str, str]]:
+    """Return flags, tag and value of the CAA records in an answer."""
+    return [
+        (record.flags, record.tag.decode("ascii", "replace"), record.value.decode("ascii", "replace"))
+        for rrset in answer
+        for record in rrset
+        if record.rdtype == dns.rdatatype.CAA
+    ]
 
 
 _questions = threading.local()  # deadline: by time.monotonic(), of all questions of the present thread

@@ -12,7 +12,7 @@ import time
 from ansible.utils.display import Display
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account import Account
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import CAA_IDENTITIES
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import CAA_IDENTITIES, WELL_KNOWN
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import PREFLIGHT_REFUSAL, Problem
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_records import CaaIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.checks import run_checks
@@ -38,7 +38,16 @@ def check_before_order(account: Account, solver: Solver, domains: list[str], mod
     url = account.client.url
     identities = tuple(account.client.meta("caaIdentities") or CAA_IDENTITIES.get(url, ()))
     issuer = CaaIssuer(identities, account_urls(account.known_url()), solver.challenge_type) if identities else None
-    subject = Subject(domains, url, solver.dns, issuer, time.monotonic() + PREFLIGHT_TIMEOUT_S)
+    subject = Subject(
+        domains,
+        url,
+        solver.dns,
+        issuer,
+        time.monotonic() + PREFLIGHT_TIMEOUT_S,
+        is_public_ca=url in WELL_KNOWN.values(),
+        challenge_type=solver.challenge_type,
+        is_thorough=False,
+    )
     findings = run_checks(subject)
     refusals = [finding.sentence for finding in findings if finding.severity == "blocks"]
     warnings = [finding.sentence for finding in findings if finding.severity in ("risk", "unknown")]
