@@ -80,7 +80,7 @@ class ActionModule(TlsAction):
 
         firewall = await plan_with(verified_firewall, host, self._run_queries)
         warnings = list(dict.fromkeys(change.firewall.warnings + firewall.warnings))
-        return change.result(firewall.rule_lines(accesses), warnings, check_mode=False)
+        return change.result(firewall.rule_lines(accesses), warnings, check_mode=False, firewall_after=firewall)
 
     def _host_state(self, results: Results) -> HostState:
         def addresses() -> list[str]:

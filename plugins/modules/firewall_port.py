@@ -17,6 +17,7 @@ description:
     addresses stay blocked.
   - Rules of others are neither removed nor overruled. Where a rule denies exactly the port or exactly the sources, the
     module fails with a sentence that names this rule.
+  - Rules by source that keep CAs away from ports 80 or 443 are a warning. CAs validate from several continents, from addresses that change.
   - A port is closed by removing the rules that this module has added and that open this port and nothing else. A
     warning names what still opens it.
   - A host on which no firewall is active is fine. Nothing is changed there, and the result says so.

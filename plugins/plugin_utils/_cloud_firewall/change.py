@@ -24,6 +24,12 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_acces
     port_words,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import Rule
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.source_rules import (
+    requested_sources_finding,
+    source_findings,
+    source_rules,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 
 MAX_ATTEMPTS = 3  # to change rules that something else changes at the same time
 
@@ -111,6 +117,27 @@ def deciding_rule(rules: list[Rule], access: PortAccess) -> Rule | None:
     return next((rule for rule in rules if not rule.has_unknown_match and rule.covers(access)), None)
 
 
+def cloud_source_findings(title: str, rules: list[Rule], ports: t.Iterable[int]) -> list[Finding]:
+    """Return what rules by source keep CAs from. A cloud refuses what no rule is for."""
+
+    def verdict(access: PortAccess) -> str:
+        rule = deciding_rule(rules, access)
+        return rule.verdict if rule else "deny"
+
+    return source_findings(title, source_rules(rules, verdict, ports))
+
+
+def _source_warnings(firewall: CloudFirewall, spec: CloudPortSpec, rules: list[Rule]) -> list[str]:
+    """Return a sentence about the rules by source that break the validation by CAs, empty where there are none."""
+    if spec["state"] != "open":
+        return []
+    ports = parse_ports(spec["ports"], spec["protocol"])
+    found = cloud_source_findings(firewall.title, rules, [port for protocol, port in ports if protocol == "tcp"])
+    requested = requested_sources_finding(firewall.title, ports, spec["sources"])
+    findings = [*requested, *(one for one in found if one.code == "firewall.refused" or not spec["sources"])]
+    return [f"{one.sentence[:1].upper()}{one.sentence[1:]}." for one in findings if one.severity == "risk"]
+
+
 def _relevant(rules: list[Rule], accesses: list[PortAccess]) -> list[Rule]:
     return [rule for rule in rules if any(rule.overlaps(access) for access in accesses)]
 
@@ -150,7 +177,7 @@ def _result(
         "opened": opened,
         "closed": closed,
         "instances": instances,
-        "warnings": warnings,
+        "warnings": [*warnings, *_source_warnings(firewall, spec, after)],
         "diff": {
             "before": diff_text([rule.text for rule in relevant_before]),
             "after": diff_text([rule.text for rule in relevant_after]),

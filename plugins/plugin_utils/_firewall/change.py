@@ -20,6 +20,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_acces
     parse_ports,
     port_words,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.source_rules import (
+    firewall_source_findings,
+    requested_sources_finding,
+)
 
 
 class PortSpec(t.TypedDict):
@@ -63,14 +67,19 @@ class Change(t.NamedTuple):
         after = [line for line in before if not any(line in command.removed_rules for command in self.commands)]
         return after + [line for command in self.commands for line in command.added_rules if line not in after]
 
-    def result(self, rules_after: list[str], warnings: list[str], check_mode: bool) -> PortResult:
+    def result(
+        self, rules_after: list[str], warnings: list[str], check_mode: bool, firewall_after: Firewall | None = None
+    ) -> PortResult:
         """Return the result of firewall_port.
 
         rules_after: the allow rules after the change, or those that are expected then.
         warnings: what will be different after a restart.
+        firewall_after: as it was read after a change.
         """
         firewall = self.firewall
+        is_pending = check_mode and bool(self.commands)
         all_warnings = [*self._remaining_access(rules_after), *warnings, *firewall.notes]
+        shown = [*all_warnings, *source_warnings(self.spec, firewall_after or firewall, is_pending)]
         result: PortResult = {
             "changed": bool(self.commands),
             "backend": firewall.name,
@@ -87,8 +96,8 @@ class Change(t.NamedTuple):
         }
         if firewall.zone is not None:
             result["zone"] = firewall.zone
-        if all_warnings:
-            result["warnings"] = all_warnings
+        if shown:
+            result["warnings"] = shown
         return result
 
     def _summary(self, check_mode: bool) -> str:
@@ -128,6 +137,25 @@ def plan_change(host: HostState, spec: PortSpec) -> Change | None:
         return Change(spec, accesses, firewall, commands, port_words(blocked, spec["protocol"]), [])
     closed = port_words(firewall.removable_ports(accesses), spec["protocol"])
     return Change(spec, accesses, firewall, firewall.plan_close(accesses), [], closed)
+
+
+def source_warnings(spec: PortSpec, firewall: Firewall, is_pending: bool) -> list[str]:
+    """Return a sentence about the rules by source that break the validation by CAs, empty where there are none.
+
+    is_pending: whether the firewall is the one before a change, which may let in everybody.
+    """
+    if spec["state"] != "open":
+        return []
+    ports = parse_ports(spec["ports"], spec["protocol"])
+    numbers = [port for protocol, port in ports if protocol == "tcp"]
+    requested = requested_sources_finding("this host", ports, spec["sources"])
+    findings = [
+        one
+        for one in firewall_source_findings(firewall, numbers)
+        if one.code == "firewall.refused" or not (is_pending or spec["sources"])
+    ]
+    sentences = [one.sentence for one in (*requested, *findings) if one.severity == "risk"]
+    return [f"{sentence[:1].upper()}{sentence[1:]}." for sentence in sentences]
 
 
 def verify_change(firewall: Firewall, accesses: list[PortAccess], state: str) -> None:

@@ -130,6 +130,32 @@ def test_warnings_are_returned():
     assert result["msg"] == f"Opened tcp 443 to 192.0.2.0/24 in iptables. {sentence}"
 
 
+def test_rules_by_source_that_keep_cas_away_are_warned_of_once():
+    open_web = "-A INPUT -p tcp -m multiport --dports 80,443 -j ACCEPT\n"
+    listed = f"-P INPUT DROP\n-A INPUT -s 203.0.113.0/24 -j DROP\n{open_web}"
+    host = Host(listed)
+    host.files[PATH] = FILE.replace("COMMIT", f"{open_web}COMMIT")
+    result = run(host.execute, check_mode=True, ports=[80, 443], sources=[], backend="iptables")
+    sentences = [one for one in result["warnings"] if "CAs look" in one]
+    assert [one.partition(";")[0] for one in sentences] == [
+        "The firewall iptables refuses tcp 80, 443 from 203.0.113.0/24"
+    ]
+    assert "CAs look" not in result["msg"]
+
+
+def test_sources_of_the_task_that_keep_cas_from_port_80_are_warned_of():
+    result = run(Host(LISTED).execute, check_mode=True, ports=[80])
+    assert "Tcp 80 of this host is opened to 192.0.2.0/24 alone; CAs look" in result["warnings"][-1]
+    result = run(Host(LISTED).execute, check_mode=True, ports=[80], sources=["10.0.0.0/8"])
+    assert not any("CAs look" in one for one in result.get("warnings", []))
+
+
+def test_a_port_that_is_about_to_be_opened_to_everybody_is_not_called_closed():
+    listed = f"{LISTED}-A INPUT -s 203.0.113.0/24 -p tcp -m tcp --dport 80 -j ACCEPT\n"
+    result = run(Host(listed).execute, check_mode=True, ports=[80], sources=[])
+    assert not any("CAs look" in one for one in result.get("warnings", []))
+
+
 def test_the_zone_of_firewalld_is_that_of_the_interface_with_the_address_of_the_inventory():
     host = firewalld(zones=INTERNAL)
 

@@ -55,6 +55,15 @@ class Place:
         return str(caught.value)
 
 
+def test_rules_by_source_that_keep_cas_away_are_warned_of(place):
+    drop = {"Protocol": "TCP", "Port": "ALL", "CidrBlock": "203.0.113.0/24", "Action": "DROP"}
+    (warning,) = place.has(drop, HTTPS, HTTPS6).open()["warnings"]
+    assert warning.startswith("The ") and "refuses tcp 443 from 203.0.113.0/24; CAs look from addresses" in warning
+    office = {"Protocol": "TCP", "Port": "443", "CidrBlock": "203.0.113.0/24", "Action": "ACCEPT"}
+    assert place.has(office, HTTPS, HTTPS6).open()["warnings"] == []
+    assert place.has(office).open(state="closed")["warnings"] == []
+
+
 def test_a_closed_port_is_opened_by_ipv4_and_ipv6_and_nothing_else(place):
     result = place.has(SSH).open()
     assert result["changed"] and result["opened"] == [443]
