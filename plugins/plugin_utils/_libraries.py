@@ -15,6 +15,8 @@ VERSIONS = {
     "jmespath": ">= 1.0",
     "paramiko": ">= 3.4",
     "publicsuffixlist": ">= 1.0",
+    "pyopenssl": ">= 25",
+    "websockets": ">= 13",
 }
 
 

@@ -12,14 +12,32 @@ from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.addresses import check_addresses
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served.alpn import check_application_protocol
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served.hsts import check_hsts
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.observation import Served, observe
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served.redirect import check_redirect
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served.revocation import check_revocation
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served.sni import check_clients_without_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served.stapling import check_staples
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.subject import ServedSubject
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served.transparency import check_transparency
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served.trust_stores import check_trust_stores
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
 
 MAX_EVIDENCE = 20  # lines of one finding
 MAX_SENTENCE_CHARACTERS = 700  # of our own words and several texts of others
 
-CHECKS: dict[str, t.Callable[[Served], list[Finding]]] = {"served": check_addresses}
+CHECKS: dict[str, t.Callable[[Served], list[Finding]]] = {
+    "served": check_addresses,
+    "served.sni": check_clients_without_name,
+    "served.alpn": check_application_protocol,
+    "served.sct": check_transparency,
+    "served.staple": check_staples,
+    "served.crl": check_revocation,
+    "served.trust": check_trust_stores,
+    "served.hsts": check_hsts,
+    "served.redirect": check_redirect,
+}
 
 
 def check_served(subject: ServedSubject) -> list[Finding]:

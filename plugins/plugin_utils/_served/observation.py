@@ -78,6 +78,10 @@ class Served(t.NamedTuple):
         """Return each chain that is presented once, by its leaf."""
         return list({one.fingerprint: one.chain for one in reversed(self.observations) if one.chain}.values())
 
+    def trusted_chains(self) -> list[tuple[x509.Certificate, ...]]:
+        """Return the chains that clients trust."""
+        return self._replace(observations=tuple(one for one in self.observations if not one.error)).chains()
+
 
 def observe(subject: ServedSubject) -> Served:
     """Return what all addresses of a name show: those in DNS, and those of the inventory. All are looked at side by side."""

@@ -87,15 +87,16 @@ def get(
     timeout: float,
     user_agent: str = CA_USER_AGENT,
     port: int | None = None,
+    max_bytes: int = MAX_RESPONSE_BYTES,
 ) -> HttpResponse:
     """Return a response. Raises TimeoutError where it is not whole in time, however slowly its bytes come.
 
-    timeout: in seconds. port: by default the one of the scheme.
+    timeout: in seconds. port: by default the one of the scheme. max_bytes: of the body, the rest is left out.
     Raises OSError or http.client.HTTPException for what is no response.
     """
     connection = http.client.HTTPConnection(address, PORTS[scheme] if port is None else port, timeout=timeout)
     try:
-        return run_with_timeout(timeout, lambda: _exchange(connection, scheme, name, path, user_agent))
+        return run_with_timeout(timeout, lambda: _exchange(connection, scheme, name, path, user_agent, max_bytes))
     finally:
         if connection.sock is not None:
             with contextlib.suppress(OSError):  # ends a read in another thread
@@ -129,7 +130,7 @@ def _wrapped(connection: socket.socket, name: str) -> ssl.SSLSocket:
 
 
 def _exchange(
-    connection: http.client.HTTPConnection, scheme: str, name: str, path: str, user_agent: str
+    connection: http.client.HTTPConnection, scheme: str, name: str, path: str, user_agent: str, max_bytes: int
 ) -> HttpResponse:
     """Return the response to a GET on a connection that is not open yet."""
     connection.sock = socket.create_connection((connection.host, connection.port), timeout=connection.timeout)
@@ -145,4 +146,4 @@ def _exchange(
         connection.putheader(header, value)
     connection.endheaders()
     response = connection.getresponse()
-    return HttpResponse(response.status, response.headers, response.read(MAX_RESPONSE_BYTES))
+    return HttpResponse(response.status, response.headers, response.read(max_bytes))

@@ -14,6 +14,7 @@ from ansible_collections.evergreen.tls.tests.faults.parsers.inventory import INV
 from ansible_collections.evergreen.tls.tests.faults.parsers.issuance import ISSUANCE_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.nginx import NGINX_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.results import RESULTS_PARSERS
+from ansible_collections.evergreen.tls.tests.faults.parsers.served import SERVED_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.system import SYSTEM_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.tencent import TENCENT_PARSERS
 
@@ -28,4 +29,5 @@ PARSERS = (
     *RESULTS_PARSERS,
     *TENCENT_PARSERS,
     *ALIBABA_PARSERS,
+    *SERVED_PARSERS,
 )

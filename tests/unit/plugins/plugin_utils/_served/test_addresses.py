@@ -15,14 +15,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake impor
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served import checks, observation
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.checks import check_served
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
-from ansible_collections.evergreen.tls.tests.unit.served_sites import NAME, fingerprint_of, served_site
+from ansible_collections.evergreen.tls.tests.unit.served_sites import NAME, fingerprint_of
 from ansible_collections.evergreen.tls.tests.unit.servers import answering_port, closed_port, drip, full_port
-
-
-@pytest.fixture
-def site(tmp_path):
-    with served_site(tmp_path) as one:
-        yield one
 
 
 def test_the_same_certificate_at_all_addresses_is_fine(site):
