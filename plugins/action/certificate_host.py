@@ -20,6 +20,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.walk imp
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.cloud import is_hosted
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.reserved_words import reserved_words
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_records import check_caa, find_caa_set
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.hosting import (
@@ -33,7 +34,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.h
     revoke_hosted,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.order_pauses import OrderPauses
-from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.reserved_words import reserved_words
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, solver_type
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.validation_records import SolverRecords

@@ -20,8 +20,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
     SUBJECT_FIELDS,
     Request,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import internal_domain
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.public_suffixes import list_remedy, suffix_error
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.public_names import (
+    NameProblem,
+    acme_name_problem,
+    public_name_problem,
+)
 
 # The options of a request that C(defaults) may have.
 SHARED_OPTIONS = {
@@ -37,7 +40,6 @@ SHARED_OPTIONS = {
 }
 
 MAX_PUBLIC_NAMES = 100  # Let's Encrypt, ZeroSSL and Google Trust Services
-MAX_LABELS = 10  # Boulder (policy/pa.go)
 PUBLIC_CURVES = ("secp256r1", "secp384r1")  # CA/Browser Forum, Baseline Requirements, section 6.1.5
 SHORT_LIVED = "shortlived"  # the profile of Let's Encrypt in which it issues for IP addresses
 ADDRESS_REMEDIES = {"acme": f"profile: {SHORT_LIVED} (Let's Encrypt) or ip_addresses: true"}
@@ -111,7 +113,8 @@ def check_policy(request: Request, settings: dict[str, t.Any], defaults: dict[st
     if rules == "public":
         _check_public(request)
         if settings.get("type") == "acme":
-            _check_labels(request)
+            for name in request["domains"]:
+                _refuse(acme_name_problem(name), f"{request['issuer']} if it is another CA")
 
 
 # not a parser: names of the inventory are in their normal form
@@ -122,36 +125,7 @@ def _check_public(request: Request) -> None:
     """
     issuer, names = request["issuer"], request["domains"]
     for name in names:
-        if "_" in name:
-            raise TlsError(
-                f"{name} has an underscore, and public CAs issue for letters, digits and hyphens alone; rename it, "
-                f"or set rules: private for {issuer} if it is none"
-            )
-        if "." not in name and not is_ip_address(name):
-            raise TlsError(
-                f"{name} is the name of a machine in a network of your own, and public CAs issue for full names alone; write "
-                f"{name}.example.org, or set rules: private for {issuer} if it is none"
-            )
-        domain = internal_domain(name)
-        if domain:
-            raise TlsError(
-                f"{name} is in {domain}, a domain for which no public CA issues; write a name in a domain of yours that the internet knows, "
-                f"or set rules: private for {issuer} if it is none"
-            )
-        suffix = suffix_error(name)
-        if suffix:
-            raise TlsError(
-                f"{suffix}, and no public CA issues for that; correct it, {list_remedy()} where it is newer than the list, or set rules: "
-                f"private for {issuer} if it is none"
-            )
-        reserved = next(
-            (label for label in name.split(".") if label[2:4] == "--" and not label.startswith("xn--")), None
-        )
-        if reserved:
-            raise TlsError(
-                f"{name} has the part {reserved}, and public CAs refuse two hyphens in the third and fourth place but in xn--; rename it, "
-                f"or set rules: private for {issuer} if it is none"
-            )
+        _refuse(public_name_problem(name), f"{issuer} if it is none")
     common_name = request.get("common_name")
     if common_name and common_name.lower() not in names:
         raise TlsError(
@@ -173,16 +147,10 @@ def _check_public(request: Request) -> None:
         )
 
 
-# not a parser: names of the inventory are in their normal form
-def _check_labels(request: Request) -> None:
-    """Raise TlsError if a name has more parts than ACME CAs accept."""
-    for name in request["domains"]:
-        count = len(name.removeprefix("*.").split("."))
-        if count > MAX_LABELS and not is_ip_address(name):
-            raise TlsError(
-                f"{name} has {count} parts between its dots, and Let's Encrypt accepts {MAX_LABELS}; shorten it, or set rules: private "
-                f"for {request['issuer']} if it is another CA"
-            )
+def _refuse(problem: NameProblem | None, exception: str) -> None:
+    """Raise TlsError for a problem. exception: the end of a sentence about whose rules are to be private."""
+    if problem:
+        raise TlsError(f"{problem.fact}; {problem.remedy}, or set rules: private for {exception}")
 
 
 def _organization_subject(name: t.Any, settings: dict[str, t.Any]) -> dict[str, t.Any]:

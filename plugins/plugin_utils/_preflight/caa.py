@@ -10,8 +10,6 @@ nothing: the CA has other resolvers.
 
 from __future__ import annotations
 
-import typing as t
-
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_records import (
@@ -28,13 +26,12 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_recor
     shown_records,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.sentences import shown_names
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import caa_properties
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads
 
 SOURCE = "RFC 8659, section 3; RFC 8657"
-STRICT_IDENTITY = "letsencrypt.org"  # whose software is known to apply STRICT_RULES
-MAX_NAMES_IN_SENTENCE = 5
 
 
 def check_caa_records(subject: Subject) -> list[Finding]:
@@ -60,7 +57,7 @@ def check_caa_records(subject: Subject) -> list[Finding]:
             errors[domain] = error
         else:
             sets.setdefault((caa.owner, domain.startswith("*.")), (caa, []))[1].append(domain)
-    findings = [_judge(caa, names, issuer, subject.title) for caa, names in sets.values()]
+    findings = [_judge(caa, names, issuer, subject) for caa, names in sets.values()]
     if errors:
         sentence = f"the CAA records of {shown_names(list(errors))} are not known: {next(iter(errors.values()))}"
         findings.append(Finding("unknown", "caa.error", sentence, source=SOURCE))
@@ -80,8 +77,9 @@ def _answers(subject: Subject, domains: list[str]) -> dict[str, list[CaaRecord] 
     return dict(zip(names, map_in_threads(ask, names)))
 
 
-def _judge(caa: CaaSet, domains: list[str], issuer: CaaIssuer, title: str) -> Finding:
+def _judge(caa: CaaSet, domains: list[str], issuer: CaaIssuer, subject: Subject) -> Finding:
     """Return what a set of records says about domains, which are all wildcards or all none."""
+    title = subject.title
     evidence = (shown_records(caa),) if caa.records else ()
     is_wildcard = domains[0].startswith("*.")
     strict = refusal_reason(caa, issuer, is_wildcard)
@@ -96,16 +94,6 @@ def _judge(caa: CaaSet, domains: list[str], issuer: CaaIssuer, title: str) -> Fi
         )
         return Finding("note", "caa.account", sentence, evidence, SOURCE)
     refusal = refusal_sentence(caa, domains[0], issuer, title, shown_names(domains)) or ""
-    if lenient is None and STRICT_IDENTITY not in issuer.identities:
+    if lenient is None and not subject.is_lets_encrypt:
         return Finding("risk", f"caa.{strict}", f"some CAs refuse this: {refusal}", evidence, SOURCE)
     return Finding("blocks", f"caa.{strict}", refusal, evidence, SOURCE)
-
-
-def shown_names(names: t.Sequence[str]) -> str:
-    """Return a few names, and how many more there are.
-
-    >>> shown_names(["a.example", "b.example"])
-    'a.example, b.example'
-    """
-    more = len(names) - MAX_NAMES_IN_SENTENCE
-    return ", ".join(names[:MAX_NAMES_IN_SENTENCE]) + (f" and {more} more" if more > 0 else "")

@@ -13,6 +13,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_recor
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.dns_answers import DnsAnswers, answers_of
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
 
+LETS_ENCRYPT = "letsencrypt.org"
+
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
@@ -29,6 +31,12 @@ class Subject:
     is_public_ca: bool = False  # it is one of a well-known directory, and sees the internet alone
     challenge_type: str | None = None  # None: it is not known
     is_thorough: bool = True
+    has_word_filter: bool = False  # the CA refuses names with certain words in them
+
+    @property
+    def is_lets_encrypt(self) -> bool:
+        """Say whether the CA runs Boulder, whose rules are known."""
+        return self.caa_issuer is not None and LETS_ENCRYPT in self.caa_issuer.identities
 
     @functools.cached_property
     def answers(self) -> DnsAnswers:

@@ -47,6 +47,7 @@ def check_before_order(account: Account, solver: Solver, domains: list[str], mod
         is_public_ca=url in WELL_KNOWN.values(),
         challenge_type=solver.challenge_type,
         is_thorough=False,
+        has_word_filter=url == WELL_KNOWN["litessl"],
     )
     findings = run_checks(subject)
     refusals = [finding.sentence for finding in findings if finding.severity == "blocks"]

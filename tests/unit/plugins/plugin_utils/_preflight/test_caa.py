@@ -13,7 +13,7 @@ import dns.message
 import dns.rcode
 import pytest
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight import caa, checks
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight import checks, sentences
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_records import CaaIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
@@ -248,4 +248,4 @@ def test_an_interrupt_is_not_a_finding(check, monkeypatch):
 
 
 def test_names_are_counted_where_there_are_many():
-    assert caa.shown_names(list("abcdefg")) == "a, b, c, d, e and 2 more"
+    assert sentences.shown_names(list("abcdefg")) == "a, b, c, d, e and 2 more"
