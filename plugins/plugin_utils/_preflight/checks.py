@@ -9,12 +9,17 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.addresses import check_addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa import check_caa_records
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.names import check_names
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
 
-CHECKS: dict[str, t.Callable[[Subject], list[Finding]]] = {"names": check_names, "caa": check_caa_records}
+CHECKS: dict[str, t.Callable[[Subject], list[Finding]]] = {
+    "names": check_names,
+    "caa": check_caa_records,
+    "addresses": check_addresses,
+}
 
 
 def run_checks(subject: Subject) -> list[Finding]:

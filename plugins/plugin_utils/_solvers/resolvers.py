@@ -141,14 +141,14 @@ class Resolvers:
         return failed
 
     def resolve(self, name: str, rdatatype: str, timeout: float = RESOLVER_TIMEOUT_S) -> list[dns.rrset.RRset]:
-        """Return the answer, which is empty if there is no such record. Raises TlsError if the resolvers do not know."""
+        """Return the answer, which has aliases alone, or nothing, if there is no such record. Raises TlsError if the resolvers do not know."""
         return self.answer_of(self.ask(Question(name, rdatatype), timeout), name)
 
     def answer_of(self, response: dns.message.Message, name: str) -> list[dns.rrset.RRset]:
         """Return the answer of a response. Raises TlsError for one that is an error."""
         if not is_answer(response):
             raise self.error(name, status_of(response))
-        return list(response.answer) if response.rcode() == dns.rcode.NOERROR else []
+        return list(response.answer)
 
     def error(self, name: str, cause: str) -> TlsError:
         """Return the error for a name that the resolvers cannot tell about."""

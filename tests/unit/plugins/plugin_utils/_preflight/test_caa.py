@@ -28,11 +28,14 @@ ALLOWED = '0 issue "letsencrypt.org"'
 
 @pytest.fixture
 def check(here):
-    """Return a function that checks domains, with the resolver of the test."""
+    """Return a function that checks the CAA records of domains, with the resolver of the test."""
 
     def checked(*domains, issuer=OURS, timeout=5.0):
         client = DnsClient([f"{RESOLVER}:{here.port}"])
-        return checks.run_checks(Subject(list(domains), TITLE, client, issuer, time.monotonic() + timeout))
+        findings = checks.run_checks(
+            Subject(list(domains), TITLE, client, issuer, time.monotonic() + timeout, challenge_type="dns-01")
+        )
+        return [finding for finding in findings if finding.code.startswith("caa")]
 
     return checked
 
