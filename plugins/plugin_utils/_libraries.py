@@ -16,7 +16,6 @@ VERSIONS = {
     "paramiko": ">= 3.4",
     "publicsuffixlist": ">= 1.0",
     "pyopenssl": ">= 25",
-    "websockets": ">= 13",
 }
 
 

@@ -15,6 +15,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._served.addresses im
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.alpn import check_application_protocol
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.hsts import check_hsts
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.observation import Served, observe
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served.page import BrowserOptions, check_page
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.redirect import check_redirect
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.revocation import check_revocation
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.sni import check_clients_without_name
@@ -25,6 +26,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._served.trust_stores
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
 
 MAX_EVIDENCE = 20  # lines of one finding
+MAX_PAGES = 4  # addresses of a name that are looked at in a browser, one after the other
 MAX_SENTENCE_CHARACTERS = 700  # of our own words and several texts of others
 
 CHECKS: dict[str, t.Callable[[Served], list[Finding]]] = {
@@ -40,10 +42,11 @@ CHECKS: dict[str, t.Callable[[Served], list[Finding]]] = {
 }
 
 
-def check_served(subject: ServedSubject) -> list[Finding]:
+def check_served(subject: ServedSubject, browser: BrowserOptions | None = None) -> list[Finding]:
     """Return what clients get who ask for a name, at each of its addresses. A check that fails has found something unknown.
 
-    Nothing is raised but interrupts. It ends soon after the deadline of the subject, whatever servers do.
+    browser: load the page in Chromium as well. Nothing is raised but interrupts. It ends soon after the deadline of the subject,
+    whatever servers do.
     """
     try:
         served = observe(subject)
@@ -57,6 +60,9 @@ def check_served(subject: ServedSubject) -> list[Finding]:
         except Exception as error:
             sentence = f"the check {code} of {subject.domain} failed: {failure_sentence(error)}"
             findings.append(Finding("unknown", f"{code}.failed", sentence))
+    if browser:
+        addresses = list(dict.fromkeys(one.address for one in served.observations if one.chain))[:MAX_PAGES]
+        findings += [finding for address in addresses for finding in check_page(subject, address, browser)]
     return [_printable(finding) for finding in findings]
 
 
