@@ -304,10 +304,13 @@ class Service:
         if request["served_by"] != "nginx" or (exported.get("failed") and exported.get("fresh")):
             return exported
         # In a renewal, the first certificate of a site may come before the site: evergreen.tls.deploy writes that.
-        is_awaited = bool(self.sites(request)) and not self.arguments["started"]
-        waits = {"await_site": True} if is_awaited else {}
+        waits = {} if self.arguments["started"] else {"await_site": True}
         arguments = {**self._store(request), **self._proxy_protocol(request), **waits, **more}
-        return self._recorded(await self.step("nginx_reload", arguments))
+        loaded = await self.step("nginx_reload", arguments)
+        if loaded.get("waiting") and not self.sites(request):
+            sentence = f"{loaded['waiting']['for']}, once nginx_sites has a site for it"
+            loaded = {**loaded, "msg": sentence, "waiting": {"for": sentence}}
+        return self._recorded(loaded)
 
     def _proxy_protocol(self, request: dict[str, t.Any]) -> dict[str, bool]:
         """Return the argument by which handshakes begin with a header of the PROXY protocol, where a site of the request asks for it."""

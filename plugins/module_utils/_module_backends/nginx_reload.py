@@ -106,7 +106,7 @@ def decide(module: Module) -> Result:
             f"the first certificate of {name} is installed, and no site of nginx has it yet; run evergreen.tls.deploy"
         )
         return {**result, "waiting": {"for": sentence}, "msg": sentence}
-    reason = ". ".join(difference.sentence for difference in differences)
+    reason = ". ".join(grouped_by_address(differences))
     after = f"presented: {describe_certificate(certificate)}\n"
     result = {**result, "changed": True, "reason": reason, "diff": {"before": f"{reason}\n", "after": after}}
     if module.check_mode:
@@ -153,7 +153,7 @@ def reload_nginx(nginx: NginxProcess, options: Options, certificate: x509.Certif
         )
     if not differences:
         return
-    sentences = [explain_difference(nginx, options, difference) for difference in differences]
+    sentences = explain_differences(nginx, options, differences)
     errors = [line for line in nginx.error_log_since(end).splitlines() if "[notice]" not in line]
     if errors:
         sentences.append(f"The error log says: {shorten(printable(' '.join(errors)))}")
@@ -238,35 +238,47 @@ def wait_until_presented(
         delay = min(delay * 1.5, MAX_POLL_INTERVAL_S) if differences else MIN_POLL_INTERVAL_S
 
 
-def explain_difference(nginx: NginxProcess, options: Options, difference: Difference) -> str:
-    """Return the sentence of a difference with its cause in the configuration, if that is known."""
+def grouped_by_address(differences: t.Iterable[Difference]) -> list[str]:
+    """Return the sentences of differences; those that differ in the address alone are one sentence, which names all addresses."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for one in differences:
+        before, _address, after = one.sentence.partition(one.address)
+        groups.setdefault((before, after), []).append(one.address if one.address in one.sentence else "")
+    return [before + " and ".join(dict.fromkeys(addresses)) + after for (before, after), addresses in groups.items()]
+
+
+def explain_differences(nginx: NginxProcess, options: Options, differences: t.Iterable[Difference]) -> list[str]:
+    """Return a sentence for each cause: the differences that have it, then the cause with its remedy, once."""
+    by_cause: dict[str, list[Difference]] = {}
+    for difference in differences:
+        by_cause.setdefault(find_cause(nginx, options, difference), []).append(difference)
+    grouped = {cause: ", ".join(grouped_by_address(of_cause)) for cause, of_cause in by_cause.items()}
+    return [f"{sentences}: {cause}" if cause else sentences for cause, sentences in grouped.items()]
+
+
+def find_cause(nginx: NginxProcess, options: Options, difference: Difference) -> str:
+    """Return the cause of a difference in the configuration with its remedy, or nothing if it is not known."""
     request = options["request"]
     blocks = nginx.server_blocks_for(difference.domain, request["port"])
     place = None if options.get("proxy_protocol") else nginx.proxy_protocol_place(request["port"])
     if place:
         return (
-            f"{difference.sentence}: port {request['port']} speaks the PROXY protocol, by the server block at {place}; write "
-            "proxy_protocol: true for its site, or take it away there"
+            f"port {request['port']} speaks the PROXY protocol, by the server block at {place}; write proxy_protocol: true for its site, "
+            "or take it away there"
         )
     if difference.failure == "nothing" and not blocks:
-        return (
-            f"{difference.sentence}: no server block of nginx has that name there; if its site has waited for this first certificate, "
-            "run evergreen.tls.deploy"
-        )
+        return "no server block of nginx has that name there; if its site has waited for this first certificate, run evergreen.tls.deploy"
     if difference.failure == "nothing" or (not blocks and difference.failure != "another"):
-        return difference.sentence
+        return ""
     if not blocks:
-        return f"{difference.sentence}: no server block of nginx has that name on that port; add a site for it to nginx_sites"
+        return "no server block of nginx has that name on that port; add a site for it to nginx_sites, and run evergreen.tls.deploy"
     first = blocks[0]
     foreign = [path for path in first.certificates if f"/{request['name']}/current/" not in path]
     if not foreign:
-        return f"{difference.sentence}: the server block at {first.place} answers to that name; see whether another process has its port"
+        return f"the server block at {first.place} answers to that name; see whether another process has its port"
     if len(foreign) < len(first.certificates):
-        return (
-            f"{difference.sentence}: the server block at {first.place} has the certificate {foreign[0]} as well, and clients may get that "
-            "one; take it away there"
-        )
+        return f"the server block at {first.place} has the certificate {foreign[0]} as well, and clients may get that one; take it away there"
     return (
-        f"{difference.sentence}: the server block at {first.place} answers to that name, with the certificate "
-        f"{' and '.join(foreign)}; remove it, or let it refer to the installed one"
+        f"the server block at {first.place} answers to that name, with the certificate {' and '.join(foreign)}; remove it, or let it "
+        "refer to the installed one"
     )

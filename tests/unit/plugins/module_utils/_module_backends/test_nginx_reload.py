@@ -15,7 +15,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._module_backends imp
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.nginx_reload import (
     Difference,
     awaits_site,
-    explain_difference,
+    explain_differences,
+    grouped_by_address,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import NginxProcess
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import parse_build
@@ -23,6 +24,7 @@ from ansible_collections.evergreen.tls.tests.unit.recorded_nginx import BOOKWORM
 
 OURS = "ssl_certificate /etc/evergreen/www/current/fullchain.pem;"
 FOREIGN = "ssl_certificate /etc/foreign.pem;"
+NOTHING = "nothing listens there; start nginx with a site on that port"
 
 
 @pytest.mark.parametrize(
@@ -73,6 +75,35 @@ def test_the_first_certificate_of_a_request_waits_while_no_site_has_its_name(
     assert awaits_site(nginx_with(monkeypatch, http), options, [difference]) is waits
 
 
+def test_the_differences_of_several_addresses_are_one_sentence_with_one_remedy(monkeypatch):
+    nginx = nginx_with(monkeypatch, "server { listen 80; server_name www.example.org; }")
+    options = {"request": {"name": "www", "port": 443}}
+    differences = [
+        Difference("www.example.org", address, f"www.example.org at {address} port 443: {NOTHING}", "nothing")
+        for address in ("127.0.0.1", "::1")
+    ]
+    (sentence,) = explain_differences(nginx, options, differences)
+    assert sentence == (
+        f"www.example.org at 127.0.0.1 and ::1 port 443: {NOTHING}: no server block of nginx has that name there; if its site has "
+        "waited for this first certificate, run evergreen.tls.deploy"
+    )
+    assert len(sentence) <= 300
+
+
+def test_differences_of_two_kinds_stay_two_sentences():
+    differences = [
+        Difference("a.example", "127.0.0.1", "a.example at 127.0.0.1 presents another certificate", "another"),
+        Difference("b.example", "127.0.0.1", "no server answers", "nothing"),
+        Difference("a.example", "::1", "a.example at ::1 presents another certificate", "another"),
+        Difference("b.example", "::1", "no server answers", "nothing"),
+    ]
+    assert grouped_by_address(differences) == [
+        "a.example at 127.0.0.1 and ::1 presents another certificate",
+        "no server answers",
+    ]
+    assert grouped_by_address([]) == []
+
+
 @pytest.mark.parametrize(
     ("http", "addresses"),
     [
@@ -115,4 +146,5 @@ def explain(monkeypatch, http, **options):
     """Return what is said of another certificate, with a configuration that has this http block."""
     nginx = nginx_with(monkeypatch, http)
     difference = Difference("www.example.org", "127.0.0.1", "www.example.org at 127.0.0.1 is reset", "another")
-    return explain_difference(nginx, {"request": {"name": "www", "port": 443}, **options}, difference)
+    (sentence,) = explain_differences(nginx, {"request": {"name": "www", "port": 443}, **options}, [difference])
+    return sentence
