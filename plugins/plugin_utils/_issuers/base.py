@@ -14,6 +14,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import CrossSigning
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import IssuedCertificate
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Pending, Validity
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import ChallengeFiles
 
 try:
@@ -71,6 +72,12 @@ class Issuer(t.Protocol):
 
         The CSR was checked against the request. The caller holds the lock of this CSR, and the cache has no usable chain for it.
         Raises TlsError when the CA refuses, or cannot be reached.
+        """
+
+    def find_obstacles(self, request: Request, host: str, deadline: float) -> list[Finding]:
+        """Return what the CA will find when a request is ordered now. Nothing is ordered, registered or written.
+
+        deadline: of all checks, by time.monotonic(). What cannot be seen until then is unknown.
         """
 
     def record(self, request: Request, chain: list[x509.Certificate], host: str) -> None:

@@ -37,6 +37,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending im
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import read_roots
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest, RefusedAnswer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.obstacles import NameChecks
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
 from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import kill_process_group
 
@@ -56,7 +57,7 @@ NO_MESSAGE = "it said nothing"
 PASSED_KEYS = ("name", "domains", "host", "reason", "type", "size", "curve", "lifetime")
 
 
-class Command(RecordedIssuer):
+class Command(NameChecks, RecordedIssuer):
     """The issuer C(type: command)."""
 
     SETTINGS: t.ClassVar[dict[str, t.Any]] = {

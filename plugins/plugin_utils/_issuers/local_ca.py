@@ -63,6 +63,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca_re
     select_records,
     was_used,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.obstacles import NameChecks
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.private_authority import (
     absence_sentence,
     authority_key_identifier,
@@ -89,7 +90,7 @@ RECORDS_KEPT = datetime.timedelta(days=30)  # of certificates that expired
 FILES = ("root.key", "issuing.key", "issuing.pem", "root.pem")
 
 
-class LocalCa(RecordedIssuer):
+class LocalCa(NameChecks, RecordedIssuer):
     """The issuer C(type: local_ca)."""
 
     SETTINGS: t.ClassVar[dict[str, t.Any]] = {

@@ -43,6 +43,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_rec
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import read_roots
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import (
+    THUMBPRINT_PLACEHOLDER,
     AccountKeys,
     base64url,
     thumbprint,
@@ -72,6 +73,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewa
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.servers import Servers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import ChallengeFiles, solver_type
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import (
     DNS_PERSIST_01,
@@ -91,7 +93,6 @@ except ImportError:  # the controller's requirements name it; action plugins say
 display = Display()
 Result = t.TypeVar("Result")
 
-THUMBPRINT_PLACEHOLDER = "thumbprint-of-a-key-that-is-not-yet-made---"
 RECORDS_KEPT = datetime.timedelta(days=60)  # since they were last written
 CERTIFICATE_RECORDS_KEPT = datetime.timedelta(days=600)
 MAX_RENEWAL_QUERIES = 10  # at a time
@@ -200,6 +201,10 @@ class Acme(RecordedIssuer):
             responses = self._try_test_directory(request, csr, host, _begin) or []
             responses += self.fallback.run(request, csr, host, _begin)[0]
         return self.servers.solver().challenge_files(responses, host)
+
+    def find_obstacles(self, request: Request, host: str, deadline: float) -> list[Finding]:
+        """Return what an order from the first directory meets. Nothing is ordered, registered or written."""
+        return self.servers.find_obstacles(self.directories[0], request["domains"], deadline)
 
     # not a parser: it reads what the collection has made or checked
     def record(self, request: Request, chain: list[x509.Certificate], host: str) -> None:

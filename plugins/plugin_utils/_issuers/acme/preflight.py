@@ -11,11 +11,13 @@ import time
 
 from ansible.utils.display import Display
 
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account import Account
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import CAA_IDENTITIES, WELL_KNOWN
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import PREFLIGHT_REFUSAL, Problem
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_records import CaaIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.checks import run_checks
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import Solver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
@@ -35,27 +37,41 @@ def check_before_order(account: Account, solver: Solver, domains: list[str], mod
     """
     if mode == "off":
         return
-    url = account.client.url
-    identities = tuple(account.client.meta("caaIdentities") or CAA_IDENTITIES.get(url, ()))
-    issuer = CaaIssuer(identities, account_urls(account.known_url()), solver.challenge_type) if identities else None
-    subject = Subject(
-        domains,
-        url,
-        solver.dns,
-        issuer,
-        time.monotonic() + PREFLIGHT_TIMEOUT_S,
-        is_public_ca=url in WELL_KNOWN.values(),
-        challenge_type=solver.challenge_type,
-        is_thorough=False,
-        has_word_filter=url == WELL_KNOWN["litessl"],
-    )
-    findings = run_checks(subject)
+    deadline = time.monotonic() + PREFLIGHT_TIMEOUT_S
+    findings = run_checks(order_subject(account, solver, domains, deadline, is_thorough=False))
     refusals = [finding.sentence for finding in findings if finding.severity == "blocks"]
     warnings = [finding.sentence for finding in findings if finding.severity in ("risk", "unknown")]
     for sentence in [*warnings, *(refusals if mode == "warn" else [])]:
         display.warning(escape_control_characters(sentence))  # Ansible shows the same warning once
     if refusals and mode != "warn":
         raise Problem(f"{' · '.join(refusals)}; nothing is ordered; {SETTING}", PREFLIGHT_REFUSAL)
+
+
+def find_obstacles(account: Account, solver: Solver, domains: list[str], deadline: float) -> list[Finding]:
+    """Return what an order of an account meets. No account is created for that. A CA that does not answer is a finding."""
+    try:
+        account.client.directory()
+    except TlsError as error:
+        return [Finding("unknown", "account.directory", str(error))]
+    return run_checks(order_subject(account, solver, domains, deadline, is_thorough=True))
+
+
+def order_subject(account: Account, solver: Solver, domains: list[str], deadline: float, is_thorough: bool) -> Subject:
+    """Return the subject of the checks before an order. Raises TlsError if the CA does not answer."""
+    url = account.client.url
+    identities = tuple(account.client.meta("caaIdentities") or CAA_IDENTITIES.get(url, ()))
+    issuer = CaaIssuer(identities, account_urls(account.known_url()), solver.challenge_type) if identities else None
+    return Subject(
+        domains,
+        url,
+        solver.dns,
+        issuer,
+        deadline,
+        is_public_ca=url in WELL_KNOWN.values(),
+        challenge_type=solver.challenge_type,
+        is_thorough=is_thorough,
+        has_word_filter=url == WELL_KNOWN["litessl"],
+    )
 
 
 # not a parser: it reads what the collection has made or checked

@@ -14,7 +14,11 @@ import threading
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import AccountKeys, thumbprint
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import (
+    THUMBPRINT_PLACEHOLDER,
+    AccountKeys,
+    thumbprint,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.ca_limits import CaLimits
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import (
     WELL_KNOWN,
@@ -24,6 +28,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.direct
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.limit_records import LimitRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import RateLimits
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, Solver
 
 if t.TYPE_CHECKING:
@@ -52,7 +57,7 @@ class Servers:
         limits = RateLimits(self.folder.subfolder("limits"), directory.url)
         return Client(directory.url, limits, directory.ca_file, is_single_try)
 
-    def account(self, directory: Directory) -> Account:
+    def account(self, directory: Directory, is_single_try: bool = False) -> Account:
         """Return the account at a directory. It is created when it signs something for the first time."""
         from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account import Account, Registration
 
@@ -62,7 +67,9 @@ class Servers:
             directory.eab_kid,
             directory.eab_hmac,
         )
-        return Account(self.folder.subfolder("accounts"), self.keys, self.client(directory), registration)
+        return Account(
+            self.folder.subfolder("accounts"), self.keys, self.client(directory, is_single_try), registration
+        )
 
     def orders(self, directory: Directory, records: JsonRecords, timeout: float) -> Orders:
         """Return the orders of the account at a directory. *timeout* is in seconds, for each order."""
@@ -83,6 +90,19 @@ class Servers:
         return self._open_solver(
             AcmeAccount(thumbprint(account.key()), account.url, account.client.directory_meta, is_public)
         )
+
+    def find_obstacles(self, directory: Directory, domains: list[str], deadline: float) -> list[Finding]:
+        """Return what an order from a directory meets. No key is generated and no account is created for that."""
+        from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.preflight import find_obstacles
+
+        account = self.account(directory, is_single_try=True)
+        known = AcmeAccount(
+            thumbprint(account.key()) if self.keys.has_key() else THUMBPRINT_PLACEHOLDER,
+            lambda: account.known_url() or "",
+            account.client.directory_meta,
+            account.client.url in WELL_KNOWN.values(),
+        )
+        return find_obstacles(account, self._open_solver(known), domains, deadline)
 
     def reachable_clients(self, directories: list[Directory]) -> list[Client]:
         """Return clients for the directories that are reachable, for requests that can wait for the next run."""

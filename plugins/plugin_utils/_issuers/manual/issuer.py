@@ -77,6 +77,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queu
     csr_content,
     is_pending,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.obstacles import NameChecks
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 try:
@@ -88,7 +89,7 @@ except ImportError:  # the controller's requirements name it; action plugins say
 MAX_CANDIDATES = 20  # certificates for one key whose chains are looked for, the newest ones
 
 
-class Manual(RecordedIssuer):
+class Manual(NameChecks, RecordedIssuer):
     """The issuer C(type: manual)."""
 
     SETTINGS: t.ClassVar[dict[str, t.Any]] = {

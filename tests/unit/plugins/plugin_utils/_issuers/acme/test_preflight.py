@@ -240,3 +240,44 @@ def test_lets_encrypt_knows_an_account_by_its_address_of_acme_v1_too():
 def test_each_identity_belongs_to_a_well_known_directory():
     assert set(CAA_IDENTITIES) == set(WELL_KNOWN.values()) - {WELL_KNOWN["litessl"]}
     assert all(identity == identity.lower() for identities in CAA_IDENTITIES.values() for identity in identities)
+
+
+def find_obstacles(server, here, tmp_path, **settings):
+    solver = {"type": "http", "check": False, "resolvers": [f"{RESOLVER}:{here.port}"]}
+    settings = {"directory": server.url, "ca_file": server.ca_file, "folder": str(tmp_path / "acme"), **settings}
+    issuer = open_issuer("ca", {"ca": {"type": "acme", "solver": solver, **settings}})
+    request = {"name": "www", "domains": list(NAMES), "issuer": "ca", "type": "ECC"}
+    return issuer.find_obstacles(request, "web1", time.monotonic() + 10)
+
+
+def test_obstacles_are_found_without_an_account_a_key_or_a_file(server, here, zone, tmp_path, monkeypatch):
+    monkeypatch.setitem(CAA_IDENTITIES, server.url, (IDENTITY,))
+    set_caa(zone, '0 issue "other.example"')
+    findings = find_obstacles(server, here, tmp_path)
+    [caa] = [finding for finding in findings if finding.code.startswith("caa")]
+    assert caa.severity == "blocks" and 'add: example.org. CAA 0 issue "ca.example"' in caa.sentence
+    assert not (tmp_path / "acme").exists()
+    assert (server.count("/account"), server.count("/order")) == (0, 0)
+
+
+def test_an_accounturi_cannot_be_compared_before_there_is_an_account(server, here, zone, tmp_path, monkeypatch):
+    monkeypatch.setitem(CAA_IDENTITIES, server.url, (IDENTITY,))
+    set_caa(zone, f'0 issue "{IDENTITY}; accounturi=https://ca.example/acct/1"')
+    codes = {finding.code: finding.severity for finding in find_obstacles(server, here, tmp_path)}
+    assert codes["caa.account"] == "note"
+
+
+def test_a_ca_that_does_not_answer_is_a_finding(server, here, tmp_path):
+    [finding] = find_obstacles(server, here, tmp_path, directory="https://127.0.0.1:1/directory")
+    assert (finding.severity, finding.code) == ("unknown", "account.directory")
+    assert "https://127.0.0.1:1/directory" in finding.sentence
+    assert not (tmp_path / "acme").exists()
+
+
+def test_a_private_ca_has_no_obstacles_and_a_public_one_has_those_of_names(tmp_path):
+    request = {"name": "www", "domains": ["co.uk"], "issuer": "shop", "type": "ECC"}
+    settings = {"type": "manual", "directory": str(tmp_path)}
+    for rules, severity in (("private", "fine"), ("public", "blocks")):
+        issuer = open_issuer("shop", {"shop": {**settings, "rules": rules}})
+        [finding] = issuer.find_obstacles(request, "web1", time.monotonic() + 1)
+        assert finding.severity == severity
