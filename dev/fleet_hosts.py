@@ -31,8 +31,7 @@ from fleet_files import write_files
 from fleet_podman import BUILD, FleetError, podman, run, try_podman
 
 FLEETS = BUILD / "fleets"
-# Networks and containers carry it in their names, so that checkouts on one machine do not disturb each other.
-CHECKOUT = hashlib.sha256(str(BUILD.parent).encode()).hexdigest()[:6]
+CHECKOUT = hashlib.sha256(str(BUILD.parent).encode()).hexdigest()[:6]  # in the names of networks and containers
 UNIFIED = pathlib.Path("/sys/fs/cgroup/unified")
 
 # Each systemd holds several of the machine's 128 inotify instances; at about 25 containers further ones hang.
