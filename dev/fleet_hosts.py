@@ -388,9 +388,8 @@ def down(name: str) -> bool:
             return False
         for socket in pathlib.Path(record["sockets"]).glob("*"):
             run("ssh", "-F", "none", "-o", f"ControlPath={socket}", "-O", "exit", "fleet")
-        containers = [
-            container for path in folder.glob("*.id") if (container := id_of(name, path.stem))
-        ]  # those of its lab, too
+        # Those of its lab, too.
+        containers = [one for path in folder.glob("*.id") if (one := id_of(name, path.stem))]
         if containers:
             podman("rm", "--force", "--time", "0", "--ignore", *containers)
         status, printed, _ = try_podman("network", "inspect", "--format", "{{json .Labels}}", record["network"])
