@@ -9,6 +9,8 @@ resolver  Unbound, which the CAs ask
 pebble    Pebble, as Let's Encrypt has it for tests
 caddy     Caddy's ACME server
 faults    a proxy before Pebble that fails as it is told
+plain     Unbound that validates no signatures and sees another address for one name, for the diagnosis
+wrong     wrong name servers and wrong HTTP hosts, for the diagnosis (lab_diagnosis.py)
 
 A part whose configuration has changed is made again, and with it what it kept in memory is gone: the accounts and the
 root of Pebble, the updates of a zone. `dev/fleet down` removes the lab with its fleet.
@@ -23,21 +25,26 @@ import ipaddress
 import json
 import os
 import pathlib
+import socket
 import ssl
 import time
 import typing as t
 import urllib.error
 import urllib.request
 
+import lab_diagnosis
 import lab_files
 from fleet_distributions import LAB, ensure_image, image_name
 from fleet_hosts import CHECKOUT, FLEETS, LAB_LABEL, Record, folder_of, id_of, known_record, locked, states
-from fleet_podman import FleetError, podman, run, try_podman
+from fleet_podman import BUILD, FleetError, as_root, podman, run, try_podman
 
-PARTS = ("names", "resolver", "pebble", "caddy", "faults")
+PARTS = ("names", "resolver", "pebble", "caddy", "faults", "plain", "wrong")
+DIAGNOSIS = ("plain", "wrong")
 NEEDED = ("names", "resolver")
 FIRST_ADDRESS = 201
 START_TIMEOUT_S = 60.0
+SIGNED_AGAIN_S = 3600.0  # some signatures shall end in 20 hours
+CODE = pathlib.Path(__file__).parent
 
 COMMANDS = {
     "names": ["knotd", "--config", f"{lab_files.HOME}/knot.conf"],
@@ -45,10 +52,11 @@ COMMANDS = {
     "pebble": ["pebble", "-config", f"{lab_files.HOME}/pebble.json", "-dnsserver", "{resolver}:53"],
     "caddy": ["caddy", "run", "--config", f"{lab_files.HOME}/Caddyfile", "--adapter", "caddyfile"],
     "faults": ["python3", f"{lab_files.HOME}/faults.py", "https://{pebble}:14000/dir"],
+    "plain": ["unbound", "-d", "-p", "-c", f"{lab_files.HOME}/plain.conf"],
+    "wrong": ["python3", f"{lab_files.HOME}/lab_misbehaving.py"],
 }
-IMAGES = {
-    "faults": "bookworm"
-}  # for the one part that needs nothing but Python; all others are in the image of the lab
+# Of the parts that need nothing but Python; all others are in the image of the lab.
+IMAGES = {"faults": "bookworm", "wrong": "bookworm"}
 ROOT_OF_CADDY = "/data/caddy/pki/authorities/local/root.crt"
 
 
@@ -96,7 +104,9 @@ def up(wish: Wish) -> list[str]:
         for part in made:
             podman("start", id_of(wish.fleet, f"lab-{part}") or "")
         refuse_foreign_routes(record, [addresses[part] for part in wish.parts])
-        description = describe(wish, addresses, folder)
+        if "wrong" in wish.parts:
+            reach_ipv6(record, addresses["names"])
+        description = describe(wish, record, addresses, folder)
         file_of(wish.fleet).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     return made
 
@@ -112,14 +122,33 @@ def write_files(wish: Wish, record: Record, addresses: dict[str, str], folder: p
     known = {**addresses, **{host["name"]: host["address"] for host in record["hosts"]}}
     zones = lab_files.zones_of(record["hosts"], [text.format(**known) for text in wish.records])
     files = lab_files.name_server_files(addresses, zones, secrets_of(folder))
+    if "wrong" in wish.parts:
+        files.update(lab_diagnosis.files(addresses["names"], record["hosts"][0]["address"], zones, files["knot.conf"]))
     files["pebble.json"] = lab_files.pebble_file(wish)
     files["Caddyfile"] = lab_files.CADDYFILE.format(address=addresses["caddy"])
     files["faults.py"] = pathlib.Path(__file__).with_name("lab_faults.py").read_text(encoding="utf-8")
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    for part in ("pebble", "faults"):
-        if not (folder / f"{part}.pem").exists():
-            make_certificate(folder, part, addresses[part])
+    for part, name in (("pebble", "pebble"), ("faults", "faults"), ("wrong", "misbehaving")):
+        if part in ("pebble", *wish.parts) and not (folder / f"{name}.pem").exists():
+            make_certificate(folder, name, addresses[part])
+    if "wrong" in wish.parts:
+        sign_zones(folder, files["unsigned.json"])
+
+
+def sign_zones(folder: pathlib.Path, unsigned: str) -> None:
+    """Sign the zones of the diagnosis, unless they are and their signatures hold for as long as they should."""
+    done = folder / "signed.json"
+    if (
+        done.exists()
+        and done.read_text(encoding="utf-8") == unsigned
+        and time.time() - done.stat().st_mtime < SIGNED_AGAIN_S
+    ):
+        return
+    status, _, complaint = run(str(BUILD / "venv/bin/python"), str(CODE / "lab_signing.py"), str(folder))
+    if status:
+        raise FleetError(f"the zones were not signed: {complaint}; run `make setup`, and this again")
+    done.write_text(unsigned, encoding="utf-8")
 
 
 def secrets_of(folder: pathlib.Path) -> dict[str, str]:
@@ -155,6 +184,7 @@ def words_for(wish: Wish, part: str, addresses: dict[str, str]) -> list[str]:
         "--volume", f"{lab_of(wish.fleet)}:{lab_files.HOME}:ro",
         *(f"--env={name}={value}" for name, value in environment.items()),
         *(("--tmpfs=/run/knot", "--tmpfs=/var/lib/knot") if part == "names" else ()),
+        *(("--cap-add=NET_ADMIN", "--sysctl=net.ipv6.conf.default.disable_ipv6=0") if part == "wrong" else ()),
         image_name(IMAGES.get(part, LAB)),
         *(word.format(**addresses) for word in COMMANDS[part]),
     ]  # fmt: skip
@@ -162,10 +192,12 @@ def words_for(wish: Wish, part: str, addresses: dict[str, str]) -> list[str]:
 
 READ = {
     "names": ("knot.conf", "*.zone"),
-    "resolver": ("unbound.conf",),
+    "resolver": ("unbound.conf", "root.*"),
     "pebble": ("pebble.*",),
     "caddy": ("Caddyfile",),
     "faults": ("faults.*",),
+    "plain": ("plain.conf", "root.hints"),
+    "wrong": ("lab_*.py", "misbehaving.*"),
 }
 
 
@@ -218,7 +250,16 @@ def refuse_foreign_routes(record: Record, addresses: list[str]) -> None:
             )
 
 
-def describe(wish: Wish, addresses: dict[str, str], folder: pathlib.Path) -> dict[str, t.Any]:
+def reach_ipv6(record: Record, names: str) -> None:
+    """Give this machine an address in the IPv6 network of the diagnosis. It goes with the network of the fleet."""
+    network = lab_diagnosis.ipv6_network(names)
+    words = ("ip", "-6", "address", "replace", f"{network[1]}/64", "dev", record["interface"], "nodad")
+    status, _, complaint = run(*as_root(words[0]), *words[1:])
+    if status:
+        raise FleetError(f"`{' '.join(words)}` failed: {complaint}; let this machine have IPv6 and run this again")
+
+
+def describe(wish: Wish, record: Record, addresses: dict[str, str], folder: pathlib.Path) -> dict[str, t.Any]:
     """Return where the parts are and how to trust them, once they answer."""
     secrets = secrets_of(folder)
     description: dict[str, t.Any] = {
@@ -227,6 +268,16 @@ def describe(wish: Wish, addresses: dict[str, str], folder: pathlib.Path) -> dic
         "dynamic_zone": lab_files.DYNAMIC,
         "tsig": {name: {"name": name, "algorithm": lab_files.TSIG, "secret": secrets[name]} for name in lab_files.KEYS},
     }
+    if "wrong" in wish.parts:
+        description["diagnosis"] = lab_diagnosis.description(addresses["names"], record["hosts"][0]["address"])
+        description["plain_resolver"] = addresses["plain"]
+        description["thumbprint_file"] = str(folder / "thumbprint")
+        # The one that listens last.
+        patient(
+            wish,
+            "wrong",
+            lambda: socket.create_connection((description["diagnosis"]["servers"]["trickle"], 53), 1.0).close(),
+        )
     if "pebble" in wish.parts:
         url, management = f"https://{addresses['pebble']}:14000/dir", f"https://{addresses['pebble']}:15000"
         patient(wish, "pebble", lambda: fetch(url, folder / "ca.pem"))
