@@ -14,6 +14,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._cloud_firewall.base
     CloudRules,
     RulesChanged,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.change import diff_text
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
     PortAccess,
@@ -29,7 +30,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.source_rul
     source_findings,
     source_rules,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 
 MAX_ATTEMPTS = 3  # to change rules that something else changes at the same time
 

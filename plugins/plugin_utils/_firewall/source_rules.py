@@ -13,6 +13,7 @@ import ipaddress
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding, Severity
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.base import Firewall, InputFilter
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_access import (
     ANY,
@@ -21,7 +22,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.port_acces
     is_within,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._firewall.rules import Rule, evaluate
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding, Severity
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
 
 HTTP_PORT = 80  # of http-01 (RFC 8555, section 8.3)

@@ -11,10 +11,10 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import RenewalAdvice, Request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import CrossSigning
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import IssuedCertificate
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Pending, Validity
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import ChallengeFiles
 
 try:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.names import check_names
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient

@@ -11,9 +11,9 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.aliases import REMEDY, describe_missing_address
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.dns_answers import DnsAnswers
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.routes import has_route
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.sentences import Fact, group_facts
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject

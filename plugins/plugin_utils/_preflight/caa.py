@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_records import (
     LENIENT_RULES,
     UNKNOWN_ACCOUNT,
@@ -25,7 +26,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_recor
     refusal_sentence,
     shown_records,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.sentences import shown_names
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import caa_properties

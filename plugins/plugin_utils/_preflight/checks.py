@@ -9,9 +9,9 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.addresses import check_addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa import check_caa_records
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.names import check_names
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
 

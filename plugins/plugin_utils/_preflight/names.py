@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding, Severity
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.public_names import (
     acme_name_problem,
     public_name_problem,
     reserved_domain_problem,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.reserved_words import reserved_words
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding, Severity
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.sentences import shown_names
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.internal_addresses import internal_kind

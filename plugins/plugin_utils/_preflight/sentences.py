@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding, Severity
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding, Severity
 
 MAX_NAMES_IN_SENTENCE = 5
 MAX_EVIDENCE = 10  # texts of one finding

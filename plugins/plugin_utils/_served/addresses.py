@@ -15,7 +15,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.observation import Observation, Served
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.proxies import proxy_headers
 

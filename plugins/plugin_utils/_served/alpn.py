@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.addresses import shown_places
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.observation import Served
 

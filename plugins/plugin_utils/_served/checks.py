@@ -10,7 +10,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.addresses import check_addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.alpn import check_application_protocol
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.hsts import check_hsts

@@ -13,9 +13,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.hsts import MIN_PRELOAD_MAX_AGE_S
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.public_suffixes import registered_domain
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.addresses import shown_places
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.observation import (
     Observation,

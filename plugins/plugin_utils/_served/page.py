@@ -20,8 +20,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import make_folder, replace_file
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import is_covered
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.browser import (
     DEFAULT_BROWSER,
     Browser,

@@ -10,7 +10,7 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.addresses import shown_places
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.observation import PROBE_PATH, Observation, Served
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_request import HttpResponse

@@ -12,7 +12,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.signatures import is_signed_by
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.crl import (
     check_crl,
     crl_urls,

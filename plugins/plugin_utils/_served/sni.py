@@ -11,7 +11,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
     fingerprint,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.addresses import (
     MAX_CERTIFICATE_CHARACTERS,
     shown_places,

@@ -16,8 +16,8 @@ from cryptography.x509 import ocsp
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._libraries import install_command
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.observation import (
     Observation,
     Served,

@@ -11,7 +11,7 @@ import datetime
 from cryptography import x509
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after, not_before
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.observation import Served
 
 # The policies of Chrome, Firefox and Apple: so many logs up to that lifetime, and one more above it.

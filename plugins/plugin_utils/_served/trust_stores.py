@@ -15,7 +15,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_no
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.observation import Served
 
 if t.TYPE_CHECKING:

@@ -36,6 +36,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import RenewalAdvice, Request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import absolute_folder
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import NO_CROSS_SIGNING
@@ -73,7 +74,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewa
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.servers import Servers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import IssueRequest
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords, file_name
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import ChallengeFiles, solver_type
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import (
     DNS_PERSIST_01,

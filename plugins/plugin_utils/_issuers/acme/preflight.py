@@ -12,12 +12,12 @@ import time
 from ansible.utils.display import Display
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account import Account
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import CAA_IDENTITIES, WELL_KNOWN
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import PREFLIGHT_REFUSAL, Problem
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_records import CaaIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.checks import run_checks
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import Solver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters

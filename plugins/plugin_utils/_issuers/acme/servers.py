@@ -14,6 +14,7 @@ import threading
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import (
     THUMBPRINT_PLACEHOLDER,
     AccountKeys,
@@ -28,7 +29,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.direct
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.limit_records import LimitRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import RateLimits
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, Solver
 
 if t.TYPE_CHECKING:
