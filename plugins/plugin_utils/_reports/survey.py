@@ -73,7 +73,7 @@ except ImportError:  # the controller's requirements name it; action plugins say
 
 MAX_HANDSHAKES = 500  # at a time, so that hundreds of dead hosts cost one timeout
 STATES = ("expired", "unknown", "due", "fine")  # of a finding, the worst first
-HOURS_OF_SEED = 4  # as often as the schedule runs
+HOURS_OF_SEED = 4  # in which the order stays the same
 
 # The variables of the inventory that say what a host has to serve.
 VARIABLES_SPEC = {

@@ -35,6 +35,24 @@ class Bucket(t.NamedTuple):
     burst: int
     interval: datetime.timedelta
 
+    def full_until(self, previous: datetime.datetime | None, time: datetime.datetime) -> datetime.datetime:
+        """Return until when the bucket is not empty after one more at *time*. previous: the same after the one before; None if it is the first.
+
+        This one date is all that has to be known of the past.
+        """
+        return max(previous or time, time) + self.interval
+
+    def free_at(self, full_until: datetime.datetime | None, now: datetime.datetime) -> datetime.datetime:
+        """Return when one more fits, at the earliest now."""
+        return now if full_until is None else max(now, full_until - (self.burst - 1) * self.interval)
+
+    def level(self, times: t.Iterable[datetime.datetime]) -> datetime.datetime | None:
+        """Return full_until() after all that were counted."""
+        full_until: datetime.datetime | None = None
+        for time in sorted(times):
+            full_until = self.full_until(full_until, time)
+        return full_until
+
     def next_free(self, times: t.Iterable[datetime.datetime], now: datetime.datetime) -> datetime.datetime:
         """Return when one more fits, at the earliest now. times: of all that were counted.
 
@@ -42,10 +60,7 @@ class Bucket(t.NamedTuple):
         >>> Bucket(2, datetime.timedelta(hours=1)).next_free([start, start], start).hour
         1
         """
-        full_until: datetime.datetime | None = None
-        for time in sorted(times):
-            full_until = max(full_until or time, time) + self.interval
-        return now if full_until is None else max(now, full_until - (self.burst - 1) * self.interval)
+        return self.free_at(self.level(times), now)
 
     def last_empty(self, times: t.Sequence[datetime.datetime]) -> int:
         """Return the position of the last time at which the bucket was empty: earlier ones do not matter any more. times: in order.
@@ -58,7 +73,7 @@ class Bucket(t.NamedTuple):
         for number, time in enumerate(times):
             if full_until is None or time >= full_until:
                 position, full_until = number, time
-            full_until += self.interval
+            full_until = self.full_until(full_until, time)
         return position
 
 

@@ -84,6 +84,38 @@ class LimitRecords:
     def __init__(self, folder: JsonRecords, limits: CaLimits) -> None:
         self.folder, self.limits = folder, limits
 
+    def check(self, order: str, names: t.Sequence[str], kind: OrderKind) -> None:
+        """Raise Problem, as reserve() does, where an order exceeds a limit. Nothing is counted."""
+        if kind.is_in_window:
+            return
+        with self._counted(names) as counts:
+            counts.forget(order)
+            self._check(counts, names, kind, utc_now())
+
+    def find_free(
+        self, names: t.Sequence[str], kind: OrderKind, now: datetime.datetime
+    ) -> tuple[datetime.datetime, str, str]:
+        """Return when an order fits, how a limit stands, and what lifts the one that is full. Nothing is counted or written."""
+        scopes = self._limited_scopes(names)
+        counts = Counts({scope: self._read(scope, now) for scope in scopes})
+        full = [] if kind.is_in_window else self._full_scopes(counts, names, kind, now)
+        if full:
+            free, scope, burst = max(full)
+            return free, self._limit_sentence(scope, burst), self._remedy(scope)
+        if kind.is_in_window:
+            return (
+                now,
+                "it replaces a certificate inside the window of its renewal information, which counts for no limit",
+                "",
+            )
+        if counts.is_renewal(names, kind):
+            return (
+                now,
+                "the same names were issued before, so it is a renewal, and only the limit for a set of names counts",
+                "",
+            )
+        return now, "", ""
+
     def reserve(self, order: str, names: t.Sequence[str], kind: OrderKind) -> None:
         """Count an order by its name. Raises Problem, with the time until one more fits, where it exceeds a limit."""
         with self._counted(names) as counts:
@@ -121,18 +153,25 @@ class LimitRecords:
 
     def _check(self, counts: Counts, names: t.Sequence[str], kind: OrderKind, now: datetime.datetime) -> None:
         """Raise Problem for the scope that is free again last, if one is full."""
+        full = self._full_scopes(counts, names, kind, now)
+        if full:
+            free, scope, burst = max(full)
+            sentence = f"{self._limit_sentence(scope, burst)}; the order is put off until {format_date(free)}. {self._remedy(scope)}"
+            raise Problem(sentence, "rateLimited", retry_after=(free - now).total_seconds())
+
+    def _full_scopes(
+        self, counts: Counts, names: t.Sequence[str], kind: OrderKind, now: datetime.datetime
+    ) -> list[tuple[datetime.datetime, Scope, int]]:
+        """Return the scopes in which an order does not fit now: when it does, the scope, and the number at once."""
         is_renewal = counts.is_renewal(names, kind)
-        waits = []
+        full = []
         for scope, events in counts.events.items():
             bucket = self.limits.bucket(scope.limit, scope.subject)
             if bucket and not (is_renewal and scope.limit != EXACT_SET):
                 free = bucket.next_free((event.at for event in events), now)
                 if free > now:
-                    waits.append((free, scope, bucket.burst))
-        if waits:
-            free, scope, burst = max(waits)
-            sentence = f"{self._limit_sentence(scope, burst)}; the order is put off until {format_date(free)}. {self._remedy(scope)}"
-            raise Problem(sentence, "rateLimited", retry_after=(free - now).total_seconds())
+                    full.append((free, scope, bucket.burst))
+        return full
 
     def _limit_sentence(self, scope: Scope, burst: int) -> str:
         server = re.sub("^https?://([^/]*).*", r"\1", self.limits.directory_url)

@@ -161,6 +161,8 @@ class Order:
                     if refusal.code not in STALE_ORDER_ERRORS:
                         raise
             self.client.limits.wait(self.spec.names)  # before anything is requested
+            # An order that is put off asks neither name servers nor hosts. It is counted last, so that no failed check counts.
+            self.orders.counts.check(self.name, self.spec.names, self.spec.kind)
             check_before_order(self.account, self.orders.solver, self.spec.names, self.orders.preflight)
             self.orders.solver.check(self.spec.names)
             self.orders.counts.reserve(self.name, self.spec.names, self.spec.kind)

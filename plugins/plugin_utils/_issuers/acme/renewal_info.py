@@ -363,13 +363,15 @@ def window(
 
 
 def renewal_instant(certificate: str, start: datetime.datetime, end: datetime.datetime) -> datetime.datetime:
-    """Return the time in a window at which a certificate, by ID, is renewed: uniform over a fleet (RFC 9773, section 4.2).
+    """Return the time in a window at which a certificate, by ID, is due: uniform over a fleet, in the first half of the window.
 
-    It is the same on every controller, and after the loss of all records.
+    Runs come some time after it, and then they are still inside the window. The middle of a window is also the latest time by default
+    (renewal_time() in module_utils): a later time would be moved there, and so would half of a fleet. RFC 9773, section 4.2, leaves the choice to
+    clients. The time is the same on every controller, and after the loss of all records.
     """
     digest = hashlib.sha256(f"{certificate} {int(start.timestamp())} {int(end.timestamp())}".encode()).digest()
     share = int.from_bytes(digest[:8], "big") / 2**64
-    return (start + (end - start) * share).astimezone(datetime.timezone.utc).replace(microsecond=0)
+    return (start + (end - start) / 2 * share).astimezone(datetime.timezone.utc).replace(microsecond=0)
 
 
 def renewal_reason(record: CertificateRecord) -> str:

@@ -106,7 +106,7 @@ def refused_by_ca(times, burst, interval, now):
 
 def test_a_bucket_says_the_earliest_time_at_which_a_ca_accepts_one_more():
     generator = random.Random(7)
-    for _history in range(2000):
+    for _history in range(10_000):
         bucket = Bucket(generator.randint(1, 6), datetime.timedelta(minutes=generator.randint(1, 300)))
         now, times = START, []
         for _order in range(generator.randint(0, 15)):

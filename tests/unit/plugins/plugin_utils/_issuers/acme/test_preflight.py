@@ -24,6 +24,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.direct
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight import checks
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http import HttpSolver
 from ansible_collections.evergreen.tls.tests.unit.acme_server import running_acme_server
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, name_of
@@ -281,3 +282,15 @@ def test_a_private_ca_has_no_obstacles_and_a_public_one_has_those_of_names(tmp_p
         issuer = open_issuer("shop", {"shop": {**settings, "rules": rules}})
         [finding] = issuer.find_obstacles(request, "web1", time.monotonic() + 1)
         assert finding.severity == severity
+
+
+def test_an_order_that_is_put_off_asks_neither_name_servers_nor_hosts(issue, here, server, monkeypatch):
+    checked = []
+    monkeypatch.setattr(HttpSolver, "check", lambda _solver, domains: checked.append(domains))
+    issue(limits={"exact_set": 1})
+    questions, orders = len(here.resolver.queries), len(server.orders)
+    assert questions and checked == [list(NAMES)], "the first order is checked"
+    request = {"name": "www", "domains": list(NAMES), "issuer": "ca", "type": "ECC"}
+    with pytest.raises(TlsError, match="the order is put off until"):
+        issue.issuer.issue(request, make_csr(some_key(), NAMES, {}), "web2")
+    assert (len(here.resolver.queries), len(checked), len(server.orders)) == (questions, 1, orders)
