@@ -31,7 +31,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import esc
 
 SOURCE = "RFC 8555, section 8.3"
 REGISTRY_SOURCE = "RFC 6890; IANA special-purpose address registries"
-DNS_CHALLENGE = "dns-01"
+DNS_CHALLENGES = "dns-"  # dns-01, and dns-persist-01
 
 
 class Answer(t.NamedTuple):
@@ -48,7 +48,7 @@ class Answer(t.NamedTuple):
 def check_addresses(subject: Subject) -> list[Finding]:
     """Return what is to be said of the addresses. Wildcards need none, nor does anything that is validated by DNS."""
     domains = [one for one in subject.domains if not is_ip_address(one) and not one.startswith("*.")]
-    if subject.challenge_type == DNS_CHALLENGE or not domains:
+    if (subject.challenge_type or "").startswith(DNS_CHALLENGES) or not subject.has_view_of_ca:
         return []
     facts = map_in_threads(lambda domain: _look(domain, subject), domains)
     return group_facts([(domain, fact) for domain, found in zip(domains, facts) for fact in found])

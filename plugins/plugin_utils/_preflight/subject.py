@@ -31,6 +31,7 @@ class Subject:
     is_public_ca: bool = False  # it is one of a well-known directory, and sees the internet alone
     challenge_type: str | None = None  # None: it is not known
     is_thorough: bool = True
+    has_view_of_ca: bool = True  # the controller sees the addresses that the CA sees
     has_word_filter: bool = False  # the CA refuses names with certain words in them
 
     @property

@@ -82,6 +82,7 @@ def text_of(name: dns.name.Name) -> str:
     return name.to_text(omit_final_dot=True).lower().removesuffix(".")
 
 
+# not a parser: any text will do
 def parent_of(name: str) -> str:
     """Return the name above, which is empty for the root.
 

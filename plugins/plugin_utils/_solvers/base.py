@@ -40,6 +40,9 @@ class Solver(t.Protocol):
     SETTINGS: t.ClassVar[dict[str, t.Any]]  # the argument spec of the settings
     challenge_type: str
     dns: DnsClient  # whose resolvers see names as the CA does
+    has_view_of_ca: (
+        bool  # whether the controller sees the addresses that the CA sees; false with the setting check: false
+    )
 
     def __init__(self, account: AcmeAccount, **settings: t.Any) -> None:
         """Take the settings. Raises TlsError if they are malformed; connects to nothing."""

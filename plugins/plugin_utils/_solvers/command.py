@@ -62,6 +62,7 @@ class CommandSolver:
         **dns_settings: t.Any,
     ) -> None:
         self.challenge_type = challenge
+        self.has_view_of_ca = True
         self.programs = Programs(present, clean_up, environment, limit)
         self.records = ProgramRecords(self.programs, **dns_settings)
         self.dns = self.records.dns

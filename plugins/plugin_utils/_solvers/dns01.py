@@ -43,6 +43,7 @@ class DnsSolver:
 
     def __init__(self, resolvers: list[str], name_servers: list[str], timeout: str, pause: str | None) -> None:
         self.challenge_type = DNS_01
+        self.has_view_of_ca = True
         self.dns = DnsClient(resolvers)
         self.name_servers = name_servers  # to wait for, in the place of those of the zone
         self.timeout = parse_duration(timeout).total_seconds()

@@ -34,6 +34,7 @@ class HttpSolver:
         self.thumbprint = account.thumbprint
         self.checker = HttpChecker(**settings, is_public_ca=account.is_public)
         self.dns = self.checker.dns
+        self.has_view_of_ca = self.checker.is_enabled
 
     def check(self, domains: list[str]) -> None:
         """Check that each host behind each domain would respond to the CA."""

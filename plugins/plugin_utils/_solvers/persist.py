@@ -44,6 +44,7 @@ class PersistSolver:
 
     def __init__(self, account: AcmeAccount, resolvers: list[str], issuer_domain: str | None, check: bool) -> None:
         self.challenge_type = DNS_PERSIST_01
+        self.has_view_of_ca = True
         self.account = account
         self.dns = DnsClient(resolvers)
         self.issuer_domain = issuer_domain

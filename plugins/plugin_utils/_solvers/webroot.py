@@ -47,6 +47,7 @@ class WebrootSolver:
         self.path, self.hosts, self.owner = path, hosts, owner
         self.checker = HttpChecker(**settings, is_public_ca=account.is_public)
         self.dns = self.checker.dns
+        self.has_view_of_ca = self.checker.is_enabled
 
     def check(self, domains: list[str]) -> None:
         """Check that each host behind each domain speaks HTTP on port 80.

@@ -70,6 +70,7 @@ def order_subject(account: Account, solver: Solver, domains: list[str], deadline
         is_public_ca=url in WELL_KNOWN.values(),
         challenge_type=solver.challenge_type,
         is_thorough=is_thorough,
+        has_view_of_ca=solver.has_view_of_ca,
         has_word_filter=url == WELL_KNOWN["litessl"],
     )
 

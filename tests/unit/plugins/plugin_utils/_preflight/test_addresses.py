@@ -230,3 +230,8 @@ def test_no_question_is_asked_twice(here, subject_of, org):
     check_addresses(subject_of(*(f"a{n}.{APEX}" for n in range(30))))
     for server in (here.resolver, here.servers["127.0.0.2"]):
         assert server.queries and len(server.queries) == len(set(server.queries))
+
+
+def test_addresses_are_left_out_where_the_controller_does_not_see_what_the_ca_sees(here, subject_of):
+    assert check_addresses(subject_of(WWW, has_view_of_ca=False)) == []
+    assert here.resolver.queries == []
