@@ -29,6 +29,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.deployed_na
     unused_names,
     unused_sentence,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.endpoints import ADDRESSES, INVENTORY
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import OpenIssuers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.printing import printer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import (
@@ -66,7 +67,7 @@ class ActionModule(FleetAction):
     VARIABLES: t.ClassVar[dict[str, str]] = {
         "inspect": "renew_inspect",
         "waves": "renew_waves",
-        **{option: f"survey_{option}" for option in ("query", "path", "fail_when", "most", "timeout")},
+        **{option: f"survey_{option}" for option in ("query", "path", "fail_when", "most", "timeout", "addresses")},
     }
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "query": {"type": "str"},
@@ -77,6 +78,7 @@ class ActionModule(FleetAction):
         "most": {"type": "int", "default": 100},
         "at_once": {"type": "int", "default": MAX_HANDSHAKES},
         "timeout": {"type": "float"},
+        "addresses": {"type": "str", "choices": list(ADDRESSES), "default": INVENTORY},
         "authorities_only": {"type": "bool", "default": False},
         "maintain": {"type": "bool", "default": False},
         "waves": {"type": "raw", "default": list(DEFAULT_WAVES)},
@@ -109,6 +111,7 @@ class ActionModule(FleetAction):
             arguments["timeout"],
             open_issuers,
             arguments["authorities_only"],
+            arguments["addresses"],
         )
         if not arguments["authorities_only"]:
             show(findings_table(findings, terminal_width(), arguments["most"]))

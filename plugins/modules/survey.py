@@ -73,6 +73,14 @@ options:
   timeout:
     description: For how many seconds a handshake may take, with the resolution of the name and the connection. By default 5.
     type: float
+  addresses:
+    description:
+      - Where to look. V(inventory) is C(certificate_endpoint), or else C(ansible_host), of each host.
+      - V(dns) is every IP address of each domain in DNS as well, so that an old certificate at one of several addresses is seen.
+        An address to which this controller has no route is left out where the domain has others.
+    type: str
+    choices: [inventory, dns]
+    default: inventory
   authorities_only:
     description:
       - Whether only the endpoints of private CAs (C(type=local_ca)) are looked at, for RV(refused), and no table is printed.

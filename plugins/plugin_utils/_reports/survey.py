@@ -44,7 +44,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets i
     request_targets,
     with_remote_advice,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import Issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
     advice,
@@ -52,6 +51,13 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry im
     with_defaults,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._pending_notifications import why_pending
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.endpoints import (
+    DNS,
+    INVENTORY,
+    Endpoint,
+    add_dns_addresses,
+    dns_sentence,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.incomplete_chain import missing_ca_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import (
     OpenIssuers,
@@ -59,7 +65,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuer
     open_private_authorities,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.private_authorities import (
-    Authority,
     Observed,
     refusals,
 )
@@ -88,20 +93,6 @@ VARIABLES = (
     "certificate_new_authority",
     "ansible_host",
 )
-
-
-class Endpoint(t.NamedTuple):
-    """A domain for which a host has to present its certificate, at an address and port."""
-
-    host: str
-    request: Request
-    domain: str
-    address: str
-    port: int
-    issuer: Issuer
-    roots: list[x509.Certificate] | None
-    authority: Authority | None = None  # of a private CA, unless the inventory wants a new one
-    proxy_protocol: bool = False  # whether connections begin with a header of the PROXY protocol
 
 
 class Finding(t.NamedTuple):
@@ -137,6 +128,7 @@ def survey_hosts(
     timeout: float | None = None,
     open_issuers: OpenIssuers | None = None,
     authorities_only: bool = False,
+    addresses: str = INVENTORY,
 ) -> list[Finding]:
     """Return the findings about all endpoints of the hosts, the worst first.
 
@@ -147,6 +139,7 @@ def survey_hosts(
     timeout: seconds for each of them; None for the one of handshake().
     open_issuers: gets the issuers of all hosts.
     authorities_only: whether only the endpoints of private CAs are looked at.
+    addresses: DNS to look at every address of each name as well.
     """
     open_issuers = {} if open_issuers is None else open_issuers
     findings: list[Finding] = []
@@ -171,6 +164,7 @@ def survey_hosts(
         except BaseException as error:
             findings.append(Finding(host, "unknown", failure_sentence(error)))
         progress("hosts whose variables are read", number, len(hosts))
+    endpoints = add_dns_addresses(endpoints, at_once) if addresses == DNS and not authorities_only else endpoints
     with concurrent.futures.ThreadPoolExecutor(thread_count(at_once, len(endpoints))) as pool:
         futures = [pool.submit(_look_at, endpoint, timeout) for endpoint in endpoints]
         for number, _future in enumerate(concurrent.futures.as_completed(futures), 1):
@@ -275,7 +269,7 @@ def _fault(host: str, request: t.Any, error: BaseException) -> Finding:
 # not a parser: it only passes on foreign input
 def _look_at(endpoint: Endpoint, timeout: float | None = None) -> tuple[Finding, x509.Certificate | None]:
     """Return the finding about an endpoint, after one TLS handshake with it, or two, and the certificate that it presented."""
-    host, request, domain, address, port, issuer, roots, _authority, proxy_protocol = endpoint
+    host, request, domain, address, port, issuer, roots, _authority, proxy_protocol, is_from_dns = endpoint
     leaf = None
     finding = Finding(host, "unknown", "", request["name"], domain, address, port)
     try:
@@ -302,6 +296,8 @@ def _look_at(endpoint: Endpoint, timeout: float | None = None) -> tuple[Finding,
         sentence = failure_sentence(error)
         is_remote = request["served_by"] in REMOTE_SERVERS
         finding = finding._replace(reason=with_remote_advice(sentence) if is_remote else sentence)
+    if is_from_dns and finding.reason:
+        finding = finding._replace(reason=dns_sentence(endpoint, finding.reason))
     return finding, leaf
 
 
