@@ -7,6 +7,8 @@ from __future__ import annotations
 import functools
 import typing as t
 
+from ansible.errors import AnsibleError
+
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import csr_to_pem
@@ -37,6 +39,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import
     Issuer,
     IssueRequest,
     PendingIssuer,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_witness import (
+    Witness,
+    witness_sentences,
+    witnessed_challenges,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
@@ -93,7 +100,13 @@ class ActionModule(TlsAction):
             check_ca(issuer, arguments["make_ca"], task_vars.get("hostvars") or {})
         # ACME issuers hold locks for what they share with other runs, and so with other requests of this run.
         issue = functools.partial(issue_once, issuer, request, csr, host, arguments["in_use"], context)
-        issued = await Background(issue) if isinstance(issuer, AcmeIssuer) else issue()
+        try:
+            issued = await Background(issue) if isinstance(issuer, AcmeIssuer) else issue()
+        except TlsError as error:
+            sentences = await self._witness(request, host, error, task_vars)
+            if not sentences:
+                raise
+            raise TlsError("; ".join([str(error), *sentences]), **error.details) from error
         if isinstance(issued, Pending):
             return _result_while_pending(issued, issuer, arguments["valid"])
         return {
@@ -104,6 +117,21 @@ class ActionModule(TlsAction):
             "warnings": issued.warnings,
             "msg": f"{request['issuer']} issued {subject}{'' if issued.is_new else ' in an earlier run'}",
         }
+
+    async def _witness(self, request: Request, host: str, error: TlsError, task_vars: dict[str, t.Any]) -> list[str]:
+        """Return what the access logs of the host say about a refusal. The host is logged in to only if a CA did not find an answer there."""
+        challenges = witnessed_challenges(error)
+        if not challenges or request["served_by"] != "nginx":
+            return []
+        arguments = {
+            "domains": list(dict.fromkeys(one.domain for one in challenges)),
+            "tokens": list(dict.fromkeys(one.token for one in challenges)),
+        }
+        try:
+            result = await self.run_module("challenge_requests", arguments, task_vars)
+        except (TlsError, AnsibleError):  # the refusal counts, whatever the host does
+            return []
+        return [] if result.get("failed") else witness_sentences(host, challenges, t.cast(Witness, result))
 
     # not a parser: it only passes on foreign input
     async def _check_served(

@@ -23,6 +23,7 @@ MODULES = [
     "certificate_install",
     "certificate_remove",
     "certificate_request",
+    "challenge_requests",
     "firewall_commands",
     "nginx_reload",
     "nginx_sites",
@@ -90,6 +91,10 @@ def load_backend(name: str) -> tuple[dict[str, dict[str, t.Any]], Work]:
         from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import certificate_request
 
         return certificate_request.OPTIONS, certificate_request.decide
+    if name == "challenge_requests":
+        from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import challenge_requests
+
+        return challenge_requests.OPTIONS, challenge_requests.decide
     if name == "firewall_commands":
         from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import firewall_commands
 

@@ -165,6 +165,11 @@ def inside_blocks(files: dict[str, str], main: str, *blocks: str) -> t.Iterator[
     return level
 
 
+def statements_in(files: dict[str, str], main: str, path: str, statement: Statement) -> list[tuple[str, Statement]]:
+    """Return the statements of a block in the file *path*, with the path of their file."""
+    return list(_expanded(files, main, (path,), statement.block))
+
+
 def server_blocks(files: dict[str, str], main: str) -> list[ServerBlock]:
     """Return the server blocks for HTTP, in the order in which nginx reads them."""
     blocks = []

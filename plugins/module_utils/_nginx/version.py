@@ -30,6 +30,7 @@ class NginxBuild(t.NamedTuple):
     has_tls: bool
     has_http2: bool
     has_http3: bool = False
+    access_log: str = "logs/access.log"  # of an http block without a directive
 
     @property
     def rejects_handshakes(self) -> bool:
@@ -74,6 +75,7 @@ def parse_build(text: str) -> NginxBuild:
         config_path=os.path.join(prefix, _argument(text, "conf-path", "conf/nginx.conf")),
         pid_path=_argument(text, "pid-path", "logs/nginx.pid"),
         error_log=_argument(text, "error-log-path", "logs/error.log"),
+        access_log=_argument(text, "http-log-path", "logs/access.log"),
         has_tls="--with-http_ssl_module" in text,
         has_http2="--with-http_v2_module" in text,
         has_http3="--with-http_v3_module" in text,

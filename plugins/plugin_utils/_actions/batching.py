@@ -34,7 +34,7 @@ HAS_LOCKS = hasattr(fcntl, "F_OFD_SETLK")
 # The modules that host_batch can run, in the order in which one batch runs them: each may need what was done before it.
 BATCH_MODULES = (
     *("firewall_commands", "nginx_sites", "certificate_request", "certificate_install", "nginx_reload"),
-    "certificate_remove",
+    *("certificate_remove", "challenge_requests"),
 )
 
 Result = t.TypeVar("Result")

@@ -67,6 +67,11 @@ UNUSED = {
     **dict.fromkeys(("domains", "fingerprints"), TEXTS),
     "port": {"type": "int"},
 }
+TOKEN_REQUESTS = {
+    "token": {"type": "str", "required": True, "no_log": False},
+    **{name: {"type": "int", "required": True} for name in ("requests", "addresses")},
+    "statuses": {**TEXTS, "required": True},
+}
 RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
     "acme_challenge_files": {},
     "certificate_export": {
@@ -87,6 +92,11 @@ RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
         "due": BOOL,
         **dict.fromkeys(("reason", "csr", "since", "ready", "in_use", "fingerprint", "exposed", "now"), TEXT),
         "valid": {"type": "dict", "options": VALID},
+    },
+    "challenge_requests": {
+        "tokens": {"type": "list", "elements": "dict", "options": TOKEN_REQUESTS},
+        "usual_addresses": {"type": "int"},
+        "obstacles": TEXTS,
     },
     "firewall_commands": {
         "changed": {"type": "bool", "required": True},

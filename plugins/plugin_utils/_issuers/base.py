@@ -27,6 +27,14 @@ class RefusedAnswer(TlsError):
     """A CA has issued a certificate, and it is not used. It is not asked again by each run."""
 
 
+class FailedChallenge(t.NamedTuple):
+    """A challenge over HTTP that a CA did not find answered."""
+
+    domain: str
+    token: str
+    code: str  # the error type of ACME, such as C(connection)
+
+
 class IssueRequest(Request, total=False):
     """A complete request, with what an issuer is told of its host."""
 

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import fnmatch
+import os
+import tempfile
 from unittest import mock
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
@@ -14,8 +16,10 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certif
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._module_backends import nginx_reload
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx import config, process, site_certificates
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.access_logs import AccessLog, plan_logs
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.http3 import quic_addresses, quic_listens
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.listening import port_addresses
+from ansible_collections.evergreen.tls.plugins.module_utils._nginx.log_search import LogSearch
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.masters import main_file, parse_title
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.name_hash import name_hash_directives
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.server_names import blocks_for_name
@@ -89,6 +93,26 @@ def read_process_files(content: bytes) -> None:
         first_error(master.error_log_since(0))
 
 
+def plan_of_logs(content: bytes) -> None:
+    main = recorded_nginx.MAIN
+    plan = plan_logs({main: decode_text(content)}, main, "/usr", "/var/log/nginx/access.log", ["www.example.org"])
+    assert all(log.path.startswith("/") for log in plan.logs)
+
+
+def search_log(content: bytes) -> None:
+    """Search an access log, as the module does on a host."""
+    descriptor, path = tempfile.mkstemp()
+    try:
+        with open(descriptor, "wb") as stream:
+            stream.write(content)
+        search = LogSearch([LOG_TOKEN], 0.0)
+        search.read(AccessLog(path))
+        assert search.counts[LOG_TOKEN.encode()].requests <= max(1, content.count(LOG_TOKEN.encode()))
+        assert search.usual_addresses() >= 0
+    finally:
+        os.unlink(path)
+
+
 def read_title(content: bytes) -> None:
     main_file([parse_title(1, decode_text(content))], "/usr/share/nginx", recorded_nginx.MAIN)
 
@@ -104,6 +128,8 @@ def dumped_config(files: dict[str, str]) -> bytes:
     return "".join([first, *(f"# configuration file {path}:\n{content}" for path, content in other_files)]).encode()
 
 
+LOG_TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
+LOG_LINE = f'203.0.113.7 - - [x] "GET /.well-known/acme-challenge/{LOG_TOKEN} HTTP/1.1" 404 1 "-" "-"\n'
 LOGS = (
     "2026/11/21 12:00:00 [notice] 1234#1234: signal process started\n2026/11/21 12:00:01 [emerg] 1234#1234: unknown directive\n",
     "bind() to 0.0.0.0:443 failed (98: Address already in use)",
@@ -143,6 +169,18 @@ NGINX_PARSERS = (
             b"1234\n" + dumped_config(recorded_nginx.FILES),
             b"1234\nhttp { server { listen 443 ssl; server_name www.example.org; } }",
         ),
+    ),
+    Parser(
+        "nginx/access_logs",
+        "the logs of a configuration",
+        plan_of_logs,
+        (
+            b"http { server { listen 80; server_name www.example.org; access_log off; location /x { access_log a.log gzip; } } }",
+            b"http { access_log /a.log main buffer=1k; server { listen 80; access_log syslog:server=x; } }",
+        ),
+    ),
+    Parser(
+        "nginx/log_search", "an access log", search_log, (LOG_LINE.encode() * 2, LOG_LINE.replace("404", "").encode())
     ),
     Parser(
         "nginx/masters",

@@ -16,7 +16,12 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import base64url, thumbprint
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.polling import Polling, growing_pauses
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem, problem, words_of_ca
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
+    Problem,
+    code_of,
+    problem,
+    words_of_ca,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import (
     AuthorizationObject,
     ChallengeObject,
@@ -25,8 +30,13 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resour
     domain_of,
     name_of,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import FailedChallenge
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import Solver
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import DNS_PERSIST_01, ChallengeResponse
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import (
+    DNS_PERSIST_01,
+    HTTP_01,
+    ChallengeResponse,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 display = Display()
@@ -185,4 +195,18 @@ class Authorizations:
             status = {"detail": f"its authorization is {words_of_ca(authorization.get('status'))}"}
             name = {"identifier": {"value": name_of(authorization)}}
             subproblems.append({**(errors[0] if errors else status), **name})
-        return problem(self.polling.subject, {"type": "compound", "subproblems": subproblems}, status=403)
+        refusal = problem(self.polling.subject, {"type": "compound", "subproblems": subproblems}, status=403)
+        refusal.failed_challenges = [one for item in authorizations for one in _failed_challenges(item)]
+        return refusal
+
+
+# not a parser: it accepts any text, or leaves it out
+def _failed_challenges(authorization: AuthorizationObject) -> list[FailedChallenge]:
+    """Return the challenges of an authorization that the CA looked for over HTTP, in vain."""
+    return [
+        FailedChallenge(domain_of(authorization), str(one["token"]), code_of(one["error"]))
+        for one in challenges_of(authorization)
+        if one.get("type") == HTTP_01
+        and isinstance(one.get("error"), dict)
+        and re.fullmatch(r"[A-Za-z0-9_-]{16,128}", str(one.get("token")))
+    ]

@@ -68,7 +68,9 @@ class DirectoryFallback:
                     raise
                 refusals.append(str(error))
                 if is_last or not (is_server_failure(error) or error_code(error) in OTHER_CA_MAY_ISSUE):
-                    raise Problem(" · ".join(refusals), error_code(error)) from error
+                    joined = Problem(" · ".join(refusals), error_code(error))
+                    joined.failed_challenges = getattr(error, "failed_challenges", [])
+                    raise joined from error
                 display.warning(escape_control_characters(f"{error}. Asking the next directory of {request['issuer']}"))
                 if not is_server_failure(error):  # so that the next run begins with the directory that is tried now
                     self.order_records.remove(self._order_name(directory, request, csr))

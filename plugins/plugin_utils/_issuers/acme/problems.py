@@ -18,6 +18,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.remedi
     is_paused,
     remedy_of,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import FailedChallenge
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 PAGE = re.compile(r"https://[A-Za-z0-9._~:/?#@!$&'()*+,;=%-]{1,2000}")  # a token in it cannot be shortened
@@ -61,11 +62,14 @@ class Problem(TlsError):
         """
         super().__init__(sentence)
         self.code, self.status, self.retry_after, self.subject, self.words = code, status, retry_after, subject, words
+        self.failed_challenges: list[FailedChallenge] = []  # that hosts had to answer over HTTP
 
     def with_remedy(self, remedy: str) -> Problem:
         """Return the same refusal with another remedy."""
         sentence = f"{self.subject}: {self.words}; {remedy}"
-        return Problem(sentence, self.code, self.status, self.retry_after, self.subject, self.words)
+        changed = Problem(sentence, self.code, self.status, self.retry_after, self.subject, self.words)
+        changed.failed_challenges = self.failed_challenges
+        return changed
 
 
 class Unreachable(TlsError):
