@@ -21,7 +21,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.role_vari
     misspelling_sentence,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.waves import DEFAULT_WAVES, wave_sizes
-from ansible_collections.evergreen.tls.plugins.plugin_utils._libraries import install_command
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.deployed_names import (
     FOLDER,
     DeployedNames,
@@ -32,6 +31,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.deployed_na
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.endpoints import ADDRESSES, INVENTORY
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import OpenIssuers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.printing import printer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.query import compile_query
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import (
     MAX_HANDSHAKES,
     STATES,
@@ -49,11 +49,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey_tabl
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.terminal_width import terminal_width
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, escape_value
-
-try:
-    import jmespath
-except ImportError:  # only needed for a query
-    jmespath = None  # type: ignore[assignment]  # a module that is missing
 
 display = Display()
 # The states for which the task fails, by the option fail_when.
@@ -87,7 +82,7 @@ class ActionModule(FleetAction):
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         now = utc_now()
         waves = wave_sizes(arguments["waves"])
-        search = compile_query(arguments["query"])
+        search = compile_query(arguments["query"], "survey_query")
         hosts = task_vars["ansible_play_hosts_all"]
         show = printer(display.display)
         misspelled: dict[str, str] = {}
@@ -180,34 +175,3 @@ def maintain_authorities(open_issuers: OpenIssuers) -> None:
                     f"the revocation list of {opened.authority.ca.issuer} is not renewed: {sentence}"
                 )
             )
-
-
-# not a parser: it catches what the library of queries raises
-def compile_query(query: str | None) -> t.Callable[[list[dict[str, t.Any]]], t.Any]:
-    """Return a function that applies a JMESPath expression to findings, which are dictionaries.
-
-    Without a query, it returns all of them.
-    Raises TlsError when the expression makes no sense, and so does the function when it cannot be evaluated.
-    """
-    if not query:
-        return lambda findings: findings
-    if jmespath is None:
-        raise TlsError(
-            f"a survey_query needs the Python library jmespath on the controller; {install_command('jmespath')}"
-        )
-    try:
-        expression = jmespath.compile(query)
-    except jmespath.exceptions.JMESPathError as error:
-        raise TlsError(
-            f"survey_query {query!r} is no JMESPath expression: {error}; see https://jmespath.org/"
-        ) from error
-
-    # not a parser: it catches what the library of queries raises
-    def search(findings: list[dict[str, t.Any]]) -> t.Any:
-        plain = json.loads(json.dumps(findings))  # functions of JMESPath refuse text with tags of Ansible
-        try:
-            return expression.search(plain)
-        except jmespath.exceptions.JMESPathError as error:
-            raise TlsError(f"survey_query {query!r} cannot be answered: {error}; see https://jmespath.org/") from error
-
-    return search

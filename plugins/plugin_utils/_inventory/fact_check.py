@@ -21,6 +21,7 @@ VARIABLE_PREFIXES = (
     "check_variables_",
     "cloud_accounts",
     "deploy_",
+    "diagnose_",
     "firewall_",
     "nginx_",
     "renew_",

@@ -144,6 +144,7 @@ class AcmeIssuer(Issuer, t.Protocol):
     """An issuer that speaks ACME (RFC 8555)."""
 
     preferred_roots: list[str | None]  # common names, of all its directories
+    settings: dict[str, t.Any]  # those of SETTINGS
 
     @property
     def at_once(self) -> int:

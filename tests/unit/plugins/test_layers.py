@@ -67,6 +67,10 @@ PACKAGES = {
         "plugin_utils/_issuers",
         "plugin_utils/_inventory",
     },
+    "plugin_utils/_diagnosis": {
+        *BASICS,
+        *(f"plugin_utils/_{name}" for name in ("issuers", "preflight", "served", "reports", "solvers", "inventory")),
+    },
     "plugin_utils/_actions": {
         *BASICS,
         *(f"plugin_utils/_{name}" for name in ("issuance", "issuers", "inventory", "solvers")),

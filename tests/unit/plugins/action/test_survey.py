@@ -20,10 +20,11 @@ from ansible.plugins.loader import connection_loader
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
-from ansible_collections.evergreen.tls.plugins.action import survey
-from ansible_collections.evergreen.tls.plugins.action.survey import ActionModule, compile_query
+from ansible_collections.evergreen.tls.plugins.action.survey import ActionModule
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports import query as query_module
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.query import compile_query
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import Finding
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
@@ -155,24 +156,24 @@ def test_a_query_that_makes_no_sense_is_refused_before_the_survey():
 @pytest.mark.parametrize("query", ["worst(@)", "[].host | sum(@)", "[?starts_with(port, '4')]", "max(@)"])
 def test_a_query_that_cannot_be_answered_says_why(query):
     with pytest.raises(TlsError) as caught:
-        compile_query(query)([{"host": "web1", "port": 443}])
+        compile_query(query, "survey_query")([{"host": "web1", "port": 443}])
     assert str(caught.value).startswith(f"survey_query {query!r} cannot be answered: ")
     assert str(caught.value).endswith("; see https://jmespath.org/")
 
 
 def test_a_query_may_answer_anything():
     rows = [{"host": "web1", "days_left": 3.5}, {"host": "web2", "days_left": None}]
-    assert compile_query(None)(rows) == compile_query("")(rows) == rows
-    assert compile_query("[?days_left < `5`].host")(rows) == ["web1"]
-    assert compile_query("length(@)")(rows) == 2
-    assert compile_query("nothing")(rows) is None
+    assert compile_query(None, "survey_query")(rows) == compile_query("", "survey_query")(rows) == rows
+    assert compile_query("[?days_left < `5`].host", "survey_query")(rows) == ["web1"]
+    assert compile_query("length(@)", "survey_query")(rows) == 2
+    assert compile_query("nothing", "survey_query")(rows) is None
 
 
 def test_a_query_needs_its_library(monkeypatch):
-    monkeypatch.setattr(survey, "jmespath", None)
-    assert compile_query(None)([]) == []
+    monkeypatch.setattr(query_module, "jmespath", None)
+    assert compile_query(None, "survey_query")([]) == []
     with pytest.raises(TlsError) as caught:
-        compile_query("[]")
+        compile_query("[]", "survey_query")
     assert str(caught.value) == (
         "a survey_query needs the Python library jmespath on the controller; run pip install 'jmespath >= 1.0' with the Python of "
         "ansible-playbook"
@@ -180,7 +181,7 @@ def test_a_query_needs_its_library(monkeypatch):
 
 
 def test_states_choose_what_is_returned_without_the_library_of_queries(fleet, monkeypatch):
-    monkeypatch.setattr(survey, "jmespath", None)
+    monkeypatch.setattr(query_module, "jmespath", None)
     result = run(fleet, states=["expired", "unknown", "due"])
     assert [row["state"] for row in result["endpoints"]] == ["expired", "unknown", "due"]
     assert result["counts"]["fine"] == 1
@@ -227,7 +228,7 @@ def test_the_queries_that_people_are_told_of_answer_what_they_ask():
         finding("d", "fine", "", 60.0, "TLSv1.3", {"key": "ECC secp256r1", "issuer": "CA"}),
     ]
     for query, answer in ANSWERS.items():
-        assert compile_query(query)([one._asdict() for one in findings]) == answer
+        assert compile_query(query, "survey_query")([one._asdict() for one in findings]) == answer
 
 
 def finding(host, state, reason, days_left=None, protocol="", certificate=None):

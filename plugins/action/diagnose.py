@@ -1,0 +1,132 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ansible.errors import AnsibleError
+from ansible.utils.display import Display
+
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_file
+from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import FleetAction
+from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
+from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.diagnose import TIMEOUT_S, diagnose
+from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.names import (
+    Name,
+    names_alone,
+    names_of_host,
+    select_names,
+    unreadable,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.result import (
+    FAILING_VERDICTS,
+    Diagnosis,
+    count_by_verdict,
+    diagnosis_as_json,
+    summary_sentence,
+    worst_first,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.screen import diagnosis_screen
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import check_facts
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_host
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import OpenIssuers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.printing import printer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.query import compile_query
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey_table import Progress
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.terminal_width import terminal_width
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, escape_value
+
+display = Display()
+MOST_NAMES = 10  # that have a block each on the screen
+
+
+class ActionModule(FleetAction):
+    """Diagnose all names of the hosts of a play, and names that no host has yet, from the controller."""
+
+    _requires_connection = False
+    VARIABLES: t.ClassVar[dict[str, str]] = {
+        option: f"diagnose_{option}"
+        for option in ("requests", "domains", "issuer", "path", "query", "fail_when", "most")
+    }
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+        "requests": {"type": "list", "elements": "str", "default": []},
+        "domains": {"type": "list", "elements": "str", "default": []},
+        "issuer": {"type": "str"},
+        "path": {"type": "path"},
+        "query": {"type": "str"},
+        "fail_when": {"type": "str", "choices": sorted(FAILING_VERDICTS), "default": "never"},
+        "most": {"type": "int", "default": MOST_NAMES},
+        "timeout": {"type": "float", "default": TIMEOUT_S},
+    }
+
+    async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        search = compile_query(arguments["query"], "diagnose_query")
+        show = printer(display.display)
+        names, faults = self._names(arguments, task_vars)
+        progress = Progress(show)
+        diagnoses = [
+            *faults,
+            *diagnose(names, lambda done, total: progress("checks", done, total), arguments["timeout"]),
+        ]
+        show(diagnosis_screen(diagnoses, terminal_width(), arguments["most"]))
+        rows = search([diagnosis_as_json(one) for one in worst_first(diagnoses)])
+        if arguments["path"]:
+            self._write(arguments["path"], rows)
+        counts = count_by_verdict(diagnoses)
+        result = {
+            "changed": False,
+            "counts": counts,
+            "diagnoses": rows,
+            "screen": diagnosis_screen(diagnoses, None, arguments["most"]),
+        }
+        summary = summary_sentence(diagnoses)
+        if any(counts[verdict] for verdict in FAILING_VERDICTS[arguments["fail_when"]]):
+            raise TlsError(f"{summary}; see what each line says, and docs/diagnosis.md of this collection", **result)
+        return {**result, "msg": summary}
+
+    # not a parser: it only passes on foreign input
+    def _names(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> tuple[list[Name], list[Diagnosis]]:
+        """Return the names to look at, and a diagnosis of each host and request that cannot be read."""
+        open_issuers: OpenIssuers = {}
+        issuers: dict[str, t.Any] = {}
+        names: list[Name] = []
+        faults: list[Diagnosis] = []
+        in_inventory = (task_vars.get("groups") or {}).get("all")
+        for host in task_vars["ansible_play_hosts_all"]:
+            try:
+                variables = variables_of_host(task_vars["hostvars"], host)
+                check_facts(variables, host)
+                configured = variables.get("certificate_issuers")
+                issuers = {**(configured if isinstance(configured, dict) else {}), **issuers}
+                if in_inventory is not None and host not in in_inventory:
+                    continue  # this controller, where the inventory does not name it: it has requests of none
+                names_here, faults_here = names_of_host(host, variables, open_issuers)
+            except AnsibleError as error:
+                why = f"its variables cannot be read: {' '.join(str(error).split()).rstrip('.')}; correct the inventory"
+                faults.append(unreadable(host, "", why))
+            except BaseException as error:
+                faults.append(unreadable(host, "", failure_sentence(error)))
+            else:
+                names, faults = [*names, *names_here], [*faults, *faults_here]
+        names, faults, others = select_names(names, faults, arguments["requests"], arguments["domains"])
+        if others:
+            names_here, faults_here = names_alone(others, arguments["issuer"], issuers, open_issuers)
+            names, faults = [*names, *names_here], [*faults, *faults_here]
+        return names, faults
+
+    # not a parser: it reads what the collection has made or checked
+    def _write(self, path: str, rows: t.Any) -> None:
+        if self._task.check_mode:
+            return
+        try:
+            replace_file(path, json.dumps(escape_value(rows), indent=2).encode() + b"\n")
+        except OSError as error:
+            display.warning(
+                escape_control_characters(
+                    f"the diagnosis is not written to {path}: {error.strerror}; correct diagnose_path"
+                )
+            )

@@ -1,0 +1,163 @@
+# Copyright (c) Evergreen contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Diagnose names: all checks of an order, and of what is served, side by side and until one deadline."""
+
+from __future__ import annotations
+
+import functools
+import time
+import typing as t
+
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
+from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
+from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.deadline import run_until
+from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.names import Name
+from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.result import Diagnosis, make_diagnosis
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.checks import run_checks
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.dns_answers import share_answers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.thread_count import thread_count
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served.checks import check_served
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served.subject import ServedSubject
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
+
+TIMEOUT_S = 45.0  # for all checks of all names
+TIMEOUT_OF_NAME_S = 15.0  # for the checks of one name
+MAX_THREADS = 100
+# Checks of a whole order. Of one of its names they would say something else.
+CHECKS_OF_ORDER = ("limits", "account")
+ANY_CA = "a CA"  # in sentences about a name without an issuer
+LATE = Finding(
+    "unknown",
+    "late",
+    "not all is checked: the time for all names is over; see that the name servers answer, and diagnose fewer names at a time, with "
+    "diagnose_requests, diagnose_domains or --limit",
+)
+
+Key = tuple[str, str, str, str]  # what is checked, host, request, domain; no domain for the order of all of them
+Check = t.Callable[[float], list[Finding]]  # of one name, until a deadline by time.monotonic()
+
+
+# not a parser: it only passes on foreign input
+def diagnose(
+    names: t.Sequence[Name],
+    progress: t.Callable[[int, int], None],
+    timeout: float = TIMEOUT_S,
+) -> list[Diagnosis]:
+    """Return the diagnosis of each name. Nothing is ordered, registered or written.
+
+    progress: is called with how many checks have ended, and how many there are.
+    timeout: seconds for all of them. What has not ended then is unknown.
+    """
+    deadline = time.monotonic() + timeout
+    with share_answers():
+        checks = _checks(names)
+        tasks = [functools.partial(_limited, check, deadline) for check in checks.values()]
+        ended = run_until(deadline, tasks, thread_count(MAX_THREADS, len(tasks)), progress)
+    results = {key: [LATE] if found is None else found for key, found in zip(checks, ended)}
+    return [_diagnosis(name, results) for name in names]
+
+
+def _checks(names: t.Sequence[Name]) -> dict[Key, Check]:
+    """Return all checks. Those of one name stand together, so that whole names are late, and not one kind of check."""
+    subdomains = _subdomains(names)
+    clients: dict[tuple[str, ...], DnsClient] = {}
+    checks: dict[Key, Check] = {}
+    for name in names:
+        client = clients.setdefault(tuple(name.resolvers), DnsClient(name.resolvers))
+        checks[_key("order", name)] = functools.partial(_check_order, name, (name.domain,), client)
+        if name.request and len(name.request["domains"]) > 1:
+            whole = functools.partial(_check_order, name, tuple(name.request["domains"]), client)
+            checks.setdefault(_key("order", name, ""), whole)
+        if name.endpoints:
+            below = subdomains[name.domain]
+            checks[_key("served", name)] = functools.partial(_check_served, name, client, below)
+    return checks
+
+
+def _key(what: str, name: Name, domain: str | None = None) -> Key:
+    return what, name.host, name.request_name, name.domain if domain is None else domain
+
+
+def _limited(check: Check, deadline: float) -> list[Finding]:
+    """Return the findings of a check, which has TIMEOUT_OF_NAME_S. One that fails has found something unknown."""
+    try:
+        return check(min(deadline, time.monotonic() + TIMEOUT_OF_NAME_S))
+    except BaseException as error:
+        return [Finding("unknown", "failed", failure_sentence(error))]
+
+
+def _check_order(name: Name, domains: tuple[str, ...], client: DnsClient, deadline: float) -> list[Finding]:
+    """Return what stands in the way of an order of some domains of a request."""
+    if name.request is None or name.issuer is None:
+        return run_checks(Subject(list(domains), ANY_CA, client, None, deadline))
+    request = t.cast(Request, {**name.request, "domains": list(domains)})
+    return name.issuer.find_obstacles(request, name.host, deadline)
+
+
+# not a parser: it only passes on foreign input
+def _check_served(name: Name, client: DnsClient, subdomains: tuple[str, ...], deadline: float) -> list[Finding]:
+    request = t.cast(Request, name.request)
+    subject = ServedSubject(
+        name.domain,
+        client,
+        deadline,
+        request["port"],
+        endpoints=name.endpoints,
+        roots=None if name.roots is None else to_pem(name.roots).decode(),
+        domains=tuple(request["domains"]),
+        has_http2=name.has_http2,
+        has_proxy_protocol=name.has_proxy_protocol,
+        subdomains=subdomains,
+    )
+    return check_served(subject)
+
+
+def _diagnosis(name: Name, results: t.Mapping[Key, list[Finding]]) -> Diagnosis:
+    order, whole = results[_key("order", name)], results.get(_key("order", name, ""))
+    if whole is not None:
+        of_all = [results.get(_key("order", name, domain), []) for domain in t.cast(Request, name.request)["domains"]]
+        order = merge_findings(order, [one for findings in of_all for one in findings], whole)
+    served = results.get(_key("served", name))
+    return make_diagnosis(name.host, name.request_name, name.domain, name.issuer_name, name.challenge, order, served)
+
+
+def merge_findings(of_name: list[Finding], of_names: list[Finding], of_order: list[Finding]) -> list[Finding]:
+    """Return the findings about one name of an order, with those that are about the order as a whole.
+
+    of_names: the findings about each name of the order alone. of_order: those about the order of all names.
+
+    >>> one, all_names = Finding("fine", "names", "a is right"), Finding("blocks", "names.count", "it has 101 names")
+    >>> [finding.code for finding in merge_findings([one], [one], [one, all_names])]
+    ['names', 'names.count']
+    """
+    kinds = {(finding.severity, finding.code) for finding in of_names}
+    about_name = [finding for finding in of_name if not _is_about_order(finding)]
+    return about_name + [one for one in of_order if _is_about_order(one) or _is_further(one, kinds)]
+
+
+# not a parser: it reads what the collection has made or checked
+def _is_about_order(finding: Finding) -> bool:
+    return finding.code.partition(".")[0] in CHECKS_OF_ORDER
+
+
+def _is_further(finding: Finding, kinds: set[tuple[t.Any, str]]) -> bool:
+    """Say whether a finding about a whole order is of a kind that no name alone has."""
+    return finding.severity not in ("fine", "unknown") and (finding.severity, finding.code) not in kinds
+
+
+# not a parser: names of the inventory are in their normal form
+def _subdomains(names: t.Iterable[Name]) -> dict[str, tuple[str, ...]]:
+    """Return for each domain the others below it."""
+    below: dict[str, list[str]] = {name.domain: [] for name in names}
+    for domain in below:
+        parent = domain.partition(".")[2]
+        while parent:
+            if parent in below:
+                below[parent].append(domain)
+            parent = parent.partition(".")[2]
+    return {domain: tuple(found) for domain, found in below.items()}
