@@ -61,6 +61,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.fallba
     DirectoryFallback,
     OrderStep,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.limit_finding import check_limits
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     PREFLIGHT_REFUSAL,
     MalformedResponse,
@@ -204,7 +205,10 @@ class Acme(RecordedIssuer):
 
     def find_obstacles(self, request: Request, host: str, deadline: float) -> list[Finding]:
         """Return what an order from the first directory meets. Nothing is ordered, registered or written."""
-        return self.servers.find_obstacles(self.directories[0], request["domains"], deadline)
+        directory, domains, now = self.directories[0], request["domains"], utc_now()
+        kind = self.renewals.kind_of_next_order(host, request["name"], directory.url, domains, now)
+        limits = check_limits(self.servers.counts(directory), domains, kind, now)
+        return [*self.servers.find_obstacles(directory, domains, deadline), limits]
 
     # not a parser: it reads what the collection has made or checked
     def record(self, request: Request, chain: list[x509.Certificate], host: str) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import ipaddress
+import math
 import re
 import typing as t
 
@@ -51,6 +52,16 @@ class Event(t.NamedTuple):
     is_issued: bool  # whether its certificate is there
 
 
+class Standing(t.NamedTuple):
+    """How an order stands with the limits of its CA."""
+
+    is_renewal: bool  # whether the same names were issued before
+    free: datetime.datetime | None  # when the order fits; None where it fits now
+    sentence: str = ""  # the limit that is full
+    remedy: str = ""  # what lifts that limit
+    uses: tuple[str, ...] = ()  # how much of each limit is used
+
+
 class Counts:
     """What counts in the scopes of an order, the oldest first."""
 
@@ -59,7 +70,7 @@ class Counts:
 
     def is_renewal(self, names: t.Iterable[str], kind: OrderKind) -> bool:
         """Say whether the same names were issued before, within RENEWAL_PERIOD."""
-        same = self.events.get(Scope(EXACT_SET, _set_of(names)), [])
+        same = self.events.get(Scope(EXACT_SET, set_of(names)), [])
         return kind.has_same_names or any(event.is_issued for event in same)
 
     def add(self, event: Event, names: t.Iterable[str], kind: OrderKind, but: str = "") -> None:
@@ -92,29 +103,35 @@ class LimitRecords:
             counts.forget(order)
             self._check(counts, names, kind, utc_now())
 
-    def find_free(
-        self, names: t.Sequence[str], kind: OrderKind, now: datetime.datetime
-    ) -> tuple[datetime.datetime, str, str]:
-        """Return when an order fits, how a limit stands, and what lifts the one that is full. Nothing is counted or written."""
+    def standing(self, names: t.Sequence[str], kind: OrderKind, now: datetime.datetime) -> Standing:
+        """Return how an order stands with the limits. Nothing is counted or written."""
         scopes = self._limited_scopes(names)
         counts = Counts({scope: self._read(scope, now) for scope in scopes})
+        is_renewal = counts.is_renewal(names, kind)
         full = [] if kind.is_in_window else self._full_scopes(counts, names, kind, now)
         if full:
             free, scope, burst = max(full)
-            return free, self._limit_sentence(scope, burst), self._remedy(scope)
-        if kind.is_in_window:
-            return (
-                now,
-                "it replaces a certificate inside the window of its renewal information, which counts for no limit",
-                "",
-            )
-        if counts.is_renewal(names, kind):
-            return (
-                now,
-                "the same names were issued before, so it is a renewal, and only the limit for a set of names counts",
-                "",
-            )
-        return now, "", ""
+            return Standing(is_renewal, free, self._limit_sentence(scope, burst), self._remedy(scope))
+        return Standing(is_renewal, None, "", "", self._uses(counts, now))
+
+    def levels(self, scopes: t.Iterable[Scope], now: datetime.datetime) -> dict[Scope, datetime.datetime]:
+        """Return until when the buckets of scopes are not empty, by scope; those without a limit and the empty ones are left out."""
+        levels = {}
+        for scope in scopes:
+            bucket = self.limits.bucket(scope.limit, scope.subject)
+            level = bucket.level(event.at for event in self._read(scope, now)) if bucket else None
+            if level:
+                levels[scope] = level
+        return levels
+
+    def has_issued(self, names: t.Iterable[str], now: datetime.datetime) -> bool:
+        """Say whether a certificate for exactly these names was issued within RENEWAL_PERIOD."""
+        return any(event.is_issued for event in self._read(Scope(EXACT_SET, set_of(names)), now))
+
+    def limit_sentence(self, scope: Scope) -> str:
+        """Return what a CA allows in a scope."""
+        bucket = self.limits.bucket(scope.limit, scope.subject)
+        return self._limit(scope, bucket.burst if bucket else 0)
 
     def reserve(self, order: str, names: t.Sequence[str], kind: OrderKind) -> None:
         """Count an order by its name. Raises Problem, with the time until one more fits, where it exceeds a limit."""
@@ -173,17 +190,26 @@ class LimitRecords:
                     full.append((free, scope, bucket.burst))
         return full
 
+    def _uses(self, counts: Counts, now: datetime.datetime) -> tuple[str, ...]:
+        """Return how much of each limit is used."""
+        uses = []
+        for scope, events in sorted(counts.events.items()):
+            bucket = self.limits.bucket(scope.limit, scope.subject)
+            level = bucket.level(event.at for event in events) if bucket else None
+            if bucket:
+                used = max(0, math.ceil((level - now) / bucket.interval)) if level else 0
+                uses.append(f"{used} of {bucket.burst} {scope_noun(scope)}")
+        return tuple(uses)
+
     def _limit_sentence(self, scope: Scope, burst: int) -> str:
+        counted = "placed" if scope.limit == ORDERS else "ordered"
+        return f"{self._limit(scope, burst)}, and this controller has {counted} as many"
+
+    def _limit(self, scope: Scope, burst: int) -> str:
         server = re.sub("^https?://([^/]*).*", r"\1", self.limits.directory_url)
         if scope.limit == ORDERS:
-            return (
-                f"{server} takes {burst} orders in three hours from an account, and this controller has placed as many"
-            )
-        names = f"the names {scope.subject}" if scope.limit == EXACT_SET else f"names in {scope.subject}"
-        if scope.limit == EXACT_SET and "," not in scope.subject:
-            names = f"{scope.subject} alone"
-        count = f"{burst} certificate{'' if burst == 1 else 's'}"
-        return f"{server} issues {count} a week for {names}, and this controller has ordered as many"
+            return f"{server} takes {burst} orders in three hours from an account"
+        return f"{server} issues {burst} certificate{'' if burst == 1 else 's'} a week for {scope_noun(scope)}"
 
     def _remedy(self, scope: Scope) -> str:
         page = f" ({LETSENCRYPT_PAGE})" if self.limits.directory_url in PUBLISHED else ""
@@ -201,11 +227,8 @@ class LimitRecords:
 
         The set of names is one of them where there is any: it says which orders are renewals.
         """
-        domains = {domain for domain in map(counted_domain, names) if domain}
-        exact_set = Scope(EXACT_SET, _set_of(names))
-        scopes = [exact_set, Scope(ORDERS, ""), *(Scope(REGISTERED_DOMAIN, one) for one in domains)]
-        limited = {scope for scope in scopes if self.limits.bucket(scope.limit, scope.subject)}
-        return sorted(limited | {exact_set}) if limited else []
+        limited = {scope for scope in scopes_of(names) if self.limits.bucket(scope.limit, scope.subject)}
+        return sorted(limited | {Scope(EXACT_SET, set_of(names))}) if limited else []
 
     def _read(self, scope: Scope, now: datetime.datetime) -> list[Event]:
         """Return what counts in a scope, the oldest first."""
@@ -236,6 +259,19 @@ class LimitRecords:
         return file_name(self.limits.directory_url, *scope)
 
 
+def scope_noun(scope: Scope) -> str:
+    """Return what a limit is counted for, as it follows C(certificates for).
+
+    >>> scope_noun(Scope(EXACT_SET, "www.example.org"))
+    'www.example.org alone'
+    """
+    if scope.limit == ORDERS:
+        return "orders of the account"
+    if scope.limit == REGISTERED_DOMAIN:
+        return f"names in {scope.subject}"
+    return f"the names {scope.subject}" if "," in scope.subject else f"{scope.subject} alone"
+
+
 # not a parser: names of the inventory are in their normal form
 def counted_domain(name: str) -> str | None:
     """Return the registered domain that a CA counts a name for, or the network of an address; None where the list of suffixes is missing.
@@ -249,5 +285,12 @@ def counted_domain(name: str) -> str | None:
     return str(ipaddress.ip_network(f"{address}/{32 if address.version == 4 else 64}", strict=False))
 
 
-def _set_of(names: t.Iterable[str]) -> str:
+def scopes_of(names: t.Sequence[str]) -> list[Scope]:
+    """Return what a CA counts an order for names in: their set, the account, and their registered domains."""
+    domains = sorted({domain for domain in map(counted_domain, names) if domain})
+    return [Scope(EXACT_SET, set_of(names)), Scope(ORDERS, ""), *(Scope(REGISTERED_DOMAIN, one) for one in domains)]
+
+
+def set_of(names: t.Iterable[str]) -> str:
+    """Return the subject of the scope of a set of names."""
     return ",".join(sorted(names))

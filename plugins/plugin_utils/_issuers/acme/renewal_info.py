@@ -174,6 +174,13 @@ class RenewalRecords:
         is_in_window = len(edges) == 2 and edges[0] <= now < edges[1]
         return OrderKind(names_of(parse_chain(record["certificate"].encode())[0]) == set(domains), is_in_window)
 
+    def kind_of_next_order(
+        self, host: str, request: str, directory_url: str, domains: list[str], now: datetime.datetime
+    ) -> OrderKind:
+        """Return what an order that is placed now is for the limits of its CA."""
+        replaces = self.predecessor(host, request, directory_url, domains, now)
+        return self.kind_of_order(host, request, replaces, domains, now)
+
     def update(self, host: str, request: str, name: str, clients: t.Sequence[Client], now: datetime.datetime) -> None:
         """Ask the CA about a certificate, by ID, and record what it says.
 

@@ -76,9 +76,13 @@ class Servers:
         from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.orders import Orders
 
         account = self.account(directory)
-        counts = LimitRecords(self.folder.subfolder("counts"), CaLimits(directory.url, directory.limits))
+        counts = self.counts(directory)
         preflight = preflight_mode(self.settings["preflight"], directory.url)
         return Orders(records, account, self.solver_for(account), counts, timeout, preflight)
+
+    def counts(self, directory: Directory) -> LimitRecords:
+        """Return what is counted for the limits of a directory."""
+        return LimitRecords(self.folder.subfolder("counts"), CaLimits(directory.url, directory.limits))
 
     def solver(self) -> Solver:
         """Return the solver without an account. It must not check or present anything."""

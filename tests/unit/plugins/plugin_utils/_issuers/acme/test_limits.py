@@ -22,6 +22,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.ca_lim
     OrderKind,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import WELL_KNOWN
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.limit_finding import check_limits
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.limit_records import LimitRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import Problem
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords
@@ -300,3 +301,30 @@ def test_a_record_that_is_broken_counts_nothing(opened, tmp_path, content):
     for record in records:
         record.write_text(content, encoding="utf-8")
     issue(counts, "another", ["shop.example.org"])
+
+
+def test_a_finding_says_whether_the_limits_leave_room_for_an_order(opened, clock):
+    counts = opened({"registered_domain": 2})
+
+    def found(names, kind=NEW):
+        return check_limits(counts, names, kind, clock.now)
+
+    free = found(["web1.example.org"])
+    assert (free.severity, free.code) == ("fine", "limits")
+    assert free.sentence == (
+        "used: 0 of 5 web1.example.org alone, 0 of 300 orders of the account, 0 of 2 names in example.org; what other controllers and programs order "
+        "is not known here"
+    )
+    issue(counts, "one", ["web1.example.org"])
+    issue(counts, "two", ["web2.example.org"])
+    full = found(["web3.example.org"])
+    assert full.severity == "blocks"
+    assert full.sentence.startswith(
+        "acme-v02.api.letsencrypt.org issues 2 certificates a week for names in example.org, and this controller has ordered as many; the order is "
+        "put off until 2026-12-03 12:00:00 UTC. "
+    )
+    assert found(["web1.example.org"]).sentence == "it is a renewal; used: 1 of 5 web1.example.org alone"
+    assert "no limit counts" in found(["web1.example.org"], IN_WINDOW).sentence
+    unknown = check_limits(opened(url="https://ca.example/directory"), ["web1.example.org"], NEW, clock.now)
+    assert unknown.severity == "unknown"
+    assert unknown.sentence == "the limits of ca.example are not known here; write them as limits of the issuer"

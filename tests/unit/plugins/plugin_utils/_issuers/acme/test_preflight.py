@@ -269,7 +269,8 @@ def test_an_accounturi_cannot_be_compared_before_there_is_an_account(server, her
 
 
 def test_a_ca_that_does_not_answer_is_a_finding(server, here, tmp_path):
-    [finding] = find_obstacles(server, here, tmp_path, directory="https://127.0.0.1:1/directory")
+    finding, limits = find_obstacles(server, here, tmp_path, directory="https://127.0.0.1:1/directory")
+    assert (limits.severity, limits.code) == ("unknown", "limits")
     assert (finding.severity, finding.code) == ("unknown", "account.directory")
     assert "https://127.0.0.1:1/directory" in finding.sentence
     assert not (tmp_path / "acme").exists()
@@ -287,7 +288,7 @@ def test_a_private_ca_has_no_obstacles_and_a_public_one_has_those_of_names(tmp_p
 def test_an_order_that_is_put_off_asks_neither_name_servers_nor_hosts(issue, here, server, monkeypatch):
     checked = []
     monkeypatch.setattr(HttpSolver, "check", lambda _solver, domains: checked.append(domains))
-    issue(limits={"exact_set": 1})
+    issue(limits={"exact_set": 1}, preflight="warn")
     questions, orders = len(here.resolver.queries), len(server.orders)
     assert questions and checked == [list(NAMES)], "the first order is checked"
     request = {"name": "www", "domains": list(NAMES), "issuer": "ca", "type": "ECC"}
