@@ -29,6 +29,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_task
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import (
     Target,
+    at_answering_addresses,
     at_every_address,
     request_targets,
     served_domains,
@@ -71,7 +72,7 @@ class ActionModule(TlsAction):
         if not arguments["address"] and variables_of_task(task_vars).get("certificate_endpoint"):
             # A load balancer is there, which sends the header itself, and may have its own versions of TLS.
             arguments.update(proxy_protocol=False, tls_versions=None)
-        targets = self._targets(request, arguments["address"], canonical_names, task_vars)
+        targets, warnings = self._targets(request, arguments["address"], canonical_names, task_vars)
         advise = with_remote_advice if request["served_by"] in REMOTE_SERVERS else str
         try:
             result = verify_targets(targets, arguments, "controller", self._task.check_mode)
@@ -82,17 +83,22 @@ class ActionModule(TlsAction):
         except TlsError as error:
             details = _described(error.details)
             raise TlsError(advise(str(error)), **details) from error
-        return {**_described(result), "msg": advise(result["msg"])}
+        return {**_described(_with_warnings(result, warnings)), "msg": advise(result["msg"])}
 
     def _targets(
         self, request: Request, address: str | None, canonical_names: dict[str, t.Any], task_vars: dict[str, t.Any]
-    ) -> list[Target]:
-        """Return where to look: at the one address that is named, at those of the host, or at every address of a service."""
+    ) -> tuple[list[Target], list[str]]:
+        """Return where to look, and warnings: at the one address that is named, at those of the host, or at every address of a service.
+
+        Where C(certificate_endpoint) is a name, each of its addresses that answers counts: clients use any of them.
+        """
         if address:
-            return [(address, request["port"], domain) for domain in served_domains(request)]
-        host = task_vars["inventory_hostname"]
-        targets = request_targets(variables_of_task(task_vars), host, request)
-        return at_every_address(targets, canonical_names) if request["served_by"] in REMOTE_SERVERS else targets
+            return [(address, request["port"], domain) for domain in served_domains(request)], []
+        variables = variables_of_task(task_vars)
+        targets = request_targets(variables, task_vars["inventory_hostname"], request)
+        if request["served_by"] in REMOTE_SERVERS:
+            return at_every_address(targets, canonical_names), []
+        return at_answering_addresses(targets) if variables.get("certificate_endpoint") else (targets, [])
 
 
 # not a parser: it only passes on foreign input

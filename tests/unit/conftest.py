@@ -63,3 +63,12 @@ def what_is_open():
         with contextlib.suppress(OSError):
             files.add(f"file {number} ({os.readlink(f'/proc/self/fd/{number}')})")
     return threads | children | files
+
+
+@pytest.fixture
+def site(tmp_path):
+    """Let a name be served at several addresses."""
+    from ansible_collections.evergreen.tls.tests.unit.served_sites import served_site
+
+    with served_site(tmp_path) as one:
+        yield one

@@ -15,6 +15,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints
 from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run_with_timeout
 
 RESOLVE_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 3.0  # to one of several addresses
 MAX_ADDRESSES = 64  # of one name
 ROUTE_PORT = 443  # any
 
@@ -60,6 +61,36 @@ def at_every_address(targets: list[Target], canonical_names: t.Mapping[str, t.An
         addresses = [*ip_addresses(name, port), *more] or [name]
         resolved.update({(address, port, domain): None for address in addresses})
     return list(resolved)
+
+
+def at_answering_addresses(targets: list[Target]) -> tuple[list[Target], list[str]]:
+    """Return targets for each IP address of each target's name that accepts connections, and a warning for each other one.
+
+    Clients try the next address where one does not answer, so those are no failure while another one answers.
+    """
+    resolved: dict[Target, None] = {}
+    warnings = []
+    accepting: dict[tuple[str, int], list[str]] = {}
+    for name, port in dict.fromkeys((name, port) for name, port, _domain in targets):
+        addresses = ip_addresses(name, port)
+        accepting[name, port] = [one for one in addresses if len(addresses) == 1 or _accepts(one, port)] or [name]
+        silent = [one for one in addresses if one not in accepting[name, port]]
+        if silent and accepting[name, port] != [name]:
+            warnings.append(
+                f"{name} leads to {', '.join(silent)} as well, where port {port} does not answer, so that is not proved; let the server listen "
+                "there, or correct the DNS record"
+            )
+    for name, port, domain in targets:
+        resolved.update({(address, port, domain): None for address in accepting[name, port]})
+    return list(resolved), warnings
+
+
+def _accepts(address: str, port: int) -> bool:
+    try:
+        with socket.create_connection((address, port), timeout=CONNECT_TIMEOUT_S):
+            return True
+    except OSError:
+        return False
 
 
 def ip_addresses(name: str, port: int) -> list[str]:

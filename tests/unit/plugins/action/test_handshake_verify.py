@@ -19,6 +19,7 @@ from ansible_collections.evergreen.tls.tests.unit.quic_server import quic_server
 
 ROOT = Authority("Seen Root CA")
 NAMES = ["www.example.org", "example.org"]
+ADDRESSES = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
 CHAIN = ROOT.chain(NAMES, some_key())
 ROOTS = ROOT.pem.decode()
 
@@ -136,3 +137,33 @@ def test_http3_that_is_not_proved_is_a_warning_and_no_failure(start):
     seen = {"changed": False, "handshakes": [handshake], "problems": []}
     from_host = run(server.port, seen, verify_from="host", http3_names=NAMES)
     assert [one.partition(",")[0] for one in from_host["warnings"]] == ["HTTP/3 was not proved"]
+
+
+@pytest.mark.parametrize("old", [None, "127.0.0.2"])
+def test_each_address_of_an_endpoint_that_is_a_name_has_to_present_the_certificate(site, monkeypatch, old):
+    """The third address does not answer, which is a warning."""
+    chain = ROOT.chain(NAMES, some_key())
+    for address in ADDRESSES[:2]:
+        site.present(address, ROOT.chain(NAMES, some_key(), days=(-80, 10)) if address == old else chain)
+    monkeypatch.setattr(targets, "ip_addresses", lambda _name, _port: ADDRESSES)
+    monkeypatch.setattr(handshake_verify, "variables_of_task", lambda _variables: {"certificate_endpoint": "localhost"})
+    result = run(site.port, fingerprint=fingerprint(chain[0]))
+    if old:
+        assert result["failed"] and len(result["problems"]) == len(NAMES)
+        assert (
+            f"{NAMES[0]} at {old} port {site.port}: the certificate presented is not the installed one" in result["msg"]
+        )
+        return
+    assert [one["address"] for one in result["handshakes"]] == ["127.0.0.1", "127.0.0.1", "127.0.0.2", "127.0.0.2"]
+    (warning,) = [one for one in result["warnings"] if "as well" in one]
+    assert warning == (
+        f"localhost leads to 127.0.0.3 as well, where port {site.port} does not answer, so that is not proved; let the server listen there, "
+        "or correct the DNS record"
+    )
+
+
+def test_an_endpoint_of_which_no_address_answers_is_named_as_it_is_written(site, monkeypatch):
+    monkeypatch.setattr(targets, "ip_addresses", lambda _name, _port: ADDRESSES)
+    monkeypatch.setattr(handshake_verify, "variables_of_task", lambda _variables: {"certificate_endpoint": "localhost"})
+    result = run(site.port)
+    assert result["failed"] and f"at localhost port {site.port}: nothing listens there" in result["msg"]

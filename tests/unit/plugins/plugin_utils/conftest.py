@@ -33,12 +33,3 @@ def web(here, monkeypatch, tmp_path):
         started = Web(stack, tmp_path)
         monkeypatch.setattr(http_request, "PORTS", started.ports)
         yield started
-
-
-@pytest.fixture
-def site(tmp_path):
-    """Let a name be served at several addresses."""
-    from ansible_collections.evergreen.tls.tests.unit.served_sites import served_site
-
-    with served_site(tmp_path) as one:
-        yield one
