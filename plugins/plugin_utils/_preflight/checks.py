@@ -14,11 +14,13 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa import check_caa_records
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.names import check_names
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.way import check_way
 
 CHECKS: dict[str, t.Callable[[Subject], list[Finding]]] = {
     "names": check_names,
     "caa": check_caa_records,
     "addresses": check_addresses,
+    "way": check_way,
 }
 
 

@@ -11,6 +11,7 @@ import functools
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_records import CaaIssuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.dns_answers import DnsAnswers, answers_of
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import Solver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
 
 LETS_ENCRYPT = "letsencrypt.org"
@@ -32,6 +33,7 @@ class Subject:
     challenge_type: str | None = None  # None: it is not known
     is_thorough: bool = True
     has_view_of_ca: bool = True  # the controller sees the addresses that the CA sees
+    solver: Solver | None = None  # None: it is not known how the CA validates
     has_word_filter: bool = False  # the CA refuses names with certain words in them
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import ChallengeResponse
 
 if t.TYPE_CHECKING:  # it needs dnspython, which a survey does not load
@@ -19,7 +20,7 @@ DEFAULT_SOLVER = "http"
 class AcmeAccount(t.NamedTuple):
     """What solvers need to know of the ACME account."""
 
-    thumbprint: str  # of the account key (RFC 7638)
+    thumbprint: str  # of the account key (RFC 7638); empty while there is none
     url: t.Callable[[], str] = str  # called only where it is needed: it may have to create the account
     directory_meta: t.Callable[[], dict[str, t.Any]] = dict  # C(meta) of the directory (RFC 8555, section 7.1.1)
     is_public: bool = False  # whether it is at a well-known CA, which sees the internet alone
@@ -51,6 +52,12 @@ class Solver(t.Protocol):
         """Check, before the order is placed, that the CA can validate the domains.
 
         Raises TlsError with a sentence for each cause.
+        """
+
+    def find_obstacles(self, domains: list[str], deadline: float) -> list[Finding]:
+        """Return what the CA meets when it validates the domains. Nothing is added anywhere.
+
+        deadline: by time.monotonic().
         """
 
     def present(self, responses: list[ChallengeResponse]) -> None:

@@ -20,6 +20,7 @@ import threading
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, ChallengeFiles
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import (
@@ -73,6 +74,14 @@ class CommandSolver:
         self.programs.check()
         if self.challenge_type == DNS_01:
             self.records.check(domains)
+
+    def find_obstacles(self, domains: list[str], deadline: float) -> list[Finding]:
+        """Return what keeps the programs from being run, and what DNS says. Over HTTP, only the programs know the way."""
+        try:
+            self.programs.check()
+        except TlsError as error:
+            return [Finding("blocks", "solver.command", str(error))]
+        return self.records.find_obstacles(domains, deadline) if self.challenge_type == DNS_01 else []
 
     def present(self, responses: list[ChallengeResponse]) -> None:
         """Run the program present for each response. By DNS, wait until all name servers have the records."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import time
 
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import ChallengeFiles
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import (
@@ -21,6 +23,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client 
     DnsClient,
     RecordLocation,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_way import SOURCE, record_obstacles
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import (
     error_of,
     map_in_threads,
@@ -66,6 +69,22 @@ class DnsSolver:
         check_challenge(self.challenge_type, domains)
         hosts = list(dict.fromkeys(domain.removeprefix("*.") for domain in domains))
         raise_errors(map_in_threads(lambda host: error_of(lambda: self.check_permission(self._location(host))), hosts))
+
+    def find_obstacles(self, domains: list[str], deadline: float) -> list[Finding]:
+        """Return whether each record may be added, and what stands in its place."""
+        hosts = list(dict.fromkeys(domain.removeprefix("*.") for domain in domains))
+        return [finding for findings in map_in_threads(self._obstacles, hosts) for finding in findings]
+
+    def _obstacles(self, host: str) -> list[Finding]:
+        try:
+            location = self._location(host)
+            self.check_permission(location)
+        except TlsError as error:
+            return [Finding("blocks", "txt.permission", str(error), (), SOURCE)]
+        try:
+            return record_obstacles(self.dns, record_name(host), location)
+        except TlsError as error:
+            return [Finding("unknown", "txt.values", str(error), (), SOURCE)]
 
     def present(self, responses: list[ChallengeResponse]) -> None:
         """Add the records; return once all name servers have them, and resolvers cache no older ones."""

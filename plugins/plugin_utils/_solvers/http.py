@@ -14,13 +14,18 @@ from __future__ import annotations
 import secrets
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, ChallengeFiles
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import (
     HTTP_01,
     ChallengeResponse,
     check_challenge,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_check import HttpCheck, HttpChecker
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_check import (
+    HttpCheck,
+    HttpChecker,
+    any_response,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_request import HttpResponse
 
 
@@ -40,6 +45,14 @@ class HttpSolver:
         """Check that each host behind each domain would respond to the CA."""
         check_challenge(HTTP_01, domains)
         self.checker.run([self._check_of(domain) for domain in domains])
+
+    def find_obstacles(self, domains: list[str], deadline: float) -> list[Finding]:
+        """Return what the CA meets at each host. Without an account key any response is accepted: none can be the right one."""
+        if self.thumbprint:
+            return self.checker.find_obstacles([self._check_of(domain) for domain in domains], deadline)
+        findings = self.checker.find_obstacles([any_response(domain) for domain in domains], deadline)
+        sentence = "there is no ACME account key yet, so no host can answer challenges; run evergreen.tls.deploy"
+        return [*(one for one in findings if one.severity != "fine"), Finding("unknown", "http.key", sentence)]
 
     def present(self, responses: list[ChallengeResponse]) -> None:
         """Do nothing: hosts respond at any time."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import functools
 import http.client
+import secrets
 import time
 import typing as t
 import urllib.parse
@@ -18,6 +19,7 @@ from ansible.utils.display import Display
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import internal_domain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import http_request
@@ -33,6 +35,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.internal_ad
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads, raise_errors
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
+SOURCE = "RFC 8555, section 8.3"
 MAX_REDIRECTS = 10
 MAX_PATH_CHARACTERS = 2000  # Boulder (va/http.go)
 DOMAIN_TIMEOUT_S = 60.0  # for all addresses of a domain, and their redirects
@@ -60,19 +63,42 @@ class HttpCheck(t.NamedTuple):
         return f"/.well-known/acme-challenge/{self.token}"
 
 
-class Finding(t.NamedTuple):
+def any_response(domain: str) -> HttpCheck:
+    """Return the check that something speaks HTTP on port 80 of each host behind a domain."""
+    return HttpCheck(
+        domain,
+        secrets.token_urlsafe(32),
+        lambda _response: True,
+        lambda where, response: f"{where} answers {response}; see what it does there",
+    )
+
+
+class Result(t.NamedTuple):
     """What the check of one domain gave. Hosts are named as in C(www.example.org at 192.0.2.1)."""
 
     error: str | None = None
+    code: str = "http"  # of the error
+    evidence: tuple[str, ...] = ()  # of the error: the redirects that led to it
     unrouted: tuple[str, ...] = ()  # hosts to which the controller has no route, beside others that respond
     internal: tuple[str, ...] = ()  # hosts that respond at addresses without a way from the internet
 
 
-class WrongResponseError(TlsError):
+class WayError(TlsError):
+    """What a CA asks does not lead to the response that it expects.
+
+    code: of the step that failed. hops: the URLs of the redirects that led there, without their path.
+    """
+
+    def __init__(self, sentence: str, code: str, hops: tuple[str, ...] = ()) -> None:
+        super().__init__(sentence)
+        self.code, self.hops = code, hops
+
+
+class WrongResponseError(WayError):
     """The host responds, and not as it has to. status: of its response; 0 where that does not matter."""
 
-    def __init__(self, sentence: str, status: int = 0) -> None:
-        super().__init__(sentence)
+    def __init__(self, sentence: str, code: str, hops: tuple[str, ...] = (), status: int = 0) -> None:
+        super().__init__(sentence, code, hops)
         self.status = status
 
 
@@ -95,46 +121,66 @@ class HttpChecker:
         """Run all checks; warn about what only the CA can see. Raises TlsError with a sentence for each that fails."""
         if not self.is_enabled:
             return
-        findings = map_in_threads(self._finding, checks)
-        raise_errors(finding.error for finding in findings)
-        unrouted = [host for finding in findings for host in finding.unrouted]
+        results = map_in_threads(self._result, checks)
+        raise_errors(result.error for result in results)
+        unrouted = [host for result in results for host in result.unrouted]
         if unrouted:
-            _warn(
-                f"this controller has no route to {_listed(unrouted)}, so that is not checked, and CAs ask IPv6 addresses first; see from a "
-                "machine with IPv6 that the host answers there, or remove the AAAA record"
-            )
-        internal = [host for finding in findings for host in finding.internal]
+            _warn(_unrouted_sentence(unrouted))
+        internal = [host for result in results for host in result.internal]
         if internal and self.is_public_ca:
-            _warn(
-                f"the CA cannot reach {_listed(internal)}; correct the DNS record, or set resolvers in the solver to some that give the "
-                "addresses that the internet sees"
-            )
+            _warn(_internal_sentence(internal))
 
-    def _finding(self, check: HttpCheck) -> Finding:
-        """Return what would keep a CA from validating a domain."""
+    def find_obstacles(self, checks: list[HttpCheck], deadline: float) -> list[Finding]:
+        """Return a finding for each domain, and those about addresses that only the CA can judge.
+
+        deadline: of all, by time.monotonic().
+        """
+        if not self.is_enabled:
+            return [Finding("note", "http.off", "the way of the challenge is not checked: the solver has check: false")]
+        results = map_in_threads(lambda check: self._result(check, deadline), checks)
+        findings = []
+        for check, result in zip(checks, results):
+            if result.error is not None:
+                findings.append(Finding("blocks", result.code, result.error, result.evidence, SOURCE))
+                continue
+            if result.unrouted:
+                sentence = _unrouted_sentence(list(result.unrouted))
+                findings.append(Finding("unknown", "http.unrouted", sentence, result.unrouted, SOURCE))
+            if result.internal and self.is_public_ca:
+                sentence = _internal_sentence(list(result.internal))
+                findings.append(Finding("risk", "http.internal", sentence, result.internal, SOURCE))
+            if not result.unrouted and not (result.internal and self.is_public_ca):
+                findings.append(Finding("fine", "http", f"{check.domain} answers as the CA expects", (), SOURCE))
+        return findings
+
+    def _result(self, check: HttpCheck, until: float | None = None) -> Result:
+        """Return what would keep a CA from validating a domain. until: by time.monotonic()."""
         domain = check.domain
         try:
             addresses = [domain] if is_ip_address(domain) else self.dns.addresses(domain)
         except TlsError as error:
-            return Finding(str(error))
+            return Result(str(error), "http.address")
         unrouted: dict[str, str] = {}
         deadline = time.monotonic() + max(DOMAIN_TIMEOUT_S, self.timeout)
+        if until is not None:
+            deadline = min(deadline, until)
         for address in addresses:
             try:
                 self._check_host(check, address, deadline)
             except OSError as error:
                 sentence = _unreachable(domain, address, error)
                 if error.errno not in UNREACHABLE_ERRNOS:
-                    return Finding(sentence)
+                    return Result(sentence, "http.unreachable")
                 unrouted[_host(domain, address)] = sentence
             except TlsError as error:
                 kind = internal_kind(address) if self.is_public_ca else None
-                return Finding(f"{error}; {address} is {kind}, which the CA cannot reach" if kind else str(error))
+                sentence = f"{error}; {address} is {kind}, which the CA cannot reach" if kind else str(error)
+                return Result(sentence, *((error.code, error.hops) if isinstance(error, WayError) else ()))
         if len(unrouted) == len(addresses):
-            return Finding(next(iter(unrouted.values())))
+            return Result(next(iter(unrouted.values())), "http.unreachable")
         kinds = [(address, internal_kind(address)) for address in addresses]
         internal = tuple(f"{_host(domain, address)}, {kind}" for address, kind in kinds if kind)
-        return Finding(None, tuple(unrouted), internal)
+        return Result(unrouted=tuple(unrouted), internal=internal)
 
     def _check_host(self, check: HttpCheck, address: str, deadline: float) -> None:
         """Check a host. Raises TlsError for a wrong response, and OSError if the host cannot be reached.
@@ -152,31 +198,32 @@ class HttpChecker:
             cause = self._tls_error(check, address, deadline) if may_be_tls else None
             cause = cause or self._user_agent_error(check, address, deadline)
             if cause:
-                raise TlsError(f"{where} {cause}") from error
+                raise WayError(f"{where} {cause[1]}", cause[0]) from error
             if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
                 port = http_request.PORTS["http"]
-                raise TlsError(
-                    f"port {port} of {where} does not speak HTTP; let nginx answer there, or correct the DNS record"
+                raise WayError(
+                    f"port {port} of {where} does not speak HTTP; let nginx answer there, or correct the DNS record",
+                    "http.protocol",
                 ) from error
             raise
 
-    def _tls_error(self, check: HttpCheck, address: str, deadline: float) -> str | None:
-        """Return the end of a sentence about a host that speaks TLS on port 80; None where it does not."""
+    def _tls_error(self, check: HttpCheck, address: str, deadline: float) -> tuple[str, str] | None:
+        """Return the code and the end of a sentence about a host that speaks TLS on port 80; None where it does not."""
         if not speaks_tls(address, check.domain, self._timeout(deadline)):
             return None
         port = http_request.PORTS["http"]
-        return (
+        return "http.tls", (
             f"speaks TLS on port {port}, and CAs ask there in plain HTTP; remove ssl from the line listen {port} of nginx, or correct the "
             "DNS record"
         )
 
-    def _user_agent_error(self, check: HttpCheck, address: str, deadline: float) -> str | None:
-        """Return the end of a sentence about a host that refuses the User-Agent of CAs alone; None where it refuses others, too."""
+    def _user_agent_error(self, check: HttpCheck, address: str, deadline: float) -> tuple[str, str] | None:
+        """Return the code and the end of a sentence about a host that refuses the User-Agent of CAs alone; None where it refuses others, too."""
         try:
             self._follow(check, address, deadline, PLAIN_USER_AGENT)
         except (OSError, http.client.HTTPException, TlsError):
             return None
-        return (
+        return "http.user_agent", (
             f"answers challenges, and refuses requests whose User-Agent is like that of a CA ({CA_USER_AGENT}); let the firewall or nginx "
             "pass /.well-known/acme-challenge/ for any User-Agent"
         )
@@ -191,13 +238,19 @@ class HttpChecker:
         while response.status in FOLLOWED_STATUSES and not check.is_expected(response):
             url, scheme, name, target_path = _redirect_target(domain, url, response.headers.get("Location", ""))
             if url in visited or len(visited) > MAX_REDIRECTS:
-                raise TlsError(f"{_host(domain, address)} redirects in a circle; correct what answers there on port 80")
+                raise WayError(
+                    f"{_host(domain, address)} redirects in a circle; correct what answers there on port 80",
+                    "http.circle",
+                    _hops(visited),
+                )
             if target_path != check.path and not (check.may_change_path and name == domain):
                 # no host would respond there; and no host shall choose what the controller requests elsewhere
-                raise WrongResponseError(_bad_redirect(domain, address, url))
+                raise WrongResponseError(_bad_redirect(domain, address, url), "http.redirect", _hops([*visited, url]))
             why = self._unreachable_for_ca(name)
             if why:
-                raise WrongResponseError(_bad_redirect(domain, address, url, why))
+                raise WrongResponseError(
+                    _bad_redirect(domain, address, url, why), "http.redirect", _hops([*visited, url])
+                )
             visited.append(url)
             try:
                 if name != here[1]:
@@ -205,18 +258,24 @@ class HttpChecker:
                 response = get(scheme, *here, target_path)
             except (OSError, http.client.HTTPException, TlsError) as error:
                 why = _why(error) if isinstance(error, OSError) else ""
-                raise TlsError(_bad_redirect(domain, address, url, why)) from error
+                raise WayError(_bad_redirect(domain, address, url, why), "http.redirect", _hops(visited)) from error
         if check.is_expected(response):
             return
         if response.status == SEE_OTHER:
             raise WrongResponseError(
                 f"{_host(domain, address)} redirects with the status 303, and CAs follow 301, 302, 307 and 308 only; correct the redirect, or "
-                "let it leave out /.well-known/acme-challenge/"
+                "let it leave out /.well-known/acme-challenge/",
+                "http.status_303",
+                _hops(visited),
             )
         if here[1] != domain:
-            raise WrongResponseError(_bad_redirect(domain, address, url, str(response)))
-        response = response._replace(hops=tuple(_origin(one) for one in visited[1:]))
-        raise WrongResponseError(check.refusal(_host(domain, address), response), response.status)
+            raise WrongResponseError(
+                _bad_redirect(domain, address, url, str(response)), "http.redirect", _hops(visited)
+            )
+        response = response._replace(hops=_hops(visited))
+        raise WrongResponseError(
+            check.refusal(_host(domain, address), response), "http.answer", response.hops, response.status
+        )
 
     def _unreachable_for_ca(self, name: str) -> str | None:
         """Return why a public CA does not reach the target of a redirect; None where it may, and for CAs in networks of one's own."""
@@ -252,18 +311,21 @@ def _redirect_target(domain: str, url: str, location: str) -> tuple[str, str, st
     if not is_followed:
         raise WrongResponseError(
             f"{domain} redirects to {shorten(repr(location))}, and CAs follow to ports 80 and 443 only; correct the redirect, or let it leave out "
-            "/.well-known/acme-challenge/"
+            "/.well-known/acme-challenge/",
+            "http.redirect_port",
         )
     if str(parts.hostname).endswith(".well-known"):
         raise WrongResponseError(
             f"{domain} redirects to {shorten(repr(location))}, where a slash lacks between the name and .well-known; correct the redirect, for "
-            "nginx: return 301 https://$host$request_uri"
+            "nginx: return 301 https://$host$request_uri",
+            "http.redirect_slash",
         )
     path = urllib.parse.quote(f"{parts.path or '/'}?{parts.query}".removesuffix("?"), safe="/?%=&:@!$'()*+,;~[]")
     if len(path) > MAX_PATH_CHARACTERS:
         raise WrongResponseError(
             f"{domain} redirects to {shorten(repr(location))}, whose path is longer than the {MAX_PATH_CHARACTERS} characters that CAs follow; "
-            "correct the redirect"
+            "correct the redirect",
+            "http.redirect_path",
         )
     return target, parts.scheme, str(parts.hostname), path
 
@@ -284,6 +346,26 @@ def _bad_redirect(domain: str, address: str, url: str, why: str = "") -> str:
         f"{_host(domain, address)} redirects to {shorten(_origin(url))}, and no host of ours answers there"
         f"{f' ({why})' if why else ''}; let the redirect leave out /.well-known/acme-challenge/"
     )
+
+
+def _unrouted_sentence(hosts: list[str]) -> str:
+    return (
+        f"this controller has no route to {_listed(hosts)}, so that is not checked, and CAs ask IPv6 addresses first; see from a "
+        "machine with IPv6 that the host answers there, or remove the AAAA record"
+    )
+
+
+def _internal_sentence(hosts: list[str]) -> str:
+    return (
+        f"the CA cannot reach {_listed(hosts)}; correct the DNS record, or set resolvers in the solver to some that give the "
+        "addresses that the internet sees"
+    )
+
+
+# not a parser: it accepts any text
+def _hops(visited: list[str]) -> tuple[str, ...]:
+    """Return the redirects among the URLs that were requested."""
+    return tuple(shorten(_origin(url)) for url in visited[1:])
 
 
 # not a parser: it accepts any text

@@ -18,6 +18,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, ChallengeFiles
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import (
     DNS_PERSIST_01,
@@ -77,6 +78,22 @@ class PersistSolver:
             )
 
         raise_errors(map_in_threads(error, hosts))
+
+    def find_obstacles(self, domains: list[str], deadline: float) -> list[Finding]:
+        """Return whether each domain has its record. Before there is an account, nobody can know it."""
+        if not self.account.url():
+            return [
+                Finding(
+                    "unknown",
+                    "persist.account",
+                    "there is no ACME account yet that the record could name; run evergreen.tls.acme_account",
+                )
+            ]
+        try:
+            self.check(domains)
+        except TlsError as error:
+            return [Finding("blocks", "persist.record", str(error))]
+        return [Finding("fine", "persist", "each name has its persistent record")]
 
     def present(self, responses: list[ChallengeResponse]) -> None:
         """Do nothing: the record is there."""

@@ -12,17 +12,21 @@ validate.
 from __future__ import annotations
 
 import os
-import secrets
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, ChallengeFiles
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import (
     HTTP_01,
     ChallengeResponse,
     check_challenge,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_check import HttpCheck, HttpChecker
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_check import (
+    HttpCheck,
+    HttpChecker,
+    any_response,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_request import HttpResponse
 
 
@@ -55,9 +59,11 @@ class WebrootSolver:
         Any response is accepted: there are no files yet.
         """
         check_challenge(HTTP_01, domains)
-        self.checker.run(
-            [HttpCheck(domain, secrets.token_urlsafe(32), lambda _response: True, _refusal) for domain in domains]
-        )
+        self.checker.run([any_response(domain) for domain in domains])
+
+    def find_obstacles(self, domains: list[str], deadline: float) -> list[Finding]:
+        """Return what the CA meets at each host. Any response is accepted: there are no files yet."""
+        return self.checker.find_obstacles([any_response(domain) for domain in domains], deadline)
 
     def present(self, responses: list[ChallengeResponse]) -> None:
         """Check that each host behind each domain serves its file."""
@@ -93,7 +99,3 @@ class WebrootSolver:
             refusal,
             may_change_path=True,
         )
-
-
-def _refusal(where: str, response: HttpResponse) -> str:
-    return f"{where} answers {response}; see what it does there"

@@ -29,7 +29,6 @@ except ImportError:  # the controller's requirements name it; action plugins say
 
 AccountKey = t.Union["rsa.RSAPrivateKey", "ec.EllipticCurvePrivateKey"]
 
-THUMBPRINT_PLACEHOLDER = "thumbprint-of-a-key-that-is-not-yet-made---"
 KEY_FILE = "account.key"
 NEXT_KEY_FILE = "account.key.next"  # while the accounts change over to it
 CURVES = {"secp256r1": ("P-256", 32), "secp384r1": ("P-384", 48)}  # name in a JWK (RFC 7518), bytes of a coordinate

@@ -44,7 +44,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_rec
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.revocation_reasons import REVOCATION_REASONS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import read_roots
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import (
-    THUMBPRINT_PLACEHOLDER,
     AccountKeys,
     base64url,
     thumbprint,
@@ -94,6 +93,7 @@ except ImportError:  # the controller's requirements name it; action plugins say
 display = Display()
 Result = t.TypeVar("Result")
 
+THUMBPRINT_PLACEHOLDER = "thumbprint-of-a-key-that-is-not-yet-made---"
 RECORDS_KEPT = datetime.timedelta(days=60)  # since they were last written
 CERTIFICATE_RECORDS_KEPT = datetime.timedelta(days=600)
 MAX_RENEWAL_QUERIES = 10  # at a time

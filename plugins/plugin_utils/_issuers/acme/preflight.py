@@ -71,6 +71,7 @@ def order_subject(account: Account, solver: Solver, domains: list[str], deadline
         challenge_type=solver.challenge_type,
         is_thorough=is_thorough,
         has_view_of_ca=solver.has_view_of_ca,
+        solver=solver,
         has_word_filter=url == WELL_KNOWN["litessl"],
     )
 

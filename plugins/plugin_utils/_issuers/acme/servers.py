@@ -15,11 +15,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import (
-    THUMBPRINT_PLACEHOLDER,
-    AccountKeys,
-    thumbprint,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import AccountKeys, thumbprint
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.ca_limits import CaLimits
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import (
     WELL_KNOWN,
@@ -101,7 +97,7 @@ class Servers:
 
         account = self.account(directory, is_single_try=True)
         known = AcmeAccount(
-            thumbprint(account.key()) if self.keys.has_key() else THUMBPRINT_PLACEHOLDER,
+            thumbprint(account.key()) if self.keys.has_key() else "",
             lambda: account.known_url() or "",
             account.client.directory_meta,
             account.client.url in WELL_KNOWN.values(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 
 import dns.name
 import dns.rdatatype
@@ -19,6 +20,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr im
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import new_key
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, Zone, fake_internet, name_of
 from ansible_collections.evergreen.tls.tests.unit.pebble import running_pebble
@@ -127,3 +130,49 @@ def test_nothing_is_left_behind_where_the_ca_does_not_believe(here, zone, issue)
     assert issue.pebble.count("orders in the db") == 1
     assert len(server.updates) == 3, "one to see whether it may be done, one to do it, one to undo it"
     assert texts(zone) == set()
+
+
+LOOKING = {"type": "command", "present": ["true"]}
+
+
+def obstacles(here, *domains, **solver):
+    opened = open_solver({**LOOKING, **here.settings, **solver}, AcmeAccount("thumbprint"))
+    return opened.find_obstacles(list(domains), time.monotonic() + 10)
+
+
+def add(zone, owner, kind, value):
+    zone.records[name_of(owner), dns.rdatatype.from_text(kind)] = {value}
+
+
+def test_a_record_that_may_be_added_is_no_obstacle(here, zone):
+    [finding] = obstacles(here, "www.example.org", "*.www.example.org")
+    assert (finding.severity, finding.code) == ("fine", "txt")
+    assert finding.sentence == "the TXT record has its place: _acme-challenge.www.example.org in the zone example.org"
+
+
+def test_values_that_stand_there_are_shown(here, zone):
+    add(zone, "_acme-challenge.www.example.org", "TXT", '"of an order"')
+    [finding] = obstacles(here, "www.example.org")
+    assert (finding.severity, finding.code, finding.evidence) == ("note", "txt.values", ("of an order",))
+
+
+def test_a_record_whose_zone_was_typed_twice_is_found(here, zone):
+    add(zone, "_acme-challenge.www.example.org.example.org", "TXT", '"digest"')
+    [finding] = obstacles(here, "www.example.org")
+    assert (finding.severity, finding.code, finding.evidence) == ("risk", "txt.doubled", ("digest",))
+    assert "write the name without .example.org in the form of the DNS provider" in finding.sentence
+
+
+def test_an_alias_is_named_with_its_zone(here, zone):
+    here.zone("example.net")
+    add(zone, "_acme-challenge.www.example.org", "CNAME", "www.example.net.")
+    [finding] = obstacles(here, "www.example.org")
+    assert (finding.severity, finding.code) == ("note", "txt.alias")
+    assert "may write in the zone example.net" in finding.sentence
+
+
+def test_a_name_without_a_zone_and_a_missing_program_block(here, zone):
+    [finding] = obstacles(here, "www.example.invalid")
+    assert (finding.severity, finding.code) == ("blocks", "txt.permission")
+    [finding] = obstacles(here, "www.example.org", present=["/nowhere/program"])
+    assert (finding.severity, finding.code) == ("blocks", "solver.command") and "/nowhere/program" in finding.sentence

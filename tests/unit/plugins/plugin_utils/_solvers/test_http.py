@@ -500,3 +500,73 @@ def test_a_redirect_to_a_name_that_the_internet_does_not_know_is_refused_for_a_p
         f"redirects to http://{name}, and no host of ours answers there (no name in {domain} is in the DNS of the internet, so the CA "
         "cannot find it); let the redirect leave out /.well-known/acme-challenge/" in message
     )
+
+
+def obstacles(solver, *domains):
+    return [(one.severity, one.code) for one in solver.find_obstacles(list(domains), time.monotonic() + 10)]
+
+
+def test_a_host_that_answers_is_no_obstacle(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", right)
+    assert obstacles(solver, "www.example.org") == [("fine", "http")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (wrong(404, Server="Apache"), "http.answer"),
+        (redirect("http://elsewhere.example.net:8080"), "http.redirect_port"),
+        (redirect("http://www.example.org"), "http.circle"),
+        (
+            lambda _name, path: (301, {"Location": "http://www.example.org" + path.lstrip("/")}, b""),
+            "http.redirect_slash",
+        ),
+        (wrong(303, Location="http://www.example.org/"), "http.status_303"),
+        (lambda _name, path: (301, {"Location": "http://www.example.org/other"}, b""), "http.redirect"),
+    ],
+)
+def test_each_step_that_fails_has_its_code(here, web, solver, answer, code):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    web.host("127.0.0.21", answer)
+    assert obstacles(solver, "www.example.org") == [("blocks", code)]
+
+
+def test_the_evidence_has_the_hops(here, web, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"), ("other.example.org", "A", "127.0.0.22"))
+    web.host("127.0.0.21", redirect("http://other.example.org"))
+    web.host("127.0.0.22", wrong(404))
+    [finding] = solver.find_obstacles(["www.example.org"], time.monotonic() + 10)
+    assert (finding.code, finding.evidence) == ("http.redirect", ("http://other.example.org",))
+
+
+def test_a_closed_port_and_a_missing_name_have_codes(here, solver):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"))
+    found = obstacles(solver, "www.example.org", "no.example.org")
+    assert found == [("blocks", "http.unreachable"), ("blocks", "http.address")]
+
+
+def test_a_host_that_is_silent_takes_no_longer_than_the_deadline(here, solver, monkeypatch):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.23"))
+    with socket.create_server(("127.0.0.23", 0)) as silent:
+        monkeypatch.setitem(http_request.PORTS, "http", silent.getsockname()[1])
+        start = time.monotonic()
+        [finding] = solver.find_obstacles(["www.example.org"], start + 0.5)
+    assert finding.code == "http.unreachable" and "no answer in time" in finding.sentence
+    assert time.monotonic() - start < 3
+
+
+def test_without_an_account_key_no_host_can_answer_and_that_is_said(here, web):
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.21"), ("off.example.org", "A", "127.0.0.22"))
+    web.host("127.0.0.21", wrong(404))
+    settings = {"type": "http", "resolvers": [f"{RESOLVER}:{here.port}"], "timeout": "5s"}
+    solver = open_solver(settings, AcmeAccount(""))
+    assert obstacles(solver, "www.example.org") == [("unknown", "http.key")]
+    assert obstacles(solver, "off.example.org") == [("blocks", "http.unreachable"), ("unknown", "http.key")]
+
+
+def test_a_solver_without_checks_says_so(here, web):
+    settings = {"type": "http", "resolvers": [f"{RESOLVER}:{here.port}"], "check": False}
+    solver = open_solver(settings, AcmeAccount(THUMBPRINT))
+    assert obstacles(solver, "www.example.org") == [("note", "http.off")]
+    assert not web.requests
