@@ -142,6 +142,10 @@ class NameServer:
             cut = None if self.recursive else zone.cut(name)
             if cut:
                 response.authority.append(cut)
+                glue = (
+                    zone.rrset(record.target, kind) for record in cut for kind in (dns.rdatatype.A, dns.rdatatype.AAAA)
+                )
+                response.additional.extend(filter(None, glue))
                 return
             response.flags |= 0 if self.recursive else dns.flags.AA
             rrset = zone.rrset(name, question.rdtype)

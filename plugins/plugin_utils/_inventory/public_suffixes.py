@@ -39,6 +39,18 @@ def public_suffix(name: str) -> str | None:
     return suffix
 
 
+# not a parser: any text will do
+def is_public_suffix(name: str) -> bool:
+    """Say whether anybody can register names below a domain, by the ICANN part of the list. The root is one as well.
+
+    Without the library only the root and top-level domains are known.
+
+    >>> is_public_suffix("co.uk"), is_public_suffix("example.co.uk"), is_public_suffix("")
+    (True, False, True)
+    """
+    return "." not in name or (HAS_LIST and public_suffix(name) == name)
+
+
 # not a parser: names of the inventory are in their normal form
 def suffix_error(name: str) -> str | None:
     """Return why no public CA issues for a name in its normal form, as the beginning of a sentence; None where the list does not say so.

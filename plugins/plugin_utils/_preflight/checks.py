@@ -12,6 +12,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import fai
 from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.addresses import check_addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa import check_caa_records
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.delegation import check_zones
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.names import check_names
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.way import check_way
@@ -20,6 +21,7 @@ CHECKS: dict[str, t.Callable[[Subject], list[Finding]]] = {
     "names": check_names,
     "caa": check_caa_records,
     "addresses": check_addresses,
+    "zone": check_zones,
     "way": check_way,
 }
 
