@@ -71,6 +71,10 @@ PACKAGES = {
         *BASICS,
         *(f"plugin_utils/_{name}" for name in ("issuers", "preflight", "served", "reports", "solvers", "inventory")),
     },
+    "plugin_utils/_plan": {
+        *BASICS,
+        *(f"plugin_utils/_{name}" for name in ("issuers", "reports", "inventory")),
+    },
     "plugin_utils/_actions": {
         *BASICS,
         *(f"plugin_utils/_{name}" for name in ("issuance", "issuers", "inventory", "solvers")),
@@ -86,7 +90,7 @@ DOORS = {
         "plugin_utils/_reports",
         "plugin_utils/_actions",
     },
-    "plugin_utils/_issuers/acme": {"action", "plugin_utils/_issuers"},
+    "plugin_utils/_issuers/acme": {"action", "plugin_utils/_issuers", "plugin_utils/_plan"},
     "plugin_utils/_issuers/manual": {"plugin_utils/_issuers"},
 }
 ON_HOSTS = {"modules", "module_utils"}
