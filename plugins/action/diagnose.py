@@ -14,7 +14,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import FleetAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
-from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.diagnose import TIMEOUT_S, diagnose
+from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.diagnose import TIMEOUT_S, Clients, diagnose
 from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.names import (
     Name,
     names_alone,
@@ -38,6 +38,9 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.printing im
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.query import compile_query
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey_table import Progress
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.terminal_width import terminal_width
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served.browser import DEFAULT_BROWSER
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served.page import BrowserOptions
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served.trust_stores import read_trust_stores
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, escape_value
 
 display = Display()
@@ -50,7 +53,10 @@ class ActionModule(FleetAction):
     _requires_connection = False
     VARIABLES: t.ClassVar[dict[str, str]] = {
         option: f"diagnose_{option}"
-        for option in ("requests", "domains", "issuer", "path", "query", "fail_when", "most")
+        for option in (
+            *("requests", "domains", "issuer", "path", "query", "fail_when", "most"),
+            *("browser", "browser_path", "pictures", "trust_stores"),
+        )
     }
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "requests": {"type": "list", "elements": "str", "default": []},
@@ -61,16 +67,21 @@ class ActionModule(FleetAction):
         "fail_when": {"type": "str", "choices": sorted(FAILING_VERDICTS), "default": "never"},
         "most": {"type": "int", "default": MOST_NAMES},
         "timeout": {"type": "float", "default": TIMEOUT_S},
+        "browser": {"type": "bool", "default": False},
+        "browser_path": {"type": "path", "default": DEFAULT_BROWSER},
+        "pictures": {"type": "path"},
+        "trust_stores": {"type": "dict", "default": {}},
     }
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         search = compile_query(arguments["query"], "diagnose_query")
         show = printer(display.display)
+        clients = Clients(self._browser(arguments), read_trust_stores(arguments["trust_stores"]))
         names, faults = self._names(arguments, task_vars)
         progress = Progress(show)
         diagnoses = [
             *faults,
-            *diagnose(names, lambda done, total: progress("checks", done, total), arguments["timeout"]),
+            *diagnose(names, lambda done, total: progress("checks", done, total), arguments["timeout"], clients),
         ]
         show(diagnosis_screen(diagnoses, terminal_width(), arguments["most"]))
         rows = search([diagnosis_as_json(one) for one in worst_first(diagnoses)])
@@ -87,6 +98,11 @@ class ActionModule(FleetAction):
         if any(counts[verdict] for verdict in FAILING_VERDICTS[arguments["fail_when"]]):
             raise TlsError(f"{summary}; see what each line says, and docs/diagnosis.md of this collection", **result)
         return {**result, "msg": summary}
+
+    def _browser(self, arguments: dict[str, t.Any]) -> BrowserOptions | None:
+        """Return how pages are looked at, None where they are not. In check mode no picture is written."""
+        pictures = "" if self._task.check_mode else arguments["pictures"] or ""
+        return BrowserOptions(arguments["browser_path"], pictures) if arguments["browser"] else None
 
     # not a parser: it only passes on foreign input
     def _names(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> tuple[list[Name], list[Diagnosis]]:

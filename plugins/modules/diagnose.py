@@ -70,6 +70,28 @@ options:
     description: For how many seconds all checks may take together. What has not ended then is reported as unknown.
     type: float
     default: 45
+  browser:
+    description:
+      - Whether Chromium loads the page of each name that is served, at each of its addresses, C(https://NAME/).
+      - It shows content over HTTP, resources that fail, and what browsers think of the certificate. The lock alone does not.
+      - It needs the program Chromium on the controller, and C(certutil) for the roots of private CAs. On Debian these are the packages
+        C(chromium) and C(libnss3-tools). A page takes a second or so, one after the other, after O(timeout).
+      - Only URLs of the names of the certificate are opened. As root, Chromium runs without its sandbox.
+    type: bool
+    default: false
+  browser_path:
+    description: The program of O(browser).
+    type: path
+    default: /usr/bin/chromium
+  pictures:
+    description: A folder on the controller for a picture of each page (PNG), with O(browser). In check mode none is written.
+    type: path
+  trust_stores:
+    description:
+      - Files with the roots of older clients in PEM, by a name of your own, such as C({windows7: /etc/ssl/windows7.pem}).
+      - The chain that is served is verified against each of them.
+    type: dict
+    default: {}
 seealso:
   - module: evergreen.tls.survey
 """

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 import time
 import typing as t
 
@@ -21,12 +22,18 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.checks im
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.dns_answers import share_answers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.thread_count import thread_count
-from ansible_collections.evergreen.tls.plugins.plugin_utils._served.checks import check_served
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served.checks import check_pages, check_served
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served.page import BrowserOptions
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.subject import ServedSubject
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
 
+if t.TYPE_CHECKING:
+    from cryptography import x509
+
 TIMEOUT_S = 45.0  # for all checks of all names
 TIMEOUT_OF_NAME_S = 15.0  # for the checks of one name
+TIMEOUT_OF_PAGES_S = 60.0  # for the pages of one name at all addresses
+PAGES_TIMEOUT_S = 1200.0  # for all pages
 MAX_THREADS = 100
 # Checks of a whole order. Of one of its names they would say something else.
 CHECKS_OF_ORDER = ("limits", "account")
@@ -42,40 +49,53 @@ Key = tuple[str, str, str, str]  # what is checked, host, request, domain; no do
 Check = t.Callable[[float], list[Finding]]  # of one name, until a deadline by time.monotonic()
 
 
+class Clients(t.NamedTuple):
+    """The clients as which served names are looked at, beside those of the system."""
+
+    browser: BrowserOptions | None = None
+    trust_stores: t.Mapping[str, tuple[x509.Certificate, ...]] = {}  # roots by the name that the user gave
+
+
+CURRENT_CLIENTS = Clients()  # those with the roots of the system, and no browser
+
+
 # not a parser: it only passes on foreign input
 def diagnose(
     names: t.Sequence[Name],
     progress: t.Callable[[int, int], None],
     timeout: float = TIMEOUT_S,
+    clients: Clients = CURRENT_CLIENTS,
 ) -> list[Diagnosis]:
-    """Return the diagnosis of each name. Nothing is ordered, registered or written.
+    """Return the diagnosis of each name. Nothing is ordered, registered or written, but pictures of pages.
 
     progress: is called with how many checks have ended, and how many there are.
-    timeout: seconds for all of them. What has not ended then is unknown.
+    timeout: seconds for all of them. What has not ended then is unknown. Pages are loaded afterwards.
     """
     deadline = time.monotonic() + timeout
-    with share_answers():
-        checks = _checks(names)
+    with share_answers(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        checks = _checks(names, clients, folder)
         tasks = [functools.partial(_limited, check, deadline) for check in checks.values()]
         ended = run_until(deadline, tasks, thread_count(MAX_THREADS, len(tasks)), progress)
     results = {key: [LATE] if found is None else found for key, found in zip(checks, ended)}
+    if clients.browser:
+        _load_pages(names, clients.browser, results)
     return [_diagnosis(name, results) for name in names]
 
 
-def _checks(names: t.Sequence[Name]) -> dict[Key, Check]:
+def _checks(names: t.Sequence[Name], clients: Clients, folder: str) -> dict[Key, Check]:
     """Return all checks. Those of one name stand together, so that whole names are late, and not one kind of check."""
     subdomains = _subdomains(names)
-    clients: dict[tuple[str, ...], DnsClient] = {}
+    resolvers: dict[tuple[str, ...], DnsClient] = {}
     checks: dict[Key, Check] = {}
     for name in names:
-        client = clients.setdefault(tuple(name.resolvers), DnsClient(name.resolvers))
+        client = resolvers.setdefault(tuple(name.resolvers), DnsClient(name.resolvers))
         checks[_key("order", name)] = functools.partial(_check_order, name, (name.domain,), client)
         if name.request and len(name.request["domains"]) > 1:
             whole = functools.partial(_check_order, name, tuple(name.request["domains"]), client)
             checks.setdefault(_key("order", name, ""), whole)
         if name.endpoints:
             below = subdomains[name.domain]
-            checks[_key("served", name)] = functools.partial(_check_served, name, client, below)
+            checks[_key("served", name)] = functools.partial(_check_served, name, client, below, clients, folder)
     return checks
 
 
@@ -100,9 +120,17 @@ def _check_order(name: Name, domains: tuple[str, ...], client: DnsClient, deadli
 
 
 # not a parser: it only passes on foreign input
-def _check_served(name: Name, client: DnsClient, subdomains: tuple[str, ...], deadline: float) -> list[Finding]:
+def _check_served(
+    name: Name, client: DnsClient, subdomains: tuple[str, ...], clients: Clients, folder: str, deadline: float
+) -> list[Finding]:
+    subject = _served_subject(name, client, deadline)
+    return check_served(subject._replace(subdomains=subdomains, trust_stores=clients.trust_stores, crl_folder=folder))
+
+
+# not a parser: it reads what the collection has made or checked
+def _served_subject(name: Name, client: DnsClient, deadline: float) -> ServedSubject:
     request = t.cast(Request, name.request)
-    subject = ServedSubject(
+    return ServedSubject(
         name.domain,
         client,
         deadline,
@@ -112,9 +140,17 @@ def _check_served(name: Name, client: DnsClient, subdomains: tuple[str, ...], de
         domains=tuple(request["domains"]),
         has_http2=name.has_http2,
         has_proxy_protocol=name.has_proxy_protocol,
-        subdomains=subdomains,
     )
-    return check_served(subject)
+
+
+def _load_pages(names: t.Sequence[Name], browser: BrowserOptions, results: dict[Key, list[Finding]]) -> None:
+    """Add what a browser finds to the results of names that are served, one page after the other."""
+    deadline = time.monotonic() + PAGES_TIMEOUT_S
+    for name in names:
+        if name.endpoints and not name.has_proxy_protocol:
+            until = min(deadline, time.monotonic() + TIMEOUT_OF_PAGES_S)
+            subject = _served_subject(name, DnsClient(name.resolvers), until)
+            results[_key("served", name)] = [*results[_key("served", name)], *check_pages(subject, browser)]
 
 
 def _diagnosis(name: Name, results: t.Mapping[Key, list[Finding]]) -> Diagnosis:

@@ -16,8 +16,9 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.result im
 from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_name
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer, Issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.endpoints import Endpoint
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import OpenIssuers
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import Endpoint, endpoints_of_host
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import endpoints_of_host
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import solver_type
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import DNS_01, DNS_PERSIST_01, HTTP_01
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.cloud_account import with_solver_accounts

@@ -14,7 +14,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Fin
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.addresses import check_addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.alpn import check_application_protocol
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.hsts import check_hsts
-from ansible_collections.evergreen.tls.plugins.plugin_utils._served.observation import Served, observe
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served.observation import Served, observe, served_places
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.page import BrowserOptions, check_page
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.redirect import check_redirect
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.revocation import check_revocation
@@ -42,11 +42,10 @@ CHECKS: dict[str, t.Callable[[Served], list[Finding]]] = {
 }
 
 
-def check_served(subject: ServedSubject, browser: BrowserOptions | None = None) -> list[Finding]:
+def check_served(subject: ServedSubject) -> list[Finding]:
     """Return what clients get who ask for a name, at each of its addresses. A check that fails has found something unknown.
 
-    browser: load the page in Chromium as well. Nothing is raised but interrupts. It ends soon after the deadline of the subject,
-    whatever servers do.
+    Nothing is raised but interrupts. It ends soon after the deadline of the subject, whatever servers do.
     """
     try:
         served = observe(subject)
@@ -60,9 +59,28 @@ def check_served(subject: ServedSubject, browser: BrowserOptions | None = None) 
         except Exception as error:
             sentence = f"the check {code} of {subject.domain} failed: {failure_sentence(error)}"
             findings.append(Finding("unknown", f"{code}.failed", sentence))
-    if browser:
-        addresses = list(dict.fromkeys(one.address for one in served.observations if one.chain))[:MAX_PAGES]
-        findings += [finding for address in addresses for finding in check_page(subject, address, browser)]
+    return [_printable(finding) for finding in findings]
+
+
+def check_pages(subject: ServedSubject, browser: BrowserOptions) -> list[Finding]:
+    """Return what Chromium finds on the page of a name at each of its addresses, one after the other.
+
+    Nothing is raised but interrupts. It ends soon after the deadline of the subject.
+    """
+    try:
+        places, error = served_places(subject)
+    except Exception as failure:
+        places, error = {}, failure_sentence(failure)
+    ports: dict[str, int] = {}
+    for address, port in places:
+        ports.setdefault(address, port)
+    findings = [
+        finding
+        for address, port in list(ports.items())[:MAX_PAGES]
+        for finding in check_page(subject._replace(port=port), address, browser)
+    ]
+    if not ports:
+        findings.append(Finding("unknown", "served.page", f"the page of {subject.domain} is not looked at: {error}"))
     return [_printable(finding) for finding in findings]
 
 

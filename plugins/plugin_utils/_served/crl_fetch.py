@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import hashlib
 import http.client
 import os
@@ -17,8 +18,8 @@ import urllib.parse
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
-from ansible_collections.evergreen.tls.plugins.module_utils._system.files import make_folder, read_file, replace_file
+from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file, replace_file
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.crl import MAX_CRL_BYTES, has_ended, read_crl
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
@@ -39,8 +40,8 @@ _locks_lock = threading.Lock()
 def fetch_crl(url: str, dns: DnsClient, is_own: bool, folder: str, seconds: float) -> bytes:
     """Return the bytes of a list, from the cache if it is new enough. Certificates of one CA share a list, so one thread fetches it.
 
-    is_own: whether the issuer is one of the inventory. Only its lists may be at internal addresses. folder: of the cache, may be
-    empty. Raises TlsError where there is no list.
+    is_own: whether the issuer is one of the inventory. Only its lists may be at internal addresses. folder: of the cache, which is not
+    made; may be empty. Raises TlsError where there is no list.
     """
     if not folder:
         return _fetch(url, dns, is_own, seconds)
@@ -55,11 +56,8 @@ def fetch_crl(url: str, dns: DnsClient, is_own: bool, folder: str, seconds: floa
             return cached
         content = _fetch(url, dns, is_own, seconds)
         read_crl(content)
-        try:
-            make_folder(folder)
+        with contextlib.suppress(OSError):  # the next one fetches it again
             replace_file(path, content)
-        except OSError as error:
-            raise TlsError(f"the revocation list cannot be cached: {system_error(error)}") from error
         return content
     finally:
         lock.release()

@@ -85,20 +85,25 @@ class Served(t.NamedTuple):
 
 def observe(subject: ServedSubject) -> Served:
     """Return what all addresses of a name show: those in DNS, and those of the inventory. All are looked at side by side."""
+    places, dns_error = served_places(subject)
     name = probe_name(subject.domain)
-    places: dict[tuple[str, int], bool] = {}
-    dns_error = ""
-    for host, port in subject.endpoints:
-        places.update({(address, port): True for address in ip_addresses(host, port) or [host]})
-    try:
-        for address in _addresses(subject, name):
-            places.setdefault((address, subject.port), False)
-    except TlsError as error:
-        dns_error = str(error)
     found = map_in_threads(
         lambda place: _observe_address(subject, name, *place[0], place[1]), list(places.items())[:MAX_ADDRESSES]
     )
     return Served(subject, tuple(found), dns_error)
+
+
+def served_places(subject: ServedSubject) -> tuple[dict[tuple[str, int], bool], str]:
+    """Return addresses and ports of a name with whether they are of the inventory, and why those in DNS are not known."""
+    places: dict[tuple[str, int], bool] = {}
+    for host, port in subject.endpoints:
+        places.update({(address, port): True for address in ip_addresses(host, port) or [host]})
+    try:
+        for address in _addresses(subject, probe_name(subject.domain)):
+            places.setdefault((address, subject.port), False)
+    except TlsError as error:
+        return places, str(error)
+    return places, ""
 
 
 def seconds_left(deadline: float, maximum: float = HANDSHAKE_TIMEOUT_S) -> float:

@@ -244,3 +244,24 @@ def test_the_playbook_passes_each_option_on():
     assert ActionModule.VARIABLES
     for option, variable in ActionModule.VARIABLES.items():
         assert f'{option}: "{{{{ {variable} | default(omit) }}}}"' in playbook
+
+
+def test_the_chain_is_verified_with_the_roots_of_old_clients(fleet, tmp_path):
+    (tmp_path / "old.pem").write_bytes(Authority("Old Root").pem)
+    result = run(fleet(hosts=("right",)), trust_stores={"windows7": str(tmp_path / "old.pem")})
+    (finding,) = [one for one in result["diagnoses"][0]["findings"] if one["code"] == "served.trust"]
+    assert finding["severity"] == "risk" and "clients with the roots of windows7 do not trust" in finding["sentence"]
+
+
+def test_a_trust_store_that_cannot_be_read_is_refused_at_once(fleet):
+    result = run(fleet(), trust_stores={"windows7": "/nowhere.pem"})
+    assert (
+        result["failed"] and "diagnose_trust_stores windows7: /nowhere.pem holds no certificate in PEM" in result["msg"]
+    )
+
+
+def test_without_a_browser_its_packages_are_named(fleet):
+    result = run(fleet(hosts=("right",)), browser=True, browser_path="/nowhere/chromium")
+    (finding,) = [one for one in result["diagnoses"][0]["findings"] if one["code"] == "served.page"]
+    assert finding["severity"] == "unknown"
+    assert "there is no program /nowhere/chromium; run apt install chromium libnss3-tools" in finding["sentence"]

@@ -215,6 +215,10 @@ def test_a_list_of_50000_entries_by_openssl_is_read_fast(lists, tmp_path):
 def test_lists_are_fetched_once_and_cached_until_they_end(lists, tmp_path):
     lists.publish(lists.crl(1, ends=HOUR).public_bytes(DER))
     folder = str(tmp_path / "lists")
+    assert [lists.check(crl_folder=folder).severity for _number in range(2)] == ["fine"] * 2
+    assert lists.requests == 2  # there is no such folder
+    (tmp_path / "lists").mkdir()
+    lists.requests = 0
     assert [lists.check(crl_folder=folder).severity for _number in range(3)] == ["fine"] * 3
     assert lists.requests == 1
     (path,) = (tmp_path / "lists").iterdir()
