@@ -34,6 +34,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending im
 
 # Loaded before Ansible forks, so that each fork need not load the libraries of ACME:
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import orders as acme_orders  # noqa: F401, pylint: disable=unused-import
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.after_refusal import (
+    checks_for,
+    seen_from_here,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import (
     AcmeIssuer,
     Issuer,
@@ -104,6 +108,9 @@ class ActionModule(TlsAction):
             issued = await Background(issue) if isinstance(issuer, AcmeIssuer) else issue()
         except TlsError as error:
             sentences = await self._witness(request, host, error, task_vars)
+            look = functools.partial(issuer.find_obstacles, request, host)
+            if checks_for(error):
+                sentences += await Background(functools.partial(seen_from_here, error, look))
             if not sentences:
                 raise
             raise TlsError("; ".join([str(error), *sentences]), **error.details) from error

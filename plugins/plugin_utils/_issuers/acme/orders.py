@@ -23,6 +23,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_issued_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account import Account
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_check import profile_refusal
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import base64url
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.authorizations import Authorizations
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.ca_limits import OrderKind
@@ -303,12 +304,9 @@ class Order:
 
     def _checked_profile(self, profile: str) -> str:
         """Return the profile, if the CA offers it."""
-        offered = self.client.meta("profiles") or {}
-        if profile not in offered:
-            choice = f"only {words_of_ca(', '.join(sorted(offered)))}" if offered else "no profiles at all"
-            raise TlsError(
-                f"{self.orders.directory_url} does not offer the profile {profile}, {choice}; correct the profile of the issuer, or leave it out"
-            )
+        refusal = profile_refusal(self.orders.directory_url, profile, self.client.meta("profiles"))
+        if refusal:
+            raise TlsError(refusal)
         return profile
 
     def _has_our_names(self, order: OrderObject) -> bool:

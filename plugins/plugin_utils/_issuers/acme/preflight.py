@@ -14,6 +14,7 @@ from ansible.utils.display import Display
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account import Account
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_check import check_account
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.directories import CAA_IDENTITIES, WELL_KNOWN
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import PREFLIGHT_REFUSAL, Problem
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_records import CaaIssuer
@@ -47,13 +48,16 @@ def check_before_order(account: Account, solver: Solver, domains: list[str], mod
         raise Problem(f"{' · '.join(refusals)}; nothing is ordered; {SETTING}", PREFLIGHT_REFUSAL)
 
 
-def find_obstacles(account: Account, solver: Solver, domains: list[str], deadline: float) -> list[Finding]:
+def find_obstacles(
+    account: Account, solver: Solver, domains: list[str], profile: str | None, deadline: float
+) -> list[Finding]:
     """Return what an order of an account meets. No account is created for that. A CA that does not answer is a finding."""
     try:
         account.client.directory()
     except TlsError as error:
         return [Finding("unknown", "account.directory", str(error))]
-    return run_checks(order_subject(account, solver, domains, deadline, is_thorough=True))
+    findings = run_checks(order_subject(account, solver, domains, deadline, is_thorough=True))
+    return [*findings, *check_account(account, profile, domains)]
 
 
 def order_subject(account: Account, solver: Solver, domains: list[str], deadline: float, is_thorough: bool) -> Subject:

@@ -102,7 +102,7 @@ class Servers:
             account.client.directory_meta,
             account.client.url in WELL_KNOWN.values(),
         )
-        return find_obstacles(account, self._open_solver(known), domains, deadline)
+        return find_obstacles(account, self._open_solver(known), domains, directory.profile, deadline)
 
     def reachable_clients(self, directories: list[Directory]) -> list[Client]:
         """Return clients for the directories that are reachable, for requests that can wait for the next run."""
