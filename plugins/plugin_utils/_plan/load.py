@@ -20,7 +20,7 @@ HOUR, DAY, WEEK = datetime.timedelta(hours=1), datetime.timedelta(days=1), datet
 # Let's Encrypt.
 LIFETIMES = (200 * DAY, 100 * DAY, 47 * DAY, 160 * HOUR)
 HALF_WINDOW_SHARE = 1 / 100  # of the lifetime, on each side of its middle, as Let's Encrypt makes windows
-STEPS = 12  # of each variable in the sum of share_in_window()
+DELAY_STEPS, PAUSE_STEPS = 12, 120  # of the sum of share_in_window()
 
 
 class Load(t.NamedTuple):
@@ -85,12 +85,12 @@ def share_in_window(lifetime: datetime.timedelta, pause: datetime.timedelta, del
     """
     window, pause_s = 2 * HALF_WINDOW_SHARE * lifetime.total_seconds(), pause.total_seconds()
     delay_s = min(delay.total_seconds(), pause_s)
-    points = [(number + 0.5) / STEPS for number in range(STEPS)]
+    points = [(number + 0.5) / DELAY_STEPS for number in range(DELAY_STEPS)]
     waits = []
-    for passed in (point * pause_s for point in points):
+    for passed in ((number + 0.5) / PAUSE_STEPS * pause_s for number in range(PAUSE_STEPS)):
         for first in (point * delay_s for point in points):
             if first >= passed:
-                waits += [first - passed] * STEPS
+                waits += [first - passed] * DELAY_STEPS
             else:
                 waits += [pause_s + point * delay_s - passed for point in points]
     return sum(min(1.0, max(0.0, 2 - 2 * wait / window)) for wait in waits) / len(waits)
