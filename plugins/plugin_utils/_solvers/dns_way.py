@@ -17,6 +17,7 @@ SOURCE = "RFC 8555, section 8.4"
 MAX_VALUES = 5  # in the evidence
 
 
+# not a parser: it only passes on foreign input
 def record_obstacles(dns: DnsClient, name: str, location: RecordLocation) -> list[Finding]:
     """Return what stands at the name of a TXT record, and at two names where people put it by mistake.
 

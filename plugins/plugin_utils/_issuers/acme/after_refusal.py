@@ -57,6 +57,7 @@ def seen_from_here(error: TlsError, look: t.Callable[[float], list[Finding]]) ->
     return [f"What is seen from here: {escape_control_characters(seen)}"] if seen else []
 
 
+# not a parser: it only passes on foreign input
 def checks_for(error: TlsError) -> tuple[str, ...]:
     """Return the checks that fit a refusal."""
     if not isinstance(error, Problem) or error.code not in CHECKS_BY_CODE:
@@ -73,6 +74,7 @@ def error_meets_answer(error: TlsError, findings: t.Sequence[Finding]) -> bool:
     )
 
 
+# not a parser: it only passes on foreign input
 def _causes(findings: t.Sequence[Finding], checks: tuple[str, ...]) -> list[str]:
     """Return the sentences of the findings that fit, what blocks first."""
     fitting = [finding for finding in findings if finding.code.partition(".")[0] in checks]
