@@ -50,6 +50,7 @@ class Zone:
 
     def __init__(self, name, records):
         self.name, self.records = name_of(name), {}
+        self.signatures = {}  # RRSIG records by owner and kind, where the zone is signed
         for owner, kind, *values in records:
             self.records.setdefault((name_of(owner), dns.rdatatype.from_text(kind)), set()).update(values)
 
@@ -100,6 +101,8 @@ class NameServer:
         else:
             self.queries.append((query.question[0].name.to_text(), query.question[0].rdtype))
             self.look_up(query.question[0], response)
+            if query.ednsflags & dns.flags.DO:
+                self.add_signatures(response)
         return response.to_wire(max_size=MAX_BYTES)
 
     def send_by_tcp(self, write, wire):
@@ -132,14 +135,21 @@ class NameServer:
         around = [zone for zone in self.zones if name.is_subdomain(zone.name)]
         return max(around, key=lambda zone: len(zone.name.labels), default=None)
 
+    def add_signatures(self, response):
+        for section in (response.answer, response.authority):
+            for rrset in list(section):
+                signatures = (zone.signatures.get((rrset.name, rrset.rdtype)) for zone in self.zones)
+                section.extend(filter(None, signatures))
+
     def look_up(self, question, response):
         name, rrset = question.name, None
         while len(response.answer) < 8:
-            zone = self.zone_of(name)
+            is_above = question.rdtype == dns.rdatatype.DS and name != dns.name.root
+            zone = self.zone_of(name.parent() if is_above else name)
             if zone is None:
                 response.set_rcode(dns.rcode.NXDOMAIN if self.recursive else dns.rcode.REFUSED)
                 return
-            cut = None if self.recursive else zone.cut(name)
+            cut = None if self.recursive or is_above else zone.cut(name)
             if cut:
                 response.authority.append(cut)
                 glue = (
@@ -180,8 +190,9 @@ class FakeInternet:
         """
         servers = servers or {f"ns.{name}": "127.0.0.2"}
         first = primary or next(iter(servers))
+        mailbox = f"hostmaster.{name}".rstrip(".") + "."
         own = [
-            (name, "SOA", f"{first}. hostmaster.{name}. 1 3600 600 86400 60"),
+            (name, "SOA", f"{first}. {mailbox} 1 3600 600 86400 60"),
             *((name, "NS", f"{server}.") for server in servers),
             *((server, "A", address) for server, address in servers.items()),
         ]

@@ -13,6 +13,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Fin
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.addresses import check_addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa import check_caa_records
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.delegation import check_zones
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.dnssec import check_dnssec
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.names import check_names
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.way import check_way
@@ -22,6 +23,7 @@ CHECKS: dict[str, t.Callable[[Subject], list[Finding]]] = {
     "caa": check_caa_records,
     "addresses": check_addresses,
     "zone": check_zones,
+    "dnssec": check_dnssec,
     "way": check_way,
 }
 

@@ -96,8 +96,11 @@ def _closest_zone(answers: DnsAnswers, name: str, deadline: float) -> tuple[str,
     """Return the closest zone that the resolvers know, and the names below it for which they fail."""
     candidate, failed, error = name, list[str](), None
     while True:
+        question = Question(candidate or ".", "SOA")
         try:
-            response = answers.ask(Question(candidate or ".", "SOA"), deadline)
+            response = answers.ask(question, deadline)
+            if not is_answer(response):  # its signatures may be broken
+                response = answers.ask(question._replace(is_unchecked=True), deadline)
         except TlsError as caught:
             response, error = None, caught
         if response is not None and is_answer(response):
@@ -125,7 +128,7 @@ def _apex_in(response: dns.message.Message, name: str) -> str | None:
 
 def _zone_of_apex(answers: DnsAnswers, apex: str, deadline: float) -> Zone:
     def found() -> Zone:
-        response = answers.ask(Question(apex or ".", "NS"), deadline)
+        response = answers.ask(Question(apex or ".", "NS", is_unchecked=True), deadline)
         return _zone(answers, apex, name_servers_in(response, apex), {}, True, deadline)
 
     return answers.once(("zone", apex), found)
@@ -167,7 +170,8 @@ def _addresses(answers: DnsAnswers, name: str, deadline: float) -> list[str]:
     addresses = []
     for rdatatype in ("A", "AAAA"):
         with contextlib.suppress(TlsError):
-            addresses += addresses_in(answers.resolve(name, rdatatype, deadline))
+            response = answers.ask(Question(name, rdatatype, is_unchecked=True), deadline)
+            addresses += addresses_in(response.answer)
     return addresses
 
 
