@@ -96,8 +96,7 @@ class ActionModule(TlsAction):
                 pending = issuer.find_pending(issue_request, csr_to_pem(check_csr(csr, request)), host)
             if pending is not None:
                 return _result_while_pending(pending, issuer, arguments["valid"])
-            would = f"would have {subject} issued by {request['issuer']}"
-            return {"changed": True, "msg": would, "diff": {"before": "", "after": f"{would}\n"}}
+            return await self._pretended(issuer, request, host, is_deployed=arguments["in_use"] is not None)
         if not arguments["csr"]:
             raise TlsError(f"there is no signing request for {subject}; pass the csr that certificate_request returned")
         if isinstance(issuer, LocalCa):
@@ -124,6 +123,16 @@ class ActionModule(TlsAction):
             "warnings": issued.warnings,
             "msg": f"{request['issuer']} issued {subject}{'' if issued.is_new else ' in an earlier run'}",
         }
+
+    # not a parser: it only passes on foreign input
+    async def _pretended(self, issuer: Issuer, request: Request, host: str, is_deployed: bool) -> dict[str, t.Any]:
+        """Return the result of check mode, with what the CA would refuse as warnings."""
+        would = f"would have the certificate of {request['name']} issued by {request['issuer']}"
+        result: dict[str, t.Any] = {"changed": True, "msg": would, "diff": {"before": "", "after": f"{would}\n"}}
+        if isinstance(issuer, AcmeIssuer):
+            expected = await Background(functools.partial(issuer.expected_refusals, request, host, is_deployed))
+            result["warnings"] = [f"{request['name']}: {sentence}" for sentence in expected]
+        return result
 
     async def _witness(self, request: Request, host: str, error: TlsError, task_vars: dict[str, t.Any]) -> list[str]:
         """Return what the access logs of the host say about a refusal. The host is logged in to only if a CA did not find an answer there."""

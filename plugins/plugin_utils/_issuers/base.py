@@ -156,6 +156,12 @@ class AcmeIssuer(Issuer, t.Protocol):
     def begin_order(self, request: IssueRequest, csr: bytes, host: str) -> list[ChallengeFiles]:
         """Place an order and return the files that hosts have to serve before it can be finished by issue()."""
 
+    def expected_refusals(self, request: Request, host: str, is_deployed: bool) -> list[str]:
+        """Return what check mode says about an order that would be placed. Nothing is ordered or written.
+
+        is_deployed: whether the hosts can answer challenges already.
+        """
+
     def advice(self, host: str, request: str, leaf: x509.Certificate | None = None) -> dict[str, RenewalAdvice]:
         """Return the renewal information (RFC 9773) of the certificates of a request, by serial number.
 

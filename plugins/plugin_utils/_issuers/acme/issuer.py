@@ -27,6 +27,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 import typing as t
 
 from ansible.utils.display import Display
@@ -53,6 +54,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.direct
     PREFLIGHT_MODES,
     Directory,
     directories,
+    preflight_mode,
     test_directory,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.fallback import (
@@ -209,6 +211,18 @@ class Acme(RecordedIssuer):
         kind = self.renewals.kind_of_next_order(host, request["name"], directory.url, domains, now)
         limits = check_limits(self.servers.counts(directory), domains, kind, now)
         return [*self.servers.find_obstacles(directory, domains, deadline), limits]
+
+    def expected_refusals(self, request: Request, host: str, is_deployed: bool) -> list[str]:
+        """Return what check mode says about an order. The setting C(preflight) decides whether to look."""
+        from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.preflight import (
+            PREFLIGHT_TIMEOUT_S,
+            refusals_expected,
+        )
+
+        if preflight_mode(self.settings["preflight"], self.directories[0].url) == "off":
+            return []
+        findings = self.find_obstacles(request, host, time.monotonic() + PREFLIGHT_TIMEOUT_S)
+        return refusals_expected(findings, is_deployed)
 
     # not a parser: it reads what the collection has made or checked
     def record(self, request: Request, chain: list[x509.Certificate], host: str) -> None:

@@ -60,6 +60,17 @@ def find_obstacles(
     return [*findings, *check_account(account, profile, domains)]
 
 
+# not a parser: it only passes on what checks have found
+def refusals_expected(findings: list[Finding], is_deployed: bool) -> list[str]:
+    """Return what check mode says of the findings of an order.
+
+    is_deployed: whether the hosts can answer challenges already. If not, their answers say nothing.
+    """
+    relevant = [one for one in findings if is_deployed or not one.code.startswith("http")]
+    blocks = [f"an order would be refused: {one.sentence}" for one in relevant if one.severity == "blocks"]
+    return blocks + [one.sentence for one in relevant if one.severity == "risk"]
+
+
 def order_subject(account: Account, solver: Solver, domains: list[str], deadline: float, is_thorough: bool) -> Subject:
     """Return the subject of the checks before an order. Raises TlsError if the CA does not answer."""
     url = account.client.url

@@ -13,6 +13,7 @@ from ansible.playbook.task import Task
 from ansible_collections.evergreen.tls.plugins.action import certificate_issue
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import retries
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.issuer import Acme
 from ansible_collections.evergreen.tls.tests.unit.acme_server import ERROR, running_acme_server
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import some_key
 
@@ -26,7 +27,7 @@ class Run:
 
     def __init__(self, server, folder):
         self.server, self.folder = server, folder
-        self.calls, self.warnings = [], []
+        self.calls, self.warnings, self.is_check, self.preflight = [], [], False, "off"
         self.codes = dict.fromkeys(NAMES, ("connection", TIMEOUT))
         self.counts = {"requests": 0, "addresses": 0, "statuses": []}
         self.more, self.failure = {"usual_addresses": 0, "obstacles": []}, None
@@ -51,13 +52,13 @@ class Run:
             "ca_file": self.server.ca_file,
             "folder": str(self.folder),
         }
-        issuers = {"ca": {**issuer, "solver": {"type": "http", "check": False}, "preflight": "off"}}
+        issuers = {"ca": {**issuer, "solver": {"type": "http", "check": False}, "preflight": self.preflight}}
         arguments = {
             "request": {"name": "www", "domains": NAMES, "issuer": "ca", **request},
             "csr": CSR,
             "issuers": issuers,
         }
-        task.action, task.args, task.check_mode = "evergreen.tls.certificate_issue", arguments, False
+        task.action, task.args, task.check_mode = "evergreen.tls.certificate_issue", arguments, self.is_check
         action = certificate_issue.ActionModule(task, None, None, None, None, None)
         action._execute_module = self._execute
         return action.run(task_vars={"inventory_hostname": "web1"})
@@ -152,3 +153,11 @@ def test_a_host_that_cannot_tell_leaves_the_sentence_of_the_ca(run, failure):
     message = run.issue()["msg"]
     assert "Timeout during connect" in message
     assert "nginx" not in message
+
+
+def test_check_mode_warns_of_what_would_be_refused_and_orders_nothing(run, monkeypatch):
+    run.is_check, run.preflight = True, "refuse"
+    monkeypatch.setattr(Acme, "expected_refusals", lambda _self, request, host, is_deployed: [f"no {is_deployed}"])
+    result = run.issue()
+    assert (result["warnings"], result["changed"]) == (["www: no False"], True)
+    assert run.server.orders == [] and run.calls == []

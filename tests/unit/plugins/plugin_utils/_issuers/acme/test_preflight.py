@@ -295,3 +295,36 @@ def test_an_order_that_is_put_off_asks_neither_name_servers_nor_hosts(issue, her
     with pytest.raises(TlsError, match="the order is put off until"):
         issue.issuer.issue(request, make_csr(some_key(), NAMES, {}), "web2")
     assert (len(here.resolver.queries), len(checked), len(server.orders)) == (questions, 1, orders)
+
+
+def expected(server, here, tmp_path, is_deployed=False, **settings):
+    solver = {"type": "http", "resolvers": [f"{RESOLVER}:{here.port}"]}
+    settings = {"directory": server.url, "ca_file": server.ca_file, "folder": str(tmp_path / "acme"), **settings}
+    issuer = open_issuer("ca", {"ca": {"type": "acme", "solver": solver, **settings}})
+    request = {"name": "www", "domains": list(NAMES), "issuer": "ca", "type": "ECC"}
+    return issuer.expected_refusals(request, "web1", is_deployed)
+
+
+def test_check_mode_says_what_would_be_refused_and_writes_nothing(server, here, zone, tmp_path, monkeypatch):
+    monkeypatch.setitem(CAA_IDENTITIES, server.url, (IDENTITY,))
+    set_caa(zone, '0 issue "other.example"')
+    sentences = expected(server, here, tmp_path, preflight="refuse")
+    assert next(one for one in sentences if "CAA" in one).startswith(
+        "an order would be refused: the CAA records of example.org"
+    )
+    assert not (tmp_path / "acme").exists() and server.count("/order") == 0
+
+
+def test_the_answers_of_hosts_count_in_check_mode_once_they_are_deployed(server, here, tmp_path):
+    here.zone("org")
+    here.zone("example.org", ("www.example.org", "A", "127.0.0.99"), ("example.org", "A", "127.0.0.99"))
+    before = expected(server, here, tmp_path, preflight="warn")
+    after = expected(server, here, tmp_path, is_deployed=True, preflight="warn")
+    assert not any("127.0.0.99" in one for one in before)
+    assert any("cannot be reached" in one for one in after)
+
+
+def test_check_mode_does_not_look_where_preflight_is_off(server, here, zone, tmp_path):
+    set_caa(zone, '0 issue ";"')
+    assert expected(server, here, tmp_path, preflight="off") == expected(server, here, tmp_path) == []
+    assert here.resolver.queries == []
