@@ -24,6 +24,7 @@ VARIABLE_PREFIXES = (
     "diagnose_",
     "firewall_",
     "nginx_",
+    "plan_",
     "renew_",
     "revoke_",
     "schedule_",

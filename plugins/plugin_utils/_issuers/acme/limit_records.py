@@ -111,7 +111,7 @@ class LimitRecords:
         full = [] if kind.is_in_window else self._full_scopes(counts, names, kind, now)
         if full:
             free, scope, burst = max(full)
-            return Standing(is_renewal, free, self._limit_sentence(scope, burst), self._remedy(scope))
+            return Standing(is_renewal, free, self._limit_sentence(scope, burst), self.remedy(scope))
         return Standing(is_renewal, None, "", "", self._uses(counts, now))
 
     def levels(self, scopes: t.Iterable[Scope], now: datetime.datetime) -> dict[Scope, datetime.datetime]:
@@ -173,7 +173,7 @@ class LimitRecords:
         full = self._full_scopes(counts, names, kind, now)
         if full:
             free, scope, burst = max(full)
-            sentence = f"{self._limit_sentence(scope, burst)}; the order is put off until {format_date(free)}. {self._remedy(scope)}"
+            sentence = f"{self._limit_sentence(scope, burst)}; the order is put off until {format_date(free)}. {self.remedy(scope)}"
             raise Problem(sentence, "rateLimited", retry_after=(free - now).total_seconds())
 
     def _full_scopes(
@@ -211,7 +211,8 @@ class LimitRecords:
             return f"{server} takes {burst} orders in three hours from an account"
         return f"{server} issues {burst} certificate{'' if burst == 1 else 's'} a week for {scope_noun(scope)}"
 
-    def _remedy(self, scope: Scope) -> str:
+    def remedy(self, scope: Scope) -> str:
+        """Return what lifts a limit."""
         page = f" ({LETSENCRYPT_PAGE})" if self.limits.directory_url in PUBLISHED else ""
         if scope.limit == ORDERS:
             return f"Where the CA allows more, write limits: {{orders: N}} for the issuer{page}"
