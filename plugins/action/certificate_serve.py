@@ -163,8 +163,7 @@ class Service:
         # Only check mode has problems without a failure. What would be done is said in the place of what clients do not get yet.
         is_planned = is_remote and loaded.get("changed") and verified.get("problems") and not verified.get("failed")
         result = {"msg": (loaded if is_planned else verified)["msg"], "failed": bool(verified.get("failed"))}
-        if exported.get("failed") and loaded is not exported:
-            result["msg"] = f"{exported['msg']}. {result['msg']}"
+        failures = [exported["msg"]] if exported.get("failed") and loaded is not exported else []
         if loaded.get("reason"):
             result["reason"] = loaded["reason"]
         is_reloaded = loaded.get("changed") and loaded is not exported
@@ -187,7 +186,9 @@ class Service:
             result["exported"] = ", ".join(finished)
         unfinished = notified if _has_failed(notified) else exported
         if unfinished.get("unnotified") or unfinished is notified:
-            result.update(failed=True, msg=f"{unfinished['msg']}. {result['msg']}")
+            result["failed"] = True
+            failures.append(unfinished["msg"])
+        result["msg"] = ". ".join([result["msg"], *failures])  # after the proof, since what is left to do is read last
         return {**result, "changed": any(step.get("changed") for step in self.steps), **diffs_and_warnings(self.steps)}
 
     def _waiting(self, loaded: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -31,6 +31,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._store.exports impor
     Pair,
     installed_pair,
     new_password,
+    open_export_folders,
     remove_export,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._store.ledger import Ledger
@@ -142,9 +143,7 @@ class Work:
         self.units: dict[str, str] = {}  # what became of each unit
         self.commands: dict[str, str] = {}  # what became of each command
         self.new_passwords: dict[str | None, str] = {}  # by the files that are to hold them
-        for export in self.exports:
-            if export.is_present:
-                export.check_paths(store, folders)
+        open_export_folders([export for export in self.exports if export.is_present], store, folders)
 
     @functools.cached_property
     def pair(self) -> Pair:

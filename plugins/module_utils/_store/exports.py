@@ -64,6 +64,13 @@ class Pair(t.NamedTuple):
     chain: list[x509.Certificate]
 
 
+class MissingFolder(t.NamedTuple):
+    """A path of an export whose folder does not exist, and the clause of whose_folder() about it."""
+
+    path: str
+    whose: str
+
+
 def installed_pair(store: Versions, version: str) -> Pair:
     """Return key and chain of a version."""
     key = store.private_key(version, os.path.join(store.path, version, "privkey.pem"))
@@ -83,13 +90,14 @@ class Export:
         self.folders: dict[str, int] = {}  # descriptors of the folders of the paths that check_paths() has checked
         self.notifications = unit_notifications(spec)
 
-    def check_paths(self, store: Versions, stack: contextlib.ExitStack) -> None:
+    def check_paths(self, store: Versions, stack: contextlib.ExitStack) -> list[MissingFolder]:
         """Raise TlsError for a path that must not be written, and open the folders for all that is done in them.
 
-        A path has to be free or a regular file, in a folder that nobody else can exchange and that is not writable by all. Owner and
+        Return the folders that do not exist. A path has to be free or a regular file, in a folder that nobody else can exchange and that is not writable by all. Owner and
         group have to exist. *stack* closes the folders.
         """
         self._attributes()
+        missing = []
         for path in filter(None, (self.path, self.spec["password_file"])):
             folder, above = os.path.dirname(path), os.path.dirname(store.path)
             if os.path.commonpath([path, above]) == above:
@@ -98,9 +106,8 @@ class Export:
                 check_export_folder(path, self.spec)
                 descriptor = stack.enter_context(trusted_folder(folder, path_use(self.spec)))
             except (FileNotFoundError, NotADirectoryError) as error:
-                raise TlsError(
-                    f"exports: the folder of {path} does not exist{whose_folder_in(error)}; create it or correct the path"
-                ) from error
+                missing.append(MissingFolder(path, whose_folder_in(error)))
+                continue
             _check_not_shared(path, os.fstat(descriptor))
             self.folders[path] = descriptor
             status = self._status(path)
@@ -109,6 +116,7 @@ class Export:
                 raise TlsError(
                     f"exports: {path} is there and is not a regular file{whose}; move it away and run this again"
                 )
+        return missing
 
     def password(self) -> str | None:
         """Return the password, or None if its file does not exist yet.
@@ -220,6 +228,21 @@ class Export:
         if (owner != -1 and status.st_uid != owner) or (group != -1 and status.st_gid != group):
             return "it belongs to somebody else"
         return None
+
+
+def open_export_folders(exports: t.Iterable[Export], store: Versions, stack: contextlib.ExitStack) -> None:
+    """Check the paths of exports, and open their folders, as check_paths() does. Raises TlsError for folders that do not exist."""
+    check_none_missing([missing for export in exports for missing in export.check_paths(store, stack)])
+
+
+def check_none_missing(missing: list[MissingFolder]) -> None:
+    """Raise one TlsError that names all folders that do not exist."""
+    folders = dict.fromkeys(os.path.dirname(one.path) + one.whose for one in missing)
+    if len(folders) == 1:
+        path, whose = missing[0]
+        raise TlsError(f"exports: the folder of {path} does not exist{whose}; create it or correct the path")
+    if folders:
+        raise TlsError(f"exports: these folders do not exist: {', '.join(folders)}; create them or correct the paths")
 
 
 def new_password() -> str:

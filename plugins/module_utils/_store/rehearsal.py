@@ -19,7 +19,11 @@ from ansible_collections.evergreen.tls.plugins.module_utils._store.attributes im
     has_file_attributes,
     user_id,
 )
-from ansible_collections.evergreen.tls.plugins.module_utils._store.exports import Export
+from ansible_collections.evergreen.tls.plugins.module_utils._store.exports import (
+    Export,
+    MissingFolder,
+    check_none_missing,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._store.layout import Versions
 from ansible_collections.evergreen.tls.plugins.module_utils._store.links import check_links, missing_links, path_use
 from ansible_collections.evergreen.tls.plugins.module_utils._store.notifications import request_notifications
@@ -44,7 +48,9 @@ def find_obstacles(store: Versions, request: Request) -> list[str]:
     ]
     if store.current() is None:
         present = [spec for spec in request["exports"] if spec["state"] == "present"]
-        checks += [functools.partial(_check_export, store, spec, request["name"]) for spec in present]
+        missing: list[MissingFolder] = []
+        checks += [functools.partial(_check_export, store, spec, request["name"], missing) for spec in present]
+        checks.append(lambda: check_none_missing(missing))
         checks += [notification.check for notification in request_notifications(request)]
     return list(dict.fromkeys(filter(None, map(_sentence, checks))))
 
@@ -92,12 +98,14 @@ def _check_link_folders(store: Versions, request: Request) -> None:
                     check_free_space(folder, descriptor)
 
 
-def _check_export(store: Versions, spec: ExportSpec, name: str) -> None:
-    """Raise TlsError for an export that cannot be written."""
+def _check_export(store: Versions, spec: ExportSpec, name: str, missing: list[MissingFolder]) -> None:
+    """Raise TlsError for an export that cannot be written. Folders that do not exist are added to *missing*."""
     with _option_in_errors("exports"), contextlib.ExitStack() as stack:
         export = Export(spec, name)
-        export.check_paths(store, stack)
-        export.password()
+        missing_here = export.check_paths(store, stack)
+        missing += missing_here
+        if not missing_here:
+            export.password()
         for path, descriptor in export.folders.items():
             check_free_space(os.path.dirname(path), descriptor)
 

@@ -262,13 +262,16 @@ def test_exports_that_cannot_be_written_are_told_and_nginx_goes_on_with_the_new_
     host = ExportingHost(served="v0001", unable="the folder does not exist; create it")
     result = serve(host, requests=[EXPORTED])
     assert (host.current, host.served, result["failed"]) == ("v0002", "v0002", True)
-    assert result["msg"].startswith("the folder does not exist; create it. www.example.org")
+    assert result["msg"].startswith("www.example.org")
+    assert result["msg"].endswith(" proved from the controller. the folder does not exist; create it")
     assert "put_back" not in result
 
 
 def test_exports_that_cannot_be_written_are_told_also_where_nothing_is_proved():
     host = ExportingHost(served="v0001", good=[], unable="haproxy could not be reloaded")
-    assert serve(host, requests=[EXPORTED])["msg"].startswith(f"haproxy could not be reloaded. {REFUSED['msg']}. v0001")
+    result = serve(host, requests=[EXPORTED])
+    assert result["msg"].startswith(f"{REFUSED['msg']}. v0001")
+    assert result["msg"].endswith(". haproxy could not be reloaded")
 
 
 def test_a_version_that_others_do_not_start_with_makes_way_for_the_one_before_everywhere():

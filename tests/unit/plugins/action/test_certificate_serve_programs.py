@@ -109,7 +109,7 @@ def test_a_program_that_cannot_be_notified_is_a_failure_and_the_certificate_stay
     host = Host(served="v0002" if obtained else "v0001", deaf=True)
     result = serve(host, requests=[WITH_PROGRAMS], obtained=obtained)
     assert (host.current, host.served, result["failed"], "put_back" in result) == ("v0002", "v0002", True, False)
-    assert result["msg"] == f"{NOT_NOTIFIED}. www.example.org, new.example.org proved from the controller"
+    assert result["msg"] == f"www.example.org, new.example.org proved from the controller. {NOT_NOTIFIED}"
     assert "exported" not in result
 
 
@@ -131,7 +131,8 @@ def test_a_program_that_does_not_react_to_the_version_before_either_is_named():
     host = Host(served="v0001", good=["v0001"], known="v0000", deaf=True)
     result = serve(host, requests=[WITH_PROGRAMS])
     assert (result["failed"], result["put_back"]) == (True, "v0001")
-    assert result["msg"].startswith(f"{NOT_NOTIFIED}. {REFUSED['msg']}. v0001 of www is in use again: ")
+    assert result["msg"].startswith(f"{REFUSED['msg']}. v0001 of www is in use again: ")
+    assert result["msg"].endswith(f". {NOT_NOTIFIED}")
 
 
 def test_exports_that_cannot_be_written_do_not_keep_programs_from_being_notified():
@@ -146,7 +147,7 @@ def test_exports_that_cannot_be_written_do_not_keep_programs_from_being_notified
     result = serve(host, requests=[WITH_BOTH])
     assert host.order == ["exports", "reload", "programs", "look"]
     assert (host.known, result["failed"]) == ("v0002", True)
-    assert result["msg"].startswith("the disk is full; free some space. www.example.org")
+    assert result["msg"].endswith("new.example.org proved from the controller. the disk is full; free some space")
 
 
 def test_what_other_programs_serve_is_proved_after_they_are_notified():
@@ -166,7 +167,7 @@ def test_a_command_that_fails_does_not_take_back_what_another_program_serves():
     result = serve(host, requests=[BY_POSTFIX], obtained=INSTALLED)
     assert (host.current, host.served, result["failed"], "put_back" in result) == ("v0002", "v0002", True, False)
     assert (
-        result["msg"] == "tell-pbx failed (exit status 1). www.example.org, new.example.org proved from the controller"
+        result["msg"] == "www.example.org, new.example.org proved from the controller. tell-pbx failed (exit status 1)"
     )
 
 
@@ -188,4 +189,5 @@ def test_what_a_program_does_not_serve_makes_way_for_the_version_before():
     host = HostOfPostfix(served="v0001", deaf=True)
     result = serve(host, requests=[BY_POSTFIX])
     assert (host.current, result["failed"], result["put_back"]) == ("v0001", True, "v0001")
-    assert result["msg"].startswith(f"{NOT_NOTIFIED}. {REFUSED['msg']}. v0001 of www is in use again: ")
+    assert result["msg"].startswith(f"{REFUSED['msg']}. v0001 of www is in use again: ")
+    assert result["msg"].endswith(f". {NOT_NOTIFIED}")

@@ -300,6 +300,15 @@ def test_a_path_that_cannot_be_is_named(host, path, sentence):
         host.export(host.p12(path=path))
 
 
+def test_all_missing_folders_are_named_and_nothing_is_written(host):
+    bundle = {"path": str(host.out / "haproxy" / "site.pem"), "format": "pem"}
+    with pytest.raises(
+        TlsError, match=f"these folders do not exist: {host.out}/haproxy, {host.out}/tomcat; create them"
+    ):
+        host.export(bundle, host.p12(path=str(host.out / "tomcat" / "site.p12")), host.p12())
+    assert list(host.out.iterdir()) == []
+
+
 def test_a_folder_that_everybody_can_write_to_is_refused(host):
     host.out.chmod(0o777)
     with pytest.raises(TlsError, match="can be written by everybody; choose another one"):

@@ -102,6 +102,31 @@ def test_all_that_is_wrong_is_said_at_once(host):
     )
 
 
+def test_all_folders_of_exports_that_do_not_exist_are_named_in_one_sentence(host):
+    places = {
+        kind: str(host.folder / folder) for kind, folder in {"path": "tomcat", "password_file": "secrets"}.items()
+    }
+    exports = [
+        {"path": f"{places['path']}/site.p12", "password_file": f"{places['password_file']}/site.txt", "owner": None},
+        {"path": f"{places['path']}/site.pem", "format": "pem"},
+        {"path": f"{host.folder}/haproxy/site.pem", "format": "pem"},
+    ]
+    assert host.refusal(exports=exports) == (
+        f"exports: these folders do not exist: {places['path']}, {places['password_file']}, {host.folder}/haproxy; create them or "
+        "correct the paths"
+    )
+
+
+def test_a_missing_folder_is_named_beside_another_export_that_cannot_be_written(host):
+    exports = [
+        {"path": f"{host.folder}/haproxy/site.pem", "format": "pem"},
+        {"path": str(host.folder), "format": "pem"},
+    ]
+    sentence = host.refusal(exports=exports)
+    assert "is not a regular file; move it away" in sentence
+    assert f"the folder of {host.folder}/haproxy/site.pem does not exist; create it" in sentence
+
+
 @pytest.mark.parametrize("kind", ["user", "group"])
 def test_the_owner_and_the_group_of_key_and_export_have_to_exist(host, kind):
     option = "owner" if kind == "user" else kind
