@@ -8,9 +8,10 @@ import contextlib
 import functools
 import hashlib
 import os
+import time
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC, Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction, cloud_accounts
@@ -21,8 +22,13 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.cloud imp
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.reserved_words import reserved_words
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.hosted_obstacles import (
+    CAA_IDENTITIES,
+    find_hosted_obstacles,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_records import check_caa, find_caa_set
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.validation import validation_summary
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.hosting import (
     HostedService,
     open_hosted,
@@ -38,8 +44,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.validation_records import SolverRecords
 
+VALIDATION_TIMEOUT_S = 10.0  # for what one request waits for
 LOCKS = "~/.evergreen/orders"
-CAA_IDENTITIES = ("sectigo.com",)  # of the CA behind TrustAsia's free certificates, by Tencent Cloud's documentation
 
 
 class ActionModule(TlsAction):
@@ -69,7 +75,11 @@ class ActionModule(TlsAction):
         if arguments["state"] == "revoked":
             named = functools.partial(self._revoke, certificate=arguments["certificate"], reason=arguments["reason"])
             return await Background(functools.partial(named, service, records, request))
-        return await Background(functools.partial(self._obtain, service, records, request, arguments["force"]))
+        result = await Background(functools.partial(self._obtain, service, records, request, arguments["force"]))
+        if result.get("waiting") and request["validation"]:
+            looked = functools.partial(_with_validation, result, request, arguments["issuers"])
+            return await Background(looked)
+        return result
 
     def _obtain(
         self, service: HostedService, records: SolverRecords, request: Request, is_forced: bool
@@ -135,6 +145,17 @@ class ActionModule(TlsAction):
             else ""
         )
         return {"changed": True, "hosted": order.certificate, "msg": f"{order.certificate} is revoked{more}"}
+
+
+def _with_validation(result: dict[str, t.Any], request: Request, issuers: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return the result for a certificate that waits, with what its CA does not see yet, or how long it usually takes."""
+    since = parse_date(str(result["waiting"].get("since") or ""))
+    findings = find_hosted_obstacles(request, issuers, time.monotonic() + VALIDATION_TIMEOUT_S, since)
+    summary = validation_summary(findings)
+    if not summary:
+        return result
+    sentence = f"{result['msg']}; {summary}"
+    return {**result, "msg": sentence, "waiting": {**result["waiting"], "for": sentence}}
 
 
 # not a parser: it hashes what this collection chose

@@ -77,6 +77,20 @@ options:
         description:
           - The name of an organisation in C(organizations) of the issuer, whose subject fields the request takes over.
         type: str
+      kind:
+        description:
+          - What a public CA validates, V(DV) for the domain, V(OV) for the organization, and V(EV) for more of that.
+          - It says how long the CA usually takes. For V(OV) and V(EV), an O(request.organization) of an issuer with C(rules=public) needs
+            a C(phone), which the CA calls.
+        type: str
+        choices: [DV, OV, EV]
+      validation:
+        description:
+          - What the people of the CA want to see in DNS or at a URL, for issuers with C(type=manual) and O(request.cloud.hosted).
+          - It is looked at in each run while the request waits.
+          - A dictionary, or a list of them. V(dns) in C(type) has C(name), C(record) (V(CNAME) or V(TXT), the default) and C(value). V(file) in
+            C(type) has C(url) and C(content). C(docs/manual.md) has examples.
+        type: raw
       challenge_password:
         description: A password that the CA wants in the signing request (RFC 2985); printable ASCII, 255 characters at most.
         type: str
@@ -530,7 +544,8 @@ options:
         C(directory), C(directories), C(test_directory), C(email), C(terms_of_service_agreed), C(eab_kid), C(eab_hmac), C(account_key),
         C(folder), C(solver), C(profile), C(ca_file), C(roots), C(preflight), C(at_once), C(timeout). C(docs/acme.md) describes them."
       - "C(type=manual) is a CA with people in it: requests go into an outbox, answers come into an inbox. Its settings: C(directory),
-        C(outbox), C(inbox), C(bundle), C(roots), C(intermediates), C(aia), C(passwords), C(patience), C(asked_by)."
+        C(outbox), C(inbox), C(bundle), C(roots), C(intermediates), C(aia), C(passwords), C(patience), C(asked_by),
+        C(resolvers), C(caa_identities)."
       - "C(type=command) is a program that signs what stands on its standard input. Its settings: C(argv), C(timeout), C(environment),
         C(roots), C(directory)."
       - "Issuers of every type have C(defaults), C(organizations), C(rules), C(ip_addresses), C(may_add), C(chain_extra) and

@@ -14,6 +14,7 @@ REMOTE_SERVERS = ("cloud", "appliance")
 KEY_TYPES = ["RSA", "ECC", "Ed25519"]
 RSA_KEY_SIZES = [2048, 3072, 4096]
 ECC_CURVES = ["secp256r1", "secp384r1", "secp521r1"]
+CERTIFICATE_KINDS = ["DV", "OV", "EV"]  # by what a public CA validates
 TLS_VERSIONS = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]  # the oldest first
 
 # The options of a subject, named as in community.crypto, and the attributes of NameOID (RFC 5280, section 4.1.2.4).
@@ -121,6 +122,8 @@ REQUEST_SPEC: dict[str, t.Any] = {
         "curve": {"type": "str", "choices": ECC_CURVES, "default": "secp256r1"},
         **{field: {"type": "str"} for field in SUBJECT_FIELDS},
         "organization": {"type": "str"},
+        "kind": {"type": "str", "choices": CERTIFICATE_KINDS},
+        "validation": {"type": "raw"},
         "challenge_password": {"type": "str", "no_log": True},
         "allowed_domains": {"type": "list", "elements": "str", "default": []},
         "lifetime": {"type": "str"},
@@ -233,6 +236,17 @@ class Appliance(t.TypedDict, total=False):
     host_names: list[str]
 
 
+class Validation(t.TypedDict, total=False):
+    """One item of C(validation): what a CA with people in it wants to see (plugin_utils/_inventory/validation.py)."""
+
+    type: str  # dns or file
+    name: str  # of the record, without its last dot
+    record: str  # CNAME or TXT
+    value: str
+    url: str
+    content: str
+
+
 class RenewalAdvice(t.TypedDict):
     """When a CA wants a certificate renewed (RFC 9773), and why."""
 
@@ -260,6 +274,8 @@ class Request(t.TypedDict, total=False):
     email_address: str | None
     common_name: str | None
     organization: str | None
+    kind: str | None  # one of CERTIFICATE_KINDS
+    validation: list[Validation]
     challenge_password: str | None
     allowed_domains: list[str]
     lifetime: str | None

@@ -294,9 +294,12 @@ def cloud_accounts(task_vars: dict[str, t.Any]) -> t.Any:
 
 
 def without_secrets(request: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Return a request without the passphrase of its key, the passwords of its exports, and how users log in to its appliance."""
+    """Return a request without the passphrase of its key, the passwords of its exports, and how users log in to its appliance.
+
+    What a CA wants to see is left out, too: hosts have no use for it.
+    """
     exports = [{**export, "password": None} for export in request.get("exports") or []]
-    hidden = {"key_passphrase": None, "exports": exports, "appliance": None}
+    hidden = {"key_passphrase": None, "exports": exports, "appliance": None, "validation": None}
     return {**request, **{option: value for option, value in hidden.items() if request.get(option)}}
 
 

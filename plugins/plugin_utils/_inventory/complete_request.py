@@ -24,6 +24,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.exports import check_exports
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.notifications import check_notifications
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.subject import check_subject
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.validation import completed_validation
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values import (
     check_key_mode,
     check_names,
@@ -91,6 +92,7 @@ def _completed(request: Request) -> Request:
     completed["encrypt_key"] = has_encrypted_key(request)
     check_remote_server(request)
     completed["cloud"] = completed_cloud(request)
+    completed["validation"] = completed_validation(request.get("validation"), completed["domains"])
     completed["links"] = _links_with_adopted(request)
     check_exports(request["exports"], completed["links"])
     check_notifications(request)

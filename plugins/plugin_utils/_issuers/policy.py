@@ -14,12 +14,14 @@ import typing as t
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import (
+    CERTIFICATE_KINDS,
     ECC_CURVES,
     KEY_TYPES,
     RSA_KEY_SIZES,
     SUBJECT_FIELDS,
     Request,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.cloud import is_hosted
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.public_names import (
     NameProblem,
     acme_name_problem,
@@ -33,6 +35,7 @@ SHARED_OPTIONS = {
     "curve": {"type": "str", "choices": ECC_CURVES},
     **{field: {"type": "str"} for field in SUBJECT_FIELDS if field != "common_name"},
     "organization": {"type": "str"},
+    "kind": {"type": "str", "choices": CERTIFICATE_KINDS},
     "challenge_password": {"type": "str", "no_log": True},
     "lifetime": {"type": "str"},
     "renew_before": {"type": "str"},
@@ -41,6 +44,7 @@ SHARED_OPTIONS = {
 
 MAX_PUBLIC_NAMES = 100  # Let's Encrypt, ZeroSSL and Google Trust Services
 PUBLIC_CURVES = ("secp256r1", "secp384r1")  # CA/Browser Forum, Baseline Requirements, section 6.1.5
+PHONE = "phone"  # of an organization; it is in no subject
 SHORT_LIVED = "shortlived"  # the profile of Let's Encrypt in which it issues for IP addresses
 ADDRESS_REMEDIES = {"acme": f"profile: {SHORT_LIVED} (Let's Encrypt) or ip_addresses: true"}
 
@@ -101,7 +105,10 @@ def check_policy(request: Request, settings: dict[str, t.Any], defaults: dict[st
     settings: of the issuer. defaults: of its type.
     """
     _organization_subject(request.get("organization"), settings)
+    _check_validation(request, settings)
     rules = rules_of(settings, defaults)
+    if rules == "public":
+        _check_phone(request, settings)
     issues_for_addresses = rules == "private" or settings.get("profile") == SHORT_LIVED
     if not settings.get("ip_addresses", issues_for_addresses):
         addresses = [name for name in request["domains"] if is_ip_address(name)]
@@ -115,6 +122,26 @@ def check_policy(request: Request, settings: dict[str, t.Any], defaults: dict[st
         if settings.get("type") == "acme":
             for name in request["domains"]:
                 _refuse(acme_name_problem(name), f"{request['issuer']} if it is another CA")
+
+
+def _check_validation(request: Request, settings: dict[str, t.Any]) -> None:
+    """Raise TlsError for C(validation) where no person has to show anything to the CA."""
+    if request.get("validation") and settings.get("type") != "manual" and not is_hosted(request):
+        raise TlsError(
+            f"validation is for issuers of type manual and for certificates that a cloud makes, and {request['issuer']} is of type "
+            f"{settings.get('type', 'local_ca')}; leave it out"
+        )
+
+
+def _check_phone(request: Request, settings: dict[str, t.Any]) -> None:
+    """Raise TlsError where a public CA validates an organization that has no phone: it calls back there."""
+    name, kind = request.get("organization"), request.get("kind")
+    fields = (settings.get("organizations") or {}).get(name) if name else None
+    if kind in ("OV", "EV") and isinstance(fields, dict) and not str(fields.get(PHONE) or "").strip():
+        raise TlsError(
+            f"the organisation {name} has no {PHONE}, and public CAs call the company for kind: {kind}; add for example "
+            f'{PHONE}: "+44 20 7946 0000" to it in organizations of {request["issuer"]}'
+        )
 
 
 # not a parser: names of the inventory are in their normal form
@@ -167,13 +194,13 @@ def _organization_subject(name: t.Any, settings: dict[str, t.Any]) -> dict[str, 
         raise TlsError(
             f"organization: its issuer knows no organisation {name}, {known}; describe it in organizations of the issuer, or correct the name"
         )
-    unknown = sorted(set(map(str, fields)) - (set(SUBJECT_FIELDS) - {"common_name"}))
+    unknown = sorted(set(map(str, fields)) - (set(SUBJECT_FIELDS) - {"common_name"}) - {PHONE})
     if unknown:
         raise TlsError(
             f"organization: {name} has {', '.join(unknown)}, and an organisation has "
-            f"{', '.join(field for field in SUBJECT_FIELDS if field != 'common_name')}; correct it"
+            f"{', '.join(field for field in SUBJECT_FIELDS if field != 'common_name')}, {PHONE}; correct it"
         )
-    return _without_none(fields)
+    return _without_none({field: value for field, value in fields.items() if field != PHONE})
 
 
 def _without_none(options: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -31,6 +31,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import normal_sites
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.validation import completed_validation
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import local_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import endpoints_of_host
@@ -65,6 +66,12 @@ def read_request(value: t.Any) -> None:
     assert complete_request(complete)["domains"] == complete["domains"]
 
 
+def read_validation(value: t.Any) -> None:
+    """Complete what a CA wants to see. What is complete stays as it is."""
+    completed = completed_validation(value, ["www.example.org", "example.org"])
+    assert completed_validation(completed, ["www.example.org", "example.org"]) == completed
+
+
 def read_host_variables(variables: t.Any) -> None:
     if isinstance(variables, dict):
         with contextlib.suppress(TlsError):
@@ -88,6 +95,10 @@ def read_issuers(value: t.Any) -> None:
                 open_issuer(str(name), value)
 
 
+VALIDATION = [
+    {"type": "dns", "name": "_26A5.example.org.", "record": "CNAME", "value": "x.sectigo.com."},
+    {"type": "file", "url": "http://example.org/.well-known/pki-validation/fileauth.txt", "content": "2026abc"},
+]
 REQUEST_OPTIONS = {
     "name": "www.example.org",
     "domains": ["www.example.org", "*.bücher.example", "2001:DB8:0::1"],
@@ -195,6 +206,11 @@ INVENTORY_PARSERS = (
         "a request",
         parse_json(read_request),
         encode_json(REQUEST_OPTIONS, MISSPELLED_REQUEST, APPLIANCE_REQUEST, IIS_REQUEST),
+        "json",
+    ),
+    Parser(
+        *("inventory/validation", "what a CA wants to see", parse_json(read_validation)),
+        encode_json(VALIDATION, VALIDATION[0]),
         "json",
     ),
     Parser(

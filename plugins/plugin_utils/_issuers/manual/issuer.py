@@ -43,7 +43,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_sign
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import (
     IssuedRecords,
     RecordedIssuer,
-    key_digest,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import (
     Pending,
@@ -75,9 +74,14 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queu
     Queue,
     QueueRecord,
     csr_content,
+    csr_key_digest,
     is_pending,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.obstacles import NameChecks
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.validation import (
+    ValidationChecks,
+    check_unused,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.validation import describe_validation
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 try:
@@ -89,7 +93,7 @@ except ImportError:  # the controller's requirements name it; action plugins say
 MAX_CANDIDATES = 20  # certificates for one key whose chains are looked for, the newest ones
 
 
-class Manual(NameChecks, RecordedIssuer):
+class Manual(ValidationChecks, RecordedIssuer):
     """The issuer C(type: manual)."""
 
     SETTINGS: t.ClassVar[dict[str, t.Any]] = {
@@ -103,6 +107,8 @@ class Manual(NameChecks, RecordedIssuer):
         "passwords": {"type": "list", "elements": "str", "default": [], "no_log": True},
         "patience": {"type": "str", "default": "90d"},
         "asked_by": {"type": "str"},
+        "resolvers": {"type": "list", "elements": "str", "default": []},
+        "caa_identities": {"type": "list", "elements": "str", "default": []},
     }
     # People are slow, and commercial CAs have rules of their own.
     issued_records: IssuedRecords
@@ -142,10 +148,15 @@ class Manual(NameChecks, RecordedIssuer):
 
         Raises TlsError when the inbox has a certificate for the CSR that is refused, or one that a private key comes with.
         """
-        now = _now()
+        result = self._issue(request, csr, host, _now())
+        return self.with_validation(result, request) if isinstance(result, Pending) else result
+
+    def _issue(self, request: IssueRequest, csr: bytes, host: str, now: datetime.datetime) -> bytes | Pending:
         with self._opened():
             self._withdraw_old(now)
-            record = self.queue.get(_csr_key_digest(csr))
+            record = self.queue.get(csr_key_digest(csr))
+            if self.is_public:
+                check_unused(record, request, csr, host)
             is_new = record is None or not is_pending(record, csr)
             if record is None or not is_pending(record, csr):
                 issued_before = self._issued_before(record, request, csr, now)
@@ -153,6 +164,8 @@ class Manual(NameChecks, RecordedIssuer):
                     self._clear_outbox([record])
                     return issued_before
                 record = self._hand_in(record, request, csr, host, now)
+            else:
+                record = self._with_new_validation(record, request)
             files = read_inbox(self.inbox, self.settings["passwords"])
             chain = self._chain_in(files, record, request, csr, now)
             if chain is None:
@@ -166,13 +179,13 @@ class Manual(NameChecks, RecordedIssuer):
 
     def find_pending(self, request: IssueRequest, csr: bytes, host: str) -> Pending | None:
         """Return the Pending that issue() would return, and change nothing."""
-        record = self.queue.get(_csr_key_digest(csr))
+        record = self.queue.get(csr_key_digest(csr))
         if record is None or not is_pending(record, csr):
             return None
         files = read_inbox(self.inbox, self.settings["passwords"]) if os.path.isdir(self.inbox) else []
         if self._chain_in(files, record, request, csr, _now()) is not None:
             return None
-        return self._pending(files, record, request, is_new=False)
+        return self.with_validation(self._pending(files, record, request, is_new=False), request)
 
     def withdraw(self, host: str, name: str) -> bool:
         """Withdraw the pending requests of a host with this name; return whether there were any."""
@@ -217,7 +230,7 @@ class Manual(NameChecks, RecordedIssuer):
 
         before: the closed record of the same public key.
         """
-        pending, key = self.queue.pending(), _csr_key_digest(csr)
+        pending, key = self.queue.pending(), csr_key_digest(csr)
         replaced = [
             one for one in pending if one["key"] == key or (one["host"], one["request"]) == (host, request["name"])
         ]
@@ -232,6 +245,7 @@ class Manual(NameChecks, RecordedIssuer):
             "host": host,
             "request": request["name"],
             **csr_content(csr),
+            "validation": describe_validation(request.get("validation")),
             "reason": request.get("reason") or "a certificate is needed",
             "by": valid.get("not_after") if valid else None,
             "asked_by": self.settings["asked_by"] or f"{user_name()} on {socket.gethostname()}",
@@ -377,11 +391,6 @@ class Manual(NameChecks, RecordedIssuer):
 
     def _path(self, *parts: str) -> str:
         return os.path.join(self.directory, *parts)
-
-
-# not a parser: it reads what the collection has made or checked
-def _csr_key_digest(csr: bytes) -> str:
-    return key_digest(load_csr(csr).public_key())
 
 
 def _now() -> datetime.datetime:

@@ -42,6 +42,7 @@ ROWS = (
     ("host", "For the server"),
     ("request", "Name of the request"),
     ("signing_request", "To be handed in"),
+    ("validation", "The CA wants to see"),
     ("put_answer_into", "Put the answer into"),
     ("public_key_sha256", "Public key (SHA-256)"),
 )
@@ -94,6 +95,13 @@ class Outbox:
         os.makedirs(self.directory, exist_ok=True)
         for name, content in request_files(record, self.inbox).items():
             replace_file(os.path.join(self.directory, name), content)
+
+    def update(self, record: QueueRecord) -> None:
+        """Write the files of a request again, but for those that a person has moved away."""
+        for name, content in request_files(record, self.inbox).items():
+            path = os.path.join(self.directory, name)
+            if os.path.isfile(path):
+                replace_file(path, content)
 
     def remove(self, record: QueueRecord) -> None:
         """Remove the files of a request that is not pending any more."""
@@ -152,6 +160,8 @@ def manifest(record: QueueRecord, inbox: str) -> dict[str, t.Any]:
         "put_answer_into": inbox,
         "public_key_sha256": record["key"],
     }
+    if record.get("validation"):
+        content["validation"] = record["validation"]
     texts = {key: shorten(str(content[key])) for key in ("organization", "why") if content[key]}
     return t.cast("dict[str, t.Any]", escape_value({**content, **texts}))
 
@@ -161,6 +171,7 @@ def page(content: dict[str, t.Any], csr: str) -> str:
     rows = [
         f"<tr><th>{label}</th><td>{'<br>'.join(html.escape(text) for text in _lines(content[key]))}</td></tr>"
         for key, label in ROWS
+        if key in content
     ]
     wildcards = [WILDCARD.format(name[2:]) for name in content["names"] if name.startswith("*.")]
     notes = [f"<li>{html.escape(note)}</li>" for note in (*NOTES, *wildcards)]

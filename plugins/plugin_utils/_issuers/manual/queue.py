@@ -17,6 +17,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr im
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys import describe_key
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
 from ansible_collections.evergreen.tls.plugins.module_utils._system.files import read_file, replace_file
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_records import key_digest
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import expect_date
 from ansible_collections.evergreen.tls.plugins.plugin_utils._untrusted import reject_malformed_input
 
@@ -58,6 +59,7 @@ class QueueRecord(CsrContent):
     state: str
     why: str | None  # it is not pending any more
     closed: str | None
+    validation: t.NotRequired[list[str]]  # what the CA wants to see, for people
 
 
 # not a parser: it reads a CSR that was checked
@@ -70,6 +72,12 @@ def csr_content(csr: bytes) -> CsrContent:
         "subject": parsed.subject.rfc4514_string(),
         "csr": csr_to_pem(parsed).decode(),
     }
+
+
+# not a parser: it reads a CSR that was checked
+def csr_key_digest(csr: bytes) -> str:
+    """Return the digest of the public key of a CSR, by which its record is named."""
+    return key_digest(load_csr(csr).public_key())
 
 
 # not a parser: it reads what the collection has made or checked
@@ -138,7 +146,11 @@ class Queue:
                 raise ValueError(key)
             if not all(values[one] is None or isinstance(values[one], str) for one in OPTIONAL_TEXTS):
                 raise ValueError(key)
-            if not all(isinstance(one, str) for name in ("names", "earlier") for one in values[name]):
+            if not all(
+                isinstance(one, str) for name in ("names", "earlier", "validation") for one in values.get(name, [])
+            ):
+                raise ValueError(key)
+            if not all(isinstance(one, str) for one in record.get("validation", [])):
                 raise ValueError(key)
             expect_date(record["handed_in"])
             if record["closed"]:

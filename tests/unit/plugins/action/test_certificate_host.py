@@ -67,6 +67,19 @@ def test_an_order_that_takes_longer_is_waiting_and_binds_nothing(world):
     assert "UpdateDomainConfig" not in world.cloud.actions()
 
 
+def test_an_order_that_waits_says_what_its_ca_does_not_see_yet(world):
+    world.ssl.reviews = 10_000
+    name = f"_26a5.{DOMAIN}"
+    validation = {"type": "dns", "name": name, "record": "CNAME", "value": "abc.sectigo.com"}
+    sentence = world.run(certificate_host, request={"validation": validation})["waiting"]["for"]
+    assert f"; the next run looks again; the CNAME record {name} is missing in example.org" in sentence
+    world.zone.records[name_of(name), dns.rdatatype.CNAME] = {"abc.sectigo.com."}
+    sentence = world.run(certificate_host, request={"validation": validation})["waiting"]["for"]
+    assert "the CA sees what it wants, and has not answered yet; usual for DV is" in sentence
+    refused = world.run(certificate_host, request={"validation": {**validation, "name": "_26a5.example.com"}})
+    assert refused["failed"] and "validation.name is '_26a5.example.com', which is not in a domain" in refused["msg"]
+
+
 def test_two_runs_at_once_place_one_order(world):
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _number: world.run(certificate_host), range(4)))
