@@ -219,15 +219,16 @@ def test_a_resolver_that_is_silent_costs_no_certificate(issue, server, here, war
     assert len(server.orders) == len(warnings) == 1 and time.monotonic() - started < 5
 
 
-def test_a_check_that_fails_costs_no_certificate(issue, server, warnings, monkeypatch):
+@pytest.mark.parametrize("name", checks.CHECKS)
+def test_a_check_that_fails_costs_no_certificate(issue, server, warnings, monkeypatch, name):
     def broken(_subject):
         raise ZeroDivisionError("by chance")
 
-    monkeypatch.setitem(checks.CHECKS, "caa", broken)
+    monkeypatch.setitem(checks.CHECKS, name, broken)
     issue()
     assert len(server.orders) == 1
     [text] = warnings
-    assert text.startswith("the check caa before the order failed: ")
+    assert text.startswith(f"the check {name} before the order failed: ")
 
 
 def test_lets_encrypt_knows_an_account_by_its_address_of_acme_v1_too():
