@@ -57,7 +57,7 @@ class Solver(t.Protocol):
     def find_obstacles(self, domains: list[str], deadline: float) -> list[Finding]:
         """Return what the CA meets when it validates the domains. Nothing is added anywhere.
 
-        deadline: by time.monotonic().
+        deadline: by time.monotonic(). What is not known until then is unknown.
         """
 
     def present(self, responses: list[ChallengeResponse]) -> None:

@@ -63,10 +63,10 @@ class CommandSolver:
         **dns_settings: t.Any,
     ) -> None:
         self.challenge_type = challenge
-        self.has_view_of_ca = True
         self.programs = Programs(present, clean_up, environment, limit)
         self.records = ProgramRecords(self.programs, **dns_settings)
         self.dns = self.records.dns
+        self.has_view_of_ca = True
 
     def check(self, domains: list[str]) -> None:
         """Check that the programs can be run, and that the domains have zones if they present by DNS."""
@@ -77,10 +77,9 @@ class CommandSolver:
 
     def find_obstacles(self, domains: list[str], deadline: float) -> list[Finding]:
         """Return what keeps the programs from being run, and what DNS says. Over HTTP, only the programs know the way."""
-        try:
-            self.programs.check()
-        except TlsError as error:
-            return [Finding("blocks", "solver.command", str(error))]
+        error = error_of(self.programs.check)
+        if error:
+            return [Finding("blocks", "solver.command", error)]
         return self.records.find_obstacles(domains, deadline) if self.challenge_type == DNS_01 else []
 
     def present(self, responses: list[ChallengeResponse]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import time
 
-from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import ChallengeFiles
@@ -23,7 +22,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client 
     DnsClient,
     RecordLocation,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_way import SOURCE, record_obstacles
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_findings import DnsWay, look_at_record
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import (
     error_of,
     map_in_threads,
@@ -46,8 +45,8 @@ class DnsSolver:
 
     def __init__(self, resolvers: list[str], name_servers: list[str], timeout: str, pause: str | None) -> None:
         self.challenge_type = DNS_01
-        self.has_view_of_ca = True
         self.dns = DnsClient(resolvers)
+        self.has_view_of_ca = True
         self.name_servers = name_servers  # to wait for, in the place of those of the zone
         self.timeout = parse_duration(timeout).total_seconds()
         self.pause = parse_duration(pause).total_seconds() if pause else 0.0
@@ -71,20 +70,19 @@ class DnsSolver:
         raise_errors(map_in_threads(lambda host: error_of(lambda: self.check_permission(self._location(host))), hosts))
 
     def find_obstacles(self, domains: list[str], deadline: float) -> list[Finding]:
-        """Return whether each record may be added, and what stands in its place."""
-        hosts = list(dict.fromkeys(domain.removeprefix("*.") for domain in domains))
-        return [finding for findings in map_in_threads(self._obstacles, hosts) for finding in findings]
-
-    def _obstacles(self, host: str) -> list[Finding]:
-        try:
-            location = self._location(host)
-            self.check_permission(location)
-        except TlsError as error:
-            return [Finding("blocks", "txt.permission", str(error), (), SOURCE)]
-        try:
-            return record_obstacles(self.dns, record_name(host), location)
-        except TlsError as error:
-            return [Finding("unknown", "txt.values", str(error), (), SOURCE)]
+        """Return what is said of the place of each record, the permission to add it, and the records that are there."""
+        hosts = [domain.removeprefix("*.") for domain in domains]
+        ways = [
+            DnsWay(
+                record_name(host),
+                hosts.count(host),
+                functools.partial(self._location, host),
+                self.check_permission,
+            )
+            for host in dict.fromkeys(hosts)
+        ]
+        findings = map_in_threads(lambda way: look_at_record(self.dns, way, deadline), ways)
+        return [finding for of_record in findings for finding in of_record]
 
     def present(self, responses: list[ChallengeResponse]) -> None:
         """Add the records; return once all name servers have them, and resolvers cache no older ones."""

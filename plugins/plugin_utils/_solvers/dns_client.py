@@ -74,6 +74,13 @@ class RecordLocation:
     servers: tuple[NameServer, ...]
 
 
+class TextAnswer(t.NamedTuple):
+    """The TXT records of a name. size: of the response with them, in bytes."""
+
+    texts: list[str]
+    size: int
+
+
 class DnsClient:
     """DNS by way of *resolvers*, or by those of the controller if there are none."""
 
@@ -102,7 +109,7 @@ class DnsClient:
 
     def locate(self, record_name: str) -> RecordLocation:
         """Return where a record of this name has to be. Raises TlsError if there is no zone for it, and after LOCATE_TIMEOUT_S."""
-        with _questions_until(time.monotonic() + LOCATE_TIMEOUT_S):
+        with questions_until(time.monotonic() + LOCATE_TIMEOUT_S):
             return self._locate(record_name)
 
     def _locate(self, record_name: str) -> RecordLocation:
@@ -143,6 +150,18 @@ class DnsClient:
         """Return the TXT records of a name from the name servers of its zone, with CNAMEs followed."""
         location = self.locate(record_name)
         return _texts(self._query_texts(location), location.name)
+
+    def text_answer(self, location: RecordLocation, name: str) -> TextAnswer:
+        """Return what the name servers of a location say about the TXT records of a name in the same zone."""
+        response = self._query_any(location.servers, _name(name), "TXT", _name(location.zone))
+        return TextAnswer(_texts(response, name), len(response.to_wire()))
+
+    def alias_target(self, name: str) -> str | None:
+        """Return the target of the CNAME record of a name; None where there is none, or it is not known."""
+        with contextlib.suppress(TlsError):
+            records = [record for rrset in self._resolve(name, "CNAME") for record in rrset]
+            return next((_text(record.target) for record in records if record.rdtype == dns.rdatatype.CNAME), None)
+        return None
 
     def foreign_ttl(self, location: RecordLocation, own: set[str]) -> int:
         """Return for how many seconds resolvers may cache TXT records without our *own* values.
@@ -260,13 +279,14 @@ _questions = threading.local()  # deadline: by time.monotonic(), of all question
 
 
 @contextlib.contextmanager
-def _questions_until(deadline: float) -> t.Iterator[None]:
-    """Have questions of this thread raise TlsError after a deadline by time.monotonic()."""
-    _questions.deadline = deadline
+def questions_until(deadline: float) -> t.Iterator[None]:
+    """Have questions of this thread raise TlsError after a deadline by time.monotonic(), or after an earlier one around it."""
+    around = getattr(_questions, "deadline", None)
+    _questions.deadline = deadline if around is None else min(deadline, around)
     try:
         yield
     finally:
-        _questions.deadline = None
+        _questions.deadline = around
 
 
 def _seconds_left(timeout: float, name: str) -> float:

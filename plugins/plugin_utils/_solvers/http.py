@@ -26,6 +26,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_check 
     HttpChecker,
     any_response,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_pages import recognise_page
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_request import HttpResponse
 
 
@@ -68,26 +69,30 @@ class HttpSolver:
         token = secrets.token_urlsafe(32)
         key_authorization = f"{token}.{self.thumbprint}"
 
-        def refusal(where: str, response: HttpResponse) -> str:
+        def refusal(where: str, response: HttpResponse) -> tuple[str, str]:
             return self._refusal(where, response, token)
 
         return HttpCheck(domain, token, lambda response: response.serves(key_authorization), refusal)
 
     # not a parser: it accepts any text, or raises TlsError
-    def _refusal(self, where: str, response: HttpResponse, token: str) -> str:
+    def _refusal(self, where: str, response: HttpResponse, token: str) -> tuple[str, str]:
+        """Return the code and the sentence about a wrong response."""
         form_error = response.form_error(f"{token}.{self.thumbprint}")
         if form_error:
-            return (
+            return "answer", (
                 f"{where} answers challenges, but {form_error}; have it answer with TOKEN.{self.thumbprint} alone, "
                 "or run evergreen.tls.deploy on the host whose address that is"
             )
         if response.status == 200 and response.body.startswith(f"{token}.".encode()):
-            return (
+            return "key", (
                 f"{where} answers for another ACME account, as if this controller had another account key than the one that deployed; give it "
                 "that key (folder or account_key of the issuer), run evergreen.tls.deploy from here, or correct the DNS record"
             )
-        return (
-            f"{where} does not answer challenges ({response}): run "
+        page = recognise_page(response)
+        title = f"; {page.title}" if page else ""
+        remedy = f"{page.remedy}, or " if page and page.remedy else ""
+        return "answer", (
+            f"{where} does not answer challenges ({response}{title}): {remedy}run "
             "evergreen.tls.deploy on the host whose address that is, or correct the DNS record; where nginx is configured by others, "
             f"have it answer /.well-known/acme-challenge/TOKEN with TOKEN.{self.thumbprint}"
         )

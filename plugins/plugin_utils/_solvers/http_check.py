@@ -24,6 +24,17 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains i
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import http_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import RESOLVERS, DnsClient
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_findings import (
+    SOURCE,
+    UNCHECKED,
+    UNREACHABLE,
+    UNROUTED,
+    AddressResult,
+    describe_results,
+    host_title,
+    internal_sentence,
+    unrouted_sentence,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_request import (
     CA_USER_AGENT,
     PLAIN_USER_AGENT,
@@ -35,7 +46,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.internal_ad
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads, raise_errors
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
-SOURCE = "RFC 8555, section 8.3"
 MAX_REDIRECTS = 10
 MAX_PATH_CHARACTERS = 2000  # Boulder (va/http.go)
 DOMAIN_TIMEOUT_S = 60.0  # for all addresses of a domain, and their redirects
@@ -54,7 +64,7 @@ class HttpCheck(t.NamedTuple):
     domain: str
     token: str
     is_expected: t.Callable[[HttpResponse], bool]
-    refusal: t.Callable[[str, HttpResponse], str]  # (host, response) -> sentence
+    refusal: t.Callable[[str, HttpResponse], tuple[str, str]]  # (host, response) -> (code, sentence)
     may_change_path: bool = False  # whether a redirect to another path of the same name is followed, as CAs do
 
     @property
@@ -65,40 +75,34 @@ class HttpCheck(t.NamedTuple):
 
 def any_response(domain: str) -> HttpCheck:
     """Return the check that something speaks HTTP on port 80 of each host behind a domain."""
-    return HttpCheck(
-        domain,
-        secrets.token_urlsafe(32),
-        lambda _response: True,
-        lambda where, response: f"{where} answers {response}; see what it does there",
-    )
+
+    def refusal(where: str, response: HttpResponse) -> tuple[str, str]:
+        return "answer", f"{where} answers {response}; see what it does there"
+
+    return HttpCheck(domain, secrets.token_urlsafe(32), lambda _response: True, refusal)
 
 
-class Result(t.NamedTuple):
+class CheckResult(t.NamedTuple):
     """What the check of one domain gave. Hosts are named as in C(www.example.org at 192.0.2.1)."""
 
     error: str | None = None
-    code: str = "http"  # of the error
-    evidence: tuple[str, ...] = ()  # of the error: the redirects that led to it
     unrouted: tuple[str, ...] = ()  # hosts to which the controller has no route, beside others that respond
     internal: tuple[str, ...] = ()  # hosts that respond at addresses without a way from the internet
 
 
-class WayError(TlsError):
-    """What a CA asks does not lead to the response that it expects.
+class HttpCheckError(TlsError):
+    """A CA would not accept what happens at a host. code: what that is."""
 
-    code: of the step that failed. hops: the URLs of the redirects that led there, without their path.
-    """
-
-    def __init__(self, sentence: str, code: str, hops: tuple[str, ...] = ()) -> None:
+    def __init__(self, sentence: str, code: str) -> None:
         super().__init__(sentence)
-        self.code, self.hops = code, hops
+        self.code = code
 
 
-class WrongResponseError(WayError):
+class WrongResponseError(HttpCheckError):
     """The host responds, and not as it has to. status: of its response; 0 where that does not matter."""
 
-    def __init__(self, sentence: str, code: str, hops: tuple[str, ...] = (), status: int = 0) -> None:
-        super().__init__(sentence, code, hops)
+    def __init__(self, sentence: str, code: str, status: int = 0) -> None:
+        super().__init__(sentence, code)
         self.status = status
 
 
@@ -121,161 +125,170 @@ class HttpChecker:
         """Run all checks; warn about what only the CA can see. Raises TlsError with a sentence for each that fails."""
         if not self.is_enabled:
             return
-        results = map_in_threads(self._result, checks)
+        results = map_in_threads(self._check_result, checks)
         raise_errors(result.error for result in results)
         unrouted = [host for result in results for host in result.unrouted]
         if unrouted:
-            _warn(_unrouted_sentence(unrouted))
+            _warn(unrouted_sentence(unrouted))
         internal = [host for result in results for host in result.internal]
         if internal and self.is_public_ca:
-            _warn(_internal_sentence(internal))
+            _warn(internal_sentence(internal))
 
     def find_obstacles(self, checks: list[HttpCheck], deadline: float) -> list[Finding]:
-        """Return a finding for each domain, and those about addresses that only the CA can judge.
-
-        deadline: of all, by time.monotonic().
-        """
+        """Return what a CA meets at each address of each domain, all of which are asked until a *deadline* by time.monotonic()."""
         if not self.is_enabled:
-            return [Finding("note", "http.off", "the way of the challenge is not checked: the solver has check: false")]
-        results = map_in_threads(lambda check: self._result(check, deadline), checks)
+            return [UNCHECKED]
+        found = map_in_threads(lambda check: self._addresses(check.domain), checks)
+        asked = [
+            (check, address)
+            for check, addresses in zip(checks, found)
+            if not isinstance(addresses, TlsError)
+            for address in addresses
+        ]
+        results = dict(zip(asked, map_in_threads(lambda pair: self._result(*pair, deadline), asked)))
         findings = []
-        for check, result in zip(checks, results):
-            if result.error is not None:
-                findings.append(Finding("blocks", result.code, result.error, result.evidence, SOURCE))
-                continue
-            if result.unrouted:
-                sentence = _unrouted_sentence(list(result.unrouted))
-                findings.append(Finding("unknown", "http.unrouted", sentence, result.unrouted, SOURCE))
-            if result.internal and self.is_public_ca:
-                sentence = _internal_sentence(list(result.internal))
-                findings.append(Finding("risk", "http.internal", sentence, result.internal, SOURCE))
-            if not result.unrouted and not (result.internal and self.is_public_ca):
-                findings.append(Finding("fine", "http", f"{check.domain} answers as the CA expects", (), SOURCE))
+        for check, addresses in zip(checks, found):
+            if isinstance(addresses, TlsError):
+                findings.append(Finding("blocks", "http.address", str(addresses), (), SOURCE))
+            else:
+                findings += describe_results(
+                    check.domain, [results[check, one] for one in addresses], self.is_public_ca
+                )
         return findings
 
-    def _result(self, check: HttpCheck, until: float | None = None) -> Result:
-        """Return what would keep a CA from validating a domain. until: by time.monotonic()."""
-        domain = check.domain
+    def _addresses(self, domain: str) -> list[str] | TlsError:
+        """Return the addresses of a domain, or why they are not known."""
         try:
-            addresses = [domain] if is_ip_address(domain) else self.dns.addresses(domain)
+            return [domain] if is_ip_address(domain) else self.dns.addresses(domain)
         except TlsError as error:
-            return Result(str(error), "http.address")
+            return error
+
+    def _check_result(self, check: HttpCheck) -> CheckResult:
+        """Return what would keep a CA from validating a domain."""
+        domain = check.domain
+        addresses = self._addresses(domain)
+        if isinstance(addresses, TlsError):
+            return CheckResult(str(addresses))
         unrouted: dict[str, str] = {}
         deadline = time.monotonic() + max(DOMAIN_TIMEOUT_S, self.timeout)
-        if until is not None:
-            deadline = min(deadline, until)
         for address in addresses:
-            try:
-                self._check_host(check, address, deadline)
-            except OSError as error:
-                sentence = _unreachable(domain, address, error)
-                if error.errno not in UNREACHABLE_ERRNOS:
-                    return Result(sentence, "http.unreachable")
-                unrouted[_host(domain, address)] = sentence
-            except TlsError as error:
-                kind = internal_kind(address) if self.is_public_ca else None
-                sentence = f"{error}; {address} is {kind}, which the CA cannot reach" if kind else str(error)
-                return Result(sentence, *((error.code, error.hops) if isinstance(error, WayError) else ()))
+            result = self._result(check, address, deadline)
+            if result.is_unrouted:
+                unrouted[host_title(domain, address)] = result.sentence
+            elif result.sentence:
+                return CheckResult(result.sentence)
         if len(unrouted) == len(addresses):
-            return Result(next(iter(unrouted.values())), "http.unreachable")
+            return CheckResult(next(iter(unrouted.values())))
         kinds = [(address, internal_kind(address)) for address in addresses]
-        internal = tuple(f"{_host(domain, address)}, {kind}" for address, kind in kinds if kind)
-        return Result(unrouted=tuple(unrouted), internal=internal)
+        internal = tuple(f"{host_title(domain, address)}, {kind}" for address, kind in kinds if kind)
+        return CheckResult(None, tuple(unrouted), internal)
 
-    def _check_host(self, check: HttpCheck, address: str, deadline: float) -> None:
+    def _result(self, check: HttpCheck, address: str, deadline: float) -> AddressResult:
+        """Return what one address of a domain gives."""
+        hops: list[str] = []
+        try:
+            self._check_host(check, address, deadline, hops)
+        except OSError as error:
+            code = UNROUTED if error.errno in UNREACHABLE_ERRNOS else UNREACHABLE
+            is_late = isinstance(error, TimeoutError) and time.monotonic() >= deadline
+            return AddressResult(address, _unreachable(check.domain, address, error), code, tuple(hops), is_late)
+        except TlsError as error:
+            kind = internal_kind(address) if self.is_public_ca else None
+            sentence = f"{error}; {address} is {kind}, which the CA cannot reach" if kind else str(error)
+            code = error.code if isinstance(error, HttpCheckError) else "answer"
+            return AddressResult(address, sentence, code, tuple(hops))
+        return AddressResult(address, hops=tuple(hops))
+
+    def _check_host(self, check: HttpCheck, address: str, deadline: float, hops: list[str]) -> None:
         """Check a host. Raises TlsError for a wrong response, and OSError if the host cannot be reached.
 
-        deadline: by time.monotonic(), after which TimeoutError is raised.
+        deadline: by time.monotonic(), after which TimeoutError is raised. hops: gets each request with its response.
         """
         try:
-            return self._follow(check, address, deadline, CA_USER_AGENT)
+            return self._follow(check, address, deadline, CA_USER_AGENT, hops)
         except TimeoutError:
             raise
         except (ConnectionResetError, http.client.HTTPException, WrongResponseError) as error:
-            where = _host(check.domain, address)
+            where = host_title(check.domain, address)
             # nginx answers plain HTTP on a port of TLS with status 400; other servers break off
             may_be_tls = not isinstance(error, WrongResponseError) or error.status == BAD_REQUEST
-            cause = self._tls_error(check, address, deadline) if may_be_tls else None
-            cause = cause or self._user_agent_error(check, address, deadline)
+            code, cause = "tls", self._tls_error(check, address, deadline) if may_be_tls else None
+            if cause is None:
+                code, cause = "user_agent", self._user_agent_error(check, address, deadline)
             if cause:
-                raise WayError(f"{where} {cause[1]}", cause[0]) from error
+                raise HttpCheckError(f"{where} {cause}", code) from error
             if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
                 port = http_request.PORTS["http"]
-                raise WayError(
+                raise HttpCheckError(
                     f"port {port} of {where} does not speak HTTP; let nginx answer there, or correct the DNS record",
-                    "http.protocol",
+                    "protocol",
                 ) from error
             raise
 
-    def _tls_error(self, check: HttpCheck, address: str, deadline: float) -> tuple[str, str] | None:
-        """Return the code and the end of a sentence about a host that speaks TLS on port 80; None where it does not."""
+    def _tls_error(self, check: HttpCheck, address: str, deadline: float) -> str | None:
+        """Return the end of a sentence about a host that speaks TLS on port 80; None where it does not."""
         if not speaks_tls(address, check.domain, self._timeout(deadline)):
             return None
         port = http_request.PORTS["http"]
-        return "http.tls", (
+        return (
             f"speaks TLS on port {port}, and CAs ask there in plain HTTP; remove ssl from the line listen {port} of nginx, or correct the "
             "DNS record"
         )
 
-    def _user_agent_error(self, check: HttpCheck, address: str, deadline: float) -> tuple[str, str] | None:
-        """Return the code and the end of a sentence about a host that refuses the User-Agent of CAs alone; None where it refuses others, too."""
+    def _user_agent_error(self, check: HttpCheck, address: str, deadline: float) -> str | None:
+        """Return the end of a sentence about a host that refuses the User-Agent of CAs alone; None where it refuses others, too."""
         try:
-            self._follow(check, address, deadline, PLAIN_USER_AGENT)
+            self._follow(check, address, deadline, PLAIN_USER_AGENT, [])
         except (OSError, http.client.HTTPException, TlsError):
             return None
-        return "http.user_agent", (
+        return (
             f"answers challenges, and refuses requests whose User-Agent is like that of a CA ({CA_USER_AGENT}); let the firewall or nginx "
             "pass /.well-known/acme-challenge/ for any User-Agent"
         )
 
-    def _follow(self, check: HttpCheck, address: str, deadline: float, user_agent: str) -> None:
+    def _follow(self, check: HttpCheck, address: str, deadline: float, user_agent: str, hops: list[str]) -> None:
         """Ask a host, and follow its redirects. Raises TlsError if the last response is not the expected one."""
         domain = check.domain
         get = functools.partial(self._get, deadline=deadline, user_agent=user_agent)
         response = get("http", address, domain, check.path)
         here, url = (address, domain), f"http://{bracketed(domain)}{check.path}"
         visited = [url]
+        hops.append(_hop(url, response))
         while response.status in FOLLOWED_STATUSES and not check.is_expected(response):
             url, scheme, name, target_path = _redirect_target(domain, url, response.headers.get("Location", ""))
             if url in visited or len(visited) > MAX_REDIRECTS:
-                raise WayError(
-                    f"{_host(domain, address)} redirects in a circle; correct what answers there on port 80",
-                    "http.circle",
-                    _hops(visited),
+                raise HttpCheckError(
+                    f"{host_title(domain, address)} redirects in a circle; correct what answers there on port 80",
+                    "circle",
                 )
             if target_path != check.path and not (check.may_change_path and name == domain):
                 # no host would respond there; and no host shall choose what the controller requests elsewhere
-                raise WrongResponseError(_bad_redirect(domain, address, url), "http.redirect", _hops([*visited, url]))
+                raise WrongResponseError(_bad_redirect(domain, address, url), "redirect")
             why = self._unreachable_for_ca(name)
             if why:
-                raise WrongResponseError(
-                    _bad_redirect(domain, address, url, why), "http.redirect", _hops([*visited, url])
-                )
+                raise WrongResponseError(_bad_redirect(domain, address, url, why), "redirect")
             visited.append(url)
             try:
                 if name != here[1]:
                     here = (name if is_ip_address(name) else self.dns.addresses(name)[0], name)
                 response = get(scheme, *here, target_path)
+                hops.append(_hop(url, response))
             except (OSError, http.client.HTTPException, TlsError) as error:
                 why = _why(error) if isinstance(error, OSError) else ""
-                raise WayError(_bad_redirect(domain, address, url, why), "http.redirect", _hops(visited)) from error
+                raise HttpCheckError(_bad_redirect(domain, address, url, why), "redirect") from error
         if check.is_expected(response):
             return
         if response.status == SEE_OTHER:
             raise WrongResponseError(
-                f"{_host(domain, address)} redirects with the status 303, and CAs follow 301, 302, 307 and 308 only; correct the redirect, or "
+                f"{host_title(domain, address)} redirects with the status 303, and CAs follow 301, 302, 307 and 308 only; correct the redirect, or "
                 "let it leave out /.well-known/acme-challenge/",
-                "http.status_303",
-                _hops(visited),
+                "status_303",
             )
         if here[1] != domain:
-            raise WrongResponseError(
-                _bad_redirect(domain, address, url, str(response)), "http.redirect", _hops(visited)
-            )
-        response = response._replace(hops=_hops(visited))
-        raise WrongResponseError(
-            check.refusal(_host(domain, address), response), "http.answer", response.hops, response.status
-        )
+            raise WrongResponseError(_bad_redirect(domain, address, url, str(response)), "redirect")
+        response = response._replace(hops=tuple(_origin(one) for one in visited[1:]))
+        code, sentence = check.refusal(host_title(domain, address), response)
+        raise WrongResponseError(sentence, code, response.status)
 
     def _unreachable_for_ca(self, name: str) -> str | None:
         """Return why a public CA does not reach the target of a redirect; None where it may, and for CAs in networks of one's own."""
@@ -312,27 +325,27 @@ def _redirect_target(domain: str, url: str, location: str) -> tuple[str, str, st
         raise WrongResponseError(
             f"{domain} redirects to {shorten(repr(location))}, and CAs follow to ports 80 and 443 only; correct the redirect, or let it leave out "
             "/.well-known/acme-challenge/",
-            "http.redirect_port",
+            "redirect_port",
         )
     if str(parts.hostname).endswith(".well-known"):
         raise WrongResponseError(
             f"{domain} redirects to {shorten(repr(location))}, where a slash lacks between the name and .well-known; correct the redirect, for "
             "nginx: return 301 https://$host$request_uri",
-            "http.redirect_slash",
+            "redirect_slash",
         )
     path = urllib.parse.quote(f"{parts.path or '/'}?{parts.query}".removesuffix("?"), safe="/?%=&:@!$'()*+,;~[]")
     if len(path) > MAX_PATH_CHARACTERS:
         raise WrongResponseError(
             f"{domain} redirects to {shorten(repr(location))}, whose path is longer than the {MAX_PATH_CHARACTERS} characters that CAs follow; "
             "correct the redirect",
-            "http.redirect_path",
+            "redirect_path",
         )
     return target, parts.scheme, str(parts.hostname), path
 
 
 def _unreachable(domain: str, address: str, error: OSError) -> str:
     """Return the sentence about a host that cannot be reached."""
-    failure = f"port {http_request.PORTS['http']} of {_host(domain, address)} cannot be reached ({_why(error)})"
+    failure = f"port {http_request.PORTS['http']} of {host_title(domain, address)} cannot be reached ({_why(error)})"
     remedy = f"open it to the world and see that nginx runs there, or {CHECK_FALSE}"
     kind = internal_kind(address)
     if kind:
@@ -343,29 +356,9 @@ def _unreachable(domain: str, address: str, error: OSError) -> str:
 # not a parser: it accepts any text, or raises TlsError
 def _bad_redirect(domain: str, address: str, url: str, why: str = "") -> str:
     return (
-        f"{_host(domain, address)} redirects to {shorten(_origin(url))}, and no host of ours answers there"
+        f"{host_title(domain, address)} redirects to {shorten(_origin(url))}, and no host of ours answers there"
         f"{f' ({why})' if why else ''}; let the redirect leave out /.well-known/acme-challenge/"
     )
-
-
-def _unrouted_sentence(hosts: list[str]) -> str:
-    return (
-        f"this controller has no route to {_listed(hosts)}, so that is not checked, and CAs ask IPv6 addresses first; see from a "
-        "machine with IPv6 that the host answers there, or remove the AAAA record"
-    )
-
-
-def _internal_sentence(hosts: list[str]) -> str:
-    return (
-        f"the CA cannot reach {_listed(hosts)}; correct the DNS record, or set resolvers in the solver to some that give the "
-        "addresses that the internet sees"
-    )
-
-
-# not a parser: it accepts any text
-def _hops(visited: list[str]) -> tuple[str, ...]:
-    """Return the redirects among the URLs that were requested."""
-    return tuple(shorten(_origin(url)) for url in visited[1:])
 
 
 # not a parser: it accepts any text
@@ -373,12 +366,8 @@ def _origin(url: str) -> str:
     return url.partition("/.well-known")[0]
 
 
-def _host(domain: str, address: str) -> str:
-    return domain if domain == address else f"{domain} at {address}"
-
-
-def _listed(hosts: list[str]) -> str:
-    return shorten(" · ".join(dict.fromkeys(hosts)))
+def _hop(url: str, response: HttpResponse) -> str:
+    return shorten(f"{_origin(url)}: {response}")
 
 
 def _warn(sentence: str) -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import socket
 import ssl
@@ -15,6 +16,7 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.internal_addresses import is_metadata_address
 from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run_with_timeout
 
 PORTS = {"http": 80, "https": 443}  # CAs use no others
@@ -94,6 +96,7 @@ def get(
     timeout: in seconds. port: by default the one of the scheme. max_bytes: of the body, the rest is left out.
     Raises OSError or http.client.HTTPException for what is no response.
     """
+    _check_address(address)
     connection = http.client.HTTPConnection(address, PORTS[scheme] if port is None else port, timeout=timeout)
     try:
         return run_with_timeout(timeout, lambda: _exchange(connection, scheme, name, path, user_agent, max_bytes))
@@ -108,6 +111,7 @@ def speaks_tls(address: str, name: str, timeout: float) -> bool:
     """Say whether a TLS handshake succeeds on the port of plain HTTP. timeout: in seconds."""
     deadline = time.monotonic() + timeout
     try:
+        _check_address(address)
         with socket.create_connection((address, PORTS["http"]), timeout=timeout) as connection:
             connection.settimeout(max(0.001, deadline - time.monotonic()))
             with _wrapped(connection, name):
@@ -119,6 +123,12 @@ def speaks_tls(address: str, name: str, timeout: float) -> bool:
 def bracketed(name: str) -> str:
     """Return a name or an address as it stands in a URL."""
     return f"[{name}]" if ":" in name else name
+
+
+def _check_address(address: str) -> None:
+    """Raise OSError for an address that no name may have this controller ask."""
+    if is_ip_address(address) and is_metadata_address(address):
+        raise OSError(errno.EACCES, "the metadata service of a cloud, which is never asked")
 
 
 def _wrapped(connection: socket.socket, name: str) -> ssl.SSLSocket:

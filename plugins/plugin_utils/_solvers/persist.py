@@ -30,6 +30,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client 
     DnsClient,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads, raise_errors
+from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run_with_timeout
 
 LABEL = "_validation-persist"
 
@@ -45,11 +46,11 @@ class PersistSolver:
 
     def __init__(self, account: AcmeAccount, resolvers: list[str], issuer_domain: str | None, check: bool) -> None:
         self.challenge_type = DNS_PERSIST_01
-        self.has_view_of_ca = True
         self.account = account
         self.dns = DnsClient(resolvers)
         self.issuer_domain = issuer_domain
         self.is_checked = check
+        self.has_view_of_ca = True
 
     def check(self, domains: list[str]) -> None:
         """Check that each domain has its record."""
@@ -80,20 +81,33 @@ class PersistSolver:
         raise_errors(map_in_threads(error, hosts))
 
     def find_obstacles(self, domains: list[str], deadline: float) -> list[Finding]:
-        """Return whether each domain has its record. Before there is an account, nobody can know it."""
-        if not self.account.url():
+        """Return whether each domain has its record. Without an account it is not known what that says."""
+        if not self.is_checked:
             return [
                 Finding(
                     "unknown",
-                    "persist.account",
-                    "there is no ACME account yet that the record could name; run evergreen.tls.acme_account",
+                    "persist.unchecked",
+                    "persistent records are not looked at, since the solver says check: false",
                 )
             ]
+        if not self.account.url():
+            sentence = "there is no ACME account yet that persistent records could name; make one with evergreen.tls.acme_account"
+            return [Finding("unknown", "persist.account", sentence)]
         try:
-            self.check(domains)
+            run_with_timeout(max(0.1, deadline - time.monotonic()), lambda: self.check(domains))
+        except TimeoutError:
+            return [
+                Finding(
+                    "unknown",
+                    "persist.record",
+                    "it is not known in time whether persistent records are there; run this again",
+                )
+            ]
         except TlsError as error:
             return [Finding("blocks", "persist.record", str(error))]
-        return [Finding("fine", "persist", "each name has its persistent record")]
+        return [
+            Finding("fine", "persist", f"the persistent records of {shorten(', '.join(domains))} name this account")
+        ]
 
     def present(self, responses: list[ChallengeResponse]) -> None:
         """Do nothing: the record is there."""

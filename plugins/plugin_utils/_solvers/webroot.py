@@ -62,7 +62,7 @@ class WebrootSolver:
         self.checker.run([any_response(domain) for domain in domains])
 
     def find_obstacles(self, domains: list[str], deadline: float) -> list[Finding]:
-        """Return what the CA meets at each host. Any response is accepted: there are no files yet."""
+        """Return what the CA meets at each host behind each domain. Any response is accepted: there are no files yet."""
         return self.checker.find_obstacles([any_response(domain) for domain in domains], deadline)
 
     def present(self, responses: list[ChallengeResponse]) -> None:
@@ -83,11 +83,14 @@ class WebrootSolver:
         return places
 
     def _check_of(self, expected: ChallengeResponse) -> HttpCheck:
-        def refusal(where: str, response: HttpResponse) -> str:
+        def refusal(where: str, response: HttpResponse) -> tuple[str, str]:
             form_error = response.form_error(expected.key_authorization)
             if form_error:
-                return f"{where} shows the file of the challenge, but {form_error}; see what nginx adds to files there"
-            return (
+                return (
+                    "form",
+                    f"{where} shows the file of the challenge, but {form_error}; see what nginx adds to files there",
+                )
+            return "answer", (
                 f"{where} does not show the CA what is in {self.path}/.well-known/acme-challenge/ ({response}): see that nginx serves that folder "
                 "there, without a redirect that leads elsewhere, and that the host is one of hosts of the solver webroot; then run this again"
             )
