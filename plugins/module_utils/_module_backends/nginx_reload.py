@@ -238,6 +238,7 @@ def wait_until_presented(
         delay = min(delay * 1.5, MAX_POLL_INTERVAL_S) if differences else MIN_POLL_INTERVAL_S
 
 
+# not a parser: it reads what the collection has made or checked
 def grouped_by_address(differences: t.Iterable[Difference]) -> list[str]:
     """Return the sentences of differences; those that differ in the address alone are one sentence, which names all addresses."""
     groups: dict[tuple[str, str], list[str]] = {}

@@ -70,7 +70,7 @@ def _unknown_options(error: str) -> list[str]:
         option = name.rpartition(".")[2]
         meant = closest_name(option, known)
         sentences.append(
-            f"there is no {name} (did you mean {meant}?)" if meant else f"there is no {name}, but {_listed(known)}"
+            f"there is no {name} (did you mean {meant}?)" if meant else f"there is no {name}, but {listed(known)}"
         )
     return sentences
 
@@ -81,7 +81,7 @@ def _rank(error: Exception) -> int:
 
 
 # not a parser: it reads names of options of the collection
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
     """Return as many of the names as a sentence has room for."""
     listed = ", ".join(names)
     return listed if len(listed) <= MAX_LIST_CHARACTERS else f"{listed[:MAX_LIST_CHARACTERS].rpartition(', ')[0]}, …"

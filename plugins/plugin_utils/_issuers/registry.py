@@ -12,7 +12,12 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import RenewalAdvice, Request
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors, validate_arguments
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.misspellings import closest_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import (
+    listed,
+    spec_errors,
+    validate_arguments,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.words import REQUEST_TEXTS, check_words
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.cross_signing import (
     CROSS_SIGNING_SETTINGS,
@@ -55,9 +60,9 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
     """
     configured = {**BUILT_IN, **issuers}
     if name not in configured:
-        raise TlsError(
-            f"there is no issuer named {name}, only {', '.join(sorted(configured))}; add it to certificate_issuers or correct the request"
-        )
+        meant = closest_name(str(name), configured)
+        known = f" (did you mean {meant}?)" if meant else f", only {listed(sorted(configured))}"
+        raise TlsError(f"there is no issuer named {name}{known}; add it to certificate_issuers or correct the request")
     settings = configured[name]
     if not isinstance(settings, dict):
         raise TlsError(

@@ -44,7 +44,12 @@ def test_the_local_issuer_can_be_configured(tmp_path):
         (
             "corprate",
             {"corporate": {"type": "local_ca"}},
-            "there is no issuer named corprate, only corporate, local; add it to certificate_issuers or correct the request",
+            "there is no issuer named corprate (did you mean corporate?); add it to certificate_issuers or correct the request",
+        ),
+        (
+            "letsencrypt",
+            {"corporate": {"type": "local_ca"}},
+            "there is no issuer named letsencrypt, only corporate, local; add it to certificate_issuers or correct the request",
         ),
         (
             "corporate",
@@ -237,3 +242,11 @@ def test_the_issuers_fit_the_protocols(tmp_path):
     manual, acme, local_ca = (open_issuer(name, settings) for name in ("manual", "acme", "local"))
     assert [isinstance(one, PendingIssuer) for one in (manual, acme, local_ca)] == [True, False, False]
     assert [isinstance(one, AcmeIssuer) for one in (manual, acme, local_ca)] == [False, True, False]
+
+
+def test_the_sentence_about_an_unknown_issuer_stays_short_with_many_issuers():
+    issuers = {f"internal-authority-of-department-{number}": {"type": "local_ca"} for number in range(40)}
+    with pytest.raises(TlsError) as caught:
+        open_issuer("letsencrypt", issuers)
+    assert len(str(caught.value)) <= 300
+    assert str(caught.value).endswith("…; add it to certificate_issuers or correct the request")
