@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._cloud_firewall.change import deciding_rule
 from ansible_collections.evergreen.tls.plugins.plugin_utils._cloud_firewall.lighthouse import LighthouseFirewall
@@ -219,7 +220,7 @@ def read_orders(value: t.Any) -> None:
     list_certificates(orders.client, NOW, True, lambda _seconds: None)
     orders.obstacles("a")
     for read in (
-        lambda: orders.check_quota("example.org", 1),
+        lambda: orders.check_quota("example.org", 1, utc_now()),
         lambda: read_records(orders.look("a")[1], "www.example.org"),
         lambda: read_records(orders.revoke("a", ""), "www.example.org"),
         lambda: check_domain(["www.example.org"], "ECC", None, None),

@@ -90,14 +90,19 @@ class FreeCertificates:
         """Return the newest certificate that is issued, None where there is none."""
         return next((one for one in self.ours(prefix) if one.status == ISSUED), None)
 
-    def check_quota(self, zone: str, quota: int) -> None:
-        """Raise TlsError where the account, or the primary domain, has as many free certificates as it may have."""
-        free = [one for one in self._listed({"FilterSource": "buy"}) if text_at(one, "PackageType") in FREE_PACKAGES]
+    def check_quota(self, primary_domain: str, quota: int, now: datetime.datetime) -> None:
+        """Raise TlsError where the account, or the primary domain, has as many free certificates as it may have.
+
+        For the account, a certificate counts until it expires or is revoked. For the primary domain it counts until it expires.
+        """
+        bought = self._listed({"FilterSource": "buy"})
+        free = [one for one in bought if text_at(one, "PackageType") in FREE_PACKAGES and not _is_over(one, now)]
         of_account = [one for one in free if one.get("Status") not in NO_QUOTA_OF_ACCOUNT]
         of_domain = [
             one
             for one in free
-            if one.get("Status") not in NO_QUOTA_OF_DOMAIN and f".{text_at(one, 'Domain')}".endswith(f".{zone}")
+            if one.get("Status") not in NO_QUOTA_OF_DOMAIN
+            and f".{text_at(one, 'Domain')}".endswith(f".{primary_domain}")
         ]
         if len(of_account) >= quota:
             raise TlsError(
@@ -106,7 +111,7 @@ class FreeCertificates:
             )
         if len(of_domain) >= quota:
             raise TlsError(
-                f"account {self.client.name} has {len(of_domain)} of {quota} free certificates for {zone}{_next_end(of_domain)}; revoking does not "
+                f"account {self.client.name} has {len(of_domain)} of {quota} free certificates for {primary_domain}{_next_end(of_domain)}; revoking does not "
                 "help, and those of other accounts count too: wait, or take an issuer of type acme"
             )
 
@@ -263,6 +268,12 @@ def read_obstacles(answer: dict[str, t.Any]) -> list[str]:
             reason = LOCAL_CHECKS.get(check) or shorten(text_at(one, "LocalCheckFailReason"), 100) or f"check {check}"
             obstacles.append(f"{domain}: {reason}")
     return obstacles
+
+
+def _is_over(one: dict[str, t.Any], now: datetime.datetime) -> bool:
+    """Return whether a certificate has expired. One that was revoked keeps that status, and counts for its primary domain until then."""
+    end = read_time(one.get("CertEndTime"))
+    return end is not None and end <= now
 
 
 def _next_end(certificates: list[dict[str, t.Any]]) -> str:

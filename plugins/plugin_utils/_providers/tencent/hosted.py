@@ -17,6 +17,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewa
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._deployment.walk import SYSTEM_CLOCK, Clock, intervals
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.public_suffixes import registered_domain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.errors import TencentError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.free_certificates import (
     FAILED,
@@ -97,7 +98,7 @@ def obtain_hosted(
             if pauses and not is_forced:
                 pauses.check(zone)
             check_order(domain)
-            orders.check_quota(zone, quota)
+            orders.check_quota(registered_domain(domain) or zone, quota, now)
             if is_check:
                 return Hosted(issued, True, reason)
             try:

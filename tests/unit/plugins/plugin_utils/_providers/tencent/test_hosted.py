@@ -239,6 +239,28 @@ def test_the_quota_of_the_primary_domain_counts_revoked_ones(world):
     assert world.obtain(quota=3, is_check=True).is_ordered
 
 
+def test_a_revoked_certificate_counts_for_its_primary_domain_until_it_expires(world):
+    begun = NOW.timestamp() - 86400
+    for number in range(3):
+        world.ssl.orders[f"other{number}"] = {
+            "alias": "",
+            "domain": f"{number}.example.org",
+            "status": 10,
+            "at": begun,
+            "looks": 0,
+        }
+    assert "has 3 of 3 free certificates for example.org" in world.error(quota=3)
+    later = NOW + datetime.timedelta(days=400)
+    assert world.obtain(quota=3, is_check=True, now=later).is_ordered
+
+
+def test_all_names_below_a_registered_domain_are_one_primary_domain(world, monkeypatch):
+    monkeypatch.setattr(SolverRecords, "zone", lambda _records, _domain: "static.example.org")
+    for number in range(3):
+        world.ssl.orders[f"other{number}"] = {"alias": "", "domain": f"{number}.example.org", "status": 10, "looks": 0}
+    assert "has 3 of 3 free certificates for example.org" in world.error(quota=3)
+
+
 @pytest.mark.parametrize(
     ("code", "sentence"),
     [
