@@ -49,7 +49,7 @@ CLIENTS_PACKAGES = "certbot lego"
 # A server with programs that judge sites: a scanner that rates them, and a browser. testssl.sh rates from 3.2 on, which came with trixie.
 JUDGE = "judge"
 JUDGE_SUITE = "trixie"
-JUDGE_PACKAGES = "testssl.sh chromium"
+JUDGE_PACKAGES = "testssl.sh chromium libnss3-tools python3-dnspython python3-idna"
 
 # A machine without Python that presents a certificate, and two SSH servers to reach it by.
 APPLIANCE = "appliance"
