@@ -88,7 +88,7 @@ options:
     type: path
   trust_stores:
     description:
-      - Files with the roots of older clients in PEM, by a name of your own, such as C({windows7: /etc/ssl/windows7.pem}).
+      - Files with the roots of older clients in PEM, each by a name of your own.
       - The chain that is served is verified against each of them.
     type: dict
     default: {}
@@ -105,6 +105,18 @@ EXAMPLES = r"""
       evergreen.tls.diagnose:
         requests: [www.example.org]
         fail_when: refused
+
+- name: See the pages of a site as browsers do, and its chain as old clients do
+  hosts: web3
+  gather_facts: false
+  tasks:
+    - name: Diagnose one request
+      evergreen.tls.diagnose:
+        requests: [www.example.org]
+        browser: true
+        pictures: pictures
+        trust_stores:
+          windows7: /etc/ssl/windows7.pem
 """
 
 RETURN = r"""
