@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.names import check_names
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
 
 
 class NameChecks:
@@ -20,6 +17,11 @@ class NameChecks:
 
     def find_obstacles(self, request: Request, host: str, deadline: float) -> list[Finding]:
         """Return what public CAs say about the names. A private CA issues for all names that the inventory has."""
+        # Not above: these load dnspython, which a survey does not need.
+        from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.names import check_names
+        from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
+        from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
+
         subject = Subject(
             request["domains"], request["issuer"], DnsClient(), None, deadline, is_public_ca=self.is_public
         )

@@ -81,7 +81,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.vali
     ValidationChecks,
     check_unused,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.validation import describe_validation
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 try:
@@ -230,6 +229,8 @@ class Manual(ValidationChecks, RecordedIssuer):
 
         before: the closed record of the same public key.
         """
+        from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.validation import describe_validation
+
         pending, key = self.queue.pending(), csr_key_digest(csr)
         replaced = [
             one for one in pending if one["key"] == key or (one["host"], one["request"]) == (host, request["name"])

@@ -19,12 +19,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending im
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.outbox import Outbox
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.manual.queue import WITHDRAWN, Queue, QueueRecord
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.obstacles import NameChecks
-from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.validation import (
-    check_validation,
-    describe_validation,
-    validation_summary,
-)
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
 
 CHECK_TIMEOUT_S = 10.0  # for all that one request waits for
 DATE_CHARACTERS = len("2026-01-01")
@@ -48,11 +42,15 @@ class ValidationChecks(NameChecks):
         """Return a request that waits, with what the CA does not see yet, or how long it usually takes."""
         if not request.get("validation"):
             return pending
+        from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.validation import validation_summary
+
         summary = validation_summary(self._check(request, pending.since, time.monotonic() + CHECK_TIMEOUT_S))
         return pending._replace(sentence=f"{pending.sentence}; {summary}") if summary else pending
 
     def _with_new_validation(self, record: QueueRecord, request: Request) -> QueueRecord:
         """Return the record of a request that waits, written again where the CA wants to see something else by now."""
+        from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.validation import describe_validation
+
         described = describe_validation(request.get("validation"))
         if record.get("validation", []) == described:
             return record
@@ -62,6 +60,10 @@ class ValidationChecks(NameChecks):
         return changed
 
     def _check(self, request: Request, since: datetime.datetime | None, deadline: float) -> list[Finding]:
+        # Not above: these load dnspython, which a survey does not need.
+        from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.validation import check_validation
+        from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
+
         client = DnsClient(self.settings["resolvers"])
         return check_validation(request, client, self.settings["caa_identities"], since, utc_now(), deadline)
 
