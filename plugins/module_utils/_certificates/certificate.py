@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import typing as t
+import warnings
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import (
     is_self_issued,
@@ -23,6 +24,19 @@ try:
     from cryptography.hazmat.primitives import hashes, serialization
 except ImportError:  # reported by require_cryptography() before anything here is called
     pass
+
+SERIAL_NUMBER_WARNING = "Parsed a serial number"  # the beginning of what the library says of each that is not positive
+
+
+def ignore_serial_number_warnings() -> None:
+    """Have the library not warn of serial numbers that are not positive; strict_warnings() has the finding about them.
+
+    One filter for the process, since warnings.catch_warnings() is not safe where threads read certificates.
+    """
+    warnings.filterwarnings("ignore", message=SERIAL_NUMBER_WARNING)
+
+
+ignore_serial_number_warnings()
 
 
 def parse_certificate(der: bytes) -> x509.Certificate:

@@ -7,9 +7,12 @@
 from __future__ import annotations
 
 import datetime
+import os
 import re
 import ssl
 import subprocess
+import sys
+import warnings
 
 import cryptography
 import pytest
@@ -20,6 +23,7 @@ from cryptography.x509.oid import NameOID
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
     describe_certificate,
     fingerprint,
+    ignore_serial_number_warnings,
     not_after,
     not_before,
     parse_certificate,
@@ -144,13 +148,37 @@ def test_a_certificate_without_a_defined_end_is_read():
     assert not_after(certificate).year == 9999 and "valid until 9999-12-31" in describe_certificate(certificate)
 
 
-@pytest.mark.filterwarnings("ignore:Parsed a serial number")
-def test_a_serial_number_that_is_negative_is_read_as_clients_do():
+def test_a_serial_number_that_is_negative_is_read_as_clients_do_and_without_a_warning_of_the_library():
     odd = ROOT.leaf(["www.example.org"], some_key())
     number = odd.serial_number.to_bytes(odd.serial_number.bit_length() // 8 + 1, "big")
     pem = garbled_pem(odd, bytes([0x02, len(number)]) + number, bytes([0x02, len(number), 0x80]) + number[1:])
-    certificate = parse_certificate(ssl.PEM_cert_to_DER_cert(pem.decode()))
-    assert "serial number -" in describe_certificate(certificate)
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        ignore_serial_number_warnings()
+        certificate = parse_certificate(ssl.PEM_cert_to_DER_cert(pem.decode()))
+        assert "serial number -" in describe_certificate(certificate)
+    assert shown == []
+
+
+def test_no_reader_of_certificates_warns_of_a_serial_number_in_a_process_of_its_own():
+    odd = ROOT.leaf(["www.example.org"], some_key())
+    number = odd.serial_number.to_bytes(odd.serial_number.bit_length() // 8 + 1, "big")
+    pem = garbled_pem(odd, bytes([0x02, len(number)]) + number, bytes([0x02, len(number), 0x80]) + number[1:])
+    program = (
+        "import sys; "
+        f"from {parse_certificate.__module__} import describe_certificate, parse_certificate; "
+        "print(describe_certificate(parse_certificate(sys.stdin.buffer.read())))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input=ssl.PEM_cert_to_DER_cert(pem.decode()),
+        capture_output=True,
+        check=True,
+        env=environment,
+    )
+    assert b"serial number -" in done.stdout
+    assert b"Parsed a serial number" not in done.stderr
 
 
 @pytest.mark.parametrize("error", [KeyError("k"), x509.InvalidVersion("v", 7), OverflowError(), RecursionError()])
