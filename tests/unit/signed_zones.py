@@ -32,9 +32,7 @@ def sign(zone, begin=-DAY, end=30 * DAY):
             rrset = dns.rrset.from_text_list(owner, TTL, "IN", dns.rdatatype.to_text(kind), sorted(values))
             signed.find_rdataset(owner, kind, create=True).update(rrset)
     now = datetime.datetime.now(datetime.timezone.utc)
-    dns.dnssec.sign_zone(
-        signed, keys=[(private, key)], dnskey_ttl=TTL, inception=now + begin, expiration=now + end, deterministic=False
-    )
+    dns.dnssec.sign_zone(signed, keys=[(private, key)], dnskey_ttl=TTL, inception=now + begin, expiration=now + end)
     zone.records[zone.name, dns.rdatatype.DNSKEY] = {key.to_text()}
     zone.signatures = {
         (owner, rdataset.covers): dns.rrset.from_rdata_list(owner, TTL, list(rdataset))

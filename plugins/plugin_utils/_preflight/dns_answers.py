@@ -33,6 +33,7 @@ with contextlib.suppress(ImportError):  # said by require_dnspython(), before an
 SERVER_TIMEOUT_S = 2.0  # for one question to a name server
 SERVER_TRIES = 2  # of a question to a name server that is silent
 MAX_SILENCES = 3  # of a name server that never answered, after which nothing more is asked there
+MAX_SILENCES_OF_ALL = 6  # of all name servers, if none has ever answered: port 53 is closed to this controller
 SILENT = "no answer in time"
 ROOT = "."
 
@@ -98,8 +99,9 @@ class DnsAnswers:
         for _try in range(SERVER_TRIES):
             with self._lock:
                 is_silent = self._silences[server] >= MAX_SILENCES and server not in self._responsive
+                is_closed = self._silences.total() >= MAX_SILENCES_OF_ALL and not self._responsive
             left = deadline - time.monotonic()
-            if is_silent or left <= 0:
+            if is_silent or is_closed or left <= 0:
                 return SILENT
             try:
                 response = send_question(question, server.address, server.port, min(left, SERVER_TIMEOUT_S))

@@ -157,7 +157,7 @@ def _judge_by_resolver(subject: Subject, zone: Zone, domains: list[str]) -> Vali
 
 
 def _judge_by_chain(subject: Subject, zone: Zone, domains: list[str]) -> Validation | Finding | str:
-    return validate_zone(subject.answers, zone, subject.deadline)
+    return validate_zone(subject.answers, zone, subject.deadline, may_ask_servers=subject.is_thorough)
 
 
 def _broken(zone: str, domains: list[str], cause: str, remedy: str) -> Finding:

@@ -66,16 +66,20 @@ class Validation(t.NamedTuple):
     end: float | None = None
 
 
-def validate_zone(answers: DnsAnswers, zone: Zone, deadline: float) -> Validation:
-    """Return whether the signatures of a zone, and of those above, are valid. Raises TlsError if the resolvers do not answer."""
+def validate_zone(answers: DnsAnswers, zone: Zone, deadline: float, may_ask_servers: bool = True) -> Validation:
+    """Return whether the signatures of a zone, and of those above, are valid. Raises TlsError if the resolvers do not answer.
+
+    may_ask_servers: whether to ask the zone's own name servers for signatures that the resolvers leave out.
+    """
     is_signed, ends, child = False, list[float](), ZoneKeys()
     below = ""
     for _level in range(MAX_ZONES):
-        one = answers.once(("dnssec", zone.name), functools.partial(_zone_keys, answers, zone, deadline))
+        asked = zone if may_ask_servers else zone._replace(servers=())
+        one = answers.once(("dnssec", asked), functools.partial(_zone_keys, answers, asked, deadline))
         if one.cause:
             return Validation(True, one.cause, zone.name)
         if child.ds.rrset is not None and one.keys is not None:
-            cause = _broken(_signed(answers, zone, below, "DS", deadline), one.keys)
+            cause = _broken(_signed(answers, asked, below, "DS", deadline), one.keys)
             if cause:
                 return Validation(True, cause, below)
         ends += [one.end] if one.end is not None else []

@@ -26,7 +26,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.dns_answe
     share_answers,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import resolvers
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient, NameServer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.resolvers import Question
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, name_of
 
@@ -242,3 +242,12 @@ def test_a_name_server_that_is_silent_is_left_alone_after_a_while(here, zone, su
         answers.ask_server(server, Question(f"a{n}.example.org", "A", is_recursive=False), deadline) for n in range(50)
     }
     assert results == {"no answer in time"} and time.monotonic() - started < 2
+
+
+def test_a_controller_to_which_port_53_is_closed_finds_that_out_once(here, zone, subject_of):
+    servers = [NameServer(f"ns{n}.example.org", "127.0.0.2", here.port) for n in range(50)]
+    here.servers["127.0.0.2"].silent = True
+    answers = subject_of(WWW).answers
+    started = time.monotonic()
+    results = [answers.ask_server(one, Question(WWW, "A", is_recursive=False), started + 60) for one in servers]
+    assert set(results) == {"no answer in time"} and time.monotonic() - started < 2

@@ -249,3 +249,10 @@ def test_broken_signatures_block_an_order_and_silence_does_not(here, world, subj
     assert judged(check_dnssec(subject_of(WWW, is_thorough=False))) == [("blocks", "dnssec.broken")]
     here.resolver.silent = True
     assert check_dnssec(subject_of(WWW, is_thorough=False, timeout=0.3)) == []
+
+
+def test_no_name_server_is_asked_before_an_order(here, world, subject_of):
+    sign_chain(*world)
+    here.resolver.add_signatures = lambda _response: None
+    assert check_dnssec(subject_of(WWW, is_thorough=False)) == []
+    assert [server.queries for server in here.servers.values() if server is not here.resolver] == [[], [], []]
