@@ -56,6 +56,7 @@ class Fleet(t.NamedTuple):
     faults: list[str]  # sentences about hosts and requests that cannot be read
 
 
+# not a parser: it reads the inventory, and what the collection has made or checked
 def read_fleet(
     hosts: t.Iterable[str],
     variables_of: t.Callable[[str], t.Mapping[str, t.Any]],

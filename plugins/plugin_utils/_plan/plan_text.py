@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import datetime
+import math
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date
@@ -20,6 +21,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import esc
 
 HOURLY = 'run more often: schedule_times: ["hourly"]'
 MIN_SHARE = 0.99  # of renewals inside their windows, below which the schedule is named
+MIN_PEAK, MAX_PEAK = 30, 3  # renewals on the busiest day, and that in means, above which a peak is named
 MOST_DATES = 5  # of hosts, in one sentence
 
 
@@ -107,6 +109,15 @@ def load_remarks(plan: Plan) -> list[str]:
         remarks.append(
             f"with {_lifetime(load.lifetime)}, only {load.share_in_window:.0%} of renewals are inside the window of their renewal information, where no "
             f"limit counts; {HOURLY}"
+        )
+    peaks = [load for load in plan.loads if load.busiest_day > max(MIN_PEAK, MAX_PEAK * load.a_day)]
+    new = sum(entry.kind == "new" for entry in plan.entries)
+    if peaks and new > MIN_PEAK:
+        load = min(peaks, key=lambda one: one.lifetime)
+        portion = max(1, math.ceil(MAX_PEAK * load.a_day))
+        remarks.append(
+            f"what is issued on one day is due on few days: {load.busiest_day} on the busiest one with {_lifetime(load.lifetime)}; to have it even, "
+            f"enrol at most {portion} hosts a day, with --limit"
         )
     if plan.loads and not plan.schedule_is_known:
         remarks.append(

@@ -96,6 +96,7 @@ def test_a_new_fleet_has_its_dates_its_limit_and_what_lifts_it(fleet, tmp_path, 
     )
     assert "Put several names into a certificate, or a wildcard by DNS" in printed
     assert "160 hours" in printed and "200 days" in printed
+    assert "enrol at most 6 hosts a day, with --limit" in printed
     assert not (tmp_path / "acme").exists(), "nothing is written"
 
 
