@@ -30,11 +30,11 @@ def check_addresses(served: Served) -> list[Finding]:
     if served.dns_error:
         findings.append(Finding("unknown", "served.dns", served.dns_error))
     silent = [one for one in served.observations if not one.chain]
-    findings += [
-        _silent(served, [one for one in silent if one.is_unrouted is is_unrouted])
-        for is_unrouted in (True, False)
-        if any(one.is_unrouted is is_unrouted for one in silent)
-    ]
+    late = [one for one in silent if one.is_late]
+    unrouted = [one for one in silent if one.is_unrouted and not one.is_late]
+    others_silent = [one for one in silent if not one.is_unrouted and not one.is_late]
+    for places, describe in ((late, _late), (unrouted, _unrouted), (others_silent, _silent)):
+        findings += [describe(served, places)] if places else []
     present = [one for one in served.observations if one.chain]
     if not present:
         return findings
@@ -60,15 +60,24 @@ def _newest(present: list[Observation]) -> Observation:
     return max(present, key=lambda one: not_before(one.chain[0]))
 
 
+def _late(served: Served, places: list[Observation]) -> Finding:
+    sentence = (
+        f"{shown_places(places)} did not present a certificate for {served.name} before the time for all checks was over; look at fewer names "
+        "at a time"
+    )
+    return Finding("unknown", "served.late", sentence, tuple(one.error for one in places), SOURCE)
+
+
+def _unrouted(served: Served, places: list[Observation]) -> Finding:
+    sentence = (
+        f"this controller has no route to {shown_places(places)}, so that is not checked; see from a machine with IPv6 that "
+        f"{served.name} is served there, or remove the AAAA record"
+    )
+    return Finding("unknown", "served.unrouted", sentence, tuple(one.error for one in places), SOURCE)
+
+
 def _silent(served: Served, silent: list[Observation]) -> Finding:
-    """Return the finding about addresses without a handshake, which all have a route to them, or none."""
     evidence = tuple(one.error for one in silent)
-    if silent[0].is_unrouted:
-        sentence = (
-            f"this controller has no route to {shown_places(silent)}, so that is not checked; see from a machine with IPv6 that "
-            f"{served.name} is served there, or remove the AAAA record"
-        )
-        return Finding("unknown", "served.unrouted", sentence, evidence, SOURCE)
     more = "" if len(silent) == 1 else f", and neither {_verb(silent[1:], 'does', 'do')} {shown_places(silent[1:])}"
     in_dns = "" if all(one.is_in_inventory for one in silent) else ", or remove its DNS record"
     sentence = f"no certificate for {served.name} comes from {silent[0].place}{more}: {silent[0].error}{in_dns}"

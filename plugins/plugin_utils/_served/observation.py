@@ -46,6 +46,7 @@ class Observation(t.NamedTuple):
     application_protocol: str = ""  # the one that the server chose (ALPN, RFC 7301)
     error: str = ""  # why there is no handshake, or why clients do not trust the certificate
     is_unrouted: bool = False  # whether this machine has no route there
+    is_late: bool = False  # whether the time for all checks was over before there was a handshake
     nameless_chain: tuple[x509.Certificate, ...] = ()  # for clients without SNI
     nameless_error: str = ""
     https: HttpResponse | None = None  # to a request for /
@@ -137,7 +138,8 @@ def _observe_address(subject: ServedSubject, name: str, address: str, port: int,
     except TlsError as error:
         cause = error.__cause__
         is_unrouted = isinstance(cause, OSError) and cause.errno in UNREACHABLE_ERRNOS
-        return seen._replace(error=str(error), is_unrouted=is_unrouted)
+        is_late = time.monotonic() >= subject.deadline
+        return seen._replace(error=str(error), is_unrouted=is_unrouted, is_late=is_late)
     if seen.chain and not has_header:
         seen = seen._replace(https=_response(subject, "https", address, port, name, "/"))
     if not has_header:

@@ -14,6 +14,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._tls.handshake import handshake
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served import checks, observation
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.checks import check_served
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 from ansible_collections.evergreen.tls.tests.unit.served_sites import NAME, fingerprint_of
 from ansible_collections.evergreen.tls.tests.unit.servers import answering_port, closed_port, drip, full_port
@@ -138,7 +139,7 @@ def test_servers_that_never_finish_cost_no_more_than_the_deadline(site, answer):
             "served", dns=type(site.dns)(**{NAME: ["127.0.0.1"]}), port=port, deadline=time.monotonic() + 0.3
         )
         assert time.monotonic() - start < 2
-    assert finding.code == "served.unreachable"
+    assert (finding.severity, finding.code) == ("unknown", "served.late")
 
 
 def test_resolvers_that_never_answer_cost_no_more_than_the_deadline(site):
@@ -163,3 +164,15 @@ def test_a_check_that_fails_has_found_something_unknown(site, monkeypatch):
     finding = check_served(site.subject(port=closed_port()))[-1]
     assert (finding.severity, finding.code) == ("unknown", "broken.failed")
     assert finding.sentence.startswith(f"the check broken of {NAME} failed") and "\x1b" not in finding.sentence
+
+
+def test_many_names_whose_servers_are_silent_cost_one_deadline(site):
+    dns = type(site.dns)(**{f"www{number}.example.org": ["127.0.0.1"] for number in range(64)})
+    with full_port() as port:
+        start = time.monotonic()
+        subjects = [site.subject(domain=name, dns=dns, port=port, deadline=start + 0.5) for name in dns.by_name]
+        results = map_in_threads(check_served, subjects)  # sixteen at a time
+        assert time.monotonic() - start < 5
+    assert len(results) == 64
+    assert {one.severity for findings in results for one in findings} == {"unknown"}
+    assert {one.code for findings in results for one in findings} == {"served.late", "served.dns"}

@@ -12,7 +12,9 @@ import time
 
 import pytest
 
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served import checks
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.browser import Browser, running_browser
+from ansible_collections.evergreen.tls.plugins.plugin_utils._served.checks import check_pages
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.page import (
     BrowserOptions,
     Page,
@@ -155,3 +157,22 @@ def test_a_dialog_of_a_page_is_closed_and_its_issues_are_bounded(site):
         page.note("Network.requestWillBeSent", {"requestId": str(number), "request": {"url": f"https://{number}/"}})
         page.note("Network.loadingFailed", {"requestId": str(number), "errorText": "net::ERR_FAILED"})
     assert len(page.mixed) == 200 and len(page.failed) == 200
+
+
+def test_the_page_is_loaded_at_each_address_and_four_at_most(site, monkeypatch):
+    loaded = []
+
+    def note(subject, address, _browser):
+        loaded.append((address, subject.port))
+        return []
+
+    monkeypatch.setattr(checks, "check_page", note)
+    site.dns.by_name[NAME] = [f"127.0.0.{number}" for number in range(2, 9)]
+    assert check_pages(site.subject(endpoints=(("127.0.0.1", 8443),)), BrowserOptions()) == []
+    assert loaded == [("127.0.0.1", 8443), *((f"127.0.0.{number}", site.port) for number in (2, 3, 4))]
+
+
+def test_a_name_without_addresses_has_no_page(site):
+    (finding,) = check_pages(site.subject(), BrowserOptions())
+    assert (finding.severity, finding.code) == ("unknown", "served.page")
+    assert "create an A or AAAA record" in finding.sentence
