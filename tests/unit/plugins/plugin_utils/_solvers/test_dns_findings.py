@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import dns.rcode
@@ -14,6 +15,7 @@ import pytest
 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import dns_client
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns01 import DnsSolver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER, name_of
 
@@ -153,3 +155,14 @@ def test_a_persistent_record_is_looked_at_once_there_is_an_account(here, zone):
     assert (found(url).severity, found(url).code) == ("blocks", "persist.record")
     add_texts(zone, f"_validation-persist.{NAME}", f"ca.example; accounturi={url}")
     assert found(url).severity == "fine"
+
+
+def test_a_provider_that_is_slow_takes_no_longer_than_the_deadline(zone, find, monkeypatch):
+    released = threading.Event()
+    monkeypatch.setattr(DnsSolver, "check_permission", lambda _self, _location: released.wait(10) and None)
+    started = time.monotonic()
+    try:
+        finding = find(seconds=0.5)["unknown", "txt.permission"]
+    finally:
+        released.set()
+    assert time.monotonic() - started < 4 and "it is not known in time whether the solver may add" in finding.sentence
