@@ -137,6 +137,7 @@ def _tried(
     return result
 
 
+# not a parser: a library has parsed it
 def _judge_by_resolver(subject: Subject, zone: Zone, domains: list[str]) -> Validation | Finding | str:
     """Return what a resolver that validates says of a zone, and of the names in it. Raises TlsError if it says nothing."""
     answers, deadline, name = subject.answers, subject.deadline, zone.name or "."
