@@ -22,6 +22,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._pending_notificatio
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.printing import printer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.served_sites import (
     ServedSite,
+    failures_text,
     served_sites,
     sites_text,
 )
@@ -90,7 +91,8 @@ class ActionModule(PerRequestAction):
         remote = sum(request["served_by"] in REMOTE_SERVERS for request in requests)
         result = self.run_requests(requests, serve, at_once=max(1, min(remote, MAX_DEPLOYMENTS_AT_ONCE)))
         if served and arguments["started"] and not self._task.check_mode:
-            printer(display.display)(sites_text(served))
+            failures = failures_text(arguments["obtained"])  # after the sites, since the last lines are read first
+            printer(display.display)("\n".join(filter(None, (sites_text(served), failures))))
         return {**result, "sites": served}
 
 

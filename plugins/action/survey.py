@@ -48,6 +48,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey_tabl
     summary_sentence,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.terminal_width import terminal_width
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.text_table import INDENT, wrapped_lines
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, escape_value
 
 display = Display()
@@ -114,7 +115,11 @@ class ActionModule(FleetAction):
             names = [(finding.host, finding.request) for finding in findings]
             unused = unused_names(DeployedNames(os.path.expanduser(FOLDER)), hosts, names, variables)
             if unused:
-                show(escape_control_characters(unused_sentence(unused)))
+                show(
+                    "\n".join(
+                        wrapped_lines(escape_control_characters(unused_sentence(unused)), terminal_width(), INDENT, "")
+                    )
+                )
         if arguments["maintain"] and not self._task.check_mode:
             maintain_authorities(open_issuers)
         endpoints = search([finding._asdict() for finding in findings if finding.state in arguments["states"]])

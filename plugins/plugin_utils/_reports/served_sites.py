@@ -10,6 +10,7 @@ import os
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import format_date, parse_date
+from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.sites import HTTPS_PORT
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
@@ -17,6 +18,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import esc
 
 URL_PORT = 443  # of https, which a URL leaves out (RFC 9110, section 4.2.2)
 MAX_LINES = 100  # that are printed for a host
+MAX_FAILURE_CHARACTERS = 300  # of a failure that was printed in full before
 
 
 class ServedSite(t.TypedDict):
@@ -36,11 +38,14 @@ def served_sites(
 ) -> list[ServedSite]:
     """Return the sites that have the certificate of a request.
 
-    sites: those of the request, as in the inventory. handshakes: of its proof, with a described certificate each.
+    sites: those of the request, as in the inventory; without one, nginx has a site of somebody else with the certificate.
+    handshakes: of its proof, with a described certificate each.
     """
     certificate = handshakes[0].get("certificate") if handshakes else None
     not_after = certificate.get("not_after") if isinstance(certificate, dict) else None
     root = root_file(str(request["issuer"]), issuers)
+    is_foreign = request.get("served_by") == "nginx"
+    sites = list(sites) or ([{"name": request["name"], "https_port": request.get("port")}] if is_foreign else [])
     return [
         {"name": str(site["name"]), "url": _url(site, request["domains"]), "not_after": not_after, "root": root}
         for site in sites
@@ -58,6 +63,19 @@ def sites_text(sites: t.Sequence[ServedSite]) -> str:
     """Return one line for each site."""
     lines = [_line(site) for site in sites[:MAX_LINES]]
     return "\n".join([*lines, *([f"… and {len(sites) - MAX_LINES} more"] if len(sites) > MAX_LINES else [])])
+
+
+def failures_text(obtained: t.Mapping[str, t.Any]) -> str:
+    """Return one line for each certificate that could not be obtained, from the result of certificate_obtain; nothing without one."""
+    failed = [one for one in obtained.get("certificates") or [] if one.get("failed")]
+    if not failed and obtained.get("failed"):
+        return f"failed: {_short(obtained.get('msg'))}"
+    lines = [f"{escape_as_one_line(str(one['name']))} failed: {_short(one.get('msg'))}" for one in failed[:MAX_LINES]]
+    return "\n".join([*lines, *([f"… and {len(failed) - MAX_LINES} more"] if len(failed) > MAX_LINES else [])])
+
+
+def _short(message: t.Any) -> str:
+    return shorten(escape_as_one_line(str(message or "no reason was given")), MAX_FAILURE_CHARACTERS)
 
 
 def _line(site: ServedSite) -> str:

@@ -466,3 +466,23 @@ def test_a_first_certificate_without_a_site_in_the_inventory_waits_with_one_inst
 
 def test_a_deployment_waits_for_no_site():
     assert serve(FirstCertificate(), obtained=INSTALLED, sites=[{"name": "www"}], started=True)["failed"] is True
+
+
+class SeenHost(Host):
+    """A host of which a proof has its handshakes as well."""
+
+    def handshake_verify(self, arguments):
+        return {**super().handshake_verify(arguments), "handshakes": [{"certificate": {"not_after": None}}]}
+
+
+@pytest.mark.parametrize("sites", [[], [{"name": "www"}]])
+def test_a_deployment_ends_with_its_sites_and_then_with_what_could_not_be_obtained(monkeypatch, sites):
+    shown = []
+    monkeypatch.setattr(f"{ActionModule.__module__}.printer", lambda _display: shown.append)
+    failed = {"name": "shop", "failed": True, "msg": "there is no issuer named corprate"}
+    obtained = {"failed": True, "msg": "it failed", "certificates": [*INSTALLED["certificates"], failed]}
+    serve(SeenHost(), obtained=obtained, sites=sites, started=True)
+    (text,) = shown
+    first, last = text.splitlines()
+    assert first.startswith("https://www.example.org/")
+    assert last == "shop failed: there is no issuer named corprate"

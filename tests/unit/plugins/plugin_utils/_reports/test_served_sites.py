@@ -6,7 +6,11 @@
 
 from __future__ import annotations
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.served_sites import served_sites, sites_text
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.served_sites import (
+    failures_text,
+    served_sites,
+    sites_text,
+)
 
 REQUEST = {"name": "www", "domains": ["www.example.org"], "issuer": "local"}
 HANDSHAKES = [{"certificate": {"not_after": "2027-02-28T08:55:29+00:00"}}]
@@ -53,3 +57,32 @@ def test_no_more_lines_are_printed_than_people_read():
     site = {"name": "a", "url": "https://a.example.org/", "not_after": None, "root": None}
     lines = sites_text([site] * 130).splitlines()
     assert len(lines) == 101 and lines[-1] == "… and 30 more"
+
+
+def test_a_site_of_somebody_else_that_nginx_has_gets_a_line_as_well():
+    issuers = {"local": {"type": "local_ca", "directory": "/nowhere"}}
+    adopted = {**REQUEST, "served_by": "nginx", "port": 8443}
+    (site,) = served_sites(adopted, [], HANDSHAKES, issuers)
+    assert site["name"] == "www"
+    assert sites_text([site]) == "https://www.example.org:8443/, valid until 2027-02-28 08:55 UTC"
+
+
+def test_what_no_nginx_serves_is_no_site():
+    issuers = {"local": {"type": "local_ca", "directory": "/nowhere"}}
+    assert served_sites({**REQUEST, "served_by": "other", "port": 25}, [], HANDSHAKES, issuers) == []
+
+
+def test_each_certificate_that_could_not_be_obtained_is_a_line():
+    obtained = {
+        "failed": True,
+        "msg": "shop: there is no issuer named corprate",
+        "certificates": [
+            {"name": "www", "failed": False, "msg": "it is issued"},
+            {"name": "shop", "failed": True, "msg": "there is no issuer\nnamed corprate " + "x" * 400},
+        ],
+    }
+    (line,) = failures_text(obtained).splitlines()
+    assert line.startswith("shop failed: there is no issuer") and "named corprate" in line
+    assert len(line) <= len("shop failed: ") + 300
+    assert failures_text({"failed": True, "msg": "the host does not answer"}) == "failed: the host does not answer"
+    assert failures_text({}) == failures_text({"failed": False, "certificates": []}) == ""
