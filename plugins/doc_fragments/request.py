@@ -83,7 +83,6 @@ options:
           - It says how long the CA usually takes. For V(OV) and V(EV), an O(request.organization) of an issuer with C(rules=public) needs
             a C(phone), which the CA calls.
         type: str
-        choices: [DV, OV, EV]
       validation:
         description:
           - What the people of the CA want to see in DNS or at a URL, for issuers with C(type=manual) and O(request.cloud.hosted).

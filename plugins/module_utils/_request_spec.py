@@ -122,7 +122,7 @@ REQUEST_SPEC: dict[str, t.Any] = {
         "curve": {"type": "str", "choices": ECC_CURVES, "default": "secp256r1"},
         **{field: {"type": "str"} for field in SUBJECT_FIELDS},
         "organization": {"type": "str"},
-        "kind": {"type": "str", "choices": CERTIFICATE_KINDS},
+        "kind": {"type": "str"},  # without choices, which Ansible refuses for the None of a complete request
         "validation": {"type": "raw"},
         "challenge_password": {"type": "str", "no_log": True},
         "allowed_domains": {"type": "list", "elements": "str", "default": []},

@@ -13,7 +13,11 @@ from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import check_request_name
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import ADOPTED_FILES, Request
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import (
+    ADOPTED_FILES,
+    CERTIFICATE_KINDS,
+    Request,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.appliance import check_appliance
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.cloud import check_remote_server, completed_cloud
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_names
@@ -92,6 +96,11 @@ def _completed(request: Request) -> Request:
     completed["encrypt_key"] = has_encrypted_key(request)
     check_remote_server(request)
     completed["cloud"] = completed_cloud(request)
+    kind = request.get("kind")
+    if kind is not None and kind not in CERTIFICATE_KINDS:
+        raise TlsError(
+            f"kind is {kind!r}, and CAs validate {', '.join(CERTIFICATE_KINDS)}; write one of these, or leave it out"
+        )
     completed["validation"] = completed_validation(request.get("validation"), completed["domains"])
     completed["links"] = _links_with_adopted(request)
     check_exports(request["exports"], completed["links"])

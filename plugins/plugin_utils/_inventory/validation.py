@@ -48,7 +48,7 @@ def _completed(item: t.Any, where: str, domains: t.Sequence[str]) -> Validation:
     if not isinstance(item, dict):
         raise TlsError(f"{where} is {_shown(item)}, and it is a dictionary; write for example {EXAMPLES['dns']}")
     kind = item.get("type")
-    if kind not in KEYS:
+    if not isinstance(kind, str) or kind not in KEYS:
         raise TlsError(f"{where}.type is {_shown(kind)}, and it is dns or file; write for example {EXAMPLES['dns']}")
     for key in item:
         if key not in ("type", *KEYS[kind]):

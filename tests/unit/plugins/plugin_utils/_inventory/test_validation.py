@@ -48,6 +48,7 @@ def test_a_record_may_be_at_a_domain_at_its_parents_and_below(name):
 MISTAKES = {
     "a text": ("dns", "validation is 'dns', and it is a dictionary; write for example {type: dns"),
     "no type": ({}, "validation.type is missing, and it is dns or file"),
+    "a list as type": ({"type": [""]}, "validation.type is [''], and it is dns or file"),
     "another type": ({"type": "mail"}, "validation.type is 'mail', and it is dns or file"),
     "a misspelled key": (
         {**RECORD, "values": "x"},

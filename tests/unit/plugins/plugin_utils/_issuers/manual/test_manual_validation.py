@@ -13,6 +13,8 @@ import yaml
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.csr import make_csr
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.pending import Pending
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
@@ -178,6 +180,14 @@ def test_a_phone_is_in_no_subject_and_required_of_nobody_else(phone, kind, rules
     request = with_defaults({**REQUEST, "organization": "ours", "kind": kind}, issuers)
     check_request_for_issuer(request, issuers)
     assert "phone" not in request and request["organization_name"] == "Ours"
+
+
+def test_another_kind_is_refused():
+    options = {name: spec.get("default") for name, spec in REQUEST_SPEC["options"].items()}
+    with pytest.raises(TlsError) as caught:
+        complete_request({**options, **REQUEST, "kind": "ov"})
+    assert str(caught.value).endswith("kind is 'ov', and CAs validate DV, OV, EV; write one of these, or leave it out")
+    assert complete_request({**options, **REQUEST, "kind": "OV"})["validation"] == [RECORD]
 
 
 def test_an_issuer_without_people_has_no_use_for_validation():
