@@ -20,10 +20,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.way impor
 
 CHECKS: dict[str, t.Callable[[Subject], list[Finding]]] = {
     "names": check_names,
+    "zone": check_zones,  # where name servers are silent, there is no time for others
+    "dnssec": check_dnssec,
     "caa": check_caa_records,
     "addresses": check_addresses,
-    "zone": check_zones,
-    "dnssec": check_dnssec,
     "way": check_way,
 }
 

@@ -19,6 +19,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight import dnssec_chain
+from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.dns_answers import DnsAnswers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.dnssec_chain import (
     Validation,
     earliest_end,
@@ -149,12 +150,22 @@ def _judge_by_resolver(subject: Subject, zone: Zone, domains: list[str]) -> Vali
         if not is_answer(unchecked):
             return f"{_shown([asked])}: {status_of(checked)}"
         words = [CAUSE_OF_WORDS.get(cause.partition(" (")[0]) for cause in extended_errors(checked)]
-        cause = next((word for word in words if word), None)
+        # Resolvers may know no more than that they are bogus, and have one word for several causes.
+        cause = _cause_in_chain(answers, zone, deadline) or next((word for word in words if word), None)
         finding = _broken(zone.title, domains if asked == name else [asked], *(CAUSES[cause] if cause else UNEXPLAINED))
         return finding._replace(evidence=(f"{_shown([asked])} {rdatatype}: {status_of(checked)}",))
     signed = answers.ask(Question(name, "SOA", has_signatures=True), deadline)
     is_signed = bool(signed.flags & dns.flags.AD)
     return Validation(is_signed, end=earliest_end([signed_set(signed, name, "SOA").signatures]) if is_signed else None)
+
+
+def _cause_in_chain(answers: DnsAnswers, zone: Zone, deadline: float) -> str | None:
+    """Return why the signatures of a zone are broken, by its keys; None where they do not tell."""
+    try:
+        cause = validate_zone(answers, zone, deadline).cause
+    except TlsError:
+        return None
+    return cause if cause != dnssec_chain.UNKNOWN else None
 
 
 def _judge_by_chain(subject: Subject, zone: Zone, domains: list[str]) -> Validation | Finding | str:

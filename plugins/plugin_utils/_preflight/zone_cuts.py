@@ -107,7 +107,7 @@ def _closest_zone(answers: DnsAnswers, name: str, deadline: float) -> tuple[str,
             apex = _apex_in(response, candidate)
             if apex is not None:
                 return apex, failed
-        else:
+        if response is None or not is_answer(response) or not response.answer:  # an alias has its zone elsewhere
             failed.append(candidate)
         if not candidate:
             raise error or TlsError(
@@ -135,10 +135,17 @@ def _zone_of_apex(answers: DnsAnswers, apex: str, deadline: float) -> Zone:
 
 
 def _delegated(answers: DnsAnswers, parent: Zone, child: str, deadline: float) -> Zone | None:
-    """Return the zone at a name, by the NS records of the zone above; None where there is no zone."""
+    """Return the zone at a name, by the NS records of the zone above; None where there is no zone.
+
+    Raises TlsError if no name server of the zone above answers.
+    """
     response = delegation(answers, parent, child, deadline)
-    names = name_servers_in(response, child) if response else ()
-    if response is None or not names:
+    if response is None:
+        raise TlsError(
+            f"no name server of {parent.title} says whether {child} is a zone; see that its name servers answer, with dig +trace {child}"
+        )
+    names = name_servers_in(response, child)
+    if not names:
         return None
     glue: dict[str, list[str]] = {}
     for rrset in response.additional:

@@ -81,6 +81,10 @@ class TextAnswer(t.NamedTuple):
     size: int
 
 
+class NoAddressError(TlsError):
+    """The resolvers say that a name has no address."""
+
+
 class DnsClient:
     """DNS by way of *resolvers*, or by those of the controller if there are none."""
 
@@ -98,7 +102,7 @@ class DnsClient:
         ]
         del addresses[MAX_ADDRESSES:]
         if not addresses:
-            raise TlsError(
+            raise NoAddressError(
                 f"{name} has no address in DNS; create an A or AAAA record that leads to the host, and run this again"
             )
         return addresses

@@ -19,11 +19,15 @@ from ansible.utils.display import Display
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
-from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
+from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding, Severity
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import internal_domain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers import http_request
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import RESOLVERS, DnsClient
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import (
+    RESOLVERS,
+    DnsClient,
+    NoAddressError,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_findings import (
     SOURCE,
     UNCHECKED,
@@ -149,7 +153,8 @@ class HttpChecker:
         findings = []
         for check, addresses in zip(checks, found):
             if isinstance(addresses, TlsError):
-                findings.append(Finding("blocks", "http.address", str(addresses), (), SOURCE))
+                severity: Severity = "blocks" if isinstance(addresses, NoAddressError) else "unknown"
+                findings.append(Finding(severity, "http.address", str(addresses), (), SOURCE))
             else:
                 findings += describe_results(
                     check.domain, [results[check, one] for one in addresses], self.is_public_ca

@@ -25,14 +25,14 @@ OTHERS = "what other controllers and programs order is not known here"
 def check_limits(records: LimitRecords, names: t.Sequence[str], kind: OrderKind, now: datetime.datetime) -> Finding:
     """Return whether the limits leave room for an order. Nothing is counted.
 
-    Where the CA publishes no limits and the inventory names none, that is unknown.
+    Where the CA publishes no limits and the inventory names none, that is a note: a CA of one's own needs none.
     """
     url = records.limits.directory_url
     server = re.sub("^https?://([^/]*).*", r"\1", url)
     source = LETSENCRYPT_PAGE if url in PUBLISHED else ""
     if not (records.limits.counts or records.limits.domain_counts):
         return Finding(
-            "unknown", "limits", f"the limits of {server} are not known here; write them as limits of the issuer"
+            "note", "limits", f"the limits of {server} are not known here; write them as limits of the issuer"
         )
     standing = records.standing(names, kind, now)
     if standing.free:

@@ -151,6 +151,23 @@ def test_it_blocks_where_the_resolver_fails_too_and_each_server(here, zone, subj
     assert "; see that they run and have the zone" in finding.sentence and len(finding.evidence) == 2
 
 
+def test_it_blocks_where_the_resolver_has_nothing_from_lame_servers(here, zone, subject_of):
+    # unbound says NOERROR then, with neither records nor a SOA record
+    fail_resolver(here, dns.rcode.NOERROR)
+    for server in (FIRST, SECOND):
+        spoil(here.servers[server], lame)
+    (finding,) = check_zones(subject_of(WWW))
+    assert (finding.severity, finding.code) == ("blocks", "zone.servers")
+    assert "no name server of example.org answers for it" in finding.sentence
+
+
+def test_the_zone_above_is_not_taken_for_the_one_that_nobody_tells_of(here, zone, subject_of):
+    fail_resolver(here)
+    spoil(here.servers[ABOVE], silent)
+    (finding,) = check_zones(subject_of(WWW))
+    assert (finding.severity, finding.code) == ("unknown", "zone.error")
+
+
 @pytest.mark.parametrize("how", [silent, recursive], ids=["dropped", "answered by another"])
 def test_it_is_unknown_where_questions_to_port_53_are_only_here(here, zone, subject_of, how):
     for address in (FIRST, SECOND):

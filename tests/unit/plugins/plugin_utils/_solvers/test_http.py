@@ -557,7 +557,14 @@ def test_a_host_that_is_silent_takes_no_longer_than_the_deadline(here, solver, m
         start = time.monotonic()
         [finding] = solver.find_obstacles(["www.example.org"], start + 0.5)
     assert finding.code == "http.unreachable" and "no answer in time" in finding.sentence
+    assert finding.severity == "unknown"  # the CA waits longer than what was left
     assert time.monotonic() - start < 3
+
+
+def test_resolvers_that_do_not_answer_leave_the_way_unknown(here, web, solver):
+    here.resolver.silent = True
+    [finding] = solver.find_obstacles(["www.example.org"], time.monotonic() + 10)
+    assert (finding.severity, finding.code) == ("unknown", "http.address")
 
 
 def test_without_an_account_key_no_host_can_answer_and_that_is_said(here, web):

@@ -326,5 +326,5 @@ def test_a_finding_says_whether_the_limits_leave_room_for_an_order(opened, clock
     assert found(["web1.example.org"]).sentence == "it is a renewal; used: 1 of 5 web1.example.org alone"
     assert "no limit counts" in found(["web1.example.org"], IN_WINDOW).sentence
     unknown = check_limits(opened(url="https://ca.example/directory"), ["web1.example.org"], NEW, clock.now)
-    assert unknown.severity == "unknown"
+    assert unknown.severity == "note"
     assert unknown.sentence == "the limits of ca.example are not known here; write them as limits of the issuer"

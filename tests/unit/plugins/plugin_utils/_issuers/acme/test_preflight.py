@@ -271,7 +271,7 @@ def test_an_accounturi_cannot_be_compared_before_there_is_an_account(server, her
 
 def test_a_ca_that_does_not_answer_is_a_finding(server, here, tmp_path):
     finding, limits = find_obstacles(server, here, tmp_path, directory="https://127.0.0.1:1/directory")
-    assert (limits.severity, limits.code) == ("unknown", "limits")
+    assert (limits.severity, limits.code) == ("note", "limits")
     assert (finding.severity, finding.code) == ("unknown", "account.directory")
     assert "https://127.0.0.1:1/directory" in finding.sentence
     assert not (tmp_path / "acme").exists()
