@@ -36,6 +36,7 @@ SIGNED_HOURS = {
 UNSIGNED = ("unsigned.test", "no-key.test", WAY, "one-dead.test", "old.test")
 WRONG_DS = ("wrong-ds.test", "no-key.test")  # the parent names a key that the zone does not have
 
+SERVERS = {"old": ["ns", "ns2"]}  # labels of the name servers in the zones of wrong ones; a single one elsewhere
 SOA = "@ SOA ns.{zone}. hostmaster.{zone}. 2026120100 3600 600 86400 60"
 KNOT_ZONE = """\
   - domain: {zone}.
@@ -234,7 +235,13 @@ def resolver_files(where: Addresses, fleet_zones: t.Iterable[str]) -> dict[str, 
 def misbehaving_file(where: Addresses) -> dict[str, t.Any]:
     """Return what the container of wrong hosts and name servers is to be: the content of misbehaving.json."""
     servers = [
-        {"address": address, "kind": kind, "zone": zone_of(kind), "host": where.hosts["right"]}
+        {
+            "address": address,
+            "kind": kind,
+            "zone": zone_of(kind),
+            "host": where.hosts["right"],
+            "labels": SERVERS.get(kind, ["ns"]),
+        }
         for kind, address in where.servers.items()
     ]
     hosts = [{"address": address, "kind": kind} for kind, address in where.hosts.items()]

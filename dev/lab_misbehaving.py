@@ -40,7 +40,7 @@ def main() -> None:
     for host in settings["hosts"]:
         servers += lab_http_hosts.servers_of(host["address"], host["kind"], HOME / "thumbprint", context)
     for server in settings["name_servers"]:
-        zone = lab_name_servers.Zone(server["zone"], server["host"], server["address"])
+        zone = lab_name_servers.Zone(server["zone"], server["host"], server["address"], tuple(server["labels"]))
         servers += lab_name_servers.servers_of(server["address"], server["kind"], zone)
     threads = [threading.Thread(target=server.serve_forever) for server in servers]
     for thread in threads:

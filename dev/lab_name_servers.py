@@ -33,6 +33,7 @@ class Zone(t.NamedTuple):
     name: str
     address: str  # of each name
     name_server: str  # its own address
+    labels: tuple[str, ...] = ("ns",)  # of the name servers
 
 
 class Question(t.NamedTuple):
@@ -105,13 +106,14 @@ def right_response(question: Question, zone: Zone, serial: int = 2026120100) -> 
     if question.name != zone.name and not question.name.endswith(f".{zone.name}"):
         return response(question, REFUSED)
     answers = []
+    server_names = [f"{label}.{zone.name}" for label in zone.labels]
     if question.rdatatype == TYPES["A"]:
-        address = zone.name_server if question.name == f"ns.{zone.name}" else zone.address
+        address = zone.name_server if question.name in server_names else zone.address
         answers = [record(question.name, "A", socket.inet_aton(address))]
     elif question.name == zone.name and question.rdatatype == TYPES["SOA"]:
         answers = [soa(zone.name, serial)]
     elif question.name == zone.name and question.rdatatype == TYPES["NS"]:
-        answers = [record(zone.name, "NS", encoded_name(f"ns.{zone.name}"))]
+        answers = [record(zone.name, "NS", encoded_name(name)) for name in server_names]
     return response(question, NOERROR, answers, () if answers else [soa(zone.name, serial)], AUTHORITATIVE)
 
 
