@@ -251,6 +251,12 @@ class TcpHandler(socketserver.StreamRequestHandler):
 
 
 def servers_of(address: str, kind: str, zone: Zone, port: int = PORT) -> list[socketserver.BaseServer]:
-    """Return the listening servers of a name server at an address, by UDP and TCP."""
-    udp = UdpServer(address, kind, zone, port)
-    return [udp, TcpServer(address, kind, zone, udp.server_address[1])]
+    """Return the listening servers of a name server at an address, by UDP and TCP. port: 0 for one that is free for both."""
+    while True:
+        udp = UdpServer(address, kind, zone, port)
+        try:
+            return [udp, TcpServer(address, kind, zone, udp.server_address[1])]
+        except OSError:
+            udp.server_close()
+            if port:
+                raise
