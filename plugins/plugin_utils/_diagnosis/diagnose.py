@@ -114,7 +114,7 @@ def _limited(check: Check, deadline: float) -> list[Finding]:
 def _check_order(name: Name, domains: tuple[str, ...], client: DnsClient, deadline: float) -> list[Finding]:
     """Return what stands in the way of an order of some domains of a request."""
     if name.request is None or name.issuer is None:
-        return run_checks(Subject(list(domains), ANY_CA, client, None, deadline))
+        return run_checks(Subject(list(domains), ANY_CA, client, None, deadline, is_public_ca=True))
     request = t.cast(Request, {**name.request, "domains": list(domains)})
     return name.issuer.find_obstacles(request, name.host, deadline)
 

@@ -34,7 +34,7 @@ CHECKS_BY_CODE: dict[str, tuple[str, ...]] = {
 CHECKS_BY_WORDS = ((r"\bCAA\b", ("caa",)), (r"DNSSEC|Bogus|RRSIG|DNSKEY", ("dnssec",)))
 ANSWER_IS_SEEN = (
     "every address answers as the CA expects, so the CA meets something else: a firewall that lets in some countries or networks only, or DNS that "
-    "answers differently abroad; look from other hosts with diagnose_from of evergreen.tls.diagnose"
+    "answers differently abroad; look at the name from a machine there"
 )
 
 
