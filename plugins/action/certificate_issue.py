@@ -175,6 +175,9 @@ def check_ca(issuer: LocalCa, make_ca: str, hostvars: t.Mapping[str, t.Any]) -> 
         issuer.why_not_make = functools.partial(
             why_not_make, issuer, list(hostvars), functools.partial(variables_of_host, hostvars)
         )
+        refusal = issuer.why_not_make()  # asked here too, before the folder of the CA gets locks and a cache
+        if refusal:
+            raise TlsError(refusal)
 
 
 def _result_while_pending(pending: Pending, issuer: Issuer, valid: Validity | None) -> dict[str, t.Any]:

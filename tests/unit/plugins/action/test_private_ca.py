@@ -108,6 +108,11 @@ def test_no_second_ca_is_made_where_a_host_serves_a_certificate_of_the_first(els
     assert [path.name for path in elsewhere.directory.glob("*.pem")] == []
 
 
+def test_a_refusal_comes_before_anything_is_written(elsewhere):
+    assert elsewhere.run(certificate_issue, csr=CSR)["failed"]
+    assert not elsewhere.directory.exists()
+
+
 @pytest.fixture
 def second(elsewhere):
     """Return a controller with a CA of its own, of a host that serves what the CA in another home signed."""
