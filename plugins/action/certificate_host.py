@@ -41,6 +41,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.h
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._providers.tencent.order_pauses import OrderPauses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, solver_type
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.validation_records import SolverRecords
 
@@ -77,7 +78,7 @@ class ActionModule(TlsAction):
             return await Background(functools.partial(named, service, records, request))
         result = await Background(functools.partial(self._obtain, service, records, request, arguments["force"]))
         if result.get("waiting") and request["validation"]:
-            looked = functools.partial(_with_validation, result, request, arguments["issuers"])
+            looked = functools.partial(_with_validation, result, request, records.solver.dns)
             return await Background(looked)
         return result
 
@@ -147,10 +148,10 @@ class ActionModule(TlsAction):
         return {"changed": True, "hosted": order.certificate, "msg": f"{order.certificate} is revoked{more}"}
 
 
-def _with_validation(result: dict[str, t.Any], request: Request, issuers: dict[str, t.Any]) -> dict[str, t.Any]:
+def _with_validation(result: dict[str, t.Any], request: Request, client: DnsClient) -> dict[str, t.Any]:
     """Return the result for a certificate that waits, with what its CA does not see yet, or how long it usually takes."""
     since = parse_date(str(result["waiting"].get("since") or ""))
-    findings = find_hosted_obstacles(request, issuers, time.monotonic() + VALIDATION_TIMEOUT_S, since)
+    findings = find_hosted_obstacles(request, client, time.monotonic() + VALIDATION_TIMEOUT_S, since)
     summary = validation_summary(findings)
     if not summary:
         return result

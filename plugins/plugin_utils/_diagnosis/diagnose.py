@@ -18,6 +18,8 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.deadline 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.names import Name
 from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.result import Diagnosis, make_diagnosis
 from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.cloud import is_hosted
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.hosted_obstacles import find_hosted_obstacles
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.checks import run_checks
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.dns_answers import share_answers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.subject import Subject
@@ -116,6 +118,8 @@ def _check_order(name: Name, domains: tuple[str, ...], client: DnsClient, deadli
     if name.request is None or name.issuer is None:
         return run_checks(Subject(list(domains), ANY_CA, client, None, deadline, is_public_ca=True))
     request = t.cast(Request, {**name.request, "domains": list(domains)})
+    if is_hosted(request):
+        return find_hosted_obstacles(request, client, deadline)
     return name.issuer.find_obstacles(request, name.host, deadline)
 
 

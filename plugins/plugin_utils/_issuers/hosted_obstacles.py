@@ -7,31 +7,21 @@
 from __future__ import annotations
 
 import datetime
-import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.validation import check_validation
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
 
 CAA_IDENTITIES = ("sectigo.com",)  # of the CA behind TrustAsia's free certificates, by Tencent Cloud's documentation
 
 
 def find_hosted_obstacles(
-    request: Request,
-    issuers: dict[str, t.Any],
-    deadline: float,
-    since: datetime.datetime | None = None,
+    request: Request, client: DnsClient, deadline: float, since: datetime.datetime | None = None
 ) -> list[Finding]:
     """Return what the CA of the cloud will see: CAA records, and C(validation) of the request.
 
-    deadline: by time.monotonic(). since: when the certificate was ordered. The resolvers are those of the solver of its issuer.
+    client: asks the resolvers of the solver. deadline: by time.monotonic(). since: when the certificate was ordered.
     """
-    settings = issuers.get(request["issuer"])
-    is_acme = isinstance(settings, dict) and settings.get("type") == "acme"
-    solver = open_solver(settings.get("solver"), AcmeAccount("")) if isinstance(settings, dict) and is_acme else None
-    client = solver.dns if solver else DnsClient()
     return check_validation(request, client, CAA_IDENTITIES, since, utc_now(), deadline)

@@ -65,6 +65,8 @@ def test_a_request_needs_a_name_and_domains_alone():
         "restart": [],
         "reload": [],
         "run_after": [],
+        "kind": None,
+        "validation": [],
     }
 
 
