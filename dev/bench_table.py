@@ -65,6 +65,7 @@ def goals(results: dict[str, t.Any]) -> list[Goal]:
         *(goals_of_growth(results["scale"]) if "scale" in results else []),
         *(goals_of_acme(results["acme"]) if "acme" in results else []),
         *(goals_of_dns(results["dns"]) if "dns" in results else []),
+        *(goals_of_plan(results["plan"]) if "plan" in results else []),
     ]
 
 
@@ -151,6 +152,22 @@ def goals_of_dns(dns: dict[str, t.Any]) -> list[Goal]:
             f"{title}, against a loop of dnspython",
             ratio(ours["seconds"], floor["seconds"]),
             2,
+            "{:.1f} ×",
+            f"{ratio(ours['here'], floor['here']):.1f} ×",
+        ),
+    ]
+
+
+def goals_of_plan(plan: dict[str, t.Any]) -> list[Goal]:
+    """Return the goals of the plan of a large fleet."""
+    ours, floor = plan["ours"], plan["floor"]
+    title = f"plan of {plan['requests']} requests"
+    return [
+        Goal(title, statistics.median(ours["seconds"]), 5, "{:.1f} s", f"{statistics.median(ours['here']):.1f} s"),
+        Goal(
+            f"{title}, against ansible-inventory",
+            ratio(ours["seconds"], floor["seconds"]),
+            3,
             "{:.1f} ×",
             f"{ratio(ours['here'], floor['here']):.1f} ×",
         ),

@@ -186,3 +186,12 @@ def test_many_names_are_checked_in_seconds_and_in_twice_the_time_of_a_bare_loop(
     assert [goal.kept for goal in goals({"dns": measured})] == kept
     text = page({"taken": "today", "conditions": {}, "dns": measured}, TITLES)
     assert "| CAA records and addresses of 1000 names, against a loop of dnspython" in text
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(4.0, [True, True]), (4.9, [True, False]), (5.1, [False, False])])
+def test_a_large_fleet_is_planned_in_seconds_and_in_thrice_the_time_of_reading_it(seconds, kept):
+    times = {"seconds": [seconds] * 3, "here": [seconds / 2] * 3}
+    measured = {"requests": 5000, "ours": times, "floor": {"seconds": [1.5] * 3, "here": [0.7] * 3}}
+    assert [goal.kept for goal in goals({"plan": measured})] == kept
+    text = page({"taken": "today", "conditions": {}, "plan": measured}, TITLES)
+    assert "| plan of 5000 requests, against ansible-inventory" in text

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import ipaddress
 import math
 import re
@@ -274,6 +275,7 @@ def scope_noun(scope: Scope) -> str:
 
 
 # not a parser: names of the inventory are in their normal form
+@functools.lru_cache(MAX_EVENTS)
 def counted_domain(name: str) -> str | None:
     """Return the registered domain that a CA counts a name for, or the network of an address; None where the list of suffixes is missing.
 
