@@ -162,6 +162,8 @@ def _diagnosis(name: Name, results: t.Mapping[Key, list[Finding]]) -> Diagnosis:
     if whole is not None:
         of_all = [results.get(_key("order", name, domain), []) for domain in t.cast(Request, name.request)["domains"]]
         order = merge_findings(order, [one for findings in of_all for one in findings], whole)
+    if name.refusal and not any(one.severity == "blocks" for one in order):
+        order = [*order, Finding("blocks", "rules", name.refusal)]
     served = results.get(_key("served", name))
     return make_diagnosis(name.host, name.request_name, name.domain, name.issuer_name, name.challenge, order, served)
 

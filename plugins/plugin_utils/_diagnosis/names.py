@@ -17,7 +17,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Fin
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_name
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer, Issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.endpoints import Endpoint
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import OpenIssuers
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import OpenIssuers, refusal_by_rules
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import endpoints_of_host
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import solver_type
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.challenge import DNS_01, DNS_PERSIST_01, HTTP_01
@@ -43,6 +43,7 @@ class Name(t.NamedTuple):
     roots: list[x509.Certificate] | None = None  # None: clients trust the roots of the system
     has_proxy_protocol: bool = False
     has_http2: bool = False
+    refusal: str = ""  # why deploy refuses the request, by the rules of its issuer
 
     @property
     def request_name(self) -> str:
@@ -86,9 +87,10 @@ def names_of_host(
     variables: those of the inventory. open_issuers: those of the hosts before; the issuers of this host are added.
     Raises TlsError where no request makes sense.
     """
+    issuers = _issuers_of(variables)
     # What a controller may not see of a host concerns the survey, and not the checks of an order.
     adapted = collections.ChainMap(
-        {"certificate_verify_from": None, "certificate_issuers": _issuers_of(variables)}, t.cast(t.Any, variables)
+        {"certificate_verify_from": None, "certificate_issuers": issuers}, t.cast(t.Any, variables)
     )
     endpoints, faults = endpoints_of_host(host, adapted, open_issuers)
     is_seen_from_host = variables.get("certificate_verify_from") == "host"
@@ -106,6 +108,7 @@ def names_of_host(
             of_name[0].roots,
             of_name[0].proxy_protocol,
             request in http2_ports,
+            refusal_by_rules(of_name[0].request, issuers or {}),
         )
         for (request, domain), of_name in places.items()
     ]

@@ -11,8 +11,13 @@ import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import Issuer
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import BUILT_IN, open_issuer
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import (
+    BUILT_IN,
+    check_request_for_issuer,
+    open_issuer,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.private_authorities import Authority, authority_of
 
 try:
@@ -47,6 +52,15 @@ def open_once(name: str, issuers: dict[str, t.Any], open_issuers: OpenIssuers) -
             pem = None
         open_issuers[key] = OpenIssuer(issuer, parse_chain(pem) if pem else None, authority)
     return open_issuers[key]
+
+
+def refusal_by_rules(request: Request, issuers: dict[str, t.Any]) -> str:
+    """Return why a complete request breaks the rules of its issuer, empty where it keeps them."""
+    try:
+        check_request_for_issuer(request, issuers)
+    except TlsError as error:
+        return str(error)
+    return ""
 
 
 def open_private_authorities(issuers: dict[str, t.Any], open_issuers: OpenIssuers) -> None:

@@ -140,6 +140,22 @@ def test_a_fleet_without_names_has_nothing_to_look_at():
     assert run(play_on())["msg"] == "0 names: nothing to look at"
 
 
+def test_a_request_that_breaks_the_rules_of_its_issuer_would_be_refused(fleet, tmp_path):
+    request = {
+        "name": "cn",
+        "domains": [NAME],
+        "common_name": "b.example.org",
+        "issuer": "shop",
+        "port": "{{ listening }}",
+    }
+    issuers = {"shop": {"type": "manual", "directory": str(tmp_path / "shop"), "rules": "public"}}
+    name = "www.example.org"
+    task_vars = fleet(["right"], certificate_requests=[{**request, "domains": [name]}], certificate_issuers=issuers)
+    [row] = run(task_vars)["diagnoses"]
+    [rules] = [one for one in row["findings"] if one["code"] == "rules"]
+    assert row["verdict"] == "refused" and "common name b.example.org is not among the domains" in rules["sentence"]
+
+
 def test_a_query_chooses_what_is_returned_and_written(fleet, tmp_path):
     path = tmp_path / "diagnosis.json"
     query = "[?verdict == 'not_in_effect'].{host: host, codes: findings[].code}"

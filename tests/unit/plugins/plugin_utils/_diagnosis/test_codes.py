@@ -22,7 +22,9 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_findin
 ROOT = pathlib.Path(__file__).parents[5]
 PAGE = (ROOT / "docs/diagnosis.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `([a-z_.*0-9]+)` \| ([a-z, ]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
-CHECKS = "names caa addresses zone dnssec account limits http txt persist solver served late failed inventory".split()
+CHECKS = (
+    "names caa addresses zone dnssec account limits http txt persist solver served late failed inventory rules".split()
+)
 CODE = re.compile(rf"(?:{'|'.join(CHECKS)})(?:\.[a-z_0-9]+)*")
 PARTS = ("_preflight", "_served", "_solvers", "_issuers", "_diagnosis", "_inventory/public_names.py")
 FINDINGS = ("Finding", "Fact", "Result", "WayError", "WrongResponseError")
