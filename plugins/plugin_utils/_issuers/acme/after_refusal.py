@@ -31,7 +31,11 @@ CHECKS_BY_CODE: dict[str, tuple[str, ...]] = {
     "unauthorized": WAY,
 }
 # By words of the CA, beside the error type.
-CHECKS_BY_WORDS = ((r"\bCAA\b", ("caa",)), (r"DNSSEC|Bogus|RRSIG|DNSKEY", ("dnssec",)))
+CHECKS_BY_WORDS = (
+    (r"\bCAA\b", ("caa",)),
+    (r"DNSSEC|Bogus|RRSIG|DNSKEY", ("dnssec",)),
+    (r"resolve|SERVFAIL", ("zone", "dnssec")),
+)
 ANSWER_IS_SEEN = (
     "every address answers as the CA expects, so the CA meets something else: a firewall that lets in some countries or networks only, or DNS that "
     "answers differently abroad; look at the name from a machine there"

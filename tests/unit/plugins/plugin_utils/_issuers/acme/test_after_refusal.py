@@ -55,6 +55,9 @@ def test_caa_and_dnssec_in_the_words_of_dns_are_looked_at():
     assert seen("dns", CAA, words="SERVFAIL looking up CAA for example.org") == [
         f"What is seen from here: {CAA.sentence}"
     ]
+    assert seen("connection", broken, words='could not resolve URL "http://www.example.org"') == [
+        f"What is seen from here: {broken.sentence}"
+    ]
     assert seen("unauthorized", broken, words="DNSSEC: Bogus") == [f"What is seen from here: {broken.sentence}"]
 
 
