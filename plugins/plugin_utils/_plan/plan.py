@@ -221,6 +221,7 @@ def _groups(
     return groups
 
 
+# not a parser: names of the inventory are in their normal form
 def _quotas(fleet: Fleet) -> list[QuotaUse]:
     """Return how the free certificates of clouds fit the quotas: that of the account, and that of each primary domain."""
     uses: collections.Counter[tuple[str, str]] = collections.Counter()
