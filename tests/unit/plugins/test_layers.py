@@ -55,10 +55,10 @@ PACKAGES = {
         *BASICS,
         *(f"plugin_utils/_{name}" for name in ("solvers", "preflight", "issuance", "inventory")),
     },
-    "plugin_utils/_firewall": {*BASICS, "plugin_utils/_preflight"},  # what a finding is
+    "plugin_utils/_firewall": BASICS,
     "plugin_utils/_cloud_firewall": {
         *BASICS,
-        *(f"plugin_utils/_{name}" for name in ("firewall", "preflight", "providers", "deployment")),
+        *(f"plugin_utils/_{name}" for name in ("firewall", "providers", "deployment")),
     },
     "plugin_utils/_reports": {
         *BASICS,
