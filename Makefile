@@ -81,11 +81,11 @@ images: setup ## Build the images of the four Debian releases, where they are mi
 demo: setup ## See it work: five servers, from bare nginx to HTTPS and through a renewal under load
 	@dev/demo
 
-test: setup acme-servers ## Everything below that checks, two at a time, with a summary
+test: setup acme-servers ## Everything below that checks, three at a time, with a summary
 	@set -- 'make unit' 'make unit-edges' 'make versions' 'make faults SAMPLE=yes'; \
 	for check in $$(dev/lint --list); do set -- "$$@" "dev/lint $$check"; done; \
 	for scenario in $(SCENARIOS); do set -- "$$@" "dev/molecule test $$scenario"; done; \
-	dev/run-steps --at-once 2 "$$@" 'make install-test'
+	dev/run-steps --at-once 3 "$$@" 'make install-test'
 
 unit: setup acme-servers ## Unit tests, with the newest libraries
 	@dev/run-tests unit tests/unit

@@ -92,7 +92,6 @@ def names_to_ask(domain: str) -> list[str]:
     return [".".join(labels[start:]) for start in range(len(labels))]
 
 
-# not a parser: a library has parsed it
 def caa_records_in(properties: list[tuple[int, str, str]]) -> list[CaaRecord]:
     """Return the records with these flags, tags and values."""
     return [CaaRecord(flags, tag.lower(), value) for flags, tag, value in properties]
