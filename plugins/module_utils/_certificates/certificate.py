@@ -25,7 +25,7 @@ try:
 except ImportError:  # reported by require_cryptography() before anything here is called
     pass
 
-SERIAL_NUMBER_WARNING = "Parsed a serial number"  # the beginning of what the library says of each that is not positive
+SERIAL_NUMBER_WARNING = "Parsed a (negative )?serial number"  # as the library says of each that is not positive
 
 
 def ignore_serial_number_warnings() -> None:

@@ -92,7 +92,7 @@ def folder(tmp_path, monkeypatch):
 
 def until(condition):
     """Wait for something that happens soon."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
