@@ -98,10 +98,10 @@ class Site:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def send_header(self, name, value):  # without its own header Server where a test has one
-                if name == "Server" and value == self.version_string():
+            def send_header(self, keyword, value):  # without its own header Server where a test has one
+                if keyword == "Server" and value == self.version_string():
                     return
-                super().send_header(name, value)
+                super().send_header(keyword, value)
 
             def log_message(self, *_arguments):
                 pass

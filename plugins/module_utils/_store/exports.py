@@ -93,8 +93,8 @@ class Export:
     def check_paths(self, store: Versions, stack: contextlib.ExitStack) -> list[MissingFolder]:
         """Raise TlsError for a path that must not be written, and open the folders for all that is done in them.
 
-        Return the folders that do not exist. A path has to be free or a regular file, in a folder that nobody else can exchange and that is not writable by all. Owner and
-        group have to exist. *stack* closes the folders.
+        Return the folders that do not exist. A path has to be free or a regular file, in a folder that nobody else can exchange and that
+        is not writable by all. Owner and group have to exist. *stack* closes the folders.
         """
         self._attributes()
         missing = []

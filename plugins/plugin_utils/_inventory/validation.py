@@ -19,7 +19,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.values im
 KEYS = {"dns": ("name", "record", "value"), "file": ("url", "content")}  # by type
 RECORDS = ("CNAME", "TXT")
 PORTS = {"http": 80, "https": 443}
-EXAMPLES = {
+EXAMPLE_BY_TYPE = {
     "dns": "{type: dns, name: _26a5.example.org, record: CNAME, value: x.sectigo.com}",
     "file": "{type: file, url: http://example.org/.well-known/pki-validation/fileauth.txt, content: …}",
 }
@@ -46,24 +46,26 @@ def completed_validation(value: t.Any, domains: t.Sequence[str]) -> list[Validat
 
 def _completed(item: t.Any, where: str, domains: t.Sequence[str]) -> Validation:
     if not isinstance(item, dict):
-        raise TlsError(f"{where} is {_shown(item)}, and it is a dictionary; write for example {EXAMPLES['dns']}")
+        raise TlsError(f"{where} is {_shown(item)}, and it is a dictionary; write for example {EXAMPLE_BY_TYPE['dns']}")
     kind = item.get("type")
     if not isinstance(kind, str) or kind not in KEYS:
-        raise TlsError(f"{where}.type is {_shown(kind)}, and it is dns or file; write for example {EXAMPLES['dns']}")
+        raise TlsError(
+            f"{where}.type is {_shown(kind)}, and it is dns or file; write for example {EXAMPLE_BY_TYPE['dns']}"
+        )
     for key in item:
         if key not in ("type", *KEYS[kind]):
             closest = closest_name(str(key), KEYS[kind])
             meant = f"did you mean {closest}? " if closest else ""
             raise TlsError(
                 f"{where} has {_shown(key)}, and a validation of the type {kind} has {', '.join(KEYS[kind])}; {meant}Write for "
-                f"example {EXAMPLES[kind]}"
+                f"example {EXAMPLE_BY_TYPE[kind]}"
             )
     texts = {"record": "TXT", **item} if kind == "dns" else dict(item)
     for key in KEYS[kind]:
         if not isinstance(texts.get(key), str) or not texts[key].strip():
             raise TlsError(
                 f"{where}.{key} is {_shown(texts.get(key))}, and a text belongs there, in quotes if YAML reads it otherwise; write for example "
-                f"{EXAMPLES[kind]}"
+                f"{EXAMPLE_BY_TYPE[kind]}"
             )
     texts = {key: str(texts[key]).strip() for key in KEYS[kind]}
     return _record(texts, where, domains) if kind == "dns" else _file(texts, where, domains)
@@ -112,7 +114,7 @@ def _file(texts: dict[str, str], where: str, domains: t.Sequence[str]) -> Valida
         or parts.fragment
     ):
         raise TlsError(
-            f"{where}.url is {_shown(url)}, and it is the URL of a file; write for example {EXAMPLES['file']}"
+            f"{where}.url is {_shown(url)}, and it is the URL of a file; write for example {EXAMPLE_BY_TYPE['file']}"
         )
     if port not in (None, PORTS[parts.scheme]):
         raise TlsError(f"{where}.url has the port {port}, and CAs ask the ports 80 and 443 alone; leave it out")

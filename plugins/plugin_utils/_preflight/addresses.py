@@ -67,7 +67,7 @@ def _look(domain: str, subject: Subject) -> list[Fact]:
             seen = Answer(seen.addresses + addresses_in(answer), {**seen.aliases, **aliases_in(answer)})
     facts: list[Fact] = []
     if len(errors) == 1 and seen.addresses:
-        [(rdatatype, cause)] = errors.items()
+        rdatatype, cause = next(iter(errors.items()))
         before = f"{answers.resolvers} do not answer questions for {rdatatype} records, which CAs ask as well, of"
         facts.append(Fact("risk", "addresses.error", before, REMEDY, SOURCE, (cause,)))
     has_global_address = any(internal_kind(address) is None for address in seen.addresses)

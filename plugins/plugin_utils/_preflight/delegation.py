@@ -100,7 +100,10 @@ def _judge(subject: Subject, zone: Zone, domains: list[str]) -> list[Finding]:
         servers = "1 name server answers" if len(good) == 1 else f"{len(good)} of {len(good)} name servers answer"
         findings.append(Finding("fine", "zone", f"{servers} for {title}", (), SOURCE))
     if zone.unrouted:
-        sentence = f"this controller has no route to {shown_names(zone.unrouted)}, a name server of {title} with IPv6 alone; see from a host with IPv6 that it answers"
+        sentence = (
+            f"this controller has no route to {shown_names(zone.unrouted)}, a name server of {title} with IPv6 alone; see from a host with IPv6 "
+            "that it answers"
+        )
         findings.append(Finding("note", "zone.ipv6", sentence, (), SOURCE))
     return findings
 

@@ -179,7 +179,10 @@ def _broken(zone: str, domains: list[str], cause: str, remedy: str) -> Finding:
 
 def _ending(zone: Zone, end: float, left: float) -> Finding:
     day = datetime.datetime.fromtimestamp(end, datetime.timezone.utc)
-    sentence = f"the signatures of {_shown([zone.title])} (DNSSEC) end in {max(left, 0) / 3600:.0f} hours ({day:%Y-%m-%d %H:%M} UTC); see that the zone is signed anew"
+    sentence = (
+        f"the signatures of {_shown([zone.title])} (DNSSEC) end in {max(left, 0) / 3600:.0f} hours ({day:%Y-%m-%d %H:%M} UTC); see that the "
+        "zone is signed anew"
+    )
     return Finding("risk", "dnssec.end", sentence, (), SOURCE)
 
 

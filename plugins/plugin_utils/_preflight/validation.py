@@ -76,7 +76,10 @@ def deadline_finding(since: datetime.datetime, now: datetime.datetime) -> Findin
     until = since + VALIDATION_PERIOD
     date = format_date(until, "minutes")
     if now >= until:
-        sentence = f"CAs wait 3 days for the validation, which were over on {date}; see whether the CA has closed the order, and hand the request in again if so"
+        sentence = (
+            f"CAs wait 3 days for the validation, which were over on {date}; see whether the CA has closed the order, and hand the request in "
+            "again if so"
+        )
         return Finding("blocks", "validation.deadline", sentence)
     severity: t.Literal["risk", "note"] = "risk" if until - now < SOON else "note"
     return Finding(severity, "validation.deadline", f"CAs wait 3 days for the validation: put this right until {date}")

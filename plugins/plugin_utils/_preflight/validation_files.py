@@ -68,7 +68,10 @@ def _judge(url: str, visits: list[Visit]) -> list[Finding]:
         findings.append(Finding("blocks", "validation.file", f"the file of the CA at {shown}: {error}", evidence))
     if len(silent) == 1 and not findings:
         port = http_request.PORTS[silent[0]]
-        sentence = f"the file {url} is as the CA wants it, but nothing answers over {silent[0]} (port {port}); some CAs ask over both: have the site answer there, too"
+        sentence = (
+            f"the file {url} is as the CA wants it, but nothing answers over {silent[0]} (port {port}); some CAs ask over both: have the site "
+            "answer there, too"
+        )
         findings.append(Finding("note", "validation.file", sentence, evidence))
     if not findings:
         sentence = (

@@ -79,7 +79,7 @@ def test_three_at_a_time_run_side_by_side(run_steps, tmp_path):
 
 
 def test_what_failed_is_repeated_after_the_list_of_steps(run_steps):
-    _, printed = run_steps("echo broken; exit 3", "echo two")
+    _status, printed = run_steps("echo broken; exit 3", "echo two")
     assert printed.index("passed     0 s  echo two") < printed.index("── the end of .build/steps/1-again\nbroken\n")
 
 

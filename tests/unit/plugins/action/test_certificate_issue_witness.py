@@ -30,7 +30,7 @@ class Run:
         self.calls, self.warnings, self.is_check, self.preflight = [], [], False, "off"
         self.codes = dict.fromkeys(NAMES, ("connection", TIMEOUT))
         self.counts = {"requests": 0, "addresses": 0, "statuses": []}
-        self.more, self.failure = {"usual_addresses": 0, "obstacles": []}, None
+        self.more, self.failures = {"usual_addresses": 0, "obstacles": []}, []
         honest = server.authorization
         server.authorization = lambda number, one: self._authorization(honest(number, one))
 
@@ -65,8 +65,8 @@ class Run:
 
     def _execute(self, name, module_args, task_vars):
         self.calls.append((name, module_args))
-        if self.failure:
-            raise self.failure
+        if self.failures:
+            raise self.failures[0]
         tokens = [{"token": token, **self.counts} for token in module_args["tokens"]]
         return {"changed": False, "tokens": tokens, **self.more}
 
@@ -147,7 +147,7 @@ def test_a_host_without_nginx_is_not_asked(run, served_by):
 
 @pytest.mark.parametrize("failure", [AnsibleConnectionFailure("gone"), None])
 def test_a_host_that_cannot_tell_leaves_the_sentence_of_the_ca(run, failure):
-    run.failure = failure
+    run.failures = [failure] if failure else []
     if failure is None:
         run.more = {"failed": True, "msg": "nginx is not installed on this host"}
     message = run.issue()["msg"]

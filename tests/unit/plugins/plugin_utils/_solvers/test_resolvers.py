@@ -142,7 +142,7 @@ def test_the_cause_that_a_resolver_names_is_shown_on_one_line(here, zone, monkey
         response.set_rcode(dns.rcode.SERVFAIL)
         options = [
             dns.edns.EDEOption(7, "until\x1b[2J yesterday\n" + "x" * 400),
-            *(dns.edns.EDEOption(6) for _ in range(20)),
+            *(dns.edns.EDEOption(6) for _number in range(20)),
         ]
         response.use_edns(0, options=options)
         return response.to_wire()
