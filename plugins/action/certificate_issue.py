@@ -107,8 +107,8 @@ class ActionModule(TlsAction):
             issued = await Background(issue) if isinstance(issuer, AcmeIssuer) else issue()
         except TlsError as error:
             sentences = await self._witness(request, host, error, task_vars)
-            look = functools.partial(issuer.find_obstacles, request, host)
             if checks_for(error):
+                look = functools.partial(issuer.find_obstacles, request, host)
                 sentences += await Background(functools.partial(seen_from_here, error, look))
             if not sentences:
                 raise
