@@ -44,10 +44,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import
     IssueRequest,
     PendingIssuer,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_witness import (
-    Witness,
-    witness_sentences,
-    witnessed_challenges,
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.challenge_requests import (
+    LogResult,
+    challenges_in_logs,
+    log_sentences,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.local_ca import LocalCa
@@ -106,7 +106,7 @@ class ActionModule(TlsAction):
         try:
             issued = await Background(issue) if isinstance(issuer, AcmeIssuer) else issue()
         except TlsError as error:
-            sentences = await self._witness(request, host, error, task_vars)
+            sentences = await self._look_in_logs(request, host, error, task_vars)
             if checks_for(error):
                 look = functools.partial(issuer.find_obstacles, request, host)
                 sentences += await Background(functools.partial(seen_from_here, error, look))
@@ -134,9 +134,11 @@ class ActionModule(TlsAction):
             result["warnings"] = [f"{request['name']}: {sentence}" for sentence in expected]
         return result
 
-    async def _witness(self, request: Request, host: str, error: TlsError, task_vars: dict[str, t.Any]) -> list[str]:
+    async def _look_in_logs(
+        self, request: Request, host: str, error: TlsError, task_vars: dict[str, t.Any]
+    ) -> list[str]:
         """Return what the access logs of the host say about a refusal. The host is logged in to only if a CA did not find an answer there."""
-        challenges = witnessed_challenges(error)
+        challenges = challenges_in_logs(error)
         if not challenges or request["served_by"] != "nginx":
             return []
         arguments = {
@@ -147,7 +149,7 @@ class ActionModule(TlsAction):
             result = await self.run_module("challenge_requests", arguments, task_vars)
         except (TlsError, AnsibleError):  # the refusal counts, whatever the host does
             return []
-        return [] if result.get("failed") else witness_sentences(host, challenges, t.cast(Witness, result))
+        return [] if result.get("failed") else log_sentences(host, challenges, t.cast(LogResult, result))
 
     # not a parser: it only passes on foreign input
     async def _check_served(

@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-import json
 import typing as t
 
 from ansible.errors import AnsibleError
 from ansible.utils.display import Display
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import FleetAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.diagnose import TIMEOUT_S, Clients, diagnose
@@ -33,6 +31,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.result im
 from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.screen import diagnosis_screen
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import check_facts
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_host
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.document import write_document
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import OpenIssuers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.printing import printer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.query import compile_query
@@ -41,7 +40,6 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.terminal_wi
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.browser import DEFAULT_BROWSER
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.page import BrowserOptions
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.trust_stores import read_trust_stores
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, escape_value
 
 display = Display()
 MOST_NAMES = 10  # that have a block each on the screen
@@ -85,8 +83,8 @@ class ActionModule(FleetAction):
         ]
         show(diagnosis_screen(diagnoses, terminal_width(), arguments["most"]))
         rows = search([diagnosis_as_json(one) for one in worst_first(diagnoses)])
-        if arguments["path"]:
-            self._write(arguments["path"], rows)
+        if arguments["path"] and not self._task.check_mode:
+            write_document(arguments["path"], rows, "the diagnosis", "diagnose_path")
         counts = count_by_verdict(diagnoses)
         result = {
             "changed": False,
@@ -133,16 +131,3 @@ class ActionModule(FleetAction):
             names_here, faults_here = names_alone(others, arguments["issuer"], issuers, open_issuers)
             names, faults = [*names, *names_here], [*faults, *faults_here]
         return names, faults
-
-    # not a parser: it reads what the collection has made or checked
-    def _write(self, path: str, rows: t.Any) -> None:
-        if self._task.check_mode:
-            return
-        try:
-            replace_file(path, json.dumps(escape_value(rows), indent=2).encode() + b"\n")
-        except OSError as error:
-            display.warning(
-                escape_control_characters(
-                    f"the diagnosis is not written to {path}: {error.strerror}; correct diagnose_path"
-                )
-            )

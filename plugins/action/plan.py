@@ -6,14 +6,12 @@ from __future__ import annotations
 
 import datetime
 import functools
-import json
 import typing as t
 
 from ansible.utils.display import Display
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import parse_date, utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
-from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import FleetAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.durations import parse_duration
@@ -27,9 +25,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._plan.plan_text impo
     replacement_sentence,
     summary_sentence,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.document import write_document
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.printing import printer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.terminal_width import terminal_width
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, escape_value
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 display = Display()
 FAIL_WHEN = ("late", "never")
@@ -81,14 +80,14 @@ class ActionModule(FleetAction):
         variables_of = functools.partial(variables_of_host, task_vars["hostvars"])
         fleet = read_fleet(task_vars["ansible_play_hosts_all"], variables_of, now, requests)
         profiles = {directory.profile for issuer in fleet.issuers.values() for directory in issuer.directories}
-        times = arguments["schedule_times"] or (["hourly"] if SHORT_LIVED in profiles else ["00/4:00"])
+        times = arguments["schedule_times"] or default_times(SHORT_LIVED in profiles)
         delay = datetime.timedelta(seconds=max(0, arguments["schedule_delay"]))
         plan = make_plan(fleet, now, until, longest_pause(times), delay, is_replacement)
         sentence = replacement_sentence(plan) if is_replacement else summary_sentence(plan)
         self._show(plan, sentence, mode, arguments["most"])
         document = plan_as_json(plan)
-        if arguments["path"] and mode == "plan":
-            self._write(arguments["path"], document)
+        if arguments["path"] and mode == "plan" and not self._task.check_mode:
+            write_document(arguments["path"], document, "the plan", "plan_path")
         result = {"changed": False, **document, "table": plan_text(plan, None, arguments["most"])}
         if arguments["fail_when"] == "late" and any(entry.is_late for entry in plan.entries):
             advice = (
@@ -109,16 +108,10 @@ class ActionModule(FleetAction):
         else:
             printer(display.display)(plan_text(plan, terminal_width(), most))
 
-    # not a parser: it reads what the collection has made or checked
-    def _write(self, path: str, document: dict[str, t.Any]) -> None:
-        if self._task.check_mode:
-            return
-        try:
-            replace_file(path, json.dumps(escape_value(document), indent=2).encode() + b"\n")
-        except OSError as error:
-            display.warning(
-                escape_control_characters(f"the plan is not written to {path}: {error.strerror}; correct plan_path")
-            )
+
+def default_times(has_short_lived: bool) -> list[str]:
+    """Return what the role schedule has as schedule_times by default."""
+    return ["hourly"] if has_short_lived else ["00/4:00"]
 
 
 # not a parser: it reads what the person who runs it has written

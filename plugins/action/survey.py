@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import collections
-import json
 import os
 import typing as t
 
@@ -13,7 +12,6 @@ from ansible.utils.display import Display
 
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError, system_error
-from ansible_collections.evergreen.tls.plugins.module_utils._system.files import replace_file
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import FleetAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_host
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.role_variables import (
@@ -28,6 +26,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.deployed_na
     unused_names,
     unused_sentence,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.document import write_document
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.endpoints import ADDRESSES, INVENTORY
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import OpenIssuers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.printing import printer
@@ -49,7 +48,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey_tabl
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.terminal_width import terminal_width
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.text_table import INDENT, wrapped_lines
-from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters, escape_value
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 
 display = Display()
 # The states for which the task fails, by the option fail_when.
@@ -123,8 +122,8 @@ class ActionModule(FleetAction):
         if arguments["maintain"] and not self._task.check_mode:
             maintain_authorities(open_issuers)
         endpoints = search([finding._asdict() for finding in findings if finding.state in arguments["states"]])
-        if arguments["path"]:
-            self._write(arguments["path"], endpoints)
+        if arguments["path"] and not self._task.check_mode:
+            write_document(arguments["path"], endpoints, "the survey", "the path")
         counts = count_by_state(findings)
         result = {
             "changed": False,
@@ -143,17 +142,6 @@ class ActionModule(FleetAction):
         if any(counts[state] for state in FAILING_STATES[arguments["fail_when"]]):
             raise TlsError(f"{summary_sentence(findings)}; run evergreen.tls.renew", **result)
         return {**result, "msg": summary_sentence(findings)}
-
-    # not a parser: it reads what the collection has made or checked
-    def _write(self, path: str, endpoints: t.Any) -> None:
-        if self._task.check_mode:
-            return
-        try:
-            replace_file(path, json.dumps(escape_value(endpoints), indent=2).encode() + b"\n")
-        except OSError as error:
-            display.warning(
-                escape_control_characters(f"the survey is not written to {path}: {error.strerror}; correct the path")
-            )
 
 
 def warn_of_misspellings(misspelled: t.Mapping[str, str]) -> None:

@@ -15,6 +15,7 @@ import yaml
 from ansible.plugins.filter.core import flatten
 from jinja2.nativetypes import NativeEnvironment
 
+from ansible_collections.evergreen.tls.plugins.action.plan import default_times
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import renewal_time
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import renewal_instant
 
@@ -86,4 +87,5 @@ def test_longer_lifetimes_need_a_run_in_four_hours(days):
 )
 def test_the_profile_of_an_issuer_decides_how_often_certificates_are_renewed(issuers, times):
     assert default_of("schedule_times", issuers) == [times]
+    assert default_times(times == "hourly") == [times], "the plan reckons with the same"
     assert PERIODS[default_of("schedule_cron_times", issuers)[0]] == PERIODS[times]

@@ -12,7 +12,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import FailedChallenge
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_as_one_line
 
-WITNESSED_CODES = ("connection", "unauthorized", "incorrectResponse")  # RFC 8555, section 6.7
+CODES_IN_LOGS = ("connection", "unauthorized", "incorrectResponse")  # RFC 8555, section 6.7
 MAX_TOKENS = 50  # about which a host is asked
 MAX_SENTENCES = 5  # about the names of one order
 MAX_OBSTACLE_CHARACTERS = 150
@@ -28,7 +28,7 @@ class TokenRequests(t.TypedDict):
     statuses: list[str]  # the most frequent first
 
 
-class Witness(t.TypedDict, total=False):
+class LogResult(t.TypedDict, total=False):
     """What the module challenge_requests returns."""
 
     tokens: list[TokenRequests]
@@ -36,31 +36,31 @@ class Witness(t.TypedDict, total=False):
     obstacles: list[str]  # why requests may have been missed
 
 
-def witnessed_challenges(error: BaseException) -> list[FailedChallenge]:
+def challenges_in_logs(error: BaseException) -> list[FailedChallenge]:
     """Return the challenges of a refusal about which the access logs of hosts can tell."""
     failed: list[FailedChallenge] = getattr(error, "failed_challenges", [])
-    return [one for one in failed if one.code in WITNESSED_CODES][:MAX_TOKENS]
+    return [one for one in failed if one.code in CODES_IN_LOGS][:MAX_TOKENS]
 
 
 # not a parser: the result of the host was validated
-def witness_sentences(host: str, challenges: t.Sequence[FailedChallenge], witness: Witness) -> list[str]:
+def log_sentences(host: str, challenges: t.Sequence[FailedChallenge], result: LogResult) -> list[str]:
     """Return what the logs of a host say about each name, one sentence for all names with the same answer."""
-    counts = {one["token"]: one for one in witness.get("tokens") or []}
+    counts = {one["token"]: one for one in result.get("tokens") or []}
     names: dict[str, list[str]] = {}
     for challenge in challenges:
         count = counts.get(challenge.token)
         if count is not None:
-            names.setdefault(_sentence(host, count, witness), []).append(challenge.domain)
+            names.setdefault(_sentence(host, count, result), []).append(challenge.domain)
     return [f"{', '.join(domains[:3])}{' …' if len(domains) > 3 else ''}: {text}" for text, domains in names.items()][
         :MAX_SENTENCES
     ]
 
 
-def _sentence(host: str, count: TokenRequests, witness: Witness) -> str:
-    requests, addresses, usual = count["requests"], count["addresses"], witness.get("usual_addresses") or 0
+def _sentence(host: str, count: TokenRequests, result: LogResult) -> str:
+    requests, addresses, usual = count["requests"], count["addresses"], result.get("usual_addresses") or 0
     nginx = f"nginx of {host}"
     if requests <= 0:
-        obstacles = witness.get("obstacles") or []
+        obstacles = result.get("obstacles") or []
         if obstacles:
             why = shorten(escape_as_one_line(obstacles[0]), MAX_OBSTACLE_CHARACTERS)
             return f"whether {nginx} was asked is not known: {why}"
