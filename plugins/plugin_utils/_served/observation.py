@@ -95,14 +95,20 @@ def observe(subject: ServedSubject) -> Served:
 
 
 def served_places(subject: ServedSubject) -> tuple[dict[tuple[str, int], bool], str]:
-    """Return addresses and ports of a name with whether they are of the inventory, and why those in DNS are not known."""
+    """Return addresses and ports of a name with whether they are of the inventory, and why those in DNS are not known.
+
+    The name that stands for a wildcard is no place where it has no address: a wildcard needs no record, and the error says so.
+    """
+    name = probe_name(subject.domain)
     places: dict[tuple[str, int], bool] = {}
     for host, port in subject.endpoints:
         places.update({(address, port): True for address in ip_addresses(host, port) or [host]})
     try:
-        for address in _addresses(subject, probe_name(subject.domain)):
+        for address in _addresses(subject, name):
             places.setdefault((address, subject.port), False)
     except TlsError as error:
+        if name != subject.domain:
+            places = {place: is_in_inventory for place, is_in_inventory in places.items() if place[0] != name}
         return places, str(error)
     return places, ""
 

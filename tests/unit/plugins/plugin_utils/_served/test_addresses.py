@@ -128,6 +128,19 @@ def test_a_wildcard_is_asked_for_by_a_name_that_it_covers(site):
     assert finding.severity == "fine" and "for evergreen-probe.example.org" in finding.sentence
 
 
+def test_a_wildcard_without_a_record_at_a_cloud_is_one_finding(site):
+    probe = "evergreen-probe.example.invalid"  # without an address anywhere (RFC 6761, section 6.4)
+    (finding,) = site.check("served", domain="*.example.invalid", endpoints=((probe, site.port),))
+    assert (finding.severity, finding.code) == ("unknown", "served.dns")
+    assert finding.sentence.startswith(f"{probe} has no address in DNS")
+
+
+def test_a_host_of_a_wildcard_without_a_record_is_looked_at(site):
+    closed = closed_port()
+    findings = site.check("served", domain="*.example.invalid", endpoints=(("127.0.0.1", closed),))
+    assert [one.code for one in findings] == ["served.dns", "served.unreachable"]
+
+
 @pytest.mark.parametrize("answer", [drip, None])
 def test_servers_that_never_finish_cost_no_more_than_the_deadline(site, answer):
     def trickle(connection):
