@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import pathlib
 import re
 
@@ -24,8 +25,16 @@ from ansible_collections.evergreen.tls.plugins.action.survey import ActionModule
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports import query as query_module
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.deployed_names import (
+    FOLDER,
+    DeployedNames,
+    UnusedName,
+    unused_sentence,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.query import compile_query
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import Finding
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.terminal_width import text_width
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.text_table import INDENT
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import Authority, some_key
 from ansible_collections.evergreen.tls.tests.unit.servers import closed_port
 
@@ -241,3 +250,21 @@ def test_the_example_of_the_json_has_the_fields_that_are_written():
     described = json.loads(example)
     assert set(described) == set(Finding._fields)
     assert set(described["certificate"]) == set(describe_chain(ROOT.chain([NAME], some_key())))
+
+
+@pytest.mark.parametrize("columns", [40, 72])
+def test_the_line_about_unused_certificates_is_no_wider_than_the_terminal(
+    fleet, capsys, monkeypatch, tmp_path, columns
+):
+    names = [f"former-name-{number}" for number in range(5)]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", str(columns))
+    DeployedNames(os.path.expanduser(FOLDER)).record("fine", ["www", *names], {"gone": "2026-12-24T00:00:00+00:00"})
+    assert [one["name"] for one in run(fleet)["unused"]] == [*names, "gone"]
+    lines = capsys.readouterr().out.splitlines()
+    begin = next(number for number, line in enumerate(lines) if line.startswith("no request names"))
+    printed = lines[begin:]
+    assert len(printed) > 2 and max(text_width(line) for line in printed) <= columns
+    assert all(line.startswith(INDENT) for line in printed[1:])
+    sentence = unused_sentence([UnusedName(**one) for one in run(fleet)["unused"]])
+    assert " ".join(line.strip() for line in printed) == sentence
