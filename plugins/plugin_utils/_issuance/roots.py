@@ -10,7 +10,6 @@ import functools
 import os
 import ssl
 import typing as t
-import warnings
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.file_formats import read_certificate_file
@@ -42,6 +41,4 @@ def system_roots() -> list[x509.Certificate]:
 
 @functools.lru_cache(maxsize=4)
 def _readable(content: bytes) -> tuple[x509.Certificate, ...]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of roots with the serial number 0, which are in the store of each Debian
-        return tuple(read_certificate_file(content).certificates)
+    return tuple(read_certificate_file(content).certificates)

@@ -6,13 +6,20 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import (
+    ignore_serial_number_warnings,
+    to_pem,
+)
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.distinguished_names import subject_name
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.file_formats import read_certificate_file
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance import roots
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import chain_warnings, check_issued_chain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.roots import system_roots
 from ansible_collections.evergreen.tls.tests.unit.chain_factory import certificate_chain
@@ -22,6 +29,7 @@ from ansible_collections.evergreen.tls.tests.unit.plugins.module_utils._certific
     UNKNOWN,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:Parsed a serial number")  # pytest takes the filter of the process away
 REQUEST = {"name": "web", "domains": ["www.example.org"], "type": "ECC", "size": 2048, "curve": "secp256r1"}
 KEY = some_key(0)
 ADVICE = "and most clients do not; tell the CA, or have those clients leave out strict checks"
@@ -55,8 +63,23 @@ def test_the_store_of_the_system_is_read_without_what_cannot_be_read(store):
 def test_nothing_is_printed_about_a_root_of_the_store_whose_serial_number_is_zero(store, recwarn):
     zero = certificate_chain("ECC", {3: {"serial": 0}})[-1]
     store(zero.pem)
+    ignore_serial_number_warnings()  # which recwarn has taken away
     assert [one.public_bytes(Encoding.DER) for one in system_roots()] == [zero.der]
     assert [str(one.message) for one in recwarn] == []
+
+
+def test_the_filters_of_warnings_are_those_of_the_process_while_the_store_is_read(store, monkeypatch):
+    """Other threads read certificates at the same time, and filters belong to all of them."""
+    seen = []
+
+    def read(content):
+        seen.append(list(warnings.filters))
+        return read_certificate_file(content)
+
+    monkeypatch.setattr(roots, "read_certificate_file", read)
+    store(Authority("Filtered Root").pem)
+    assert [subject_name(one) for one in system_roots()] == ["Filtered Root"]
+    assert seen == [list(warnings.filters)]
 
 
 def test_a_root_with_latin_letters_is_a_root(store):
