@@ -34,6 +34,14 @@ def test_each_test_that_the_page_on_compatibility_names_is_there():
         assert f"def {name}(" in (ROOT / path).read_text("utf-8"), name
 
 
+def test_the_page_on_compatibility_names_each_scenario_with_an_acme_server():
+    named = set(re.findall(r"`molecule/(\w+)`", COMPATIBILITY))
+    scenarios = {
+        path.parent.name for path in ROOT.glob("molecule/*/molecule.yml") if "--cas" in path.read_text("utf-8")
+    }
+    assert len(scenarios) > 5 and sorted(scenarios - named) == []
+
+
 @pytest.mark.parametrize("heading", ["Controllers", "Python and cryptography of hosts", "nginx builds", "CAs"])
 def test_each_row_of_the_page_on_compatibility_names_its_test(heading):
     for row in table_of(heading):

@@ -120,6 +120,25 @@ def test_what_people_read_is_named_as_it_is_called():
         assert set(named) - {"all", "git", "plugins"} <= there, path
 
 
+def table_rows(heading):
+    """Return the names in the first column of the table of the README whose head begins so."""
+    table = (ROOT / "README.md").read_text("utf-8").partition(f"\n| {heading} |")[2].partition("\n\n")[0]
+    return re.findall(r"^\| `(?:evergreen\.tls\.)?(\w+)` ", table, re.MULTILINE)
+
+
+def test_the_readme_has_one_row_for_each_module():
+    assert sorted(table_rows("module")) == [path.stem for path in files("plugins/modules/*.py")]
+
+
+def test_the_readme_has_one_row_for_each_playbook():
+    assert sorted(table_rows("playbook")) == [path.stem for path in files("playbooks/*.yml")]
+
+
+def test_a_page_of_the_documentation_names_each_playbook():
+    pages = "".join(path.read_text("utf-8") for path in files("docs/*.md"))
+    assert [path.stem for path in files("playbooks/*.yml") if f"evergreen.tls.{path.stem}" not in pages] == []
+
+
 def test_what_is_said_of_drift_is_what_the_scenario_sees():
     rows = re.findall(
         r"^\| (.+) \| (.+) \| (.+) \| (.+) \|$", (ROOT / "docs/survey.md").read_text("utf-8"), re.MULTILINE
