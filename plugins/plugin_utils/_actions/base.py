@@ -11,7 +11,7 @@ import functools
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator, ValidationResult
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.evergreen.tls.plugins.module_utils._ansible_module import require_cryptography
@@ -63,6 +63,7 @@ class TlsAction(ActionBase):
     def __init__(self, *arguments: t.Any, **more: t.Any) -> None:
         super().__init__(*arguments, **more)
         self._interpreter_facts: dict[str, t.Any] = {}
+        self._variable_names: dict[str, str] = {}  # of the variables from which options of this task come, by option
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Return the result of the task. No text in it has control characters: this is where all texts of others leave the collection."""
@@ -224,11 +225,15 @@ class TlsAction(ActionBase):
             ArgumentSpecValidator(self.ARGUMENTS), {**arguments, **{name: {} for name in shared}}
         )
         if checked.error_messages:
-            request = self._task.args.get("request")
-            name = request.get("name") if isinstance(request, dict) else None
-            about = f"certificate request {name}" if name else self._task.action
-            raise TlsError(f"{about}: {spec_errors(checked)}; correct the inventory")
+            raise TlsError(self._spec_sentence(checked, arguments))
         return {**checked.validated_parameters, **shared}
+
+    def _spec_sentence(self, checked: ValidationResult, arguments: t.Mapping[str, t.Any]) -> str:
+        """Return what is wrong with the arguments of the task, and where to correct it."""
+        request = self._task.args.get("request")
+        name = request.get("name") if isinstance(request, dict) else None
+        about = f"certificate request {name}" if name else self._task.action
+        return f"{about}: {spec_errors(checked)}; correct the inventory"
 
 
 class FleetAction(TlsAction):
@@ -250,6 +255,21 @@ class FleetAction(TlsAction):
             others,
             lambda other: variables_of_host(task_vars["hostvars"], other),
         )
+        self._variable_names = {
+            option: name for option, name in self.VARIABLES.items() if option in self._task.args and name in task_vars
+        }
+
+    def _spec_sentence(self, checked: ValidationResult, arguments: t.Mapping[str, t.Any]) -> str:
+        """Return what is wrong, with the variables that people write in the place of the options that come from them."""
+        names = self._variable_names
+        of_variables = {option: arguments[option] for option in names if option in arguments}
+        renamed = validate_arguments(
+            ArgumentSpecValidator({name: self.ARGUMENTS[option] for option, name in names.items()}),
+            {names[option]: value for option, value in of_variables.items()},
+        )
+        if renamed.error_messages:
+            return f"{spec_errors(renamed)}; correct it in the inventory or behind -e"
+        return super()._spec_sentence(checked, arguments)
 
 
 class HostAction(TlsAction):

@@ -28,6 +28,10 @@ EXAMPLE_VALUES = {
     "int": "a whole number",
     "list": "a list, as in [one, two]",
 }
+# Of a value that is none of the choices, or of a list with such values, in the words of Ansible.
+WRONG_CHOICE = re.compile(
+    r"value of \S+ must be one (?:or more )?of: (?P<choices>.+?)[,.] [Gg]ot(?: no match for)?: (?P<value>.+?)(?: found in .+)?"
+)
 NO_DICTIONARY = "dictionary requested, could not parse JSON or key=value"  # in the words of Ansible
 
 
@@ -89,9 +93,14 @@ def listed(names: list[str]) -> str:
 
 # not a parser: it reads what Ansible says
 def _type_error(error: str) -> str:
-    """Return what Ansible says about a value of another type, and nothing where it says so twice."""
+    """Return what Ansible says about a value of another type or choice, and nothing where it says so twice."""
     if error.startswith(NO_DICTIONARY):
         return ""
+    choice = WRONG_CHOICE.fullmatch(error)
+    if choice:
+        choices = choice["choices"].split(", ")
+        meant = closest_name(choice["value"], choices) or closest_name(choice["value"].lower(), choices)
+        return f"{error} (did you mean {meant}?)" if meant else error
     start, convert, reason = error.partition(" unable to convert to ")
     kind = re.split(r"\W", reason)[0]
     return f"{start}{convert}{kind}; write {EXAMPLE_VALUES[kind]}" if kind in EXAMPLE_VALUES else error.rstrip(". ")

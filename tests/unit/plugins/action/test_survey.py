@@ -21,6 +21,7 @@ from ansible.plugins.loader import connection_loader
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
+from ansible_collections.evergreen.tls.plugins.action.plan import ActionModule as Plan
 from ansible_collections.evergreen.tls.plugins.action.survey import ActionModule
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import describe_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
@@ -71,13 +72,13 @@ web:
     }
 
 
-def run(task_vars, check_mode=False, **arguments):
+def run(task_vars, check_mode=False, action=ActionModule, **arguments):
     """Return what the action answers."""
     task = Task()
     task.args = arguments
     task.check_mode = check_mode
     connection = connection_loader.get("local", PlayContext())
-    return ActionModule(task, connection, None, None, None, None).run(task_vars=task_vars)
+    return action(task, connection, None, None, None, None).run(task_vars=task_vars)
 
 
 def test_the_endpoints_are_returned_and_printed(fleet, capsys):
@@ -268,3 +269,33 @@ def test_the_line_about_unused_certificates_is_no_wider_than_the_terminal(
     assert all(line.startswith(INDENT) for line in printed[1:])
     sentence = unused_sentence([UnusedName(**one) for one in run(fleet)["unused"]])
     assert " ".join(line.strip() for line in printed) == sentence
+
+
+@pytest.mark.parametrize(
+    ("action", "option", "value", "sentence"),
+    [
+        (
+            ActionModule,
+            "fail_when",
+            "expird",
+            "value of survey_fail_when must be one of: due, expired, never, got: expird (did you mean expired?)",
+        ),
+        (ActionModule, "most", "many", "argument 'survey_most' is of type str and we were unable to convert to int"),
+        (ActionModule, "inspect", "perhaps", "argument 'renew_inspect' is of type str"),
+        (
+            Plan,
+            "fail_when",
+            "lat",
+            "value of plan_fail_when must be one of: late, never, got: lat (did you mean late?)",
+        ),
+        (Plan, "schedule_delay", "long", "argument 'schedule_delay' is of type str"),
+    ],
+)
+def test_a_variable_that_makes_no_sense_is_named_as_people_write_it(action, option, value, sentence):
+    result = run({**NO_FLEET, action.VARIABLES[option]: value}, action=action, **{option: value})
+    assert result["failed"] and result["msg"].startswith(sentence)
+    assert result["msg"].endswith("; correct it in the inventory or behind -e") and len(result["msg"]) <= 300
+
+
+def test_an_option_that_comes_from_no_variable_keeps_its_name():
+    assert "value of fail_when must be one of: due, expired, never" in run(NO_FLEET, fail_when="expird")["msg"]

@@ -47,3 +47,37 @@ def test_a_host_with_such_a_value_does_not_end_the_survey_of_the_others():
 )
 def test_errors_of_a_spec_are_one_sentence(arguments, sentence):
     assert spec_errors(validate_arguments(ArgumentSpecValidator(SPEC), arguments)).partition(" and we ")[0] == sentence
+
+
+CHOICES = {"kind": {"type": "str", "choices": ["due", "expired", "never"]}}
+CHOICES_OF_LIST = {"kinds": {"type": "list", "elements": "str", "choices": ["due", "expired"]}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "arguments", "sentence"),
+    [
+        (
+            CHOICES,
+            {"kind": "expird"},
+            "value of kind must be one of: due, expired, never, got: expird (did you mean expired?)",
+        ),
+        (
+            CHOICES,
+            {"kind": "NEVER"},
+            "value of kind must be one of: due, expired, never, got: NEVER (did you mean never?)",
+        ),
+        (CHOICES, {"kind": "moon"}, "value of kind must be one of: due, expired, never, got: moon"),
+        (
+            {"request": {"type": "dict", "options": CHOICES}},
+            {"request": {"kind": "nevr"}},
+            "value of kind must be one of: due, expired, never, got: nevr found in request (did you mean never?)",
+        ),
+        (
+            CHOICES_OF_LIST,
+            {"kinds": ["expird"]},
+            "value of kinds must be one or more of: due, expired. Got no match for: expird (did you mean expired?)",
+        ),
+    ],
+)
+def test_a_value_that_is_no_choice_gets_the_one_that_was_probably_meant(spec, arguments, sentence):
+    assert spec_errors(validate_arguments(ArgumentSpecValidator(spec), arguments)) == sentence
