@@ -33,6 +33,11 @@ class ActionModule(PerRequestAction):
         *("certificate_info", "certificate_install", "certificate_obtain", "certificate_revoke", "certificate_serve"),
         "certificate_host",
     )
+    VARIABLES: t.ClassVar[dict[str, str]] = {
+        "reason": "revoke_reason",
+        "even_if_served": "revoke_served",
+        "records": "revoke_records",
+    }
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "requests": {**REQUEST_SPEC, "type": "list", "elements": "dict"},
         "names": {"type": "list", "elements": "str", "required": True},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import types
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
@@ -58,12 +59,16 @@ class TlsAction(ActionBase):
 
     _supports_check_mode = True
     ARGUMENTS: t.ClassVar[dict[str, t.Any]]
+    # The variables of the playbooks of this collection from which options come, by option.
+    VARIABLES: t.ClassVar[dict[str, str]] = {}
+    _variable_names: t.Mapping[str, str] = types.MappingProxyType(
+        {}
+    )  # of those of VARIABLES that this run has, by option
     is_last = False  # whether its calls to the host come after those of all other workers of the batch
 
     def __init__(self, *arguments: t.Any, **more: t.Any) -> None:
         super().__init__(*arguments, **more)
         self._interpreter_facts: dict[str, t.Any] = {}
-        self._variable_names: dict[str, str] = {}  # of the variables from which options of this task come, by option
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Return the result of the task. No text in it has control characters: this is where all texts of others leave the collection."""
@@ -83,6 +88,10 @@ class TlsAction(ActionBase):
         try:
             require_cryptography()
             self._check_facts(task_vars)
+            names = self.VARIABLES.items()
+            self._variable_names = {
+                option: name for option, name in names if option in self._task.args and name in task_vars
+            }
             return await self.decide(with_cloud_accounts(self._arguments(), task_vars), task_vars)
         except TlsError as error:
             return {
@@ -229,7 +238,17 @@ class TlsAction(ActionBase):
         return {**checked.validated_parameters, **shared}
 
     def _spec_sentence(self, checked: ValidationResult, arguments: t.Mapping[str, t.Any]) -> str:
-        """Return what is wrong with the arguments of the task, and where to correct it."""
+        """Return what is wrong with the arguments of the task, and where to correct it.
+
+        An option that comes from a variable of a playbook is named as people write it.
+        """
+        names = {option: name for option, name in self._variable_names.items() if option in arguments}
+        renamed = validate_arguments(
+            ArgumentSpecValidator({name: self.ARGUMENTS[option] for option, name in names.items()}),
+            {name: arguments[option] for option, name in names.items()},
+        )
+        if renamed.error_messages:
+            return f"{spec_errors(renamed)}; correct it in the inventory or behind -e"
         request = self._task.args.get("request")
         name = request.get("name") if isinstance(request, dict) else None
         about = f"certificate request {name}" if name else self._task.action
@@ -240,9 +259,6 @@ class FleetAction(TlsAction):
     """An action that runs once for all hosts of a play: facts of one host must not end it for the others."""
 
     BYPASS_HOST_LOOP = True
-    VARIABLES: t.ClassVar[
-        dict[str, str]
-    ]  # the variables of the playbooks of this collection from which options come, by option
 
     def _check_facts(self, task_vars: dict[str, t.Any]) -> None:
         """Take the options, which are read from the variables of the first host, from another where its facts would say them."""
@@ -255,21 +271,6 @@ class FleetAction(TlsAction):
             others,
             lambda other: variables_of_host(task_vars["hostvars"], other),
         )
-        self._variable_names = {
-            option: name for option, name in self.VARIABLES.items() if option in self._task.args and name in task_vars
-        }
-
-    def _spec_sentence(self, checked: ValidationResult, arguments: t.Mapping[str, t.Any]) -> str:
-        """Return what is wrong, with the variables that people write in the place of the options that come from them."""
-        names = self._variable_names
-        of_variables = {option: arguments[option] for option in names if option in arguments}
-        renamed = validate_arguments(
-            ArgumentSpecValidator({name: self.ARGUMENTS[option] for option, name in names.items()}),
-            {names[option]: value for option, value in of_variables.items()},
-        )
-        if renamed.error_messages:
-            return f"{spec_errors(renamed)}; correct it in the inventory or behind -e"
-        return super()._spec_sentence(checked, arguments)
 
 
 class HostAction(TlsAction):

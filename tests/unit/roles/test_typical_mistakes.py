@@ -173,3 +173,29 @@ def test_a_misspelled_variable_keeps_no_certificate_from_its_renewal(ansible):
     assert "[WARNING]: web1: there is no variable certificate_isuers (did you mean certificate_issuers?)" in output
     assert 'FAILED! => {"changed": false, "msg": "there is no variable' not in done.stdout
     assert "check_variables : Check the variables of the role" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("playbook", "variables", "sentence"),
+    [
+        ("revoke", {"revoke_request": "www"}, "there is no variable revoke_request (did you mean revoke_requests?)"),
+        (
+            "revoke",
+            {"revoke_requests": "www", "revoke_when_late": "refuze"},
+            "revoke_when_late is refuze, and it is refuse or warn",
+        ),
+        (
+            "revoke",
+            {"revoke_requests": "www", "revoke_reason": "superceded"},
+            "value of revoke_reason must be one of: ",
+        ),
+        ("survey", {"survey_fail_when": "expird"}, "value of survey_fail_when must be one of: due, expired, never"),
+        ("plan", {"plan_fail_when": "lat"}, "value of plan_fail_when must be one of: late, never, got: lat (did you"),
+        ("schedule", {"schedule_mode": "pul"}, "value of schedule_mode must be one of: "),
+    ],
+)
+def test_a_variable_of_a_playbook_that_makes_no_sense_is_named(ansible, playbook, variables, sentence):
+    more = {"schedule_hosts": "web1"} if playbook == "schedule" else {}
+    (said,) = sentences_of(ansible(playbook, {"web1": {}}, "-e", json.dumps({**variables, **more}))).values()
+    assert said.startswith(sentence) and len(said) <= 300
+    assert said.endswith(("behind -e", "correct the inventory", "rename one of your own"))
