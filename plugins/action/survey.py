@@ -28,6 +28,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.deployed_na
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.document import write_document
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.endpoints import ADDRESSES, INVENTORY
+from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.inventory_mistakes import mistakes_of_host
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import OpenIssuers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.printing import printer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.query import compile_query
@@ -86,12 +87,16 @@ class ActionModule(FleetAction):
         hosts = task_vars["ansible_play_hosts_all"]
         show = printer(display.display)
         misspelled: dict[str, str] = {}
+        mistakes: dict[str, list[str]] = {}
 
         def variables(host: str) -> t.Mapping[str, t.Any]:
             found = variables_of_host(task_vars["hostvars"], host)
             sentence = misspelling_sentence(inventory_names(found, task_vars["hostvars"], host))
             if sentence:
                 misspelled[host] = sentence
+            if arguments["authorities_only"]:
+                of_host = mistakes_of_host(host, found)
+                mistakes.update({host: of_host} if of_host else {})
             return found
 
         progress = Progress(show)
@@ -134,6 +139,7 @@ class ActionModule(FleetAction):
             "hosts": renewal_order(findings, shuffle_seed(now)),
             "refused": refused_requests(findings),
             "misspelled": misspelled,
+            "mistakes": mistakes,
             "waves": waves,
             "unused": [one._asdict() for one in unused],
         }

@@ -175,6 +175,14 @@ misspelled:
   returned: always
   type: dict
   sample: {}
+mistakes:
+  description:
+    - With O(authorities_only), for each host with a mistake that is visible before a login, a sentence for each of the first ones. A mistake is an
+      issuer that there is not, or a site whose certificate is named almost as a request.
+    - C(evergreen.tls.deploy) fails for these hosts. Otherwise this is empty.
+  returned: always
+  type: dict
+  sample: {}
 waves:
   description: The sizes of the waves.
   returned: always

@@ -53,17 +53,22 @@ ISSUERS: dict[str, type[Issuer]] = {
 BUILT_IN = {"local": {"type": "local_ca"}}
 
 
-def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
-    """Return the issuer of this name.
-
-    issuers: the value of certificate_issuers. Raises TlsError when there is no such issuer, or its settings are wrong.
-    """
+def check_issuer_name(name: str, issuers: t.Mapping[str, t.Any]) -> None:
+    """Raise TlsError when there is no issuer of this name. issuers: the value of certificate_issuers."""
     configured = {**BUILT_IN, **issuers}
     if name not in configured:
         meant = closest_name(str(name), configured)
         known = f" (did you mean {meant}?)" if meant else f", only {listed(sorted(configured))}"
         raise TlsError(f"there is no issuer named {name}{known}; add it to certificate_issuers or correct the request")
-    settings = configured[name]
+
+
+def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
+    """Return the issuer of this name.
+
+    issuers: the value of certificate_issuers. Raises TlsError when there is no such issuer, or its settings are wrong.
+    """
+    check_issuer_name(name, issuers)
+    settings = {**BUILT_IN, **issuers}[name]
     if not isinstance(settings, dict):
         raise TlsError(
             f"issuer {name}: its settings are no dictionary; write {name}: {{type: local_ca}} in certificate_issuers"

@@ -199,3 +199,29 @@ def test_a_variable_of_a_playbook_that_makes_no_sense_is_named(ansible, playbook
     (said,) = sentences_of(ansible(playbook, {"web1": {}}, "-e", json.dumps({**variables, **more}))).values()
     assert said.startswith(sentence) and len(said) <= 300
     assert said.endswith(("behind -e", "correct the inventory", "rename one of your own"))
+
+
+def test_mistakes_of_an_inventory_are_told_before_the_first_login(ansible):
+    unreachable = {"ansible_connection": "ssh", "ansible_host": "192.0.2.1", "ansible_ssh_args": "-o ConnectTimeout=1"}
+    hosts = {
+        "web1": {**unreachable, "certificate_requests": [{**REQUEST, "issuer": "locl"}]},
+        "web2": {**unreachable, "nginx_sites": [{"name": "wwww"}]},
+        "web3": {
+            **unreachable,
+            "nginx_sites": [{"name": "wwww"}],
+            "certificate_requests": [{**REQUEST, "issuer": "x"}],
+        },
+    }
+    done = ansible("deploy", hosts)
+    sentences = sentences_of(done)
+    site = (
+        "the site wwww has no certificate: there is no certificate request named wwww (did you mean www?); correct the name, or say which "
+        "certificate it has"
+    )
+    assert sentences["web1"] == (
+        "web1: www of certificate_requests: there is no issuer named locl (did you mean local?); add it to certificate_issuers or correct the "
+        "request"
+    )
+    assert sentences["web2"] == f"web2: {site}"
+    assert "there is no issuer named x, only local" in sentences["web3"] and f". web3: {site}" in sentences["web3"]
+    assert "UNREACHABLE" not in done.stdout
