@@ -21,12 +21,15 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.text_table 
 )
 
 HEADER = ("state", "host", "request", "valid until", "why")
+UNKNOWN_END = "-"
+END_COLUMN = HEADER.index("valid until")
 
 
 def report_text(report: Report, most: int, check_mode: bool = False, width: int | None = None) -> str:
     """Return a report with one row an outcome, and its sentence as the last line.
 
-    Outcomes of one state with one reason stand together, above that reason. Each reason is shown whole.
+    Outcomes of one state with one reason stand together, above that reason. Each reason is shown whole. The column of ends is left out
+    where none is known, as for requests with an unknown issuer.
 
     most: the maximum of rows for each state.
     width: of the terminal in columns; no line is longer. None for no limit.
@@ -38,7 +41,11 @@ def report_text(report: Report, most: int, check_mode: bool = False, width: int 
         entries += _entries(outcomes, most, check_mode)
         if len(outcomes) > most:
             entries.append(Entry([], f"… and {len(outcomes) - most} more {state_words(state, check_mode)}"))
-    lines = table_lines(HEADER, entries, width)
+    header = HEADER
+    if all(row[END_COLUMN] == UNKNOWN_END for entry in entries for row in entry.rows):
+        header = _without_end(HEADER)
+        entries = [entry._replace(rows=[_without_end(row) for row in entry.rows]) for entry in entries]
+    lines = table_lines(header, entries, width)
     return "\n".join([*lines, *wrapped_lines(report.sentence, width, INDENT, "")])
 
 
@@ -62,9 +69,14 @@ def _cells(outcome: Outcome, check_mode: bool) -> tuple[str, ...]:
         state_words(outcome.state, check_mode),
         outcome.host,
         outcome.request or "-",
-        _display_date(outcome.until) if outcome.until else "-",
+        _display_date(outcome.until) if outcome.until else UNKNOWN_END,
         "",
     )
+
+
+def _without_end(row: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a row without the end of its certificate."""
+    return row[:END_COLUMN] + row[END_COLUMN + 1 :]
 
 
 def _display_date(iso_date: str) -> str:

@@ -509,3 +509,12 @@ def test_a_certificate_that_a_service_has_not_brought_into_effect_is_waiting():
     waiting = {"for": "the CDN has not brought it into effect for a", "since": "2026-11-20T10:00:00+00:00"}
     result = outcome(ISSUED, {**SERVED, "changed": True, "waiting": waiting})
     assert (result.state, result.reason, result.since) == ("waiting", waiting["for"], waiting["since"])
+
+
+@pytest.mark.parametrize("width", [None, 60])
+def test_a_report_in_which_no_end_is_known_has_no_column_for_it(width):
+    sentence = "there is no issuer named corprate, only local; add it to certificate_issuers or correct the request"
+    unseen = {**row("web1", "www", "unknown", None), "reason": sentence, "refused": True}
+    text = report_text(report_on({"web1": {}}, 0, [unseen]), 100, width=width)
+    assert "failed  web1  www" in text and "valid until" not in text and " -" not in text
+    assert "valid until" in report_text(report_on({"web1": dealt_with([ISSUED], [SERVED])}), 100)
