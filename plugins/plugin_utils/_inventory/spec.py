@@ -30,7 +30,7 @@ EXAMPLE_VALUES = {
 }
 # Of a value that is none of the choices, or of a list with such values, in the words of Ansible.
 WRONG_CHOICE = re.compile(
-    r"value of \S+ must be one (?:or more )?of: (?P<choices>.+?)[,.] [Gg]ot(?: no match for)?: (?P<value>.+?)(?: found in .+)?"
+    r"value of \S+ must be one (?:or more )?of: (?P<choices>.+?)(?:, got|\. Got no match for): (?P<value>.+?)(?: found in .+)?"
 )
 NO_DICTIONARY = "dictionary requested, could not parse JSON or key=value"  # in the words of Ansible
 

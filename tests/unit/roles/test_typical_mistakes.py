@@ -186,7 +186,7 @@ def test_a_misspelled_variable_keeps_no_certificate_from_its_renewal(ansible):
         ),
         (
             "revoke",
-            {"revoke_requests": "www", "revoke_reason": "superceded"},
+            {"revoke_requests": "www", "revoke_reason": "supersedes"},
             "value of revoke_reason must be one of: ",
         ),
         ("survey", {"survey_fail_when": "expird"}, "value of survey_fail_when must be one of: due, expired, never"),
