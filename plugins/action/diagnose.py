@@ -6,33 +6,23 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.errors import AnsibleError
 from ansible.utils.display import Display
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import FleetAction
-from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.diagnose import TIMEOUT_S, Clients, diagnose
-from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.names import (
-    Name,
-    names_alone,
-    names_of_host,
-    select_names,
-    unreadable,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.fleet_names import names_of_fleet
+from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.local_view import look_from_here
 from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.result import (
     FAILING_VERDICTS,
-    Diagnosis,
     count_by_verdict,
     diagnosis_as_json,
     summary_sentence,
     worst_first,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.screen import diagnosis_screen
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import check_facts
-from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import variables_of_host
+from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.views import HostView, compare_all, host_views
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.document import write_document
-from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import OpenIssuers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.printing import printer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.query import compile_query
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey_table import Progress
@@ -42,6 +32,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._served.page import 
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.trust_stores import read_trust_stores
 
 display = Display()
+MAX_UNKNOWN = 5  # hosts in an error
 MOST_NAMES = 10  # that have a block each on the screen
 
 
@@ -52,7 +43,7 @@ class ActionModule(FleetAction):
     VARIABLES: t.ClassVar[dict[str, str]] = {
         option: f"diagnose_{option}"
         for option in (
-            *("requests", "domains", "issuer", "path", "query", "fail_when", "most"),
+            *("requests", "domains", "issuer", "path", "query", "fail_when", "most", "from"),
             *("browser", "browser_path", "pictures", "trust_stores"),
         )
     }
@@ -69,18 +60,25 @@ class ActionModule(FleetAction):
         "browser_path": {"type": "path", "default": DEFAULT_BROWSER},
         "pictures": {"type": "path"},
         "trust_stores": {"type": "dict", "default": {}},
+        "from": {"type": "list", "elements": "str", "default": []},
+        "views": {"type": "list", "elements": "dict", "default": []},
     }
 
     async def decide(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         search = compile_query(arguments["query"], "diagnose_query")
         show = printer(display.display)
         clients = Clients(self._browser(arguments), read_trust_stores(arguments["trust_stores"]))
-        names, faults = self._names(arguments, task_vars)
+        hosts = [host.strip() for host in arguments["from"] if host.strip()]
+        views = self._views(hosts, arguments["views"], task_vars)
+        names, faults = names_of_fleet(task_vars, arguments["requests"], arguments["domains"], arguments["issuer"])
         progress = Progress(show)
         diagnoses = [
             *faults,
             *diagnose(names, lambda done, total: progress("checks", done, total), arguments["timeout"], clients),
         ]
+        if views:
+            here = look_from_here([one.domain for one in names])
+            diagnoses = compare_all(diagnoses, here, views)
         show(diagnosis_screen(diagnoses, terminal_width(), arguments["most"]))
         rows = search([diagnosis_as_json(one) for one in worst_first(diagnoses)])
         if arguments["path"] and not self._task.check_mode:
@@ -102,32 +100,12 @@ class ActionModule(FleetAction):
         pictures = "" if self._task.check_mode else arguments["pictures"] or ""
         return BrowserOptions(arguments["browser_path"], pictures) if arguments["browser"] else None
 
-    # not a parser: it only passes on foreign input
-    def _names(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> tuple[list[Name], list[Diagnosis]]:
-        """Return the names to look at, and a diagnosis of each host and request that cannot be read."""
-        open_issuers: OpenIssuers = {}
-        issuers: dict[str, t.Any] = {}
-        names: list[Name] = []
-        faults: list[Diagnosis] = []
-        in_inventory = (task_vars.get("groups") or {}).get("all")
-        for host in task_vars["ansible_play_hosts_all"]:
-            try:
-                variables = variables_of_host(task_vars["hostvars"], host)
-                check_facts(variables, host)
-                configured = variables.get("certificate_issuers")
-                issuers = {**(configured if isinstance(configured, dict) else {}), **issuers}
-                if in_inventory is not None and host not in in_inventory:
-                    continue  # this controller, where the inventory does not name it: it has requests of none
-                names_here, faults_here = names_of_host(host, variables, open_issuers)
-            except AnsibleError as error:
-                why = f"its variables cannot be read: {' '.join(str(error).split()).rstrip('.')}; correct the inventory"
-                faults.append(unreadable(host, "", why))
-            except BaseException as error:
-                faults.append(unreadable(host, "", failure_sentence(error)))
-            else:
-                names, faults = [*names, *names_here], [*faults, *faults_here]
-        names, faults, others = select_names(names, faults, arguments["requests"], arguments["domains"])
-        if others:
-            names_here, faults_here = names_alone(others, arguments["issuer"], issuers, open_issuers)
-            names, faults = [*names, *names_here], [*faults, *faults_here]
-        return names, faults
+    def _views(self, hosts: list[str], results: list[dict[str, t.Any]], task_vars: dict[str, t.Any]) -> list[HostView]:
+        """Return what hosts see. Raises TlsError for a host that the inventory does not have."""
+        known = (task_vars.get("groups") or {}).get("all")
+        unknown = [host for host in hosts if known is not None and host not in known]
+        if unknown:
+            raise TlsError(
+                f"diagnose_from names {', '.join(unknown[:MAX_UNKNOWN])}, and the inventory has no such host; correct diagnose_from"
+            )
+        return host_views(hosts, results)

@@ -72,6 +72,15 @@ TOKEN_REQUESTS = {
     **{name: {"type": "int", "required": True} for name in ("requests", "addresses")},
     "statuses": {**TEXTS, "required": True},
 }
+NAME_VIEW = {
+    "name": {"type": "str", "required": True},
+    **dict.fromkeys(("addresses", "txt", "caa"), TEXTS),
+    "http": {
+        "type": "dict",
+        "options": {"status": {"type": "int", "required": True}, **dict.fromkeys(("location", "body"), TEXT)},
+    },
+    "errors": {"type": "dict", "options": dict.fromkeys(("addresses", "txt", "caa", "http"), TEXT)},
+}
 RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
     "acme_challenge_files": {},
     "certificate_export": {
@@ -110,6 +119,7 @@ RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
         "verified_from": TEXT,
     },
     "host_batch": {"results": {"type": "list", "elements": "dict", "required": True}},
+    "network_view": {"names": {"type": "list", "elements": "dict", "options": NAME_VIEW}},
     "nginx_reload": {
         "fingerprint": TEXT,
         "addresses": TEXTS,

@@ -12,9 +12,9 @@ import time
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._deadline import run_until
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import Request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
-from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.deadline import run_until
 from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.names import Name
 from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.result import Diagnosis, make_diagnosis
 from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding

@@ -72,6 +72,11 @@ def make_diagnosis(
     )
 
 
+def with_findings(diagnosis: Diagnosis, findings: t.Iterable[Finding]) -> Diagnosis:
+    """Return a diagnosis with further findings about an order."""
+    return diagnosis._replace(order=_in_order((*diagnosis.order, *findings)))
+
+
 def _in_order(findings: t.Iterable[Finding]) -> tuple[Finding, ...]:
     """Return each finding once, the worst first; those of one severity stay as they are."""
     return tuple(sorted(dict.fromkeys(findings), key=lambda finding: SEVERITIES.index(finding.severity)))

@@ -15,8 +15,8 @@ import time
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.names import is_ip_address
+from ansible_collections.evergreen.tls.plugins.module_utils._metadata_addresses import is_metadata_address
 from ansible_collections.evergreen.tls.plugins.module_utils._text import shorten
-from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.internal_addresses import is_metadata_address
 from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run_with_timeout
 
 PORTS = {"http": 80, "https": 443}  # CAs use no others

@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 
-# Where clouds tell a host its secrets: AWS, Google, Azure and Tencent; containers of AWS; Alibaba; AWS by IPv6; Azure's agent.
-METADATA_ADDRESSES = frozenset(
-    map(ipaddress.ip_address, ("169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254", "168.63.129.16"))
-)
 SHARED_NETWORK = ipaddress.ip_network("100.64.0.0/10")  # RFC 6598, behind the NAT of a provider
 
 
@@ -38,18 +34,6 @@ def internal_kind(address: str) -> str | None:
     if _is_private(one):
         return "a private address"
     return None if one.is_global else "a reserved address"
-
-
-# not a parser: addresses of DNS records and of request names are well formed
-def is_metadata_address(address: str) -> bool:
-    """Say whether an address is one at which a cloud tells a host its secrets.
-
-    >>> is_metadata_address("::ffff:169.254.169.254"), is_metadata_address("169.254.1.1")
-    (True, False)
-    """
-    parsed = ipaddress.ip_address(address)
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return (mapped or parsed) in METADATA_ADDRESSES
 
 
 # not a parser: addresses of DNS records and of request names are well formed

@@ -10,7 +10,7 @@ import functools
 import threading
 import time
 
-from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.deadline import run_until
+from ansible_collections.evergreen.tls.plugins.module_utils._deadline import run_until
 
 
 def no_progress(done, total):
