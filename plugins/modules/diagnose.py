@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Makes the checks that precede an order, for each domain of each request of all hosts of the play, whether its certificate is due or not.
     Each endpoint of a request is looked at as clients see it.
-  - Nothing is ordered, registered, written or changed. No account is created at a CA, and no host is logged in to.
+  - Nothing is ordered, registered, written or changed. No account is created at a CA, and no host is logged in to but those of C(diagnose_from).
   - Runs once for the whole play, on the controller. Prints what it found with the worst first, unless the callback of standard output is
     one whose output programs read (C(json), C(jsonl), C(null)). RV(screen) has it in any case.
 author:
@@ -70,6 +70,19 @@ options:
     description: For how many seconds all checks may take together. What has not ended then is reported as unknown.
     type: float
     default: 45
+  from:
+    description:
+      - Hosts of the inventory that looked as well, in O(views). What they see otherwise than this controller is reported as a risk, with the
+        host in C(seen_from).
+      - A host that did not look is reported as unknown, and does not end the task. A host that the inventory does not have does.
+    type: list
+    elements: str
+    default: []
+  views:
+    description: What the hosts of O(from) see, as M(evergreen.tls.diagnose_view) returns it. The playbook C(diagnose) passes it on.
+    type: list
+    elements: dict
+    default: []
   browser:
     description:
       - Whether Chromium loads the page of each name that is served, at each of its addresses, C(https://NAME/).
@@ -93,6 +106,7 @@ options:
     type: dict
     default: {}
 seealso:
+  - module: evergreen.tls.diagnose_view
   - module: evergreen.tls.survey
 """
 

@@ -111,7 +111,7 @@ def _judge(addresses: list[str], subject: Subject, is_seen_by_world: bool) -> li
         facts.append(Fact(severity, "addresses.internal", before, after, REGISTRY_SOURCE))
     unrouted = [address for address in addresses if ":" in address and not has_route(address)]
     if unrouted and subject.is_thorough:
-        after = f" ({shorten(', '.join(unrouted), 120)}); look at them from a machine that has IPv6, since CAs ask IPv6 addresses first"
+        after = f" ({shorten(', '.join(unrouted), 120)}); have diagnose_from name a host that has IPv6, since CAs ask IPv6 addresses first"
         before = "this controller has no route to the IPv6 addresses of"
         facts.append(Fact("unknown", "addresses.ipv6", before, after, SOURCE))
     return facts

@@ -159,7 +159,7 @@ def _nobody(title: str, zone: Zone, bad: list[ServerState]) -> Finding:
     if zone.is_resolved and is_blocked:
         sentence = (
             f"no name server of {title} answers this controller, and the resolvers know the zone; let port 53 of the internet be reached from "
-            "here, or look from another machine"
+            "here, or have diagnose_from name another host"
         )
         return Finding("unknown", "zone.servers", sentence, evidence, SOURCE)
     sentence = f"no name server of {title} answers for it ({_shown(bad)}); see that they run and have the zone, or correct the NS records at the registrar"

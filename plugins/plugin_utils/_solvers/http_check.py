@@ -49,6 +49,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_reques
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.internal_addresses import internal_kind
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads, raise_errors
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
+from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run_with_timeout
 
 MAX_REDIRECTS = 10
 MAX_PATH_CHARACTERS = 2000  # Boulder (va/http.go)
@@ -142,7 +143,7 @@ class HttpChecker:
         """Return what a CA meets at each address of each domain, all of which are asked until a *deadline* by time.monotonic()."""
         if not self.is_enabled:
             return [UNCHECKED]
-        found = map_in_threads(lambda check: self._addresses(check.domain), checks)
+        found = map_in_threads(lambda check: self._addresses_until(check.domain, deadline), checks)
         asked = [
             (check, address)
             for check, addresses in zip(checks, found)
@@ -167,6 +168,13 @@ class HttpChecker:
             return [domain] if is_ip_address(domain) else self.dns.addresses(domain)
         except TlsError as error:
             return error
+
+    def _addresses_until(self, domain: str, deadline: float) -> list[str] | TlsError:
+        """Return the addresses of a domain, or why they are not known, at a deadline by time.monotonic() at the latest."""
+        try:
+            return run_with_timeout(max(0.1, deadline - time.monotonic()), lambda: self._addresses(domain))
+        except TimeoutError:
+            return TlsError(f"the resolvers do not say the addresses of {domain} in time; see that they run")
 
     def _check_result(self, check: HttpCheck) -> CheckResult:
         """Return what would keep a CA from validating a domain."""

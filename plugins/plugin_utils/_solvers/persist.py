@@ -94,6 +94,13 @@ class PersistSolver:
             sentence = "there is no ACME account yet that persistent records could name; make one with evergreen.tls.acme_account"
             return [Finding("unknown", "persist.account", sentence)]
         try:
+            run_with_timeout(max(0.1, deadline - time.monotonic()), self.account.directory_meta)
+        except (TimeoutError, TlsError) as error:
+            sentence = (
+                f"it is not known which persistent records the CA expects: {error or 'it does not answer in time'}"
+            )
+            return [Finding("unknown", "persist.record", sentence)]
+        try:
             run_with_timeout(max(0.1, deadline - time.monotonic()), lambda: self.check(domains))
         except TimeoutError:
             return [

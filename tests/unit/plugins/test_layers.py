@@ -29,6 +29,7 @@ BASICS = {"module_utils/_system", "module_utils/_certificates"}
 PACKAGES = {
     "module_utils/_system": set(),
     "module_utils/_certificates": {"module_utils/_system"},
+    "module_utils/_network": set(),
     "module_utils/_tls": BASICS,
     "module_utils/_nginx": BASICS,
     "module_utils/_store": BASICS,
@@ -69,6 +70,7 @@ PACKAGES = {
     },
     "plugin_utils/_diagnosis": {
         *BASICS,
+        "module_utils/_network",
         *(f"plugin_utils/_{name}" for name in ("issuers", "preflight", "served", "reports", "solvers", "inventory")),
     },
     "plugin_utils/_plan": {

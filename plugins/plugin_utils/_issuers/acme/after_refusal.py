@@ -38,7 +38,7 @@ CHECKS_BY_WORDS = (
 )
 ANSWER_IS_SEEN = (
     "every address answers as the CA expects, so the CA meets something else: a firewall that lets in some countries or networks only, or DNS that "
-    "answers differently abroad; look at the name from a machine there"
+    "answers differently abroad; have diagnose_from of evergreen.tls.diagnose name hosts there"
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+import typing as t
 
 from ansible.utils.display import Display
 
@@ -51,13 +52,17 @@ def check_before_order(account: Account, solver: Solver, domains: list[str], mod
 def find_obstacles(
     account: Account, solver: Solver, domains: list[str], profile: str | None, deadline: float
 ) -> list[Finding]:
-    """Return what an order of an account meets. No account is created for that. A CA that does not answer is a finding."""
+    """Return what an order of an account meets. No account is created for that.
+
+    A CA that does not answer is a finding. What does not depend on its answer is checked all the same.
+    """
     try:
-        account.client.directory()
+        announced = account.client.meta("caaIdentities")
     except TlsError as error:
-        return [Finding("unknown", "account.directory", str(error))]
-    findings = run_checks(order_subject(account, solver, domains, deadline, is_thorough=True))
-    return [*findings, *check_account(account, profile, domains)]
+        subject = _subject(account, solver, domains, deadline, is_thorough=True, announced=None)
+        return [Finding("unknown", "account.directory", str(error)), *run_checks(subject)]
+    subject = _subject(account, solver, domains, deadline, is_thorough=True, announced=announced)
+    return [*run_checks(subject), *check_account(account, profile, domains)]
 
 
 # not a parser: it only passes on what checks have found
@@ -73,8 +78,15 @@ def refusals_expected(findings: list[Finding], is_deployed: bool) -> list[str]:
 
 def order_subject(account: Account, solver: Solver, domains: list[str], deadline: float, is_thorough: bool) -> Subject:
     """Return the subject of the checks before an order. Raises TlsError if the CA does not answer."""
+    return _subject(account, solver, domains, deadline, is_thorough, account.client.meta("caaIdentities"))
+
+
+def _subject(
+    account: Account, solver: Solver, domains: list[str], deadline: float, is_thorough: bool, announced: t.Any
+) -> Subject:
+    """Return the subject of the checks. announced: C(meta.caaIdentities) of the directory; None where it has none, or is silent."""
     url = account.client.url
-    identities = tuple(account.client.meta("caaIdentities") or CAA_IDENTITIES.get(url, ()))
+    identities = tuple(announced or CAA_IDENTITIES.get(url, ()))
     issuer = CaaIssuer(identities, account_urls(account.known_url()), solver.challenge_type) if identities else None
     return Subject(
         domains,

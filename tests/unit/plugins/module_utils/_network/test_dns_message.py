@@ -28,9 +28,7 @@ def message(*records, question=ASKED, flags=0x8180, identifier=None, count=None,
     """Return an answer with records, each with an owner, a type and data."""
     header = (question.identifier if identifier is None else identifier, flags, 1)
     encoded = encode_name(question.name) if name is None else name
-    body = b"".join(
-        owner + struct.pack("!HHIH", kind, 1, 60, len(data)) + data for owner, kind, data in records
-    )
+    body = b"".join(owner + struct.pack("!HHIH", kind, 1, 60, len(data)) + data for owner, kind, data in records)
     counts = (len(records) if count is None else count, 0, 0)
     return struct.pack("!HHHHHH", *header, *counts) + encoded + struct.pack("!HH", question.record_type, 1) + body
 

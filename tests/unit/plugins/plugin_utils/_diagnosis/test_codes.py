@@ -11,6 +11,7 @@ import pathlib
 import re
 
 from ansible_collections.evergreen.tls.plugins.action.diagnose import ActionModule
+from ansible_collections.evergreen.tls.plugins.module_utils._network.name_view import KINDS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.result import SEVERITIES
 from ansible_collections.evergreen.tls.plugins.plugin_utils._preflight.caa_records import (
     CRITICAL,
@@ -22,9 +23,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_findin
 ROOT = pathlib.Path(__file__).parents[5]
 PAGE = (ROOT / "docs/diagnosis.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `([a-z_.*0-9]+)` \| ([a-z, ]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
-CHECKS = (
-    "names caa addresses zone dnssec account limits http txt persist solver served late failed inventory rules".split()
-)
+CHECKS = "names caa addresses zone dnssec account limits http txt persist solver served late failed inventory rules view".split()
 CODE = re.compile(rf"(?:{'|'.join(CHECKS)})(?:\.[a-z_0-9]+)*")
 PARTS = ("_preflight", "_served", "_solvers", "_issuers", "_diagnosis", "_inventory/public_names.py")
 FINDINGS = ("Finding", "Fact", "Result", "WayError", "WrongResponseError")
@@ -82,6 +81,7 @@ def codes_of_the_code():
         if path.name in WAY_FILES:
             codes.update(f"http.{part}" for part in way_codes(tree))
     codes.update(f"caa.{reason}" for reason in (*REASONS, CRITICAL) if reason != UNKNOWN_ACCOUNT)
+    codes.update(f"view.{kind}" for kind in KINDS)
     codes.update((f"http.{UNROUTED}", f"http.{UNREACHABLE}", "served.page.mixed.*"))
     return codes
 

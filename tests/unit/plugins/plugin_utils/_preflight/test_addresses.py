@@ -142,7 +142,7 @@ def test_an_ipv6_address_without_a_route_is_unknown(here, subject_of, org, monke
     [unknown, fine] = check_addresses(subject_of(WWW))
     assert judged([unknown, fine]) == [("fine", "addresses"), ("unknown", "addresses.ipv6")]
     assert (
-        "no route to the IPv6 addresses of www.example.org (2001:500:2::c); look at them from a machine"
+        "no route to the IPv6 addresses of www.example.org (2001:500:2::c); have diagnose_from name a host that has IPv6"
         in unknown.sentence
     )
 

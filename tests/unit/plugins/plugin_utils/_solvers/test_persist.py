@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import time
+
 import dns.rdatatype
 import pytest
 
@@ -46,6 +48,19 @@ def error_text(here, *domains, **options):
     with pytest.raises(TlsError) as caught:
         check(here, *domains, **options)
     return str(caught.value)
+
+
+def test_a_ca_that_does_not_answer_makes_the_record_unknown_and_blocks_nothing(here):
+    def silent():
+        raise TlsError("https://ca.example/directory does not answer; see that it runs")
+
+    setting = {"type": "persist", "resolvers": [f"{RESOLVER}:{here.port}"]}
+    solver = open_solver(setting, AcmeAccount(THUMBPRINT, lambda: ACCOUNT, silent))
+    [finding] = solver.find_obstacles(["example.org"], time.monotonic() + 5)
+    assert (finding.severity, finding.code) == ("unknown", "persist.record")
+    assert finding.sentence == (
+        "it is not known which persistent records the CA expects: https://ca.example/directory does not answer; see that it runs"
+    )
 
 
 def test_the_hash_of_an_account_is_that_of_the_examples_in_the_draft():

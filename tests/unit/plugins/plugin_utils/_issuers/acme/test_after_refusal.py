@@ -34,7 +34,7 @@ def test_where_all_is_right_here_the_world_sees_something_else(code):
     assert sentence.startswith(
         "What is seen from here: every address answers as the CA expects, so the CA meets something else: a firewall "
     )
-    assert sentence.endswith("look at the name from a machine there")
+    assert sentence.endswith("; have diagnose_from of evergreen.tls.diagnose name hosts there")
 
 
 def test_nothing_is_said_where_nothing_was_seen():

@@ -270,11 +270,24 @@ def test_an_accounturi_cannot_be_compared_before_there_is_an_account(server, her
 
 
 def test_a_ca_that_does_not_answer_is_a_finding(server, here, tmp_path):
-    finding, limits = find_obstacles(server, here, tmp_path, directory="https://127.0.0.1:1/directory")
+    finding, *checked, limits = find_obstacles(server, here, tmp_path, directory="https://127.0.0.1:1/directory")
     assert (limits.severity, limits.code) == ("note", "limits")
     assert (finding.severity, finding.code) == ("unknown", "account.directory")
     assert "https://127.0.0.1:1/directory" in finding.sentence
+    assert checked and not any(one.code.startswith("account") for one in checked)
     assert not (tmp_path / "acme").exists()
+
+
+def test_names_caa_and_the_way_are_checked_where_the_ca_does_not_answer(server, here, zone, tmp_path, monkeypatch):
+    silent = "https://127.0.0.1:1/directory"
+    monkeypatch.setitem(CAA_IDENTITIES, silent, (IDENTITY,))
+    monkeypatch.setitem(WELL_KNOWN, "silent", silent)
+    set_caa(zone, '0 issue "other.example"')
+    findings = find_obstacles(server, here, tmp_path, directory=silent)
+    codes = {finding.code: finding for finding in findings}
+    assert {"account.directory", "names", "caa.ca", "http.off", "limits"} <= set(codes)
+    assert codes["caa.ca"].severity == "blocks" and IDENTITY in codes["caa.ca"].sentence
+    assert not any(code.endswith(".failed") for code in codes)
 
 
 def test_a_private_ca_has_no_obstacles_and_a_public_one_has_those_of_names(tmp_path):
