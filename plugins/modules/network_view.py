@@ -43,6 +43,7 @@ def main() -> None:
     run_module(module, decide)
 
 
+# not a parser: the options are the controller's
 def decide(module: Module) -> Result:
     """Look at names from this host. Nothing is changed."""
     names, timeout = list(dict.fromkeys(module.params["names"])), module.params["timeout"]

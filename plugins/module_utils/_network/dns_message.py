@@ -37,6 +37,7 @@ class Question(t.NamedTuple):
     name: str
     record_type: int  # TXT or CAA
 
+    # not a parser: it writes a question of the collection
     def to_bytes(self) -> bytes:
         """Return the question with EDNS (RFC 6891). Raises TlsError for what is no name."""
         header = HEADER.pack(self.identifier, RECURSION_DESIRED, 1, 0, 0, 1)

@@ -118,6 +118,7 @@ def _shared(ask: Records) -> Records:
     return asked
 
 
+# not a parser: the names are the controller's
 def _climb(name: str, ask: Records) -> list[str]:
     """Return the CAA records that count for a name: its own, or those of the nearest domain above (RFC 8659, section 3)."""
     labels = name.split(".")
@@ -132,6 +133,7 @@ def _bounded(records: t.Sequence[str]) -> list[str]:
     return [shorten(record, MAX_TEXT_CHARACTERS) for record in records[:MAX_RECORDS]]
 
 
+# not a parser: the names are the controller's, and others are no address
 def _is_address(text: str) -> bool:
     with contextlib.suppress(ValueError):
         ipaddress.ip_address(text)

@@ -174,6 +174,7 @@ def _is_own_name(view: NameView) -> bool:
     return bool(addresses) and all(_is_loopback(one) for one in addresses)
 
 
+# not a parser: addresses of the host were validated as texts, and others are no loopback
 def _is_loopback(address: str) -> bool:
     try:
         return ipaddress.ip_address(address.partition("%")[0]).is_loopback

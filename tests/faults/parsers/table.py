@@ -12,6 +12,7 @@ from ansible_collections.evergreen.tls.tests.faults.parsers.certificates import 
 from ansible_collections.evergreen.tls.tests.faults.parsers.firewall import FIREWALL_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.inventory import INVENTORY_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.issuance import ISSUANCE_PARSERS
+from ansible_collections.evergreen.tls.tests.faults.parsers.network import NETWORK_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.nginx import NGINX_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.results import RESULTS_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.served import SERVED_PARSERS
@@ -30,4 +31,5 @@ PARSERS = (
     *TENCENT_PARSERS,
     *ALIBABA_PARSERS,
     *SERVED_PARSERS,
+    *NETWORK_PARSERS,
 )

@@ -22,6 +22,7 @@ from ansible.vars.manager import VariableManager
 from ansible_collections.evergreen.tls.plugins.action import diagnose
 from ansible_collections.evergreen.tls.plugins.action.diagnose import ActionModule
 from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis import diagnose as checks
+from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis import local_view
 from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.diagnose import merge_findings
 from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.names import Name
 from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
@@ -281,3 +282,45 @@ def test_without_a_browser_its_packages_are_named(fleet):
     (finding,) = [one for one in result["diagnoses"][0]["findings"] if one["code"] == "served.page"]
     assert finding["severity"] == "unknown"
     assert "there is no program /nowhere/chromium; run apt install chromium libnss3-tools" in finding["sentence"]
+
+
+def seen(**more):
+    """Return what a host sees of NAME."""
+    return {"name": NAME, "addresses": ["192.0.2.9"], "txt": [], "caa": [], "errors": {}, **more}
+
+
+@pytest.fixture
+def from_here(monkeypatch):
+    """Let this controller see NAME at an address, without asking anybody."""
+    asked = []
+
+    def look(names, *_arguments):
+        asked.extend(names)
+        return [seen(name=name, addresses=["192.0.2.1"]) for name in names]
+
+    monkeypatch.setattr(local_view, "look_at_names", look)
+    return asked
+
+
+def test_what_other_hosts_see_otherwise_is_a_risk_seen_from_there(fleet, from_here):
+    views = [{"host": "wrong", "names": [seen()], "failure": ""}]
+    result = run(fleet(), requests=["www"], views=views, **{"from": "wrong, right"})
+    row = next(one for one in result["diagnoses"] if one["host"] == "right")
+    found = {one["code"]: one for one in row["findings"] if one["code"].startswith("view")}
+    assert set(found) == {"view.addresses", "view.failed"}
+    assert (found["view.addresses"]["severity"], found["view.addresses"]["seen_from"]) == ("risk", "wrong")
+    assert found["view.failed"]["seen_from"] == "right" and "it was not asked" in found["view.failed"]["sentence"]
+    assert "(seen from wrong)" in result["screen"]
+    assert from_here == [NAME]
+
+
+def test_without_other_hosts_nothing_is_compared(fleet, from_here):
+    result = run(fleet())
+    assert not any(one["code"].startswith("view") for row in result["diagnoses"] for one in row["findings"])
+    assert from_here == []
+
+
+def test_a_host_that_the_inventory_does_not_have_is_refused(fleet):
+    result = run(fleet(), **{"from": ["right", "rihgt"]})
+    assert result["failed"]
+    assert result["msg"] == "diagnose_from names rihgt, and the inventory has no such host; correct diagnose_from"

@@ -567,6 +567,15 @@ def test_resolvers_that_do_not_answer_leave_the_way_unknown(here, web, solver):
     assert (finding.severity, finding.code) == ("unknown", "http.address")
 
 
+def test_resolvers_that_are_slow_take_no_longer_than_the_deadline(here, web, solver, monkeypatch):
+    monkeypatch.setattr(solver.checker.dns, "addresses", lambda _name: time.sleep(2))
+    start = time.monotonic()
+    [finding] = solver.find_obstacles(["www.example.org"], start + 0.2)
+    assert time.monotonic() - start < 1.5
+    assert (finding.severity, finding.code) == ("unknown", "http.address")
+    assert finding.sentence == "the resolvers do not say the addresses of www.example.org in time; see that they run"
+
+
 def test_without_an_account_key_no_host_can_answer_and_that_is_said(here, web):
     here.zone("example.org", ("www.example.org", "A", "127.0.0.21"), ("off.example.org", "A", "127.0.0.22"))
     web.host("127.0.0.21", wrong(404))
