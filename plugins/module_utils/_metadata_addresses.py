@@ -14,7 +14,6 @@ METADATA_ADDRESSES = frozenset(
 )
 
 
-# not a parser: addresses of DNS records and of request names are well formed
 def is_metadata_address(address: str) -> bool:
     """Say whether an address is one at which a cloud tells a host its secrets.
 

@@ -20,7 +20,7 @@ SOURCE = "CA/Browser Forum, Baseline Requirements, section 3.2.2.9"
 MAX_SHOWN = 3  # addresses or records in a sentence
 MAX_VALUE_CHARACTERS = 100
 OK_STATUS = 200
-NOT_FOUND = "nothing answers"
+NO_ANSWER = "no answer"
 TITLES = {"addresses": "the addresses", "txt": "the TXT records", "caa": "the CAA records", "http": "the answer"}
 REMEDIES = {
     "addresses": "see that all name servers answer alike, unless each region has addresses of its own by intent",
@@ -106,7 +106,6 @@ def _compare(domain: str, challenge: str, here: NameView, view: HostView) -> lis
     return own + [one for kind in kinds for one in _compare_kind(kind, domain, here, there, view.host)]
 
 
-# not a parser: it reads what the collection has made or checked
 def _kinds_of(challenge: str) -> list[str]:
     """Return what matters for a type of challenge."""
     if not challenge:
@@ -146,7 +145,6 @@ def _seen(kind: str, host: str, domain: str, value: list[str]) -> str:
     return f"{host} has {_shown(value)} as {TITLES[kind]} of {domain}"
 
 
-# not a parser: results of hosts were validated
 def _value(kind: str, view: NameView) -> list[str] | None:
     """Return what is compared, as texts; None where it is not known. That nothing answers over HTTP is known."""
     if kind != "http":
@@ -155,7 +153,7 @@ def _value(kind: str, view: NameView) -> list[str] | None:
     response = view.get("http")
     if response:
         return _response(response)
-    return [NOT_FOUND] if (view.get("errors") or {}).get("http") else None
+    return [NO_ANSWER] if (view.get("errors") or {}).get("http") else None
 
 
 def _response(response: HttpView) -> list[str]:

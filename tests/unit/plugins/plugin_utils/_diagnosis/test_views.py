@@ -60,7 +60,7 @@ def test_hosts_that_see_the_same_are_one_fine_finding():
         (
             {"http": None, "errors": {"http": "timed out"}},
             "view.http",
-            "http://www.example.org/.well-known/acme-challenge/ gives web-hk nothing answers, and this controller status 404; ",
+            "http://www.example.org/.well-known/acme-challenge/ gives web-hk no answer, and this controller status 404; ",
         ),
     ],
 )

@@ -33,6 +33,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.role_vari
         ("schedule_time", "schedule_times"),
         ("renew_wave", "renew_waves"),
         ("survey_querry", "survey_query"),
+        ("diagnose_form", "diagnose_from"),
         ("revoke_reasons", "revoke_reason"),
         ("cloud_account", "cloud_accounts"),
     ],
