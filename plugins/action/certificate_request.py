@@ -71,7 +71,7 @@ class ActionModule(TlsAction):
             "passphrase": request["key_passphrase"] if request["encrypt_key"] else None,
             "roots": arguments["roots"] or (roots.decode() if roots else None),
             "host": host,
-            "renewals": advice(issuer, host, request["name"]) if renewals is None else renewals,
+            "renewals": advice(issuer, host, request) if renewals is None else renewals,
             "revoked": revoked,
         }
         result = await self._run_on_host(arguments, task_vars)

@@ -149,7 +149,10 @@ quotas:
   type: list
   elements: dict
 loads:
-  description: What the certificates cost at several lifetimes.
+  description:
+    - What the certificates cost at several lifetimes.
+    - C(busiest_day) is the number of first renewals on one day, where all certificates are issued on one day. C(busiest_day_spread) is the same with
+      first renewals spread, as C(docs/renewal.md) describes it.
   returned: always
   type: list
   elements: dict

@@ -162,7 +162,9 @@ class AcmeIssuer(Issuer, t.Protocol):
         is_deployed: whether the hosts can answer challenges already.
         """
 
-    def advice(self, host: str, request: str, leaf: x509.Certificate | None = None) -> dict[str, RenewalAdvice]:
+    def advice(
+        self, host: str, request: str, leaf: x509.Certificate | None = None, may_spread: bool = True
+    ) -> dict[str, RenewalAdvice]:
         """Return the renewal information (RFC 9773) of the certificates of a request, by serial number.
 
         leaf: a certificate that was seen on the host.

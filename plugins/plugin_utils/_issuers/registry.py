@@ -101,7 +101,9 @@ def open_issuer(name: str, issuers: dict[str, dict[str, t.Any]]) -> Issuer:
     return issuer
 
 
-def advice(issuer: Issuer, host: str, request: str, leaf: x509.Certificate | None = None) -> dict[str, RenewalAdvice]:
+def advice(
+    issuer: Issuer, host: str, request: Request, leaf: x509.Certificate | None = None
+) -> dict[str, RenewalAdvice]:
     """Return when the CA wants the certificates of a request renewed, by serial number.
 
     Nothing where it cannot be asked. leaf: a certificate that was seen on the host.
@@ -109,7 +111,7 @@ def advice(issuer: Issuer, host: str, request: str, leaf: x509.Certificate | Non
     if not isinstance(issuer, AcmeIssuer):
         return {}
     try:
-        return issuer.advice(host, request, leaf)
+        return issuer.advice(host, request["name"], leaf, not request.get("renew_before"))
     except Exception:
         return {}
 

@@ -18,7 +18,9 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._boundary import failure_sentence
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.cloud import is_hosted
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import check_facts
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.first_renewals import earliest_advice
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.issuer import Acme
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import advice_of_ca
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import Issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import OpenIssuers
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import endpoints_of_host
@@ -45,6 +47,7 @@ class Subject(t.NamedTuple):
     issuer: str
     account: Account | None  # None where no limits are counted
     current: Current | None
+    may_spread: bool = True  # its first renewal; not where it says itself when it is renewed
 
 
 class Fleet(t.NamedTuple):
@@ -100,7 +103,15 @@ def read_subject(request: Request, issuer: Issuer, issuers: dict[Account, Acme],
     if isinstance(issuer, Acme):
         account = issuer.folder.path, issuer.directories[0].url
         issuers.setdefault(account, issuer)
-        return Subject(host, name, names, request["issuer"], account, _current_of_acme(issuer, request, now))
+        return Subject(
+            host,
+            name,
+            names,
+            request["issuer"],
+            account,
+            _current_of_acme(issuer, request, now),
+            not request.get("renew_before"),
+        )
     issued = [one for one in issuer.issued(host, name) if not one.revoked]
     begin, end = (parse_date(issued[-1].issued_at), parse_date(issued[-1].not_after)) if issued else (None, None)
     current = None
@@ -121,7 +132,11 @@ def _current_of_acme(issuer: Acme, request: Request, now: datetime.datetime) -> 
     if begin is None or end is None:
         return None
     edges = [edge for edge in map(parse_date, record.get("window") or []) if edge]
-    advised = parse_date(record.get("chosen"))
+    may_spread = issuer.settings["spread"] and not request.get("renew_before")
+    advice = earliest_advice(
+        advice_of_ca(record), issuer.first_renewals.spread(host, name, record) if may_spread else None
+    )
+    advised = parse_date(advice["at"]) if advice else None
     renew_at = renewal_time(begin, end, request.get("renew_before"), f"{host}/{name}", advised)
     kind = issuer.renewals.kind_of_order(host, name, identifier, list(request["domains"]), now)
     return Current(begin, end, renew_at, (edges[0], edges[1]) if len(edges) == 2 else None, kind.has_same_names)

@@ -12,8 +12,13 @@ import math
 import re
 import typing as t
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import SHORT_LIFETIME, renewal_time
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import renewal_instant
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import (
+    SHORT_LIFETIME,
+    first_renewal_time,
+    renewal_time,
+)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.first_renewals import is_large_batch
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_window import renewal_instant
 
 HOUR, DAY, WEEK = datetime.timedelta(hours=1), datetime.timedelta(days=1), datetime.timedelta(days=7)
 # CA/Browser Forum, ballot SC-081: 200 days since 2026-03-15, 100 since 2027-03-15, 47 since 2029-03-15. 160 hours: the profile shortlived of
@@ -31,6 +36,7 @@ class Load(t.NamedTuple):
     busiest_day: int  # of the first renewals, where all were issued on one day
     share_in_window: float | None  # of renewals; None where the schedule is not known
     set_a_week: float  # certificates for the largest set of names
+    busiest_day_spread: int  # the same as busiest_day, where first renewals are spread
 
 
 def load_at(
@@ -40,11 +46,12 @@ def load_at(
     pause: datetime.timedelta | None,
     delay: datetime.timedelta,
     has_windows: bool,
+    spread_seeds: t.Collection[str] = (),
 ) -> Load:
     """Return the load of certificates with a lifetime.
 
     seeds: of their renewals, HOST/REQUEST. largest_set: how many of them have the same names. pause: between two runs of the schedule.
-    has_windows: whether their CA says when it wants them renewed.
+    has_windows: whether their CA says when it wants them renewed. spread_seeds: those whose first renewals are spread where many are issued on a day.
     """
     life = renewed_after(lifetime)
     share = share_in_window(lifetime, pause, delay) if has_windows and pause else None
@@ -54,6 +61,7 @@ def load_at(
         busiest_day(lifetime, seeds, has_windows),
         share,
         largest_set / (life / WEEK),
+        busiest_day(lifetime, seeds, has_windows, spread_seeds),
     )
 
 
@@ -66,15 +74,23 @@ def renewed_after(lifetime: datetime.timedelta) -> datetime.timedelta:
     return lifetime / 2 if lifetime < SHORT_LIFETIME else lifetime * 2 / 3
 
 
-def busiest_day(lifetime: datetime.timedelta, seeds: t.Sequence[str], has_windows: bool) -> int:
+def busiest_day(
+    lifetime: datetime.timedelta, seeds: t.Sequence[str], has_windows: bool, spread_seeds: t.Collection[str] = ()
+) -> int:
     """Return how many of certificates that were all issued on one day are renewed on the busiest of all days."""
+    spread = (
+        set(spread_seeds) if is_large_batch(len(seeds), len(seeds), lifetime) and lifetime >= SHORT_LIFETIME else ()
+    )
     begin = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
     days: collections.Counter[datetime.date] = collections.Counter()
     for number, seed in enumerate(seeds):
         start = begin + DAY * (number / len(seeds))
         middle, half = start + renewed_after(lifetime), lifetime * HALF_WINDOW_SHARE
         advised = renewal_instant(seed, middle - half, middle + half) if has_windows else None
-        days[renewal_time(start, start + lifetime, None, seed, advised).date()] += 1
+        at = renewal_time(start, start + lifetime, None, seed, advised)
+        if seed in spread:
+            at = min(at, first_renewal_time(start, start + lifetime, seed))
+        days[at.date()] += 1
     return max(days.values(), default=0)
 
 

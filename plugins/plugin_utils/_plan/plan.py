@@ -10,12 +10,14 @@ import collections
 import datetime
 import typing as t
 
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import first_renewal_time
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.public_suffixes import registered_domain
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.ca_limits import (
     EXACT_SET,
     ORDERS,
     REGISTERED_DOMAIN,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.first_renewals import costs_no_limit
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.limit_records import (
     LimitRecords,
     Scope,
@@ -125,7 +127,7 @@ def make_plan(
         ]
         if counts:
             groups += _groups(subjects, planned, placements, counts, now)
-    loads = [] if is_replacement else _loads(fleet, pause, delay)
+    loads = [] if is_replacement else _loads(fleet, pause, delay, now)
     entries.sort(key=lambda entry: (entry.at, entry.host, entry.request))
     return Plan(
         now, entries, groups, _quotas(fleet), loads, len(fleet.subjects), later, pause is not None, fleet.faults
@@ -244,7 +246,9 @@ def _quotas(fleet: Fleet) -> list[QuotaUse]:
     ]
 
 
-def _loads(fleet: Fleet, pause: datetime.timedelta | None, delay: datetime.timedelta) -> list[Load]:
+def _loads(
+    fleet: Fleet, pause: datetime.timedelta | None, delay: datetime.timedelta, now: datetime.datetime
+) -> list[Load]:
     """Return the load at the present lifetime, and at those that are to come."""
     if not fleet.subjects:
         return []
@@ -255,9 +259,32 @@ def _loads(fleet: Fleet, pause: datetime.timedelta | None, delay: datetime.timed
     sets = collections.Counter(subject.names for subject in fleet.subjects if subject.account)
     seeds = [f"{subject.host}/{subject.request}" for subject in fleet.subjects]
     return [
-        load_at(lifetime, seeds, max(sets.values(), default=0), pause, delay, bool(fleet.issuers))
+        load_at(
+            lifetime,
+            seeds,
+            max(sets.values(), default=0),
+            pause,
+            delay,
+            bool(fleet.issuers),
+            _spread_seeds(fleet, lifetime, now),
+        )
         for lifetime in sorted(lifetimes, reverse=True)
     ]
+
+
+def _spread_seeds(fleet: Fleet, lifetime: datetime.timedelta, now: datetime.datetime) -> list[str]:
+    """Return the requests whose first renewals may be spread with a lifetime, as HOST/REQUEST."""
+    sets = collections.Counter((subject.account, subject.names) for subject in fleet.subjects)
+    seeds = []
+    for subject in fleet.subjects:
+        issuer = fleet.issuers.get(subject.account) if subject.account else None
+        if issuer is None or not issuer.settings["spread"] or not subject.may_spread:
+            continue
+        limits, seed = issuer.first_renewals.limits[issuer.directories[0].url], f"{subject.host}/{subject.request}"
+        age = first_renewal_time(now, now + lifetime, seed) - now
+        if costs_no_limit(limits, sets[subject.account, subject.names], age):
+            seeds.append(seed)
+    return seeds
 
 
 def _rounded(lifetime: datetime.timedelta) -> datetime.timedelta:

@@ -38,7 +38,7 @@ def plan_text(plan: Plan, width: int | None, most: int) -> str:
         if len(sentences) > most:
             lines.append(f"  … and {len(sentences) - most} more")
     if plan.loads:
-        header = ("lifetime", "renewals a day", "busiest day", "inside the window", "of the largest set")
+        header = ("lifetime", "renewals a day", "busiest day", "spread", "inside the window", "of the largest set")
         lines += table_lines(header, [Row([_load_row(load)]) for load in plan.loads], width)
         lines += [line for sentence in load_remarks(plan) for line in _wrapped(sentence, width, "  ")]
     return "\n".join(lines)
@@ -110,13 +110,13 @@ def load_remarks(plan: Plan) -> list[str]:
             f"with {_lifetime(load.lifetime)}, only {load.share_in_window:.0%} of renewals are inside the window of their renewal information, where no "
             f"limit counts; {HOURLY}"
         )
-    peaks = [load for load in plan.loads if load.busiest_day > max(MIN_PEAK, MAX_PEAK * load.a_day)]
+    peaks = [load for load in plan.loads if load.busiest_day_spread > max(MIN_PEAK, MAX_PEAK * load.a_day)]
     new = sum(entry.kind == "new" for entry in plan.entries)
     if peaks and new > MIN_PEAK:
         load = min(peaks, key=lambda one: one.lifetime)
         portion = max(1, math.ceil(MAX_PEAK * load.a_day))
         remarks.append(
-            f"what is issued on one day is due on few days: {load.busiest_day} on the busiest one with {_lifetime(load.lifetime)}; to have it even, "
+            f"what is issued on one day is due on few days: {load.busiest_day_spread} on the busiest one with {_lifetime(load.lifetime)}; to have it even, "
             f"enrol at most {portion} hosts a day, with --limit"
         )
     if plan.loads and not plan.schedule_is_known:
@@ -151,6 +151,7 @@ def plan_as_json(plan: Plan) -> dict[str, t.Any]:
                 "lifetime_h": load.lifetime / datetime.timedelta(hours=1),
                 "renewals_a_day": round(load.a_day, 2),
                 "busiest_day": load.busiest_day,
+                "busiest_day_spread": load.busiest_day_spread,
                 "share_in_window": None if load.share_in_window is None else round(load.share_in_window, 3),
                 "largest_set_a_week": round(load.set_a_week, 2),
             }
@@ -181,6 +182,7 @@ def _load_row(load: Load) -> tuple[str, ...]:
         _lifetime(load.lifetime),
         f"{load.a_day:.1f}",
         f"{load.busiest_day}",
+        f"{load.busiest_day_spread}",
         share,
         f"{load.set_a_week:.1f} a week",
     )

@@ -276,7 +276,7 @@ def _look_at(endpoint: Endpoint, timeout: float | None = None) -> tuple[Finding,
         chain, protocol, distrust = _presented_chain(address, port, domain, roots is None, timeout, proxy_protocol)
         leaf = chain[0]
         if names_of(chain[0]) == set(request["domains"]):
-            request = {**request, "renewals": {**advice(issuer, host, request["name"], chain[0])}}
+            request = {**request, "renewals": {**advice(issuer, host, request, chain[0])}}
         serial_number, now = f"{chain[0].serial_number:x}", utc_now()
         revoked = revocation(issuer, host, request["name"], serial_number)
         request = {**request, "revoked": {serial_number: revoked} if revoked else {}}

@@ -47,6 +47,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import
     client,
     directories,
     renewal_info,
+    renewal_window,
     resources,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import problem
@@ -115,9 +116,9 @@ def read_response(content: bytes) -> None:
     _accept(lambda: resources.names_of_order(resources.read_order(document, url, "the order")))
     _accept(lambda: resources.name_of(resources.read_authorization(document, url, "the order")))
     resources.names_of_order(document)
-    window = renewal_info.window(document, NOW)
+    window = renewal_window.window(document, NOW)
     if window is not None:
-        renewal_info.renewal_instant("a.b", *window)
+        renewal_window.renewal_instant("a.b", *window)
 
 
 def read_key_identifiers(content: bytes) -> None:

@@ -17,7 +17,7 @@ from jinja2.nativetypes import NativeEnvironment
 
 from ansible_collections.evergreen.tls.plugins.action.plan import default_times
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.renewal import renewal_time
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import renewal_instant
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_window import renewal_instant
 
 ROLE = pathlib.Path(__file__).parents[3] / "roles/schedule"
 START = datetime.datetime(2026, 12, 1, tzinfo=datetime.timezone.utc)

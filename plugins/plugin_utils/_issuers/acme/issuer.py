@@ -32,7 +32,7 @@ import typing as t
 
 from ansible.utils.display import Display
 
-from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import to_pem
+from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_before, to_pem
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.chain import parse_chain
 from ansible_collections.evergreen.tls.plugins.module_utils._dates import utc_now
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
@@ -62,6 +62,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.fallba
     DirectoryFallback,
     OrderStep,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.first_renewals import FirstRenewals
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.limit_finding import check_limits
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     PREFLIGHT_REFUSAL,
@@ -121,6 +122,7 @@ class Acme(RecordedIssuer):
         "roots": {"type": "path"},
         "limits": {"type": "dict"},
         "preflight": {"type": "str", "choices": list(PREFLIGHT_MODES)},
+        "spread": {"type": "bool", "default": True},
         "at_once": {"type": "int", "default": 50},
         "timeout": {"type": "str", "default": "5m"},
     }
@@ -130,8 +132,7 @@ class Acme(RecordedIssuer):
         self.settings = settings
         self.directories = directories(settings)
         self.test_directory = test_directory(settings)
-        for directory in self.directories:
-            CaLimits(directory.url, directory.limits)  # which raises TlsError for limits that are none
+        limits = [CaLimits(one.url, one.limits) for one in self.directories]  # raises TlsError for limits that are none
         self.timeout = parse_duration(settings["timeout"]).total_seconds()
         if settings["at_once"] < 1:
             raise TlsError(f"at_once is {settings['at_once']}, and orders need one place at least; write 1 or more")
@@ -144,6 +145,7 @@ class Acme(RecordedIssuer):
         self.fallback = DirectoryFallback(
             self.directories, self.servers, self.renewals, self.order_records, self.timeout
         )
+        self.first_renewals = FirstRenewals(self.folder.subfolder("days"), self.renewals.folder, limits)
         self.failures = FailureBackoff(self.folder.subfolder("failures"))
         self.cross_signing = NO_CROSS_SIGNING
         self.certificate_files: dict[str, str] = {}
@@ -269,11 +271,13 @@ class Acme(RecordedIssuer):
         self._forget_orders(record["certificate"])
         return is_new
 
-    def advice(self, host: str, request: str, leaf: x509.Certificate | None = None) -> dict[str, RenewalAdvice]:
+    def advice(
+        self, host: str, request: str, leaf: x509.Certificate | None = None, may_spread: bool = True
+    ) -> dict[str, RenewalAdvice]:
         """Return the renewal information of the certificates of a request, by serial number.
 
         The CA is asked if its last information is no longer fresh. If it cannot be asked, its last information holds.
-        leaf: a certificate that was seen on the host. It is recorded, if it is not yet.
+        leaf: a certificate that was seen on the host. It is recorded, if it is not yet. may_spread: whether a first renewal may be earlier than usual.
         """
         if leaf is not None:
             self.renewals.add(host, request, leaf)
@@ -281,7 +285,8 @@ class Acme(RecordedIssuer):
         for name in self.renewals.stale(host, request, now):
             with self._renewal_queries:
                 self.renewals.update(host, request, name, self.servers.reachable_clients(self.directories), now)
-        return self.renewals.advice(host, request)
+        is_spread = may_spread and self.settings["spread"]
+        return self.renewals.advice(host, request, self.first_renewals.spread if is_spread else None)
 
     def accounts(self) -> dict[str, str]:
         """Return the URL of the account at each directory. Accounts are created if there are none."""
@@ -335,9 +340,11 @@ class Acme(RecordedIssuer):
     def _record_issued(self, request: Request, chain: bytes, host: str, directory: Directory) -> None:
         """Record that a certificate was issued, and that it replaces all others of the request."""
         name, leaf = request["name"], parse_chain(chain)[0]
-        before = list(self.renewals.current(host, name))
+        before, is_first = list(self.renewals.current(host, name)), not self.renewals.has_issued(host, name)
         new = self.renewals.add(host, name, leaf, {"directory": directory.url, "issued": True, "replaced": False})
         self.renewals.mark_replaced(host, name, [one for one in before if one != new])
+        if is_first:
+            self.first_renewals.add(host, name, f"{leaf.serial_number:x}", not_before(leaf), request["domains"])
         self.folder.subfolder("succeeded").write(self._success_name(request), {"at": utc_now().isoformat()})
 
     def _forget_orders(self, certificate: str) -> None:
@@ -356,7 +363,8 @@ class Acme(RecordedIssuer):
         for name in ("orders", "limits", "failures"):
             self.folder.subfolder(name).remove_older(RECORDS_KEPT, now)
         self.folder.subfolder("counts").remove_older(RENEWAL_PERIOD, now)
-        self.folder.subfolder("certificates").remove_older(CERTIFICATE_RECORDS_KEPT, now)
+        for name in ("certificates", "days"):
+            self.folder.subfolder(name).remove_older(CERTIFICATE_RECORDS_KEPT, now)
 
     # not a parser: it reads what the collection has made or checked
     def _digest(self, request: Request) -> str:
@@ -364,7 +372,7 @@ class Acme(RecordedIssuer):
 
         A request with another one may be tried at once.
         """
-        settings = {key: value for key, value in self.settings.items() if key not in ("at_once", "timeout")}
+        settings = {key: value for key, value in self.settings.items() if key not in ("at_once", "timeout", "spread")}
         content = json.dumps([request["domains"], request["type"], settings], sort_keys=True, default=str)
         return hashlib.sha256(content.encode()).hexdigest()
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import hashlib
 import re
 import typing as t
 
@@ -36,6 +35,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.issued_rec
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.account_key import base64url
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.ca_limits import OrderKind
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.first_renewals import earliest_advice
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.problems import (
     Problem,
     Unreachable,
@@ -43,6 +43,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.proble
     is_server_failure,
     words_of_ca,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_window import renewal_instant, window
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.resources import RenewalInfoObject
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import (
     JsonRecords,
@@ -82,6 +83,7 @@ class CertificateRecord(t.TypedDict, total=False):
     explanation: str | None  # the page of the CA about the window
 
 
+Spread = t.Callable[[str, str, CertificateRecord], "RenewalAdvice | None"]
 OPTIONAL_TEXTS = ("directory", "reason", "next", "chosen", "explanation")  # of a CertificateRecord
 REQUIRED_KEYS = ("serial_number", "not_before", "not_after", "certificate")  # of a CertificateRecord
 
@@ -92,13 +94,21 @@ class RenewalRecords:
     def __init__(self, folder: JsonRecords) -> None:
         self.folder = folder
 
-    def advice(self, host: str, request: str) -> dict[str, RenewalAdvice]:
-        """Return from when on CAs want the certificates of a request renewed, by serial number."""
+    def advice(self, host: str, request: str, spread: Spread | None = None) -> dict[str, RenewalAdvice]:
+        """Return from when on CAs want the certificates of a request renewed, by serial number.
+
+        spread: returns an earlier date for the first certificate of a request. Where the CA wants it still earlier, that holds.
+        """
         advice: dict[str, RenewalAdvice] = {}
         for record in self._records(host, request).values():
-            if record.get("chosen"):
-                advice[record["serial_number"]] = {"at": record["chosen"], "reason": renewal_reason(record)}
+            earliest = earliest_advice(advice_of_ca(record), spread(host, request, record) if spread else None)
+            if earliest:
+                advice[record["serial_number"]] = earliest
         return advice
+
+    def has_issued(self, host: str, request: str) -> bool:
+        """Say whether a certificate that is recorded was issued to this controller for a request of a host."""
+        return any(is_issued_here(record) for record in self._records(host, request).values())
 
     def stale(self, host: str, request: str, now: datetime.datetime) -> list[str]:
         """Return the IDs of the certificates of a request about which a CA has to be asked again."""
@@ -329,6 +339,11 @@ def _without_odd_values(record: dict[str, t.Any]) -> dict[str, t.Any]:
     return {key: value for key, value in record.items() if key not in kinds or isinstance(value, kinds[key])}
 
 
+def advice_of_ca(record: CertificateRecord) -> RenewalAdvice | None:
+    """Return when the CA of a certificate wants it renewed, None where it does not say."""
+    return {"at": record["chosen"], "reason": renewal_reason(record)} if record.get("chosen") else None
+
+
 def is_issued_here(record: CertificateRecord) -> bool:
     """Say whether a certificate was issued to this controller. Older records have no word of that, but of what is not replaced yet."""
     return bool(record.get("issued") or record.get("replaced") is False)
@@ -351,34 +366,6 @@ def certificate_id(leaf: x509.Certificate) -> str | None:
         return None
     serial = leaf.serial_number
     return f"{base64url(identifier)}.{base64url(serial.to_bytes(serial.bit_length() // 8 + 1, 'big'))}"
-
-
-def window(
-    renewal_info: RenewalInfoObject, expiry: datetime.datetime
-) -> tuple[datetime.datetime, datetime.datetime] | None:
-    """Return the suggested window, its end at most the expiry.
-
-    None if it does not begin before its end and the expiry.
-    """
-    edges = renewal_info.get("suggestedWindow")
-    if not isinstance(edges, dict):
-        return None
-    start, end = parse_date(edges.get("start")), parse_date(edges.get("end"))
-    if start is None or end is None or end <= start or start >= expiry:
-        return None
-    return start, min(end, expiry)
-
-
-def renewal_instant(certificate: str, start: datetime.datetime, end: datetime.datetime) -> datetime.datetime:
-    """Return the time in a window at which a certificate, by ID, is due: uniform over a fleet, in the first half of the window.
-
-    Runs come some time after it, and then they are still inside the window. The middle of a window is also the latest time by default
-    (renewal_time() in module_utils): a later time would be moved there, and so would half of a fleet. RFC 9773, section 4.2, leaves the choice to
-    clients. The time is the same on every controller, and after the loss of all records.
-    """
-    digest = hashlib.sha256(f"{certificate} {int(start.timestamp())} {int(end.timestamp())}".encode()).digest()
-    share = int.from_bytes(digest[:8], "big") / 2**64
-    return (start + (end - start) / 2 * share).astimezone(datetime.timezone.utc).replace(microsecond=0)
 
 
 def renewal_reason(record: CertificateRecord) -> str:

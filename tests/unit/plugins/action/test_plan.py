@@ -96,8 +96,13 @@ def test_a_new_fleet_has_its_dates_its_limit_and_what_lifts_it(fleet, tmp_path, 
     )
     assert "Put several names into a certificate, or a wildcard by DNS" in printed
     assert "160 hours" in printed and "200 days" in printed
-    assert "enrol at most 6 hosts a day, with --limit" in printed
     assert not (tmp_path / "acme").exists(), "nothing is written"
+    domains = {f"web{number}": [f"web{number}.example.org"] for number in range(60)}
+    unspread = {"ca": {"type": "acme", "folder": str(tmp_path / "acme"), "spread": False}}
+    assert "enrol at most 6 hosts a day, with --limit" in run(fleet(domains, unspread))["table"]
+    assert "enrol at most" not in printed, "first renewals are spread, and no day has many"
+    pairs = [(one["busiest_day"], one["busiest_day_spread"]) for one in result["loads"] if one["lifetime_h"] != 160]
+    assert len(pairs) == 3 and all(after < before / 2 for before, after in pairs)
 
 
 def test_renewals_are_due_by_their_dates_and_do_not_wait_for_new_ones(fleet, tmp_path):

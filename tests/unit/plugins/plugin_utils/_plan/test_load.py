@@ -76,6 +76,17 @@ def test_renewals_are_spread_over_days():
     assert busiest_day(90 * DAY, seeds, False) < 500, "renewals without windows are spread over three days"
 
 
+def test_the_table_of_lifetimes_has_the_busiest_day_with_first_renewals_spread():
+    seeds = [f"web{number}/www" for number in range(1000)]
+    for lifetime in (47 * DAY, 90 * DAY):
+        load = load_at(lifetime, seeds, 1, HOUR, HOUR, True, seeds)
+        mean = 1000 * 6 / (lifetime / DAY)
+        assert load.busiest_day_spread <= mean + 4 * mean**0.5 < load.busiest_day / 2
+        assert load_at(lifetime, seeds, 1, HOUR, HOUR, True).busiest_day_spread == load.busiest_day
+    short = load_at(160 * HOUR, seeds, 1, HOUR, HOUR, True, seeds)
+    assert short.busiest_day_spread == short.busiest_day, "short-lived certificates have no room for it"
+
+
 @pytest.mark.parametrize(("places", "days", "names"), [(20, 90, 13), (20, 365, 13), (1, 90, 0), (3, 90, 2)])
 def test_a_quota_carries_fewer_names_than_it_has_places(places, days, names):
     assert sustainable_names(places, days * DAY) == names

@@ -38,7 +38,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsEr
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import REQUEST_SPEC
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_request import complete_request
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuance.checks import check_issued_chain
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import retries
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers import registry
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import first_renewals, retries
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.client import Client
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import certificate_id
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.issue import issue_once
@@ -473,6 +474,26 @@ def test_a_window_that_moves_moves_the_renewal(acme, pebble):
     advice = issuer.advice("web1", "www")[f"{leaf.serial_number:x}"]
     assert NOW - 2 * DAY <= datetime.datetime.fromisoformat(advice["at"]) <= NOW - DAY
     assert re.fullmatch(f"127.0.0.1:{pebble.port} wants it renewed from .* UTC on; see {page}", advice["reason"])
+
+
+def test_the_first_certificate_of_a_request_is_counted_for_its_day_and_later_ones_are_not(acme, folder, monkeypatch):
+    monkeypatch.setattr(first_renewals, "MIN_BATCH", 0)
+    first = parse_chain(acme().issue(request(), csr(), "web1"))[0]
+    assert [path.name for path in (folder / "days").glob("*.json")] == [f"{not_before(first):%Y-%m-%d}.json"]
+    advice = registry.advice(acme(), "web1", {"name": "www"})[f"{first.serial_number:x}"]
+    assert "their first renewals are spread over several days" in advice["reason"]
+    at, half = datetime.datetime.fromisoformat(advice["at"]), (not_after(first) - not_before(first)) / 2
+    assert half <= at - not_before(first) <= half * 4 / 3
+    for unspread in (
+        registry.advice(acme(spread=False), "web1", {"name": "www"}),
+        registry.advice(acme(), "web1", {"name": "www", "renew_before": "0.25"}),
+    ):
+        assert "wants it renewed from" in unspread[f"{first.serial_number:x}"]["reason"]
+    acme().record(request(), [first], "web1")  # so that the same CSR gets another certificate
+    second = parse_chain(acme().issue(request(), csr(), "web1"))[0]
+    assert second.serial_number != first.serial_number
+    later = registry.advice(acme(), "web1", {"name": "www"})[f"{second.serial_number:x}"]
+    assert "wants it renewed from" in later["reason"]
 
 
 @pytest.mark.parametrize(("start", "end"), [(2, 1), (1, 1), (100, 101)])

@@ -19,11 +19,8 @@ from cryptography import x509
 from ansible_collections.evergreen.tls.plugins.action.certificate_request import ActionModule
 from ansible_collections.evergreen.tls.plugins.module_utils._certificates.certificate import not_after
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme import client
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import (
-    certificate_id,
-    renewal_instant,
-    window,
-)
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import certificate_id
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_window import renewal_instant, window
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.registry import open_issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.survey import survey_hosts
 from ansible_collections.evergreen.tls.tests.unit.fake_ca import DAY, NOW, Authority, some_key
