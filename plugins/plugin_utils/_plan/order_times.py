@@ -22,6 +22,7 @@ class PlannedOrder(t.NamedTuple):
     rank: tuple[t.Any, ...]  # of several that could be placed at one time, the lowest is placed first
     is_renewal: bool  # whether the same names were issued before
     is_in_window: bool = False  # of its renewal information, so that no limit is checked
+    is_new: bool = False  # so that it leaves places free for renewals of the same names
 
 
 class Placement(t.NamedTuple):
@@ -41,6 +42,7 @@ class Schedule:
     def __init__(self, limits: CaLimits, levels: t.Mapping[Scope, datetime.datetime]) -> None:
         self.limits, self.levels = limits, dict(levels)
         self.issued_sets: set[Scope] = set()
+        self.due: dict[Scope, list[datetime.datetime]] = {}  # of renewals that are not placed, by their set of names
         self.waiting: dict[Scope, list[tuple[t.Any, ...]]] = {}
         self.looks = 0  # how often an order was compared with its limits
 
@@ -52,6 +54,9 @@ class Schedule:
             (order.earliest, 0, order.rank, number) for number, order in enumerate(orders)
         ]
         heapq.heapify(events)
+        for order in orders:
+            if not (order.is_new or order.is_in_window):
+                self.due.setdefault(scopes_of(order.names)[0], []).append(order.earliest)
         last_limit: dict[int, Scope] = {}
         while events:
             now, kind, _rank, subject = heapq.heappop(events)
@@ -65,6 +70,9 @@ class Schedule:
                     continue
                 free, scope = blocking
                 last_limit[number] = scope
+                if self._has_place(scope, now):  # which renewals need, so that nothing else would wake it
+                    heapq.heappush(events, (free, 0, order.rank, number))
+                    continue
                 if not self.waiting.get(scope):
                     heapq.heappush(events, (free, 1, (), scope))
                 heapq.heappush(self.waiting.setdefault(scope, []), (order.rank, number))
@@ -81,6 +89,10 @@ class Schedule:
                 return
             yield heapq.heappop(queue)[1]
 
+    def _has_place(self, scope: Scope, now: datetime.datetime) -> bool:
+        bucket = self.limits.bucket(scope.limit, scope.subject)
+        return bucket is None or bucket.free_at(self.levels.get(scope), now) <= now
+
     def _blocking(self, order: PlannedOrder, now: datetime.datetime) -> tuple[datetime.datetime, Scope] | None:
         """Return the limit that is free again last, and when; None where the order fits now."""
         self.looks += 1
@@ -91,12 +103,17 @@ class Schedule:
             bucket = self.limits.bucket(scope.limit, scope.subject)
             if bucket is None:
                 continue
-            free = bucket.free_at(self.levels.get(scope), now)
+            level = self.levels.get(scope)
+            free = bucket.free_at(level, now)
+            if free <= now and order.is_new and self.due.get(scope):
+                free = bucket.free_beside(level, now, self.due[scope])
             if free > now and (latest is None or free > latest[0]):
                 latest = free, scope
         return latest
 
     def _count(self, order: PlannedOrder, now: datetime.datetime) -> None:
+        if not (order.is_new or order.is_in_window):
+            self.due[scopes_of(order.names)[0]].remove(order.earliest)
         for scope in self._scopes(order):
             bucket = self.limits.bucket(scope.limit, scope.subject)
             if bucket:

@@ -141,7 +141,7 @@ def _planned(
     current = subject.current
     if current is None or not current.has_same_names:
         is_known = bool(counts and counts.has_issued(subject.names, now))
-        return PlannedOrder(subject.names, now, (2, subject.host, subject.request), is_known)
+        return PlannedOrder(subject.names, now, (2, subject.host, subject.request), is_known, is_new=True)
     is_expired = current.end <= now
     earliest = now if is_replacement else max(now, current.renew_at)
     is_in_window = bool(current.window and current.window[0] <= earliest < current.window[1]) and not is_expired

@@ -21,6 +21,7 @@ WEEK, THREE_HOURS = datetime.timedelta(days=7), datetime.timedelta(hours=3)
 PERIODS = {ORDERS: THREE_HOURS, REGISTERED_DOMAIN: WEEK, EXACT_SET: WEEK}
 RENEWAL_PERIOD = datetime.timedelta(days=120)  # in which the same names were issued, so that an order is a renewal
 MAX_COUNT = 1_000_000
+MOMENT = datetime.timedelta(microseconds=1)  # the shortest time between two dates
 LETSENCRYPT_PAGE = "https://letsencrypt.org/docs/rate-limits/"
 
 # The counts in PERIODS that CAs publish. Let's Encrypt: LETSENCRYPT_PAGE as of 2026-08-05, and ratelimits/*.go of Boulder.
@@ -62,6 +63,33 @@ class Bucket(t.NamedTuple):
         """
         return self.free_at(self.level(times), now)
 
+    def free_beside(
+        self, full_until: datetime.datetime | None, now: datetime.datetime, due: t.Iterable[datetime.datetime]
+    ) -> datetime.datetime:
+        """Return when one more fits that puts off none of the others. due: when each of these is placed, if it fits.
+
+        >>> start = datetime.datetime(2026, 11, 30, tzinfo=datetime.timezone.utc)
+        >>> Bucket(1, datetime.timedelta(hours=3)).free_beside(None, start, [start + datetime.timedelta(hours=2)]).hour
+        5
+        """
+        others = sorted(max(now, time) for time in due)
+        candidate = self.free_at(full_until, now)
+        while True:
+            level, level_with = full_until, full_until
+            placed_at: datetime.datetime | None = None
+            last: datetime.datetime | None = None  # when one more fits after the last one that would be put off
+            for time in others:
+                if placed_at is None and time >= candidate:
+                    placed_at = self.free_at(level_with, candidate)
+                    level_with = self.full_until(level_with, placed_at)
+                at, at_with = self.free_at(level, time), self.free_at(level_with, time)
+                level, level_with = self.full_until(level, at), self.full_until(level_with, at_with)
+                if at_with > at:
+                    last = max(at + MOMENT, self.free_at(level, at))
+            if last is None:
+                return placed_at or self.free_at(level, candidate)
+            candidate = last
+
     def last_empty(self, times: t.Sequence[datetime.datetime]) -> int:
         """Return the position of the last time at which the bucket was empty: earlier ones do not matter any more. times: in order.
 
@@ -82,6 +110,7 @@ class OrderKind(t.NamedTuple):
 
     has_same_names: bool = False  # as the certificate that it replaces
     is_in_window: bool = False  # of renewal, which the CA suggested for that certificate (RFC 9773)
+    has_expired: bool = False  # the certificate before it, so that it leaves no place free for renewals
 
 
 class CaLimits:

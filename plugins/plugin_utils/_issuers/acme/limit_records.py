@@ -6,6 +6,9 @@
 
 Each scope of a limit (the account, a registered domain, a set of names) has a record at each directory. An order is counted before it is placed, so that
 runs at the same time do not exceed a limit together. It is removed again when it fails. What other controllers order for the same domains is not known.
+
+What was issued is kept for 120 days (RENEWAL_PERIOD), whether its certificate has expired or not. The records of certificates leave out expired ones, so
+nothing that a limit counts is read from there but the renewals that are due.
 """
 
 from __future__ import annotations
@@ -36,6 +39,9 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import
 
 UNFINISHED_KEPT = datetime.timedelta(hours=1)  # for which an order counts whose run was killed
 MAX_EVENTS = 20_000  # of one scope, in its record
+
+
+DueRenewals = t.Callable[[t.Sequence[str], datetime.datetime], "list[datetime.datetime]"]
 
 
 class Scope(t.NamedTuple):
@@ -93,8 +99,9 @@ class Counts:
 class LimitRecords:
     """The counts at one directory."""
 
-    def __init__(self, folder: JsonRecords, limits: CaLimits) -> None:
-        self.folder, self.limits = folder, limits
+    def __init__(self, folder: JsonRecords, limits: CaLimits, due: DueRenewals | None = None) -> None:
+        """Open the counts. due: returns when the renewals for a set of names are due, which leave no place to new hosts."""
+        self.folder, self.limits, self.due = folder, limits, due
 
     def check(self, order: str, names: t.Sequence[str], kind: OrderKind) -> None:
         """Raise Problem, as reserve() does, where an order exceeds a limit. Nothing is counted."""
@@ -111,8 +118,8 @@ class LimitRecords:
         is_renewal = counts.is_renewal(names, kind)
         full = [] if kind.is_in_window else self._full_scopes(counts, names, kind, now)
         if full:
-            free, scope, burst = max(full)
-            return Standing(is_renewal, free, self._limit_sentence(scope, burst), self.remedy(scope))
+            free, scope, reserved = max(full)
+            return Standing(is_renewal, free, self._limit_sentence(scope, reserved), self.remedy(scope))
         return Standing(is_renewal, None, "", "", self._uses(counts, now))
 
     def levels(self, scopes: t.Iterable[Scope], now: datetime.datetime) -> dict[Scope, datetime.datetime]:
@@ -173,22 +180,27 @@ class LimitRecords:
         """Raise Problem for the scope that is free again last, if one is full."""
         full = self._full_scopes(counts, names, kind, now)
         if full:
-            free, scope, burst = max(full)
-            sentence = f"{self._limit_sentence(scope, burst)}; the order is put off until {format_date(free)}. {self.remedy(scope)}"
+            free, scope, reserved = max(full)
+            sentence = f"{self._limit_sentence(scope, reserved)}; the order is put off until {format_date(free)}. {self.remedy(scope)}"
             raise Problem(sentence, "rateLimited", retry_after=(free - now).total_seconds())
 
     def _full_scopes(
         self, counts: Counts, names: t.Sequence[str], kind: OrderKind, now: datetime.datetime
     ) -> list[tuple[datetime.datetime, Scope, int]]:
-        """Return the scopes in which an order does not fit now: when it does, the scope, and the number at once."""
+        """Return the scopes in which an order does not fit now: when it does, the scope, and how many renewals need the places that are left."""
         is_renewal = counts.is_renewal(names, kind)
         full = []
         for scope, events in counts.events.items():
             bucket = self.limits.bucket(scope.limit, scope.subject)
             if bucket and not (is_renewal and scope.limit != EXACT_SET):
-                free = bucket.next_free((event.at for event in events), now)
+                level, due = bucket.level(event.at for event in events), []
+                free = bucket.free_at(level, now)
+                is_new = scope.limit == EXACT_SET and not (kind.has_same_names or kind.has_expired)
+                if free <= now and is_new and self.due and any(event.is_issued for event in events):
+                    due = self.due(names, now)
+                    free = bucket.free_beside(level, now, due)
                 if free > now:
-                    full.append((free, scope, bucket.burst))
+                    full.append((free, scope, len(due)))
         return full
 
     def _uses(self, counts: Counts, now: datetime.datetime) -> tuple[str, ...]:
@@ -202,9 +214,12 @@ class LimitRecords:
                 uses.append(f"{used} of {bucket.burst} {scope_noun(scope)}")
         return tuple(uses)
 
-    def _limit_sentence(self, scope: Scope, burst: int) -> str:
+    def _limit_sentence(self, scope: Scope, reserved: int) -> str:
         counted = "placed" if scope.limit == ORDERS else "ordered"
-        return f"{self._limit(scope, burst)}, and this controller has {counted} as many"
+        if reserved:
+            renewals = "1 renewal that is" if reserved == 1 else f"{reserved} renewals that are"
+            return f"{self.limit_sentence(scope)}, and what is left is for {renewals} due within a week"
+        return f"{self.limit_sentence(scope)}, and this controller has {counted} as many"
 
     def _limit(self, scope: Scope, burst: int) -> str:
         server = re.sub("^https?://([^/]*).*", r"\1", self.limits.directory_url)

@@ -179,7 +179,8 @@ class RenewalRecords:
         """Return what an order is for the limits of its CA. replaces: the ID of the certificate that predecessor() returned."""
         record = self._records(host, request).get(replaces or "")
         if record is None:
-            return OrderKind()
+            ends = [parse_date(one["not_after"]) for one in self.current(host, request).values()]
+            return OrderKind(has_expired=any(end is not None and end <= now for end in ends))
         edges = [edge for edge in map(parse_date, record.get("window") or []) if edge]
         is_in_window = len(edges) == 2 and edges[0] <= now < edges[1]
         return OrderKind(names_of(parse_chain(record["certificate"].encode())[0]) == set(domains), is_in_window)

@@ -10,6 +10,7 @@ The libraries of ACME and DNS are loaded here when they are needed, and not for 
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import typing as t
 
@@ -22,8 +23,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.direct
     Directory,
     preflight_mode,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.due_renewals import due_renewals
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.limit_records import LimitRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.rate_limits import RateLimits
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.renewal_info import RenewalRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._json_records import JsonRecords
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.base import AcmeAccount, Solver
 
@@ -78,7 +81,11 @@ class Servers:
 
     def counts(self, directory: Directory) -> LimitRecords:
         """Return what is counted for the limits of a directory."""
-        return LimitRecords(self.folder.subfolder("counts"), CaLimits(directory.url, directory.limits))
+        renewals = RenewalRecords(self.folder.subfolder("certificates"))
+        limits = CaLimits(directory.url, directory.limits)
+        return LimitRecords(
+            self.folder.subfolder("counts"), limits, functools.partial(due_renewals, renewals, directory.url)
+        )
 
     def solver(self) -> Solver:
         """Return the solver without an account. It must not check or present anything."""

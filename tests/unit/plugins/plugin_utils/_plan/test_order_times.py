@@ -148,6 +148,34 @@ def test_what_is_expired_comes_first_where_a_set_of_names_is_limited():
     assert placements[6].at == NOW and placements[5].at > placements[4].at > NOW == placements[3].at
 
 
+@pytest.mark.parametrize("number", [1, 3, 5])
+def test_a_new_host_leaves_places_of_its_set_of_names_to_renewals_that_are_due(number):
+    names, hour = ("www.example.org",), datetime.timedelta(hours=1)
+    renewals = [
+        as_planned(names, one, rank=(1, one), is_renewal=True, earliest=NOW + (2 + one) * hour) for one in range(number)
+    ]
+    new = [as_planned(names, one, is_renewal=True, is_new=True) for one in range(6)]
+    placements = Schedule(CaLimits(URL), {}).place([*new, *renewals])
+    assert [one.at for one in placements[6:]] == [order.earliest for order in renewals], "no renewal waits"
+    assert sum(one.at == NOW for one in placements[:6]) == 5 - number
+    ca = SimulatedCa()
+    for one in sorted(placements):
+        assert ca.order(names, {"example.org"}, (one.at - NOW).total_seconds())
+    careless = [order._replace(is_new=False) for order in new]
+    late = Schedule(CaLimits(URL), {}).place([*careless, *renewals])[6:]
+    assert any(one.at > order.earliest for one, order in zip(late, renewals))
+
+
+def test_many_new_hosts_and_renewals_of_one_set_of_names_are_placed_in_few_looks():
+    names = ("www.example.org",)
+    renewals = [as_planned(names, one, rank=(1, one), is_renewal=True) for one in range(60)]
+    new = [as_planned(names, one, is_renewal=True, is_new=True) for one in range(60)]
+    schedule = Schedule(CaLimits(URL), {})
+    placements = schedule.place([*new, *renewals])
+    assert max(one.at for one in placements[60:]) < min(one.at for one in placements[:60])
+    assert schedule.looks < 10 * 120
+
+
 def test_the_work_grows_linearly_with_the_number_of_orders():
     generator = random.Random(5)
 

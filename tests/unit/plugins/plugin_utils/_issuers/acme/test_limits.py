@@ -328,3 +328,86 @@ def test_a_finding_says_whether_the_limits_leave_room_for_an_order(opened, clock
     unknown = check_limits(opened(url="https://ca.example/directory"), ["web1.example.org"], NEW, clock.now)
     assert unknown.severity == "note"
     assert unknown.sentence == "the limits of ca.example are not known here; write them as limits of the issuer"
+
+
+def delays(times, due, burst, interval):
+    """Return how long each renewal waits at a CA that has counted *times*, which may be ahead."""
+    waits, counted = [], sorted(times)
+    for time in sorted(due):
+        at = time
+        while refused_by_ca([one for one in counted if one <= at], burst, interval, at):
+            at += datetime.timedelta(minutes=1)
+        counted.append(at)
+        waits.append(at - time)
+    return waits
+
+
+def test_a_new_certificate_is_put_off_until_it_keeps_no_renewal_back():
+    generator, put_off = random.Random(11), 0
+    for _history in range(300):
+        bucket = Bucket(generator.randint(1, 5), datetime.timedelta(minutes=60))
+        now, times = START, []
+        for _order in range(generator.randint(0, 6)):
+            now = bucket.next_free(times, now + generator.randint(0, 60) * datetime.timedelta(minutes=1))
+            times.append(now)
+        due = [now + datetime.timedelta(minutes=generator.randint(0, 300)) for _one in range(generator.randint(0, 6))]
+        free = bucket.free_beside(bucket.level(times), now, due)
+        without = delays(times, due, *bucket)
+        assert not refused_by_ca(times, *bucket, free)
+        beside = delays([*times, free], due, *bucket) if free <= max(due, default=now) else without
+        assert all(one - other < datetime.timedelta(minutes=2) for one, other in zip(beside, without))
+        if free > bucket.next_free(times, now):
+            put_off += 1
+            early = delays([*times, bucket.next_free(times, now)], due, *bucket)
+            assert any(one > other for one, other in zip(early, without)), "it waits only where a renewal would wait"
+    assert put_off > 50
+
+
+def test_what_is_left_of_a_set_of_names_is_for_renewals_that_are_due(tmp_path, clock):
+    names, due = ["example.org", "www.example.org"], []
+    folder = JsonRecords(str(tmp_path / "counts"))
+    counts = LimitRecords(folder, CaLimits(LETSENCRYPT), lambda _names, _now: due)
+    for number in range(4):
+        issue(counts, f"order {number}", names)
+    due += [START + 2 * HOUR]
+    sentence = (
+        "acme-v02.api.letsencrypt.org issues 5 certificates a week for the names example.org,www.example.org, and what is left is for "
+        "1 renewal that is due within a week; the order is put off until 2026-12-01 09:36:00 UTC. Give each host a name of its own"
+    )
+    with pytest.raises(Problem, match=sentence) as refusal:
+        counts.check("new host", names, NEW)
+    assert counts.standing(names, NEW, START).free == START + datetime.timedelta(seconds=refusal.value.retry_after)
+    counts.check("renewal", names, OrderKind(has_same_names=True))
+    counts.check("expired", names, OrderKind(has_expired=True))
+    due.clear()
+    counts.check("new host", names, NEW)
+
+
+def test_certificates_are_counted_for_120_days_however_short_they_live(opened, clock):
+    counts, names = opened(), ["www.example.org"]
+    for number in range(36):  # 160 hours each, renewed after 80
+        clock.now = START + number * 80 * HOUR
+        issue(counts, f"order {number}", names, OrderKind(has_same_names=number > 0))
+    last = clock.now
+    for days, is_counted in ((7, True), (119, True), (121, False)):
+        assert counts.has_issued(names, last + days * DAY) is is_counted
+        assert counts.standing(names, NEW, last + days * DAY).is_renewal is is_counted
+    clock.now = START + 119 * DAY
+    [(_scope, events)] = [
+        (scope, events)
+        for scope in limit_records.scopes_of(names)
+        if (events := counts._read(scope, clock.now)) and scope.limit == "exact_set"
+    ]
+    assert len(events) == 36, "all are there, although all but one have expired"
+    issue(counts, "another", names, OrderKind(has_same_names=True))
+    assert len(counts._read(limit_records.scopes_of(names)[0], START + 121 * DAY)) == 36, "the first one is left out"
+
+
+def test_what_counts_for_a_week_is_the_same_after_certificates_have_expired(opened, clock):
+    counts = opened()
+    for number in range(50):
+        issue(counts, f"order {number}", [f"h{number}.example.org"])
+    clock.now = START + 3 * HOUR  # as if all of them had lived for an hour
+    with pytest.raises(Problem, match="issues 50 certificates a week for names in example.org"):
+        counts.check("one more", ["more.example.org"], NEW)
+    counts.check("a renewal", ["h1.example.org"], NEW)
