@@ -54,14 +54,15 @@ def load_at(
     has_windows: whether their CA says when it wants them renewed. spread_seeds: those whose first renewals are spread where many are issued on a day.
     """
     life = renewed_after(lifetime)
+    busiest = busiest_day(lifetime, seeds, has_windows)
     share = share_in_window(lifetime, pause, delay) if has_windows and pause else None
     return Load(
         lifetime,
         len(seeds) / (life / DAY),
-        busiest_day(lifetime, seeds, has_windows),
+        busiest,
         share,
         largest_set / (life / WEEK),
-        busiest_day(lifetime, seeds, has_windows, spread_seeds),
+        busiest_day(lifetime, seeds, has_windows, spread_seeds) if spread_seeds else busiest,
     )
 
 

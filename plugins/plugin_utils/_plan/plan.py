@@ -17,7 +17,10 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.ca_lim
     ORDERS,
     REGISTERED_DOMAIN,
 )
-from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.first_renewals import costs_no_limit
+from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.first_renewals import (
+    costs_no_limit,
+    is_large_batch,
+)
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.acme.limit_records import (
     LimitRecords,
     Scope,
@@ -274,6 +277,8 @@ def _loads(
 
 def _spread_seeds(fleet: Fleet, lifetime: datetime.timedelta, now: datetime.datetime) -> list[str]:
     """Return the requests whose first renewals may be spread with a lifetime, as HOST/REQUEST."""
+    if not is_large_batch(len(fleet.subjects), len(fleet.subjects), lifetime):
+        return []
     sets = collections.Counter((subject.account, subject.names) for subject in fleet.subjects)
     seeds = []
     for subject in fleet.subjects:

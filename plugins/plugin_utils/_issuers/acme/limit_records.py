@@ -305,8 +305,13 @@ def counted_domain(name: str) -> str | None:
 
 def scopes_of(names: t.Sequence[str]) -> list[Scope]:
     """Return what a CA counts an order for names in: their set, the account, and their registered domains."""
+    return list(_scopes_of(tuple(names)))
+
+
+@functools.lru_cache(MAX_EVENTS)
+def _scopes_of(names: tuple[str, ...]) -> tuple[Scope, ...]:
     domains = sorted({domain for domain in map(counted_domain, names) if domain})
-    return [Scope(EXACT_SET, set_of(names)), Scope(ORDERS, ""), *(Scope(REGISTERED_DOMAIN, one) for one in domains)]
+    return Scope(EXACT_SET, set_of(names)), Scope(ORDERS, ""), *(Scope(REGISTERED_DOMAIN, one) for one in domains)
 
 
 def set_of(names: t.Iterable[str]) -> str:
