@@ -41,7 +41,7 @@ def report_text(report: Report, most: int, check_mode: bool = False, width: int 
         entries += _entries(outcomes, most, check_mode)
         if len(outcomes) > most:
             entries.append(Entry([], f"… and {len(outcomes) - most} more {state_words(state, check_mode)}"))
-    header = HEADER
+    header: tuple[str, ...] = HEADER
     if all(row[END_COLUMN] == UNKNOWN_END for entry in entries for row in entry.rows):
         header = _without_end(HEADER)
         entries = [entry._replace(rows=[_without_end(row) for row in entry.rows]) for entry in entries]
