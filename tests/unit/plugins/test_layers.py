@@ -67,7 +67,9 @@ PACKAGES = {
         "plugin_utils/_issuance",
         "plugin_utils/_issuers",
         "plugin_utils/_inventory",
+        "plugin_utils/_documents",
     },
+    "plugin_utils/_documents": BASICS,
     "plugin_utils/_diagnosis": {
         *BASICS,
         "module_utils/_network",
