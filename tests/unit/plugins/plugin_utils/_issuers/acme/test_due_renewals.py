@@ -21,7 +21,7 @@ from ansible_collections.evergreen.tls.tests.unit.fake_ca import NOW, Authority,
 
 DAY = datetime.timedelta(days=1)
 LETSENCRYPT = WELL_KNOWN["letsencrypt"]
-NAMES = ["example.org", "www.example.org"]
+NAMES = ("example.org", "www.example.org")
 AUTHORITY = Authority("Issuing CA")
 
 
