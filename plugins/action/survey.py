@@ -21,8 +21,11 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.role_vari
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.waves import DEFAULT_WAVES, wave_sizes
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.deployed_names import (
     FOLDER,
+    VISITED_VARIABLES,
     DeployedNames,
     UnusedName,
+    left_hosts,
+    left_sentence,
     unused_names,
     unused_sentence,
 )
@@ -88,12 +91,15 @@ class ActionModule(FleetAction):
         show = printer(display.display)
         misspelled: dict[str, str] = {}
         mistakes: dict[str, list[str]] = {}
+        undefined: list[str] = []
 
         def variables(host: str) -> t.Mapping[str, t.Any]:
             found = variables_of_host(task_vars["hostvars"], host)
             sentence = misspelling_sentence(inventory_names(found, task_vars["hostvars"], host))
             if sentence:
                 misspelled[host] = sentence
+            if not any(name in found for name in VISITED_VARIABLES) and host not in undefined:
+                undefined.append(host)
             if arguments["authorities_only"]:
                 of_host = mistakes_of_host(host, found)
                 mistakes.update({host: of_host} if of_host else {})
@@ -101,6 +107,7 @@ class ActionModule(FleetAction):
 
         progress = Progress(show)
         open_issuers: OpenIssuers = {}
+        records = DeployedNames(os.path.expanduser(FOLDER))
         unused: list[UnusedName] = []
         findings = survey_hosts(
             hosts,
@@ -117,13 +124,10 @@ class ActionModule(FleetAction):
             show(findings_table(findings, terminal_width(), arguments["most"]))
             warn_of_misspellings(misspelled)
             names = [(finding.host, finding.request) for finding in findings]
-            unused = unused_names(DeployedNames(os.path.expanduser(FOLDER)), hosts, names, variables)
-            if unused:
-                show(
-                    "\n".join(
-                        wrapped_lines(escape_control_characters(unused_sentence(unused)), terminal_width(), INDENT, "")
-                    )
-                )
+            unused = unused_names(records, hosts, names, variables)
+            _show_wrapped(show, unused_sentence(unused))
+        left = left_hosts(records, undefined)
+        _show_wrapped(show, left_sentence(left))
         if arguments["maintain"] and not self._task.check_mode:
             maintain_authorities(open_issuers)
         endpoints = search([finding._asdict() for finding in findings if finding.state in arguments["states"]])
@@ -142,12 +146,19 @@ class ActionModule(FleetAction):
             "mistakes": mistakes,
             "waves": waves,
             "unused": [one._asdict() for one in unused],
+            "left": left,
         }
         if not arguments["authorities_only"]:
             result["table"] = findings_table(findings, None, arguments["most"])
         if any(counts[state] for state in FAILING_STATES[arguments["fail_when"]]):
             raise TlsError(f"{summary_sentence(findings)}; run evergreen.tls.renew", **result)
         return {**result, "msg": summary_sentence(findings)}
+
+
+def _show_wrapped(show: t.Callable[[str], t.Any], sentence: str) -> None:
+    """Show a sentence in lines that are no wider than the terminal, unless it is empty."""
+    if sentence:
+        show("\n".join(wrapped_lines(escape_control_characters(sentence), terminal_width(), INDENT, "")))
 
 
 def warn_of_misspellings(misspelled: t.Mapping[str, str]) -> None:

@@ -215,6 +215,14 @@ unused:
     - host: web1
       name: old.example.org
       remove_after: "2026-12-07T10:00:00+00:00"
+left:
+  description:
+    - The hosts on which C(evergreen.tls.deploy) of this controller put certificates, and for which the inventory defines neither
+      C(certificate_requests) nor C(nginx_sites). Nothing is renewed or removed there.
+  returned: always
+  type: list
+  elements: str
+  sample: [web3]
 refused:
   description:
     - Why nothing can be done about requests, by host and name of the request. This controller has not the private CA, or another one than the

@@ -88,6 +88,27 @@ def requested_names(requests: t.Any) -> set[str] | None:
     return {str(name) for name in names} if all(isinstance(name, str) for name in names) else None
 
 
+# The variables without which deploy does not visit a host.
+VISITED_VARIABLES = ("certificate_requests", "nginx_sites")
+
+
+def left_hosts(records: DeployedNames, hosts: t.Iterable[str]) -> list[str]:
+    """Return the hosts that have certificates, of those for which the inventory defines none of VISITED_VARIABLES."""
+    return [host for host in hosts if records.unused(host, ())]
+
+
+def left_sentence(hosts: t.Sequence[str]) -> str:
+    """Return what becomes of the certificates of hosts that the inventory has nothing for, or nothing where there are none."""
+    if not hosts:
+        return ""
+    more = [f"{len(hosts) - MAX_LISTED} more"] if len(hosts) > MAX_LISTED else []
+    return (
+        f"the inventory defines neither certificate_requests nor nginx_sites for hosts on which evergreen.tls.deploy put certificates: "
+        f"{', '.join([*hosts[:MAX_LISTED], *more])}. Nothing is renewed or removed there. If that is meant, set both to [] for these hosts, "
+        "and evergreen.tls.deploy removes what it put there; else see that their group_vars are read"
+    )
+
+
 def unused_sentence(unused: t.Sequence[UnusedName]) -> str:
     """Return which certificates are unused, and what removes them, or nothing where there are none."""
     if not unused:

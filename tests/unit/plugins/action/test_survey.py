@@ -30,6 +30,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.deployed_na
     FOLDER,
     DeployedNames,
     UnusedName,
+    left_sentence,
     unused_sentence,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.query import compile_query
@@ -269,6 +270,32 @@ def test_the_line_about_unused_certificates_is_no_wider_than_the_terminal(
     assert all(line.startswith(INDENT) for line in printed[1:])
     sentence = unused_sentence([UnusedName(**one) for one in run(fleet)["unused"]])
     assert " ".join(line.strip() for line in printed) == sentence
+
+
+@pytest.mark.parametrize("authorities_only", [False, True])
+def test_hosts_that_have_certificates_and_nothing_in_the_inventory_are_named(
+    tmp_path, monkeypatch, capsys, authorities_only
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "300")
+    inventory = {
+        "undefined": {},
+        "never": {},
+        "empty": {"certificate_requests": []},
+        "site": {"nginx_sites": []},
+    }
+    for host in ("undefined", "empty", "site"):
+        DeployedNames(os.path.expanduser(FOLDER)).record(host, {"www"}, {})
+    result = run({"ansible_play_hosts_all": [*inventory], "hostvars": inventory}, authorities_only=authorities_only)
+    assert result["left"] == ["undefined"]
+    printed = " ".join(capsys.readouterr().out.split())
+    assert left_sentence(["undefined"]) in printed
+    assert "set both to [] for these hosts, and evergreen.tls.deploy removes what it put there" in printed
+
+
+def test_many_hosts_that_have_nothing_in_the_inventory_are_counted():
+    assert "web19, 10 more. Nothing is renewed" in left_sentence([f"web{number}" for number in range(30)])
+    assert left_sentence([]) == ""
 
 
 @pytest.mark.parametrize(
