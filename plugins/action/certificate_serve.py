@@ -157,8 +157,12 @@ class Service:
                 if not _has_news(notified):
                     return {"msg": handshake["msg"], **diffs_and_warnings([*self.steps, handshake])}
         loaded = await self._load(self.request, exported, started=self.arguments["started"])
-        if loaded.get("waiting"):
+        later = self._later_names(loaded)
+        if loaded.get("waiting") and not later:
             return self._waiting(loaded)
+        if later:  # names that were added to the request wait for deploy; the others are proved
+            domains = complete_request(self.request)["domains"]
+            self.request = {**self.request, "domains": [domain for domain in domains if domain not in later]}
         if not (notified or loaded.get("failed")):
             notified = await self._notify(self.request, exported)
         verified = loaded if loaded.get("failed") or self.is_pending else await self._verify(self.request, loaded)
@@ -190,6 +194,9 @@ class Service:
         if unfinished.get("unnotified") or unfinished is notified:
             result["failed"] = True
             failures.append(unfinished["msg"])
+        if later and not result["failed"]:
+            result["waiting"] = {"for": loaded["waiting"]["for"]}
+            result["msg"] = f"{result['msg']}; {loaded['waiting']['for']}"
         result["msg"] = ". ".join([result["msg"], *failures])  # after the proof, since what is left to do is read last
         return {**result, "changed": any(step.get("changed") for step in self.steps), **diffs_and_warnings(self.steps)}
 
@@ -198,6 +205,11 @@ class Service:
         changed = any(step.get("changed") for step in self.steps)
         result = {"msg": loaded["msg"], "failed": False, "changed": changed, "waiting": loaded["waiting"]}
         return {**result, **diffs_and_warnings(self.steps)}
+
+    def _later_names(self, loaded: dict[str, t.Any]) -> list[str]:
+        """Return the domains that wait for deploy, as the host says; only those that the inventory gives a site count."""
+        named = (loaded.get("waiting") or {}).get("names") or []
+        return [name for name in self._await_names(self.request) if name in named]
 
     async def _would_fail_alike(self) -> bool:
         """Return whether clients that do not trust the version in use would not trust the one before either."""
@@ -307,13 +319,19 @@ class Service:
         if request["served_by"] != "nginx" or (exported.get("failed") and exported.get("fresh")):
             return exported
         # In a renewal, the first certificate of a site may come before the site: evergreen.tls.deploy writes that.
-        waits = {} if self.arguments["started"] else {"await_site": True}
+        waits = {} if self.arguments["started"] else {"await_site": True, "await_names": self._await_names(request)}
         arguments = {**self._store(request), **self._proxy_protocol(request), **waits, **more}
         loaded = await self.step("nginx_reload", arguments)
         if loaded.get("waiting") and not self.sites(request):
             sentence = f"{loaded['waiting']['for']}, once nginx_sites has a site for it"
             loaded = {**loaded, "msg": sentence, "waiting": {"for": sentence}}
         return self._recorded(loaded)
+
+    def _await_names(self, request: dict[str, t.Any]) -> list[str]:
+        """Return the domains of a request that evergreen.tls.deploy gives a site, so that a renewal need not fail where it has not yet."""
+        domains = complete_request(request)["domains"]
+        names = {name for site in self.sites(request) for name in site.get("server_names") or domains}
+        return [] if self.arguments["started"] else [domain for domain in domains if domain in names]
 
     def _proxy_protocol(self, request: dict[str, t.Any]) -> dict[str, bool]:
         """Return the argument by which handshakes begin with a header of the PROXY protocol, where a site of the request asks for it."""

@@ -48,6 +48,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "started": {"type": "bool", "default": False},
     "proxy_protocol": {"type": "bool", "default": False},
     "await_site": {"type": "bool", "default": False},
+    "await_names": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "float", "default": 30},
 }
 
@@ -61,6 +62,7 @@ class Options(t.TypedDict):
     started: bool  # whether nginx is started if it does not run
     proxy_protocol: bool  # whether connections begin with a header of the PROXY protocol
     await_site: bool  # whether a first certificate may wait for its site
+    await_names: list[str]  # domains that may wait for their site
     timeout: float  # seconds
 
 
@@ -70,7 +72,7 @@ class Result(ModuleResult, total=False):
     fingerprint: str  # SHA-256 of the installed certificate
     addresses: list[str]  # that were checked
     reason: str  # why nginx was reloaded
-    waiting: dict[str, str]  # for: what a first certificate waits for
+    waiting: dict[str, t.Any]  # for: what is waited for; names: the domains that wait, where others are presented
     fresh: bool  # on failure: whether nginx has not loaded the installed version yet
 
 
@@ -99,8 +101,16 @@ def decide(module: Module) -> Result:
     opened = functools.cache(lambda: NginxProcess(module))
     addresses, differences = find_differences(options, certificate, opened)
     result: Result = {"changed": False, "fingerprint": fingerprint(certificate), "addresses": addresses}
+    later = names_without_site(opened, options, differences) if differences else []
+    suffix = ""
+    if later:
+        others = [domain for domain in request["domains"] if domain not in later]
+        options = {**options, "request": {**request, "domains": others}}
+        differences = [one for one in differences if one.domain not in later]
+        sentence = f"no server block of nginx has {', '.join(later)} yet; run evergreen.tls.deploy, which writes the site of {name}"
+        result, suffix = {**result, "waiting": {"for": sentence, "names": later}}, f"; {sentence}"
     if not differences:
-        return {**result, "msg": f"nginx presents the installed certificate of {name}"}
+        return {**result, "msg": f"nginx presents the installed certificate of {name}{suffix}"}
     if options["await_site"] and awaits_site(opened(), options, differences):
         sentence = (
             f"the first certificate of {name} is installed, and no site of nginx has it yet; run evergreen.tls.deploy"
@@ -119,7 +129,20 @@ def decide(module: Module) -> Result:
     except TlsError as error:
         raise TlsError(str(error), fresh=is_fresh) from error
     addresses, _differences = find_differences(options, certificate, opened)
-    return {**result, "addresses": addresses, "msg": f"nginx presents the certificate of {name} now"}
+    return {**result, "addresses": addresses, "msg": f"nginx presents the certificate of {name} now{suffix}"}
+
+
+def names_without_site(
+    nginx: t.Callable[[], NginxProcess], options: Options, differences: list[Difference]
+) -> list[str]:
+    """Return the domains of await_names that no server block of nginx has at the port; none where all domains are such.
+
+    They were added to the request after its site was written. nginx: called where there are some.
+    """
+    names = sorted({one.domain for one in differences} & set(options["await_names"]))
+    port = options["request"]["port"]
+    later = [name for name in names if not nginx().server_blocks_for(name, port)]
+    return later if set(later) < set(options["request"]["domains"]) else []
 
 
 def awaits_site(nginx: NginxProcess, options: Options, differences: list[Difference]) -> bool:

@@ -224,7 +224,7 @@ def _explain_failure(error: ssl.SSLError) -> str:
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return "the server closed the connection in the middle of the handshake; see its error log"
     reasons: dict[t.Any, str] = {
-        "TLSV1_UNRECOGNIZED_NAME": "the server answers to no such name; add a site for it to nginx_sites",
+        "TLSV1_UNRECOGNIZED_NAME": "the server answers to no such name; see that nginx_sites has a site for it, and run evergreen.tls.deploy",
         "WRONG_VERSION_NUMBER": "what answers does not speak TLS; see which program or server block listens there",
         "RECORD_LAYER_FAILURE": "what answers does not speak TLS; see which program or server block listens there",
         "HTTP_REQUEST": "what answers speaks plain HTTP; see which server block listens there",

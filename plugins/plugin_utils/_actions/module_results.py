@@ -125,7 +125,7 @@ RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
         "addresses": TEXTS,
         "reason": TEXT,
         "fresh": BOOL,
-        "waiting": {"type": "dict", "options": {"for": {"type": "str", "required": True}}},
+        "waiting": {"type": "dict", "options": {"for": {"type": "str", "required": True}, "names": TEXTS}},
     },
     "nginx_sites": {
         "path": TEXT,

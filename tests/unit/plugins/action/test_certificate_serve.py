@@ -464,6 +464,46 @@ def test_a_first_certificate_without_a_site_in_the_inventory_waits_with_one_inst
     assert (result["msg"], result["waiting"]) == (sentence, {"for": sentence})
 
 
+class HostWithANewName(Host):
+    """A host whose nginx presents the certificate, and has no server block for the name that was added to the request."""
+
+    def nginx_reload(self, arguments):
+        result = super().nginx_reload(arguments)
+        if "new.example.org" not in arguments["request"]["domains"]:
+            return result
+        names = [name for name in arguments.get("await_names", []) if name == "new.example.org"]
+        sentence = "no server block of nginx has new.example.org yet; run evergreen.tls.deploy"
+        return {**result, "waiting": {"for": sentence, "names": names}} if names else {**result, "failed": True}
+
+    def handshake_verify(self, arguments):
+        result = super().handshake_verify(arguments)
+        return {**REFUSED, "problems": ["x"]} if "new.example.org" in arguments["request"]["domains"] else result
+
+
+@pytest.mark.parametrize(
+    "sites", [[{"name": "www"}], [{"name": "other", "certificate": "www", "server_names": ["new.example.org"]}]]
+)
+def test_a_name_that_was_added_to_a_request_waits_for_deploy_and_the_others_are_proved(sites):
+    host = HostWithANewName()
+    result = serve(host, obtained=INSTALLED, sites=sites)
+    assert result["failed"] is False and "put_back" not in result
+    assert result["waiting"] == {"for": "no server block of nginx has new.example.org yet; run evergreen.tls.deploy"}
+    assert result["msg"] == (
+        "www.example.org proved from the controller; no server block of nginx has new.example.org yet; run evergreen.tls.deploy"
+    )
+    assert host.proofs[-1] == ("v0002", ["www.example.org"])
+
+
+@pytest.mark.parametrize("sites", [[], [{"name": "shop"}], [{"name": "www", "server_names": ["www.example.org"]}]])
+def test_a_name_for_which_the_inventory_has_no_site_waits_for_nothing(sites):
+    assert serve(HostWithANewName(), obtained=INSTALLED, sites=sites)["failed"] is True
+
+
+def test_a_name_that_was_added_waits_for_nothing_where_the_others_are_not_proved():
+    result = serve(HostWithANewName(good=("v0001",)), obtained=INSTALLED, sites=[{"name": "www"}])
+    assert result["failed"] is True and result["put_back"] == "v0001" and "waiting" not in result
+
+
 def test_a_deployment_waits_for_no_site():
     assert serve(FirstCertificate(), obtained=INSTALLED, sites=[{"name": "www"}], started=True)["failed"] is True
 

@@ -17,6 +17,7 @@ from ansible_collections.evergreen.tls.plugins.module_utils._module_backends.ngi
     awaits_site,
     explain_differences,
     grouped_by_address,
+    names_without_site,
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.process import NginxProcess
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.version import parse_build
@@ -148,3 +149,22 @@ def explain(monkeypatch, http, **options):
     difference = Difference("www.example.org", "127.0.0.1", "www.example.org at 127.0.0.1 is reset", "another")
     (sentence,) = explain_differences(nginx, {"request": {"name": "www", "port": 443}, **options}, [difference])
     return sentence
+
+
+@pytest.mark.parametrize(
+    ("served", "later"),
+    [
+        ("a.example.org", ["b.example.org"]),  # b was added to the request after its site was written
+        ("a.example.org b.example.org", []),
+        ("*.example.org", []),
+        ("c.example.org", []),  # nothing of the certificate would be proved
+    ],
+)
+def test_names_that_were_added_to_a_request_wait_while_others_are_presented(monkeypatch, served, later):
+    http = f"server {{ listen 443 ssl; server_name {served}; ssl_certificate /x; }}"
+    domains = ["a.example.org", "b.example.org"]
+    options = {"request": {"name": "www", "domains": domains, "port": 443}, "await_names": domains}
+    differences = [Difference(domain, "127.0.0.1", "another", "another") for domain in domains]
+    nginx = nginx_with(monkeypatch, http)
+    assert names_without_site(lambda: nginx, options, differences) == later
+    assert names_without_site(lambda: nginx, {**options, "await_names": []}, differences) == []

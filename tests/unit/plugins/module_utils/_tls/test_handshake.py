@@ -264,7 +264,7 @@ def test_a_server_that_answers_to_no_such_name_is_told_apart(start):
     server = start().present(CHAIN)
     server.reject = {"www.example.org"}
     assert refusal(server.port) == (
-        "the server answers to no such name; add a site for it to nginx_sites",
+        "the server answers to no such name; see that nginx_sites has a site for it, and run evergreen.tls.deploy",
         "no handshake",
     )
 

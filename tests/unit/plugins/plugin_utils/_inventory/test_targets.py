@@ -96,7 +96,7 @@ def test_addresses_without_a_route_are_left_out_where_others_remain(dns):
 
 
 def test_the_advice_of_a_handshake_is_about_the_service():
-    sentence = "a at a port 443: the server answers to no such name; add a site for it to nginx_sites"
+    sentence = "a at a port 443: the server answers to no such name; see that nginx_sites has a site for it, and run evergreen.tls.deploy"
     assert with_remote_advice(sentence).endswith(
         "; see in the settings of the service that it has this domain and a certificate for it"
     )
