@@ -66,6 +66,7 @@ def goals(results: dict[str, t.Any]) -> list[Goal]:
         *(goals_of_acme(results["acme"]) if "acme" in results else []),
         *(goals_of_dns(results["dns"]) if "dns" in results else []),
         *(goals_of_plan(results["plan"]) if "plan" in results else []),
+        *(goals_of_sites(results["sites"]) if "sites" in results else []),
     ]
 
 
@@ -171,6 +172,29 @@ def goals_of_plan(plan: dict[str, t.Any]) -> list[Goal]:
             "{:.1f} ×",
             f"{ratio(ours['here'], floor['here']):.1f} ×",
         ),
+    ]
+
+
+def goals_of_sites(sites: dict[str, t.Any]) -> list[Goal]:
+    """Return the goals of one host with many sites."""
+    times = sites["times"]
+    count = sites["sites"]
+    return [
+        Goal(
+            f"nothing to do on a host with {count} sites: `deploy`, against ping",
+            ratio(times["again"]["seconds"], times["ping"]["seconds"]),
+            8,
+            "{:.1f} ×",
+            f"{ratio(processor_time(times['again']), processor_time(times['ping'])):.1f} ×",
+        ),
+        Goal(
+            f"site number {count + 1}: `deploy`, against one with nothing to do",
+            ratio(times["one more"]["seconds"], times["again"]["seconds"]),
+            2,
+            "{:.1f} ×",
+            f"{ratio(processor_time(times['one more']), processor_time(times['again'])):.1f} ×",
+        ),
+        Goal(f"`nginx -t` with {count} sites", statistics.median(sites["nginx -t"]), 0.3, "{:.2f} s"),
     ]
 
 

@@ -195,3 +195,18 @@ def test_a_large_fleet_is_planned_in_seconds_and_in_thrice_the_time_of_reading_i
     assert [goal.kept for goal in goals({"plan": measured})] == kept
     text = page({"taken": "today", "conditions": {}, "plan": measured}, TITLES)
     assert "| plan of 5000 requests, against ansible-inventory" in text
+
+
+@pytest.mark.parametrize(("again", "one_more", "test", "kept"), [(4, 5, 0.2, [True] * 3), (9, 20, 0.4, [False] * 3)])
+def test_a_host_with_many_sites_has_goals_of_its_own(again, one_more, test, kept):
+    def times(seconds):
+        return {"seconds": [seconds], "here": [seconds], "there": [0.0]}
+
+    measured = {
+        "sites": 200,
+        "times": {"ping": times(1.0), "again": times(again), "one more": times(one_more)},
+        "nginx -t": [test],
+    }
+    assert [goal.kept for goal in goals({"sites": measured})] == kept
+    text = page({"taken": "today", "conditions": {}, "sites": measured}, TITLES)
+    assert "| nothing to do on a host with 200 sites: `deploy`, against ping" in text
