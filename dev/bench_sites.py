@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The part sites of the benchmark: one host with many sites, each with a certificate of its own."""
+"""The part sites of the benchmark: one host with many sites, which share certificates of 100 names."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import typing as t
 from bench_runs import HERE, BenchError, Fleet, no_times, say
 
 SITES = 200
+NAMES_OF_CERTIFICATE = 100
 TEST = "/usr/sbin/nginx -t -q"
 NEW = "new"  # the site that is added to the others
 
@@ -51,14 +52,21 @@ def measured(rounds: int) -> Figures:
 
 
 def write(path: pathlib.Path, domain: str, count: int, *more: str) -> None:
-    """Write the variables of a host with so many sites."""
-    names = [f"s{number}" for number in range(count)] + list(more)
+    """Write the variables of a host with so many sites, and some more that have a certificate of their own."""
+    names = [f"s{number}" for number in range(count)]
+    shared = [names[begin : begin + NAMES_OF_CERTIFICATE] for begin in range(0, count, NAMES_OF_CERTIFICATE)]
+    certificates = {f"c{number}": part for number, part in enumerate(shared)} | {name: [name] for name in more}
     variables = {
         "certificate_issuers": {"corporate": {"type": "local_ca", "directory": str(HERE / "pki")}},
         "certificate_requests": [
-            {"name": name, "domains": [f"{name}.{domain}"], "issuer": "corporate"} for name in names
+            {"name": request, "domains": [f"{name}.{domain}" for name in part], "issuer": "corporate"}
+            for request, part in certificates.items()
         ],
-        "nginx_sites": [{"name": name, "root": "/var/www/html"} for name in names],
+        "nginx_sites": [
+            {"name": name, "certificate": request, "server_names": [f"{name}.{domain}"], "root": "/var/www/html"}
+            for request, part in certificates.items()
+            for name in part
+        ],
         "certificate_removal_grace": "never",
     }
     path.write_text(json.dumps({"web": {"vars": variables}}), encoding="utf-8")

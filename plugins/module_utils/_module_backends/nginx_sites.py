@@ -205,7 +205,7 @@ class Transaction:
         is_rewritten = is_needed and not self.file.is_current(files)
         is_stale = self.is_running and (is_rewritten or self.is_outdated())
         is_reloaded = is_stale and self.options["reload"]
-        loaded = [name for name in self.certificates.names() if is_reloaded and self.is_new_to_nginx(name)]
+        loaded = self.new_to_nginx() if is_reloaded else []
         is_removed = not self.sites and has_file
         if not self.is_running:
             self.nginx.check_orphaned_workers()
@@ -341,14 +341,12 @@ class Transaction:
 
     def is_outdated(self) -> bool:
         """Return whether the file, a snippet or a certificate of its sites is newer than what nginx runs with."""
-        files = (self.path, *self.snippets)
-        return any(map(self.nginx.is_newer_than_loaded, files)) or any(
-            map(self.is_new_to_nginx, self.certificates.names())
-        )
+        return bool(self.nginx.newer_than_loaded([self.path, *self.snippets])) or bool(self.new_to_nginx())
 
-    def is_new_to_nginx(self, name: str) -> bool:
-        """Return whether a certificate was put in use after nginx loaded its configuration."""
-        return self.nginx.is_newer_than_loaded(self.certificates.current_link(name))
+    def new_to_nginx(self) -> list[str]:
+        """Return the names of the certificates that were put in use after nginx loaded its configuration."""
+        links = {self.certificates.current_link(name): name for name in self.certificates.names()}
+        return [links[link] for link in self.nginx.newer_than_loaded(links)]
 
     def reload(self) -> None:
         """Have nginx load its configuration. If it does not, restore the old file and raise TlsError."""

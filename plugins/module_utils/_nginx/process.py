@@ -12,6 +12,7 @@ import pwd
 import re
 import signal
 import time
+import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._nginx.config import (
@@ -143,21 +144,21 @@ class NginxProcess:
         return masters[0] if len(masters) == 1 else None
 
     def is_newer_than_loaded(self, path: str) -> bool:
-        """Return whether a file or link is newer than the configuration that nginx runs with.
+        """Return whether a file or link is newer than the configuration that nginx runs with. False if nginx does not run."""
+        return bool(self.newer_than_loaded([path]))
 
-        False if nginx does not run.
-        All workers have to be younger than the file: one that died and was replaced has the old configuration all the same.
+    def newer_than_loaded(self, paths: t.Iterable[str]) -> list[str]:
+        """Return the files and links that are newer than the configuration that nginx runs with; none if nginx does not run.
+
+        All workers have to be younger than a file: one that died and was replaced has the old configuration all the same.
         """
         process = self.master_pid()
-        if process is None or not os.path.lexists(path):
-            return False
+        if process is None:
+            return []
         working = [pid for pid in child_pids(process) if _is_working(pid)]
-        begun = [start_time(pid) for pid in working or [process]]
-        written = os.lstat(path).st_ctime
-        if written > time.time():
-            # The clock was set back since: all that is known is that the file was there when this process began.
-            written = start_time(os.getpid()) or written
-        return any(moment is not None and moment < written for moment in begun)
+        begun = [moment for moment in map(start_time, working or [process]) if moment is not None]
+        oldest = min(begun, default=None)
+        return [path for path in paths if oldest is not None and os.path.lexists(path) and oldest < _written(path)]
 
     def check_orphaned_workers(self) -> None:
         """Raise TlsError if workers have outlived their master process: they would keep its ports."""
@@ -321,6 +322,15 @@ class NginxProcess:
     def _path(self, name: str, default: str) -> str:
         """Return the path that a directive of the main level sets, relative to nginx's prefix."""
         return os.path.join(self.build.prefix, self._setting(name) or default)
+
+
+def _written(path: str) -> float:
+    """Return when a file was written, in seconds since the epoch.
+
+    Where the clock was set back since, all that is known is that the file was there when this process began.
+    """
+    written = os.lstat(path).st_ctime
+    return (start_time(os.getpid()) or written) if written > time.time() else written
 
 
 # not a parser: it accepts any text
