@@ -182,7 +182,7 @@ def server_blocks(files: dict[str, str], main: str) -> list[ServerBlock]:
             inner_statements = list(_expanded(files, main, (path,), statement.block))
             body = [inner.words for _path, inner in inner_statements]
             directives = [words[1:] for words in body if words[0] == "listen" and len(words) > 1]
-            listens = [listen for words in directives for listen in _listens(words)]
+            listens = [listen for words in directives for listen in parse_listen(words)]
             if not directives:
                 listens = [Listen("*", 80, False)]
             names = [_server_name(name) for words in body if words[0] == "server_name" for name in words[1:]]
@@ -207,7 +207,7 @@ def other_listens(files: dict[str, str], main: str, is_udp: bool = False) -> lis
             if statement.words[0] == "server":
                 body = [inner.words for _path, inner in _expanded(files, main, (path,), statement.block)]
                 for words in body:
-                    parsed = _listens(words[1:]) if words[0] == "listen" and len(words) > 1 else []
+                    parsed = parse_listen(words[1:]) if words[0] == "listen" and len(words) > 1 else []
                     listens += [
                         (f"{block} server at {path}:{statement.line}", listen)
                         for listen in parsed
@@ -346,7 +346,7 @@ def _matches(pattern: str, path: str) -> bool:
     )
 
 
-def _listens(words: list[str]) -> list[Listen]:
+def parse_listen(words: list[str]) -> list[Listen]:
     """Return address and port of a listen directive, each port of a range, and nothing for a UNIX socket."""
     if words[0].startswith("unix:"):
         return []

@@ -15,6 +15,7 @@ from ansible_collections.evergreen.tls.tests.faults.parsers.issuance import ISSU
 from ansible_collections.evergreen.tls.tests.faults.parsers.network import NETWORK_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.nginx import NGINX_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.results import RESULTS_PARSERS
+from ansible_collections.evergreen.tls.tests.faults.parsers.scan import SCAN_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.served import SERVED_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.system import SYSTEM_PARSERS
 from ansible_collections.evergreen.tls.tests.faults.parsers.tencent import TENCENT_PARSERS
@@ -32,4 +33,5 @@ PARSERS = (
     *ALIBABA_PARSERS,
     *SERVED_PARSERS,
     *NETWORK_PARSERS,
+    *SCAN_PARSERS,
 )
