@@ -42,8 +42,11 @@ class JsonRecords:
 
         texts: keys whose values are left out where they are no texts.
         """
+        content = read_file(self.path_of(name))
+        if not content:
+            return {}
         try:
-            record = json.loads(read_file(self.path_of(name)) or b"{}")
+            record = json.loads(content)
         except (ValueError, RecursionError):
             return {}
         if not isinstance(record, dict):

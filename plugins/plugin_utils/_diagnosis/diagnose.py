@@ -28,6 +28,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._served.checks impor
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.page import BrowserOptions
 from ansible_collections.evergreen.tls.plugins.plugin_utils._served.subject import ServedSubject
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.dns_client import DnsClient
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.shared_results import share_results
 
 if t.TYPE_CHECKING:
     from cryptography import x509
@@ -74,7 +75,7 @@ def diagnose(
     timeout: seconds for all of them. What has not ended then is unknown. Pages are loaded afterwards.
     """
     deadline = time.monotonic() + timeout
-    with share_answers(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    with share_answers(), share_results(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         checks = _checks(names, clients, folder)
         tasks = [functools.partial(_limited, check, deadline) for check in checks.values()]
         ended = run_until(deadline, tasks, thread_count(MAX_THREADS, len(tasks)), progress)

@@ -143,8 +143,10 @@ def _check_passphrase(passphrase: str | None) -> None:
 
 
 def _check_validate(command: str | None) -> None:
+    if not command:
+        return
     try:
-        words = shlex.split(command or "true")
+        words = shlex.split(command)
     except ValueError as error:
         raise TlsError(f"validate: {command!r} is no command: {error}; correct its quotes") from error
     if not all(map(is_printable, words)):

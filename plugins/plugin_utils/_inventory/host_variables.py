@@ -16,6 +16,8 @@ from collections.abc import Mapping
 
 from ansible.template import Templar
 
+TEMPLATE_DELIMITERS = ("{{", "{%", "{#", "#jinja2:")
+
 
 class HostVariables(Mapping[str, t.Any]):
     """The variables of a host. The templates of a variable are resolved when it is read. An undefined variable raises AnsibleError."""
@@ -29,7 +31,8 @@ class HostVariables(Mapping[str, t.Any]):
         return Templar(loader=getattr(self._hostvars, "_loader", None), variables=self._vars)
 
     def __getitem__(self, name: str) -> t.Any:
-        return self._templar.template(self._vars[name])
+        value = self._vars[name]
+        return self._templar.template(value) if may_have_template(value) else value
 
     def __contains__(self, name: object) -> bool:
         return name in self._vars
@@ -39,6 +42,23 @@ class HostVariables(Mapping[str, t.Any]):
 
     def __len__(self) -> int:
         return len(self._vars)
+
+
+def may_have_template(value: t.Any) -> bool:
+    """Say whether Ansible is to evaluate a value: it holds text with delimiters of Jinja, or what is neither text nor data, as text of a vault.
+
+    Most of what an inventory holds is neither, and its evaluation takes a hundred times longer than this look.
+
+    >>> may_have_template({"domains": ["www.example.org"], "keep": 3}), may_have_template(["{{ domain }}"])
+    (False, True)
+    """
+    if isinstance(value, str):
+        return any(delimiter in value for delimiter in TEMPLATE_DELIMITERS)
+    if isinstance(value, dict):
+        return any(may_have_template(one) for pair in value.items() for one in pair)
+    if isinstance(value, (list, tuple)):
+        return any(map(may_have_template, value))
+    return not (value is None or isinstance(value, (bool, int, float)))
 
 
 def variables_of_host(hostvars: t.Mapping[str, t.Any], host: str) -> t.Mapping[str, t.Any]:

@@ -54,7 +54,7 @@ def load_at(
     has_windows: whether their CA says when it wants them renewed. spread_seeds: those whose first renewals are spread where many are issued on a day.
     """
     life = renewed_after(lifetime)
-    busiest = busiest_day(lifetime, seeds, has_windows)
+    busiest, busiest_spread = busiest_days(lifetime, seeds, has_windows, spread_seeds)
     share = share_in_window(lifetime, pause, delay) if has_windows and pause else None
     return Load(
         lifetime,
@@ -62,7 +62,7 @@ def load_at(
         busiest,
         share,
         largest_set / (life / WEEK),
-        busiest_day(lifetime, seeds, has_windows, spread_seeds) if spread_seeds else busiest,
+        busiest_spread,
     )
 
 
@@ -75,24 +75,26 @@ def renewed_after(lifetime: datetime.timedelta) -> datetime.timedelta:
     return lifetime / 2 if lifetime < SHORT_LIFETIME else lifetime * 2 / 3
 
 
-def busiest_day(
+def busiest_days(
     lifetime: datetime.timedelta, seeds: t.Sequence[str], has_windows: bool, spread_seeds: t.Collection[str] = ()
-) -> int:
-    """Return how many of certificates that were all issued on one day are renewed on the busiest of all days."""
-    spread = (
-        set(spread_seeds) if is_large_batch(len(seeds), len(seeds), lifetime) and lifetime >= SHORT_LIFETIME else ()
-    )
+) -> tuple[int, int]:
+    """Return how many of certificates that were all issued on one day are renewed on the busiest of all days: as they are, and with some spread."""
+    is_spread = is_large_batch(len(seeds), len(seeds), lifetime) and lifetime >= SHORT_LIFETIME
+    spread = set(spread_seeds) if is_spread else set()
     begin = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
-    days: collections.Counter[datetime.date] = collections.Counter()
+    until_renewal, half = renewed_after(lifetime), lifetime * HALF_WINDOW_SHARE
+    days: collections.Counter[int] = collections.Counter()
+    days_spread: collections.Counter[int] = collections.Counter()
     for number, seed in enumerate(seeds):
         start = begin + DAY * (number / len(seeds))
-        middle, half = start + renewed_after(lifetime), lifetime * HALF_WINDOW_SHARE
+        middle = start + until_renewal
         advised = renewal_instant(seed, middle - half, middle + half) if has_windows else None
         at = renewal_time(start, start + lifetime, None, seed, advised)
+        days[at.toordinal()] += 1
         if seed in spread:
             at = min(at, first_renewal_time(start, start + lifetime, seed))
-        days[at.date()] += 1
-    return max(days.values(), default=0)
+        days_spread[at.toordinal()] += 1
+    return max(days.values(), default=0), max(days_spread.values(), default=0)
 
 
 def share_in_window(lifetime: datetime.timedelta, pause: datetime.timedelta, delay: datetime.timedelta) -> float:

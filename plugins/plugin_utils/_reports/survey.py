@@ -39,6 +39,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.complete_
     complete_request,
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import check_facts
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.request_validation import validated_requests
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import spec_errors, validate_arguments
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.targets import (
     request_targets,
@@ -378,10 +379,11 @@ def _validated(variables: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def _validated_together(listed: t.Any, issuers: t.Any) -> list[dict[str, t.Any]] | None:
-    """Return the validated requests of a host in half the time; None where each is to be validated alone, for one has a fault."""
+    """Return the validated requests of a host; None where each is to be validated alone, for one has a fault."""
     try:
-        completed = [with_defaults(item, issuers) for item in listed] if isinstance(listed, list) else None
-        return _validated({"certificate_requests": completed})["certificate_requests"] if completed else None
+        return (
+            validated_requests([with_defaults(item, issuers) for item in listed]) if isinstance(listed, list) else None
+        )
     except Exception:
         return None
 

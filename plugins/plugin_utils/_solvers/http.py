@@ -72,7 +72,9 @@ class HttpSolver:
         def refusal(where: str, response: HttpResponse) -> tuple[str, str]:
             return self._refusal(where, response, token)
 
-        return HttpCheck(domain, token, lambda response: response.serves(key_authorization), refusal)
+        return HttpCheck(
+            domain, token, lambda response: response.serves(key_authorization), refusal, expected=self.thumbprint
+        )
 
     # not a parser: it accepts any text, or raises TlsError
     def _refusal(self, where: str, response: HttpResponse, token: str) -> tuple[str, str]:

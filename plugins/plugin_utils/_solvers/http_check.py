@@ -48,6 +48,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_reques
 )
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.internal_addresses import internal_kind
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads, raise_errors
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.shared_results import shared_result
 from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
 from ansible_collections.evergreen.tls.plugins.plugin_utils._timeouts import run_with_timeout
 
@@ -71,6 +72,7 @@ class HttpCheck(t.NamedTuple):
     is_expected: t.Callable[[HttpResponse], bool]
     refusal: t.Callable[[str, HttpResponse], tuple[str, str]]  # (host, response) -> (code, sentence)
     may_change_path: bool = False  # whether a redirect to another path of the same name is followed, as CAs do
+    expected: str = ""  # the thumbprint of the account that the response has to name; empty where any response is right
 
     @property
     def path(self) -> str:
@@ -150,7 +152,7 @@ class HttpChecker:
             if not isinstance(addresses, TlsError)
             for address in addresses
         ]
-        results = dict(zip(asked, map_in_threads(lambda pair: self._result(*pair, deadline), asked)))
+        results = dict(zip(asked, map_in_threads(lambda pair: self._shared_result(*pair, deadline), asked)))
         findings = []
         for check, addresses in zip(checks, found):
             if isinstance(addresses, TlsError):
@@ -195,6 +197,11 @@ class HttpChecker:
         kinds = [(address, internal_kind(address)) for address in addresses]
         internal = tuple(f"{host_title(domain, address)}, {kind}" for address, kind in kinds if kind)
         return CheckResult(None, tuple(unrouted), internal)
+
+    def _shared_result(self, check: HttpCheck, address: str, deadline: float) -> AddressResult:
+        asked = (check.domain, address, check.expected, check.may_change_path)
+        key = (*asked, self.timeout, self.is_public_ca, *self.dns.resolvers.texts)
+        return shared_result(key, lambda: self._result(check, address, deadline))
 
     def _result(self, check: HttpCheck, address: str, deadline: float) -> AddressResult:
         """Return what one address of a domain gives."""

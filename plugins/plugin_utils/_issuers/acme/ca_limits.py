@@ -11,6 +11,7 @@ and then one in each interval. What a CA counts is replayed from the times of ea
 from __future__ import annotations
 
 import datetime
+import functools
 import typing as t
 
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
@@ -136,7 +137,12 @@ class CaLimits:
         """Return a limit by its name in PERIODS, None without one. domain: for C(registered_domain)."""
         count = self.domain_counts.get(domain) if name == REGISTERED_DOMAIN else None
         count = self.counts.get(name, 0) if count is None else count
-        return Bucket(count, PERIODS[name] / count) if count else None
+        return _bucket(name, count) if count else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _bucket(name: str, count: int) -> Bucket:
+    return Bucket(count, PERIODS[name] / count)
 
 
 # not a parser: a number of the inventory

@@ -23,6 +23,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.endpoints import host_addresses
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.fact_check import check_facts, facts_of
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.host_variables import (
+    may_have_template,
     variables_of_host,
     variables_of_task,
 )
@@ -122,3 +123,32 @@ def test_a_host_is_reached_where_its_resolved_variables_say():
 def test_a_host_without_addresses_is_reached_by_its_name():
     variables = variables_of_task({"inventory_hostname": "web1.example.org"})
     assert host_addresses(variables, "web1.example.org", 8443) == [("web1.example.org", 8443)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{{ domain }}",
+        "{% if true %}a{% endif %}",
+        "{# a remark #}",
+        "#jinja2: trim_blocks:False\nword",
+        ["a", {"b": ("{{ c }}",)}],
+        {"{{ name }}": "a"},
+        object(),
+        {"password": b"bytes"},
+    ],
+)
+def test_what_may_need_an_evaluation_gets_one(value):
+    assert may_have_template(value)
+
+
+@pytest.mark.parametrize("value", [None, True, 7, 0.5, "a { b } %}", ["a", {"b": [1]}], {}, ()])
+def test_plain_data_needs_no_evaluation(value):
+    assert not may_have_template(value)
+
+
+def test_plain_data_of_an_inventory_is_read_as_ansible_reads_it(hostvars):
+    variables = variables_of_host(hostvars, "gateway")
+    for name in ("waves", "vault", "fleet_domain", "ansible_host"):
+        assert variables[name] == hostvars["gateway"][name]
+    assert len(variables["waves"]) == 2

@@ -17,7 +17,12 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_findin
     AddressResult,
     describe_results,
 )
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.parallel import map_in_threads
 from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.registry import open_solver
+from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.shared_results import (
+    share_results,
+    shared_result,
+)
 from ansible_collections.evergreen.tls.tests.unit.fake_internet import RESOLVER
 
 THUMBPRINT = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
@@ -74,6 +79,37 @@ def test_the_evidence_has_each_hop(here, web, find):
     [hops] = finding.evidence
     assert hops.startswith(f"127.0.0.21 → http://{NAME}: 301 Moved Permanently") and f"→ https://{NAME}: 200 OK" in hops
     assert "It works!" in hops and hops.isprintable() and finding.sentence.isprintable()
+
+
+def test_a_run_asks_each_address_of_a_name_once(here, web, find):
+    other, requests = "other.example.org", []
+    here.zone("example.org", (NAME, "A", "127.0.0.21"), (other, "A", "127.0.0.21"))
+
+    def counted(name, path):
+        requests.append(name)
+        return right(name, path)
+
+    web.host("127.0.0.21", counted)
+    with share_results():
+        tasks = [lambda: find(NAME), lambda: find(other), lambda: find(NAME, other)]
+        alone, of_other, whole = map_in_threads(lambda task: task(), tasks)
+    assert sorted(requests) == [other, NAME]
+    assert whole == [*alone, *of_other] and {one.severity for one in whole} == {"fine"}
+    find()
+    assert len(requests) == 3, "another run asks again"
+
+
+def test_what_another_account_expects_is_another_result():
+    with share_results():
+        first = shared_result(("www", "account"), lambda: 1)
+        assert (first, shared_result(("www", "other"), lambda: 2), shared_result(("www", "account"), lambda: 3)) == (
+            1,
+            2,
+            1,
+        )
+        for _time in range(2):
+            with pytest.raises(ZeroDivisionError):
+                shared_result("fails", lambda: 1 / 0)
 
 
 @pytest.mark.parametrize(
