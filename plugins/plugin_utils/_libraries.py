@@ -14,6 +14,7 @@ VERSIONS = {
     "dnspython": ">= 2.6",
     "jmespath": ">= 1.0",
     "paramiko": ">= 3.4",
+    "prometheus_client": ">= 0.20, < 1",
     "publicsuffixlist": ">= 1.0",
     "pyopenssl": ">= 25",
 }

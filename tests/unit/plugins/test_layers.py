@@ -71,6 +71,7 @@ PACKAGES = {
         "plugin_utils/_documents",
     },
     "plugin_utils/_documents": BASICS,
+    "plugin_utils/_views": {*BASICS, "plugin_utils/_documents"},
     "plugin_utils/_diagnosis": {
         *BASICS,
         "module_utils/_network",
