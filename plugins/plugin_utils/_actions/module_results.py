@@ -81,6 +81,14 @@ NAME_VIEW = {
     },
     "errors": {"type": "dict", "options": dict.fromkeys(("addresses", "txt", "caa", "http"), TEXT)},
 }
+CONFIGURED = {
+    **{name: {"type": "str", "required": True} for name in ("place", "server", "certificate", "form")},
+    **dict.fromkeys(("key", "chain", "key_mode", "key_owner", "issuer", "not_after", "key_type"), TEXT),
+    **dict.fromkeys(("public_key", "fingerprint", "manager", "refusal"), TEXT),
+    **dict.fromkeys(("names", "domains"), TEXTS),
+    "ports": {"type": "list", "elements": "int"},
+    **dict.fromkeys(("matches", "served", "managed", "exposed"), BOOL),
+}
 RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
     "acme_challenge_files": {},
     "certificate_export": {
@@ -135,6 +143,10 @@ RESULT_SPECS: dict[str, dict[str, dict[str, t.Any]]] = {
         "running": BOOL,
         "nginx_version": TEXT,
         "openssl_version": TEXT,
+    },
+    "tls_inventory": {
+        "certificates": {"type": "list", "elements": "dict", "required": True, "options": CONFIGURED},
+        "problems": TEXTS,
     },
 }
 

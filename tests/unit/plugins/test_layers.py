@@ -33,7 +33,7 @@ PACKAGES = {
     "module_utils/_tls": BASICS,
     "module_utils/_nginx": BASICS,
     "module_utils/_store": BASICS,
-    "module_utils/_scan": {*BASICS, "module_utils/_nginx"},
+    "module_utils/_scan": {*BASICS, "module_utils/_nginx", "module_utils/_store"},
     "module_utils/_module_backends": EVERYTHING_FOR_HOSTS,
     "plugin_utils/_inventory": {*BASICS, "module_utils/_nginx"},  # the spec of a site
     "plugin_utils/_deployment": {*BASICS, "module_utils/_store", "module_utils/_tls", "plugin_utils/_inventory"},
@@ -72,6 +72,7 @@ PACKAGES = {
     },
     "plugin_utils/_documents": BASICS,
     "plugin_utils/_views": {*BASICS, "plugin_utils/_documents"},
+    "plugin_utils/_scan": BASICS,
     "plugin_utils/_diagnosis": {
         *BASICS,
         "module_utils/_network",
