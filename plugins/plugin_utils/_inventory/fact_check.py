@@ -28,6 +28,7 @@ VARIABLE_PREFIXES = (
     "renew_",
     "revoke_",
     "schedule_",
+    "scan_",
     "survey_",
 )
 MAX_NAMES = 4  # of facts that a sentence names
