@@ -6,8 +6,13 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible.utils.display import Display
+
 from ansible_collections.evergreen.tls.plugins.plugin_utils._actions.base import TlsAction
 from ansible_collections.evergreen.tls.plugins.plugin_utils._scan.requests_file import requests_text, write_requests
+from ansible_collections.evergreen.tls.plugins.plugin_utils._terminal import escape_control_characters
+
+display = Display()
 
 
 class ActionModule(TlsAction):
@@ -26,6 +31,7 @@ class ActionModule(TlsAction):
         path, changed = write_requests(arguments["scan_directory"], host, text, self._task.check_mode)
         lines = [_summary(one) for one in certificates]
         msg = "\n".join([f"{host} has {len(certificates)} places with certificates; see {path}", *lines])
+        display.display(escape_control_characters(msg, keep_line_breaks=True))
         problems = [f"{host}: {one}" for one in result["problems"]]
         return {"changed": changed, "path": path, "certificates": certificates, "warnings": problems, "msg": msg}
 
