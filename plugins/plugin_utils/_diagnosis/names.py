@@ -15,6 +15,8 @@ from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import
 from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.result import Diagnosis, make_diagnosis
 from ansible_collections.evergreen.tls.plugins.plugin_utils._findings import Finding
 from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.domains import normal_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.misspellings import closest_name
+from ansible_collections.evergreen.tls.plugins.plugin_utils._inventory.spec import listed
 from ansible_collections.evergreen.tls.plugins.plugin_utils._issuers.base import AcmeIssuer, Issuer
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.endpoints import Endpoint
 from ansible_collections.evergreen.tls.plugins.plugin_utils._reports.open_issuers import OpenIssuers, refusal_by_rules
@@ -27,6 +29,8 @@ try:
     from cryptography import x509
 except ImportError:  # the controller's requirements name it; action plugins say so before anything here is called
     pass
+
+LOCAL = "local"  # the issuer that every inventory has
 
 CHALLENGE_OF_SOLVER = {"http": HTTP_01, "webroot": HTTP_01, "persist": DNS_PERSIST_01}  # dns-01 for all others
 MAX_NAMES_IN_ERROR = 5
@@ -144,8 +148,15 @@ def names_alone(
 
 
 def _choose_issuer(issuer: str | None, issuers: t.Mapping[str, t.Any]) -> str | None:
-    """Return the issuer of names that no host has yet. Raises TlsError where several may be meant."""
+    """Return the issuer of names that no host has yet. Raises TlsError for one that is unknown, and where several may be meant."""
     if issuer:
+        known = {LOCAL, *issuers}
+        if issuer not in known:
+            meant = closest_name(issuer, known)
+            hint = f" (did you mean {meant}?)" if meant else f", only {listed(sorted(known))}"
+            raise TlsError(
+                f"there is no issuer named {issuer}{hint}; correct diagnose_issuer, or add it to certificate_issuers"
+            )
         return issuer
     if len(issuers) > 1:
         raise TlsError(

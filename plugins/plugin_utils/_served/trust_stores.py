@@ -43,8 +43,10 @@ def _read_store(name: str, path: t.Any) -> tuple[x509.Certificate, ...]:
         content = read_file(str(path), max_bytes=MAX_STORE_BYTES)
     except OSError as error:
         raise TlsError(f"{OPTION} {name}: {system_error(error)}") from error
+    if content is None:
+        raise TlsError(f"{OPTION} {name}: there is no file {path} on this controller; correct the path")
     roots = []
-    for block in (content or b"").split(BEGIN)[1:]:
+    for block in content.split(BEGIN)[1:]:
         try:
             roots += parse_chain(BEGIN + block.partition(END)[0] + END + b"\n")
         except TlsError:

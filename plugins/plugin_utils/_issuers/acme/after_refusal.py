@@ -42,6 +42,12 @@ ANSWER_IS_SEEN = (
 )
 
 
+RECORDS_ARE_SEEN = (
+    "the zone answers, and nothing here is in the way of TXT records, so the CA asked before all name servers had the record, or sees others: run "
+    "this again, then ask the zone from abroad, with diagnose_from of evergreen.tls.diagnose"
+)
+
+
 def seen_from_here(error: TlsError, look: t.Callable[[float], list[Finding]]) -> list[str]:
     """Return one sentence about what is seen from here of the cause of a refusal; none for errors of other kinds.
 
@@ -57,6 +63,8 @@ def seen_from_here(error: TlsError, look: t.Callable[[float], list[Finding]]) ->
     sentences = [*_about_ipv6(error), *_causes(findings, checks)]
     if not sentences and error_meets_answer(error, findings):
         sentences = [ANSWER_IS_SEEN]
+    if not sentences and error_meets_records(error, findings):
+        sentences = [RECORDS_ARE_SEEN]
     seen = " · ".join(dict.fromkeys(sentences[:MAX_SENTENCES]))
     return [f"What is seen from here: {escape_control_characters(seen)}"] if seen else []
 
@@ -76,6 +84,13 @@ def error_meets_answer(error: TlsError, findings: t.Sequence[Finding]) -> bool:
     return (
         bool(fine) and isinstance(error, Problem) and error.code in ("connection", "unauthorized", "incorrectResponse")
     )
+
+
+def error_meets_records(error: TlsError, findings: t.Sequence[Finding]) -> bool:
+    """Say whether the CA did not find its TXT record, and neither the zone nor the way to the record has a fault that is seen from here."""
+    fine = {finding.code for finding in findings if finding.severity == "fine"}
+    is_about_records = isinstance(error, Problem) and error.code in ("dns", "unauthorized", "incorrectResponse")
+    return is_about_records and {"txt", "zone"} <= fine
 
 
 # not a parser: it only passes on foreign input

@@ -10,6 +10,8 @@ import ast
 import pathlib
 import re
 
+import yaml
+
 from ansible_collections.evergreen.tls.plugins.action.diagnose import ActionModule
 from ansible_collections.evergreen.tls.plugins.module_utils._network.name_view import KINDS
 from ansible_collections.evergreen.tls.plugins.plugin_utils._diagnosis.result import SEVERITIES
@@ -23,7 +25,7 @@ from ansible_collections.evergreen.tls.plugins.plugin_utils._solvers.http_findin
 ROOT = pathlib.Path(__file__).parents[5]
 PAGE = (ROOT / "docs/diagnosis.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `([a-z_.*0-9]+)` \| ([a-z, ]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
-CHECKS = "names caa addresses zone dnssec account limits http txt persist solver served late failed inventory rules view".split()
+CHECKS = "names caa addresses zone dnssec account limits http txt persist solver served late failed inventory rules view way validation".split()
 CODE = re.compile(rf"(?:{'|'.join(CHECKS)})(?:\.[a-z_0-9]+)*")
 PARTS = ("_preflight", "_served", "_solvers", "_issuers", "_diagnosis", "_inventory/public_names.py")
 FINDINGS = ("Finding", "Fact", "Result", "WayError", "WrongResponseError")
@@ -103,3 +105,28 @@ def test_each_row_has_severities_a_meaning_and_a_remedy():
 def test_the_page_has_each_variable():
     for variable in ActionModule.VARIABLES.values():
         assert f"`{variable}`" in PAGE
+
+
+QUESTION = re.compile(r"^\| ([^|]+\?) \| ([^|]+) \| (.+) \|$", re.MULTILINE)
+LINE = re.compile(rf"(?:{'|'.join(SEVERITIES)})  ({CODE.pattern})  ([^`]+)")
+LAB_NAME = re.compile(r"(\*\.)?[a-z-]+\.(?:way|caa)\.test")
+
+
+def test_each_question_has_a_command_and_a_line_with_a_code_of_the_table():
+    questions = QUESTION.findall(PAGE.partition("## Questions and answers")[2].partition("## Codes")[0])
+    assert len(questions) > 26
+    named = {code for code, *_rest in ROW.findall(PAGE)} | {"served.page.mixed.image"}
+    codes = [code for _question, _command, line in questions for code, _sentence in LINE.findall(line)]
+    assert len(codes) > 18
+    assert set(codes) <= named
+    assert all("`" in command or command == "the same" for _question, command, _line in questions)
+
+
+def test_lines_of_the_lab_are_those_that_its_scenario_sees():
+    rows = yaml.safe_load((ROOT / "molecule/diagnose/files/rows.yml").read_text(encoding="utf-8"))
+    known = {(row["domain"], row["code"]) for row in rows}
+    lines = [line for line in LINE.findall(PAGE) if line[0].split(".")[0] in ("caa", "http", "txt")]
+    assert len(lines) > 5
+    for code, sentence in lines:
+        names = {match.group() for match in LAB_NAME.finditer(sentence)}
+        assert names & {domain for domain, seen in known if seen == code}, sentence

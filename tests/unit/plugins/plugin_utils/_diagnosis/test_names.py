@@ -104,12 +104,19 @@ def test_one_of_several_issuers_has_to_be_chosen(issuers):
     assert name.issuer_name == "le"
 
 
-def test_an_issuer_that_is_not_there_and_a_domain_that_is_none_are_findings(issuers):
-    names, faults = names_alone(["new.example", "a..b"], "lets", issuers, {})
-    assert names == []
-    [missing, malformed] = sorted(faults, key=lambda one: one.domain, reverse=True)
-    assert "there is no issuer named lets, only le, local" in missing.order[0].sentence
+def test_a_domain_that_is_none_is_a_finding(issuers):
+    names, [malformed] = names_alone(["new.example", "a..b"], "le", issuers, {})
+    assert [one.domain for one in names] == ["new.example"]
     assert (malformed.domain, malformed.verdict) == ("a..b", "refused")
+
+
+@pytest.mark.parametrize(("name", "hint"), [("lee", " (did you mean le?)"), ("sectigo", ", only le, local")])
+def test_an_issuer_that_is_not_there_is_named_with_its_option(issuers, name, hint):
+    with pytest.raises(TlsError) as caught:
+        names_alone(["new.example"], name, issuers, {})
+    assert str(caught.value) == (
+        f"there is no issuer named {name}{hint}; correct diagnose_issuer, or add it to certificate_issuers"
+    )
 
 
 def test_requests_and_domains_choose():

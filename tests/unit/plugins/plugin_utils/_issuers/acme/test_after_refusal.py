@@ -37,6 +37,17 @@ def test_where_all_is_right_here_the_world_sees_something_else(code):
     assert sentence.endswith("; have diagnose_from of evergreen.tls.diagnose name hosts there")
 
 
+@pytest.mark.parametrize("code", ["dns", "unauthorized", "incorrectResponse"])
+def test_where_the_zone_and_the_way_to_the_record_are_right_the_ca_came_too_early_or_sees_another_zone(code):
+    zone, txt = Finding("fine", "zone", "all name servers answer"), Finding("fine", "txt", "the record has its place")
+    [sentence] = seen(code, zone, txt)
+    assert sentence.startswith(
+        "What is seen from here: the zone answers, and nothing here is in the way of TXT records, so the CA "
+    )
+    assert sentence.endswith("with diagnose_from of evergreen.tls.diagnose")
+    assert seen(code, txt) == []
+
+
 def test_nothing_is_said_where_nothing_was_seen():
     assert seen("connection", Finding("note", "http.off", "the way is not checked")) == []
     assert seen("dns", ANSWERS) == []
