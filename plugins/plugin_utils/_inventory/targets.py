@@ -122,7 +122,9 @@ def _has_route(address: str) -> bool:
 # What handshakes advise about nginx on a host, and what is to be done about a cloud or an appliance instead.
 REMOTE_ADVICE = {
     "start nginx with a site on that port": "see in the settings of the service that HTTPS is on",
-    "see that nginx_sites has a site for it, and run evergreen.tls.deploy": "see in the settings of the service that it has this domain and a certificate for it",
+    "see that nginx_sites has a site for it, and run evergreen.tls.deploy": (
+        "see in the settings of the service that it has this domain and a certificate for it"
+    ),
     "correct ansible_host": "have the DNS lead to the service, or write certificate_endpoint",
     "see which server block answers to": "see in the settings of the service what answers to",
     "see which program or server block listens there": "see that the DNS leads to the service",
