@@ -92,7 +92,7 @@ def _unused_name(one: t.Mapping[str, t.Any], names: set[str]) -> str:
     """Return a name for a request: the first domain, and the type of the key where that name is taken."""
     wide = one["domains"][0].replace("*", "wildcard")
     base = re.sub(r"[^a-z0-9.-]", "-", wide.lower()).strip(".-")[:100] or "certificate"
-    kind = str(one.get("key_type") or "").split(" ")[0].lower()
+    kind = str(one.get("key_type") or "").partition(" ")[0].lower()
     candidates = (base, f"{base}-{kind}" if kind else base, *(f"{base}-{number}" for number in range(2, 10_000)))
     name = next(candidate for candidate in candidates if candidate not in names)
     names.add(name)
