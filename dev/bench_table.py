@@ -152,7 +152,7 @@ def goals_of_dns(dns: dict[str, t.Any]) -> list[Goal]:
         Goal(
             f"{title}, against a loop of dnspython",
             ratio(ours["seconds"], floor["seconds"]),
-            3,
+            2,
             "{:.1f} ×",
             f"{ratio(ours['here'], floor['here']):.1f} ×",
         ),

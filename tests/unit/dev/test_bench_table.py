@@ -179,8 +179,8 @@ def test_the_page_tells_what_each_way_by_acme_took_and_ordered():
     assert [row[:1] for row in rows].count(["certbot"]) == 3
 
 
-@pytest.mark.parametrize(("seconds", "kept"), [(1.4, [True, True]), (3.4, [True, False]), (5.1, [False, False])])
-def test_many_names_are_checked_in_seconds_and_in_thrice_the_time_of_a_bare_loop(seconds, kept):
+@pytest.mark.parametrize(("seconds", "kept"), [(1.4, [True, True]), (2.4, [True, False]), (5.1, [False, False])])
+def test_many_names_are_checked_in_seconds_and_in_twice_the_time_of_a_bare_loop(seconds, kept):
     times = {"seconds": [seconds] * 3, "here": [seconds / 2] * 3}
     measured = {"names": 1000, "ours": times, "floor": {"seconds": [1.0] * 3, "here": [0.5] * 3}}
     assert [goal.kept for goal in goals({"dns": measured})] == kept
