@@ -60,7 +60,11 @@ def test_a_pair_that_does_not_belong_together_is_refused(pair, tmp_path):
     assert "does not belong to the key" in held["refusal"]
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\0" * 100, b"-----BEGIN CERTIFICATE-----\nx\n", b"x" * 2_000_000])
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"\0" * 100, b"-----BEGIN CERTIFICATE-----\nx\n", b"x" * 2_000_000],
+    ids=["missing", "empty", "zeros", "half", "large"],
+)
 def test_a_certificate_that_cannot_be_read_is_refused(pair, content, tmp_path):
     os.unlink(pair[1])
     if content is not None:
