@@ -31,9 +31,10 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path
 
 # Runs modules as programs, each in a process of its own that already has what takes long to import.
 RUNNER = f"""
-import json, os, runpy, sys
+import atexit, gc, json, os, runpy, sys, traceback
 from ansible.module_utils import basic
 from {MODULES} import certificate_info, certificate_install, certificate_request
+gc.freeze()
 for line in sys.stdin:
     name, arguments, output = json.loads(line)
     process = os.fork()
@@ -43,7 +44,17 @@ for line in sys.stdin:
         basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE = json.dumps(arguments).encode(), "legacy"
         sys.argv = [name]
         del sys.modules["{MODULES}." + name]
-        runpy.run_module("{MODULES}." + name, run_name="__main__")
+        status = 1
+        try:
+            runpy.run_module("{MODULES}." + name, run_name="__main__")
+            status = 0
+        except SystemExit as ended:
+            status = ended.code or 0
+        except BaseException:
+            traceback.print_exc()
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        os._exit(status)  # to tidy up all that was imported takes longer than everything before
     print(os.waitpid(process, 0)[1] >> 8, flush=True)
 """
 
