@@ -81,13 +81,17 @@ def pem_valid_until(authority, date, names, key, extensions=()):
 
 def endless_key() -> bytes:
     """Return an RSA key (PKCS #8) with a prime of 60 000 bits, which OpenSSL would check for hours."""
+    prime = (1 << 60_000) + 45  # no small number divides it
+    return rsa_key_pem((1 << 2047) + 1, 65537, (1 << 2046) + 1, prime, (1 << 1023) + 1, 3, 3, 3)
+
+
+def rsa_key_pem(*numbers: int) -> bytes:
+    """Return an RSA key in PEM (PKCS #8), unchecked, of n, e, d, p, q, d mod p - 1, d mod q - 1, q^-1 mod p (RFC 8017, appendix A.1.2)."""
 
     def integer(number: int) -> bytes:
         return der_element(0x02, number.to_bytes(number.bit_length() // 8 + 1, "big"))
 
-    prime = (1 << 60_000) + 45  # no small number divides it
-    numbers = (0, (1 << 2047) + 1, 65537, (1 << 2046) + 1, prime, (1 << 1023) + 1, 3, 3, 3)  # RFC 8017, appendix A.1.2
-    rsa_key = der_element(0x30, b"".join(integer(number) for number in numbers))
+    rsa_key = der_element(0x30, b"".join(integer(number) for number in (0, *numbers)))
     algorithm = bytes.fromhex("300d06092a864886f70d0101010500")
     der = der_element(0x30, integer(0) + algorithm + der_element(0x04, rsa_key))
     return b"-----BEGIN PRIVATE KEY-----\n" + base64.encodebytes(der) + b"-----END PRIVATE KEY-----\n"

@@ -27,7 +27,14 @@ from ansible_collections.evergreen.tls.plugins.module_utils._certificates.keys i
 )
 from ansible_collections.evergreen.tls.plugins.module_utils._errors import TlsError
 from ansible_collections.evergreen.tls.plugins.module_utils._request_spec import ECC_CURVES, RSA_KEY_SIZES
-from ansible_collections.evergreen.tls.tests.unit.fake_ca import endless_key, key_pem, new_key, openssl, some_key
+from ansible_collections.evergreen.tls.tests.unit.fake_ca import (
+    endless_key,
+    key_pem,
+    new_key,
+    openssl,
+    rsa_key_pem,
+    some_key,
+)
 
 NAMES = ["www.example.org", "*.example.org", "192.0.2.1", "2001:db8::1"]
 KEY_OPTIONS = {"type": "ECC", "size": 2048, "curve": "secp256r1"}
@@ -88,13 +95,12 @@ def test_what_is_no_key_is_refused_with_its_place(pem):
 
 
 def large_key():
-    """Return an RSA key of 8192 bits from two primes that everybody knows; new ones take a minute."""
+    """Return an RSA key of 8192 bits in PEM, from two primes that everybody knows, and its modulus; new primes take a minute."""
     p = known_prime(16 * arctangent(5) - 4 * arctangent(239), 240904)  # of pi: RFC 3526, section 5
     q = known_prime(euler_number(), 5736041)  # of e: RFC 7919, appendix A.3
     d = pow(65537, -1, (p - 1) * (q - 1))
-    public = rsa.RSAPublicNumbers(65537, p * q)
     factors = (rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q))
-    return rsa.RSAPrivateNumbers(p, q, d, *factors, public).private_key()
+    return rsa_key_pem(p * q, 65537, d, p, q, *factors), p * q
 
 
 ONE = 1 << 4200  # fractions are multiples of 1 / ONE
@@ -122,8 +128,13 @@ def euler_number():
 
 
 def test_the_largest_key_that_people_use_is_read():
-    key, plain = large_key(), serialization.NoEncryption()
-    assert key.key_size == 8192
+    pem, modulus = large_key()
+    key = load_key(pem)  # which OpenSSL checks for seconds
+    assert (key.key_size, key.public_key().public_numbers().n) == (8192, modulus)
+
+
+def test_a_key_is_read_in_either_form():
+    key, plain = new_key("RSA"), serialization.NoEncryption()
     for form in (serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL):
         pem = key.private_bytes(serialization.Encoding.PEM, form, plain)
         assert public_bytes(load_key(pem).public_key()) == public_bytes(key.public_key())
